@@ -1,0 +1,452 @@
+//! The checked catalogue. Everything here refers by index to what exists: a dangling name cannot be written down.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, civil, tz::TimeZone};
+
+use super::Place;
+use super::expr::Expr;
+
+/// Index of a [`Source`] in [`Catalog::sources`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct SourceId(pub u32);
+/// Index of a [`Metric`] in [`Catalog::metrics`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct MetricId(pub u32);
+/// Index of a [`Node`] in [`Catalog::nodes`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct NodeId(pub u32);
+/// Index of a field in [`Source::fields`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct FieldId(pub u16);
+
+/// What the business declares, checked.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    /// The default calendar of every metric.
+    pub calendar: Calendar,
+    /// Where events come from.
+    pub sources: Vec<Source>,
+    /// Standard definitions. Inline parts of a ratio are metrics too, named `<ratio>.numerator` and `.denominator`.
+    pub metrics: Vec<Metric>,
+    /// Metrics put to work in the tree; a parent stands before its children.
+    pub nodes: Vec<Node>,
+    /// Built-in rules as overridden, and own rules.
+    pub rules: Vec<Rule>,
+}
+
+impl Catalog {
+    /// The source behind an id.
+    pub fn source(&self, id: SourceId) -> &Source {
+        &self.sources[id.0 as usize]
+    }
+    /// The metric behind an id.
+    pub fn metric(&self, id: MetricId) -> &Metric {
+        &self.metrics[id.0 as usize]
+    }
+    /// The node behind an id.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+    /// The children of a node, in declaration order.
+    pub fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        let is_child = move |node: &Node| node.parent.as_ref().is_some_and(|parent| parent.node == id);
+        (0u32..)
+            .zip(&self.nodes)
+            .filter(move |(_, node)| is_child(node))
+            .map(|(i, _)| NodeId(i))
+    }
+}
+
+/// Days, weeks and years as the business counts them.
+#[derive(Clone, Debug)]
+pub struct Calendar {
+    /// IANA zone; a day is a local day of this zone.
+    pub timezone: TimeZone,
+    /// Month and day on which the fiscal year begins.
+    pub fiscal_year_starts: (i8, i8),
+    /// First day of a week.
+    pub week_starts: civil::Weekday,
+    /// Working days by weekday, Monday first.
+    pub workdays: [bool; 7],
+    /// Days that differ from their weekday.
+    pub special_days: BTreeMap<civil::Date, SpecialDay>,
+}
+
+/// A day of the holiday file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecialDay {
+    /// What kind of day.
+    pub kind: DayKind,
+    /// Its name, for people.
+    pub name: String,
+}
+
+/// How a special day differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DayKind {
+    /// Nobody works.
+    Holiday,
+    /// A make-up working day on a weekend.
+    Workday,
+    /// A promotion: ordinary working rules, unusual volume.
+    Promotion,
+}
+
+/// How a record's bytes are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a record.
+    Json,
+    /// CloudEvents 1.0, structured or binary mode, told apart by the record's headers.
+    CloudEvents,
+}
+
+/// Where events come from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name in the catalogue.
+    pub name: String,
+    /// Kafka topics.
+    pub topics: Vec<String>,
+    /// Format of the records.
+    pub format: Format,
+    /// Path of the event time; without one the record's timestamp is the event time.
+    pub time: Option<FieldPath>,
+    /// How long an event may be late before it counts as late; keeps the watermark back.
+    pub lateness: SignedDuration,
+    /// How far ahead of the clock an event may be before it is quarantined.
+    pub max_skew: SignedDuration,
+    /// Share of rejected events above which the feed counts as broken.
+    pub max_rejected: f64,
+    /// The fields that may be used by metrics.
+    pub fields: Vec<Field>,
+    /// Where it is declared.
+    pub place: Place,
+}
+
+/// A path of object keys, such as `data.customer.id`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FieldPath(pub Vec<String>);
+
+/// A named field of a source.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Name used by metrics.
+    pub name: String,
+    /// Where it is in the record.
+    pub path: FieldPath,
+    /// Its type, declared or found from its uses; [`FieldType::Any`] where nothing tells.
+    pub kind: FieldType,
+    /// Where it is declared.
+    pub place: Place,
+}
+
+/// Type of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldType {
+    /// Not known: only counted or used as a key or dimension.
+    Any,
+    /// Text.
+    Text,
+    /// A number (a JSON number, or a text that is one).
+    Number,
+    /// True or false.
+    Bool,
+}
+
+/// A standard definition.
+#[derive(Clone, Debug)]
+pub struct Metric {
+    /// Its name in the catalogue.
+    pub name: String,
+    /// Its title for people; the name where none is given.
+    pub title: String,
+    /// Unit, such as `CNY`, `days`.
+    pub unit: Option<String>,
+    /// Fields that it may be broken down by (names; each simple part's source has them).
+    pub dimensions: Vec<String>,
+    /// How it is computed.
+    pub kind: MetricKind,
+    /// Where it is declared.
+    pub place: Place,
+}
+
+/// How a metric is computed.
+#[derive(Clone, Debug)]
+pub enum MetricKind {
+    /// An aggregation over one source.
+    Simple(Simple),
+    /// Numerator over denominator; no value while the denominator is empty.
+    Ratio {
+        /// Above the line.
+        numerator: MetricId,
+        /// Below the line.
+        denominator: MetricId,
+    },
+    /// An expression over other metrics; its variables are `inputs`, in order.
+    Derived {
+        /// The expression.
+        expr: Expr,
+        /// The metrics that the expression names.
+        inputs: Vec<MetricId>,
+    },
+}
+
+/// An aggregation over one source.
+#[derive(Clone, Debug)]
+pub struct Simple {
+    /// The source.
+    pub source: SourceId,
+    /// The aggregation.
+    pub agg: Agg,
+    /// The aggregated field; `None` only for [`Agg::Count`].
+    pub field: Option<FieldId>,
+    /// Which events count; variables are the source's fields, by index.
+    pub filter: Option<Expr>,
+}
+
+/// Aggregations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Agg {
+    /// Exact sum.
+    Sum,
+    /// Number of events.
+    Count,
+    /// Number of different keys.
+    CountDistinct,
+    /// Smallest value.
+    Min,
+    /// Largest value.
+    Max,
+    /// Sum over count.
+    Avg,
+    /// Newest value by event time, then offset.
+    Last,
+}
+
+impl Agg {
+    /// Whether the value grows with the period, so that pace compares it with the planned share.
+    pub fn accumulates(self) -> bool {
+        matches!(self, Agg::Sum | Agg::Count | Agg::CountDistinct)
+    }
+}
+
+/// What a node is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The progress bar of the business; not assessed.
+    Business,
+    /// Assessed; has owner and weight.
+    Kpi,
+}
+
+/// Level of the decomposition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// 战略
+    Strategy,
+    /// 战术
+    Tactic,
+    /// 执行
+    Execution,
+    /// 个人
+    Individual,
+}
+
+/// How a child serves its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Relation {
+    /// Children add up to the parent.
+    Sum,
+    /// Children multiply to the parent.
+    Product,
+    /// Numerator and denominator of the parent.
+    Ratio,
+    /// The child drives the parent.
+    Influence,
+}
+
+/// Which way is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// More is better.
+    Higher,
+    /// Less is better.
+    Lower,
+}
+
+/// Length of a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PeriodKind {
+    /// A local day.
+    Day,
+    /// A week of the calendar.
+    Week,
+    /// A month.
+    Month,
+    /// A fiscal quarter.
+    Quarter,
+    /// A fiscal half year.
+    Half,
+    /// A fiscal year.
+    Year,
+}
+
+/// What share of the target should be done by when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// By time elapsed.
+    Linear,
+    /// By working time elapsed.
+    Workdays,
+}
+
+/// The link to the parent.
+#[derive(Clone, Debug)]
+pub struct ParentLink {
+    /// The parent.
+    pub node: NodeId,
+    /// How this node serves it.
+    pub relation: Relation,
+}
+
+/// A metric put to work in the tree.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its name in the catalogue.
+    pub name: String,
+    /// Title for people: its own, else the metric's.
+    pub title: String,
+    /// The metric.
+    pub metric: MetricId,
+    /// Business or KPI.
+    pub role: Role,
+    /// Level.
+    pub level: Level,
+    /// The parent, except for roots.
+    pub parent: Option<ParentLink>,
+    /// One instance for every combination of values of these dimensions.
+    pub each: Vec<String>,
+    /// Its period.
+    pub period: PeriodKind,
+    /// Its targets.
+    pub target: Target,
+    /// Value at which completion is 0.
+    pub baseline: Option<f64>,
+    /// Which way is good.
+    pub direction: Direction,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Weight in the owner's score, in points.
+    pub weight: Option<f64>,
+    /// Plan of the period.
+    pub profile: Profile,
+    /// Share of the period before which pace is "too early".
+    pub min_share: f64,
+    /// Where it is declared.
+    pub place: Place,
+}
+
+/// The target of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// Tracked, without a target.
+    None,
+    /// The same number every period.
+    Number(f64),
+    /// The base period's actual value, grown: `base × (1 + growth)`.
+    Growth {
+        /// 0.3 for 30 %.
+        growth: f64,
+        /// The base.
+        over: GrowthBase,
+    },
+    /// By period start and dimension values, from a CSV.
+    Table(Vec<TargetRow>),
+}
+
+/// What a growth target grows over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum GrowthBase {
+    /// The period of the same kind a year before, from tautline's own history.
+    LastYear,
+    /// A stated value of the base period.
+    Value(f64),
+}
+
+/// One line of a target file: `start,[dimension…,]target`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetRow {
+    /// First day of the period.
+    pub start: civil::Date,
+    /// Dimension values in the order of [`Node::each`]; empty for a node without `each`.
+    pub dimensions: Vec<String>,
+    /// Target value.
+    pub target: f64,
+}
+
+/// What a rule looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleOn {
+    /// Every node instance: variables `node.*`.
+    Node,
+    /// Every KPI and its parent: variables `kpi.*`, `parent.*`, `link.*`.
+    Link,
+}
+
+/// How bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Look at it today.
+    Warning,
+    /// Look at it now.
+    Critical,
+}
+
+/// A rule: built in ([`Rule::kind`] names a drift kind) or own.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its name: the drift kind for built-in rules.
+    pub name: String,
+    /// The drift kind that its alerts carry; own rules carry their name.
+    pub kind: String,
+    /// What it looks at.
+    pub on: RuleOn,
+    /// Node names it applies to, with `*` at the end as a wildcard; empty: all.
+    pub nodes: Vec<String>,
+    /// Breach condition; variables are listed in `evaluate`.
+    pub when: Expr,
+    /// Clear condition; `None`: not `when`.
+    pub clear: Option<Expr>,
+    /// Event time for which `when` must hold before it fires.
+    pub hold_for: SignedDuration,
+    /// Event time for which it must stay clear before it resolves.
+    pub keep_firing_for: SignedDuration,
+    /// Severity of its alerts.
+    pub severity: Severity,
+    /// Labels added to its alerts.
+    pub labels: BTreeMap<String, String>,
+    /// Title template: `{{ kpi.title }}` and the like; `None`: the message of its kind.
+    pub title: Option<String>,
+    /// Where it is declared; `None` for a built-in rule.
+    pub place: Option<Place>,
+}
+
+impl Rule {
+    /// Whether the rule applies to a node of this name.
+    pub fn applies_to(&self, node: &str) -> bool {
+        self.nodes.is_empty()
+            || self.nodes.iter().any(|pattern| match pattern.strip_suffix('*') {
+                Some(prefix) => node.starts_with(prefix),
+                None => node == pattern,
+            })
+    }
+}

@@ -1,0 +1,1 @@
+//! The daemon: starts tasks and wires channels.

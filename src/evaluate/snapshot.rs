@@ -1,0 +1,132 @@
+//! The snapshot: every number behind the page, the metrics and the rules, at one watermark.
+
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, civil};
+use serde::Serialize;
+
+use crate::catalog::{Level, NodeId, PeriodKind, Relation, Role};
+
+/// Event time up to which every live partition has been read, less allowed lateness. Only moves forward.
+pub type Watermark = Timestamp;
+
+/// A node instance: the node and its values of the `each` dimensions (empty without `each`).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct InstanceKey {
+    /// The node.
+    pub node: NodeId,
+    /// Values in the order of the node's `each`.
+    pub dimensions: Box<[Box<str>]>,
+}
+
+/// A half-open period of local days, `[start, end)`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Period {
+    /// What kind.
+    pub kind: PeriodKind,
+    /// First day.
+    pub start: civil::Date,
+    /// The day after the last.
+    pub end: civil::Date,
+}
+
+/// Pace, or why there is none.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Pace {
+    /// Completion against planned share; 1.0 is on plan.
+    Ratio(f64),
+    /// Less than `min_share` of the period has passed.
+    TooEarly,
+    /// No target, or no value.
+    None,
+}
+
+impl Pace {
+    /// The ratio, if there is one.
+    pub fn ratio(self) -> Option<f64> {
+        match self {
+            Pace::Ratio(ratio) => Some(ratio),
+            Pace::TooEarly | Pace::None => None,
+        }
+    }
+}
+
+/// One node instance at the watermark.
+#[derive(Clone, Debug)]
+pub struct NodeState {
+    /// Which.
+    pub key: InstanceKey,
+    /// Its parent instance, if any: same values for the dimensions that the parent has.
+    pub parent: Option<InstanceKey>,
+    /// The running period.
+    pub period: Period,
+    /// Value for the period so far; `None`: no value (an empty ratio), never a made-up 0.
+    pub value: Option<f64>,
+    /// Target of the period.
+    pub target: Option<f64>,
+    /// Actual against target, by direction and baseline.
+    pub completion: Option<f64>,
+    /// Share of the target that the plan expects by now, 0 to 1.
+    pub expected_share: f64,
+    /// Share of the period that has passed, 0 to 1.
+    pub elapsed: f64,
+    /// Pace.
+    pub pace: Pace,
+    /// Projected value at the period's end.
+    pub forecast: Option<f64>,
+    /// Probability of meeting the target.
+    pub target_probability: Option<f64>,
+    /// Values of the latest local days, oldest first, at most 42, `None` where there is no value.
+    pub daily: Vec<Option<f64>>,
+}
+
+/// What people and rules need to know of a node besides its numbers; the same for all its instances.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeInfo {
+    /// Name in the catalogue.
+    pub name: String,
+    /// Title for people.
+    pub title: String,
+    /// Business or KPI.
+    pub role: Role,
+    /// Level.
+    pub level: Level,
+    /// Name of the parent.
+    pub parent: Option<String>,
+    /// How it serves its parent.
+    pub relation: Option<Relation>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Weight in points.
+    pub weight: Option<f64>,
+    /// Unit of the metric.
+    pub unit: Option<String>,
+    /// Names of the `each` dimensions.
+    pub each: Vec<String>,
+}
+
+/// How a source is doing.
+#[derive(Clone, Debug, Serialize)]
+pub struct SourceState {
+    /// Name in the catalogue.
+    pub name: String,
+    /// Its watermark, seconds since the epoch; `None` before the first event.
+    pub watermark_seconds: Option<f64>,
+    /// Records between what was read and the end of its partitions; `None` while unknown.
+    pub lag_records: Option<u64>,
+    /// Events by outcome since start: `folded`, `filtered`, `late`, and one entry a reason of rejection.
+    pub outcomes: BTreeMap<String, u64>,
+}
+
+/// Everything at one watermark.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The watermark; `None` before the first event.
+    pub watermark: Option<Watermark>,
+    /// Nodes by [`NodeId`].
+    pub nodes: Vec<NodeInfo>,
+    /// Instances, in tree order (a parent before its children).
+    pub instances: Vec<NodeState>,
+    /// Sources, in catalogue order.
+    pub sources: Vec<SourceState>,
+}

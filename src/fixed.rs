@@ -1,0 +1,219 @@
+//! Exact decimal numbers: sums must not depend on the order in which events arrive.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A fixed-point number in units of 10⁻⁶, kept in an `i128`.
+///
+/// Sums of `Fixed` are exact and independent of order. A single value from an event is limited to
+/// ±10¹⁸ ([`Fixed::MAX_INPUT`]), so that a sum overflows only after 10¹⁴ events of that size.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
+pub struct Fixed(i128);
+
+/// Why a text is not a usable number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FixedError {
+    /// The text is not a decimal number as JSON writes it.
+    #[error("not a number")]
+    NotANumber,
+    /// The number is beyond ±10¹⁸.
+    #[error("number out of range (limit is 1e18)")]
+    OutOfRange,
+}
+
+impl Fixed {
+    /// Zero.
+    pub const ZERO: Fixed = Fixed(0);
+    /// One.
+    pub const ONE: Fixed = Fixed(Self::SCALE);
+    /// The largest magnitude accepted from one event.
+    pub const MAX_INPUT: Fixed = Fixed(1_000_000_000_000_000_000 * Self::SCALE);
+    const SCALE: i128 = 1_000_000;
+
+    /// A number from its count of 10⁻⁶ units.
+    pub const fn from_micros(micros: i128) -> Self {
+        Fixed(micros)
+    }
+
+    /// The count of 10⁻⁶ units.
+    pub const fn micros(self) -> i128 {
+        self.0
+    }
+
+    /// A whole number.
+    pub const fn from_int(value: i64) -> Self {
+        Fixed(value as i128 * Self::SCALE)
+    }
+
+    /// The sum, or `None` where it leaves the range of `i128`.
+    pub fn checked_add(self, other: Fixed) -> Option<Fixed> {
+        self.0.checked_add(other.0).map(Fixed)
+    }
+
+    /// The nearest `f64`, for ratios and display.
+    pub fn to_f64(self) -> f64 {
+        // Whole part and fraction apart: values up to 2^53 then keep their digits.
+        let whole = self.0 / Self::SCALE;
+        let rest = self.0 % Self::SCALE;
+        whole as f64 + rest as f64 / Self::SCALE as f64
+    }
+
+    /// Reads a decimal number such as `-12.5` or `1e3`. Digits past the sixth decimal round half to even.
+    ///
+    /// # Errors
+    /// [`FixedError`] when the text is no number or too large.
+    pub fn parse(text: &str) -> Result<Fixed, FixedError> {
+        let bytes = text.as_bytes();
+        let (negative, mut at) = match bytes.first() {
+            Some(b'-') => (true, 1),
+            _ => (false, 0),
+        };
+        let mut digits: i128 = 0;
+        let mut scale: i32 = 0; // digits kept after the point
+        let mut seen_digit = false;
+        let mut seen_point = false;
+        let mut dropped_half = Dropped::Nothing;
+        while let Some(&b) = bytes.get(at) {
+            match b {
+                b'0'..=b'9' => {
+                    seen_digit = true;
+                    if digits < 10_i128.pow(36) {
+                        digits = digits * 10 + i128::from(b - b'0');
+                        scale += i32::from(seen_point);
+                    } else {
+                        dropped_half = dropped_half.and(b - b'0');
+                        scale -= i32::from(!seen_point);
+                    }
+                }
+                b'.' if !seen_point && seen_digit => seen_point = true,
+                b'e' | b'E' if seen_digit => break,
+                _ => return Err(FixedError::NotANumber),
+            }
+            at += 1;
+        }
+        if !seen_digit || (seen_point && bytes[at - 1] == b'.') {
+            return Err(FixedError::NotANumber);
+        }
+        let exponent: i32 = if at < bytes.len() {
+            let text = &text[at + 1..];
+            let sign_free = text.strip_prefix(['+', '-']).unwrap_or(text);
+            if sign_free.is_empty() || !sign_free.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(FixedError::NotANumber);
+            }
+            // An exponent too long for i32 is either zero times it, too large, or nothing.
+            text.parse()
+                .unwrap_or(if text.starts_with('-') { -100_000 } else { 100_000 })
+        } else {
+            0
+        };
+        if digits == 0 {
+            return Ok(Fixed::ZERO);
+        }
+        let shift = exponent.saturating_sub(scale).saturating_add(6);
+        let micros = if shift >= 0 {
+            let factor = 10_i128
+                .checked_pow(shift.unsigned_abs())
+                .ok_or(FixedError::OutOfRange)?;
+            digits.checked_mul(factor).ok_or(FixedError::OutOfRange)?
+        } else {
+            match 10_i128.checked_pow(shift.unsigned_abs()) {
+                Some(divisor) => round_half_even(digits, divisor, dropped_half),
+                None => 0,
+            }
+        };
+        if micros > Self::MAX_INPUT.0 {
+            return Err(FixedError::OutOfRange);
+        }
+        Ok(Fixed(if negative { -micros } else { micros }))
+    }
+}
+
+/// What was cut off behind the digits that were kept.
+#[derive(Clone, Copy, PartialEq)]
+enum Dropped {
+    Nothing,
+    Something,
+}
+
+impl Dropped {
+    fn and(self, digit: u8) -> Dropped {
+        if digit == 0 { self } else { Dropped::Something }
+    }
+}
+
+fn round_half_even(digits: i128, divisor: i128, dropped: Dropped) -> i128 {
+    let (quotient, rest) = (digits / divisor, digits % divisor);
+    let up = match (rest * 2).cmp(&divisor) {
+        std::cmp::Ordering::Greater => true,
+        std::cmp::Ordering::Equal => dropped == Dropped::Something || quotient % 2 == 1,
+        std::cmp::Ordering::Less => false,
+    };
+    quotient + i128::from(up)
+}
+
+impl fmt::Display for Fixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let magnitude = self.0.unsigned_abs();
+        let (whole, rest) = (
+            magnitude / Self::SCALE.unsigned_abs(),
+            magnitude % Self::SCALE.unsigned_abs(),
+        );
+        let sign = if self.0 < 0 { "-" } else { "" };
+        if rest == 0 {
+            write!(f, "{sign}{whole}")
+        } else {
+            let digits = format!("{rest:06}");
+            write!(f, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_json_writes() {
+        for (text, micros) in [
+            ("0", 0),
+            ("-0", 0),
+            ("12.5", 12_500_000),
+            ("-0.000001", -1),
+            ("1e3", 1_000_000_000),
+            ("1.5E-3", 1_500),
+            ("0.0000005", 0),
+            ("0.0000015", 2),
+            ("0.0000025", 2),
+            ("0.00000250000000000000000000000000000000000000000001", 3),
+            ("1e-999999999999", 0),
+            ("0e999999999999", 0),
+            ("1000000000000000000", 1_000_000_000_000_000_000_000_000),
+        ] {
+            assert_eq!(Fixed::parse(text), Ok(Fixed(micros)), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_number_or_too_large() {
+        for text in [
+            "", "-", ".5", "5.", "1e", "1e+", "abc", "1_000", "NaN", "1.2.3", "0x10",
+        ] {
+            assert_eq!(Fixed::parse(text), Err(FixedError::NotANumber), "{text}");
+        }
+        for text in [
+            "1e300",
+            "1000000000000000000.000001",
+            "99999999999999999999999999999999999999999999",
+            "1e999999999999",
+        ] {
+            assert_eq!(Fixed::parse(text), Err(FixedError::OutOfRange), "{text}");
+        }
+    }
+
+    #[test]
+    fn displays_without_padding() {
+        assert_eq!(Fixed::parse("-12.50").unwrap().to_string(), "-12.5");
+        assert_eq!(Fixed::from_int(3).to_string(), "3");
+    }
+}

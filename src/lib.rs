@@ -1,0 +1,38 @@
+//! tautline tells a company, in time, that its KPIs and its business have come apart.
+//!
+//! This page is the map. One business event walks through the modules like this:
+//!
+//! ```text
+//! Kafka ─▶ source ─▶ decode ─▶ fold ─▶ evaluate ─▶ alert ─▶ outbox ─▶ notify ─▶ Slack
+//!                                │         │           │        │
+//!                                └─────────┴── state ──┴────────┘      serve: /metrics, page, API
+//! ```
+//!
+//! * [`catalog`]: what the business declares: sources, metrics, nodes, rules; checked at load, errors with their place.
+//! * [`source`]: where records come from (Kafka), with topic, partition and offset.
+//! * [`decode`]: bytes to an [`decode::Event`]: only the fields that the catalogue asks for, in one pass.
+//! * [`fold`]: where the partition is read: filter, pick the cells, update their partials. No lock, no clock.
+//! * [`evaluate`]: in one place: merges partials into a [`evaluate::Snapshot`] at a watermark.
+//! * [`alert`]: the state machine that turns judgements into episodes and notices.
+//! * [`state`]: offsets, partials, alert records and notices in one atomic commit.
+//! * [`notify`]: drains the outbox, one queue a destination.
+//! * [`serve`]: metrics, page and API, all read from the latest snapshot.
+//! * [`settings`]: what the operator sets. [`cli`]: one file a command. [`daemon`]: starts tasks and wires channels.
+//!
+//! `catalog`, `fold`, `evaluate` and `alert` are pure: they do no I/O, start no task and read no clock; time is an
+//! argument. Dependencies point one way: `catalog ← fold ← evaluate ← alert`, edges depend on the core, and only
+//! `daemon` and `cli` know everybody.
+
+pub mod alert;
+pub mod catalog;
+pub mod cli;
+pub mod daemon;
+pub mod decode;
+pub mod evaluate;
+pub mod fixed;
+pub mod fold;
+pub mod notify;
+pub mod serve;
+pub mod settings;
+pub mod source;
+pub mod state;

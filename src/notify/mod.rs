@@ -1,0 +1,1 @@
+//! Notify: drains the outbox, one queue a destination.

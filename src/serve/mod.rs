@@ -1,0 +1,1 @@
+//! Serve: metrics, page and API, read from the latest snapshot.
