@@ -1,1 +1,257 @@
-//! Serve: metrics, page and API, read from the latest snapshot.
+//! Serve: metrics, page and API, all read from the latest [`View`]. No handler computes: what is shown was decided
+//! by `evaluate` and `alert`.
+//!
+//! * [`view`]: what the daemon publishes for this module.
+//! * [`metrics`]: `/metrics` in the Prometheus text format.
+//! * [`api`]: `/api/v1/…` as JSON.
+//! * [`health`]: `/-/healthy`, `/-/ready`, `/-/reload`.
+//! * [`page`]: the pages for people; [`words`]: their words and numbers in Chinese and English.
+
+pub mod api;
+mod chart;
+pub mod health;
+pub mod metrics;
+mod node_page;
+pub mod page;
+mod sentence;
+pub mod view;
+pub mod words;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_stream::wrappers::WatchStream;
+use tokio_stream::{Stream, StreamExt};
+
+pub use view::{AlertView, Histogram, NotReady, ReadyState, Rejected, Stats, View};
+pub use words::Language;
+
+/// A request to reload the catalogue. The daemon answers with a short summary, or with what is wrong (one
+/// diagnostic a line); the old catalogue then stays.
+pub type ReloadRequest = oneshot::Sender<Result<String, String>>;
+
+/// What the server shares with the daemon.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The latest view.
+    pub view: watch::Receiver<Arc<View>>,
+    /// Where reload requests go.
+    pub reload: mpsc::Sender<ReloadRequest>,
+}
+
+#[derive(Clone)]
+struct App {
+    shared: Shared,
+    stopping: watch::Receiver<bool>,
+}
+
+impl App {
+    fn view(&self) -> Arc<View> {
+        self.shared.view.borrow().clone()
+    }
+}
+
+/// Serves on `listener` until `stop` completes, then ends open event streams and finishes what was begun.
+///
+/// # Errors
+/// When the listener fails for good.
+pub async fn run(
+    listener: TcpListener,
+    shared: Shared,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let (stopped, stopping) = watch::channel(false);
+    let stop = async move {
+        stop.await;
+        // Event streams never end by themselves; without this, shutdown would wait for every open page.
+        stopped.send_replace(true);
+    };
+    axum::serve(listener, router(App { shared, stopping }))
+        .with_graceful_shutdown(stop)
+        .await
+}
+
+fn router(app: App) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/nodes/{name}", get(node))
+        .route("/rejected", get(rejected))
+        .route("/events", get(events))
+        .route("/assets/style.css", get(async || page::style()))
+        .route("/assets/page.js", get(async || page::script()))
+        .route("/metrics", get(metrics_text))
+        .route("/-/healthy", get(async || "tautline is healthy.\n"))
+        .route("/-/ready", get(ready))
+        .route("/-/reload", post(reload).put(reload))
+        .route("/api/v1/nodes", get(api_nodes))
+        .route("/api/v1/nodes/{name}", get(api_node))
+        .route("/api/v1/alerts", get(api_alerts))
+        .route("/api/v1/rules", get(api_rules))
+        .route("/api/v1/sources", get(api_sources))
+        .fallback(not_found)
+        .layer(axum::middleware::from_fn(secure))
+        .with_state(app)
+}
+
+/// Sets the headers that keep a page from running or embedding anything that is not its own, and refuses changes
+/// that another site asks a visitor's browser to make.
+async fn secure(request: Request, next: Next) -> Response {
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let foreign = request
+        .headers()
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "cross-site" || site == "same-site");
+    let mut response = if changes && foreign {
+        (
+            StatusCode::FORBIDDEN,
+            "cross-site requests may not change anything\n",
+        )
+            .into_response()
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, page::content_security_policy());
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+#[derive(Deserialize)]
+struct PageQuery {
+    lang: Option<String>,
+}
+
+/// The reader of a page: language by `?lang=`, else by `Accept-Language`, else by the settings.
+fn reader(view: &View, query: &PageQuery, headers: &HeaderMap) -> page::Reader {
+    let chosen = query.lang.as_deref().and_then(Language::from_tag);
+    let accepted = || {
+        let header = headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?;
+        Language::from_accept(header)
+    };
+    page::Reader {
+        language: chosen.or_else(accepted).unwrap_or(view.language),
+        chosen: chosen.is_some(),
+    }
+}
+
+async fn index(State(app): State<App>, Query(query): Query<PageQuery>, headers: HeaderMap) -> Html<String> {
+    let view = app.view();
+    let reader = reader(&view, &query, &headers);
+    Html(page::index(&view, reader).into_string())
+}
+
+async fn node(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let view = app.view();
+    let reader = reader(&view, &query, &headers);
+    match node_page::node(&view, reader, &name) {
+        Some(page) => Html(page.into_string()).into_response(),
+        None => (
+            StatusCode::NOT_FOUND,
+            Html(page::not_found(&view, reader).into_string()),
+        )
+            .into_response(),
+    }
+}
+
+async fn rejected(
+    State(app): State<App>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Html<String> {
+    let view = app.view();
+    let reader = reader(&view, &query, &headers);
+    Html(page::rejected(&view, reader).into_string())
+}
+
+async fn not_found(State(app): State<App>, request: Request) -> Response {
+    if request.uri().path().starts_with("/api/") {
+        return api::not_found("no such endpoint");
+    }
+    let view = app.view();
+    let reader = reader(&view, &PageQuery { lang: None }, request.headers());
+    (
+        StatusCode::NOT_FOUND,
+        Html(page::not_found(&view, reader).into_string()),
+    )
+        .into_response()
+}
+
+/// One server-sent event a version; the page then fetches itself anew.
+async fn events(State(app): State<App>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let versions = WatchStream::new(app.shared.view).map(|view| Some(view.version));
+    let stops = WatchStream::new(app.stopping).filter_map(|stopping| stopping.then_some(None));
+    let until_stop = versions.merge(stops).map_while(|version| version);
+    let messages = until_stop.map(|version| Ok(Event::default().event("version").data(version.to_string())));
+    Sse::new(messages).keep_alive(KeepAlive::default())
+}
+
+async fn metrics_text(State(app): State<App>) -> Response {
+    match metrics::text(&app.view()) {
+        Ok(text) => (
+            [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+            text,
+        )
+            .into_response(),
+        Err(error) => {
+            tracing::error!(%error, "metrics could not be written");
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
+        }
+    }
+}
+
+async fn ready(State(app): State<App>, headers: HeaderMap) -> Response {
+    let wants_json = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("application/json"));
+    health::ready(&app.view().ready, wants_json)
+}
+
+async fn reload(State(app): State<App>) -> Response {
+    health::reload(&app.shared.reload).await
+}
+
+async fn api_nodes(State(app): State<App>) -> Response {
+    api::nodes(&app.view())
+}
+
+async fn api_node(State(app): State<App>, Path(name): Path<String>) -> Response {
+    api::node(&app.view(), &name)
+}
+
+async fn api_alerts(State(app): State<App>) -> Response {
+    api::alerts(&app.view())
+}
+
+async fn api_rules(State(app): State<App>) -> Response {
+    api::rules(&app.view())
+}
+
+async fn api_sources(State(app): State<App>) -> Response {
+    api::sources(&app.view())
+}

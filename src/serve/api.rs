@@ -1,0 +1,203 @@
+//! `/api/v1/…`: the view as JSON. Alerts and rules have the shape of Prometheus, so that its tools can read them.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::sentence;
+use super::view::{AlertView, View};
+use crate::alert::record::{AlertState, Labels};
+use crate::catalog::{PeriodKind, Rule, RuleOn};
+use crate::evaluate::{NodeInfo, NodeState, Pace};
+
+fn success(data: Value) -> Response {
+    Json(json!({"status": "success", "data": data})).into_response()
+}
+
+/// 404 in the shape of a Prometheus error.
+pub fn not_found(message: &str) -> Response {
+    let body = json!({"status": "error", "errorType": "not_found", "error": message});
+    (StatusCode::NOT_FOUND, Json(body)).into_response()
+}
+
+/// Every node with its instances, in tree order of the catalogue.
+pub fn nodes(view: &View) -> Response {
+    let mut by_node: BTreeMap<u32, Vec<&NodeState>> = BTreeMap::new();
+    for instance in &view.snapshot.instances {
+        by_node.entry(instance.key.node.0).or_default().push(instance);
+    }
+    let nodes: Vec<Value> = (0u32..)
+        .zip(&view.snapshot.nodes)
+        .map(|(id, info)| node_json(view, info, by_node.get(&id).map_or(&[], Vec::as_slice)))
+        .collect();
+    success(json!({
+        "version": view.version,
+        "watermark": view.snapshot.watermark.map(|w| w.to_string()),
+        "nodes": nodes,
+    }))
+}
+
+/// One node by name.
+pub fn node(view: &View, name: &str) -> Response {
+    let Some(at) = view.snapshot.nodes.iter().position(|info| info.name == name) else {
+        return not_found("no node of this name");
+    };
+    let instances: Vec<&NodeState> = view
+        .snapshot
+        .instances
+        .iter()
+        .filter(|instance| instance.key.node.0 as usize == at)
+        .collect();
+    success(node_json(view, &view.snapshot.nodes[at], &instances))
+}
+
+fn node_json(view: &View, info: &NodeInfo, instances: &[&NodeState]) -> Value {
+    let instances: Vec<Value> = instances
+        .iter()
+        .map(|instance| instance_json(view, info, instance))
+        .collect();
+    let mut node = json!(info);
+    node["instances"] = json!(instances);
+    node
+}
+
+fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
+    let dimensions: BTreeMap<&str, &str> = info
+        .each
+        .iter()
+        .zip(&instance.key.dimensions)
+        .map(|(name, value)| (name.as_str(), &**value))
+        .collect();
+    let alerts: Vec<&str> = view
+        .alerts
+        .iter()
+        .filter(|alert| alert.is_firing() && alert.concerns(&view.snapshot, &instance.key))
+        .map(|alert| alert.rule.as_str())
+        .collect();
+    json!({
+        "dimensions": dimensions,
+        "period": {
+            "kind": period_kind(instance.period.kind),
+            "start": instance.period.start.to_string(),
+            "end": instance.period.end.to_string(),
+        },
+        "value": instance.value,
+        "target": instance.target,
+        "completion": instance.completion,
+        "expectedShare": instance.expected_share,
+        "elapsed": instance.elapsed,
+        "pace": instance.pace.ratio(),
+        "tooEarly": instance.pace == Pace::TooEarly,
+        "forecast": instance.forecast,
+        "targetProbability": instance.target_probability,
+        "daily": instance.daily,
+        "firing": alerts,
+    })
+}
+
+fn period_kind(kind: PeriodKind) -> &'static str {
+    match kind {
+        PeriodKind::Day => "day",
+        PeriodKind::Week => "week",
+        PeriodKind::Month => "month",
+        PeriodKind::Quarter => "quarter",
+        PeriodKind::Half => "half",
+        PeriodKind::Year => "year",
+    }
+}
+
+/// Pending and firing alerts, as Prometheus' `/api/v1/alerts`.
+pub fn alerts(view: &View) -> Response {
+    let alerts: Vec<Value> = view
+        .alerts
+        .iter()
+        .filter_map(|alert| alert_json(view, alert))
+        .collect();
+    success(json!({ "alerts": alerts }))
+}
+
+fn alert_json(view: &View, alert: &AlertView) -> Option<Value> {
+    let state = match alert.state {
+        AlertState::Inactive => return None,
+        AlertState::Pending { .. } => "pending",
+        AlertState::Firing | AlertState::Recovering { .. } => "firing",
+    };
+    let mut labels: Labels = alert.labels.clone();
+    labels
+        .entry("alertname".into())
+        .or_insert_with(|| alert.rule.clone());
+    let figure = alert.facts.node.as_ref();
+    let value = figure.and_then(|figure| figure.pace.or(figure.completion).or(figure.value));
+    Some(json!({
+        "labels": labels,
+        "annotations": {
+            "summary": alert.facts.title,
+            "description": sentence::of(alert, view.language),
+            "kind": alert.kind,
+            "severity": alert.severity,
+        },
+        "state": state,
+        "activeAt": alert.active_at.to_string(),
+        "value": value.map_or_else(String::new, |value| format!("{value:e}")),
+    }))
+}
+
+/// Every rule with its alerts, as Prometheus' `/api/v1/rules`: rules on nodes and rules on links are two groups.
+pub fn rules(view: &View) -> Response {
+    let groups: Vec<Value> = [(RuleOn::Node, "node"), (RuleOn::Link, "link")]
+        .into_iter()
+        .map(|(on, name)| {
+            let rules: Vec<Value> = view
+                .catalog
+                .rules
+                .iter()
+                .filter(|rule| rule.on == on)
+                .map(|rule| rule_json(view, rule))
+                .collect();
+            json!({"name": name, "file": "", "interval": 0, "limit": 0, "rules": rules})
+        })
+        .collect();
+    success(json!({ "groups": groups }))
+}
+
+fn rule_json(view: &View, rule: &Rule) -> Value {
+    let of_rule: Vec<&AlertView> = view
+        .alerts
+        .iter()
+        .filter(|alert| alert.rule == rule.name)
+        .collect();
+    let state = if of_rule.iter().any(|alert| alert.is_firing()) {
+        "firing"
+    } else if of_rule.is_empty() {
+        "inactive"
+    } else {
+        "pending"
+    };
+    let alerts: Vec<Value> = of_rule
+        .iter()
+        .filter_map(|alert| alert_json(view, alert))
+        .collect();
+    json!({
+        "type": "alerting",
+        "name": rule.name,
+        "query": rule.when.source(),
+        "duration": rule.hold_for.as_secs_f64(),
+        "keepFiringFor": rule.keep_firing_for.as_secs_f64(),
+        "labels": rule.labels,
+        "annotations": {"severity": rule.severity, "kind": rule.kind},
+        "alerts": alerts,
+        "health": if view.snapshot.watermark.is_some() { "ok" } else { "unknown" },
+        "lastError": "",
+        "state": state,
+        "evaluationTime": 0,
+        "lastEvaluation": view.snapshot.watermark.map(|w| w.to_string()),
+    })
+}
+
+/// How the sources are doing.
+pub fn sources(view: &View) -> Response {
+    success(json!({ "sources": view.snapshot.sources }))
+}

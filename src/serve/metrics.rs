@@ -1,0 +1,349 @@
+//! `/metrics`: the view in the Prometheus text format. Labels are identity only, and what has no value has no
+//! series: a made-up 0 or a NaN would fire somebody's rule.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prometheus::TextEncoder;
+use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
+
+use super::view::{AlertView, View};
+use crate::alert::record::AlertState;
+use crate::catalog::{Level, Role};
+use crate::evaluate::{NodeInfo, NodeState, Snapshot};
+
+/// Labels of one series, sorted by name.
+type Series = BTreeMap<String, String>;
+
+/// Labels that every node's series may carry; a dimension of the same name is prefixed.
+const NODE_LABELS: [&str; 5] = ["node", "role", "level", "owner", "parent"];
+/// Labels of an alert's series; a dimension or rule label of the same name is prefixed.
+const ALERT_LABELS: [&str; 5] = ["alertname", "kind", "node", "owner", "parent"];
+
+/// The view as text.
+///
+/// # Errors
+/// When the encoder refuses a family, which would be a mistake here and not in the data.
+pub fn text(view: &View) -> prometheus::Result<String> {
+    let mut families = Vec::new();
+    nodes(view, &mut families);
+    alerts(view, &mut families);
+    sources(&view.snapshot, &mut families);
+    process(view, &mut families);
+    families.retain(|family| !family.get_metric().is_empty());
+    families.sort_by(|a, b| a.name().cmp(b.name()));
+    TextEncoder::new().encode_to_string(&families)
+}
+
+type NodeNumber = fn(&NodeInfo, &NodeState) -> Option<f64>;
+
+fn nodes(view: &View, families: &mut Vec<MetricFamily>) {
+    let numbers: [(&str, &str, NodeNumber); 9] = [
+        (
+            "kpi_value",
+            "Value of the node for the running period, in the metric's unit.",
+            |_, s| s.value,
+        ),
+        (
+            "kpi_target",
+            "Target of the running period, in the metric's unit.",
+            |_, s| s.target,
+        ),
+        (
+            "kpi_completion_ratio",
+            "Actual against target; 1 is done.",
+            |_, s| s.completion,
+        ),
+        (
+            "kpi_pace_ratio",
+            "Completion against the share of the target that the plan expects by now; 1 is on plan.",
+            |_, s| s.pace.ratio(),
+        ),
+        (
+            "kpi_expected_ratio",
+            "Share of the target that the plan expects by now.",
+            |_, s| s.target.map(|_| s.expected_share),
+        ),
+        (
+            "kpi_forecast_ratio",
+            "Projected value at the end of the period against the target.",
+            |_, s| Some(s.forecast? / s.target.filter(|target| *target != 0.0)?),
+        ),
+        (
+            "kpi_target_probability",
+            "Probability of meeting the target, 0 to 1.",
+            |_, s| s.target_probability,
+        ),
+        (
+            "kpi_weight_ratio",
+            "Weight in the owner's score; 1 is the whole score.",
+            |info, _| info.weight.map(|points| points / 100.0),
+        ),
+        (
+            "kpi_elapsed_ratio",
+            "Share of the running period that has passed.",
+            |_, s| Some(s.elapsed),
+        ),
+    ];
+    let snapshot = &view.snapshot;
+    let labels: Vec<Series> = snapshot
+        .instances
+        .iter()
+        .map(|instance| node_labels(snapshot, instance))
+        .collect();
+    for (name, help, number) in numbers {
+        let series = snapshot
+            .instances
+            .iter()
+            .zip(&labels)
+            .filter_map(|(instance, labels)| {
+                let info = &snapshot.nodes[instance.key.node.0 as usize];
+                Some((labels.clone(), number(info, instance)?))
+            });
+        families.push(gauge(name, help, series));
+    }
+}
+
+fn node_labels(snapshot: &Snapshot, instance: &NodeState) -> Series {
+    let info = &snapshot.nodes[instance.key.node.0 as usize];
+    let mut labels = Series::new();
+    labels.insert("node".into(), info.name.clone());
+    labels.insert("role".into(), role(info.role).into());
+    labels.insert("level".into(), level(info.level).into());
+    labels.extend(info.owner.clone().map(|owner| ("owner".into(), owner)));
+    labels.extend(info.parent.clone().map(|parent| ("parent".into(), parent)));
+    for (name, value) in info.each.iter().zip(&instance.key.dimensions) {
+        let name = label_name(name, &NODE_LABELS, &labels);
+        labels.insert(name, value.to_string());
+    }
+    labels
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Business => "business",
+        Role::Kpi => "kpi",
+    }
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::Strategy => "strategy",
+        Level::Tactic => "tactic",
+        Level::Execution => "execution",
+        Level::Individual => "individual",
+    }
+}
+
+/// A valid label name for a dimension. What Prometheus does not allow is written in its own escaping scheme
+/// (`U__`, then `_<hex>_` for every other character); what is reserved or taken gets the prefix `dim_`.
+fn label_name(dimension: &str, fixed: &[&str], taken: &Series) -> String {
+    let valid = dimension.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && dimension.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let mut name = if valid {
+        dimension.to_owned()
+    } else {
+        let escape = |c: char| match c {
+            '_' => "__".to_owned(),
+            c if c.is_ascii_alphanumeric() => c.to_string(),
+            c => format!("_{:X}_", u32::from(c)),
+        };
+        format!("U__{}", dimension.chars().map(escape).collect::<String>())
+    };
+    while fixed.contains(&name.as_str()) || name.starts_with("__") || taken.contains_key(&name) {
+        name.insert_str(0, "dim_");
+    }
+    name
+}
+
+/// One series an identity without its period: a closing period and the next one share it, the worse state wins.
+fn alerts(view: &View, families: &mut Vec<MetricFamily>) {
+    let mut series: BTreeMap<Series, f64> = BTreeMap::new();
+    for alert in view.alerts.iter() {
+        let value = match alert.state {
+            AlertState::Inactive => 0.0,
+            AlertState::Pending { .. } => 1.0,
+            AlertState::Recovering { .. } => 2.0,
+            AlertState::Firing => 3.0,
+        };
+        let kept = series.entry(alert_labels(alert)).or_insert(value);
+        *kept = kept.max(value);
+    }
+    families.push(gauge(
+        "alert_state",
+        "State of an alert: 1 pending, 2 recovering (still told as firing), 3 firing; inactive alerts have no series.",
+        series,
+    ));
+}
+
+fn alert_labels(alert: &AlertView) -> Series {
+    let mut labels = Series::new();
+    labels.insert("alertname".into(), alert.rule.clone());
+    labels.insert("kind".into(), alert.kind.clone());
+    for fixed in ["node", "owner", "parent"] {
+        labels.extend(
+            alert
+                .labels
+                .get(fixed)
+                .map(|value| (fixed.to_owned(), value.clone())),
+        );
+    }
+    let told: BTreeSet<&str> = BTreeSet::from(["alertname", "period", "severity", "node", "owner", "parent"]);
+    for (name, value) in alert
+        .labels
+        .iter()
+        .filter(|(name, _)| !told.contains(name.as_str()))
+    {
+        let name = label_name(name, &ALERT_LABELS, &labels);
+        labels.insert(name, value.clone());
+    }
+    labels
+}
+
+fn sources(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
+    let by_source = |name: &str| one("source", name);
+    families.push(gauge(
+        "watermark_timestamp_seconds",
+        "Event time up to which the whole source has been read, less allowed lateness.",
+        snapshot
+            .sources
+            .iter()
+            .filter_map(|s| Some((by_source(&s.name), s.watermark_seconds?))),
+    ));
+    families.push(gauge(
+        "source_lag_records",
+        "Records between what was read and the end of the source's partitions.",
+        snapshot
+            .sources
+            .iter()
+            .filter_map(|s| Some((by_source(&s.name), s.lag_records? as f64))),
+    ));
+    families.push(counter(
+        "events_total",
+        "Events by what became of them: folded, filtered, late, or the reason of their rejection.",
+        snapshot.sources.iter().flat_map(|s| {
+            s.outcomes.iter().map(|(outcome, count)| {
+                let mut labels = one("source", &s.name);
+                labels.insert("outcome".into(), outcome.clone());
+                (labels, *count as f64)
+            })
+        }),
+    ));
+}
+
+fn process(view: &View, families: &mut Vec<MetricFamily>) {
+    let stats = &view.stats;
+    let flag = |on: bool| [(Series::new(), f64::from(u8::from(on)))];
+    families.push(gauge(
+        "kafka_up",
+        "1 while a Kafka broker answers.",
+        flag(stats.kafka_up),
+    ));
+    families.push(gauge(
+        "ready",
+        "1 while the numbers are current and notices may be sent.",
+        flag(view.ready.reasons.is_empty()),
+    ));
+    families.push(gauge(
+        "config_last_reload_successful",
+        "1 when the catalogue in the folder is the one in force.",
+        flag(stats.config_last_reload_successful),
+    ));
+    families.push(gauge(
+        "build_info",
+        "Version of tautline; always 1.",
+        [(one("version", env!("CARGO_PKG_VERSION")), 1.0)],
+    ));
+    families.push(counter(
+        "dead_letter_events_total",
+        "Rejected events written to the dead-letter file.",
+        [(Series::new(), stats.dead_letter_events as f64)],
+    ));
+    families.push(counter(
+        "notices_total",
+        "Notices by receiver and what became of them.",
+        stats.notices.iter().map(|((receiver, outcome), count)| {
+            let mut labels = one("receiver", receiver);
+            labels.insert("outcome".into(), outcome.clone());
+            (labels, *count as f64)
+        }),
+    ));
+    families.push(gauge(
+        "oldest_undelivered_seconds",
+        "Age of the oldest notice that is not delivered; 0 when there is none.",
+        stats.oldest_undelivered_seconds.map(|age| (Series::new(), age)),
+    ));
+    families.push(commits(view));
+}
+
+fn commits(view: &View) -> MetricFamily {
+    let commits = &view.stats.commits;
+    let mut histogram = proto::Histogram::default();
+    histogram.set_sample_count(commits.count());
+    histogram.set_sample_sum(commits.sum_seconds());
+    let buckets = commits.cumulative().map(|(bound, count)| {
+        let mut bucket = proto::Bucket::default();
+        bucket.set_upper_bound(bound);
+        bucket.set_cumulative_count(count);
+        bucket
+    });
+    histogram.set_bucket(buckets.collect());
+    let mut metric = Metric::default();
+    metric.set_histogram(histogram);
+    let help = "Time that a commit of the state took.";
+    family(
+        "commit_duration_seconds",
+        help,
+        MetricType::HISTOGRAM,
+        vec![metric],
+    )
+}
+
+fn one(name: &str, value: &str) -> Series {
+    Series::from([(name.to_owned(), value.to_owned())])
+}
+
+fn gauge(name: &str, help: &str, series: impl IntoIterator<Item = (Series, f64)>) -> MetricFamily {
+    let metrics = finite(series).map(|(labels, value)| {
+        let mut gauge = proto::Gauge::default();
+        gauge.set_value(value);
+        let mut metric = Metric::from_label(labels);
+        metric.set_gauge(gauge);
+        metric
+    });
+    family(name, help, MetricType::GAUGE, metrics.collect())
+}
+
+fn counter(name: &str, help: &str, series: impl IntoIterator<Item = (Series, f64)>) -> MetricFamily {
+    let metrics = finite(series).map(|(labels, value)| {
+        let mut counter = proto::Counter::default();
+        counter.set_value(value);
+        let mut metric = Metric::from_label(labels);
+        metric.set_counter(counter);
+        metric
+    });
+    family(name, help, MetricType::COUNTER, metrics.collect())
+}
+
+fn finite(series: impl IntoIterator<Item = (Series, f64)>) -> impl Iterator<Item = (Vec<LabelPair>, f64)> {
+    series
+        .into_iter()
+        .filter(|(_, value)| value.is_finite())
+        .map(|(labels, value)| {
+            let pairs = labels.into_iter().map(|(name, value)| {
+                let mut pair = LabelPair::default();
+                pair.set_name(name);
+                pair.set_value(value);
+                pair
+            });
+            (pairs.collect(), value)
+        })
+}
+
+fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(format!("tautline_{name}"));
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
+}

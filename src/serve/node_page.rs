@@ -1,0 +1,225 @@
+//! `/nodes/{name}`: one node with its numbers, its definition, its days and its children.
+
+use maud::{Markup, html};
+
+use super::chart;
+use super::page::{self, Reader, Tree};
+use super::view::{AlertView, View};
+use super::words::{Language, percent};
+use crate::catalog::{Agg, Level, MetricId, MetricKind, Relation};
+use crate::evaluate::{NodeInfo, NodeState};
+
+/// The page of a node, or `None` where there is no node of this name.
+pub(super) fn node(view: &View, reader: Reader, name: &str) -> Option<Markup> {
+    let language = reader.language;
+    let tree = Tree::new(view);
+    let at = view.snapshot.nodes.iter().position(|info| info.name == name)?;
+    let info = &view.snapshot.nodes[at];
+    let instances: Vec<usize> = (0..view.snapshot.instances.len())
+        .filter(|&i| tree.instance(i).key.node.0 as usize == at)
+        .collect();
+    let alerts: Vec<&AlertView> = view
+        .alerts
+        .iter()
+        .filter(|alert| alert.is_firing() && alert.labels.get("node") == Some(&info.name))
+        .collect();
+    let content = html! {
+        (trail(view, reader, info))
+        h1 { (info.title) }
+        (page::alert_list(view, reader, &alerts))
+        @match instances.as_slice() {
+            [] => p.empty { (language.pick("还没有数字。", "No numbers yet.")) },
+            [one] => (single(&tree, reader, *one)),
+            many => section.tree { (page::branch(&tree, reader, many)) },
+        }
+        (definition(view, reader, at, info))
+    };
+    let path = format!("/nodes/{}", page::encoded(name));
+    Some(page::frame(view, reader, &path, &info.title, &content))
+}
+
+fn trail(view: &View, reader: Reader, info: &NodeInfo) -> Markup {
+    let mut above = Vec::new();
+    let mut next = info.parent.as_deref();
+    while let Some(parent) = next.and_then(|name| view.snapshot.nodes.iter().find(|info| info.name == name)) {
+        above.push(parent);
+        next = parent
+            .parent
+            .as_deref()
+            .filter(|_| above.len() < view.snapshot.nodes.len());
+    }
+    html! {
+        nav.trail {
+            a href=(reader.link("/")) { (reader.language.pick("指标树", "Tree")) }
+            @for parent in above.iter().rev() { a href=(reader.to_node(&parent.name)) { (parent.title) } }
+        }
+    }
+}
+
+fn single(tree: &Tree<'_>, reader: Reader, at: usize) -> Markup {
+    let language = reader.language;
+    let state = tree.instance(at);
+    let children = tree.children(Some(&state.key));
+    html! {
+        (numbers(tree, language, state))
+        (days(tree.view, language, state))
+        @if !children.is_empty() {
+            h3 { (language.pick("支撑它的指标", "What serves it")) }
+            section.tree { (page::branch(tree, reader, children)) }
+        }
+    }
+}
+
+fn numbers(tree: &Tree<'_>, language: Language, state: &NodeState) -> Markup {
+    let unit = tree.info(state.key.node).unit.as_deref();
+    let quantity = |value: f64| language.quantity(value, unit);
+    let figures = [
+        (language.pick("实际", "Actual"), state.value.map(quantity)),
+        (language.pick("目标", "Target"), state.target.map(quantity)),
+        (language.pick("完成", "Completion"), state.completion.map(percent)),
+        (
+            language.pick("计划此时", "Plan by now"),
+            page::planned(tree.view, state).map(percent),
+        ),
+        (
+            language.pick("进度", "Pace"),
+            state.pace.ratio().map(|pace| format!("{pace:.2}")),
+        ),
+        (
+            language.pick("预计期末", "Heading for"),
+            state.forecast.map(quantity),
+        ),
+        (
+            language.pick("达成概率", "Chance"),
+            state.target_probability.map(percent),
+        ),
+    ];
+    let status = page::Status::of(tree.view, state, language);
+    html! {
+        p.lead {
+            span class={ "dot " (status.tone) } {} (status.text)
+            span.meta { (language.period(&state.period)) }
+        }
+        div.wide { (chart::bar(state.completion, page::planned(tree.view, state), status.tone, language.pick("完成", "Completion"))) }
+        dl.figures {
+            @for (term, number) in figures {
+                @if let Some(number) = number { div { dt { (term) } dd { (number) } } }
+            }
+        }
+    }
+}
+
+fn days(view: &View, language: Language, state: &NodeState) -> Markup {
+    let zone = &view.catalog.calendar.timezone;
+    let Some(watermark) = view.snapshot.watermark else {
+        return html! {};
+    };
+    let unit = view.snapshot.nodes[state.key.node.0 as usize].unit.as_deref();
+    let last = watermark.to_zoned_datetime(zone.clone()).date();
+    let count = state.daily.len();
+    let day = |i: usize| {
+        let back = jiff::Span::new().days((count - 1 - i) as i64);
+        last.checked_sub(back).unwrap_or(last)
+    };
+    let labels: Vec<String> = state
+        .daily
+        .iter()
+        .enumerate()
+        .map(|(i, value)| {
+            let value = value.map_or_else(|| "—".to_owned(), |value| language.quantity(value, unit));
+            format!("{} {value}", language.date(day(i)))
+        })
+        .collect();
+    let highest = state.daily.iter().flatten().copied().reduce(f64::max);
+    html! {
+        @if let Some(highest) = highest {
+            figure {
+                figcaption {
+                    span { (language.pick("每日", "Daily")) }
+                    span { (language.pick("最高 ", "highest ")) (language.quantity(highest, unit)) }
+                }
+                (chart::daily(&state.daily, &labels, None, language.pick("每日数值", "Daily values")))
+                div.scale { span { (language.date(day(0))) } span { (language.date(last)) } }
+            }
+        }
+    }
+}
+
+fn definition(view: &View, reader: Reader, at: usize, info: &NodeInfo) -> Markup {
+    let language = reader.language;
+    let node = view.catalog.nodes.get(at);
+    let relation = info.relation.map(|relation| match relation {
+        Relation::Sum => language.pick("相加", "adds up to"),
+        Relation::Product => language.pick("相乘", "multiplies to"),
+        Relation::Ratio => language.pick("构成比率", "is a part of the ratio"),
+        Relation::Influence => language.pick("驱动", "drives"),
+    });
+    let level = match info.level {
+        Level::Strategy => language.pick("战略", "Strategy"),
+        Level::Tactic => language.pick("战术", "Tactic"),
+        Level::Execution => language.pick("执行", "Execution"),
+        Level::Individual => language.pick("个人", "Individual"),
+    };
+    html! {
+        h3 { (language.pick("定义", "Definition")) }
+        dl.definition {
+            @if let Some(node) = node {
+                dt { (language.pick("口径", "Metric")) }
+                dd { code { (metric(view, node.metric)) } }
+            }
+            dt { (language.pick("层级", "Level")) } dd { (level) }
+            @if let (Some(relation), Some(parent)) = (relation, &info.parent) {
+                dt { (language.pick("服务于", "Serves")) }
+                dd { a href=(reader.to_node(parent)) { (parent) } " (" (relation) ")" }
+            }
+            @if !info.each.is_empty() { dt { (language.pick("按", "By")) } dd { (info.each.join(", ")) } }
+            @if let Some(owner) = &info.owner { dt { (language.pick("负责人", "Owner")) } dd { (owner) } }
+            @if let Some(weight) = info.weight { dt { (language.pick("权重", "Weight")) } dd { (language.number(weight)) } }
+            @if let Some(node) = node {
+                dt { (language.pick("声明于", "Declared at")) } dd { code { (node.place) } }
+            }
+        }
+    }
+}
+
+/// A metric's definition on one line, in the catalogue's own words.
+fn metric(view: &View, id: MetricId) -> String {
+    let catalog = &view.catalog;
+    let metric = catalog.metric(id);
+    match &metric.kind {
+        MetricKind::Simple(simple) => {
+            let source = catalog.source(simple.source);
+            let agg = match simple.agg {
+                Agg::Sum => "sum",
+                Agg::Count => "count",
+                Agg::CountDistinct => "count_distinct",
+                Agg::Min => "min",
+                Agg::Max => "max",
+                Agg::Avg => "avg",
+                Agg::Last => "last",
+            };
+            let field = simple
+                .field
+                .and_then(|field| source.fields.get(usize::from(field.0)));
+            let of = field.map_or_else(
+                || source.name.clone(),
+                |field| format!("{}.{}", source.name, field.name),
+            );
+            let filter = simple
+                .filter
+                .as_ref()
+                .map_or_else(String::new, |filter| format!(" where {}", filter.source()));
+            format!("{} = {agg}({of}){filter}", metric.name)
+        }
+        MetricKind::Ratio {
+            numerator,
+            denominator,
+        } => format!(
+            "{} = {} / {}",
+            metric.name,
+            catalog.metric(*numerator).name,
+            catalog.metric(*denominator).name
+        ),
+        MetricKind::Derived { expr, .. } => format!("{} = {}", metric.name, expr.source()),
+    }
+}

@@ -1,0 +1,146 @@
+//! One clear sentence with numbers for every alert.
+
+use super::view::AlertView;
+use super::words::{Language, percent};
+use crate::alert::record::Figure;
+
+/// What the alert says, as a heading: in the reader's language for the kinds that tautline knows, else the title
+/// that the rule gives.
+pub(super) fn heading(alert: &AlertView, language: Language) -> String {
+    let facts = &alert.facts;
+    match (alert.kind.as_str(), &facts.node) {
+        ("behind_pace", Some(node)) => {
+            format!("{}{}", name(node), language.pick("落后于计划", " is behind plan"))
+        }
+        ("target_at_risk", Some(node)) => {
+            format!(
+                "{}{}",
+                name(node),
+                language.pick("恐难达成目标", " is likely to miss its target")
+            )
+        }
+        _ if facts.title.is_empty() => alert.rule.clone(),
+        _ => facts.title.clone(),
+    }
+}
+
+/// The numbers behind it, as one sentence; empty where there are none.
+pub(super) fn of(alert: &AlertView, language: Language) -> String {
+    let facts = &alert.facts;
+    match (&facts.node, &facts.parent) {
+        (Some(kpi), Some(parent)) => link(kpi, parent, language),
+        (Some(node), None) if alert.kind == "target_at_risk" => at_risk(node, language),
+        (Some(node), None) => progress(node, language),
+        _ => String::new(),
+    }
+}
+
+/// Title with its dimension values: `Revenue, 华东`.
+pub(super) fn name(figure: &Figure) -> String {
+    if figure.instance.is_empty() {
+        figure.title.clone()
+    } else {
+        format!("{} · {}", figure.title, figure.instance)
+    }
+}
+
+fn link(kpi: &Figure, parent: &Figure, language: Language) -> String {
+    let done = |figure: &Figure| {
+        figure
+            .completion
+            .map_or_else(|| language.pick("无数据", "unknown").to_owned(), percent)
+    };
+    let planned = parent
+        .expected_share
+        .filter(|_| parent.completion.is_some())
+        .map(percent);
+    match (language, planned) {
+        (Language::Zh, Some(planned)) => format!(
+            "{}已完成 {}，而它所服务的{}只完成 {}，按计划此时应为 {planned}。",
+            name(kpi),
+            done(kpi),
+            name(parent),
+            done(parent)
+        ),
+        (Language::Zh, None) => format!(
+            "{}完成 {}，它所服务的{}完成 {}。",
+            name(kpi),
+            done(kpi),
+            name(parent),
+            done(parent)
+        ),
+        (Language::En, Some(planned)) => format!(
+            "{} stands at {} of its target; {}, which it serves, stands at {} where the plan expects {planned} by now.",
+            name(kpi),
+            done(kpi),
+            name(parent),
+            done(parent)
+        ),
+        (Language::En, None) => format!(
+            "{} stands at {} of its target; {}, which it serves, stands at {}.",
+            name(kpi),
+            done(kpi),
+            name(parent),
+            done(parent)
+        ),
+    }
+}
+
+fn progress(node: &Figure, language: Language) -> String {
+    let Some(completion) = node.completion.map(percent) else {
+        return match (node.value, language) {
+            (Some(value), Language::Zh) => {
+                format!("目前为 {}。", language.quantity(value, node.unit.as_deref()))
+            }
+            (Some(value), Language::En) => {
+                format!("It stands at {}.", language.quantity(value, node.unit.as_deref()))
+            }
+            (None, _) => String::new(),
+        };
+    };
+    let amounts = node.value.zip(node.target).map(|(value, target)| {
+        let unit = node.unit.as_deref();
+        (language.quantity(value, unit), language.quantity(target, unit))
+    });
+    let planned = node.expected_share.map(percent);
+    match language {
+        Language::Zh => {
+            let amounts =
+                amounts.map_or_else(String::new, |(value, target)| format!("（{value} / {target}）"));
+            let planned = planned.map_or_else(String::new, |planned| format!("，按计划此时应为 {planned}"));
+            let pace = node
+                .pace
+                .map_or_else(String::new, |pace| format!("，进度为计划的 {}", percent(pace)));
+            format!("已完成目标的 {completion}{amounts}{planned}{pace}。")
+        }
+        Language::En => {
+            let amounts =
+                amounts.map_or_else(String::new, |(value, target)| format!(" ({value} of {target})"));
+            let planned = planned.map_or_else(String::new, |planned| {
+                format!(" where the plan expects {planned} by now")
+            });
+            let pace = node
+                .pace
+                .map_or_else(String::new, |pace| format!(": a pace of {}", percent(pace)));
+            format!("It stands at {completion} of its target{amounts}{planned}{pace}.")
+        }
+    }
+}
+
+fn at_risk(node: &Figure, language: Language) -> String {
+    let (Some(forecast), Some(target)) = (node.forecast, node.target) else {
+        return progress(node, language);
+    };
+    let unit = node.unit.as_deref();
+    let (forecast, target) = (language.quantity(forecast, unit), language.quantity(target, unit));
+    match (language, node.target_probability.map(percent)) {
+        (Language::Zh, Some(chance)) => format!("预计期末为 {forecast}，目标 {target}，达成概率 {chance}。"),
+        (Language::Zh, None) => format!("预计期末为 {forecast}，目标 {target}。"),
+        (Language::En, Some(chance)) => {
+            format!(
+                "It is heading for {forecast} against a target of {target}; the chance of meeting it is {chance}."
+            )
+        }
+        (Language::En, None) => format!("It is heading for {forecast} against a target of {target}."),
+    }
+}

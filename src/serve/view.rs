@@ -1,0 +1,204 @@
+//! What the daemon publishes for the server after every evaluation: cheap to build, read by every handler.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::words::Language;
+use crate::alert::record::{AlertState, Facts, Labels};
+use crate::catalog::{Catalog, Severity};
+use crate::evaluate::{InstanceKey, Snapshot};
+
+/// Everything that is shown, at one moment.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Rises with every published view; pages refresh when it does.
+    pub version: u64,
+    /// The catalogue in force, for definitions and rules.
+    pub catalog: Arc<Catalog>,
+    /// The numbers.
+    pub snapshot: Arc<Snapshot>,
+    /// Every alert that is not inactive.
+    pub alerts: Arc<[AlertView]>,
+    /// The settings' language: what a reader gets who asks for none.
+    pub language: Language,
+    /// Whether the numbers are current.
+    pub ready: ReadyState,
+    /// The newest rejected events, newest first.
+    pub newest_rejected: Arc<[Rejected]>,
+    /// Counters of the process.
+    pub stats: Stats,
+}
+
+/// One alert as it is shown.
+#[derive(Clone, Debug)]
+pub struct AlertView {
+    /// Name of the rule.
+    pub rule: String,
+    /// Drift kind, or the rule's name.
+    pub kind: String,
+    /// Severity now.
+    pub severity: Severity,
+    /// Where it stands; never [`AlertState::Inactive`].
+    pub state: AlertState,
+    /// Event time since when it is pending or firing.
+    pub active_at: Timestamp,
+    /// Identity.
+    pub labels: Labels,
+    /// Numbers now.
+    pub facts: Facts,
+}
+
+impl AlertView {
+    /// Whether people have been told: firing, or clear but not yet for long enough.
+    pub fn is_firing(&self) -> bool {
+        matches!(self.state, AlertState::Firing | AlertState::Recovering { .. })
+    }
+
+    /// Whether the alert is about this instance.
+    pub fn concerns(&self, snapshot: &Snapshot, key: &InstanceKey) -> bool {
+        let info = &snapshot.nodes[key.node.0 as usize];
+        self.labels.get("node") == Some(&info.name)
+            && info
+                .each
+                .iter()
+                .zip(&key.dimensions)
+                .all(|(name, value)| self.labels.get(name).is_some_and(|label| **label == **value))
+    }
+}
+
+/// Whether the daemon is ready: it is when nothing stands against it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ReadyState {
+    /// Why it is not ready; empty when it is.
+    pub reasons: Vec<NotReady>,
+}
+
+/// Something that stands against being ready.
+#[derive(Clone, PartialEq, Debug)]
+pub enum NotReady {
+    /// The state has not been read yet, or no partition is assigned yet.
+    Starting,
+    /// History is being read; nobody is told anything until it is.
+    CatchingUp {
+        /// Records still to read; `None` while unknown.
+        records_left: Option<u64>,
+    },
+    /// No broker answers.
+    BrokerAway {
+        /// Since when, by the wall clock.
+        since: Timestamp,
+    },
+    /// The last commit failed: what the database said.
+    StateFailed(String),
+}
+
+impl NotReady {
+    /// A word for machines.
+    pub fn code(&self) -> &'static str {
+        match self {
+            NotReady::Starting => "starting",
+            NotReady::CatchingUp { .. } => "catching_up",
+            NotReady::BrokerAway { .. } => "broker_away",
+            NotReady::StateFailed(_) => "state_failed",
+        }
+    }
+}
+
+/// An event that could not be used.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Rejected {
+    /// When it was read, by the wall clock.
+    pub at: Timestamp,
+    /// Name of the source.
+    pub source: String,
+    /// Kafka topic.
+    pub topic: String,
+    /// Partition of the topic.
+    pub partition: i32,
+    /// Offset in the partition.
+    pub offset: i64,
+    /// Reason as a word: `invalid_json`, `future`, …
+    pub reason: String,
+    /// What exactly was wrong, for people; may be empty.
+    pub detail: String,
+}
+
+/// Counters and gauges of the process, all since its start.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Stats {
+    /// Whether a broker answers.
+    pub kafka_up: bool,
+    /// Whether the last reload (or the first load) of the catalogue succeeded.
+    pub config_last_reload_successful: bool,
+    /// Events written to the dead-letter file.
+    pub dead_letter_events: u64,
+    /// Notices by receiver and outcome (`delivered`, `retried`, `dropped`, …).
+    pub notices: BTreeMap<(String, String), u64>,
+    /// Age of the oldest notice that is not delivered; 0 with an empty outbox, `None` while unknown.
+    pub oldest_undelivered_seconds: Option<f64>,
+    /// Time that commits took.
+    pub commits: Histogram,
+}
+
+/// A histogram of durations with fixed bounds: cheap to copy into every view.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Histogram {
+    counts: [u64; Self::BOUNDS.len() + 1],
+    sum_seconds: f64,
+}
+
+impl Histogram {
+    /// Upper bounds of the buckets, in seconds; one more bucket takes what is above.
+    pub const BOUNDS: [f64; 11] = [
+        0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
+    ];
+
+    /// Adds one duration.
+    pub fn observe(&mut self, seconds: f64) {
+        let bucket = Self::BOUNDS.partition_point(|bound| *bound < seconds);
+        self.counts[bucket] += 1;
+        self.sum_seconds += seconds;
+    }
+
+    /// Number of durations.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Their sum in seconds.
+    pub fn sum_seconds(&self) -> f64 {
+        self.sum_seconds
+    }
+
+    /// Upper bound and number of durations up to it, for every bound.
+    pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        Self::BOUNDS
+            .iter()
+            .zip(&self.counts)
+            .scan(0, |total, (bound, count)| {
+                *total += count;
+                Some((*bound, *total))
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Histogram;
+
+    #[test]
+    fn a_histogram_counts_up_to_its_bounds_inclusive() {
+        let mut histogram = Histogram::default();
+        for seconds in [0.0005, 0.003, 60.0] {
+            histogram.observe(seconds);
+        }
+        let cumulative: Vec<_> = histogram.cumulative().collect();
+        assert_eq!(cumulative[0], (0.0005, 1));
+        assert_eq!(cumulative[2], (0.0025, 1));
+        assert_eq!(cumulative[3], (0.005, 2));
+        assert_eq!(cumulative[10], (5.0, 2));
+        assert_eq!(histogram.count(), 3);
+    }
+}
