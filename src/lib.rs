@@ -17,7 +17,8 @@
 //! * [`state`]: offsets, partials, alert records and notices in one atomic commit.
 //! * [`notify`]: drains the outbox, one queue a destination.
 //! * [`serve`]: metrics, page and API, all read from the latest snapshot.
-//! * [`settings`]: what the operator sets. [`cli`]: one file a command. [`daemon`]: starts tasks and wires channels.
+//! * [`settings`]: what the operator sets. [`words`]: words and numbers for people, zh and en. [`cli`]: one file a
+//!   command. [`daemon`]: starts tasks and wires channels.
 //!
 //! `catalog`, `fold`, `evaluate` and `alert` are pure: they do no I/O, start no task and read no clock; time is an
 //! argument. Dependencies point one way: `catalog ← fold ← evaluate ← alert`, edges depend on the core, and only
@@ -36,3 +37,4 @@ pub mod serve;
 pub mod settings;
 pub mod source;
 pub mod state;
+pub mod words;

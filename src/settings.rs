@@ -1,1 +1,171 @@
-//! Settings: what the operator sets.
+//! Settings: what the operator sets, from one YAML file and `TAUTLINE__…` environment variables. Unknown keys are
+//! errors that name the nearest known one; secrets come by `url_file` or `${VAR}` and are never printed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::alert::record::Labels;
+use crate::catalog::Severity;
+use crate::words::Language;
+
+/// What the operator sets, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How to reach Kafka.
+    pub kafka: Kafka,
+    /// Folder of the catalogue.
+    pub catalog: PathBuf,
+    /// The state file.
+    pub state_sqlite: PathBuf,
+    /// Where rejected events are kept.
+    pub dead_letter: DeadLetter,
+    /// The server.
+    pub serve: Serve,
+    /// Time between two evaluations.
+    pub evaluate_every: Duration,
+    /// Language of messages, and the page's first language.
+    pub language: Language,
+    /// Who can be told, by name.
+    pub receivers: BTreeMap<String, Receiver>,
+    /// Who is told what.
+    pub routes: Route,
+}
+
+/// How to reach Kafka.
+#[derive(Clone, Debug)]
+pub struct Kafka {
+    /// Bootstrap servers.
+    pub brokers: String,
+    /// Consumer group.
+    pub group: String,
+    /// Any further librdkafka setting.
+    pub properties: BTreeMap<String, String>,
+    /// Threads that read and fold; `None`: one a core, two at least.
+    pub workers: Option<usize>,
+}
+
+/// Where rejected events are kept.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// The NDJSON file.
+    pub path: PathBuf,
+    /// Size at which it is moved to `<path>.1`.
+    pub max_bytes: u64,
+}
+
+/// The server.
+#[derive(Clone, Debug)]
+pub struct Serve {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Address under which people reach the page; links in messages use it.
+    pub external_url: Option<String>,
+}
+
+/// Somebody who can be told.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    /// A Slack incoming webhook.
+    pub slack_webhook: SlackWebhook,
+}
+
+/// A Slack incoming webhook.
+#[derive(Clone, Debug)]
+pub struct SlackWebhook {
+    /// Its URL, which is the secret.
+    pub url: Secret,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// How long a notice is tried before it is given up.
+    pub give_up_after: Duration,
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+    /// The secret itself, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+/// A route of the routing tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Who is told.
+    pub receiver: String,
+    /// Labels that must match, all of them; empty: everything.
+    pub matchers: Vec<Matcher>,
+    /// Whether the next sibling is tried as well.
+    pub go_on: bool,
+    /// Routes below this one: the first that matches wins.
+    pub routes: Vec<Route>,
+}
+
+/// One condition on a label; `severity` counts as a label here. A missing label is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matcher {
+    /// Name of the label.
+    pub label: String,
+    /// Whether it must be equal (or must not).
+    pub equal: bool,
+    /// The value.
+    pub value: String,
+}
+
+impl Route {
+    /// Who is told about an alert with these labels and this severity.
+    pub fn receivers(&self, labels: &Labels, severity: Severity) -> Vec<String> {
+        let mut found = Vec::new();
+        self.collect(labels, severity, &mut found);
+        found
+    }
+
+    fn collect(&self, labels: &Labels, severity: Severity, found: &mut Vec<String>) {
+        let before = found.len();
+        for route in &self.routes {
+            if route.matches(labels, severity) {
+                route.collect(labels, severity, found);
+                if !route.go_on {
+                    break;
+                }
+            }
+        }
+        if found.len() == before && !found.contains(&self.receiver) {
+            found.push(self.receiver.clone());
+        }
+    }
+
+    fn matches(&self, labels: &Labels, severity: Severity) -> bool {
+        self.matchers.iter().all(|matcher| {
+            let value = match matcher.label.as_str() {
+                "severity" => severity.as_str(),
+                label => labels.get(label).map_or("", String::as_str),
+            };
+            (value == matcher.value) == matcher.equal
+        })
+    }
+}
+
+impl Settings {
+    /// Threads that read and fold.
+    pub fn fold_workers(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(2, usize::from);
+        self.kafka.workers.unwrap_or_else(cores).max(1)
+    }
+}

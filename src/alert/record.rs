@@ -92,6 +92,33 @@ pub struct Figure {
     pub daily: Vec<Option<f64>>,
 }
 
+/// What is kept of one alert identity.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AlertRecord {
+    /// Identity.
+    pub fingerprint: Fingerprint,
+    /// Name of the rule.
+    pub rule: String,
+    /// Drift kind, or the rule's name.
+    pub kind: String,
+    /// Identity and added labels.
+    pub labels: Labels,
+    /// Where it stands.
+    pub state: AlertState,
+    /// Level it stands at (while pending: the level that is breached).
+    pub severity: Severity,
+    /// Number of episodes so far; part of every episode id.
+    pub episodes: u64,
+    /// Notices of the current episode so far.
+    pub seq: u32,
+    /// Event time at which the current or last episode fired.
+    pub fired_at: Option<Timestamp>,
+    /// Numbers now.
+    pub facts: Facts,
+    /// Numbers when the current or last episode fired.
+    pub facts_at_firing: Option<Facts>,
+}
+
 /// Judgement of one rule on one identity.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Sample {
@@ -103,6 +130,8 @@ pub struct Sample {
     pub labels: Labels,
     /// Judgement.
     pub condition: Condition,
+    /// Event time at which the period of this identity ends.
+    pub period_end: Timestamp,
     /// What to tell.
     pub facts: Facts,
 }

@@ -411,7 +411,44 @@ pub enum Severity {
     Critical,
 }
 
-/// A rule: built in ([`Rule::kind`] names a drift kind) or own.
+impl Severity {
+    /// The word for labels and settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+/// What an active alert does while an operand has no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnMissing {
+    /// Stays as it is; its clocks stand still.
+    #[default]
+    Keep,
+    /// Missing counts as a breach at the lowest level.
+    Alert,
+    /// Missing counts as clear.
+    Resolve,
+    /// Resolves at once, with the reason "no data".
+    NoData,
+}
+
+/// One level of a rule: warning, critical, …
+#[derive(Clone, Debug)]
+pub struct RuleLevel {
+    /// Severity of this level.
+    pub severity: Severity,
+    /// Breach condition; variables are listed in `evaluate`.
+    pub when: Expr,
+    /// Event time for which `when` must hold before this level counts.
+    pub hold_for: SignedDuration,
+}
+
+/// A rule: built in ([`Rule::kind`] names a drift kind) or own. Several rules of one name never apply to one node:
+/// a node that overrides a built-in rule is excepted from the general one.
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// Its name: the drift kind for built-in rules.
@@ -422,16 +459,18 @@ pub struct Rule {
     pub on: RuleOn,
     /// Node names it applies to, with `*` at the end as a wildcard; empty: all.
     pub nodes: Vec<String>,
-    /// Breach condition; variables are listed in `evaluate`.
-    pub when: Expr,
-    /// Clear condition; `None`: not `when`.
+    /// Node names it does not apply to.
+    pub except: Vec<String>,
+    /// Its levels, the mildest first; never empty. One alert identity climbs and descends them.
+    pub levels: Vec<RuleLevel>,
+    /// Clear condition; `None`: no level's `when` holds.
     pub clear: Option<Expr>,
-    /// Event time for which `when` must hold before it fires.
-    pub hold_for: SignedDuration,
-    /// Event time for which it must stay clear before it resolves.
+    /// Event time for which it must stay clear before it resolves, and stay lower before it steps down.
     pub keep_firing_for: SignedDuration,
-    /// Severity of its alerts.
-    pub severity: Severity,
+    /// Breaching updates that it needs, besides time, before it fires; 1 for none.
+    pub for_events: u32,
+    /// What happens while an operand has no value.
+    pub on_missing: OnMissing,
     /// Labels added to its alerts.
     pub labels: BTreeMap<String, String>,
     /// Title template: `{{ kpi.title }}` and the like; `None`: the message of its kind.
@@ -443,10 +482,10 @@ pub struct Rule {
 impl Rule {
     /// Whether the rule applies to a node of this name.
     pub fn applies_to(&self, node: &str) -> bool {
-        self.nodes.is_empty()
-            || self.nodes.iter().any(|pattern| match pattern.strip_suffix('*') {
-                Some(prefix) => node.starts_with(prefix),
-                None => node == pattern,
-            })
+        let matches = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(prefix) => node.starts_with(prefix),
+            None => node == pattern,
+        };
+        !self.except.iter().any(matches) && (self.nodes.is_empty() || self.nodes.iter().any(matches))
     }
 }

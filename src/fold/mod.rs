@@ -4,4 +4,5 @@
 //! * `plan`: the catalogue compiled: which aggregates over which grouping sets each source feeds.
 //! * `delta`: what one worker folded since it last handed over; merged where things are evaluated.
 
+pub mod cells;
 pub mod partial;

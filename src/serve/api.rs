@@ -7,11 +7,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::sentence;
 use super::view::{AlertView, View};
 use crate::alert::record::{AlertState, Labels};
 use crate::catalog::{PeriodKind, Rule, RuleOn};
 use crate::evaluate::{NodeInfo, NodeState, Pace};
+use crate::words::sentence;
 
 fn success(data: Value) -> Response {
     Json(json!({"status": "success", "data": data})).into_response()
@@ -135,7 +135,7 @@ fn alert_json(view: &View, alert: &AlertView) -> Option<Value> {
         "labels": labels,
         "annotations": {
             "summary": alert.facts.title,
-            "description": sentence::of(alert, view.language),
+            "description": sentence::of(&alert.kind, &alert.facts, view.language),
             "kind": alert.kind,
             "severity": alert.severity,
         },
@@ -183,11 +183,11 @@ fn rule_json(view: &View, rule: &Rule) -> Value {
     json!({
         "type": "alerting",
         "name": rule.name,
-        "query": rule.when.source(),
-        "duration": rule.hold_for.as_secs_f64(),
+        "query": rule.levels.first().map_or("", |level| level.when.source()),
+        "duration": rule.levels.first().map_or(0.0, |level| level.hold_for.as_secs_f64()),
         "keepFiringFor": rule.keep_firing_for.as_secs_f64(),
         "labels": rule.labels,
-        "annotations": {"severity": rule.severity, "kind": rule.kind},
+        "annotations": {"severity": rule.levels.last().map(|level| level.severity), "kind": rule.kind},
         "alerts": alerts,
         "health": if view.snapshot.watermark.is_some() { "ok" } else { "unknown" },
         "lastError": "",

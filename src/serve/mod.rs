@@ -5,7 +5,7 @@
 //! * [`metrics`]: `/metrics` in the Prometheus text format.
 //! * [`api`]: `/api/v1/…` as JSON.
 //! * [`health`]: `/-/healthy`, `/-/ready`, `/-/reload`.
-//! * [`page`]: the pages for people; [`words`]: their words and numbers in Chinese and English.
+//! * [`page`]: the pages for people.
 
 pub mod api;
 mod chart;
@@ -13,9 +13,7 @@ pub mod health;
 pub mod metrics;
 mod node_page;
 pub mod page;
-mod sentence;
 pub mod view;
-pub mod words;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -34,8 +32,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{Stream, StreamExt};
 
+use crate::words::Language;
+
 pub use view::{AlertView, Histogram, NotReady, ReadyState, Rejected, Stats, View};
-pub use words::Language;
 
 /// A request to reload the catalogue. The daemon answers with a short summary, or with what is wrong (one
 /// diagnostic a line); the old catalogue then stays.

@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use super::chart;
 use super::page::{self, Reader, Tree};
 use super::view::{AlertView, View};
-use super::words::{Language, percent};
 use crate::catalog::{Agg, Level, MetricId, MetricKind, Relation};
 use crate::evaluate::{NodeInfo, NodeState};
+use crate::words::{Language, percent};
 
 /// The page of a node, or `None` where there is no node of this name.
 pub(super) fn node(view: &View, reader: Reader, name: &str) -> Option<Markup> {

@@ -9,12 +9,11 @@ use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use super::chart;
-use super::sentence;
 use super::view::{AlertView, NotReady, View};
-use super::words::{Language, percent};
 use crate::alert::record::AlertState;
 use crate::catalog::{MetricKind, NodeId, Role, Severity};
 use crate::evaluate::{InstanceKey, NodeInfo, NodeState, Pace};
+use crate::words::{Language, percent, sentence};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -230,7 +229,7 @@ pub(super) fn alert_list(view: &View, reader: Reader, alerts: &[&AlertView]) -> 
 fn alert_item(view: &View, reader: Reader, alert: &AlertView) -> Markup {
     let language = reader.language;
     let zone = &view.catalog.calendar.timezone;
-    let heading = sentence::heading(alert, language);
+    let heading = sentence::heading(&alert.rule, &alert.kind, &alert.facts, language);
     let now = view.snapshot.watermark.unwrap_or(alert.active_at);
     let lasting = language.lasting(alert.active_at, now);
     html! {
@@ -240,7 +239,7 @@ fn alert_item(view: &View, reader: Reader, alert: &AlertView) -> Markup {
                 None => (heading),
             }
         }
-        p { (sentence::of(alert, language)) }
+        p { (sentence::of(&alert.kind, &alert.facts, language)) }
         p.meta {
             span.severity { (severity(alert.severity, language)) }
             @if let Some(owner) = alert.labels.get("owner") { span { (language.pick("负责 ", "Owner ")) (owner) } }

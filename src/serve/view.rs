@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::words::Language;
 use crate::alert::record::{AlertState, Facts, Labels};
 use crate::catalog::{Catalog, Severity};
 use crate::evaluate::{InstanceKey, Snapshot};
+use crate::words::Language;
 
 /// Everything that is shown, at one moment.
 #[derive(Clone, Debug)]

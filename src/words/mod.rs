@@ -1,4 +1,8 @@
-//! Words and numbers for people, in Chinese and English.
+//! Words and numbers for people, in Chinese and English: used by messages and pages.
+//!
+//! * [`sentence`]: what an alert says, as a heading and as one sentence with its numbers.
+
+pub mod sentence;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};

@@ -1,14 +1,12 @@
 //! One clear sentence with numbers for every alert.
 
-use super::view::AlertView;
-use super::words::{Language, percent};
-use crate::alert::record::Figure;
+use super::{Language, percent};
+use crate::alert::record::{Facts, Figure};
 
 /// What the alert says, as a heading: in the reader's language for the kinds that tautline knows, else the title
 /// that the rule gives.
-pub(super) fn heading(alert: &AlertView, language: Language) -> String {
-    let facts = &alert.facts;
-    match (alert.kind.as_str(), &facts.node) {
+pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> String {
+    match (kind, &facts.node) {
         ("behind_pace", Some(node)) => {
             format!("{}{}", name(node), language.pick("落后于计划", " is behind plan"))
         }
@@ -19,24 +17,23 @@ pub(super) fn heading(alert: &AlertView, language: Language) -> String {
                 language.pick("恐难达成目标", " is likely to miss its target")
             )
         }
-        _ if facts.title.is_empty() => alert.rule.clone(),
+        _ if facts.title.is_empty() => rule.to_owned(),
         _ => facts.title.clone(),
     }
 }
 
 /// The numbers behind it, as one sentence; empty where there are none.
-pub(super) fn of(alert: &AlertView, language: Language) -> String {
-    let facts = &alert.facts;
+pub fn of(kind: &str, facts: &Facts, language: Language) -> String {
     match (&facts.node, &facts.parent) {
         (Some(kpi), Some(parent)) => link(kpi, parent, language),
-        (Some(node), None) if alert.kind == "target_at_risk" => at_risk(node, language),
+        (Some(node), None) if kind == "target_at_risk" => at_risk(node, language),
         (Some(node), None) => progress(node, language),
         _ => String::new(),
     }
 }
 
 /// Title with its dimension values: `Revenue, 华东`.
-pub(super) fn name(figure: &Figure) -> String {
+pub fn name(figure: &Figure) -> String {
     if figure.instance.is_empty() {
         figure.title.clone()
     } else {
