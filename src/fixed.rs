@@ -51,6 +51,11 @@ impl Fixed {
         self.0.checked_add(other.0).map(Fixed)
     }
 
+    /// The sum, held at the ends of `i128`'s range.
+    pub fn saturating_add(self, other: Fixed) -> Fixed {
+        Fixed(self.0.saturating_add(other.0))
+    }
+
     /// The nearest `f64`, for ratios and display.
     pub fn to_f64(self) -> f64 {
         // Whole part and fraction apart: values up to 2^53 then keep their digits.

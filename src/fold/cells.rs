@@ -1,11 +1,22 @@
-//! Cells: partials by table, key and day.
+//! Cells: every partial merged, by series (grouping set and dimension values) and local day.
 
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::FoldError;
+use super::day::Day;
+use super::delta::{Delta, DimensionKey};
 use super::partial::Partial;
+use super::plan::{ColumnRef, Plan};
+
+/// Joins dimension values in the state.
+const SEPARATOR: char = '\u{1f}';
 
 /// A cell as the state keeps it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StoredCell {
-    /// Name of its table.
+    /// Its column's definition.
     pub table: String,
     /// Dimension values, joined by the unit separator (U+001F).
     pub key: String,
@@ -13,4 +24,247 @@ pub struct StoredCell {
     pub day: i32,
     /// The partial.
     pub partial: Partial,
+}
+
+/// All cells.
+#[derive(Debug)]
+pub struct Cells {
+    plan: Arc<Plan>,
+    groups: Vec<GroupCells>,
+    changed: Vec<(u32, u32, Day)>,
+}
+
+#[derive(Debug, Default)]
+struct GroupCells {
+    index: HashMap<DimensionKey, u32>,
+    series: Vec<Series>,
+}
+
+#[derive(Debug)]
+struct Series {
+    dimensions: DimensionKey,
+    /// Ascending.
+    days: Vec<Day>,
+    /// Row by row: as many a day as the group has columns.
+    partials: Vec<Partial>,
+    /// Whether the day was changed since the last commit.
+    dirty: Vec<bool>,
+}
+
+impl Cells {
+    /// No cells yet.
+    pub fn new(plan: Arc<Plan>) -> Cells {
+        let groups = plan.groups.iter().map(|_| GroupCells::default()).collect();
+        Cells {
+            plan,
+            groups,
+            changed: Vec::new(),
+        }
+    }
+
+    /// Takes what the state kept. Cells of definitions that the catalogue no longer has are left where they are.
+    pub fn restore(&mut self, stored: Vec<StoredCell>) {
+        let plan = self.plan.clone();
+        let mut columns: HashMap<&str, (usize, usize)> = HashMap::new();
+        for (g, group) in plan.groups.iter().enumerate() {
+            for (c, column) in group.columns.iter().enumerate() {
+                columns.insert(&column.name, (g, c));
+            }
+        }
+        for cell in stored {
+            let Some(&(group, column)) = columns.get(cell.table.as_str()) else {
+                continue;
+            };
+            let width = plan.groups[group].columns.len();
+            let dimensions = self.parse_key(&cell.key, plan.groups[group].names.len());
+            let series = self.groups[group].series_mut(&dimensions);
+            let row = series.row_mut(
+                Day(cell.day),
+                plan.groups[group].columns.iter().map(|c| c.agg),
+                width,
+            );
+            series.partials[row * width + column] = cell.partial;
+        }
+    }
+
+    fn parse_key(&self, key: &str, width: usize) -> DimensionKey {
+        if width == 0 {
+            return DimensionKey::new();
+        }
+        key.split(SEPARATOR)
+            .map(|value| self.plan.interner.id(value))
+            .collect()
+    }
+
+    /// Merges what a worker handed over.
+    ///
+    /// # Errors
+    /// When a sum leaves the range of exact numbers; that sum stays as it was, everything else is merged.
+    pub fn merge(&mut self, delta: Delta) -> Result<(), FoldError> {
+        let plan = self.plan.clone();
+        let mut failed = None;
+        for (g, (group, delta)) in plan.groups.iter().zip(delta.groups).enumerate() {
+            let width = group.columns.len();
+            let cells = &mut self.groups[g];
+            for (key, partials) in delta.keys.iter().zip(delta.partials.chunks(width)) {
+                let s = cells.series_index(&key.dimensions);
+                let series = &mut cells.series[s];
+                let row = series.row_mut(key.day, group.columns.iter().map(|column| column.agg), width);
+                for (mine, other) in series.partials[row * width..(row + 1) * width]
+                    .iter_mut()
+                    .zip(partials)
+                {
+                    if let Err(error) = mine.merge(other) {
+                        failed = Some(error);
+                    }
+                }
+                if !std::mem::replace(&mut series.dirty[row], true) {
+                    let index = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+                    self.changed.push((index(g), index(s), key.day));
+                }
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Cells that changed since the last call, whole.
+    pub fn take_changed(&mut self) -> Vec<StoredCell> {
+        let mut stored = Vec::new();
+        for (g, s, day) in std::mem::take(&mut self.changed) {
+            let group = &self.plan.groups[g as usize];
+            let width = group.columns.len();
+            let series = &mut self.groups[g as usize].series[s as usize];
+            let Ok(row) = series.days.binary_search(&day) else {
+                continue;
+            };
+            series.dirty[row] = false;
+            let key = join(&self.plan, &series.dimensions);
+            for (partial, column) in series.partials[row * width..(row + 1) * width]
+                .iter()
+                .zip(&group.columns)
+            {
+                if *partial != Partial::empty(column.agg) {
+                    stored.push(StoredCell {
+                        table: column.name.clone(),
+                        key: key.clone(),
+                        day: day.0,
+                        partial: partial.clone(),
+                    });
+                }
+            }
+        }
+        stored
+    }
+
+    /// The first day that has a cell.
+    pub fn first_day(&self) -> Option<Day> {
+        let first = |series: &Series| series.days.first().copied();
+        self.groups
+            .iter()
+            .flat_map(|group| group.series.iter().filter_map(first))
+            .min()
+    }
+
+    /// Dimension values that a group has met.
+    pub fn keys(&self, group: usize) -> impl Iterator<Item = &DimensionKey> {
+        self.groups[group].series.iter().map(|series| &series.dimensions)
+    }
+
+    /// The last day on which a series of a group has a cell.
+    pub fn last_day(&self, group: usize, dimensions: &DimensionKey) -> Option<Day> {
+        self.groups[group].find(dimensions)?.days.last().copied()
+    }
+
+    /// The partial of the days `from..to`, merged; `None` without any cell there.
+    pub fn merged(
+        &self,
+        column: ColumnRef,
+        dimensions: &DimensionKey,
+        from: Day,
+        to: Day,
+    ) -> Option<Partial> {
+        let mut merged: Option<Partial> = None;
+        for (_, partial) in self.days(column, dimensions, from, to) {
+            match &mut merged {
+                None => merged = Some(partial.clone()),
+                // Each partial is in range; their sum over a period leaves it only beyond 10¹⁴ events of 10¹⁸.
+                Some(merged) => drop(merged.merge(partial)),
+            }
+        }
+        merged
+    }
+
+    /// The partials of the days `from..to`, in order; days without a cell are left out.
+    pub fn days(
+        &self,
+        column: ColumnRef,
+        dimensions: &DimensionKey,
+        from: Day,
+        to: Day,
+    ) -> impl Iterator<Item = (Day, &Partial)> {
+        let width = self.plan.groups[column.group].columns.len();
+        let series = self.groups[column.group].find(dimensions);
+        series.into_iter().flat_map(move |series| {
+            let start = series.days.partition_point(|day| *day < from);
+            let end = series.days.partition_point(|day| *day < to).max(start);
+            (start..end).map(move |row| (series.days[row], &series.partials[row * width + column.column]))
+        })
+    }
+}
+
+impl GroupCells {
+    fn find(&self, dimensions: &DimensionKey) -> Option<&Series> {
+        self.index
+            .get(dimensions)
+            .map(|&index| &self.series[index as usize])
+    }
+
+    fn series_index(&mut self, dimensions: &DimensionKey) -> usize {
+        if let Some(&index) = self.index.get(dimensions) {
+            return index as usize;
+        }
+        let index = self.series.len();
+        self.index
+            .insert(dimensions.clone(), u32::try_from(index).unwrap_or(u32::MAX));
+        let dimensions = dimensions.clone();
+        self.series.push(Series {
+            dimensions,
+            days: Vec::new(),
+            partials: Vec::new(),
+            dirty: Vec::new(),
+        });
+        index
+    }
+
+    fn series_mut(&mut self, dimensions: &DimensionKey) -> &mut Series {
+        let index = self.series_index(dimensions);
+        &mut self.series[index]
+    }
+}
+
+impl Series {
+    /// The row of a day, made when it is new.
+    fn row_mut(&mut self, day: Day, aggs: impl Iterator<Item = crate::catalog::Agg>, width: usize) -> usize {
+        match self.days.binary_search(&day) {
+            Ok(row) => row,
+            Err(row) => {
+                self.days.insert(row, day);
+                self.dirty.insert(row, false);
+                let empty = aggs.map(Partial::empty);
+                self.partials.splice(row * width..row * width, empty);
+                row
+            }
+        }
+    }
+}
+
+fn join(plan: &Plan, dimensions: &DimensionKey) -> String {
+    let mut key = String::new();
+    for (i, id) in dimensions.iter().enumerate() {
+        if i > 0 {
+            key.push(SEPARATOR);
+        }
+        key.push_str(&plan.interner.value(*id));
+    }
+    key
 }

@@ -1,8 +1,20 @@
 //! Fold: where the partition is read. Filter, pick the cells, update their partials: no shuffle, no lock, no clock.
 //!
+//! * [`plan`]: the catalogue compiled: which columns over which grouping sets each source feeds.
+//! * [`worker`]: what one thread folds; [`delta`]: what it hands over.
+//! * [`cells`]: everything merged, by series and day, where things are evaluated.
 //! * [`partial`]: mergeable aggregates; order and partition do not matter to the result.
-//! * `plan`: the catalogue compiled: which aggregates over which grouping sets each source feeds.
-//! * `delta`: what one worker folded since it last handed over; merged where things are evaluated.
+//! * [`day`]: local days of event times. [`interner`]: dimension values as numbers.
 
 pub mod cells;
+pub mod day;
+pub mod delta;
+pub mod interner;
 pub mod partial;
+pub mod plan;
+pub mod worker;
+
+pub use partial::FoldError;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,370 @@
+//! One pass over a JSON object: values on wanted paths are remembered by place, the rest is skipped.
+//!
+//! What is skipped is checked for its frame (strings closed, brackets matched, commas and colons where the walk goes),
+//! not for every rule of the grammar inside it: a number in a field that nobody asked for may be malformed.
+
+use memchr::memchr2;
+
+use super::Reject;
+
+/// Levels of nesting that are read.
+pub(super) const MAX_DEPTH: usize = 64;
+
+/// Where a wanted value stands.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Span {
+    Missing,
+    /// A text without escapes, between its quotes in the payload.
+    Text {
+        start: usize,
+        end: usize,
+    },
+    /// A text in the scratch buffer.
+    Scratch {
+        start: usize,
+        end: usize,
+    },
+    Number {
+        start: usize,
+        end: usize,
+    },
+    Bool(bool),
+    Composite,
+}
+
+/// Wanted paths as a tree of keys.
+#[derive(Debug)]
+pub(super) struct Paths {
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    children: Vec<(Box<[u8]>, usize)>,
+    /// Slots that this path fills.
+    slots: Vec<usize>,
+}
+
+impl Paths {
+    pub(super) fn new<'p>(paths: impl Iterator<Item = (&'p [String], usize)>) -> Paths {
+        let mut nodes = vec![Node::default()];
+        for (path, slot) in paths {
+            let mut at = 0;
+            for key in path {
+                let known = nodes[at]
+                    .children
+                    .iter()
+                    .find(|(name, _)| **name == *key.as_bytes())
+                    .map(|(_, to)| *to);
+                at = known.unwrap_or_else(|| {
+                    nodes.push(Node::default());
+                    let to = nodes.len() - 1;
+                    nodes[at].children.push((key.as_bytes().into(), to));
+                    to
+                });
+            }
+            nodes[at].slots.push(slot);
+        }
+        Paths { nodes }
+    }
+
+    fn child(&self, node: usize, key: &[u8]) -> Option<usize> {
+        self.nodes[node]
+            .children
+            .iter()
+            .find(|(name, _)| **name == *key)
+            .map(|(_, to)| *to)
+    }
+}
+
+/// Scans a payload and fills the spans of the paths that it has; of a scalar that stands twice the last one counts.
+pub(super) fn scan(
+    payload: &str,
+    paths: &Paths,
+    spans: &mut [Span],
+    scratch: &mut String,
+) -> Result<(), Reject> {
+    let mut scanner = Scanner {
+        bytes: payload.as_bytes(),
+        text: payload,
+        at: 0,
+        paths,
+        spans,
+        scratch,
+    };
+    scanner.space();
+    match scanner.peek() {
+        Some(b'{') => scanner.object(0, 0)?,
+        Some(b'[' | b'"' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9') => return Err(Reject::NotAnObject),
+        _ => return Err(scanner.wrong("expected an object")),
+    }
+    scanner.space();
+    if scanner.at < scanner.bytes.len() {
+        Err(scanner.wrong("something follows the object"))
+    } else {
+        Ok(())
+    }
+}
+
+struct Scanner<'a> {
+    bytes: &'a [u8],
+    text: &'a str,
+    at: usize,
+    paths: &'a Paths,
+    spans: &'a mut [Span],
+    scratch: &'a mut String,
+}
+
+impl Scanner<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn wrong(&self, what: &'static str) -> Reject {
+        Reject::InvalidJson { at: self.at, what }
+    }
+
+    fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), Reject> {
+        if self.peek() != Some(byte) {
+            return Err(self.wrong(what));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Walks an object whose keys lead on from `node`; stands at its `{`.
+    fn object(&mut self, node: usize, depth: usize) -> Result<(), Reject> {
+        if depth >= MAX_DEPTH {
+            return Err(Reject::TooDeep);
+        }
+        self.at += 1;
+        self.space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            let (start, end, escaped) = self.string("expected a key in quotes")?;
+            let child = if escaped {
+                let from = self.scratch.len();
+                self.unescape(start, end)?;
+                let child = self.paths.child(node, &self.scratch.as_bytes()[from..]);
+                self.scratch.truncate(from);
+                child
+            } else {
+                self.paths.child(node, &self.bytes[start..end])
+            };
+            self.space();
+            self.expect(b':', "expected ':' after a key")?;
+            self.space();
+            match child {
+                Some(child) => self.wanted(child, depth)?,
+                None => self.skip(depth)?,
+            }
+            self.space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.wrong("expected ',' or '}'")),
+            }
+            self.space();
+        }
+    }
+
+    /// A value on a wanted path, or on the way to one.
+    fn wanted(&mut self, node: usize, depth: usize) -> Result<(), Reject> {
+        let start = self.at;
+        let span = match self.peek() {
+            Some(b'"') => {
+                let (start, end, escaped) = self.string("expected a text")?;
+                if escaped {
+                    let from = self.scratch.len();
+                    self.unescape(start, end)?;
+                    Span::Scratch {
+                        start: from,
+                        end: self.scratch.len(),
+                    }
+                } else {
+                    Span::Text { start, end }
+                }
+            }
+            Some(b'{') if !self.paths.nodes[node].children.is_empty() => {
+                self.object(node, depth + 1)?;
+                Span::Composite
+            }
+            Some(b'{' | b'[') => {
+                self.skip(depth)?;
+                Span::Composite
+            }
+            Some(b't') => {
+                self.word("true")?;
+                Span::Bool(true)
+            }
+            Some(b'f') => {
+                self.word("false")?;
+                Span::Bool(false)
+            }
+            Some(b'n') => {
+                self.word("null")?;
+                Span::Missing
+            }
+            Some(b'-' | b'0'..=b'9') => {
+                self.number();
+                Span::Number { start, end: self.at }
+            }
+            _ => return Err(self.wrong("expected a value")),
+        };
+        for &slot in &self.paths.nodes[node].slots {
+            self.spans[slot] = span;
+        }
+        Ok(())
+    }
+
+    /// Steps over a value.
+    fn skip(&mut self, depth: usize) -> Result<(), Reject> {
+        match self.peek() {
+            Some(b'"') => self.string("expected a text").map(|_| ()),
+            Some(b'{' | b'[') => self.skip_nested(depth),
+            Some(b't') => self.word("true"),
+            Some(b'f') => self.word("false"),
+            Some(b'n') => self.word("null"),
+            Some(b'-' | b'0'..=b'9') => {
+                self.number();
+                Ok(())
+            }
+            _ => Err(self.wrong("expected a value")),
+        }
+    }
+
+    /// Steps over an object or a list, matching brackets by a stack of bits.
+    fn skip_nested(&mut self, depth: usize) -> Result<(), Reject> {
+        let mut open: u64 = 0; // one bit a level: 1 for an object
+        let mut level = 0;
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.string("expected a text")?;
+                }
+                Some(bracket @ (b'{' | b'[')) => {
+                    level += 1;
+                    if depth + level > MAX_DEPTH {
+                        return Err(Reject::TooDeep);
+                    }
+                    open = open << 1 | u64::from(bracket == b'{');
+                    self.at += 1;
+                }
+                Some(bracket @ (b'}' | b']')) => {
+                    if (open & 1 == 1) != (bracket == b'}') {
+                        return Err(self.wrong("brackets do not match"));
+                    }
+                    open >>= 1;
+                    level -= 1;
+                    self.at += 1;
+                    if level == 0 {
+                        return Ok(());
+                    }
+                }
+                Some(_) => self.at += 1,
+                None => return Err(self.wrong("the record ends too early")),
+            }
+        }
+    }
+
+    /// Stands at a quote; returns the place between the quotes and whether something is escaped.
+    fn string(&mut self, what: &'static str) -> Result<(usize, usize, bool), Reject> {
+        self.expect(b'"', what)?;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            let rest = &self.bytes[self.at..];
+            let Some(found) = memchr2(b'"', b'\\', rest) else {
+                self.at = self.bytes.len();
+                return Err(self.wrong("a text is not closed"));
+            };
+            self.at += found;
+            if self.bytes[self.at] == b'"' {
+                self.at += 1;
+                return Ok((start, self.at - 1, escaped));
+            }
+            escaped = true;
+            self.at += 2;
+            if self.at > self.bytes.len() {
+                self.at = self.bytes.len();
+                return Err(self.wrong("a text is not closed"));
+            }
+        }
+    }
+
+    fn word(&mut self, word: &'static str) -> Result<(), Reject> {
+        if !self.bytes[self.at..].starts_with(word.as_bytes()) {
+            return Err(self.wrong("expected true, false or null"));
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn number(&mut self) {
+        while let Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// Appends the text between `start` and `end` to the scratch buffer, escapes resolved.
+    fn unescape(&mut self, start: usize, end: usize) -> Result<(), Reject> {
+        let wrong = Reject::InvalidJson {
+            at: start,
+            what: "a text has an unknown escape",
+        };
+        let mut rest = &self.text[start..end];
+        while let Some(at) = rest.find('\\') {
+            self.scratch.push_str(&rest[..at]);
+            let code = rest.as_bytes().get(at + 1).copied().ok_or(wrong)?;
+            let mut after = at + 2;
+            self.scratch.push(match code {
+                b'"' | b'\\' | b'/' => char::from(code),
+                b'b' => '\u{8}',
+                b'f' => '\u{c}',
+                b'n' => '\n',
+                b'r' => '\r',
+                b't' => '\t',
+                b'u' => {
+                    let high = hex(rest, after).ok_or(wrong)?;
+                    after += 4;
+                    let code = if (0xD800..0xDC00).contains(&high) {
+                        let low = rest
+                            .get(after..after + 2)
+                            .filter(|text| *text == "\\u")
+                            .and_then(|_| hex(rest, after + 2));
+                        let low = low.filter(|low| (0xDC00..0xE000).contains(low)).ok_or(wrong)?;
+                        after += 6;
+                        0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)
+                    } else {
+                        high
+                    };
+                    char::from_u32(code).ok_or(wrong)?
+                }
+                _ => return Err(wrong),
+            });
+            rest = &rest[after..];
+        }
+        self.scratch.push_str(rest);
+        Ok(())
+    }
+}
+
+fn hex(text: &str, at: usize) -> Option<u32> {
+    let digits = text.get(at..at + 4)?;
+    digits
+        .bytes()
+        .all(|b| b.is_ascii_hexdigit())
+        .then(|| u32::from_str_radix(digits, 16).ok())?
+}

@@ -1,0 +1,113 @@
+//! Why a record could not be used: a word for metrics, a sentence for people.
+
+use crate::catalog::{FieldId, Source};
+use crate::fold::FoldError;
+
+/// A reason of rejection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Reject {
+    /// No payload: a tombstone, or an empty one.
+    #[error("the record is empty")]
+    Empty,
+    /// Longer than [`super::MAX_RECORD_BYTES`].
+    #[error("the record has {bytes} bytes; at most {} are read", super::MAX_RECORD_BYTES)]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+    /// Not UTF-8.
+    #[error("not UTF-8 at byte {at}")]
+    InvalidUtf8 {
+        /// Offset of the first wrong byte.
+        at: usize,
+    },
+    /// Not JSON.
+    #[error("not JSON at byte {at}: {what}")]
+    InvalidJson {
+        /// Offset in the payload.
+        at: usize,
+        /// What was expected.
+        what: &'static str,
+    },
+    /// Nested deeper than is read.
+    #[error("nested deeper than {} levels", super::json::MAX_DEPTH)]
+    TooDeep,
+    /// JSON, but not an object.
+    #[error("the record is not a JSON object")]
+    NotAnObject,
+    /// The event time is missing.
+    #[error("the event time is missing")]
+    MissingTime,
+    /// The event time cannot be read.
+    #[error("the event time is neither RFC 3339 nor a number of seconds or milliseconds since 1970")]
+    InvalidTime,
+    /// The event time is too far ahead of the clock.
+    #[error("the event time is ahead of the clock by more than max_skew")]
+    Future,
+    /// A field that a metric aggregates is missing.
+    #[error("field {} is missing", field.0)]
+    MissingField {
+        /// Which.
+        field: FieldId,
+    },
+    /// A field has another type than a metric needs.
+    #[error("field {} has the wrong type", field.0)]
+    WrongType {
+        /// Which.
+        field: FieldId,
+    },
+    /// A number is too large to be summed exactly.
+    #[error("field {} is beyond ±10^18", field.0)]
+    OutOfRange {
+        /// Which.
+        field: FieldId,
+    },
+    /// A sum would leave the range of exact numbers.
+    #[error("a sum leaves the range of exact numbers")]
+    Overflow,
+}
+
+impl Reject {
+    /// The reason as a word, for `tautline_events_total{outcome}`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Reject::Empty => "empty",
+            Reject::TooLarge { .. } => "too_large",
+            Reject::InvalidUtf8 { .. } => "invalid_utf8",
+            Reject::InvalidJson { .. } => "invalid_json",
+            Reject::TooDeep => "too_deep",
+            Reject::NotAnObject => "not_an_object",
+            Reject::MissingTime => "missing_time",
+            Reject::InvalidTime => "invalid_time",
+            Reject::Future => "future",
+            Reject::MissingField { .. } => "missing_field",
+            Reject::WrongType { .. } => "wrong_type",
+            Reject::OutOfRange { .. } => "out_of_range",
+            Reject::Overflow => "overflow",
+        }
+    }
+
+    /// The reason as a sentence, fields by name.
+    pub fn explain(&self, source: &Source) -> String {
+        let named = |field: &FieldId| {
+            let field = source.fields.get(usize::from(field.0));
+            field.map_or_else(String::new, |field| {
+                format!("'{}' ({})", field.name, field.path.0.join("."))
+            })
+        };
+        match self {
+            Reject::MissingField { field } => format!("field {} is missing", named(field)),
+            Reject::WrongType { field } => format!("field {} has the wrong type", named(field)),
+            Reject::OutOfRange { field } => format!("field {} is beyond ±10^18", named(field)),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl From<FoldError> for Reject {
+    fn from(error: FoldError) -> Reject {
+        match error {
+            FoldError::Overflow => Reject::Overflow,
+        }
+    }
+}

@@ -1,0 +1,205 @@
+use super::*;
+use crate::catalog::load::{Files, load};
+use crate::catalog::{FieldId, Source};
+use proptest::prelude::*;
+
+fn source(format: &str) -> Source {
+    let yaml = format!(
+        "sources:\n  s: {{topics: [t], format: {format}, time: time, fields: {{kind: type, amount: data.amount, name: data.customer.name, data: data, ok: data.ok}}}}\nmetrics:\n  m: {{source: s, agg: sum, expr: amount}}\n"
+    );
+    load(&Files::new("", [("a.yaml", yaml.as_str())]))
+        .unwrap()
+        .sources
+        .remove(0)
+}
+
+const KIND: FieldId = FieldId(0);
+const AMOUNT: FieldId = FieldId(1);
+const NAME: FieldId = FieldId(2);
+const DATA: FieldId = FieldId(3);
+const OK: FieldId = FieldId(4);
+
+fn plain(payload: &[u8]) -> Record<'_> {
+    Record {
+        payload: Some(payload),
+        headers: &[],
+        timestamp_ms: None,
+    }
+}
+
+#[test]
+fn reads_only_what_is_asked_for() {
+    let payload = r#" {"id": "x", "skip": {"a": [1, {"b": "}"}], "time": 3}, "type": "order.paid", "time": "2026-06-01T01:30:00Z",
+        "data": {"amount": 12.50, "ok": true, "customer": {"id": 7, "name": "a\"b\u00e9\ud83d\ude00"}, "x": null}} "#;
+    let mut reader = Reader::new(&source("json"));
+    let event = reader.read(&plain(payload.as_bytes())).unwrap();
+    assert_eq!(event.time_ms, 1_780_277_400_000);
+    assert_eq!(event.value(KIND), FieldValue::Text("order.paid"));
+    assert_eq!(event.number(AMOUNT), Ok(Fixed::parse("12.5").unwrap()));
+    assert_eq!(event.value(NAME), FieldValue::Text("a\"bé😀"));
+    assert_eq!(event.value(DATA), FieldValue::Composite);
+    assert_eq!(event.value(OK), FieldValue::Bool(true));
+}
+
+#[test]
+fn nothing_stays_from_the_record_before() {
+    let mut reader = Reader::new(&source("json"));
+    reader
+        .read(&plain(br#"{"time": 1, "type": "a\n", "data": {"amount": 1}}"#))
+        .unwrap();
+    let event = reader.read(&plain(br#"{"time": 2}"#)).unwrap();
+    assert_eq!(
+        (event.value(KIND), event.number(AMOUNT)),
+        (FieldValue::Missing, Err(Reject::MissingField { field: AMOUNT }))
+    );
+}
+
+#[test]
+fn cloud_events_come_in_both_modes() {
+    let mut reader = Reader::new(&source("cloudevents"));
+    let headers: [(&str, &[u8]); 3] = [
+        ("ce_specversion", b"1.0"),
+        ("ce_type", b"order.paid"),
+        ("ce_time", b"2026-06-01T01:30:00Z"),
+    ];
+    let record = Record {
+        payload: Some(br#"{"amount": "3", "customer": {"name": "n"}}"#),
+        headers: &headers,
+        timestamp_ms: None,
+    };
+    let event = reader.read(&record).unwrap();
+    assert_eq!(
+        (event.time_ms, event.value(KIND)),
+        (1_780_277_400_000, FieldValue::Text("order.paid"))
+    );
+    assert_eq!(
+        (event.number(AMOUNT), event.value(NAME)),
+        (Ok(Fixed::from_int(3)), FieldValue::Text("n"))
+    );
+    let structured =
+        br#"{"specversion": "1.0", "type": "t", "time": "2026-06-01T01:30:00Z", "data": {"amount": 4}}"#;
+    assert_eq!(
+        reader.read(&plain(structured)).unwrap().number(AMOUNT),
+        Ok(Fixed::from_int(4))
+    );
+}
+
+#[test]
+fn poison_is_refused_with_its_reason() {
+    let deep = format!("{{\"time\": 1, \"x\": {}1{}}}", "[".repeat(100), "]".repeat(100));
+    let deep_wanted = format!("{{\"data\": {}1{}}}", "{\"customer\": ".repeat(3), "}".repeat(3));
+    let large = vec![b' '; MAX_RECORD_BYTES + 1];
+    let mut reader = Reader::new(&source("json"));
+    for (payload, reason) in [
+        (&b""[..], "empty"),
+        (b"{\"type\": \"a\xff\"}", "invalid_utf8"),
+        (b"{\"time\": 1", "invalid_json"),
+        (b"{\"time\": 1, \"x\": \"", "invalid_json"),
+        (b"{\"time\": 1, \"x\": \"\\", "invalid_json"),
+        (b"{\"time\": 1, \"x\": [1}", "invalid_json"),
+        (b"{\"time\": 1} {", "invalid_json"),
+        (b"{\"time\" 1}", "invalid_json"),
+        (b"{time: 1}", "invalid_json"),
+        (b"{\"time\": 1, \"type\": \"\\q\"}", "invalid_json"),
+        (b"{\"time\": 1, \"type\": \"\\ud800\"}", "invalid_json"),
+        (b"{\"time\": tru}", "invalid_json"),
+        (b"[1, 2]", "not_an_object"),
+        (b"17", "not_an_object"),
+        (b"hello", "invalid_json"),
+        (b"{}", "missing_time"),
+        (b"{\"time\": null}", "missing_time"),
+        (b"{\"time\": \"soon\"}", "invalid_time"),
+        (deep.as_bytes(), "too_deep"),
+        (deep_wanted.as_bytes(), "missing_time"),
+        (&large, "too_large"),
+    ] {
+        let found = reader
+            .read(&plain(payload))
+            .map(|_| "accepted")
+            .unwrap_or_else(|reject| reject.reason());
+        assert_eq!(
+            found,
+            reason,
+            "{}",
+            String::from_utf8_lossy(&payload[..payload.len().min(60)])
+        );
+    }
+    let mut amount = |text: &str| {
+        let payload = format!("{{\"time\": 1, \"data\": {{\"amount\": {text}}}}}");
+        reader
+            .read(&plain(payload.as_bytes()))
+            .unwrap()
+            .number(AMOUNT)
+            .map_err(|reject| reject.reason())
+    };
+    assert_eq!(amount("1e400"), Err("out_of_range"));
+    assert_eq!(amount("\"NaN\""), Err("wrong_type"));
+    assert_eq!(amount("true"), Err("wrong_type"));
+    assert_eq!(amount("1.2.3"), Err("wrong_type"));
+}
+
+fn any_json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        ".*".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            proptest::collection::hash_map(key(), inner, 0..5)
+                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn key() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("data".to_owned()),
+        Just("amount".to_owned()),
+        Just("customer".to_owned()),
+        Just("name".to_owned()),
+        Just("type".to_owned()),
+        ".{0,6}"
+    ]
+}
+
+proptest! {
+    /// Whatever else is in the object, the wanted values are those that a full parser finds.
+    #[test]
+    fn finds_what_a_full_parser_finds(mut object in proptest::collection::hash_map(key(), any_json(), 0..6), pretty: bool) {
+        object.insert("time".to_owned(), 1.into());
+        let value = serde_json::Value::Object(object.into_iter().collect());
+        let payload = if pretty { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() };
+        let mut reader = Reader::new(&source("json"));
+        let event = reader.read(&plain(payload.as_bytes())).unwrap();
+        for (field, pointer) in [(KIND, "/type"), (AMOUNT, "/data/amount"), (NAME, "/data/customer/name"), (DATA, "/data")] {
+            // Lists are not walked into, and serde's pointers do walk: only the part that keys lead to counts.
+            let by_keys = pointer.split('/').skip(1).try_fold(&value, |at, key| at.as_object()?.get(key));
+            let expected = match by_keys {
+                None | Some(serde_json::Value::Null) => FieldValue::Missing,
+                Some(serde_json::Value::Bool(truth)) => FieldValue::Bool(*truth),
+                Some(serde_json::Value::Number(number)) => {
+                    let written = number.to_string();
+                    prop_assert_eq!(event.value(field), FieldValue::Number(&written));
+                    continue;
+                }
+                Some(serde_json::Value::String(text)) => {
+                    prop_assert_eq!(event.value(field), FieldValue::Text(text));
+                    continue;
+                }
+                Some(_) => FieldValue::Composite,
+            };
+            prop_assert_eq!(event.value(field), expected);
+        }
+    }
+
+    /// No bytes make it panic.
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80), braces: bool) {
+        let mut payload = if braces { b"{\"data\": ".to_vec() } else { Vec::new() };
+        payload.extend(bytes);
+        let _ = Reader::new(&source("json")).read(&plain(&payload));
+    }
+}

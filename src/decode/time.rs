@@ -1,0 +1,160 @@
+//! Event times: RFC 3339, or a number of seconds, milliseconds, microseconds or nanoseconds since 1970.
+
+use jiff::Timestamp;
+
+use super::{FieldValue, Reject};
+
+/// 9999-12-31T00:00:00Z: nothing later is an event time.
+const LATEST_MS: i64 = 253_402_214_400_000;
+
+/// Reads an event time, in milliseconds since the epoch.
+///
+/// A number is taken as seconds below 10¹¹ (the year 5138), as milliseconds below 10¹⁴, as microseconds below 10¹⁷,
+/// else as nanoseconds.
+///
+/// # Errors
+/// Missing, not a time, before 1970 or after 9999.
+pub(super) fn event_time(value: FieldValue<'_>) -> Result<i64, Reject> {
+    let ms = match value {
+        FieldValue::Missing => return Err(Reject::MissingTime),
+        FieldValue::Text(text) => rfc3339(text.as_bytes())
+            .or_else(|| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond))
+            .or_else(|| epoch(text)),
+        FieldValue::Number(text) => epoch(text),
+        FieldValue::Bool(_) | FieldValue::Composite => None,
+    };
+    ms.filter(|ms| (0..=LATEST_MS).contains(ms))
+        .ok_or(Reject::InvalidTime)
+}
+
+fn epoch(text: &str) -> Option<i64> {
+    let number: f64 = match text.parse::<i64>() {
+        Ok(whole) => {
+            return match whole.unsigned_abs() {
+                0..100_000_000_000 => whole.checked_mul(1000),
+                100_000_000_000..100_000_000_000_000 => Some(whole),
+                100_000_000_000_000..100_000_000_000_000_000 => Some(whole / 1000),
+                _ => Some(whole / 1_000_000),
+            };
+        }
+        Err(_) => text.parse().ok()?,
+    };
+    // Fractions are of seconds, as most languages print them.
+    (number.abs() < 1e11).then_some((number * 1000.0) as i64)
+}
+
+/// The common form `2026-06-01T09:30:00[.123](Z|±08:00)`; `None` for any other, which the slow path then reads.
+fn rfc3339(b: &[u8]) -> Option<i64> {
+    if b.len() < 20
+        || b[4] != b'-'
+        || b[7] != b'-'
+        || !matches!(b[10], b'T' | b't' | b' ')
+        || b[13] != b':'
+        || b[16] != b':'
+    {
+        return None;
+    }
+    let two = |at: usize| -> Option<i64> {
+        let (high, low) = (b[at].wrapping_sub(b'0'), b[at + 1].wrapping_sub(b'0'));
+        (high < 10 && low < 10).then_some(i64::from(high) * 10 + i64::from(low))
+    };
+    let year = two(0)? * 100 + two(2)?;
+    let (month, day, hour, minute, second) = (two(5)?, two(8)?, two(11)?, two(14)?, two(17)?);
+    let days_in_month = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if !(1..=days_in_month).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let mut at = 19;
+    let mut millis = 0;
+    if b[at] == b'.' {
+        at += 1;
+        let mut weight = 100;
+        while at < b.len() && b[at].is_ascii_digit() {
+            millis += i64::from(b[at] - b'0') * weight;
+            weight /= 10;
+            at += 1;
+        }
+    }
+    let offset_minutes = match b.get(at)? {
+        b'Z' | b'z' if b.len() == at + 1 => 0,
+        sign @ (b'+' | b'-') if b.len() == at + 6 && b[at + 3] == b':' => {
+            let minutes = two(at + 1)? * 60 + two(at + 4)?;
+            if *sign == b'-' { -minutes } else { minutes }
+        }
+        _ => return None,
+    };
+    let seconds =
+        days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset_minutes * 60;
+    Some(seconds * 1000 + millis)
+}
+
+/// Days since 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms", 2013).
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_the_usual_forms() {
+        let expected = Ok(1_780_277_400_000);
+        for text in [
+            "2026-06-01T09:30:00+08:00",
+            "2026-06-01T01:30:00Z",
+            "2026-06-01 01:30:00.000Z",
+            "2026-06-01T01:30:00.0004Z",
+        ] {
+            assert_eq!(event_time(FieldValue::Text(text)), expected, "{text}");
+        }
+        for number in [
+            "1780277400",
+            "1780277400000",
+            "1780277400000000",
+            "1780277400000000000",
+            "1780277400.0",
+        ] {
+            assert_eq!(event_time(FieldValue::Number(number)), expected, "{number}");
+        }
+        for text in [
+            "",
+            "yesterday",
+            "2026-02-30T00:00:00Z",
+            "2026-06-01",
+            "1e400",
+            "NaN",
+            "1969-12-31T23:59:59Z",
+        ] {
+            assert_eq!(
+                event_time(FieldValue::Text(text)),
+                Err(Reject::InvalidTime),
+                "{text}"
+            );
+        }
+        assert_eq!(event_time(FieldValue::Missing), Err(Reject::MissingTime));
+    }
+
+    proptest! {
+        #[test]
+        fn the_fast_path_reads_what_jiff_reads(ms in 0i64..LATEST_MS, offset in -11i32..12) {
+            let at = Timestamp::from_millisecond(ms).unwrap();
+            let utc = at.to_string();
+            prop_assert_eq!(rfc3339(utc.as_bytes()), Some(ms), "{}", utc);
+            let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(offset as i8));
+            let local = at.to_zoned_datetime(zone).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string();
+            prop_assert_eq!(rfc3339(local.as_bytes()), Some(ms), "{}", local);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What one worker folded since it last handed over.
+
+use smallvec::SmallVec;
+
+use super::day::Day;
+use super::interner::ValueId;
+use super::partial::Partial;
+
+/// Dimension values of a row, in the order of its group's names.
+pub type DimensionKey = SmallVec<[ValueId; 4]>;
+
+/// A row of a group: a day and dimension values.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RowKey {
+    /// The local day.
+    pub day: Day,
+    /// Dimension values.
+    pub dimensions: DimensionKey,
+}
+
+/// Rows by group, in the order of [`super::plan::Plan::groups`].
+#[derive(Debug, Default)]
+pub struct Delta {
+    /// By group.
+    pub groups: Vec<GroupDelta>,
+}
+
+/// The rows of one group.
+#[derive(Debug, Default)]
+pub struct GroupDelta {
+    /// Keys of the rows.
+    pub keys: Vec<RowKey>,
+    /// Partials, row by row: as many a row as the group has columns.
+    pub partials: Vec<Partial>,
+}

@@ -1,0 +1,86 @@
+//! Dimension values as numbers, the same number in every thread. A thread asks only for values that it meets for the
+//! first time; after that its own table answers without a lock.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hashbrown::HashMap;
+
+/// A dimension value; 0 is "missing".
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct ValueId(pub u32);
+
+/// What a missing dimension value is called.
+pub const MISSING: &str = "";
+
+#[derive(Debug, Default)]
+struct Shared {
+    ids: HashMap<Arc<str>, ValueId>,
+    values: Vec<Arc<str>>,
+}
+
+/// The table that all threads share.
+#[derive(Clone, Debug)]
+pub struct Interner(Arc<Mutex<Shared>>);
+
+impl Default for Interner {
+    fn default() -> Interner {
+        let interner = Interner(Arc::default());
+        interner.id(MISSING);
+        interner
+    }
+}
+
+impl Interner {
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of a value.
+    pub fn id(&self, value: &str) -> ValueId {
+        let mut shared = self.shared();
+        if let Some(id) = shared.ids.get(value) {
+            return *id;
+        }
+        let id = ValueId(u32::try_from(shared.values.len()).unwrap_or(u32::MAX));
+        let value: Arc<str> = value.into();
+        shared.values.push(value.clone());
+        shared.ids.insert(value, id);
+        id
+    }
+
+    /// The value of a number.
+    pub fn value(&self, id: ValueId) -> Arc<str> {
+        self.shared()
+            .values
+            .get(id.0 as usize)
+            .cloned()
+            .unwrap_or_else(|| MISSING.into())
+    }
+}
+
+/// One thread's view of the shared table.
+#[derive(Debug)]
+pub struct LocalInterner {
+    shared: Interner,
+    known: HashMap<Box<str>, ValueId>,
+}
+
+impl LocalInterner {
+    /// A view that knows nothing yet.
+    pub fn new(shared: Interner) -> LocalInterner {
+        LocalInterner {
+            shared,
+            known: HashMap::new(),
+        }
+    }
+
+    /// The number of a value.
+    pub fn id(&mut self, value: &str) -> ValueId {
+        if let Some(id) = self.known.get(value) {
+            return *id;
+        }
+        let id = self.shared.id(value);
+        self.known.insert(value.into(), id);
+        id
+    }
+}

@@ -1,0 +1,249 @@
+//! The catalogue compiled for the fold: per source its filters, its inputs, and its grouping sets with their columns.
+//!
+//! Metrics that aggregate the same thing share a column, and all columns of a grouping set share one look-up an event.
+
+use hashbrown::HashMap;
+
+use super::interner::Interner;
+use crate::catalog::expr::Expr;
+use crate::catalog::{Agg, Catalog, FieldId, MetricId, MetricKind, Simple, SourceId};
+
+/// The catalogue compiled.
+#[derive(Debug)]
+pub struct Plan {
+    /// By [`SourceId`].
+    pub sources: Vec<SourcePlan>,
+    /// Grouping sets of all sources.
+    pub groups: Vec<Group>,
+    /// Dimension values, shared by all threads.
+    pub interner: Interner,
+    columns: HashMap<(MetricId, Vec<String>), ColumnRef>,
+}
+
+/// What one source feeds.
+#[derive(Debug, Default)]
+pub struct SourcePlan {
+    /// Different filters; each is evaluated once an event.
+    pub filters: Vec<Expr>,
+    /// Different values that columns take from an event; each is read once.
+    pub inputs: Vec<Input>,
+    /// Grouping sets, as indices into [`Plan::groups`].
+    pub groups: Vec<usize>,
+}
+
+/// A value that columns take from an event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Input {
+    /// The field.
+    pub field: FieldId,
+    /// How it is read.
+    pub kind: InputKind,
+    /// Filters under which it is needed; `None` stands for "always".
+    pub needed_under: Vec<Option<usize>>,
+}
+
+/// How an input is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InputKind {
+    /// As an exact number; missing is a reason to reject the event.
+    Number,
+    /// As a key, hashed; missing is skipped, as in SQL's `count(distinct …)`.
+    Key,
+}
+
+/// A grouping set: one row a day and combination of dimension values.
+#[derive(Debug)]
+pub struct Group {
+    /// Its source.
+    pub source: SourceId,
+    /// Dimensions by name, sorted.
+    pub names: Vec<String>,
+    /// Their fields.
+    pub fields: Vec<FieldId>,
+    /// Aggregates of a row.
+    pub columns: Vec<Column>,
+}
+
+/// One aggregate.
+#[derive(Debug)]
+pub struct Column {
+    /// The aggregation.
+    pub agg: Agg,
+    /// Index into [`SourcePlan::inputs`]; `None` for a count.
+    pub input: Option<usize>,
+    /// Index into [`SourcePlan::filters`].
+    pub filter: Option<usize>,
+    /// Its definition in words: the name of its cells in the state. Another definition is another name.
+    pub name: String,
+}
+
+/// Where a metric's cells are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ColumnRef {
+    /// Index into [`Plan::groups`].
+    pub group: usize,
+    /// Index into [`Group::columns`].
+    pub column: usize,
+}
+
+impl Plan {
+    /// Compiles what the nodes of a catalogue need.
+    pub fn compile(catalog: &Catalog) -> Plan {
+        let mut plan = Plan {
+            sources: catalog.sources.iter().map(|_| SourcePlan::default()).collect(),
+            groups: Vec::new(),
+            interner: Interner::default(),
+            columns: HashMap::new(),
+        };
+        for node in &catalog.nodes {
+            plan.need(catalog, node.metric, &node.each);
+        }
+        plan
+    }
+
+    /// Where the cells of a simple metric, split by these dimensions (in any order), are.
+    pub fn column(&self, metric: MetricId, dimensions: &[String]) -> Option<ColumnRef> {
+        self.columns.get(&(metric, sorted(dimensions))).copied()
+    }
+
+    fn need(&mut self, catalog: &Catalog, metric: MetricId, dimensions: &[String]) {
+        match &catalog.metric(metric).kind {
+            MetricKind::Ratio {
+                numerator,
+                denominator,
+            } => {
+                self.need(catalog, *numerator, dimensions);
+                self.need(catalog, *denominator, dimensions);
+            }
+            MetricKind::Derived { inputs, .. } => {
+                inputs
+                    .iter()
+                    .for_each(|input| self.need(catalog, *input, dimensions));
+            }
+            MetricKind::Simple(simple) => {
+                let names = sorted(dimensions);
+                if !self.columns.contains_key(&(metric, names.clone())) {
+                    let column = self.add(catalog, simple, &names);
+                    self.columns.insert((metric, names), column);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, catalog: &Catalog, simple: &Simple, names: &[String]) -> ColumnRef {
+        let source = &mut self.sources[simple.source.0 as usize];
+        let filter = simple.filter.as_ref().map(|filter| {
+            let known = source
+                .filters
+                .iter()
+                .position(|other| other.source() == filter.source());
+            known.unwrap_or_else(|| {
+                source.filters.push(filter.clone());
+                source.filters.len() - 1
+            })
+        });
+        let kind = if simple.agg == Agg::CountDistinct {
+            InputKind::Key
+        } else {
+            InputKind::Number
+        };
+        let input = simple.field.filter(|_| simple.agg != Agg::Count).map(|field| {
+            let known = source
+                .inputs
+                .iter()
+                .position(|input| input.field == field && input.kind == kind);
+            let index = known.unwrap_or_else(|| {
+                source.inputs.push(Input {
+                    field,
+                    kind,
+                    needed_under: Vec::new(),
+                });
+                source.inputs.len() - 1
+            });
+            if !source.inputs[index].needed_under.contains(&filter) {
+                source.inputs[index].needed_under.push(filter);
+            }
+            index
+        });
+        let known = source
+            .groups
+            .iter()
+            .copied()
+            .find(|&group| self.groups[group].names == names);
+        let group = known.unwrap_or_else(|| {
+            self.groups.push(Group {
+                source: simple.source,
+                names: names.to_vec(),
+                fields: names
+                    .iter()
+                    .filter_map(|name| field_of(catalog, simple.source, name))
+                    .collect(),
+                columns: Vec::new(),
+            });
+            source.groups.push(self.groups.len() - 1);
+            self.groups.len() - 1
+        });
+        let columns = &mut self.groups[group].columns;
+        let same =
+            |column: &Column| column.agg == simple.agg && column.input == input && column.filter == filter;
+        let column = columns.iter().position(same).unwrap_or_else(|| {
+            columns.push(Column {
+                agg: simple.agg,
+                input,
+                filter,
+                name: definition(catalog, simple, names),
+            });
+            columns.len() - 1
+        });
+        ColumnRef { group, column }
+    }
+}
+
+fn sorted(dimensions: &[String]) -> Vec<String> {
+    let mut names = dimensions.to_vec();
+    names.sort();
+    names
+}
+
+fn field_of(catalog: &Catalog, source: SourceId, name: &str) -> Option<FieldId> {
+    let position = catalog
+        .source(source)
+        .fields
+        .iter()
+        .position(|field| field.name == name)?;
+    u16::try_from(position).ok().map(FieldId)
+}
+
+/// `orders: sum(data.amount) where type == "order.paid" by region`, with paths instead of names, so that renaming a
+/// field does not lose its history and pointing it elsewhere does not mix two things.
+fn definition(catalog: &Catalog, simple: &Simple, names: &[String]) -> String {
+    let source = catalog.source(simple.source);
+    let path = |field: FieldId| source.fields[usize::from(field.0)].path.0.join(".");
+    let agg = match simple.agg {
+        Agg::Sum => "sum",
+        Agg::Count => "count",
+        Agg::CountDistinct => "count_distinct",
+        Agg::Min => "min",
+        Agg::Max => "max",
+        Agg::Avg => "avg",
+        Agg::Last => "last",
+    };
+    let field = simple.field.map_or_else(String::new, path);
+    let mut text = format!("{}: {agg}({field})", source.name);
+    if let Some(filter) = &simple.filter {
+        text.push_str(" where ");
+        text.push_str(filter.source());
+        // The filter speaks of fields by name: where they point belongs to the definition.
+        for &variable in filter.uses() {
+            let field = &source.fields[variable];
+            text.push_str(&format!("; {} = {}", field.name, field.path.0.join(".")));
+        }
+    }
+    if !names.is_empty() {
+        let by = names
+            .iter()
+            .filter_map(|name| field_of(catalog, simple.source, name).map(path));
+        text.push_str(&format!(" by {}", by.collect::<Vec<_>>().join(", ")));
+    }
+    text
+}
