@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::outbox::{Outbox, OutboxError, Postponed, Stats, Status};
 
 /// Pause before the store is asked again that has just failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
-/// How often a change is tried before it is left to the next start.
-const STORE_TRIES: usize = 30;
+/// How often a change is tried once the process stops, before it is left to the next start.
+const LAST_TRIES: usize = 5;
 
 /// What all queues share.
 pub(super) struct Desk {
@@ -20,15 +21,17 @@ pub(super) struct Desk {
     stats: Arc<Stats>,
     store_fails: AtomicBool,
     began: (Instant, Timestamp),
+    stopping: watch::Receiver<bool>,
 }
 
 impl Desk {
-    pub(super) fn new(store: Arc<dyn Outbox>, stats: Arc<Stats>) -> Desk {
+    pub(super) fn new(store: Arc<dyn Outbox>, stats: Arc<Stats>, stopping: watch::Receiver<bool>) -> Desk {
         Desk {
             store,
             stats,
             store_fails: AtomicBool::new(false),
             began: (Instant::now(), Timestamp::now()),
+            stopping,
         }
     }
 
@@ -96,11 +99,16 @@ impl Desk {
         &self,
         change: impl Fn(&dyn Outbox) -> Result<(), OutboxError> + Clone + Send + 'static,
     ) -> bool {
-        for _ in 0..STORE_TRIES {
+        let mut tries_left = LAST_TRIES;
+        while tries_left > 0 {
             if self.ask(change.clone()).await.is_some() {
                 return true;
             }
             tokio::time::sleep(STORE_PAUSE).await;
+            // While it runs, it waits for as long as it takes: going on would send the same notice again and again.
+            if *self.stopping.borrow() || self.stopping.has_changed().is_err() {
+                tries_left -= 1;
+            }
         }
         tracing::error!("outbox cannot be written; a delivered notice may be sent again");
         false

@@ -3,13 +3,11 @@
 
 use jiff::Timestamp;
 
+use super::trend::Trend;
 use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
 use crate::alert::record::{Facts, Figure};
 use crate::catalog::Severity;
 use crate::words::{Language, percent, sentence};
-
-/// Days that a sparkline shows at most.
-const TREND_DAYS: usize = 30;
 
 /// What a notice says.
 #[derive(Clone, PartialEq, Debug)]
@@ -54,15 +52,6 @@ pub enum Value {
     Moment(Timestamp, Option<String>),
 }
 
-/// A sparkline with its name.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Trend {
-    /// One character a day: `▁▂▃▄▅▆▇█`, `·` for a day without a value.
-    pub line: String,
-    /// What it shows.
-    pub name: String,
-}
-
 /// A place on the page.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Link {
@@ -77,7 +66,7 @@ impl Message {
     pub fn of(notice: &Notice, language: Language, page: Option<&str>) -> Message {
         let facts = &notice.facts;
         let figures: Vec<&Figure> = facts.node.iter().chain(&facts.parent).collect();
-        let trends: Vec<Trend> = figures.iter().filter_map(|figure| trend(figure)).collect();
+        let trends: Vec<Trend> = figures.iter().filter_map(|figure| Trend::of(figure)).collect();
         let days = trends
             .iter()
             .map(|trend| trend.line.chars().count())
@@ -154,17 +143,35 @@ fn lead(notice: &Notice, language: Language) -> String {
         (Some(ResolveReason::Recovered) | None, Language::Zh) => format!("持续 {lasted}后恢复。"),
         (Some(ResolveReason::Recovered) | None, Language::En) => format!("Recovered after {lasted}."),
     };
-    let verdict = match notice.reason {
+    let now = match notice.reason {
         Some(ResolveReason::PeriodClosed) => verdict(&notice.facts, language),
-        _ => String::new(),
+        Some(ResolveReason::RuleDeleted) => String::new(),
+        Some(ResolveReason::Recovered) | None => link_now(&notice.facts, language).unwrap_or(now),
     };
-    let space = language.pick("", " ");
-    [ended, verdict, now]
-        .iter()
-        .filter(|part| !part.is_empty())
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(space)
+    let space = if now.is_empty() {
+        ""
+    } else {
+        language.pick("", " ")
+    };
+    format!("{ended}{space}{now}")
+}
+
+/// How both sides of a link stand once it is sound again; the sentence of an alert would still complain.
+fn link_now(facts: &Facts, language: Language) -> Option<String> {
+    let (kpi, parent) = (facts.node.as_ref()?, facts.parent.as_ref()?);
+    let (kpi_done, parent_done) = (percent(kpi.completion?), percent(parent.completion?));
+    let (kpi, name) = (sentence::name(kpi), sentence::name(parent));
+    let planned = parent.expected_share.map(percent);
+    Some(match (language, planned) {
+        (Language::Zh, Some(planned)) => {
+            format!("现在{kpi}完成 {kpi_done}，{name}完成 {parent_done}（计划 {planned}）。")
+        }
+        (Language::Zh, None) => format!("现在{kpi}完成 {kpi_done}，{name}完成 {parent_done}。"),
+        (Language::En, Some(planned)) => {
+            format!("Now {kpi} is at {kpi_done} and {name} at {parent_done} (plan {planned}).")
+        }
+        (Language::En, None) => format!("Now {kpi} is at {kpi_done} and {name} at {parent_done}."),
+    })
 }
 
 /// Whether the business met its target, once the period is over.
@@ -218,7 +225,7 @@ fn fields(notice: &Notice, language: Language) -> Vec<Field> {
         let lasting = (notice.kind == NoticeKind::Escalated)
             .then(|| language.lasting(notice.fired_at, notice.decided_at));
         add(
-            language.pick("自", "Since").to_owned(),
+            language.pick("始于", "Since").to_owned(),
             Some(Value::Moment(notice.fired_at, lasting)),
         );
     } else {
@@ -348,37 +355,6 @@ fn encoded(segment: &str) -> String {
         }
     }
     out
-}
-
-fn trend(figure: &Figure) -> Option<Trend> {
-    let from = figure.daily.len().saturating_sub(TREND_DAYS);
-    let line = sparkline(&figure.daily[from..])?;
-    Some(Trend {
-        line,
-        name: sentence::name(figure),
-    })
-}
-
-/// One character a day; `None` where fewer than two days have a value. It starts at zero, so that a flat business
-/// looks flat; only negative values move the ground down.
-fn sparkline(daily: &[Option<f64>]) -> Option<String> {
-    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let finite = |value: &Option<f64>| value.filter(|value| value.is_finite());
-    let known: Vec<f64> = daily.iter().filter_map(finite).collect();
-    if known.len() < 2 {
-        return None;
-    }
-    let ground = known.iter().copied().fold(0.0, f64::min);
-    let height = known.iter().copied().fold(0.0, f64::max) - ground;
-    let bar = |value: f64| {
-        let share = if height > 0.0 {
-            (value - ground) / height
-        } else {
-            0.0
-        };
-        BARS[((share * 7.0).round() as usize).min(7)]
-    };
-    Some(daily.iter().map(|value| finite(value).map_or('·', bar)).collect())
 }
 
 #[cfg(test)]

@@ -10,11 +10,16 @@ pub mod answer;
 mod desk;
 pub mod fake_slack;
 pub mod message;
+#[cfg(test)]
+mod office;
 pub mod outbox;
 mod pace;
 mod queue;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod slack;
 mod text;
+mod trend;
 
 use std::fmt;
 use std::future::Future;
@@ -27,6 +32,7 @@ use crate::settings::Settings;
 
 pub use answer::Answer;
 pub use outbox::{Outbox, Stats, run};
+pub use trend::Trend;
 
 /// An answer to come.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
@@ -94,3 +100,6 @@ pub fn targets(settings: &Settings) -> Result<Vec<Target>, String> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

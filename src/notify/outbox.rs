@@ -209,7 +209,7 @@ pub async fn run(
 ) {
     let known: Vec<String> = targets.iter().map(|target| target.receiver.clone()).collect();
     known.iter().for_each(|receiver| stats.begin(receiver));
-    let desk = Arc::new(Desk::new(Arc::from(store), stats));
+    let desk = Arc::new(Desk::new(Arc::from(store), stats, stopping.clone()));
     let (bell, _) = watch::channel(());
 
     let mut destinations: BTreeMap<u64, Vec<Target>> = BTreeMap::new();

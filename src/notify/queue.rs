@@ -41,6 +41,12 @@ enum Next {
     WaitForBell,
 }
 
+impl Next {
+    fn store_pause() -> Next {
+        Next::WaitUntil(Instant::now() + STORE_PAUSE)
+    }
+}
+
 impl Queue {
     pub(super) fn new(
         targets: Vec<Target>,
@@ -86,79 +92,80 @@ impl Queue {
 
     /// Looks at the head of the queue and moves it on, as far as that is possible now.
     async fn step(&mut self) -> Next {
-        let receivers = self.receivers.clone();
-        let limit = if self.disabled.is_some() { usize::MAX } else { 1 };
-        let pending = self
-            .desk
-            .ask(move |store| store.pending(Of::These(&receivers), limit))
-            .await;
-        let Some(pending) = pending else {
-            return Next::WaitUntil(Instant::now() + STORE_PAUSE);
-        };
         if let Some(reason) = self.disabled.clone() {
-            return self.abandon(pending, &reason).await;
+            return self.abandon_all(&reason).await;
         }
+        let Some(pending) = self.pending(1).await else {
+            return Next::store_pause();
+        };
         let Some(head) = pending.into_iter().next() else {
             return Next::WaitForBell;
         };
-        let Some(target) = self
-            .targets
-            .iter()
-            .find(|target| target.receiver == head.receiver)
-            .cloned()
-        else {
-            return Next::WaitForBell;
-        };
-        let notice = match &head.notice {
-            Ok(notice) => notice,
+        match &head.notice {
+            Ok(notice) => self.step_with(&head, notice).await,
             Err(reason) => {
                 tracing::error!(
                     receiver = head.receiver,
                     reason,
                     "stored notice cannot be read, given up"
                 );
-                return self
-                    .settle(&head, Status::Dead, Some(format!("cannot be read: {reason}")))
-                    .await;
+                let reason = format!("cannot be read: {reason}");
+                self.settle(&head, Status::Dead, Some(reason)).await
             }
-        };
+        }
+    }
 
+    async fn step_with(&mut self, head: &Pending, notice: &Notice) -> Next {
         let (receiver, episode) = (head.receiver.clone(), notice.episode.clone());
         let siblings = self
             .desk
             .ask(move |store| store.siblings(&receiver, &episode))
             .await;
         let Some(siblings) = siblings else {
-            return Next::WaitUntil(Instant::now() + STORE_PAUSE);
+            return Next::store_pause();
         };
         let moot = superseded(&siblings);
         if !moot.is_empty() {
+            let reason = "the episode ended before its beginning was told";
             tracing::info!(
                 receiver = head.receiver,
                 episode = notice.episode,
-                "episode ended before it was told"
+                reason,
+                "notices superseded"
             );
-            let reason = "the episode ended before its beginning was told".to_owned();
+            let reason = Some(reason.to_owned());
             self.desk
-                .settle(&head.receiver, moot, Status::Superseded, Some(reason))
+                .settle(&head.receiver, moot, Status::Superseded, reason)
                 .await;
             return Next::Look;
         }
 
-        let free = self.due(&head).max(self.pace.free_at(Instant::now()));
+        let free = self.due(head).max(self.pace.free_at(Instant::now()));
         if free > Instant::now() {
             return Next::WaitUntil(free);
         }
+        let target = self
+            .targets
+            .iter()
+            .find(|target| target.receiver == head.receiver);
+        let Some(target) = target.cloned() else {
+            return Next::WaitForBell;
+        };
         self.pace.take(Instant::now());
-        let form = if self.plain == Some(head.position) {
-            Form::Plain
-        } else {
-            Form::Full
-        };
-        let Some(answer) = self.attempt(&target, notice, form).await else {
-            return Next::Look;
-        };
-        self.conclude(&head, notice, &target, form, answer).await
+        let is_refused = self.plain == Some(head.position);
+        let form = if is_refused { Form::Plain } else { Form::Full };
+        match self.attempt(&target, notice, form).await {
+            Some(answer) => self.conclude(head, notice, &target, form, answer).await,
+            None => Next::Look,
+        }
+    }
+
+    /// The oldest pending notices; `None` when the store cannot be read.
+    async fn pending(&self, limit: usize) -> Option<Vec<Pending>> {
+        let receivers = self.receivers.clone();
+        self.desk
+            .ask(move |store| store.pending(Of::These(&receivers), limit))
+            .await
     }
 
     /// The moment of the next attempt. A wall clock that was set back must not hold a notice for longer than the
@@ -269,6 +276,7 @@ impl Queue {
         let next_attempt = later(now, wait).min(give_up);
         tracing::warn!(
             receiver,
+            destination = target.channel.destination(),
             attempts,
             reason,
             wait_seconds = wait.as_secs_f64(),
@@ -293,7 +301,10 @@ impl Queue {
     }
 
     /// Gives up everything for a destination that takes nothing.
-    async fn abandon(&mut self, pending: Vec<Pending>, reason: &str) -> Next {
+    async fn abandon_all(&mut self, reason: &str) -> Next {
+        let Some(pending) = self.pending(usize::MAX).await else {
+            return Next::store_pause();
+        };
         for receiver in &self.receivers {
             let of_receiver = pending.iter().filter(|pending| pending.receiver == *receiver);
             let positions: Vec<i64> = of_receiver.map(|pending| pending.position).collect();
@@ -331,3 +342,7 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
     let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
     time.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

@@ -6,7 +6,7 @@
 //!
 //! * `rules`: what Slack refuses. `show`: a message as text for a terminal.
 
-mod rules;
+pub(super) mod rules;
 mod show;
 
 use std::collections::VecDeque;

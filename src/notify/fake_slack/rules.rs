@@ -12,11 +12,11 @@ const BUTTON_VALUE: usize = 2000;
 
 /// Why a message is refused.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(in crate::notify) struct Refusal {
     /// Slack's word.
-    pub(super) word: &'static str,
+    pub(in crate::notify) word: &'static str,
     /// What exactly is wrong.
-    pub(super) why: String,
+    pub(in crate::notify) why: String,
 }
 
 fn refusal<T>(word: &'static str, why: impl Into<String>) -> Result<T, Refusal> {
@@ -31,7 +31,7 @@ fn invalid_blocks<T>(why: impl Into<String>) -> Result<T, Refusal> {
 }
 
 /// The message, if Slack would show it.
-pub(super) fn check(body: &str, is_json: bool) -> Result<Json, Refusal> {
+pub(in crate::notify) fn check(body: &str, is_json: bool) -> Result<Json, Refusal> {
     if !is_json {
         return refusal("invalid_payload", "Content-Type is not application/json");
     }
