@@ -1,1 +1,346 @@
-//! State: one atomic commit.
+//! State: offsets, partials, alert records and notices in one SQLite file, changed by one atomic commit.
+//!
+//! A crash at any point leaves the last commit: what was read after it is read again from Kafka, at the offsets that
+//! were committed with the partials. So no event is lost and none is counted twice, and a decided notice is kept
+//! until it is delivered.
+
+mod outbox;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use hashbrown::HashMap;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use crate::alert::notice::Notice;
+use crate::alert::record::{AlertRecord, Fingerprint};
+use crate::fold::cells::StoredCell;
+
+pub use outbox::{LoggedNotice, Status};
+
+/// What can go wrong with the state.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The file or its folder cannot be used.
+    #[error("cannot open state {path}: {reason}")]
+    Open {
+        /// The file.
+        path: String,
+        /// What the system says, and what to do.
+        reason: String,
+    },
+    /// The file was written by another version.
+    #[error(
+        "state has schema {found}, this tautline reads {expected}: use the version that wrote it, or another file"
+    )]
+    Schema {
+        /// Found in the file.
+        found: i64,
+        /// Read by this version.
+        expected: i64,
+    },
+    /// SQLite refused.
+    #[error("state: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A stored value cannot be read back.
+    #[error("state: unreadable {what}: {reason}")]
+    Corrupt {
+        /// Which value.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How far a partition has been read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Position {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition.
+    pub partition: i32,
+    /// Offset of the next record to read.
+    pub next_offset: i64,
+    /// Newest event time seen, in milliseconds since the epoch.
+    pub newest_event_ms: Option<i64>,
+}
+
+/// Everything that changes together.
+#[derive(Default)]
+pub struct Commit<'a> {
+    /// Partitions that moved.
+    pub positions: &'a [Position],
+    /// Cells that changed, whole.
+    pub cells: &'a [StoredCell],
+    /// Alert records that changed.
+    pub alerts: &'a [AlertRecord],
+    /// Identities whose record is no longer needed.
+    pub removed_alerts: &'a [Fingerprint],
+    /// New notices.
+    pub notices: &'a [Notice],
+    /// The wall clock at the decision, in milliseconds since the epoch: the age of new notices counts from here.
+    pub wall_ms: i64,
+    /// Watermark of the last evaluation, in milliseconds since the epoch.
+    pub watermark_ms: Option<i64>,
+    /// Length of the dead-letter file that belongs to these positions, in bytes.
+    pub dead_letter_bytes: u64,
+}
+
+/// What a start finds.
+pub struct Restored {
+    /// How far each partition was read.
+    pub positions: Vec<Position>,
+    /// Every cell.
+    pub cells: Vec<StoredCell>,
+    /// Every alert record.
+    pub alerts: Vec<AlertRecord>,
+    /// Watermark of the last evaluation, in milliseconds since the epoch.
+    pub watermark_ms: Option<i64>,
+    /// Length of the dead-letter file that belongs to the positions, in bytes.
+    pub dead_letter_bytes: u64,
+}
+
+/// A handle on the state; clones share one connection. Held only by the evaluator (commits) and the outbox.
+#[derive(Clone)]
+pub struct Store {
+    connection: Arc<Mutex<Connection>>,
+    store_id: Arc<str>,
+}
+
+impl Store {
+    /// Opens the file, creates it when missing, and keeps others from using it.
+    ///
+    /// # Errors
+    /// [`StateError::Open`] when the file cannot be used or another process holds it, [`StateError::Schema`].
+    pub fn open(path: &Path) -> Result<Store, StateError> {
+        let refuse = |reason: String| StateError::Open {
+            path: path.display().to_string(),
+            reason,
+        };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|error| refuse(error.to_string()))?;
+        }
+        let connection = Connection::open(path).map_err(|error| refuse(error.to_string()))?;
+        schema::prepare(&connection).map_err(|error| match error {
+            StateError::Sqlite(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) =>
+            {
+                refuse(
+                    "another tautline is using it; stop that one or set state.sqlite to another file"
+                        .to_owned(),
+                )
+            }
+            StateError::Sqlite(error) => refuse(error.to_string()),
+            other => other,
+        })?;
+        Store::with(connection)
+    }
+
+    /// A state in memory, for tests and the demo.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn in_memory() -> Result<Store, StateError> {
+        let connection = Connection::open_in_memory()?;
+        schema::prepare(&connection)?;
+        Store::with(connection)
+    }
+
+    fn with(connection: Connection) -> Result<Store, StateError> {
+        let store_id: String =
+            connection.query_row("SELECT value FROM meta WHERE key = 'store_id'", [], |row| {
+                row.get(0)
+            })?;
+        Ok(Store {
+            connection: Arc::new(Mutex::new(connection)),
+            store_id: store_id.into(),
+        })
+    }
+
+    /// The identity of this state: made once with the file, part of every episode id.
+    pub fn id(&self) -> &str {
+        &self.store_id
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A panic while holding the lock leaves an open transaction, which SQLite rolls back: the data is whole.
+        self.connection
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Reads everything that a start needs.
+    ///
+    /// # Errors
+    /// When SQLite refuses or a stored value cannot be read.
+    pub fn restore(&self) -> Result<Restored, StateError> {
+        let connection = self.lock();
+        Ok(Restored {
+            positions: read_positions(&connection)?,
+            cells: read_cells(&connection)?,
+            alerts: read_alerts(&connection)?,
+            watermark_ms: read_number(&connection, "watermark_ms")?,
+            dead_letter_bytes: read_number(&connection, "dead_letter_bytes")?
+                .unwrap_or(0)
+                .unsigned_abs(),
+        })
+    }
+
+    /// Writes a commit: all of it or nothing.
+    ///
+    /// # Errors
+    /// When SQLite refuses (disk full, I/O error); nothing has changed then.
+    pub fn commit(&self, commit: &Commit<'_>) -> Result<(), StateError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        put_cells(&transaction, commit.cells)?;
+        put_positions(&transaction, commit.positions)?;
+        put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
+        outbox::put(&transaction, commit.notices, commit.wall_ms)?;
+        if let Some(watermark_ms) = commit.watermark_ms {
+            put_number(&transaction, "watermark_ms", watermark_ms)?;
+        }
+        put_number(
+            &transaction,
+            "dead_letter_bytes",
+            commit.dead_letter_bytes.cast_signed(),
+        )?;
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+fn read_number(connection: &Connection, key: &str) -> Result<Option<i64>, StateError> {
+    let select = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?1";
+    Ok(connection.query_row(select, [key], |row| row.get(0)).optional()?)
+}
+
+fn put_number(transaction: &Transaction<'_>, key: &str, value: i64) -> Result<(), StateError> {
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    )?;
+    put.execute(params![key, value])?;
+    Ok(())
+}
+
+fn read_positions(connection: &Connection) -> Result<Vec<Position>, StateError> {
+    let mut select =
+        connection.prepare("SELECT topic, partition, next_offset, newest_event_ms FROM positions")?;
+    let rows = select.query_map([], |row| {
+        Ok(Position {
+            topic: row.get::<_, String>(0)?.into(),
+            partition: row.get(1)?,
+            next_offset: row.get(2)?,
+            newest_event_ms: row.get(3)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn put_positions(transaction: &Transaction<'_>, positions: &[Position]) -> Result<(), StateError> {
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO positions (topic, partition, next_offset, newest_event_ms) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (topic, partition) DO UPDATE
+         SET next_offset = excluded.next_offset, newest_event_ms = excluded.newest_event_ms",
+    )?;
+    for position in positions {
+        let Position {
+            topic,
+            partition,
+            next_offset,
+            newest_event_ms,
+        } = position;
+        put.execute(params![&**topic, partition, next_offset, newest_event_ms])?;
+    }
+    Ok(())
+}
+
+fn read_cells(connection: &Connection) -> Result<Vec<StoredCell>, StateError> {
+    let mut select = connection.prepare(
+        "SELECT t.name, c.key, c.day, c.partial FROM cells c JOIN cell_tables t ON t.id = c.table_id",
+    )?;
+    let mut rows = select.query([])?;
+    let mut cells = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (table, key, day): (String, String, i32) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let blob = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
+        let partial = postcard::from_bytes(blob)
+            .map_err(|error| corrupt(&format!("cell {table} {key} {day}"), &error))?;
+        cells.push(StoredCell {
+            table,
+            key,
+            day,
+            partial,
+        });
+    }
+    Ok(cells)
+}
+
+fn put_cells(transaction: &Transaction<'_>, cells: &[StoredCell]) -> Result<(), StateError> {
+    // The update changes nothing; it is there so that RETURNING gives the id of a table that is known already.
+    let mut table_id = transaction.prepare_cached(
+        "INSERT INTO cell_tables (name) VALUES (?1) ON CONFLICT (name) DO UPDATE SET name = name RETURNING id",
+    )?;
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO cells (table_id, key, day, partial) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (table_id, key, day) DO UPDATE SET partial = excluded.partial",
+    )?;
+    let mut ids: HashMap<&str, i64> = HashMap::new();
+    for cell in cells {
+        let id = match ids.get(cell.table.as_str()) {
+            Some(id) => *id,
+            None => {
+                let id = table_id.query_row([&cell.table], |row| row.get(0))?;
+                ids.insert(&cell.table, id);
+                id
+            }
+        };
+        let blob = postcard::to_allocvec(&cell.partial)
+            .map_err(|error| corrupt(&format!("cell {} {}", cell.table, cell.key), &error))?;
+        put.execute(params![id, cell.key, cell.day, blob])?;
+    }
+    Ok(())
+}
+
+fn read_alerts(connection: &Connection) -> Result<Vec<AlertRecord>, StateError> {
+    let mut select = connection.prepare("SELECT fingerprint, body FROM alerts ORDER BY fingerprint")?;
+    let mut rows = select.query([])?;
+    let mut alerts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (fingerprint, body): (String, String) = (row.get(0)?, row.get(1)?);
+        let record =
+            serde_json::from_str(&body).map_err(|error| corrupt(&format!("alert {fingerprint}"), &error))?;
+        alerts.push(record);
+    }
+    Ok(alerts)
+}
+
+fn put_alerts(
+    transaction: &Transaction<'_>,
+    changed: &[AlertRecord],
+    removed: &[Fingerprint],
+) -> Result<(), StateError> {
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO alerts (fingerprint, body) VALUES (?1, ?2)
+         ON CONFLICT (fingerprint) DO UPDATE SET body = excluded.body",
+    )?;
+    for record in changed {
+        let body = serde_json::to_string(record).map_err(|error| corrupt("alert", &error))?;
+        put.execute(params![record.fingerprint.0, body])?;
+    }
+    let mut remove = transaction.prepare_cached("DELETE FROM alerts WHERE fingerprint = ?1")?;
+    for fingerprint in removed {
+        remove.execute([&fingerprint.0])?;
+    }
+    Ok(())
+}
+
+fn corrupt(what: &str, reason: &dyn std::fmt::Display) -> StateError {
+    StateError::Corrupt {
+        what: what.to_owned(),
+        reason: reason.to_string(),
+    }
+}

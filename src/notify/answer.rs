@@ -1,0 +1,86 @@
+//! Answers: what a receiver's reply means for the notice that was sent.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::pace::LONGEST_WAIT;
+
+/// Wait where `Retry-After` is missing or cannot be read.
+const DEFAULT_WAIT: Duration = Duration::from_secs(5);
+
+/// What became of one attempt. Reasons never hold a secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// Delivered.
+    Ok,
+    /// Not delivered now; it is worth trying again.
+    Retry {
+        /// How long the receiver asks to wait; `None`: it does not say.
+        after: Option<Duration>,
+        /// Whether it may have arrived all the same.
+        maybe_shown: bool,
+        /// Why.
+        reason: String,
+    },
+    /// The receiver will never take this message, in this form.
+    Drop {
+        /// Why.
+        reason: String,
+    },
+    /// The receiver will take no message any more.
+    Disable {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The wait that `Retry-After` asks for: seconds or an HTTP date. What is missing, negative or unreadable counts as
+/// 5 s; ten minutes is the most.
+pub(super) fn retry_after(header: Option<&str>, now: Timestamp) -> Duration {
+    header
+        .and_then(|text| read_wait(text.trim(), now))
+        .unwrap_or(DEFAULT_WAIT)
+        .min(LONGEST_WAIT)
+}
+
+fn read_wait(text: &str, now: Timestamp) -> Option<Duration> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Too many digits for a number is a long wait, which is cut off anyway.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Duration::try_from(date.duration_since(now)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_never_trusted() {
+        let now: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
+        for (header, seconds) in [
+            (Some("1"), 1),
+            (Some(" 30 "), 30),
+            (Some("0"), 0),
+            (Some("600"), 600),
+            (Some("601"), 600),
+            (Some("99999999999999999999999"), 600),
+            (Some("Mon, 01 Jun 2026 00:00:42 GMT"), 42),
+            (Some("Tue, 02 Jun 2026 00:00:00 GMT"), 600),
+            (Some("Sun, 31 May 2026 23:59:00 GMT"), 5),
+            (Some("-1"), 5),
+            (Some("1.5"), 5),
+            (Some("soon"), 5),
+            (Some(""), 5),
+            (None, 5),
+        ] {
+            assert_eq!(
+                retry_after(header, now),
+                Duration::from_secs(seconds),
+                "{header:?}"
+            );
+        }
+    }
+}

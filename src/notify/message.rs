@@ -1,0 +1,362 @@
+//! Messages: what a notice says to people, before any channel gives it its form. A manager who reads it between two
+//! meetings sees in ten seconds what is wrong, how wrong, since when and whose it is.
+
+use jiff::Timestamp;
+
+use super::trend::Trend;
+use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
+use crate::alert::record::{Facts, Figure};
+use crate::catalog::Severity;
+use crate::words::{Language, percent, sentence};
+
+/// What a notice says.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Message {
+    /// One line that says it all, with a mark for its kind and severity.
+    pub title: String,
+    /// One or two sentences with the numbers.
+    pub lead: String,
+    /// The numbers one by one, whose it is, since when.
+    pub fields: Vec<Field>,
+    /// What stands above the sparklines.
+    pub trends_title: String,
+    /// How the days went: the KPI first, then what it serves.
+    pub trends: Vec<Trend>,
+    /// Where to read more.
+    pub link: Option<Link>,
+    /// Id of the notice, the same over every retry.
+    pub id: String,
+    /// Drift kind, or the rule's name.
+    pub kind: String,
+    /// Event time of the decision.
+    pub event_time: Timestamp,
+    /// Language of all of it.
+    pub language: Language,
+}
+
+/// A name with its value.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Field {
+    /// The name.
+    pub name: String,
+    /// The value.
+    pub value: Value,
+}
+
+/// A value of a field.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Value {
+    /// As it is.
+    Text(String),
+    /// A moment, which a channel may show on the reader's own clock, and a remark on it.
+    Moment(Timestamp, Option<String>),
+}
+
+/// A place on the page.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Link {
+    /// What to do there.
+    pub label: String,
+    /// Its address.
+    pub url: String,
+}
+
+impl Message {
+    /// What a notice says in this language. `page` is the address under which people reach tautline's page.
+    pub fn of(notice: &Notice, language: Language, page: Option<&str>) -> Message {
+        let facts = &notice.facts;
+        let figures: Vec<&Figure> = facts.node.iter().chain(&facts.parent).collect();
+        let trends: Vec<Trend> = figures.iter().filter_map(|figure| Trend::of(figure)).collect();
+        let days = trends
+            .iter()
+            .map(|trend| trend.line.chars().count())
+            .max()
+            .unwrap_or(0);
+        Message {
+            title: title(notice, language),
+            lead: lead(notice, language),
+            fields: fields(notice, language),
+            trends_title: match language {
+                Language::Zh => format!("最近 {days} 天，逐日"),
+                Language::En => format!("Last {days} days, day by day"),
+            },
+            trends,
+            link: link(notice, language, page),
+            id: notice.id.clone(),
+            kind: notice.alert_kind.clone(),
+            event_time: notice.decided_at,
+            language,
+        }
+    }
+}
+
+fn title(notice: &Notice, language: Language) -> String {
+    // What a resolve takes back is what was said when it fired.
+    let facts = notice.facts_at_firing.as_ref().unwrap_or(&notice.facts);
+    let rule = notice.labels.get("alertname").unwrap_or(&notice.alert_kind);
+    let heading = sentence::heading(rule, &notice.alert_kind, facts, language);
+    let mark = match notice.severity {
+        Severity::Critical => "🔴",
+        Severity::Warning => "🟠",
+        Severity::Info => "🔵",
+    };
+    match (notice.kind, notice.reason) {
+        (NoticeKind::Fired, _) => format!("{mark} {heading}"),
+        (NoticeKind::Escalated, _) => {
+            let severity = severity(notice.severity, language);
+            match language {
+                Language::Zh => format!("{mark}⬆️ 升级为{severity}：{heading}"),
+                Language::En => format!("{mark}⬆️ Now {}: {heading}", severity.to_lowercase()),
+            }
+        }
+        (NoticeKind::Resolved, Some(ResolveReason::PeriodClosed)) => {
+            format!("🏁 {}{heading}", language.pick("期间结束：", "Period closed: "))
+        }
+        (NoticeKind::Resolved, Some(ResolveReason::RuleDeleted)) => {
+            format!("⏹️ {}{heading}", language.pick("规则已移除：", "Rule removed: "))
+        }
+        (NoticeKind::Resolved, Some(ResolveReason::Recovered) | None) => {
+            format!("✅ {}{heading}", language.pick("已恢复：", "Resolved: "))
+        }
+    }
+}
+
+fn lead(notice: &Notice, language: Language) -> String {
+    let now = sentence::of(&notice.alert_kind, &notice.facts, language);
+    if notice.kind != NoticeKind::Resolved {
+        return now;
+    }
+    let lasted = language.lasting(notice.fired_at, notice.decided_at);
+    let ended = match (notice.reason, language) {
+        (Some(ResolveReason::PeriodClosed), Language::Zh) => format!("期间已结束，问题持续了 {lasted}。"),
+        (Some(ResolveReason::PeriodClosed), Language::En) => {
+            format!("The period closed; this had lasted {lasted}.")
+        }
+        (Some(ResolveReason::RuleDeleted), Language::Zh) => {
+            format!("规则已从目录中移除，不再判断；此前持续了 {lasted}。")
+        }
+        (Some(ResolveReason::RuleDeleted), Language::En) => {
+            format!(
+                "The rule was removed from the catalogue and is not judged any more; this had lasted {lasted}."
+            )
+        }
+        (Some(ResolveReason::Recovered) | None, Language::Zh) => format!("持续 {lasted}后恢复。"),
+        (Some(ResolveReason::Recovered) | None, Language::En) => format!("Recovered after {lasted}."),
+    };
+    let now = match notice.reason {
+        Some(ResolveReason::PeriodClosed) => verdict(&notice.facts, language),
+        Some(ResolveReason::RuleDeleted) => String::new(),
+        Some(ResolveReason::Recovered) | None => link_now(&notice.facts, language).unwrap_or(now),
+    };
+    let space = if now.is_empty() {
+        ""
+    } else {
+        language.pick("", " ")
+    };
+    format!("{ended}{space}{now}")
+}
+
+/// How both sides of a link stand once it is sound again; the sentence of an alert would still complain.
+fn link_now(facts: &Facts, language: Language) -> Option<String> {
+    let (kpi, parent) = (facts.node.as_ref()?, facts.parent.as_ref()?);
+    let (kpi_done, parent_done) = (percent(kpi.completion?), percent(parent.completion?));
+    let (kpi, name) = (sentence::name(kpi), sentence::name(parent));
+    let planned = parent.expected_share.map(percent);
+    Some(match (language, planned) {
+        (Language::Zh, Some(planned)) => {
+            format!("现在{kpi}完成 {kpi_done}，{name}完成 {parent_done}（计划 {planned}）。")
+        }
+        (Language::Zh, None) => format!("现在{kpi}完成 {kpi_done}，{name}完成 {parent_done}。"),
+        (Language::En, Some(planned)) => {
+            format!("Now {kpi} is at {kpi_done} and {name} at {parent_done} (plan {planned}).")
+        }
+        (Language::En, None) => format!("Now {kpi} is at {kpi_done} and {name} at {parent_done}."),
+    })
+}
+
+/// Whether the business met its target, once the period is over.
+fn verdict(facts: &Facts, language: Language) -> String {
+    let business = facts.parent.as_ref().or(facts.node.as_ref());
+    let Some((figure, completion)) = business.and_then(|figure| Some((figure, figure.completion?))) else {
+        return String::new();
+    };
+    let (name, done) = (sentence::name(figure), percent(completion));
+    match (completion >= 1.0, language) {
+        (true, Language::Zh) => format!("{name}最终完成 {done}，达成目标。"),
+        (true, Language::En) => format!("{name} ended at {done}: target met."),
+        (false, Language::Zh) => format!("{name}最终完成 {done}，未达成目标。"),
+        (false, Language::En) => format!("{name} ended at {done}: target missed."),
+    }
+}
+
+fn fields(notice: &Notice, language: Language) -> Vec<Field> {
+    let facts = &notice.facts;
+    let then = notice
+        .facts_at_firing
+        .as_ref()
+        .filter(|_| notice.kind == NoticeKind::Resolved);
+    let is_link = facts.parent.is_some();
+    let mut fields = Vec::new();
+    let mut add = |name: String, value: Option<Value>| {
+        fields.extend(value.map(|value| Field { name, value }));
+    };
+
+    if let Some(node) = &facts.node {
+        let prefix = if is_link { "KPI " } else { "" };
+        let before = then.and_then(|facts| facts.node.as_ref());
+        add(
+            format!("{prefix}{}", sentence::name(node)),
+            Some(progress(node, before, language)),
+        );
+    }
+    if let Some(parent) = &facts.parent {
+        let prefix = language.pick("所服务的 ", "Serves ");
+        let before = then.and_then(|facts| facts.parent.as_ref());
+        add(
+            format!("{prefix}{}", sentence::name(parent)),
+            Some(progress(parent, before, language)),
+        );
+    }
+    if notice.kind != NoticeKind::Resolved {
+        add(
+            language.pick("差距", "Gap").to_owned(),
+            gap(facts, language).map(Value::Text),
+        );
+        let lasting = (notice.kind == NoticeKind::Escalated)
+            .then(|| language.lasting(notice.fired_at, notice.decided_at));
+        add(
+            language.pick("始于", "Since").to_owned(),
+            Some(Value::Moment(notice.fired_at, lasting)),
+        );
+    } else {
+        let lasted = language.lasting(notice.fired_at, notice.decided_at);
+        add(
+            language.pick("持续", "Lasted").to_owned(),
+            Some(Value::Text(lasted)),
+        );
+        add(
+            language.pick("始于", "Began").to_owned(),
+            Some(Value::Moment(notice.fired_at, None)),
+        );
+    }
+    add(
+        language.pick("负责人", "Owner").to_owned(),
+        owners(notice, language).map(Value::Text),
+    );
+    let period = facts
+        .node
+        .as_ref()
+        .map(|node| node.period.clone())
+        .filter(|period| !period.is_empty());
+    let period = period.or_else(|| notice.labels.get("period").cloned());
+    add(
+        language.pick("期间", "Period").to_owned(),
+        period.map(Value::Text),
+    );
+    let severity = severity(notice.severity, language).to_owned();
+    add(
+        language.pick("级别", "Severity").to_owned(),
+        Some(Value::Text(severity)),
+    );
+    fields
+}
+
+/// How far a node is: completion, amounts, and what the plan expects by now; with what it was before, for a resolve.
+fn progress(figure: &Figure, before: Option<&Figure>, language: Language) -> Value {
+    let unit = figure.unit.as_deref();
+    let amount = |value: f64| language.quantity(value, unit);
+    let short = |figure: &Figure| match (figure.completion, figure.value) {
+        (Some(completion), _) => percent(completion),
+        (None, Some(value)) => amount(value),
+        (None, None) => language.pick("无数据", "no data").to_owned(),
+    };
+    if let Some(before) = before {
+        return Value::Text(format!("{} → {}", short(before), short(figure)));
+    }
+    let mut parts = vec![short(figure)];
+    if let (Some(_), Some(value), Some(target)) = (figure.completion, figure.value, figure.target) {
+        parts.push(format!("{} / {}", amount(value), amount(target)));
+    }
+    if let (Some(_), Some(planned)) = (figure.completion, figure.expected_share) {
+        parts.push(format!("{} {}", language.pick("计划", "plan"), percent(planned)));
+    }
+    Value::Text(parts.join(" · "))
+}
+
+/// How far the KPI is ahead of what it serves, or a node behind its plan, in points of completion.
+fn gap(facts: &Facts, language: Language) -> Option<String> {
+    let node = facts.node.as_ref()?;
+    let completion = node.completion?;
+    let (points, zh, en) = match &facts.parent {
+        Some(parent) if completion >= parent.completion? => {
+            (completion - parent.completion?, "KPI 领先", "KPI ahead")
+        }
+        Some(parent) => (parent.completion? - completion, "KPI 落后", "KPI behind"),
+        None if completion >= node.expected_share? => {
+            (completion - node.expected_share?, "领先计划", "ahead of plan")
+        }
+        None => (node.expected_share? - completion, "落后计划", "behind plan"),
+    };
+    let points = percent(points);
+    let points = points.trim_end_matches('%');
+    Some(match language {
+        Language::Zh => format!("{zh} {points} 个百分点"),
+        Language::En => format!("{en} by {points} points"),
+    })
+}
+
+/// Who has to act; for a link also whose business it is.
+fn owners(notice: &Notice, language: Language) -> Option<String> {
+    let facts = &notice.facts;
+    let own = facts.node.as_ref().and_then(|node| node.owner.clone());
+    let own = own.or_else(|| notice.labels.get("owner").cloned());
+    let other = facts
+        .parent
+        .as_ref()
+        .and_then(|parent| Some((sentence::name(parent), parent.owner.clone()?)))
+        .filter(|(_, owner)| own.as_ref() != Some(owner));
+    match (own, other) {
+        (Some(own), Some((name, other))) => Some(match language {
+            Language::Zh => format!("{own}（{name}：{other}）"),
+            Language::En => format!("{own} ({name}: {other})"),
+        }),
+        (None, Some((_, other))) => Some(other),
+        (own, None) => own,
+    }
+}
+
+fn severity(severity: Severity, language: Language) -> &'static str {
+    match severity {
+        Severity::Critical => language.pick("严重", "Critical"),
+        Severity::Warning => language.pick("警告", "Warning"),
+        Severity::Info => language.pick("提示", "Info"),
+    }
+}
+
+fn link(notice: &Notice, language: Language, page: Option<&str>) -> Option<Link> {
+    let page = page?.trim_end_matches('/');
+    let url = match notice.labels.get("node") {
+        Some(node) => format!("{page}/nodes/{}", encoded(node)),
+        None => format!("{page}/"),
+    };
+    Some(Link {
+        label: language.pick("打开页面", "Open the page").to_owned(),
+        url,
+    })
+}
+
+/// A path segment as RFC 3986 wants it.
+fn encoded(segment: &str) -> String {
+    let mut out = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;

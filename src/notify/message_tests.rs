@@ -1,0 +1,86 @@
+use super::*;
+use crate::notify::samples;
+
+#[test]
+fn the_title_tells_begin_worse_and_end_apart() {
+    for (notice, zh, en) in [
+        (
+            samples::hollow(),
+            "🟠 文章数已完成，营收没有",
+            "🟠 文章数已完成，营收没有",
+        ),
+        (
+            samples::worse(),
+            "🔴⬆️ 升级为严重：文章数已完成，营收没有",
+            "🔴⬆️ Now critical: 文章数已完成，营收没有",
+        ),
+        (
+            samples::over(ResolveReason::Recovered),
+            "✅ 已恢复：文章数已完成，营收没有",
+            "✅ Resolved: 文章数已完成，营收没有",
+        ),
+        (
+            samples::over(ResolveReason::PeriodClosed),
+            "🏁 期间结束：文章数已完成，营收没有",
+            "🏁 Period closed: 文章数已完成，营收没有",
+        ),
+        (
+            samples::over(ResolveReason::RuleDeleted),
+            "⏹️ 规则已移除：文章数已完成，营收没有",
+            "⏹️ Rule removed: 文章数已完成，营收没有",
+        ),
+    ] {
+        assert_eq!(Message::of(&notice, Language::Zh, None).title, zh);
+        assert_eq!(Message::of(&notice, Language::En, None).title, en);
+    }
+}
+
+#[test]
+fn an_end_tells_why_and_whether_the_target_was_met() {
+    let lead = |reason| Message::of(&samples::over(reason), Language::En, None).lead;
+    assert!(lead(ResolveReason::Recovered).starts_with("Recovered after 3 days. "));
+    assert!(lead(ResolveReason::PeriodClosed).contains("营收 ended at 78%: target missed."));
+    assert!(lead(ResolveReason::RuleDeleted).contains("removed from the catalogue"));
+}
+
+#[test]
+fn a_gap_is_told_from_the_side_on_which_it_is() {
+    let mut facts = samples::hollow().facts;
+    assert_eq!(gap(&facts, Language::Zh).as_deref(), Some("KPI 领先 55 个百分点"));
+    assert_eq!(
+        gap(&facts, Language::En).as_deref(),
+        Some("KPI ahead by 55 points")
+    );
+    facts.parent = None;
+    assert_eq!(
+        gap(&facts, Language::En).as_deref(),
+        Some("ahead of plan by 31 points")
+    );
+    if let Some(node) = &mut facts.node {
+        node.completion = Some(0.6);
+    }
+    assert_eq!(gap(&facts, Language::Zh).as_deref(), Some("落后计划 5 个百分点"));
+    facts.node = None;
+    assert_eq!(gap(&facts, Language::Zh), None);
+}
+
+#[test]
+fn the_link_leads_to_the_node() {
+    let mut notice = samples::hollow();
+    let url = |notice: &Notice, page| Message::of(notice, Language::En, page).link.map(|link| link.url);
+    assert_eq!(url(&notice, None), None);
+    assert_eq!(
+        url(&notice, Some("https://kpi.example/")).as_deref(),
+        Some("https://kpi.example/nodes/articles")
+    );
+    notice.labels.insert("node".into(), "文章/1".into());
+    assert_eq!(
+        url(&notice, Some("https://kpi.example/t")).as_deref(),
+        Some("https://kpi.example/t/nodes/%E6%96%87%E7%AB%A0%2F1")
+    );
+    notice.labels.remove("node");
+    assert_eq!(
+        url(&notice, Some("https://kpi.example")).as_deref(),
+        Some("https://kpi.example/")
+    );
+}

@@ -1,0 +1,262 @@
+//! The outbox: what the sender needs of the place where notices are kept, and the task that empties it.
+//!
+//! A notice leaves the outbox in one of four ways (see [`Status`]), each recorded and counted. Until then it is tried
+//! again, and everything behind it for the same destination waits: people read an episode in the order in which it
+//! was decided.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use super::Target;
+use super::desk::Desk;
+use super::queue::Queue;
+use crate::alert::notice::Notice;
+
+/// The outbox is looked at this often even if nobody says that there is something new.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// The place where notices are kept. Calls may block on a disk; every change is durable when the call returns.
+pub trait Outbox: Send + Sync {
+    /// The oldest pending notices, in the order in which they were decided.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn pending(&self, of: Of<'_>, limit: usize) -> Result<Vec<Pending>, OutboxError>;
+
+    /// Every notice of an episode to one receiver, settled ones too, in the order in which they were decided.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn siblings(&self, receiver: &str, episode: &str) -> Result<Vec<Sibling>, OutboxError>;
+
+    /// Takes pending notices out of the queue for good, all of them or none.
+    ///
+    /// # Errors
+    /// When the store cannot be written; nothing has changed then.
+    fn settle(
+        &self,
+        positions: &[i64],
+        status: Status,
+        detail: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), OutboxError>;
+
+    /// Keeps what an attempt that failed leaves for the next one.
+    ///
+    /// # Errors
+    /// When the store cannot be written; nothing has changed then.
+    fn postpone(&self, position: i64, postponed: &Postponed) -> Result<(), OutboxError>;
+}
+
+/// The store cannot be used; the text says why.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct OutboxError(pub String);
+
+/// Whose notices.
+#[derive(Clone, Copy, Debug)]
+pub enum Of<'a> {
+    /// Those of these receivers.
+    These(&'a [String]),
+    /// Those of everybody else.
+    Others(&'a [String]),
+}
+
+/// A notice that waits for its delivery.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pending {
+    /// Its place in the order of decisions.
+    pub position: i64,
+    /// Name of the receiver.
+    pub receiver: String,
+    /// The notice, or why it cannot be read.
+    pub notice: Result<Notice, String>,
+    /// Failed attempts so far.
+    pub attempts: u32,
+    /// When it is tried again, by the wall clock; `None` before the first attempt.
+    pub next_attempt: Option<Timestamp>,
+    /// Whether an attempt ended without an answer, so that people may have seen it.
+    pub maybe_shown: bool,
+    /// When it was decided, by the wall clock.
+    pub decided: Timestamp,
+}
+
+/// A notice as its neighbours in the episode see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sibling {
+    /// Its place in the order of decisions.
+    pub position: i64,
+    /// Whether it ends the episode.
+    pub resolves: bool,
+    /// Where it stands.
+    pub status: Status,
+    /// Whether an attempt ended without an answer, so that people may have seen it.
+    pub maybe_shown: bool,
+}
+
+/// What an attempt that failed leaves for the next one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Postponed {
+    /// Failed attempts so far.
+    pub attempts: u32,
+    /// When to try again, by the wall clock.
+    pub next_attempt: Timestamp,
+    /// Whether people may have seen it.
+    pub maybe_shown: bool,
+    /// Why it failed; never holds a secret.
+    pub reason: String,
+}
+
+/// Where a notice stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// Waits for its delivery.
+    Pending,
+    /// The receiver has it.
+    Delivered,
+    /// The receiver refuses it, even as plain text.
+    Dropped,
+    /// Given up: too old, or the receiver is gone.
+    Dead,
+    /// Nobody needs to hear of it: the episode ended before its beginning was told.
+    Superseded,
+}
+
+impl Status {
+    /// Every status in which a notice is settled.
+    pub const SETTLED: [Status; 4] = [
+        Status::Delivered,
+        Status::Dropped,
+        Status::Dead,
+        Status::Superseded,
+    ];
+
+    /// The word for metrics and for the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Pending => "pending",
+            Status::Delivered => "delivered",
+            Status::Dropped => "dropped",
+            Status::Dead => "dead",
+            Status::Superseded => "superseded",
+        }
+    }
+
+    /// The status of a word that [`Status::as_str`] gave.
+    pub fn from_word(word: &str) -> Option<Status> {
+        Status::SETTLED
+            .into_iter()
+            .chain([Status::Pending])
+            .find(|status| status.as_str() == word)
+    }
+}
+
+/// Counts of what became of notices, since the start of the process.
+#[derive(Debug, Default)]
+pub struct Stats {
+    counts: Mutex<BTreeMap<(String, String), u64>>,
+}
+
+impl Stats {
+    const RETRIED: &str = "retried";
+
+    /// Notices by receiver and outcome: `delivered`, `dropped`, `dead`, `superseded`, and `retried` once for every
+    /// attempt that failed and is made again.
+    pub fn by_receiver_and_outcome(&self) -> BTreeMap<(String, String), u64> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn settled(&self, receiver: &str, status: Status, count: usize) {
+        self.add(receiver, status.as_str(), count as u64);
+    }
+
+    pub(super) fn retried(&self, receiver: &str) {
+        self.add(receiver, Stats::RETRIED, 1);
+    }
+
+    /// A count that is there from the start shows its first change in a graph.
+    fn begin(&self, receiver: &str) {
+        for status in Status::SETTLED {
+            self.add(receiver, status.as_str(), 0);
+        }
+        self.add(receiver, Stats::RETRIED, 0);
+    }
+
+    fn add(&self, receiver: &str, outcome: &str, count: u64) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts
+            .entry((receiver.to_owned(), outcome.to_owned()))
+            .or_default() += count;
+    }
+}
+
+/// Empties the outbox until it is told to stop, one queue a destination. Then it finishes what is in flight, within
+/// seconds, and returns; what is still pending stays in the store for the next start.
+///
+/// `wake` says that notices were added ([`Notify::notify_one`]); `stopping` becomes true, or loses its sender, to
+/// stop.
+pub async fn run(
+    store: Box<dyn Outbox>,
+    targets: Vec<Target>,
+    wake: Arc<Notify>,
+    mut stopping: watch::Receiver<bool>,
+    stats: Arc<Stats>,
+) {
+    let known: Vec<String> = targets.iter().map(|target| target.receiver.clone()).collect();
+    known.iter().for_each(|receiver| stats.begin(receiver));
+    let desk = Arc::new(Desk::new(Arc::from(store), stats, stopping.clone()));
+    let (bell, _) = watch::channel(());
+
+    let mut destinations: BTreeMap<u64, Vec<Target>> = BTreeMap::new();
+    for target in targets {
+        destinations.entry(target.destination).or_default().push(target);
+    }
+    let mut queues = JoinSet::new();
+    for targets in destinations.into_values() {
+        let queue = Queue::new(targets, Arc::clone(&desk), bell.subscribe(), stopping.clone());
+        queues.spawn(queue.run());
+    }
+
+    loop {
+        abandon_unknown(&desk, &known).await;
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => break,
+            () = wake.notified() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        bell.send_replace(());
+    }
+    while queues.join_next().await.is_some() {}
+}
+
+/// A notice whose receiver is not in the settings any more would wait forever.
+async fn abandon_unknown(desk: &Desk, known: &[String]) {
+    let names = known.to_vec();
+    let lost = desk
+        .ask(move |store| store.pending(Of::Others(&names), usize::MAX))
+        .await;
+    // A store that cannot be read has been logged; the next look tries again.
+    let Some(lost) = lost else { return };
+    let mut by_receiver: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for pending in lost {
+        by_receiver
+            .entry(pending.receiver)
+            .or_default()
+            .push(pending.position);
+    }
+    for (receiver, positions) in by_receiver {
+        tracing::warn!(
+            receiver,
+            notices = positions.len(),
+            "receiver is not in the settings, notices given up"
+        );
+        let reason = "the receiver is no longer in the settings";
+        desk.settle(&receiver, positions, Status::Dead, Some(reason.to_owned()))
+            .await;
+    }
+}

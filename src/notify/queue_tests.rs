@@ -1,0 +1,318 @@
+use std::sync::Mutex;
+
+use super::*;
+use crate::alert::notice::ResolveReason;
+use crate::notify::office::{Office, Script, decide};
+use crate::notify::outbox::{Outbox, OutboxError};
+use crate::notify::samples;
+use crate::state::Store;
+
+fn fails() -> Option<Answer> {
+    Some(Answer::Retry {
+        after: None,
+        maybe_shown: false,
+        reason: "500".into(),
+    })
+}
+fn is_lost() -> Option<Answer> {
+    Some(Answer::Retry {
+        after: None,
+        maybe_shown: true,
+        reason: "timeout".into(),
+    })
+}
+fn wait(seconds: u64) -> Option<Answer> {
+    let after = Some(Duration::from_secs(seconds));
+    Some(Answer::Retry {
+        after,
+        maybe_shown: false,
+        reason: "429".into(),
+    })
+}
+fn refuses() -> Option<Answer> {
+    Some(Answer::Drop {
+        reason: "400 invalid_blocks".into(),
+    })
+}
+
+fn fired(episode: u32) -> Notice {
+    samples::numbered(samples::hollow(), episode)
+}
+fn resolved(episode: u32) -> Notice {
+    samples::numbered(samples::over(ResolveReason::Recovered), episode)
+}
+fn to(receiver: &str, notice: Notice) -> Notice {
+    Notice {
+        receiver: receiver.into(),
+        ..notice
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_at_once_leave_one_a_second_after_a_short_burst() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::new([]));
+    let office = Office::open(&store, &script);
+    office.decide(&(0..10).map(fired).collect::<Vec<_>>());
+    office.until_settled().await;
+    let seconds: Vec<f64> = script.seconds().iter().map(|at| at.round()).collect();
+    assert_eq!(seconds, [0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    assert_eq!(office.outcomes("ops"), "delivered 10");
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_asks_to_wait_is_waited_for() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::new([wait(30)]));
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(1), fired(2)]);
+    office.until_settled().await;
+    assert_eq!(script.ids(), ["e1.1", "e1.1", "e2.1"]);
+    let seconds = script.seconds();
+    assert!((30.0..30.1).contains(&(seconds[1] - seconds[0])), "{seconds:?}");
+    assert_eq!(office.outcomes("ops"), "delivered 2, retried 1");
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_keep_the_order_and_are_tried_less_and_less_often() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::new((0..9).map(|_| fails())));
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(1), fired(2), resolved(2)]);
+    // New notices wake the queue; they do not hurry it.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    office.decide(&[fired(3)]);
+    office.until_settled().await;
+    let ids = script.ids();
+    assert!(ids[..10].iter().all(|id| id == "e1.1"));
+    // Episode 2 was over before anybody could be told of it.
+    assert_eq!(ids[10..], ["e3.1"]);
+    let seconds = script.seconds();
+    let waits: Vec<f64> = seconds[..10].windows(2).map(|pair| pair[1] - pair[0]).collect();
+    for (wait, planned) in waits
+        .iter()
+        .zip([2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 600.0])
+    {
+        assert!((planned..planned * 1.1 + 0.1).contains(wait), "{waits:?}");
+    }
+    assert_eq!(office.outcomes("ops"), "delivered 2, retried 9, superseded 2");
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_delivered_for_a_day_is_given_up_and_the_next_goes_on() {
+    let (store, script) = (
+        Store::in_memory().unwrap(),
+        Script::new((0..160).map(|_| fails())),
+    );
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(1)]);
+    tokio::time::sleep(Duration::from_secs(86_300)).await;
+    office.until_settled().await;
+    let last = *script.seconds().last().unwrap();
+    assert!((86_399.0..86_402.0).contains(&last), "{last}");
+    let log = store.recent_notices(1).unwrap();
+    assert_eq!(log[0].status, Status::Dead);
+    assert_eq!(log[0].detail.as_deref(), Some("given up: 500"));
+    script.answers.lock().unwrap().clear();
+    office.decide(&[fired(2), resolved(1)]);
+    office.until_settled().await;
+    assert_eq!(script.ids().last().unwrap(), "e2.1");
+    // Nobody heard of episode 1, so nobody hears of its end.
+    assert!(
+        office
+            .outcomes("ops")
+            .starts_with("dead 1, delivered 1, retried ")
+    );
+    assert!(office.outcomes("ops").ends_with(", superseded 1"));
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_episode_that_ends_untold_is_never_told() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::new([fails(), fails()]));
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(1)]);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    office.decide(&[samples::numbered(samples::worse(), 1), resolved(1)]);
+    office.until_settled().await;
+    assert_eq!(script.ids(), ["e1.1", "e1.1"]);
+    assert_eq!(office.outcomes("ops"), "retried 2, superseded 3");
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_episode_that_may_have_been_seen_is_told_to_its_end() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::new([is_lost()]));
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(1), resolved(1)]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(office.outcomes("ops"), "superseded 2");
+    office.decide(&[fired(2)]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    office.decide(&[resolved(2)]);
+    office.until_settled().await;
+    assert_eq!(script.ids(), ["e2.1", "e2.1", "e2.3"]);
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_message_goes_once_as_plain_text() {
+    let answers = [refuses(), Some(Answer::Ok), refuses(), refuses()];
+    let (store, script) = (Store::in_memory().unwrap(), Script::new(answers));
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(1), fired(2), fired(3)]);
+    office.until_settled().await;
+    assert_eq!(script.ids(), ["e1.1", "e1.1+", "e2.1", "e2.1+", "e3.1"]);
+    assert_eq!(office.outcomes("ops"), "delivered 2, dropped 1");
+    let log = store.recent_notices(10).unwrap();
+    let details: Vec<_> = log.iter().map(|logged| logged.detail.as_deref()).collect();
+    assert_eq!(details, [None, Some("400 invalid_blocks"), Some("as plain text")]);
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_takes_nothing_gets_nothing_and_a_start_tries_again() {
+    let (store, script) = (
+        Store::in_memory().unwrap(),
+        Script::new([Some(Answer::Disable {
+            reason: "404 no_service".into(),
+        })]),
+    );
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(1), fired(2)]);
+    office.until_settled().await;
+    office.decide(&[fired(3)]);
+    office.until_settled().await;
+    assert_eq!(script.ids(), ["e1.1"]);
+    assert_eq!(office.outcomes("ops"), "dead 3");
+    let log = store.recent_notices(1).unwrap();
+    assert_eq!(
+        log[0].detail.as_deref(),
+        Some("destination disabled: 404 no_service")
+    );
+    office.close().await;
+
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(4)]);
+    office.until_settled().await;
+    assert_eq!(script.ids(), ["e1.1", "e4.1"]);
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn notices_to_nobody_are_given_up() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::new([]));
+    decide(&store, &[to("former", fired(1)), fired(2)]);
+    let office = Office::open(&store, &script);
+    office.until_settled().await;
+    assert_eq!(script.ids(), ["e2.1"]);
+    assert_eq!(
+        (office.outcomes("former"), office.outcomes("ops")),
+        ("dead 1".into(), "delivered 1".into())
+    );
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_address_has_one_queue_and_another_does_not_wait_for_it() {
+    let store = Store::in_memory().unwrap();
+    let (shared, other) = (Script::new([fails()]), Script::new([]));
+    let targets = [("ops", 1, &shared), ("sales", 1, &shared), ("boss", 2, &other)];
+    let office = Office::with(&store, Box::new(store.clone()), &targets);
+    office.decide(&[
+        fired(1),
+        to("sales", fired(2)),
+        to("boss", fired(3)),
+        fired(4),
+        to("sales", fired(5)),
+    ]);
+    office.until_settled().await;
+    assert_eq!(shared.ids(), ["e1.1", "e1.1", "e2.1", "e4.1", "e5.1"]);
+    assert_eq!(other.ids(), ["e3.1"]);
+    assert!(other.seconds()[0] < 1.0);
+    let seconds: Vec<f64> = shared.seconds().iter().map(|at| at.floor()).collect();
+    assert!(seconds[4] - seconds[1] >= 1.0, "{seconds:?}");
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_goes_on_where_it_was() {
+    let store = Store::in_memory().unwrap();
+    let script = Script::new([Some(Answer::Ok), wait(60)]);
+    let office = Office::open(&store, &script);
+    office.decide(&(1..=4).map(fired).collect::<Vec<_>>());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    office.close().await;
+    assert_eq!(script.ids(), ["e1.1", "e2.1"]);
+
+    // The wall clock stands still while the runtime's does not: the wait of the second starts anew, no more.
+    let office = Office::open(&store, &script);
+    office.until_settled().await;
+    assert_eq!(script.ids(), ["e1.1", "e2.1", "e2.1", "e3.1", "e4.1"]);
+    assert!(script.seconds()[2] >= 60.0);
+    let log = store.recent_notices(10).unwrap();
+    assert!(log.iter().all(|logged| logged.status == Status::Delivered));
+    assert_eq!(log[2].attempts, 1);
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_does_not_wait_for_a_receiver_that_hangs() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::new([None]));
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(1)]);
+    while script.ids().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let began = Instant::now();
+    office.close().await;
+    assert!((5.0..6.0).contains(&began.elapsed().as_secs_f64()));
+    assert!(store.oldest_undelivered().unwrap().is_some());
+}
+
+/// A store whose first settles fail.
+struct Broken {
+    store: Store,
+    failures: Mutex<u32>,
+}
+
+impl Outbox for Broken {
+    fn pending(&self, of: Of<'_>, limit: usize) -> Result<Vec<Pending>, OutboxError> {
+        self.store.pending(of, limit)
+    }
+    fn siblings(&self, receiver: &str, episode: &str) -> Result<Vec<Sibling>, OutboxError> {
+        self.store.siblings(receiver, episode)
+    }
+    fn settle(
+        &self,
+        at: &[i64],
+        to: Status,
+        detail: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), OutboxError> {
+        let mut failures = self.failures.lock().unwrap();
+        if *failures > 0 {
+            *failures -= 1;
+            return Err(OutboxError("disk full".into()));
+        }
+        self.store.settle(at, to, detail, now)
+    }
+    fn postpone(&self, position: i64, postponed: &Postponed) -> Result<(), OutboxError> {
+        self.store.postpone(position, postponed)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_delivered_is_recorded_before_anything_else_is_sent() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::new([]));
+    let broken = Broken {
+        store: store.clone(),
+        failures: Mutex::new(50),
+    };
+    let office = Office::with(&store, Box::new(broken), &[("ops", 1, &script)]);
+    office.decide(&[fired(1), fired(2)]);
+    office.until_settled().await;
+    assert_eq!(script.ids(), ["e1.1", "e2.1"]);
+    assert!(script.seconds()[1] >= 50.0);
+    office.close().await;
+}

@@ -1,0 +1,95 @@
+//! Sample notices for tests.
+
+use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
+use crate::alert::record::{Facts, Figure};
+use crate::catalog::Severity;
+
+/// A KPI that is done while the business it serves is not.
+pub(crate) fn hollow() -> Notice {
+    let labels = [
+        ("alertname", "hollow"),
+        ("node", "articles"),
+        ("parent", "revenue"),
+        ("period", "2026-06"),
+    ];
+    Notice {
+        id: "5e1f.1".into(),
+        episode: "5e1f".into(),
+        seq: 1,
+        receiver: "ops".into(),
+        kind: NoticeKind::Fired,
+        reason: None,
+        alert_kind: "hollow".into(),
+        severity: Severity::Warning,
+        labels: labels
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        fired_at: "2026-06-20T01:30:00Z".parse().unwrap(),
+        decided_at: "2026-06-20T01:30:00Z".parse().unwrap(),
+        facts: facts(0.96, 0.41),
+        facts_at_firing: None,
+    }
+}
+
+/// The same, worse, three hours later.
+pub(crate) fn worse() -> Notice {
+    Notice {
+        id: "5e1f.2".into(),
+        seq: 2,
+        kind: NoticeKind::Escalated,
+        severity: Severity::Critical,
+        decided_at: "2026-06-20T04:30:00Z".parse().unwrap(),
+        facts: facts(1.04, 0.42),
+        ..hollow()
+    }
+}
+
+/// Its end, three days later.
+pub(crate) fn over(reason: ResolveReason) -> Notice {
+    Notice {
+        id: "5e1f.3".into(),
+        seq: 3,
+        kind: NoticeKind::Resolved,
+        reason: Some(reason),
+        decided_at: "2026-06-23T01:30:00Z".parse().unwrap(),
+        facts: facts(1.04, 0.78),
+        facts_at_firing: Some(facts(0.96, 0.41)),
+        ..worse()
+    }
+}
+
+fn facts(kpi: f64, business: f64) -> Facts {
+    let figure = |title: &str, unit: Option<&str>, owner: &str, completion: f64, target: f64| Figure {
+        title: title.into(),
+        unit: unit.map(str::to_owned),
+        owner: Some(owner.into()),
+        period: "2026-06".into(),
+        value: Some(completion * target),
+        target: Some(target),
+        completion: Some(completion),
+        expected_share: Some(0.65),
+        pace: Some(completion / 0.65),
+        ..Figure::default()
+    };
+    let daily = |values: [f64; 8]| values.map(Some).to_vec();
+    Facts {
+        title: "文章数已完成，营收没有".into(),
+        node: Some(Figure {
+            daily: daily([0.0, 2.0, 3.0, 5.0, 6.0, 8.0, 9.0, 14.0]),
+            ..figure("文章数", None, "小王", kpi, 100.0)
+        }),
+        parent: Some(Figure {
+            daily: daily([10.0, 10.0, 11.0, 10.0, 10.0, 9.0, 10.0, 10.0]),
+            ..figure("营收", Some("CNY"), "老李", business, 1e6)
+        }),
+    }
+}
+
+/// The notice with another identity: episode `e<n>`, and its place in the episode.
+pub(crate) fn numbered(notice: Notice, episode: u32) -> Notice {
+    Notice {
+        id: format!("e{episode}.{}", notice.seq),
+        episode: format!("e{episode}"),
+        ..notice
+    }
+}

@@ -1,0 +1,194 @@
+//! Payload: a message as Slack's Block Kit wants it, within the vendor's limits by construction.
+//!
+//! Limits: <https://docs.slack.dev/reference/block-kit/blocks>. Slack refuses a whole message for one character too
+//! many, so every part has a share of the room: together they stay far below the 13 200 characters at which Slack
+//! answers `msg_blocks_too_long`.
+
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+
+use crate::notify::message::{Message, Value};
+use crate::notify::text::Fitter;
+
+/// Slack's limits, in characters as they are sent, unless they count parts.
+pub mod limit {
+    /// Blocks of a message.
+    pub const BLOCKS: usize = 50;
+    /// Text of a header.
+    pub const HEADER: usize = 150;
+    /// Text of a section.
+    pub const SECTION: usize = 3000;
+    /// Fields of a section.
+    pub const FIELDS: usize = 10;
+    /// Text of a field.
+    pub const FIELD: usize = 2000;
+    /// Elements of a context block.
+    pub const CONTEXT: usize = 10;
+    /// Elements of an actions block.
+    pub const ACTIONS: usize = 25;
+    /// Text of a button.
+    pub const BUTTON: usize = 75;
+    /// Address of a button.
+    pub const URL: usize = 3000;
+    /// Text of all blocks together; Slack does not document it.
+    pub const ALL_BLOCKS: usize = 13_200;
+    /// Top-level text that is shown well.
+    pub const TEXT: usize = 4000;
+}
+
+/// Shares of the room, each below Slack's limit for the part.
+const NAME: usize = 120;
+const VALUE: usize = 300;
+const SUMMARY: usize = 1000;
+const LINE: usize = 60;
+const ID: usize = 200;
+
+/// The message with blocks; its `text` is what a notification and a screen reader say.
+pub(super) fn full(message: &Message) -> Json {
+    let mut fit = Fitter::default();
+    let title = fit.escaped(&message.title, limit::HEADER);
+    let mut blocks =
+        vec![json!({"type": "header", "text": {"type": "plain_text", "text": title, "emoji": true}})];
+    let lead = fit.escaped(&message.lead, limit::SECTION);
+    if !lead.is_empty() {
+        blocks.push(section(&lead));
+    }
+    let fields: Vec<Json> = message
+        .fields
+        .iter()
+        .map(|field| {
+            let name = fit.escaped(&field.name, NAME);
+            mrkdwn(&format!("*{name}*\n{}", value(&mut fit, &field.value)))
+        })
+        .collect();
+    for fields in fields.chunks(limit::FIELDS) {
+        blocks.push(json!({"type": "section", "fields": fields}));
+    }
+    if !message.trends.is_empty() {
+        blocks.push(section(&trends(&mut fit, message)));
+    }
+    let url = message
+        .link
+        .as_ref()
+        .map(|link| (link, link.url.chars().count() <= limit::URL));
+    if let Some((link, true)) = url {
+        let label = fit.escaped(&link.label, limit::BUTTON);
+        let button =
+            json!({"type": "button", "text": {"type": "plain_text", "text": label}, "url": link.url});
+        blocks.push(json!({"type": "actions", "elements": [button]}));
+    }
+    blocks.push(context(&mut fit, message));
+    json!({"text": summary(message), "blocks": blocks, "unfurl_links": false, "unfurl_media": false})
+}
+
+/// The message as text alone, for a receiver that refuses the blocks.
+pub(super) fn plain(message: &Message) -> Json {
+    let mut fit = Fitter::default();
+    let mut lines = vec![
+        fit.escaped(&message.title, limit::HEADER),
+        fit.escaped(&message.lead, SUMMARY),
+    ];
+    for field in &message.fields {
+        let value = match &field.value {
+            Value::Text(text) => fit.escaped(text, VALUE / 2),
+            Value::Moment(time, _) => in_utc(*time),
+        };
+        lines.push(format!("{}: {value}", fit.escaped(&field.name, NAME)));
+    }
+    lines.extend(
+        message
+            .link
+            .as_ref()
+            .map(|link| fit.escaped(&link.url, 2 * VALUE)),
+    );
+    lines.push(format!(
+        "{} · {}",
+        fit.escaped(&message.id, NAME),
+        in_utc(message.event_time)
+    ));
+    if fit.cut {
+        lines.push(shortened(message));
+    }
+    lines.retain(|line| !line.is_empty());
+    json!({"text": lines.join("\n"), "unfurl_links": false, "unfurl_media": false})
+}
+
+fn summary(message: &Message) -> String {
+    // The blocks say that something was cut; the summary repeats their beginning.
+    let both = format!("{} — {}", message.title, message.lead);
+    let text = if message.lead.is_empty() {
+        &message.title
+    } else {
+        &both
+    };
+    Fitter::default().escaped(text, SUMMARY)
+}
+
+fn value(fit: &mut Fitter, value: &Value) -> String {
+    match value {
+        Value::Text(text) => fit.escaped(text, VALUE),
+        Value::Moment(time, None) => moment(*time),
+        Value::Moment(time, Some(remark)) => format!("{} · {}", moment(*time), fit.escaped(remark, VALUE)),
+    }
+}
+
+/// Sparklines are quoted as code, so that all bars are of one width and the days stand below each other.
+fn trends(fit: &mut Fitter, message: &Message) -> String {
+    let mut lines = vec![format!("*{}*", fit.escaped(&message.trends_title, NAME))];
+    for trend in &message.trends {
+        lines.push(format!(
+            "`{}` {}",
+            fit.escaped(&trend.line, LINE),
+            fit.escaped(&trend.name, NAME)
+        ));
+    }
+    lines.join("\n")
+}
+
+fn context(fit: &mut Fitter, message: &Message) -> Json {
+    let id = format!(
+        "{} · {}",
+        fit.escaped(&message.id, ID),
+        fit.escaped(&message.kind, ID)
+    );
+    let label = message.language.pick("事件时间", "Event time");
+    let time = format!("{label} {}", moment(message.event_time));
+    let mut elements = vec![mrkdwn(&id), mrkdwn(&time)];
+    if fit.cut {
+        elements.push(mrkdwn(&shortened(message)));
+    }
+    json!({"type": "context", "elements": elements})
+}
+
+fn shortened(message: &Message) -> String {
+    let text = message.language.pick(
+        "内容有删节，完整内容见 tautline 页面。",
+        "Shortened with …; tautline's page has all of it.",
+    );
+    text.to_owned()
+}
+
+/// A moment that Slack shows on the reader's own clock.
+fn moment(time: Timestamp) -> String {
+    format!(
+        "<!date^{}^{{date_num}} {{time}}|{}>",
+        time.as_second(),
+        in_utc(time)
+    )
+}
+
+fn in_utc(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+fn section(text: &str) -> Json {
+    json!({"type": "section", "text": mrkdwn(text)})
+}
+
+fn mrkdwn(text: &str) -> Json {
+    json!({"type": "mrkdwn", "text": text})
+}
+
+#[cfg(test)]
+#[path = "payload_tests.rs"]
+mod tests;

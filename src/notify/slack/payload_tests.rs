@@ -1,0 +1,260 @@
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use super::*;
+use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
+use crate::alert::record::{Facts, Figure};
+use crate::catalog::Severity;
+use crate::notify::fake_slack::{self, rules};
+use crate::notify::samples;
+use crate::words::Language;
+
+const PAGE: Option<&str> = Some("https://kpi.example.org/");
+
+/// What people see in Slack.
+fn shown(notice: &Notice, language: Language) -> String {
+    let payload = full(&Message::of(notice, language, PAGE));
+    rules::check(&payload.to_string(), true).expect("Slack takes it");
+    fake_slack::Message {
+        received: Timestamp::UNIX_EPOCH,
+        payload,
+    }
+    .as_text()
+}
+
+#[test]
+fn a_new_episode_in_chinese() {
+    insta::assert_snapshot!(shown(&samples::hollow(), Language::Zh), @r"
+    🟠 文章数已完成，营收没有
+    文章数已完成 96%，而它所服务的营收只完成 41%，按计划此时应为 65%。
+      KPI 文章数: 96% · 96 / 100 · 计划 65%
+      所服务的 营收: 41% · ¥41万 / ¥100万 · 计划 65%
+      差距: KPI 领先 55 个百分点
+      始于: 2026-06-20 01:30 UTC
+      负责人: 小王（营收：老李）
+      期间: 2026-06
+      级别: 警告
+    最近 8 天，逐日
+    │ ▁▂▃▄▄▅▆█ 文章数
+    │ ▇▇█▇▇▇▇▇ 营收
+    [打开页面] https://kpi.example.org/nodes/articles
+    5e1f.1 · hollow · 事件时间 2026-06-20 01:30 UTC
+    ");
+}
+
+#[test]
+fn an_escalation_in_english() {
+    insta::assert_snapshot!(shown(&samples::worse(), Language::En), @r"
+    🔴⬆️ Now critical: 文章数已完成，营收没有
+    文章数 stands at 104% of its target; 营收, which it serves, stands at 42% where the plan expects 65% by now.
+      KPI 文章数: 104% · 104 / 100 · plan 65%
+      Serves 营收: 42% · ¥420,000 / ¥1M · plan 65%
+      Gap: KPI ahead by 62 points
+      Since: 2026-06-20 01:30 UTC · 3 hours
+      Owner: 小王 (营收: 老李)
+      Period: 2026-06
+      Severity: Critical
+    Last 8 days, day by day
+    │ ▁▂▃▄▄▅▆█ 文章数
+    │ ▇▇█▇▇▇▇▇ 营收
+    [Open the page] https://kpi.example.org/nodes/articles
+    5e1f.2 · hollow · Event time 2026-06-20 04:30 UTC
+    ");
+}
+
+#[test]
+fn a_recovery_in_chinese() {
+    insta::assert_snapshot!(shown(&samples::over(ResolveReason::Recovered), Language::Zh), @r"
+    ✅ 已恢复：文章数已完成，营收没有
+    持续 3 天后恢复。现在文章数完成 104%，营收完成 78%（计划 65%）。
+      KPI 文章数: 96% → 104%
+      所服务的 营收: 41% → 78%
+      持续: 3 天
+      始于: 2026-06-20 01:30 UTC
+      负责人: 小王（营收：老李）
+      期间: 2026-06
+      级别: 严重
+    最近 8 天，逐日
+    │ ▁▂▃▄▄▅▆█ 文章数
+    │ ▇▇█▇▇▇▇▇ 营收
+    [打开页面] https://kpi.example.org/nodes/articles
+    5e1f.3 · hollow · 事件时间 2026-06-23 01:30 UTC
+    ");
+}
+
+#[test]
+fn a_period_that_closed_in_english() {
+    insta::assert_snapshot!(shown(&samples::over(ResolveReason::PeriodClosed), Language::En), @r"
+    🏁 Period closed: 文章数已完成，营收没有
+    The period closed; this had lasted 3 days. 营收 ended at 78%: target missed.
+      KPI 文章数: 96% → 104%
+      Serves 营收: 41% → 78%
+      Lasted: 3 days
+      Began: 2026-06-20 01:30 UTC
+      Owner: 小王 (营收: 老李)
+      Period: 2026-06
+      Severity: Critical
+    Last 8 days, day by day
+    │ ▁▂▃▄▄▅▆█ 文章数
+    │ ▇▇█▇▇▇▇▇ 营收
+    [Open the page] https://kpi.example.org/nodes/articles
+    5e1f.3 · hollow · Event time 2026-06-23 01:30 UTC
+    ");
+}
+
+#[test]
+fn the_notification_and_the_plain_form_say_it_in_text() {
+    let message = Message::of(&samples::hollow(), Language::Zh, PAGE);
+    insta::assert_snapshot!(full(&message)["text"].as_str().unwrap(), @"🟠 文章数已完成，营收没有 — 文章数已完成 96%，而它所服务的营收只完成 41%，按计划此时应为 65%。");
+    insta::assert_snapshot!(plain(&message)["text"].as_str().unwrap(), @r"
+    🟠 文章数已完成，营收没有
+    文章数已完成 96%，而它所服务的营收只完成 41%，按计划此时应为 65%。
+    KPI 文章数: 96% · 96 / 100 · 计划 65%
+    所服务的 营收: 41% · ¥41万 / ¥100万 · 计划 65%
+    差距: KPI 领先 55 个百分点
+    始于: 2026-06-20 01:30 UTC
+    负责人: 小王（营收：老李）
+    期间: 2026-06
+    级别: 警告
+    https://kpi.example.org/nodes/articles
+    5e1f.1 · 2026-06-20 01:30 UTC
+    ");
+}
+
+#[test]
+fn names_cannot_mention_anybody() {
+    let mut notice = samples::hollow();
+    notice.facts.title = "<!channel> & <@U1>".into();
+    let payload = full(&Message::of(&notice, Language::En, PAGE));
+    assert_eq!(
+        payload["blocks"][0]["text"]["text"],
+        "🟠 &lt;!channel&gt; &amp; &lt;@U1&gt;"
+    );
+    assert!(
+        payload["text"]
+            .as_str()
+            .unwrap()
+            .starts_with("🟠 &lt;!channel&gt; &amp; &lt;@U1&gt; — ")
+    );
+}
+
+#[test]
+fn a_title_fits_at_its_limit_and_says_when_it_does_not() {
+    // Two characters are the mark and its space.
+    for (length, cut) in [(limit::HEADER - 2, false), (limit::HEADER - 1, true)] {
+        for letter in ["a", "营", "🚀"] {
+            let mut notice = samples::hollow();
+            notice.facts.title = letter.repeat(length);
+            let payload = full(&Message::of(&notice, Language::En, PAGE));
+            let title = payload["blocks"][0]["text"]["text"].as_str().unwrap();
+            assert_eq!(title.chars().count(), limit::HEADER);
+            assert_eq!(title.ends_with('…'), cut);
+            assert_eq!(payload.to_string().contains("Shortened with …"), cut);
+        }
+    }
+}
+
+#[test]
+fn an_address_too_long_for_a_button_is_left_out() {
+    for (length, buttons) in [(limit::URL, 1), (limit::URL + 1, 0)] {
+        let message = Message::of(&samples::hollow(), Language::En, PAGE);
+        let link = message.link.clone().map(|mut link| {
+            link.url = format!("https://{}", "a".repeat(length - 8));
+            link
+        });
+        let payload = full(&Message { link, ..message });
+        let blocks = payload["blocks"].as_array().unwrap();
+        assert_eq!(
+            blocks.iter().filter(|block| block["type"] == "actions").count(),
+            buttons
+        );
+        assert!(rules::check(&payload.to_string(), true).is_ok());
+    }
+}
+
+/// Text of any length from letters that are hard for somebody.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\PC{0,40}",
+        "[<>&*`|!@ ]{0,60}",
+        ("[a-z营收<&>🔴👨‍👩‍👧\n]{1,8}", 1usize..900).prop_map(|(part, times)| part.repeat(times)),
+    ]
+}
+
+fn number() -> impl Strategy<Value = Option<f64>> {
+    option::of(prop_oneof![any::<f64>(), -2.0..2.0])
+}
+
+prop_compose! {
+    fn figure()(
+        title in text(), instance in text(), unit in option::of(text()), owner in option::of(text()),
+        period in text(), numbers in vec(number(), 7), daily in vec(number(), 0..80),
+    ) -> Figure {
+        Figure {
+            title, instance, unit, owner, period,
+            value: numbers[0], target: numbers[1], completion: numbers[2], expected_share: numbers[3],
+            pace: numbers[4], forecast: numbers[5], target_probability: numbers[6], daily,
+        }
+    }
+}
+
+prop_compose! {
+    fn facts()(title in text(), node in option::of(figure()), parent in option::of(figure())) -> Facts {
+        Facts { title, node, parent }
+    }
+}
+
+prop_compose! {
+    fn notice()(
+        id in text(), alert_kind in prop_oneof![Just("behind_pace".to_owned()), Just("target_at_risk".to_owned()), text()],
+        kind in prop_oneof![Just(NoticeKind::Fired), Just(NoticeKind::Escalated), Just(NoticeKind::Resolved)],
+        reason in option::of(prop_oneof![Just(ResolveReason::Recovered), Just(ResolveReason::PeriodClosed)]),
+        severity in prop_oneof![Just(Severity::Info), Just(Severity::Critical)],
+        labels in btree_map(prop_oneof![Just("node".to_owned()), Just("owner".to_owned()), Just("alertname".to_owned())], text(), 0..3),
+        facts in facts(), facts_at_firing in option::of(facts()),
+    ) -> Notice {
+        Notice { id, alert_kind, kind, reason, severity, labels, facts, facts_at_firing, ..samples::hollow() }
+    }
+}
+
+/// Every text of a payload, without the dates that Slack is to show.
+fn texts(payload: &Json, found: &mut Vec<String>) {
+    match payload {
+        Json::String(text) => {
+            let mut rest = text.as_str();
+            let mut kept = String::new();
+            while let Some((before, after)) = rest.split_once("<!date^") {
+                kept.push_str(before);
+                rest = after.split_once('>').unwrap().1;
+            }
+            found.push(kept + rest);
+        }
+        Json::Array(list) => list.iter().for_each(|part| texts(part, found)),
+        Json::Object(object) => object.values().for_each(|part| texts(part, found)),
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn slack_takes_every_message_and_nothing_in_it_can_mention(notice in notice(), zh in any::<bool>()) {
+        let language = if zh { Language::Zh } else { Language::En };
+        let message = Message::of(&notice, language, PAGE);
+        for payload in [full(&message), plain(&message)] {
+            if let Err(refusal) = rules::check(&payload.to_string(), true) {
+                prop_assert!(false, "{refusal:?}");
+            }
+            let mut found = Vec::new();
+            texts(&payload, &mut found);
+            for text in found {
+                prop_assert!(!text.contains(['<', '>']), "{}", text);
+                let rest = text.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "");
+                prop_assert!(!rest.contains('&'), "{}", text);
+            }
+            prop_assert!(payload["text"].as_str().unwrap().chars().count() <= limit::TEXT);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use std::time::Instant;
+
+use super::*;
+use crate::notify::fake_slack::{FakeSlack, Scripted};
+use crate::notify::samples;
+use crate::settings::Secret;
+
+fn slack(url: &str, timeout: Duration) -> Slack {
+    let webhook = SlackWebhook {
+        url: Secret::new(url),
+        timeout,
+        give_up_after: Duration::from_secs(60),
+    };
+    Slack::new(&webhook, Language::En, Some("https://kpi.example")).unwrap()
+}
+
+async fn answer_to(script: Scripted) -> Answer {
+    let fake = FakeSlack::start().await.unwrap();
+    fake.script(script);
+    let slack = slack(&fake.webhook_url(), Duration::from_millis(300));
+    slack.send(&samples::hollow(), Form::Full).await
+}
+
+#[tokio::test]
+async fn a_message_arrives() {
+    let fake = FakeSlack::start().await.unwrap();
+    let slack = slack(&fake.webhook_url(), Duration::from_secs(5));
+    assert_eq!(slack.send(&samples::hollow(), Form::Full).await, Answer::Ok);
+    assert_eq!(slack.send(&samples::hollow(), Form::Plain).await, Answer::Ok);
+    let shown = fake.wait_for_more_than(1).await;
+    assert_eq!(shown[0].payload, slack.payload(&samples::hollow(), Form::Full));
+    assert_eq!(shown[1].payload, slack.payload(&samples::hollow(), Form::Plain));
+}
+
+#[tokio::test]
+async fn answers_are_judged_by_status_header_and_body() {
+    let answer = answer_to(Scripted::new(429, "").with_header("Retry-After", "7")).await;
+    assert!(matches!(answer, Answer::Retry { after: Some(after), .. } if after == Duration::from_secs(7)));
+    let answer = answer_to(Scripted::new(200, "not ok")).await;
+    assert!(matches!(
+        answer,
+        Answer::Retry {
+            after: None,
+            maybe_shown: false,
+            ..
+        }
+    ));
+    let answer = answer_to(Scripted::new(403, "invalid_token")).await;
+    assert_eq!(
+        answer,
+        Answer::Disable {
+            reason: "403 invalid_token".into()
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_too_slow_may_have_shown_it() {
+    let began = Instant::now();
+    let answer = answer_to(Scripted::hang()).await;
+    assert!(
+        matches!(
+            answer,
+            Answer::Retry {
+                after: None,
+                maybe_shown: true,
+                ..
+            }
+        ),
+        "{answer:?}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = FakeSlack::start().await.unwrap();
+    let redirect = Scripted::new(307, "").with_header("Location", &elsewhere.webhook_url());
+    assert!(matches!(answer_to(redirect).await, Answer::Retry { .. }));
+    assert!(elsewhere.requests().is_empty());
+}
+
+#[tokio::test]
+async fn of_a_long_answer_only_the_beginning_is_read() {
+    let answer = answer_to(Scripted::new(500, &"x".repeat(10_000_000))).await;
+    let Answer::Retry { reason, .. } = answer else {
+        panic!("{answer:?}")
+    };
+    assert!(reason.len() < 100, "{reason}");
+}
+
+#[tokio::test]
+async fn without_a_connection_nobody_saw_it_and_the_reason_keeps_the_secret() {
+    // A port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let slack = slack(
+        &format!("http://{free}/services/T0/B0/verysecret"),
+        Duration::from_secs(5),
+    );
+    let answer = slack.send(&samples::hollow(), Form::Full).await;
+    let Answer::Retry {
+        maybe_shown: false,
+        reason,
+        ..
+    } = answer
+    else {
+        panic!("{answer:?}")
+    };
+    assert!(reason.contains("refused"), "{reason}");
+    assert!(
+        !reason.contains("secret") && !reason.contains("services"),
+        "{reason}"
+    );
+    assert_eq!(slack.destination(), "http://127.0.0.1/…");
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_without_being_told() {
+    for url in [
+        "",
+        "verysecret",
+        "hooks.slack.com/services/verysecret",
+        "ftp://host/verysecret",
+    ] {
+        let webhook = SlackWebhook {
+            url: Secret::new(url),
+            timeout: Duration::from_secs(1),
+            give_up_after: Duration::from_secs(1),
+        };
+        let reason = Slack::new(&webhook, Language::En, None).err().unwrap();
+        assert!(!reason.contains("secret"), "{reason}");
+    }
+}

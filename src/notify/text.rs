@@ -1,0 +1,93 @@
+//! Text within limits: characters are counted, cut on their borders, and a cut is always seen.
+
+/// What stands at the end of a text that was cut.
+const CUT: char = '…';
+
+/// Text that keeps to limits, and remembers whether it had to cut.
+#[derive(Debug, Default)]
+pub(super) struct Fitter {
+    /// Whether anything was cut so far.
+    pub(super) cut: bool,
+}
+
+impl Fitter {
+    /// The text on one line, with `&`, `<` and `>` as Slack wants them, in `limit` characters at most as they are
+    /// sent; an escape is never cut in two.
+    pub(super) fn escaped(&mut self, text: &str, limit: usize) -> String {
+        let mut out = String::with_capacity(text.len());
+        let (mut used, mut room_for_cut) = (0, 0);
+        for char in one_line(text) {
+            let before = (used, out.len());
+            match char {
+                '&' => out.push_str("&amp;"),
+                '<' => out.push_str("&lt;"),
+                '>' => out.push_str("&gt;"),
+                other => out.push(other),
+            }
+            used += out[before.1..].chars().count();
+            if before.0 < limit {
+                room_for_cut = before.1;
+            }
+            if used > limit {
+                self.cut = true;
+                out.truncate(room_for_cut);
+                out.push(CUT);
+                break;
+            }
+        }
+        out
+    }
+}
+
+/// Line breaks and other controls would break the layout that the text is put into.
+fn one_line(text: &str) -> impl Iterator<Item = char> {
+    text.chars()
+        .map(|char| if char.is_control() { ' ' } else { char })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_text_that_fits_is_kept_and_a_longer_one_ends_with_an_ellipsis() {
+        for (text, limit, out) in [
+            ("", 3, ""),
+            ("abc", 3, "abc"),
+            ("abcd", 3, "ab…"),
+            ("营收没有", 4, "营收没有"),
+            ("营收没有动", 4, "营收没…"),
+            ("🔴🟠✅🔵", 3, "🔴🟠…"),
+            ("a<b", 6, "a&lt;b"),
+            ("a<b", 5, "a…"),
+            ("a<bc", 6, "a&lt;…"),
+            ("a<b", 4, "a…"),
+            ("<!channel>", 10, "&lt;!chan…"),
+            ("a\nb\tc", 9, "a b c"),
+        ] {
+            let mut fitter = Fitter::default();
+            assert_eq!(fitter.escaped(text, limit), out, "{text} in {limit}");
+            assert_eq!(fitter.cut, out.ends_with('…'), "{text} in {limit}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_longer_than_its_limit_and_none_can_mention(text in "\\PC{0,60}|[<>&a🔴营]{0,60}", limit in 1usize..50) {
+            let mut fitter = Fitter::default();
+            let out = fitter.escaped(&text, limit);
+            prop_assert!(out.chars().count() <= limit);
+            prop_assert!(!out.contains(['<', '>']));
+            let rest = out.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "");
+            prop_assert!(!rest.contains('&'), "{}", out);
+            if fitter.cut {
+                prop_assert!(out.ends_with('…'));
+            } else {
+                let shown = out.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+                prop_assert_eq!(shown, one_line(&text).collect::<String>());
+            }
+        }
+    }
+}

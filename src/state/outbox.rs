@@ -1,0 +1,261 @@
+//! The outbox in the state file: notices from their decision until they are delivered, and for a while after.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{Row, Transaction, params};
+
+use super::{StateError, Store, corrupt};
+use crate::alert::notice::{Notice, NoticeKind};
+use crate::notify::outbox::{Of, Outbox, OutboxError, Pending, Postponed, Sibling};
+
+pub use crate::notify::outbox::Status;
+
+/// How long a settled notice is kept for the log.
+const KEEP_MS: i64 = 90 * 24 * 3600 * 1000;
+/// How many notices are kept at most, apart from the pending ones.
+const KEEP_NEWEST: i64 = 100_000;
+
+/// A notice as the log shows it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LoggedNotice {
+    /// The notice.
+    pub notice: Notice,
+    /// Where it stands.
+    pub status: Status,
+    /// Failed attempts so far.
+    pub attempts: u32,
+    /// Why it stands there, if there is more to say.
+    pub detail: Option<String>,
+    /// When it was decided, by the wall clock.
+    pub decided: Timestamp,
+    /// When it was settled, by the wall clock.
+    pub settled: Option<Timestamp>,
+}
+
+/// Adds notices, and lets go of what is too old to be asked for.
+pub(super) fn put(transaction: &Transaction<'_>, notices: &[Notice], wall_ms: i64) -> Result<(), StateError> {
+    if notices.is_empty() {
+        return Ok(());
+    }
+    // A notice that is decided again after a crash has the id it had: the first one stays.
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO notices (id, receiver, episode, kind, body, decided_wall_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (id, receiver) DO NOTHING",
+    )?;
+    for notice in notices {
+        let Notice {
+            id,
+            receiver,
+            episode,
+            ..
+        } = notice;
+        let body = serde_json::to_string(notice).map_err(|error| corrupt("notice", &error))?;
+        put.execute(params![id, receiver, episode, word(notice.kind), body, wall_ms])?;
+    }
+    prune(transaction, wall_ms)
+}
+
+/// Settled notices are kept for 90 days, and the newest 100 000 at most. Only episodes that are over are let go:
+/// what was delivered of an episode decides whether its end is told.
+fn prune(transaction: &Transaction<'_>, wall_ms: i64) -> Result<(), StateError> {
+    let mut prune = transaction.prepare_cached(
+        "DELETE FROM notices
+         WHERE (settled_ms < ?1
+                OR (settled_ms IS NOT NULL AND position <= (SELECT max(position) FROM notices) - ?2))
+         AND EXISTS (SELECT 1 FROM notices last WHERE last.receiver = notices.receiver
+             AND last.episode = notices.episode AND last.kind = 'resolved' AND last.settled_ms IS NOT NULL)",
+    )?;
+    prune.execute([wall_ms - KEEP_MS, KEEP_NEWEST])?;
+    Ok(())
+}
+
+impl Store {
+    /// When the oldest notice that is still pending was decided, by the wall clock; `None` with nothing pending.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn oldest_undelivered(&self) -> Result<Option<Timestamp>, StateError> {
+        let connection = self.lock();
+        let mut select =
+            connection.prepare_cached("SELECT min(decided_wall_ms) FROM notices WHERE status = 'pending'")?;
+        let oldest: Option<i64> = select.query_row([], |row| row.get(0))?;
+        oldest.map(|ms| timestamp("notice time", ms)).transpose()
+    }
+
+    /// Number of notices by receiver and status (`pending`, `delivered`, `dropped`, `dead`, `superseded`), as far
+    /// back as they are kept.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn outcome_counts(&self) -> Result<BTreeMap<(String, String), u64>, StateError> {
+        let connection = self.lock();
+        let mut select = connection
+            .prepare_cached("SELECT receiver, status, count(*) FROM notices GROUP BY receiver, status")?;
+        let rows = select.query_map([], |row| {
+            Ok(((row.get(0)?, row.get(1)?), row.get::<_, i64>(2)?.unsigned_abs()))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The newest notices, newest first.
+    ///
+    /// # Errors
+    /// When SQLite refuses or a stored value cannot be read.
+    pub fn recent_notices(&self, limit: usize) -> Result<Vec<LoggedNotice>, StateError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(
+            "SELECT body, status, attempts, detail, decided_wall_ms, settled_ms FROM notices
+             ORDER BY position DESC LIMIT ?1",
+        )?;
+        let mut rows = select.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let settled: Option<i64> = row.get(5)?;
+            found.push(LoggedNotice {
+                notice: serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
+                    .map_err(|error| corrupt("notice", &error))?,
+                status: status(row, 1)?,
+                attempts: row.get(2)?,
+                detail: row.get(3)?,
+                decided: timestamp("notice time", row.get(4)?)?,
+                settled: settled.map(|ms| timestamp("notice time", ms)).transpose()?,
+            });
+        }
+        Ok(found)
+    }
+
+    fn read_pending(&self, of: Of<'_>, limit: usize) -> Result<Vec<Pending>, StateError> {
+        let (names, wanted) = match of {
+            Of::These(names) => (names, true),
+            Of::Others(names) => (names, false),
+        };
+        let names = serde_json::to_string(names).map_err(|error| corrupt("receivers", &error))?;
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(
+            "SELECT position, receiver, body, attempts, next_attempt_ms, maybe_shown, decided_wall_ms FROM notices
+             WHERE status = 'pending' AND (receiver IN (SELECT value FROM json_each(?1))) = ?2
+             ORDER BY position LIMIT ?3",
+        )?;
+        let mut rows = select.query(params![names, wanted, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let next_attempt: Option<i64> = row.get(4)?;
+            found.push(Pending {
+                position: row.get(0)?,
+                receiver: row.get(1)?,
+                notice: serde_json::from_str(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)
+                    .map_err(|error| error.to_string()),
+                attempts: row.get(3)?,
+                next_attempt: next_attempt.map(|ms| timestamp("attempt time", ms)).transpose()?,
+                maybe_shown: row.get(5)?,
+                decided: timestamp("notice time", row.get(6)?)?,
+            });
+        }
+        Ok(found)
+    }
+
+    fn read_siblings(&self, receiver: &str, episode: &str) -> Result<Vec<Sibling>, StateError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(
+            "SELECT position, kind = 'resolved', status, maybe_shown FROM notices
+             WHERE receiver = ?1 AND episode = ?2 ORDER BY position",
+        )?;
+        let mut rows = select.query([receiver, episode])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(Sibling {
+                position: row.get(0)?,
+                resolves: row.get(1)?,
+                status: status(row, 2)?,
+                maybe_shown: row.get(3)?,
+            });
+        }
+        Ok(found)
+    }
+
+    fn write_settled(
+        &self,
+        positions: &[i64],
+        status: Status,
+        detail: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        {
+            let mut settle = transaction.prepare_cached(
+                "UPDATE notices SET status = ?2, detail = ?3, settled_ms = ?4
+                 WHERE position = ?1 AND status = 'pending'",
+            )?;
+            for position in positions {
+                settle.execute(params![position, status.as_str(), detail, now.as_millisecond()])?;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn write_postponed(&self, position: i64, postponed: &Postponed) -> Result<(), StateError> {
+        let connection = self.lock();
+        let mut postpone = connection.prepare_cached(
+            "UPDATE notices SET attempts = ?2, next_attempt_ms = ?3, maybe_shown = ?4, detail = ?5
+             WHERE position = ?1 AND status = 'pending'",
+        )?;
+        postpone.execute(params![
+            position,
+            postponed.attempts,
+            postponed.next_attempt.as_millisecond(),
+            postponed.maybe_shown,
+            postponed.reason
+        ])?;
+        Ok(())
+    }
+}
+
+impl Outbox for Store {
+    fn pending(&self, of: Of<'_>, limit: usize) -> Result<Vec<Pending>, OutboxError> {
+        Ok(self.read_pending(of, limit)?)
+    }
+
+    fn siblings(&self, receiver: &str, episode: &str) -> Result<Vec<Sibling>, OutboxError> {
+        Ok(self.read_siblings(receiver, episode)?)
+    }
+
+    fn settle(
+        &self,
+        positions: &[i64],
+        status: Status,
+        detail: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), OutboxError> {
+        Ok(self.write_settled(positions, status, detail, now)?)
+    }
+
+    fn postpone(&self, position: i64, postponed: &Postponed) -> Result<(), OutboxError> {
+        Ok(self.write_postponed(position, postponed)?)
+    }
+}
+
+impl From<StateError> for OutboxError {
+    fn from(error: StateError) -> OutboxError {
+        OutboxError(error.to_string())
+    }
+}
+
+fn word(kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::Fired => "fired",
+        NoticeKind::Escalated => "escalated",
+        NoticeKind::Resolved => "resolved",
+    }
+}
+
+fn status(row: &Row<'_>, column: usize) -> Result<Status, StateError> {
+    let word: String = row.get(column)?;
+    Status::from_word(&word).ok_or_else(|| corrupt("notice status", &word))
+}
+
+fn timestamp(what: &str, ms: i64) -> Result<Timestamp, StateError> {
+    Timestamp::from_millisecond(ms).map_err(|error| corrupt(what, &error))
+}

@@ -1,0 +1,242 @@
+use super::*;
+use crate::alert::record::{AlertState, Facts};
+use crate::catalog::Severity;
+use crate::fold::partial::Partial;
+use crate::notify::outbox::{Of, Outbox, Postponed};
+use crate::notify::samples;
+use jiff::Timestamp;
+
+fn position(next_offset: i64) -> Position {
+    Position {
+        topic: "orders".into(),
+        partition: 3,
+        next_offset,
+        newest_event_ms: Some(1_780_000_000_000),
+    }
+}
+
+fn cell(day: i32, count: u64) -> StoredCell {
+    StoredCell {
+        table: "orders_count".into(),
+        key: "华东\u{1f}web".into(),
+        day,
+        partial: Partial::Count(count),
+    }
+}
+
+fn record(fingerprint: &str, episodes: u64) -> AlertRecord {
+    AlertRecord {
+        fingerprint: Fingerprint(fingerprint.into()),
+        rule: "hollow".into(),
+        kind: "hollow".into(),
+        labels: samples::hollow().labels,
+        state: AlertState::Pending {
+            since: Timestamp::UNIX_EPOCH,
+        },
+        severity: Severity::Critical,
+        episodes,
+        seq: 2,
+        fired_at: None,
+        facts: samples::hollow().facts,
+        facts_at_firing: Some(Facts::default()),
+    }
+}
+
+#[test]
+fn what_was_committed_is_restored_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/folder/state.db");
+    let store = Store::open(&path).unwrap();
+    let id = store.id().to_owned();
+    let commit = Commit {
+        positions: &[position(10)],
+        cells: &[cell(1, 5), cell(2, 1)],
+        alerts: &[record("a", 1), record("b", 1)],
+        notices: &[samples::hollow()],
+        watermark_ms: Some(42),
+        dead_letter_bytes: 7,
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    let commit = Commit {
+        positions: &[position(20)],
+        cells: &[cell(2, 9)],
+        alerts: &[record("b", 2)],
+        removed_alerts: &[Fingerprint("a".into()), Fingerprint("unknown".into())],
+        dead_letter_bytes: 8,
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    // A crash: what is not committed is gone, what is committed is not.
+    drop(store);
+
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.id(), id);
+    let restored = store.restore().unwrap();
+    assert_eq!(restored.positions, [position(20)]);
+    assert_eq!(restored.cells, [cell(1, 5), cell(2, 9)]);
+    assert_eq!(restored.alerts, [record("b", 2)]);
+    assert_eq!((restored.watermark_ms, restored.dead_letter_bytes), (Some(42), 8));
+    assert_eq!(store.pending(Of::These(&["ops".into()]), 9).unwrap().len(), 1);
+}
+
+#[test]
+fn a_commit_that_fails_changes_nothing() {
+    let store = Store::in_memory().unwrap();
+    store
+        .commit(&Commit {
+            positions: &[position(10)],
+            ..Commit::default()
+        })
+        .unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON notices BEGIN SELECT RAISE(ABORT, 'no'); END";
+    store.lock().execute_batch(refuse).unwrap();
+    let commit = Commit {
+        positions: &[position(20)],
+        cells: &[cell(1, 1)],
+        notices: &[samples::hollow()],
+        ..Commit::default()
+    };
+    assert!(store.commit(&commit).is_err());
+    let restored = store.restore().unwrap();
+    assert_eq!(restored.positions, [position(10)]);
+    assert!(restored.cells.is_empty());
+}
+
+#[test]
+fn a_second_process_is_refused_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let _first = Store::open(&path).unwrap();
+    let refused = Store::open(&path).err().unwrap().to_string();
+    assert!(refused.contains("another tautline is using it"), "{refused}");
+    assert!(refused.contains("state.db"), "{refused}");
+}
+
+#[test]
+fn a_file_of_another_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = Store::open(&path).unwrap();
+    store
+        .lock()
+        .execute("UPDATE meta SET value = 99 WHERE key = 'schema'", [])
+        .unwrap();
+    drop(store);
+    let refused = Store::open(&path).err().unwrap();
+    assert!(
+        matches!(refused, StateError::Schema { found: 99, .. }),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_notice_that_is_decided_again_stays_as_it_was() {
+    let store = Store::in_memory().unwrap();
+    let commit = |wall_ms, receiver: &str| {
+        let notices = [Notice {
+            receiver: receiver.into(),
+            ..samples::hollow()
+        }];
+        store
+            .commit(&Commit {
+                notices: &notices,
+                wall_ms,
+                ..Commit::default()
+            })
+            .unwrap();
+    };
+    commit(1000, "ops");
+    let ops = ["ops".to_owned()];
+    let first = store.pending(Of::These(&ops), 9).unwrap();
+    assert_eq!(first[0].notice, Ok(samples::hollow()));
+    assert_eq!(first[0].decided.as_millisecond(), 1000);
+    store
+        .settle(
+            &[first[0].position],
+            Status::Delivered,
+            None,
+            Timestamp::UNIX_EPOCH,
+        )
+        .unwrap();
+    commit(2000, "ops");
+    assert!(store.pending(Of::These(&ops), 9).unwrap().is_empty());
+    // Another receiver of the same notice has its own delivery.
+    commit(3000, "boss");
+    assert_eq!(store.pending(Of::Others(&ops), 9).unwrap()[0].receiver, "boss");
+    assert_eq!(
+        store.oldest_undelivered().unwrap().map(|at| at.as_millisecond()),
+        Some(3000)
+    );
+    let counts = store.outcome_counts().unwrap();
+    assert_eq!(counts[&("ops".to_owned(), "delivered".to_owned())], 1);
+    assert_eq!(counts[&("boss".to_owned(), "pending".to_owned())], 1);
+}
+
+#[test]
+fn the_state_of_an_attempt_is_kept() {
+    let store = Store::in_memory().unwrap();
+    store
+        .commit(&Commit {
+            notices: &[samples::hollow()],
+            ..Commit::default()
+        })
+        .unwrap();
+    let ops = ["ops".to_owned()];
+    let position = store.pending(Of::These(&ops), 1).unwrap()[0].position;
+    let postponed = Postponed {
+        attempts: 3,
+        next_attempt: Timestamp::from_millisecond(5000).unwrap(),
+        maybe_shown: true,
+        reason: "timeout".into(),
+    };
+    store.postpone(position, &postponed).unwrap();
+    let pending = &store.pending(Of::These(&ops), 1).unwrap()[0];
+    assert_eq!(
+        (pending.attempts, pending.next_attempt, pending.maybe_shown),
+        (3, Some(postponed.next_attempt), true)
+    );
+    let siblings = store.siblings("ops", "5e1f").unwrap();
+    assert!(siblings[0].maybe_shown && !siblings[0].resolves && siblings[0].status == Status::Pending);
+    let log = store.recent_notices(9).unwrap();
+    assert_eq!(log[0].detail.as_deref(), Some("timeout"));
+}
+
+#[test]
+fn old_notices_of_episodes_that_are_over_are_let_go() {
+    use crate::alert::notice::ResolveReason;
+    let store = Store::in_memory().unwrap();
+    let commit = |notices: &[Notice], wall_ms| {
+        store
+            .commit(&Commit {
+                notices,
+                wall_ms,
+                ..Commit::default()
+            })
+            .unwrap();
+    };
+    let over = samples::numbered(samples::over(ResolveReason::Recovered), 1);
+    commit(
+        &[
+            samples::numbered(samples::hollow(), 1),
+            over,
+            samples::numbered(samples::hollow(), 2),
+        ],
+        0,
+    );
+    store
+        .settle(&[1, 2, 3], Status::Delivered, None, Timestamp::UNIX_EPOCH)
+        .unwrap();
+    let day = 24 * 3600 * 1000;
+    let left = |at: i64, episode: u32| {
+        commit(&[samples::numbered(samples::hollow(), episode)], at);
+        let log = store.recent_notices(99).unwrap();
+        log.iter()
+            .rev()
+            .map(|logged| logged.notice.id.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(left(89 * day, 3), ["e1.1", "e1.3", "e2.1", "e3.1"]);
+    // Episode 2 still burns: that it was told decides whether its end will be.
+    assert_eq!(left(91 * day, 4), ["e2.1", "e3.1", "e4.1"]);
+}
