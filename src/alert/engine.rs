@@ -282,7 +282,6 @@ struct Position {
     state: AlertState,
     severity: Severity,
     clocks: Clocks,
-    relapses: u32,
     is_flapping: bool,
 }
 
@@ -292,7 +291,6 @@ impl Position {
             state: record.state,
             severity: record.severity,
             clocks: record.clocks.clone(),
-            relapses: record.history.relapses,
             is_flapping: record.history.flapping,
         }
     }

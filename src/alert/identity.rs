@@ -137,7 +137,7 @@ mod tests {
     fn ids_stay_the_same_over_versions() {
         let fingerprint = fingerprint("hollow", &labels(&[("node", "articles"), ("period", "2026-06")]));
         let episode = episode_id("store", fingerprint, 1);
-        insta::assert_snapshot!(format!("{fingerprint} {}", notice_id(&episode, 2)), @"");
+        insta::assert_snapshot!(format!("{fingerprint} {}", notice_id(&episode, 2)), @"71df9bc5187907e9 4415a9b083f8bba3.2");
     }
 
     #[test]

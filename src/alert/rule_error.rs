@@ -26,8 +26,7 @@ pub(super) struct Watched {
 impl Watched {
     /// What a record of this alert watches; `None` for any other record.
     pub(super) fn of(record: &AlertRecord) -> Option<Watched> {
-        // A rule of the catalogue judges identities with a period, even if somebody gave it this name.
-        if record.rule != RULE_ERROR || record.period_end.is_some() {
+        if record.rule != RULE_ERROR {
             return None;
         }
         Some(Watched {

@@ -200,7 +200,8 @@ fn restart_clocks(record: &mut AlertRecord, at: Timestamp) {
     let Some(stopped) = record.clocks.stopped_at.take() else {
         return;
     };
-    let gap = at.duration_since(stopped);
+    // A restart may bring a watermark that is a little older: clocks never move back.
+    let gap = at.duration_since(stopped).max(SignedDuration::ZERO);
     let shifted = |since: Timestamp| since.saturating_add(gap).unwrap_or(since);
     if let AlertState::Pending { since } | AlertState::Recovering { since } = &mut record.state {
         *since = shifted(*since);
