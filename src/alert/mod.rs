@@ -1,7 +1,28 @@
 //! Alert: the state machine that turns judgements into episodes and notices. Pure: time is an argument.
 //!
+//! * [`sample`]: what evaluation hands over: the judgement of one rule on one identity.
 //! * [`record`]: what is kept of one alert identity, and persisted.
+//! * `transition`: the state machine: one record, one judgement, one moment.
+//! * `tell`: notices, as the difference between where an alert stands and what people know.
+//! * [`engine`]: all records, stepped together; `book` keeps them.
 //! * [`notice`]: one thing to tell one receiver about an episode.
+//! * [`identity`]: fingerprints and ids.
 
+pub mod engine;
+pub mod identity;
 pub mod notice;
 pub mod record;
+pub mod sample;
+
+mod book;
+mod policy;
+mod rule_error;
+mod tell;
+mod transition;
+
+pub use book::RETENTION;
+pub use rule_error::{ERROR_FOR, RULE_ERROR};
+pub use transition::{FLAP_MAX, FLAP_WINDOW, HISTORY_WINDOW, REFIRE_WINDOW};
+
+#[cfg(test)]
+mod tests;

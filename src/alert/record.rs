@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use super::identity::Fingerprint;
+use super::notice::ResolveReason;
 use crate::catalog::Severity;
 
 /// Labels of an alert: identity only (`alertname`, `node`, `parent`, `period`, `each` dimensions, `owner`); values
 /// are never labels.
 pub type Labels = BTreeMap<String, String>;
-
-/// Identity of an alert: a hash of rule name and identity labels, 16 hex digits.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub struct Fingerprint(pub String);
 
 /// Where an alert stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -33,21 +31,6 @@ pub enum AlertState {
         /// Event time since when it is clear.
         since: Timestamp,
     },
-}
-
-/// What a rule says of one identity at one watermark.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Condition {
-    /// The fire condition holds, at this severity.
-    Breach(Severity),
-    /// Between the fire and the clear condition.
-    Band,
-    /// The clear condition holds.
-    Clear,
-    /// An operand has no value.
-    Missing,
-    /// The rule could not be evaluated.
-    Error,
 }
 
 /// What people are told: numbers and words at one moment. Attributes, never identity.
@@ -92,7 +75,19 @@ pub struct Figure {
     pub daily: Vec<Option<f64>>,
 }
 
-/// What is kept of one alert identity.
+impl Facts {
+    /// How bad these numbers are, to find the peak of an episode: how far a KPI and its parent are apart in pace, or
+    /// how far a node is behind its plan. Only numbers of one alert can be compared.
+    pub(super) fn badness(&self) -> Option<f64> {
+        let node = self.node.as_ref()?.pace?;
+        match &self.parent {
+            Some(parent) => Some((node - parent.pace?).abs()),
+            None => Some(-node),
+        }
+    }
+}
+
+/// What is kept of one alert identity. Identities that never breached have none.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct AlertRecord {
     /// Identity.
@@ -105,33 +100,108 @@ pub struct AlertRecord {
     pub labels: Labels,
     /// Where it stands.
     pub state: AlertState,
-    /// Level it stands at (while pending: the level that is breached).
+    /// Level it stands at (while pending: the level that is breached; inactive: the last one).
     pub severity: Severity,
     /// Number of episodes so far; part of every episode id.
     pub episodes: u64,
-    /// Notices of the current episode so far.
+    /// Notices of the current or last episode so far.
     pub seq: u32,
     /// Event time at which the current or last episode fired.
     pub fired_at: Option<Timestamp>,
-    /// Numbers now.
+    /// Numbers at the last judgement.
     pub facts: Facts,
     /// Numbers when the current or last episode fired.
     pub facts_at_firing: Option<Facts>,
+    /// Event time at which the period of this identity ends; `None`: it has no period.
+    #[serde(default)]
+    pub period_end: Option<Timestamp>,
+    /// Clocks of the current stretch; empty while inactive.
+    #[serde(default)]
+    pub clocks: Clocks,
+    /// Of the current and earlier episodes.
+    #[serde(default)]
+    pub history: History,
+    /// Who knows what.
+    #[serde(default)]
+    pub told: Told,
 }
 
-/// Judgement of one rule on one identity.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Sample {
-    /// Name of the rule.
-    pub rule: String,
-    /// Drift kind, or the rule's name.
-    pub kind: String,
-    /// Identity and added labels.
-    pub labels: Labels,
-    /// Judgement.
-    pub condition: Condition,
-    /// Event time at which the period of this identity ends.
-    pub period_end: Timestamp,
-    /// What to tell.
+/// Clocks of event time. They stand still while there is no data or the rule cannot be evaluated.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Clocks {
+    /// One a level that was breached since the alert left inactive.
+    pub levels: Vec<LevelClock>,
+    /// Breaching updates since it is pending; not counted on beyond what the rule needs.
+    pub breaches: u32,
+    /// Event time of the last counted update: the same watermark twice is one update.
+    pub counted_at: Option<Timestamp>,
+    /// Event time since when the clocks stand still; they move on by the gap when judgements are back.
+    pub stopped_at: Option<Timestamp>,
+}
+
+/// Since when one level is breached without a break, or is not.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LevelClock {
+    /// The level.
+    pub severity: Severity,
+    /// Whether it, or a higher level, is breached now.
+    pub breached: bool,
+    /// Event time since when.
+    pub since: Timestamp,
+}
+
+/// What is remembered of episodes.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct History {
+    /// Event times at which the episodes of the last 24 hours fired, the current or last one included; oldest first.
+    pub fired: Vec<Timestamp>,
+    /// Event time at which the last episode ended. While one is running: the end of the one before.
+    pub ended_at: Option<Timestamp>,
+    /// Why it ended.
+    pub end_reason: Option<ResolveReason>,
+    /// How often the current or last episode began to recover and fell back.
+    pub relapses: u32,
+    /// The worst numbers of the current or last episode, where they can be compared.
+    pub peak: Option<Facts>,
+    /// Episodes follow each other too fast to tell each.
+    pub flapping: bool,
+}
+
+/// Who has been told of what. Notices are what brings this and the state together.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Told {
+    /// Receivers that know of the current episode; empty: nobody does.
+    pub receivers: Vec<String>,
+    /// The level that they know of.
+    pub severity: Option<Severity>,
+    /// The level at which people were told that it is flapping.
+    pub flapping: Option<Severity>,
+    /// An episode that ended and whose receivers do not know yet.
+    pub owed: Option<Box<Ended>>,
+}
+
+/// A finished episode whose receivers do not know yet: decided while nobody could be told, or held back because it
+/// is flapping.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Ended {
+    /// Number of the episode.
+    pub episode: u64,
+    /// Notices of it so far.
+    pub seq: u32,
+    /// Who was told that it fired.
+    pub receivers: Vec<String>,
+    /// Why it ended.
+    pub reason: ResolveReason,
+    /// Level at its end.
+    pub severity: Severity,
+    /// Event time at which it fired.
+    pub fired_at: Timestamp,
+    /// Event time at which it ended.
+    pub ended_at: Timestamp,
+    /// Numbers at its end.
     pub facts: Facts,
+    /// Numbers when it fired.
+    pub facts_at_firing: Option<Facts>,
+    /// Its worst numbers.
+    pub peak: Option<Facts>,
 }

@@ -17,6 +17,10 @@ pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> Str
                 language.pick("恐难达成目标", " is likely to miss its target")
             )
         }
+        ("rule_error", Some(node)) => match language {
+            Language::Zh => format!("规则 {} 无法对 {} 求值", facts.title, name(node)),
+            Language::En => format!("Rule {} cannot be evaluated for {}", facts.title, name(node)),
+        },
         _ if facts.title.is_empty() => rule.to_owned(),
         _ => facts.title.clone(),
     }

@@ -1,0 +1,155 @@
+//! The book of records: each by its fingerprint, with what a step needs to find without looking at all of them.
+
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
+use jiff::{SignedDuration, Timestamp};
+
+use super::identity::Fingerprint;
+use super::record::{AlertRecord, AlertState};
+
+/// Event time after the end of its period for which a record is kept, for pages that show what was.
+pub const RETENTION: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// All records.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    entries: HashMap<Fingerprint, Entry>,
+    /// Identities that need a look at every step, judged or not: those that are not inactive, or owe somebody a word.
+    open: BTreeSet<Fingerprint>,
+    /// When the records of closed periods are forgotten.
+    expiries: BTreeSet<(Timestamp, Fingerprint)>,
+}
+
+/// A record, and what is only known while the process runs.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) record: AlertRecord,
+    /// Number of the step that last judged it.
+    pub(super) judged: u64,
+    /// Its identity is not declared any more.
+    pub(super) withdrawn: bool,
+}
+
+/// What a step changed so far, in a fixed order.
+#[derive(Default)]
+pub(super) struct Changes {
+    changed: BTreeSet<Fingerprint>,
+    removed: BTreeSet<Fingerprint>,
+}
+
+impl Book {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.values_mut()
+    }
+
+    pub(super) fn get_mut(&mut self, fingerprint: Fingerprint) -> Option<&mut Entry> {
+        self.entries.get_mut(&fingerprint)
+    }
+
+    /// The records that need a look at every step. A list of its own, because looking at one may close it.
+    pub(super) fn open(&self) -> Vec<Fingerprint> {
+        self.open.iter().copied().collect()
+    }
+
+    pub(super) fn open_records(&self) -> impl Iterator<Item = &AlertRecord> {
+        self.open
+            .iter()
+            .filter_map(|fingerprint| self.entries.get(fingerprint))
+            .map(|entry| &entry.record)
+    }
+
+    pub(super) fn insert(&mut self, record: AlertRecord, judged: u64) {
+        let fingerprint = record.fingerprint;
+        self.expire_with(fingerprint, None, record.period_end);
+        if is_open(&record) {
+            self.open.insert(fingerprint);
+        }
+        let entry = Entry {
+            record,
+            judged,
+            withdrawn: false,
+        };
+        self.entries.insert(fingerprint, entry);
+    }
+
+    /// Notes that the period of a record ends at another time than it did.
+    pub(super) fn expire_with(
+        &mut self,
+        fingerprint: Fingerprint,
+        before: Option<Timestamp>,
+        now: Option<Timestamp>,
+    ) {
+        if let Some(before) = before {
+            self.expiries.remove(&(expiry(before), fingerprint));
+        }
+        if let Some(now) = now {
+            self.expiries.insert((expiry(now), fingerprint));
+        }
+    }
+
+    /// After something happened to a record: keeps the sets in step with it, and drops the record when there is
+    /// nothing to remember.
+    pub(super) fn settle(&mut self, fingerprint: Fingerprint, is_changed: bool, changes: &mut Changes) {
+        let Some(entry) = self.entries.get(&fingerprint) else {
+            return;
+        };
+        if entry.record.state == AlertState::Inactive && entry.record.episodes == 0 {
+            return self.remove(fingerprint, changes);
+        }
+        if is_open(&entry.record) {
+            self.open.insert(fingerprint);
+        } else {
+            self.open.remove(&fingerprint);
+        }
+        if is_changed {
+            changes.changed.insert(fingerprint);
+        }
+    }
+
+    /// Forgets identities whose period is long over.
+    pub(super) fn forget_expired(&mut self, at: Timestamp, changes: &mut Changes) {
+        let due: Vec<Fingerprint> = self
+            .expiries
+            .iter()
+            .take_while(|(expiry, _)| *expiry <= at)
+            .map(|(_, fingerprint)| *fingerprint)
+            .filter(|fingerprint| !self.open.contains(fingerprint))
+            .collect();
+        for fingerprint in due {
+            self.remove(fingerprint, changes);
+        }
+    }
+
+    fn remove(&mut self, fingerprint: Fingerprint, changes: &mut Changes) {
+        if let Some(entry) = self.entries.remove(&fingerprint) {
+            self.expire_with(fingerprint, entry.record.period_end, None);
+        }
+        self.open.remove(&fingerprint);
+        changes.changed.remove(&fingerprint);
+        changes.removed.insert(fingerprint);
+    }
+
+    /// The records to write and to delete.
+    pub(super) fn written(&self, changes: Changes) -> (Vec<AlertRecord>, Vec<Fingerprint>) {
+        let changed = changes
+            .changed
+            .iter()
+            .filter_map(|fingerprint| self.entries.get(fingerprint))
+            .map(|entry| entry.record.clone())
+            .collect();
+        (changed, changes.removed.into_iter().collect())
+    }
+}
+
+fn is_open(record: &AlertRecord) -> bool {
+    record.state != AlertState::Inactive || record.told.owed.is_some()
+}
+
+fn expiry(period_end: Timestamp) -> Timestamp {
+    period_end.saturating_add(RETENTION).unwrap_or(Timestamp::MAX)
+}

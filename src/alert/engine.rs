@@ -1,0 +1,297 @@
+//! The engine: all alert records, stepped together from one watermark to the next.
+
+use jiff::Timestamp;
+
+use super::book::{Book, Changes};
+use super::identity::{Fingerprint, fingerprint};
+use super::notice::{Notice, ResolveReason};
+use super::policy::Policy;
+use super::record::{AlertRecord, AlertState, Clocks, Facts, History, Labels, Told};
+use super::rule_error::{self, RULE_ERROR, Watched};
+use super::sample::{About, Condition, Sample};
+use super::tell::tell;
+use super::transition::{advance, end};
+use crate::catalog::{Rule, Severity};
+
+/// Names the receivers of an alert with these labels at this severity.
+pub type Route<'r> = &'r dyn Fn(&Labels, Severity) -> Vec<String>;
+
+/// All alert records. Everything that outlives a step is in the records: an engine that is dropped and made anew from
+/// them goes on as if nothing had happened.
+#[derive(Debug)]
+pub struct Engine {
+    /// Part of every episode id.
+    store_id: String,
+    book: Book,
+    /// Number of the step, to tell which records were judged in it.
+    step: u64,
+}
+
+/// What a step did. To be committed together with the offsets that led to it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Step {
+    /// Records to write, by fingerprint.
+    pub changed: Vec<AlertRecord>,
+    /// Records to delete, by fingerprint.
+    pub removed: Vec<Fingerprint>,
+    /// Notices for the outbox; those about one identity in the order of their decisions.
+    pub notices: Vec<Notice>,
+}
+
+/// A judgement with its rule, whoever made it.
+struct Judgement<'a> {
+    policy: Policy<'a>,
+    fingerprint: Fingerprint,
+    condition: Condition,
+    period_end: Option<Timestamp>,
+    about: &'a dyn About,
+}
+
+impl Engine {
+    /// An engine that knows of nothing yet. `store_id` belongs to the state store that keeps its records: it changes
+    /// only when that is created anew.
+    pub fn new(store_id: &str) -> Engine {
+        Engine {
+            store_id: store_id.to_owned(),
+            book: Book::default(),
+            step: 0,
+        }
+    }
+
+    /// Takes over the records of an earlier run.
+    pub fn restore(&mut self, records: Vec<AlertRecord>) {
+        for record in records {
+            self.book.insert(record, self.step);
+        }
+    }
+
+    /// All records, in no order. Identities that never breached have none.
+    pub fn records(&self) -> impl Iterator<Item = &AlertRecord> {
+        self.book.entries().map(|entry| &entry.record)
+    }
+
+    /// To be called after [`Engine::restore`] and after every change of the catalogue: what is not declared any more
+    /// (a node that is gone, another owner in the identity) resolves at the next step, unless that step judges it.
+    pub fn withdraw(&mut self, is_declared: impl Fn(&AlertRecord) -> bool) {
+        for entry in self.book.entries_mut() {
+            entry.withdrawn = !is_declared(&entry.record);
+        }
+    }
+
+    /// Moves all alerts on to the watermark `at`.
+    ///
+    /// `samples` are the judgements of all identities that exist, `rules` the rules of the catalogue: an alert that is
+    /// not judged resolves if its rule is gone or its period is over, and is without data otherwise. A step at the end
+    /// of a period should bring its final figures; it resolves what still fires, and nothing begins with it.
+    ///
+    /// While `quiet` (history is replayed, or the daemon catches up) states move on and nobody is told. The first
+    /// step that is not quiet brings people up to date: what still fires, and the end of what they know of.
+    pub fn step<A: About>(
+        &mut self,
+        samples: &[Sample<'_, A>],
+        rules: &[Rule],
+        at: Timestamp,
+        route: Route<'_>,
+        quiet: bool,
+    ) -> Step {
+        self.step += 1;
+        let mut changes = Changes::default();
+        self.judge_samples(samples, at, &mut changes);
+        self.judge_rules(samples, at, &mut changes);
+        self.judge_absent(rules, at, &mut changes);
+        let notices = match quiet {
+            true => Vec::new(),
+            false => self.tell(route, at, &mut changes),
+        };
+        self.book.forget_expired(at, &mut changes);
+        let (changed, removed) = self.book.written(changes);
+        Step {
+            changed,
+            removed,
+            notices,
+        }
+    }
+
+    fn judge_samples<A: About>(&mut self, samples: &[Sample<'_, A>], at: Timestamp, changes: &mut Changes) {
+        for sample in samples {
+            let judgement = Judgement {
+                policy: Policy::Rule(sample.rule),
+                fingerprint: sample.fingerprint,
+                condition: sample.condition,
+                period_end: Some(sample.period_end),
+                about: &sample.about,
+            };
+            self.judge(&judgement, at, changes);
+        }
+    }
+
+    /// Judges the rules themselves: those that cannot be evaluated, and those that could not and now can.
+    fn judge_rules<A: About>(&mut self, samples: &[Sample<'_, A>], at: Timestamp, changes: &mut Changes) {
+        let open: Vec<Watched> = self.book.open_records().filter_map(Watched::of).collect();
+        for (watched, condition) in rule_error::judgements(samples, &open) {
+            let judgement = Judgement {
+                policy: Policy::RuleError,
+                fingerprint: fingerprint(RULE_ERROR, &watched.labels()),
+                condition,
+                period_end: None,
+                about: &watched,
+            };
+            self.judge(&judgement, at, changes);
+        }
+    }
+
+    fn judge(&mut self, judgement: &Judgement<'_>, at: Timestamp, changes: &mut Changes) {
+        let fingerprint = judgement.fingerprint;
+        let is_closed = judgement.period_end.is_some_and(|period_end| period_end <= at);
+        let may_begin = matches!(judgement.condition, Condition::Breach(_)) && !is_closed;
+        let Some(entry) = self.book.get_mut(fingerprint) else {
+            if may_begin {
+                self.book.insert(begin(judgement, at), self.step);
+                self.book.settle(fingerprint, true, changes);
+            }
+            return;
+        };
+        if entry.judged == self.step {
+            return;
+        }
+        entry.judged = self.step;
+        entry.withdrawn = false;
+        let record = &mut entry.record;
+        if record.state == AlertState::Inactive && !may_begin {
+            return;
+        }
+
+        let before = Position::of(record);
+        let period_end_before = record.period_end;
+        let is_relabelled = relabel(record, judgement);
+        // Words are only made where there is something to say: while frozen, the last known ones stay.
+        let facts = match judgement.condition {
+            Condition::Missing | Condition::Error => None,
+            _ => Some(judgement.about.facts()),
+        };
+        let is_news = facts.as_ref().is_some_and(|facts| *facts != record.facts);
+        advance(record, judgement.policy, judgement.condition, facts, at);
+        if is_closed {
+            end(record, ResolveReason::PeriodClosed, at);
+        }
+        let is_changed = is_news || is_relabelled || before != Position::of(record);
+        if period_end_before != judgement.period_end {
+            self.book
+                .expire_with(fingerprint, period_end_before, judgement.period_end);
+        }
+        self.book.settle(fingerprint, is_changed, changes);
+    }
+
+    /// What nobody judged in this step.
+    fn judge_absent(&mut self, rules: &[Rule], at: Timestamp, changes: &mut Changes) {
+        for fingerprint in self.book.open() {
+            let Some(entry) = self.book.get_mut(fingerprint) else {
+                continue;
+            };
+            if entry.judged == self.step {
+                continue;
+            }
+            let is_withdrawn = entry.withdrawn;
+            let record = &mut entry.record;
+            let before = Position::of(record);
+            let is_closed = record.period_end.is_some_and(|period_end| period_end <= at);
+            match policy_of(record, rules) {
+                None => end(record, ResolveReason::RuleDeleted, at),
+                Some(_) if is_withdrawn => end(record, ResolveReason::Updated, at),
+                Some(_) if is_closed => end(record, ResolveReason::PeriodClosed, at),
+                // Nobody was told of it, so nothing is kept for when it comes back.
+                Some(_) if matches!(record.state, AlertState::Pending { .. }) => {
+                    end(record, ResolveReason::NoData, at);
+                }
+                Some(policy) => advance(record, policy, Condition::Missing, None, at),
+            }
+            let is_changed = before != Position::of(record);
+            self.book.settle(fingerprint, is_changed, changes);
+        }
+    }
+
+    fn tell(&mut self, route: Route<'_>, at: Timestamp, changes: &mut Changes) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for fingerprint in self.book.open() {
+            let Some(entry) = self.book.get_mut(fingerprint) else {
+                continue;
+            };
+            let before = (notices.len(), entry.record.history.flapping);
+            tell(&mut entry.record, &self.store_id, route, at, &mut notices);
+            let is_changed = before != (notices.len(), entry.record.history.flapping);
+            self.book.settle(fingerprint, is_changed, changes);
+        }
+        notices
+    }
+}
+
+/// The record of an identity that breaches for the first time.
+fn begin(judgement: &Judgement<'_>, at: Timestamp) -> AlertRecord {
+    let mut record = AlertRecord {
+        fingerprint: judgement.fingerprint,
+        rule: judgement.policy.name().to_owned(),
+        kind: judgement.policy.kind().to_owned(),
+        labels: judgement.about.labels(),
+        state: AlertState::Inactive,
+        severity: Severity::Info,
+        episodes: 0,
+        seq: 0,
+        fired_at: None,
+        facts: Facts::default(),
+        facts_at_firing: None,
+        period_end: judgement.period_end,
+        clocks: Clocks::default(),
+        history: History::default(),
+        told: Told::default(),
+    };
+    let facts = Some(judgement.about.facts());
+    advance(&mut record, judgement.policy, judgement.condition, facts, at);
+    record
+}
+
+/// Takes over what a reload of the catalogue may have changed without changing the identity.
+fn relabel(record: &mut AlertRecord, judgement: &Judgement<'_>) -> bool {
+    let labels = judgement.about.labels();
+    let is_same = record.labels == labels
+        && record.kind == judgement.policy.kind()
+        && record.period_end == judgement.period_end;
+    if !is_same {
+        record.labels = labels;
+        record.kind = judgement.policy.kind().to_owned();
+        record.period_end = judgement.period_end;
+    }
+    !is_same
+}
+
+/// The rule of a record, if it is still there and applies.
+fn policy_of<'r>(record: &AlertRecord, rules: &'r [Rule]) -> Option<Policy<'r>> {
+    let find = |name: &str, node: Option<&str>| {
+        rules
+            .iter()
+            .find(|rule| rule.name == name && node.is_none_or(|node| rule.applies_to(node)))
+    };
+    match Watched::of(record) {
+        Some(watched) => find(watched.rule(), Some(watched.node())).map(|_| Policy::RuleError),
+        None => find(&record.rule, record.labels.get("node").map(String::as_str)).map(Policy::Rule),
+    }
+}
+
+/// What of a record moves with a judgement, besides its facts: to see whether it has to be written.
+#[derive(PartialEq)]
+struct Position {
+    state: AlertState,
+    severity: Severity,
+    clocks: Clocks,
+    is_flapping: bool,
+}
+
+impl Position {
+    fn of(record: &AlertRecord) -> Position {
+        Position {
+            state: record.state,
+            severity: record.severity,
+            clocks: record.clocks.clone(),
+            is_flapping: record.history.flapping,
+        }
+    }
+}

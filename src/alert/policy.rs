@@ -1,0 +1,72 @@
+//! What the state machine needs to know of a rule, whether the catalogue or tautline itself made it.
+
+use jiff::SignedDuration;
+use smallvec::SmallVec;
+
+use super::rule_error;
+use crate::catalog::{OnMissing, Rule, Severity};
+
+/// The rule behind a judgement.
+#[derive(Clone, Copy)]
+pub(super) enum Policy<'a> {
+    /// A rule of the catalogue.
+    Rule(&'a Rule),
+    /// The rule that watches over the rules: see [`rule_error`].
+    RuleError,
+}
+
+/// A level and the event time for which it must hold.
+pub(super) type Hold = (Severity, SignedDuration);
+
+impl Policy<'_> {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Policy::Rule(rule) => &rule.name,
+            Policy::RuleError => rule_error::RULE_ERROR,
+        }
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        match self {
+            Policy::Rule(rule) => &rule.kind,
+            Policy::RuleError => rule_error::RULE_ERROR,
+        }
+    }
+
+    /// The levels, the mildest first.
+    pub(super) fn holds(&self) -> SmallVec<[Hold; 3]> {
+        match self {
+            Policy::Rule(rule) => rule
+                .levels
+                .iter()
+                .map(|level| (level.severity, level.hold_for))
+                .collect(),
+            Policy::RuleError => SmallVec::from_slice(&[(rule_error::SEVERITY, rule_error::ERROR_FOR)]),
+        }
+    }
+
+    pub(super) fn mildest(&self) -> Option<Severity> {
+        self.holds().first().map(|(severity, _)| *severity)
+    }
+
+    pub(super) fn keep_firing_for(&self) -> SignedDuration {
+        match self {
+            Policy::Rule(rule) => rule.keep_firing_for,
+            Policy::RuleError => SignedDuration::ZERO,
+        }
+    }
+
+    pub(super) fn for_events(&self) -> u32 {
+        match self {
+            Policy::Rule(rule) => rule.for_events,
+            Policy::RuleError => 1,
+        }
+    }
+
+    pub(super) fn on_missing(&self) -> OnMissing {
+        match self {
+            Policy::Rule(rule) => rule.on_missing,
+            Policy::RuleError => OnMissing::Keep,
+        }
+    }
+}

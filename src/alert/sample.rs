@@ -1,0 +1,51 @@
+//! What evaluation hands over: the judgement of one rule on one identity at one watermark.
+
+use jiff::Timestamp;
+
+use super::identity::Fingerprint;
+use super::record::{Facts, Labels};
+use crate::catalog::{Rule, Severity};
+
+/// What a rule says of one identity at one watermark.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// The fire condition holds; this is the highest level whose `when` does, and the milder ones count as breached
+    /// with it.
+    Breach(Severity),
+    /// Between the fire and the clear condition.
+    Band,
+    /// The clear condition holds.
+    Clear,
+    /// An operand has no value.
+    Missing,
+    /// The rule could not be evaluated.
+    Error,
+}
+
+/// What is known of the judged identity. Asked only for identities that breach or are being watched, so that the
+/// many that are well cost neither strings nor allocation.
+pub trait About {
+    /// Identity labels and the labels that the rule adds.
+    fn labels(&self) -> Labels;
+    /// What to tell.
+    fn facts(&self) -> Facts;
+}
+
+/// Judgement of one rule on one identity. `A` is small, such as a reference to the snapshot and an index.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a, A> {
+    /// The rule.
+    pub rule: &'a Rule,
+    /// Name of the node that it judges (of the KPI, for a link).
+    pub node: &'a str,
+    /// [`fingerprint`](super::identity::fingerprint) of the rule's name and the identity labels; computed once when
+    /// the identity is first seen, not at every step. Unique among the samples of a step: of two with the same
+    /// fingerprint the second is ignored.
+    pub fingerprint: Fingerprint,
+    /// Judgement.
+    pub condition: Condition,
+    /// Event time at which the period of this identity ends.
+    pub period_end: Timestamp,
+    /// Labels and facts.
+    pub about: A,
+}

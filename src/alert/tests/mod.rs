@@ -1,0 +1,257 @@
+//! The alerting specification as tests, and the bench that they share: an engine, the store behind it, and words for
+//! what came out.
+
+mod absent;
+mod boundaries;
+mod flapping;
+mod invariants;
+mod levels;
+mod missing;
+mod rule_errors;
+mod table;
+mod telling;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::engine::{Engine, Step};
+use super::identity::{Fingerprint, fingerprint};
+use super::notice::{Notice, NoticeKind};
+use super::record::{AlertRecord, AlertState, Facts, Figure, Labels};
+use super::sample::{About, Condition, Sample};
+use crate::catalog::expr::Expr;
+use crate::catalog::{OnMissing, Rule, RuleLevel, RuleOn, Severity};
+
+const INFO: Condition = Condition::Breach(Severity::Info);
+const WARNING: Condition = Condition::Breach(Severity::Warning);
+const CRITICAL: Condition = Condition::Breach(Severity::Critical);
+const BAND: Condition = Condition::Band;
+const CLEAR: Condition = Condition::Clear;
+const MISSING: Condition = Condition::Missing;
+const ERROR: Condition = Condition::Error;
+
+/// Minutes of a period that ends after every test that does not care.
+const FAR: i64 = 1_000_000;
+/// The node of the tests that need only one.
+const NODE: &str = "articles";
+
+fn minute(minutes: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes)
+}
+
+/// A rule with levels held for so many minutes, kept firing for so many.
+fn rule(levels: &[(Severity, i64)], keep_firing_for: i64) -> Rule {
+    let level = |(severity, minutes): &(Severity, i64)| RuleLevel {
+        severity: *severity,
+        when: Expr::compile("true", &[]).unwrap(),
+        hold_for: SignedDuration::from_mins(*minutes),
+    };
+    Rule {
+        name: "hollow".to_owned(),
+        kind: "hollow".to_owned(),
+        on: RuleOn::Link,
+        nodes: Vec::new(),
+        except: Vec::new(),
+        levels: levels.iter().map(level).collect(),
+        clear: None,
+        keep_firing_for: SignedDuration::from_mins(keep_firing_for),
+        for_events: 1,
+        on_missing: OnMissing::Keep,
+        labels: BTreeMap::new(),
+        title: None,
+        place: None,
+    }
+}
+
+/// Warning after 10 minutes, critical after 20, gone after 15 clear ones.
+fn patient() -> Rule {
+    rule(&[(Severity::Warning, 10), (Severity::Critical, 20)], 15)
+}
+
+/// Warning at once, gone at once.
+fn hasty() -> Rule {
+    rule(&[(Severity::Warning, 0)], 0)
+}
+
+/// What evaluation would know of a node; counts how often it is asked.
+struct Known<'a> {
+    node: &'a str,
+    completion: f64,
+    asked: &'a Cell<u32>,
+}
+
+impl About for Known<'_> {
+    fn labels(&self) -> Labels {
+        self.asked.set(self.asked.get() + 1);
+        let pairs = [("alertname", "hollow"), ("node", self.node)];
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
+    }
+
+    fn facts(&self) -> Facts {
+        self.asked.set(self.asked.get() + 1);
+        let node = Figure {
+            title: self.node.to_owned(),
+            completion: Some(self.completion),
+            pace: Some(self.completion),
+            ..Figure::default()
+        };
+        Facts {
+            title: String::new(),
+            node: Some(node),
+            parent: None,
+        }
+    }
+}
+
+/// An engine with its surroundings. Every record goes through the store as JSON.
+struct Bench {
+    engine: Engine,
+    /// What a state store would hold.
+    store: BTreeMap<Fingerprint, String>,
+    /// Rules of the catalogue; samples are judged by the first.
+    rules: Vec<Rule>,
+    /// Receivers, each from a severity on.
+    routes: Vec<(Severity, String)>,
+    quiet: bool,
+    /// Minute at which the period of every identity ends.
+    period_end: i64,
+    completion: f64,
+    /// Number of times that labels or facts were asked for.
+    asked: Cell<u32>,
+}
+
+impl Bench {
+    fn new(rule: Rule) -> Bench {
+        Bench {
+            engine: Engine::new("store"),
+            store: BTreeMap::new(),
+            rules: vec![rule],
+            routes: vec![
+                (Severity::Info, "ops".to_owned()),
+                (Severity::Critical, "boss".to_owned()),
+            ],
+            quiet: false,
+            period_end: FAR,
+            completion: 0.5,
+            asked: Cell::new(0),
+        }
+    }
+
+    /// Judges these nodes and no others.
+    fn step(&mut self, at: i64, judged: &[(&str, Condition)]) -> Step {
+        let judging = self.rules.first().cloned().unwrap_or_else(hasty);
+        let sample = |(node, condition): &(&'static str, Condition)| Sample {
+            rule: &judging,
+            node,
+            fingerprint: fingerprint_of(node),
+            condition: *condition,
+            period_end: minute(self.period_end),
+            about: Known {
+                node,
+                completion: self.completion,
+                asked: &self.asked,
+            },
+        };
+        let judged: Vec<(&'static str, Condition)> = judged
+            .iter()
+            .map(|(node, condition)| (interned(node), *condition))
+            .collect();
+        let samples: Vec<_> = judged.iter().map(sample).collect();
+        let routes = &self.routes;
+        let route = |_: &Labels, severity: Severity| {
+            routes
+                .iter()
+                .filter(|(from, _)| *from <= severity)
+                .map(|(_, receiver)| receiver.clone())
+                .collect()
+        };
+        let step = self
+            .engine
+            .step(&samples, &self.rules, minute(at), &route, self.quiet);
+        for record in &step.changed {
+            let json = serde_json::to_string(record).unwrap();
+            self.store.insert(record.fingerprint, json);
+        }
+        for removed in &step.removed {
+            assert!(
+                self.store.remove(removed).is_some(),
+                "{removed} was never written"
+            );
+        }
+        // What the step says has changed is all that has.
+        let json = |record: &AlertRecord| (record.fingerprint, serde_json::to_string(record).unwrap());
+        let kept: BTreeMap<Fingerprint, String> = self.engine.records().map(json).collect();
+        assert_eq!(self.store, kept);
+        step
+    }
+
+    /// Judges the one node.
+    fn judge(&mut self, at: i64, condition: Condition) -> String {
+        words(&self.step(at, &[(NODE, condition)]).notices)
+    }
+
+    /// Judges nothing: the identity is gone.
+    fn vanish(&mut self, at: i64) -> String {
+        words(&self.step(at, &[]).notices)
+    }
+
+    /// Begins anew from what the store holds.
+    fn restart(&mut self) {
+        let records = self
+            .store
+            .values()
+            .map(|json| serde_json::from_str(json).unwrap());
+        self.engine = Engine::new("store");
+        self.engine.restore(records.collect());
+    }
+
+    fn record(&self) -> Option<&AlertRecord> {
+        let wanted = fingerprint_of(NODE);
+        self.engine.records().find(|record| record.fingerprint == wanted)
+    }
+
+    /// Where the one node stands: `pending since 3`, `firing warning`.
+    fn state(&self) -> String {
+        let Some(record) = self.record() else {
+            return "inactive".to_owned();
+        };
+        let minutes = |at: Timestamp| at.as_second() / 60;
+        match record.state {
+            AlertState::Inactive => "inactive".to_owned(),
+            AlertState::Pending { since } => format!("pending since {}", minutes(since)),
+            AlertState::Firing => format!("firing {}", record.severity.as_str()),
+            AlertState::Recovering { since } => format!("recovering since {}", minutes(since)),
+        }
+    }
+}
+
+fn fingerprint_of(node: &str) -> Fingerprint {
+    let labels = [("node".to_owned(), node.to_owned())];
+    fingerprint("hollow", &labels.into())
+}
+
+/// The nodes of the tests live as long as they do.
+fn interned(node: &str) -> &'static str {
+    ["articles", "visits", "leads"]
+        .into_iter()
+        .find(|known| *known == node)
+        .unwrap()
+}
+
+/// Notices in short: `1 fired ops, 1 fired boss`; a resolve with its reason.
+fn words(notices: &[Notice]) -> String {
+    let word = |notice: &Notice| {
+        let Notice { seq, receiver, .. } = notice;
+        match (notice.kind, notice.reason) {
+            (NoticeKind::Fired, _) if notice.flapping => format!("{seq} flapping {receiver}"),
+            (NoticeKind::Fired, _) => format!("{seq} fired {receiver}"),
+            (NoticeKind::Escalated, _) => format!("{seq} escalated {receiver}"),
+            (NoticeKind::Resolved, reason) => format!("{seq} resolved {receiver} {:?}", reason.unwrap()),
+        }
+    };
+    notices.iter().map(word).collect::<Vec<_>>().join(", ")
+}

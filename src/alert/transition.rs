@@ -1,0 +1,255 @@
+//! The state machine: what one judgement at one moment does to one record. Nobody is told anything here: that is
+//! `tell`, which looks at where the record stands afterwards.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::notice::ResolveReason;
+use super::policy::{Hold, Policy};
+use super::record::{AlertRecord, AlertState, Clocks, Ended, Facts, History, LevelClock, Told};
+use super::sample::Condition;
+use crate::catalog::{OnMissing, Severity};
+
+/// Time within which episodes of one identity are counted, for "again, 3rd time in 24 h".
+pub const HISTORY_WINDOW: SignedDuration = SignedDuration::from_hours(24);
+/// An episode that fires within this time after the last one's end is the same trouble back again.
+pub const REFIRE_WINDOW: SignedDuration = SignedDuration::from_hours(1);
+/// Episodes within [`FLAP_WINDOW`] from which on an alert is flapping.
+pub const FLAP_MAX: usize = 5;
+/// Flapping ends when no episode began or ended for this long.
+pub const FLAP_WINDOW: SignedDuration = SignedDuration::from_hours(1);
+/// Firing times kept of an identity. A rule that fires every second must not grow its record by each; beyond this the
+/// count in messages stands still.
+const FIRED_MAX: usize = 100;
+
+/// Moves a record on by one judgement. `facts` are the numbers of the judgement; `None` while there are none.
+pub(super) fn advance(
+    record: &mut AlertRecord,
+    policy: Policy<'_>,
+    condition: Condition,
+    facts: Option<Facts>,
+    at: Timestamp,
+) {
+    let condition = match (condition, policy.on_missing(), policy.mildest()) {
+        // What was never active has nothing to keep, raise or resolve.
+        (Condition::Missing, ..) if record.state == AlertState::Inactive => return,
+        (Condition::Missing, OnMissing::NoData, _) => return end(record, ResolveReason::NoData, at),
+        (Condition::Missing, OnMissing::Alert, Some(mildest)) => Condition::Breach(mildest),
+        (Condition::Missing, OnMissing::Resolve, _) => Condition::Clear,
+        (condition, ..) => condition,
+    };
+    if matches!(condition, Condition::Missing | Condition::Error) {
+        return stop_clocks(record, at);
+    }
+    restart_clocks(record, at);
+    if let Some(facts) = facts {
+        record.facts = facts;
+    }
+
+    let breach = match condition {
+        Condition::Breach(severity) => Some(severity),
+        _ => None,
+    };
+    record.clocks.observe(breach, &policy.holds(), at);
+    match (record.state, condition) {
+        (AlertState::Inactive, Condition::Breach(severity)) => {
+            record.state = AlertState::Pending { since: at };
+            pend(record, policy, severity, at);
+        }
+        (AlertState::Pending { .. }, Condition::Breach(severity)) => pend(record, policy, severity, at),
+        (AlertState::Pending { .. }, _) => end(record, ResolveReason::Recovered, at),
+        (AlertState::Firing, Condition::Clear) => {
+            record.state = AlertState::Recovering { since: at };
+            recover(record, policy, at, at);
+        }
+        (AlertState::Recovering { since }, Condition::Clear) => recover(record, policy, since, at),
+        (AlertState::Recovering { .. }, _) => {
+            record.state = AlertState::Firing;
+            record.history.relapses += 1;
+            climb(record, policy, breach, at);
+        }
+        (AlertState::Firing, _) => climb(record, policy, breach, at),
+        (AlertState::Inactive, _) => {}
+    }
+    if is_running(record) {
+        watch_peak(record);
+    }
+}
+
+/// Ends whatever is going on: a pending alert goes without a word, a told one resolves.
+pub(super) fn end(record: &mut AlertRecord, reason: ResolveReason, at: Timestamp) {
+    if reason != ResolveReason::Recovered && reason != ResolveReason::NoData {
+        // The identity itself is gone, so it cannot come and go any more: what was held back is told now.
+        record.history.flapping = false;
+        record.told.flapping = None;
+    }
+    if is_running(record) {
+        let told = std::mem::take(&mut record.told.receivers);
+        record.told.severity = None;
+        if let (false, Some(fired_at)) = (told.is_empty(), record.fired_at) {
+            record.told.owed = Some(Box::new(Ended {
+                episode: record.episodes,
+                seq: record.seq,
+                receivers: told,
+                reason,
+                severity: record.severity,
+                fired_at,
+                ended_at: at,
+                facts: record.facts.clone(),
+                facts_at_firing: record.facts_at_firing.clone(),
+                peak: record.history.peak.clone(),
+            }));
+        }
+        record.history.ended_at = Some(at);
+        record.history.end_reason = Some(reason);
+    }
+    record.state = AlertState::Inactive;
+    record.clocks = Clocks::default();
+}
+
+/// Whether an episode is running.
+pub(super) fn is_running(record: &AlertRecord) -> bool {
+    matches!(record.state, AlertState::Firing | AlertState::Recovering { .. })
+}
+
+/// Ends the flapping of an alert that has been steady for long enough.
+pub(super) fn settle_flapping(history: &mut History, told: &mut Told, at: Timestamp) {
+    let last_change = history.fired.last().copied().max(history.ended_at);
+    if last_change.is_none_or(|last| at.duration_since(last) >= FLAP_WINDOW) {
+        history.flapping = false;
+        told.flapping = None;
+    }
+}
+
+/// One more breaching update of a pending alert: fires when a level has held for its time.
+fn pend(record: &mut AlertRecord, policy: Policy<'_>, breach: Severity, at: Timestamp) {
+    record.severity = breach;
+    let needed = policy.for_events().max(1);
+    if record.clocks.breaches < needed && record.clocks.counted_at.is_none_or(|counted| counted < at) {
+        record.clocks.breaches += 1;
+        record.clocks.counted_at = Some(at);
+    }
+    if record.clocks.breaches >= needed
+        && let Some(level) = record.clocks.highest_due(&policy.holds(), at)
+    {
+        fire(record, level, at);
+    }
+}
+
+fn fire(record: &mut AlertRecord, level: Severity, at: Timestamp) {
+    settle_flapping(&mut record.history, &mut record.told, at);
+    let history = &mut record.history;
+    history
+        .fired
+        .retain(|fired| at.duration_since(*fired) <= HISTORY_WINDOW);
+    if history.fired.len() == FIRED_MAX {
+        history.fired.remove(0);
+    }
+    history.fired.push(at);
+    let lately = history
+        .fired
+        .iter()
+        .filter(|fired| at.duration_since(**fired) < FLAP_WINDOW);
+    if lately.count() >= FLAP_MAX {
+        history.flapping = true;
+    }
+    history.relapses = 0;
+    history.peak = None;
+    record.state = AlertState::Firing;
+    record.severity = level;
+    record.episodes += 1;
+    record.seq = 0;
+    record.fired_at = Some(at);
+    record.facts_at_firing = Some(record.facts.clone());
+}
+
+fn recover(record: &mut AlertRecord, policy: Policy<'_>, since: Timestamp, at: Timestamp) {
+    if at.duration_since(since) >= policy.keep_firing_for() {
+        end(record, ResolveReason::Recovered, at);
+    }
+}
+
+/// Moves a firing alert up to a level that has held for its `for`, or down from levels that have not been breached for
+/// `keep_firing_for`. Between the fire and the clear condition no level changes.
+fn climb(record: &mut AlertRecord, policy: Policy<'_>, breach: Option<Severity>, at: Timestamp) {
+    let Some(breach) = breach else { return };
+    let up = record.clocks.highest_due(&policy.holds(), at);
+    let kept = record
+        .clocks
+        .highest_kept(record.severity, policy.keep_firing_for(), at)
+        .unwrap_or(breach.min(record.severity));
+    record.severity = up.map_or(kept, |up| up.max(kept));
+    // Who was told of a level that has been left is told again when it is back.
+    record.told.severity = record.told.severity.map(|told| told.min(record.severity));
+}
+
+fn watch_peak(record: &mut AlertRecord) {
+    let now = record.facts.badness();
+    let worst = record.history.peak.as_ref().and_then(Facts::badness);
+    if now.is_some_and(|now| worst.is_none_or(|worst| now > worst)) {
+        record.history.peak = Some(record.facts.clone());
+    }
+}
+
+fn stop_clocks(record: &mut AlertRecord, at: Timestamp) {
+    if record.state != AlertState::Inactive && record.clocks.stopped_at.is_none() {
+        record.clocks.stopped_at = Some(at);
+    }
+}
+
+fn restart_clocks(record: &mut AlertRecord, at: Timestamp) {
+    let Some(stopped) = record.clocks.stopped_at.take() else {
+        return;
+    };
+    // A restart may bring a watermark that is a little older: clocks never move back.
+    let gap = at.duration_since(stopped).max(SignedDuration::ZERO);
+    let shifted = |since: Timestamp| since.saturating_add(gap).unwrap_or(since);
+    if let AlertState::Pending { since } | AlertState::Recovering { since } = &mut record.state {
+        *since = shifted(*since);
+    }
+    for clock in &mut record.clocks.levels {
+        clock.since = shifted(clock.since);
+    }
+}
+
+impl Clocks {
+    /// Notes which levels are breached now: those up to `breach`.
+    fn observe(&mut self, breach: Option<Severity>, levels: &[Hold], at: Timestamp) {
+        for clock in &mut self.levels {
+            let breached = breach.is_some_and(|breach| clock.severity <= breach);
+            if clock.breached != breached {
+                (clock.breached, clock.since) = (breached, at);
+            }
+        }
+        let Some(breach) = breach else { return };
+        for (severity, _) in levels {
+            let known = self.levels.iter().any(|clock| clock.severity == *severity);
+            if *severity <= breach && !known {
+                self.levels.push(LevelClock {
+                    severity: *severity,
+                    breached: true,
+                    since: at,
+                });
+            }
+        }
+    }
+
+    /// The highest level that has been breached for its `for`.
+    fn highest_due(&self, levels: &[Hold], at: Timestamp) -> Option<Severity> {
+        let due = |(severity, hold): &&Hold| {
+            self.levels.iter().any(|clock| {
+                clock.severity == *severity && clock.breached && at.duration_since(clock.since) >= *hold
+            })
+        };
+        levels.iter().filter(due).map(|(severity, _)| *severity).max()
+    }
+
+    /// The highest level up to `current` that is breached, or was less than `keep` ago.
+    fn highest_kept(&self, current: Severity, keep: SignedDuration, at: Timestamp) -> Option<Severity> {
+        self.levels
+            .iter()
+            .filter(|clock| clock.severity <= current)
+            .filter(|clock| clock.breached || at.duration_since(clock.since) < keep)
+            .map(|clock| clock.severity)
+            .max()
+    }
+}
