@@ -101,7 +101,7 @@ fn title(notice: &Notice, language: Language) -> String {
         Severity::Info => "🔵",
     };
     match (notice.kind, notice.reason) {
-        (NoticeKind::Fired, _) => format!("{mark} {heading}"),
+        (NoticeKind::Fired, _) => format!("{mark} {heading}{}", how_often(notice, language)),
         (NoticeKind::Escalated, _) => {
             let severity = severity(notice.severity, language);
             match language {
@@ -115,9 +115,28 @@ fn title(notice: &Notice, language: Language) -> String {
         (NoticeKind::Resolved, Some(ResolveReason::RuleDeleted)) => {
             format!("⏹️ {}{heading}", language.pick("规则已移除：", "Rule removed: "))
         }
+        (NoticeKind::Resolved, Some(ResolveReason::Updated)) => {
+            format!("⏹️ {}{heading}", language.pick("定义已变更：", "Definition changed: "))
+        }
+        (NoticeKind::Resolved, Some(ResolveReason::NoData)) => {
+            format!("⏹️ {}{heading}", language.pick("没有数据：", "No data: "))
+        }
         (NoticeKind::Resolved, Some(ResolveReason::Recovered) | None) => {
             format!("✅ {}{heading}", language.pick("已恢复：", "Resolved: "))
         }
+    }
+}
+
+/// "（24 小时内第 3 次）" where it has been told before, or that it keeps coming and going.
+fn how_often(notice: &Notice, language: Language) -> String {
+    if notice.flapping {
+        let text = language.pick("（反复触发，平静一小时前不再逐次通知）", " (flapping: no more notices until it is quiet for an hour)");
+        return text.to_owned();
+    }
+    match (&notice.again, language) {
+        (None, _) => String::new(),
+        (Some(again), Language::Zh) => format!("（24 小时内第 {} 次）", again.count),
+        (Some(again), Language::En) => format!(" (again: {} times in 24 h)", again.count),
     }
 }
 
@@ -140,12 +159,22 @@ fn lead(notice: &Notice, language: Language) -> String {
                 "The rule was removed from the catalogue and is not judged any more; this had lasted {lasted}."
             )
         }
+        (Some(ResolveReason::Updated), Language::Zh) => {
+            format!("指标树中已没有这一项或其负责人已变更；此前持续了 {lasted}。")
+        }
+        (Some(ResolveReason::Updated), Language::En) => {
+            format!("The catalogue no longer has it like this, or its owner changed; this had lasted {lasted}.")
+        }
+        (Some(ResolveReason::NoData), Language::Zh) => format!("数据已中断，无法再判断；此前持续了 {lasted}。"),
+        (Some(ResolveReason::NoData), Language::En) => {
+            format!("Its data stopped, so it can no longer be judged; this had lasted {lasted}.")
+        }
         (Some(ResolveReason::Recovered) | None, Language::Zh) => format!("持续 {lasted}后恢复。"),
         (Some(ResolveReason::Recovered) | None, Language::En) => format!("Recovered after {lasted}."),
     };
     let now = match notice.reason {
         Some(ResolveReason::PeriodClosed) => verdict(&notice.facts, language),
-        Some(ResolveReason::RuleDeleted) => String::new(),
+        Some(ResolveReason::RuleDeleted | ResolveReason::Updated | ResolveReason::NoData) => String::new(),
         Some(ResolveReason::Recovered) | None => link_now(&notice.facts, language).unwrap_or(now),
     };
     let space = if now.is_empty() {

@@ -28,6 +28,10 @@ pub(crate) fn hollow() -> Notice {
         decided_at: "2026-06-20T01:30:00Z".parse().unwrap(),
         facts: facts(0.96, 0.41),
         facts_at_firing: None,
+        peak: None,
+        verdict: None,
+        again: None,
+        flapping: false,
     }
 }
 

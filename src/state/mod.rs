@@ -329,11 +329,11 @@ fn put_alerts(
     )?;
     for record in changed {
         let body = serde_json::to_string(record).map_err(|error| corrupt("alert", &error))?;
-        put.execute(params![record.fingerprint.0, body])?;
+        put.execute(params![record.fingerprint.to_string(), body])?;
     }
     let mut remove = transaction.prepare_cached("DELETE FROM alerts WHERE fingerprint = ?1")?;
     for fingerprint in removed {
-        remove.execute([&fingerprint.0])?;
+        remove.execute([fingerprint.to_string()])?;
     }
     Ok(())
 }

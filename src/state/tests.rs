@@ -1,5 +1,6 @@
 use super::*;
-use crate::alert::record::{AlertState, Facts};
+use crate::alert::identity::fingerprint;
+use crate::alert::record::{AlertState, Clocks, Facts, History, Labels, Told};
 use crate::catalog::Severity;
 use crate::fold::partial::Partial;
 use crate::notify::outbox::{Of, Outbox, Postponed};
@@ -24,9 +25,9 @@ fn cell(day: i32, count: u64) -> StoredCell {
     }
 }
 
-fn record(fingerprint: &str, episodes: u64) -> AlertRecord {
+fn record(name: &str, episodes: u64) -> AlertRecord {
     AlertRecord {
-        fingerprint: Fingerprint(fingerprint.into()),
+        fingerprint: named(name),
         rule: "hollow".into(),
         kind: "hollow".into(),
         labels: samples::hollow().labels,
@@ -39,7 +40,15 @@ fn record(fingerprint: &str, episodes: u64) -> AlertRecord {
         fired_at: None,
         facts: samples::hollow().facts,
         facts_at_firing: Some(Facts::default()),
+        period_end: None,
+        clocks: Clocks::default(),
+        history: History::default(),
+        told: Told::default(),
     }
+}
+
+fn named(name: &str) -> Fingerprint {
+    fingerprint(name, &Labels::new())
 }
 
 #[test]
@@ -62,7 +71,7 @@ fn what_was_committed_is_restored_and_nothing_else() {
         positions: &[position(20)],
         cells: &[cell(2, 9)],
         alerts: &[record("b", 2)],
-        removed_alerts: &[Fingerprint("a".into()), Fingerprint("unknown".into())],
+        removed_alerts: &[named("a"), named("unknown")],
         dead_letter_bytes: 8,
         ..Commit::default()
     };
