@@ -1,3 +1,7 @@
-//! The command line.
+//! The `tautline` program: see `tautline --help`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tautline::cli::main()
+}

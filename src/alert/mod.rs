@@ -10,6 +10,7 @@
 
 pub mod engine;
 pub mod identity;
+pub mod judge;
 pub mod notice;
 pub mod record;
 pub mod sample;

@@ -49,6 +49,16 @@ impl Catalog {
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
     }
+    /// Whether a metric's value grows with the period: totals, and sums and differences of totals.
+    pub fn accumulates(&self, id: MetricId) -> bool {
+        match &self.metric(id).kind {
+            MetricKind::Simple(simple) => simple.agg.accumulates(),
+            MetricKind::Ratio { .. } => false,
+            MetricKind::Derived { expr, inputs } => {
+                expr.is_linear() && inputs.iter().all(|input| self.accumulates(*input))
+            }
+        }
+    }
     /// The children of a node, in declaration order.
     pub fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         let is_child = move |node: &Node| node.parent.as_ref().is_some_and(|parent| parent.node == id);
@@ -329,6 +339,20 @@ pub enum PeriodKind {
     Half,
     /// A fiscal year.
     Year,
+}
+
+impl PeriodKind {
+    /// The word for it in the catalogue.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PeriodKind::Day => "day",
+            PeriodKind::Week => "week",
+            PeriodKind::Month => "month",
+            PeriodKind::Quarter => "quarter",
+            PeriodKind::Half => "half",
+            PeriodKind::Year => "year",
+        }
+    }
 }
 
 /// What share of the target should be done by when.

@@ -1,1 +1,138 @@
-//! The command line.
+//! The command line: one file a command. Results go to stdout, logs to stderr.
+//! Exit codes: 0 fine, 1 the input or the check failed, 2 usage.
+
+pub mod check;
+mod demo;
+mod logging;
+mod run;
+pub mod tree;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::catalog::{Catalog, Diagnostics, load};
+use crate::settings::{self, Settings};
+
+/// Tells a company, in time, that its KPIs and its business have come apart.
+#[derive(Parser, Debug)]
+#[command(name = "tautline", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Show what tautline does: a simulated retail chain, the daemon, and a Slack that is not one
+    #[command(after_help = "Example:\n  tautline demo --once")]
+    Demo(demo::DemoArgs),
+    /// Run the daemon
+    #[command(after_help = "Example:\n  tautline run --config /etc/tautline/tautline.yaml")]
+    Run(Config),
+    /// Check settings and catalogue; every mistake with its place and what to write instead
+    #[command(after_help = "Example:\n  tautline check --config config/tautline.yaml")]
+    Check(CheckArgs),
+    /// Print the decomposition of the business into KPIs
+    #[command(after_help = "Example:\n  tautline tree --format mermaid > tree.mmd")]
+    Tree(TreeArgs),
+}
+
+#[derive(Args, Debug, Clone)]
+struct Config {
+    /// Settings file [default: tautline.yaml, then config/tautline.yaml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct CheckArgs {
+    #[command(flatten)]
+    config: Config,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    format: CheckFormat,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum CheckFormat {
+    Text,
+    Json,
+}
+
+#[derive(Args, Debug)]
+struct TreeArgs {
+    #[command(flatten)]
+    config: Config,
+    /// How to draw it
+    #[arg(long, value_enum, default_value_t = TreeFormat::Text)]
+    format: TreeFormat,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum TreeFormat {
+    Text,
+    Mermaid,
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    // Clap prints usage errors and help itself, and exits with 2 and 0.
+    let done = match Cli::parse().command {
+        Command::Demo(args) => demo::demo(&args),
+        Command::Run(args) => run::run(args.config.as_deref()),
+        Command::Check(args) => check_command(&args),
+        Command::Tree(args) => load_all(args.config.config.as_deref())
+            .map(|(_, catalog)| {
+                let drawn = match args.format {
+                    TreeFormat::Text => tree::text(&catalog),
+                    TreeFormat::Mermaid => tree::mermaid(&catalog),
+                };
+                print(&drawn);
+            })
+            .map_err(|diagnostics| diagnostics.to_string()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            complain(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check_command(args: &CheckArgs) -> Result<(), String> {
+    match (load_all(args.config.config.as_deref()), args.format) {
+        (Ok((_, catalog)), CheckFormat::Text) => print(&check::summary(&catalog)),
+        (Ok((_, catalog)), CheckFormat::Json) => print(&check::json(&Ok(&catalog))),
+        (Err(diagnostics), CheckFormat::Text) => return Err(diagnostics.to_string()),
+        (Err(diagnostics), CheckFormat::Json) => {
+            print(&check::json(&Err(&diagnostics)));
+            return Err(format!("{} mistakes", diagnostics.0.len()));
+        }
+    }
+    Ok(())
+}
+
+/// Settings and catalogue, both checked.
+fn load_all(config: Option<&Path>) -> Result<(Arc<Settings>, Arc<Catalog>), Diagnostics> {
+    let settings = settings::load(config)?;
+    let catalog = load::load_dir(&settings.catalog)?;
+    Ok((Arc::new(settings), Arc::new(catalog)))
+}
+
+/// Prints a result. A reader that went away (`| head`) is no mistake.
+fn print(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let _ = write!(out, "{text}{end}").and_then(|()| out.flush());
+}
+
+/// Says what is wrong, on stderr.
+fn complain(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

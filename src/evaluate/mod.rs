@@ -1,5 +1,146 @@
 //! Evaluate: one place where partials are merged and a [`Snapshot`] is computed at a watermark. Pure: no I/O, no clock.
+//!
+//! * [`snapshot`]: the result. [`period`], [`pace`], [`forecast`], [`value`]: its arithmetic.
+//! * [`drift`]: whether a KPI and the business it serves have come apart.
 
+pub mod drift;
+pub mod forecast;
+mod node;
+pub mod pace;
+pub mod period;
 pub mod snapshot;
+pub mod value;
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::catalog::{Catalog, NodeId};
+use crate::fold::cells::Cells;
+use crate::fold::day::Day;
+use crate::fold::delta::DimensionKey;
+use crate::fold::plan::Plan;
+use node::{CompiledNode, Moment};
 pub use snapshot::*;
+
+/// How much of the cells a snapshot looks at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Horizon {
+    /// Everything that is known: the present.
+    Known,
+    /// Nothing after the local day of the watermark: a day of the past, judged later.
+    Day,
+}
+
+/// The catalogue compiled for evaluation.
+#[derive(Debug)]
+pub struct Evaluator {
+    catalog: Arc<Catalog>,
+    plan: Arc<Plan>,
+    nodes: Vec<Option<CompiledNode>>,
+    infos: Vec<NodeInfo>,
+}
+
+impl Evaluator {
+    /// Compiles a catalogue.
+    pub fn new(catalog: Arc<Catalog>, plan: Arc<Plan>) -> Evaluator {
+        let ids = || (0u32..).map(NodeId).take(catalog.nodes.len());
+        let nodes = ids().map(|id| CompiledNode::new(&catalog, &plan, id)).collect();
+        let infos = ids().map(|id| info(&catalog, id)).collect();
+        Evaluator {
+            catalog,
+            plan,
+            nodes,
+            infos,
+        }
+    }
+
+    /// Every number at a watermark.
+    pub fn snapshot(&self, cells: &Cells, at: Timestamp, horizon: Horizon) -> Snapshot {
+        let calendar = &self.catalog.calendar;
+        let today = Day::of(calendar.day_of(at));
+        let last_day = match horizon {
+            Horizon::Known => Day(i32::MAX - 1),
+            Horizon::Day => today,
+        };
+        let moment = Moment {
+            at,
+            today,
+            last_day,
+            calendar,
+        };
+        let mut instances = Vec::new();
+        for (node, compiled) in self.catalog.nodes.iter().zip(&self.nodes) {
+            let Some(compiled) = compiled else { continue };
+            for mut state in compiled.instances(node, cells, &self.plan, moment) {
+                state.parent = self.parent_of(&state.key);
+                instances.push(state);
+            }
+        }
+        Snapshot {
+            watermark: Some(at),
+            nodes: self.infos.clone(),
+            instances,
+            sources: Vec::new(),
+        }
+    }
+
+    /// The instance that an instance serves: the same values for the dimensions that its parent has.
+    fn parent_of(&self, key: &InstanceKey) -> Option<InstanceKey> {
+        let node = self.catalog.node(key.node);
+        let parent = node.parent.as_ref()?.node;
+        let value = |name: &String| {
+            let position = node.each.iter().position(|other| other == name)?;
+            key.dimensions.get(position).cloned()
+        };
+        let dimensions = self
+            .catalog
+            .node(parent)
+            .each
+            .iter()
+            .map(value)
+            .collect::<Option<_>>()?;
+        Some(InstanceKey {
+            node: parent,
+            dimensions,
+        })
+    }
+
+    /// The key of an instance's cells: its values in the order of sorted dimension names.
+    fn cell_key(&self, key: &InstanceKey) -> DimensionKey {
+        let mut pairs: Vec<_> = self
+            .catalog
+            .node(key.node)
+            .each
+            .iter()
+            .zip(&key.dimensions)
+            .collect();
+        pairs.sort();
+        pairs
+            .into_iter()
+            .map(|(_, value)| self.plan.interner.id(value))
+            .collect()
+    }
+}
+
+fn info(catalog: &Catalog, id: NodeId) -> NodeInfo {
+    let node = catalog.node(id);
+    NodeInfo {
+        name: node.name.clone(),
+        title: node.title.clone(),
+        role: node.role,
+        level: node.level,
+        parent: node
+            .parent
+            .as_ref()
+            .map(|parent| catalog.node(parent.node).name.clone()),
+        relation: node.parent.as_ref().map(|parent| parent.relation),
+        owner: node.owner.clone(),
+        weight: node.weight,
+        unit: catalog.metric(node.metric).unit.clone(),
+        each: node.each.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -116,7 +116,10 @@ fn title(notice: &Notice, language: Language) -> String {
             format!("⏹️ {}{heading}", language.pick("规则已移除：", "Rule removed: "))
         }
         (NoticeKind::Resolved, Some(ResolveReason::Updated)) => {
-            format!("⏹️ {}{heading}", language.pick("定义已变更：", "Definition changed: "))
+            format!(
+                "⏹️ {}{heading}",
+                language.pick("定义已变更：", "Definition changed: ")
+            )
         }
         (NoticeKind::Resolved, Some(ResolveReason::NoData)) => {
             format!("⏹️ {}{heading}", language.pick("没有数据：", "No data: "))
@@ -130,7 +133,10 @@ fn title(notice: &Notice, language: Language) -> String {
 /// "（24 小时内第 3 次）" where it has been told before, or that it keeps coming and going.
 fn how_often(notice: &Notice, language: Language) -> String {
     if notice.flapping {
-        let text = language.pick("（反复触发，平静一小时前不再逐次通知）", " (flapping: no more notices until it is quiet for an hour)");
+        let text = language.pick(
+            "（反复触发，平静一小时前不再逐次通知）",
+            " (flapping: no more notices until it is quiet for an hour)",
+        );
         return text.to_owned();
     }
     match (&notice.again, language) {
@@ -163,9 +169,13 @@ fn lead(notice: &Notice, language: Language) -> String {
             format!("指标树中已没有这一项或其负责人已变更；此前持续了 {lasted}。")
         }
         (Some(ResolveReason::Updated), Language::En) => {
-            format!("The catalogue no longer has it like this, or its owner changed; this had lasted {lasted}.")
+            format!(
+                "The catalogue no longer has it like this, or its owner changed; this had lasted {lasted}."
+            )
         }
-        (Some(ResolveReason::NoData), Language::Zh) => format!("数据已中断，无法再判断；此前持续了 {lasted}。"),
+        (Some(ResolveReason::NoData), Language::Zh) => {
+            format!("数据已中断，无法再判断；此前持续了 {lasted}。")
+        }
         (Some(ResolveReason::NoData), Language::En) => {
             format!("Its data stopped, so it can no longer be judged; this had lasted {lasted}.")
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::view::{AlertView, View};
 use crate::alert::record::{AlertState, Labels};
-use crate::catalog::{PeriodKind, Rule, RuleOn};
+use crate::catalog::{Rule, RuleOn};
 use crate::evaluate::{NodeInfo, NodeState, Pace};
 use crate::words::sentence;
 
@@ -80,7 +80,7 @@ fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
     json!({
         "dimensions": dimensions,
         "period": {
-            "kind": period_kind(instance.period.kind),
+            "kind": instance.period.kind.as_str(),
             "start": instance.period.start.to_string(),
             "end": instance.period.end.to_string(),
         },
@@ -96,17 +96,6 @@ fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
         "daily": instance.daily,
         "firing": alerts,
     })
-}
-
-fn period_kind(kind: PeriodKind) -> &'static str {
-    match kind {
-        PeriodKind::Day => "day",
-        PeriodKind::Week => "week",
-        PeriodKind::Month => "month",
-        PeriodKind::Quarter => "quarter",
-        PeriodKind::Half => "half",
-        PeriodKind::Year => "year",
-    }
 }
 
 /// Pending and firing alerts, as Prometheus' `/api/v1/alerts`.

@@ -11,7 +11,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::chart;
 use super::view::{AlertView, NotReady, View};
 use crate::alert::record::AlertState;
-use crate::catalog::{MetricKind, NodeId, Role, Severity};
+use crate::catalog::{NodeId, Role, Severity};
 use crate::evaluate::{InstanceKey, NodeInfo, NodeState, Pace};
 use crate::words::{Language, percent, sentence};
 
@@ -430,11 +430,8 @@ fn language_label(language: Language, done: &Option<String>) -> String {
 
 /// The share that the plan expects by now, for metrics that accumulate; a level is compared with the whole target.
 pub(super) fn planned(view: &View, state: &NodeState) -> Option<f64> {
-    let metric = view
-        .catalog
-        .metric(view.catalog.nodes.get(state.key.node.0 as usize)?.metric);
-    let accumulates = matches!(&metric.kind, MetricKind::Simple(simple) if simple.agg.accumulates());
-    (accumulates && state.target.is_some()).then_some(state.expected_share)
+    let node = view.catalog.nodes.get(state.key.node.0 as usize)?;
+    (view.catalog.accumulates(node.metric) && state.target.is_some()).then_some(state.expected_share)
 }
 
 /// How a node stands, in a word and a tone.

@@ -1,1 +1,5 @@
-//! Sources: where records come from.
+//! Sources: where records come from. [`kafka`] hands over records with topic, partition and offset;
+//! [`watermark`] says up to which event time everything has been read.
+
+pub mod kafka;
+pub mod watermark;

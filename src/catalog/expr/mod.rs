@@ -161,6 +161,11 @@ impl Expr {
         &self.inferred
     }
 
+    /// Whether it only adds, subtracts and scales its variables: a sum of totals is a total, a quotient is not.
+    pub fn is_linear(&self) -> bool {
+        matches!(&self.code, Code::Tree(tree) if tree.is_linear())
+    }
+
     /// The value, given the value of every variable by index.
     fn with_value<'v, R>(
         &'v self,

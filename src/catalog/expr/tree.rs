@@ -51,6 +51,21 @@ pub(super) enum Tree {
 }
 
 impl Tree {
+    /// Variables added, subtracted, and multiplied or divided by numbers.
+    pub(super) fn is_linear(&self) -> bool {
+        match self {
+            Tree::Variable(_) => true,
+            Tree::Negate(inner) => inner.is_linear(),
+            Tree::Arithmetic(operator, sides) => match (operator, &sides.0, &sides.1) {
+                (Arithmetic::Multiply | Arithmetic::Divide, inner, Tree::Number(_))
+                | (Arithmetic::Multiply, Tree::Number(_), inner) => inner.is_linear(),
+                (Arithmetic::Add | Arithmetic::Subtract, a, b) => a.is_linear() && b.is_linear(),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     pub(super) fn value<'a>(&'a self, variable: &dyn Fn(usize) -> Value<'a>) -> Value<'a> {
         match self {
             Tree::Null => Value::Missing,

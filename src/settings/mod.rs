@@ -1,6 +1,8 @@
 //! Settings: what the operator sets, from one YAML file and `TAUTLINE__…` environment variables. Unknown keys are
 //! errors that name the nearest known one; secrets come by `url_file` or `${VAR}` and are never printed.
 
+mod load;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,8 +10,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::alert::record::Labels;
-use crate::catalog::Severity;
+use crate::catalog::{Diagnostic, Severity};
 use crate::words::Language;
+
+pub use load::load;
 
 /// What the operator sets, checked.
 #[derive(Clone, Debug)]
@@ -30,8 +34,10 @@ pub struct Settings {
     pub language: Language,
     /// Who can be told, by name.
     pub receivers: BTreeMap<String, Receiver>,
-    /// Who is told what.
-    pub routes: Route,
+    /// Who is told what; `None`: nobody.
+    pub routes: Option<Route>,
+    /// What is not wrong, but worth a look.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// How to reach Kafka.
@@ -163,6 +169,13 @@ impl Route {
 }
 
 impl Settings {
+    /// Who is told about an alert with these labels and this severity.
+    pub fn receivers_of(&self, labels: &Labels, severity: Severity) -> Vec<String> {
+        self.routes
+            .as_ref()
+            .map_or_else(Vec::new, |routes| routes.receivers(labels, severity))
+    }
+
     /// Threads that read and fold.
     pub fn fold_workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(2, usize::from);

@@ -1,0 +1,266 @@
+//! Rules over a snapshot: what each says of each node and link. The step between evaluation and the state machine.
+
+use hashbrown::HashMap;
+
+use super::identity::fingerprint;
+use super::record::{AlertRecord, Facts, Figure, Labels};
+use super::sample::{About, Condition, Sample};
+use crate::catalog::attribute::{Attribute, RuleVariable, Subject, TitlePart, vocabulary_of};
+use crate::catalog::expr::Value;
+use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
+use crate::evaluate::{InstanceKey, NodeState, Snapshot};
+use crate::words;
+
+/// Score counts completion up to this.
+const SCORE_CAP: f64 = 1.2;
+
+/// A node or a link under a rule.
+#[derive(Clone, Copy)]
+pub struct Judged<'a> {
+    catalog: &'a Catalog,
+    rule: &'a Rule,
+    node: &'a NodeState,
+    parent: Option<&'a NodeState>,
+}
+
+/// What every rule says of every identity.
+pub fn samples<'a>(catalog: &'a Catalog, snapshot: &'a Snapshot) -> Vec<Sample<'a, Judged<'a>>> {
+    let by_key: HashMap<&InstanceKey, &NodeState> = snapshot
+        .instances
+        .iter()
+        .map(|state| (&state.key, state))
+        .collect();
+    let mut samples = Vec::new();
+    for rule in &catalog.rules {
+        for node in &snapshot.instances {
+            let declared = catalog.node(node.key.node);
+            if !rule.applies_to(&declared.name) {
+                continue;
+            }
+            let parent = match rule.on {
+                RuleOn::Node => None,
+                RuleOn::Link if declared.role != Role::Kpi => continue,
+                RuleOn::Link => match node.parent.as_ref().and_then(|parent| by_key.get(parent)) {
+                    Some(parent) => Some(*parent),
+                    None => continue,
+                },
+            };
+            let judged = Judged {
+                catalog,
+                rule,
+                node,
+                parent,
+            };
+            samples.push(judged.sample());
+        }
+    }
+    samples
+}
+
+/// Whether the catalogue still declares what an alert is about, in the same words.
+pub fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
+    let label = |name: &str| record.labels.get(name).map(String::as_str);
+    let Some(node) = catalog
+        .nodes
+        .iter()
+        .find(|node| Some(node.name.as_str()) == label("node"))
+    else {
+        return false;
+    };
+    let parent = node
+        .parent
+        .as_ref()
+        .map(|parent| catalog.node(parent.node).name.as_str());
+    label("owner") == node.owner.as_deref()
+        && label("parent") == parent
+        && node.each.iter().all(|name| label(name).is_some())
+}
+
+impl<'a> Judged<'a> {
+    fn sample(self) -> Sample<'a, Judged<'a>> {
+        Sample {
+            rule: self.rule,
+            node: &self.catalog.node(self.node.key.node).name,
+            fingerprint: fingerprint(&self.rule.name, &self.labels()),
+            condition: self.condition(),
+            period_end: self.node.period.ends_at(&self.catalog.calendar),
+            about: self,
+        }
+    }
+
+    fn condition(&self) -> Condition {
+        let asks = &vocabulary_of(self.rule.on).asks;
+        let test = |expr: &crate::catalog::expr::Expr| expr.test(|index| self.value(asks[index]));
+        let mut unanswered = false;
+        for level in self.rule.levels.iter().rev() {
+            match test(&level.when) {
+                Some(true) => return Condition::Breach(level.severity),
+                Some(false) => {}
+                None => unanswered = true,
+            }
+        }
+        if unanswered {
+            return Condition::Missing;
+        }
+        match self.rule.clear.as_ref().map(test) {
+            None | Some(Some(true)) => Condition::Clear,
+            Some(Some(false)) => Condition::Band,
+            Some(None) => Condition::Missing,
+        }
+    }
+
+    fn value(&self, variable: RuleVariable) -> Value<'a> {
+        let state = match variable.subject {
+            Subject::Node | Subject::Kpi => self.node,
+            Subject::Parent => match self.parent {
+                Some(parent) => parent,
+                None => return Value::Missing,
+            },
+            Subject::Link => return self.link(variable.attribute),
+        };
+        let declared = self.catalog.node(state.key.node);
+        let number = |value: Option<f64>| value.map_or(Value::Missing, Value::Number);
+        match variable.attribute {
+            Attribute::Name => Value::Text(&declared.name),
+            Attribute::Title => Value::Text(&declared.title),
+            Attribute::Owner => declared.owner.as_deref().map_or(Value::Missing, Value::Text),
+            Attribute::Level => Value::Text(match declared.level {
+                Level::Strategy => "strategy",
+                Level::Tactic => "tactic",
+                Level::Execution => "execution",
+                Level::Individual => "individual",
+            }),
+            // Ids are made on demand; what rules compare is the kind of period, which the node declares.
+            Attribute::Period => Value::Text(state.period.kind.as_str()),
+            Attribute::Value => number(state.value),
+            Attribute::Target => number(state.target),
+            Attribute::Completion => number(state.completion),
+            Attribute::Pace => number(state.pace.ratio()),
+            Attribute::ExpectedShare => Value::Number(state.expected_share),
+            Attribute::Forecast => number(state.forecast),
+            Attribute::TargetProbability => number(state.target_probability),
+            Attribute::Score => number(
+                state
+                    .completion
+                    .map(|completion| completion.clamp(0.0, SCORE_CAP)),
+            ),
+            Attribute::Elapsed => Value::Number(state.elapsed),
+            Attribute::Gap | Attribute::Strength | Attribute::LagDays => Value::Missing,
+        }
+    }
+
+    fn link(&self, attribute: Attribute) -> Value<'a> {
+        match (
+            attribute,
+            self.node.pace.ratio(),
+            self.parent.and_then(|parent| parent.pace.ratio()),
+        ) {
+            (Attribute::Gap, Some(kpi), Some(parent)) => Value::Number(kpi - parent),
+            // Strength and lag are learned by the drift detector.
+            _ => Value::Missing,
+        }
+    }
+
+    fn figure(&self, state: &NodeState) -> Figure {
+        let catalog = self.catalog;
+        let declared = catalog.node(state.key.node);
+        Figure {
+            title: declared.title.clone(),
+            instance: state.key.dimensions.join(" / "),
+            unit: catalog.metric(declared.metric).unit.clone(),
+            owner: declared.owner.clone(),
+            period: state.period.id(&catalog.calendar),
+            value: state.value,
+            target: state.target,
+            completion: state.completion,
+            // For a level the plan expects the whole target at any time.
+            expected_share: state.target.map(|_| {
+                if catalog.accumulates(declared.metric) {
+                    state.expected_share
+                } else {
+                    1.0
+                }
+            }),
+            pace: state.pace.ratio(),
+            forecast: state.forecast,
+            target_probability: state.target_probability,
+            daily: state.daily.clone(),
+        }
+    }
+
+    fn title(&self) -> String {
+        let Some(title) = &self.rule.title else {
+            return String::new();
+        };
+        let mut text = String::new();
+        for part in &title.0 {
+            match part {
+                TitlePart::Text(plain) => text.push_str(plain),
+                TitlePart::Value(variable) => match (self.value(*variable), variable.attribute) {
+                    (Value::Text(value), Attribute::Title) => {
+                        text.push_str(value);
+                        text.push_str(&self.instance_of(variable.subject));
+                    }
+                    (Value::Text(value), _) => text.push_str(value),
+                    (
+                        Value::Number(number),
+                        Attribute::Value | Attribute::Target | Attribute::Forecast | Attribute::LagDays,
+                    ) => {
+                        text.push_str(&words::Language::En.number(number));
+                    }
+                    (Value::Number(ratio), _) => text.push_str(&words::percent(ratio)),
+                    (Value::Bool(_) | Value::Missing, _) => text.push('—'),
+                },
+            }
+        }
+        text
+    }
+
+    /// ` · 华东` for one of many instances.
+    fn instance_of(&self, subject: Subject) -> String {
+        let state = if subject == Subject::Parent {
+            self.parent
+        } else {
+            Some(self.node)
+        };
+        match state {
+            Some(state) if !state.key.dimensions.is_empty() => {
+                format!(" · {}", state.key.dimensions.join(" / "))
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+impl About for Judged<'_> {
+    fn labels(&self) -> Labels {
+        let catalog = self.catalog;
+        let declared = catalog.node(self.node.key.node);
+        let mut labels: Labels = self.rule.labels.clone();
+        labels.extend(
+            declared
+                .each
+                .iter()
+                .zip(&self.node.key.dimensions)
+                .map(|(name, value)| (name.clone(), value.to_string())),
+        );
+        labels.insert("alertname".to_owned(), self.rule.name.clone());
+        labels.insert("node".to_owned(), declared.name.clone());
+        labels.insert("period".to_owned(), self.node.period.id(&catalog.calendar));
+        if let Some(parent) = &declared.parent {
+            labels.insert("parent".to_owned(), catalog.node(parent.node).name.clone());
+        }
+        if let Some(owner) = &declared.owner {
+            labels.insert("owner".to_owned(), owner.clone());
+        }
+        labels
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            title: self.title(),
+            node: Some(self.figure(self.node)),
+            parent: self.parent.map(|parent| self.figure(parent)),
+        }
+    }
+}

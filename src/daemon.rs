@@ -1,1 +1,0 @@
-//! The daemon: starts tasks and wires channels.

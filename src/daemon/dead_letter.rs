@@ -1,0 +1,159 @@
+//! Rejected events: each is kept with reason, place and payload in an NDJSON file.
+//!
+//! The length of the file is part of the commit: after a crash the file is cut back to it, and the events that are
+//! read again are written again, so that each stands there once.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rdkafka::Message;
+use rdkafka::message::BorrowedMessage;
+use serde::Serialize;
+
+use crate::catalog::SourceId;
+use crate::decode::Reject;
+
+/// Payload bytes that are kept; the whole record is still in Kafka, at the offset given.
+const KEPT_BYTES: usize = 16 * 1024;
+
+/// A rejected event.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeadLetter {
+    /// Its source; written by name.
+    #[serde(skip)]
+    pub source: SourceId,
+    /// When it was read.
+    pub read_at: Timestamp,
+    /// Reason, as in `tautline_events_total{outcome}`.
+    pub reason: &'static str,
+    /// The reason in words.
+    pub detail: String,
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// Timestamp of the record, in milliseconds since the epoch.
+    pub timestamp_ms: Option<i64>,
+    /// Length of the payload in bytes.
+    pub payload_bytes: usize,
+    /// The payload's first 16 KiB; bytes that are not UTF-8 are replaced.
+    pub payload: String,
+}
+
+impl DeadLetter {
+    pub(super) fn new(
+        source: SourceId,
+        message: &BorrowedMessage<'_>,
+        detail: String,
+        reject: &Reject,
+        now: Timestamp,
+    ) -> DeadLetter {
+        let payload = message.payload().unwrap_or_default();
+        DeadLetter {
+            source,
+            read_at: now,
+            reason: reject.reason(),
+            detail,
+            topic: message.topic().into(),
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis(),
+            payload_bytes: payload.len(),
+            payload: String::from_utf8_lossy(&payload[..payload.len().min(KEPT_BYTES)]).into_owned(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    source: &'a str,
+    #[serde(flatten)]
+    letter: &'a DeadLetter,
+}
+
+/// The file.
+pub(super) struct DeadLetterFile {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    max_bytes: u64,
+}
+
+impl DeadLetterFile {
+    /// Opens the file and cuts it back to the length that was committed.
+    pub(super) fn open(path: &Path, committed_bytes: u64, max_bytes: u64) -> io::Result<DeadLetterFile> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)?;
+        // A shorter file was moved away by somebody: go on behind what is there.
+        let bytes = committed_bytes.min(file.metadata()?.len());
+        file.set_len(bytes)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(DeadLetterFile {
+            path: path.to_owned(),
+            file,
+            bytes,
+            max_bytes,
+        })
+    }
+
+    /// Appends and syncs. Called before the commit that counts the new length.
+    pub(super) fn append(
+        &mut self,
+        letters: &[DeadLetter],
+        name: impl Fn(SourceId) -> String,
+    ) -> io::Result<()> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        if self.bytes > self.max_bytes {
+            self.rotate()?;
+        }
+        let mut text = Vec::new();
+        for letter in letters {
+            serde_json::to_writer(
+                &mut text,
+                &Line {
+                    source: &name(letter.source),
+                    letter,
+                },
+            )?;
+            text.push(b'\n');
+        }
+        self.file.write_all(&text)?;
+        self.file.sync_data()?;
+        self.bytes += text.len() as u64;
+        Ok(())
+    }
+
+    /// Length of the file in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The full file becomes `<name>.1`, replacing the one before it.
+    fn rotate(&mut self) -> io::Result<()> {
+        let mut old = self.path.clone().into_os_string();
+        old.push(".1");
+        std::fs::rename(&self.path, old)?;
+        self.file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .read(true)
+            .write(true)
+            .open(&self.path)?;
+        self.bytes = 0;
+        Ok(())
+    }
+}

@@ -1,0 +1,301 @@
+//! The evaluator thread: merges what the fold threads hand over, judges it, and commits everything at once.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::clock::Clock;
+use super::dead_letter::{DeadLetter, DeadLetterFile};
+use super::reader::Batch;
+use crate::alert::engine::Engine;
+use crate::alert::judge;
+use crate::alert::notice::Notice;
+use crate::alert::record::{AlertRecord, Fingerprint, Labels};
+use crate::catalog::{Catalog, Severity, SourceId};
+use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
+use crate::fold::cells::{Cells, StoredCell};
+use crate::source::kafka::KafkaReader;
+use crate::source::watermark::Watermarks;
+use crate::state::{Commit, Position, StateError, Store};
+
+/// Rejected events that the page shows.
+const NEWEST_REJECTED: usize = 100;
+/// A watermark that moved while nothing else did is written this often.
+const IDLE_COMMIT_EVERY: Duration = Duration::from_secs(30);
+
+/// Who is told about an alert, by its labels and severity.
+pub(super) type Route = Box<dyn Fn(&Labels, Severity) -> Vec<String> + Send>;
+
+/// What the evaluator tells the rest of the daemon after every step.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Every number.
+    pub snapshot: Arc<Snapshot>,
+    /// Every alert record.
+    pub alerts: Vec<AlertRecord>,
+    /// Newest rejected events, newest first.
+    pub rejected: Vec<DeadLetter>,
+    /// Events rejected since the last report.
+    pub new_dead_letters: u64,
+    /// Whether any partition is known.
+    pub has_partitions: bool,
+    /// Partitions that have not reached the end that they had at the start.
+    pub partitions_behind: usize,
+    /// Whether partitions are known and read up to that end.
+    pub caught_up: bool,
+    /// Whether the brokers answer.
+    pub broker_up: bool,
+    /// Why the last commit failed, if it did.
+    pub commit_error: Option<String>,
+    /// How long the last commit took, in seconds.
+    pub commit_seconds: Option<f64>,
+}
+
+pub(super) struct EvaluatorThread {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) cells: Cells,
+    pub(super) evaluator: Evaluator,
+    pub(super) engine: Engine,
+    pub(super) watermarks: Watermarks,
+    pub(super) route: Route,
+    pub(super) store: Store,
+    pub(super) dead_letters: DeadLetterFile,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) readers: Vec<Arc<KafkaReader>>,
+    pub(super) every: Duration,
+    pub(super) has_partitions: bool,
+    pub(super) publish: Box<dyn Fn(Report) + Send>,
+    pub(super) wake_outbox: Arc<tokio::sync::Notify>,
+    pub(super) totals: Totals,
+    pub(super) new_dead_letters: u64,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+/// Counters that live as long as the process, over reloads.
+#[derive(Clone, Default)]
+pub(super) struct Totals {
+    pub(super) outcomes: HashMap<(String, &'static str), u64>,
+    pub(super) rejected: VecDeque<DeadLetter>,
+}
+
+/// What waits for the next commit.
+#[derive(Default)]
+struct Pending {
+    positions: HashMap<(Arc<str>, i32), Position>,
+    cells: Vec<StoredCell>,
+    alerts: Vec<AlertRecord>,
+    removed_alerts: Vec<Fingerprint>,
+    notices: Vec<Notice>,
+    dead_letters: Vec<DeadLetter>,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.positions.is_empty()
+            && self.cells.is_empty()
+            && self.alerts.is_empty()
+            && self.notices.is_empty()
+            && self.removed_alerts.is_empty()
+    }
+}
+
+impl EvaluatorThread {
+    /// Runs until told to stop and every fold thread has handed over its last batch; the last step commits it.
+    pub(super) fn run(mut self, batches: &Receiver<Batch>) -> Totals {
+        let mut pending = Pending::default();
+        let mut committed_at = Instant::now();
+        let mut next_step = Instant::now();
+        loop {
+            let ended = loop {
+                let wait = next_step.saturating_duration_since(Instant::now());
+                match batches.recv_timeout(wait) {
+                    Ok(batch) => self.absorb(batch, &mut pending),
+                    Err(RecvTimeoutError::Timeout) => break false,
+                    // Without fold threads there is nobody to wait for but the one who stops us.
+                    Err(RecvTimeoutError::Disconnected) if self.has_partitions => break true,
+                    Err(RecvTimeoutError::Disconnected) => {
+                        std::thread::sleep(wait);
+                        break self.stop.load(Ordering::Relaxed);
+                    }
+                }
+            };
+            next_step = Instant::now() + self.every;
+            // Each fold thread has a client of its own; one that is connected is enough to know that the broker is there.
+            let broker_up = self.readers.is_empty() || self.readers.iter().any(|reader| reader.broker_up());
+            let due = committed_at.elapsed() >= IDLE_COMMIT_EVERY;
+            let report = self.step(&mut pending, broker_up, due || ended);
+            if report.commit_error.is_none() && report.commit_seconds.is_some() {
+                committed_at = Instant::now();
+            }
+            (self.publish)(report);
+            if ended {
+                return self.totals;
+            }
+        }
+    }
+
+    fn absorb(&mut self, batch: Batch, pending: &mut Pending) {
+        let now = Instant::now();
+        if let Err(error) = self.cells.merge(batch.delta) {
+            // Beyond 10¹⁴ events of 10¹⁸: said, and the sum stays where it was.
+            tracing::error!(%error, "a sum left the range of exact numbers");
+        }
+        for position in batch.positions {
+            self.watermarks.moved(position.clone(), now);
+            pending
+                .positions
+                .insert((position.topic.clone(), position.partition), position);
+        }
+        for (partition, end) in batch.ends {
+            self.watermarks.ended(&partition, end);
+        }
+        for ((source, outcome), count) in batch.outcomes {
+            let name = self.catalog.source(source).name.clone();
+            *self.totals.outcomes.entry((name, outcome)).or_insert(0) += count;
+        }
+        self.new_dead_letters += batch.dead_letters.len() as u64;
+        for letter in &batch.dead_letters {
+            self.totals.rejected.push_front(letter.clone());
+        }
+        self.totals.rejected.truncate(NEWEST_REJECTED);
+        pending.dead_letters.extend(batch.dead_letters);
+    }
+
+    /// One evaluation and, if there is something to keep, one commit.
+    fn step(&mut self, pending: &mut Pending, broker_up: bool, commit_anyway: bool) -> Report {
+        let before = self.watermarks.overall();
+        let lateness = |source: SourceId| self.catalog.source(source).lateness;
+        let watermark = self.watermarks.advance(
+            self.clock.now(),
+            Instant::now(),
+            broker_up && self.has_partitions,
+            lateness,
+        );
+        let partitions_behind = self.watermarks.behind();
+        let caught_up = self.has_partitions && partitions_behind == 0;
+
+        let mut snapshot = Snapshot::default();
+        if let Some(watermark) = watermark {
+            for at in self.day_closes(before, watermark) {
+                self.judge(at, Horizon::Day, true, pending);
+            }
+            snapshot = self.judge(watermark, Horizon::Known, !caught_up, pending);
+        }
+        snapshot.sources = self.source_states();
+        pending.cells.extend(self.cells.take_changed());
+
+        let started = Instant::now();
+        let committed = if pending.is_empty() && !commit_anyway {
+            None
+        } else {
+            Some(self.commit(pending, watermark))
+        };
+        let commit_error = match &committed {
+            Some(Err(error)) => {
+                tracing::error!(%error, "commit failed; it is tried again, and nothing is lost meanwhile");
+                Some(error.clone())
+            }
+            _ => None,
+        };
+        Report {
+            snapshot: Arc::new(snapshot),
+            alerts: self.engine.records().cloned().collect(),
+            rejected: self.totals.rejected.iter().cloned().collect(),
+            new_dead_letters: std::mem::take(&mut self.new_dead_letters),
+            has_partitions: self.has_partitions,
+            partitions_behind,
+            caught_up,
+            broker_up,
+            commit_error,
+            commit_seconds: matches!(committed, Some(Ok(()))).then(|| started.elapsed().as_secs_f64()),
+        }
+    }
+
+    fn judge(&mut self, at: Timestamp, horizon: Horizon, quiet: bool, pending: &mut Pending) -> Snapshot {
+        let snapshot = self.evaluator.snapshot(&self.cells, at, horizon);
+        let samples = judge::samples(&self.catalog, &snapshot);
+        let step = self
+            .engine
+            .step(&samples, &self.catalog.rules, at, &self.route, quiet);
+        pending.alerts.extend(step.changed);
+        pending.removed_alerts.extend(step.removed);
+        pending.notices.extend(step.notices);
+        snapshot
+    }
+
+    /// The last moments of the local days that the watermark passed: clocks of rules see every day, also when a year
+    /// of history is read in a second.
+    fn day_closes(&self, before: Option<Timestamp>, now: Timestamp) -> Vec<Timestamp> {
+        let calendar = &self.catalog.calendar;
+        let Some(before) = before.or_else(|| self.cells.first_day().map(|day| calendar.start_of(day.date())))
+        else {
+            return Vec::new();
+        };
+        let mut closes = Vec::new();
+        let mut day = calendar.day_of(before);
+        while let Ok(next) = day.tomorrow() {
+            let close = calendar.start_of(next) - SignedDuration::from_millis(1);
+            if close >= now {
+                break;
+            }
+            if close > before {
+                closes.push(close);
+            }
+            day = next;
+        }
+        closes
+    }
+
+    fn source_states(&self) -> Vec<SourceState> {
+        let mut states: Vec<SourceState> = (0..)
+            .map(SourceId)
+            .zip(&self.catalog.sources)
+            .map(|(id, source)| SourceState {
+                name: source.name.clone(),
+                watermark_seconds: self.watermarks.of(id).map(|w| w.as_millisecond() as f64 / 1000.0),
+                lag_records: self.watermarks.lag(id),
+                outcomes: BTreeMap::new(),
+            })
+            .collect();
+        for ((name, outcome), count) in &self.totals.outcomes {
+            if let Some(state) = states.iter_mut().find(|state| state.name == *name) {
+                state.outcomes.insert((*outcome).to_owned(), *count);
+            }
+        }
+        states
+    }
+
+    fn commit(&mut self, pending: &mut Pending, watermark: Option<Timestamp>) -> Result<(), String> {
+        let name = |source: SourceId| self.catalog.source(source).name.clone();
+        self.dead_letters
+            .append(&pending.dead_letters, name)
+            .map_err(|error| format!("dead-letter file: {error}"))?;
+        pending.dead_letters.clear();
+        let positions: Vec<Position> = pending.positions.values().cloned().collect();
+        let commit = Commit {
+            positions: &positions,
+            cells: &pending.cells,
+            alerts: &pending.alerts,
+            removed_alerts: &pending.removed_alerts,
+            notices: &pending.notices,
+            watermark_ms: watermark.map(Timestamp::as_millisecond),
+            wall_ms: self.clock.now().as_millisecond(),
+            dead_letter_bytes: self.dead_letters.bytes(),
+        };
+        self.store
+            .commit(&commit)
+            .map_err(|error: StateError| error.to_string())?;
+        if let Some(reader) = self.readers.first() {
+            reader.publish_offsets(&positions);
+        }
+        if !pending.notices.is_empty() {
+            self.wake_outbox.notify_one();
+        }
+        *pending = Pending::default();
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! Folds history that does not come from Kafka into a state, through the same decoder and fold as the daemon.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::catalog::{Catalog, SourceId};
+use crate::decode::{Reader, Record, Reject};
+use crate::fold::FoldError;
+use crate::fold::cells::Cells;
+use crate::fold::plan::Plan;
+use crate::fold::worker::Worker;
+use crate::state::{Commit, StateError, Store};
+
+/// Folds records, then commits once.
+pub struct History {
+    readers: Vec<Reader>,
+    worker: Worker,
+    cells: Cells,
+    folded: i64,
+}
+
+impl History {
+    /// History for a state that holds none yet.
+    pub fn new(catalog: &Catalog) -> History {
+        let plan = Arc::new(Plan::compile(catalog));
+        History {
+            readers: catalog.sources.iter().map(Reader::new).collect(),
+            worker: Worker::new(catalog, plan.clone()),
+            cells: Cells::new(plan),
+            folded: 0,
+        }
+    }
+
+    /// Folds one record of a source.
+    ///
+    /// # Errors
+    /// Why the record was rejected; nothing of it is folded then.
+    pub fn fold(&mut self, source: SourceId, record: &Record<'_>) -> Result<(), Reject> {
+        let event = self.readers[source.0 as usize].read(record)?;
+        self.worker.fold(source, &event, self.folded)?;
+        self.folded += 1;
+        Ok(())
+    }
+
+    /// Number of records folded.
+    pub fn folded(&self) -> i64 {
+        self.folded
+    }
+
+    /// Merges what was folded since the last call: keeps the worker small.
+    ///
+    /// # Errors
+    /// When a sum leaves the range of exact numbers.
+    pub fn merge(&mut self) -> Result<(), FoldError> {
+        self.cells.merge(self.worker.take())
+    }
+
+    /// Writes everything into the state. The daemon will judge the days from `judged_to` on.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    pub fn commit(mut self, store: &Store, judged_to: Timestamp) -> Result<(), StateError> {
+        let cells = self.cells.take_changed();
+        store.commit(&Commit {
+            cells: &cells,
+            watermark_ms: Some(judged_to.as_millisecond()),
+            ..Commit::default()
+        })
+    }
+}

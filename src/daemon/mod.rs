@@ -1,0 +1,23 @@
+//! The daemon: starts tasks and wires channels. The only place, besides the command line, that knows everybody.
+//!
+//! * [`reader`]: fold threads, each with its partitions.
+//! * [`evaluator`]: the one thread that merges, judges and commits.
+//! * [`pipeline`]: both together, over one catalogue and one set of partitions.
+//! * [`publisher`]: what the server shows, and changes of health said once.
+//! * [`discovery`]: watches which partitions there are.
+//! * [`history`]: folds what does not come from Kafka.
+//! * [`dead_letter`]: the file of rejected events. [`clock`]: the only clock.
+
+pub mod clock;
+pub mod dead_letter;
+mod discovery;
+mod evaluator;
+pub mod history;
+mod pipeline;
+mod publisher;
+mod reader;
+mod supervisor;
+
+pub use clock::{Clock, SystemClock};
+pub use evaluator::Report;
+pub use supervisor::{Daemon, Options};

@@ -1,0 +1,292 @@
+//! A pipeline: the fold threads and the evaluator of one catalogue over one set of partitions. A new catalogue or a
+//! new partition ends it and starts the next one from the state: there is one way to start, and it is tried every day.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::clock::Clock;
+use super::dead_letter::DeadLetterFile;
+use super::evaluator::{EvaluatorThread, Report, Totals};
+use super::reader::{Assigned, FoldThread};
+use crate::alert::engine::Engine;
+use crate::alert::judge;
+use crate::catalog::{Catalog, SourceId};
+use crate::evaluate::Evaluator;
+use crate::fold::cells::Cells;
+use crate::fold::plan::Plan;
+use crate::settings::Settings;
+use crate::source::kafka::{Connection, KafkaReader, TopicPartition};
+use crate::source::watermark::{Progress, Watermarks};
+use crate::state::{Position, Store};
+
+/// Batches that may wait for the evaluator; beyond it the fold threads keep what they folded.
+const WAITING_BATCHES: usize = 8;
+
+/// What every pipeline of this process shares.
+pub(super) struct Surroundings {
+    pub(super) settings: Arc<Settings>,
+    pub(super) store: Store,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) publish: Arc<dyn Fn(Report) + Send + Sync>,
+    pub(super) wake_outbox: Arc<tokio::sync::Notify>,
+}
+
+/// A partition of a source with its bounds, as the broker told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Found {
+    pub(super) source: SourceId,
+    pub(super) partition: TopicPartition,
+    pub(super) low: i64,
+    pub(super) high: i64,
+}
+
+pub(super) struct Pipeline {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    evaluator: JoinHandle<Totals>,
+}
+
+impl Pipeline {
+    /// Starts from the state.
+    ///
+    /// # Errors
+    /// In words: the state cannot be read, the dead-letter file not opened, or the client refuses its settings.
+    pub(super) fn start(
+        around: &Surroundings,
+        catalog: &Arc<Catalog>,
+        found: &[Found],
+        totals: Totals,
+    ) -> Result<Pipeline, String> {
+        let restored = around.store.restore().map_err(|error| error.to_string())?;
+        let settings = &around.settings;
+        let plan = Arc::new(Plan::compile(catalog));
+        let mut cells = Cells::new(plan.clone());
+        cells.restore(restored.cells);
+        let mut engine = Engine::new(around.store.id());
+        engine.restore(restored.alerts);
+        engine.withdraw(|record| judge::declares(catalog, record));
+        let dead_letters = DeadLetterFile::open(
+            &settings.dead_letter.path,
+            restored.dead_letter_bytes,
+            settings.dead_letter.max_bytes,
+        )
+        .map_err(|error| {
+            format!(
+                "dead-letter file {}: {error}",
+                settings.dead_letter.path.display()
+            )
+        })?;
+
+        let now = Instant::now();
+        let committed = restored
+            .watermark_ms
+            .and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let mut watermarks = Watermarks::starting_at(committed);
+        let known: HashMap<TopicPartition, Position> = restored
+            .positions
+            .into_iter()
+            .map(|p| ((p.topic.clone(), p.partition), p))
+            .collect();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (hand_over, batches) = sync_channel(WAITING_BATCHES);
+        let mut threads = Vec::new();
+        let mut readers = Vec::new();
+        for share in shares(found, settings.fold_workers()) {
+            let mut reader =
+                KafkaReader::connect(&connection(settings)).map_err(|error| format!("kafka: {error}"))?;
+            let mut assigned = Vec::new();
+            let mut starts = Vec::new();
+            for part in share {
+                let position = starting_position(&part, known.get(&part.partition));
+                watermarks.track(Progress {
+                    source: part.source,
+                    position: position.clone(),
+                    end: None,
+                    high_at_start: part.high,
+                    moved_at: now,
+                });
+                starts.push((part.partition.clone(), position.next_offset));
+                assigned.push(Assigned {
+                    source: part.source,
+                    position,
+                });
+            }
+            reader
+                .assign(&starts)
+                .map_err(|error| format!("kafka: {error}"))?;
+            let reader = Arc::new(reader);
+            readers.push(reader.clone());
+            let thread = FoldThread {
+                reader,
+                catalog: catalog.clone(),
+                plan: plan.clone(),
+                assigned,
+                clock: around.clock.clone(),
+                hand_over: hand_over.clone(),
+                stop: stop.clone(),
+            };
+            threads.push(spawn(format!("fold-{}", threads.len()), move || thread.run())?);
+        }
+        drop(hand_over);
+        let to_route = settings.clone();
+        let publish = around.publish.clone();
+        let evaluator = EvaluatorThread {
+            catalog: catalog.clone(),
+            cells,
+            evaluator: Evaluator::new(catalog.clone(), plan),
+            engine,
+            watermarks,
+            route: Box::new(move |labels, severity| to_route.receivers_of(labels, severity)),
+            store: around.store.clone(),
+            dead_letters,
+            clock: around.clock.clone(),
+            readers,
+            every: settings.evaluate_every,
+            has_partitions: !found.is_empty(),
+            publish: Box::new(move |report| publish(report)),
+            wake_outbox: around.wake_outbox.clone(),
+            totals,
+            new_dead_letters: 0,
+            stop: stop.clone(),
+        };
+        let evaluator = spawn("evaluate".to_owned(), move || evaluator.run(&batches))?;
+        Ok(Pipeline {
+            stop,
+            threads,
+            evaluator,
+        })
+    }
+
+    /// Whether a thread has ended although nobody told it to.
+    pub(super) fn has_failed(&self) -> bool {
+        self.evaluator.is_finished() || self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Lets every thread hand over, commits the last step, and returns the counters for the next pipeline.
+    pub(super) fn stop(self) -> Result<Totals, String> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut failed = false;
+        for thread in self.threads {
+            failed |= thread.join().is_err();
+        }
+        let totals = self
+            .evaluator
+            .join()
+            .map_err(|_| "the evaluator thread failed".to_owned())?;
+        if failed {
+            Err("a fold thread failed".to_owned())
+        } else {
+            Ok(totals)
+        }
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    name: String,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, String> {
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(run)
+        .map_err(|error| format!("cannot start a thread: {error}"))
+}
+
+/// Deals the partitions out, as evenly as their number allows.
+fn shares(found: &[Found], threads: usize) -> Vec<Vec<Found>> {
+    let mut shares = vec![Vec::new(); threads.min(found.len())];
+    let count = shares.len().max(1);
+    for (i, part) in found.iter().enumerate() {
+        shares[i % count].push(part.clone());
+    }
+    shares
+}
+
+fn starting_position(part: &Found, known: Option<&Position>) -> Position {
+    let (topic, partition) = &part.partition;
+    let start = |next_offset, newest_event_ms| Position {
+        topic: topic.clone(),
+        partition: *partition,
+        next_offset,
+        newest_event_ms,
+    };
+    match known {
+        None => start(part.low, None),
+        Some(position) if position.next_offset < part.low => {
+            tracing::error!(
+                %topic,
+                partition,
+                from = position.next_offset,
+                to = part.low,
+                "kafka has deleted records that were not read yet: its retention is shorter than the time away"
+            );
+            start(part.low, position.newest_event_ms)
+        }
+        Some(position) if position.next_offset > part.high => {
+            tracing::error!(
+                %topic,
+                partition,
+                read = position.next_offset,
+                end = part.high,
+                "the topic is shorter than what was read: it was made anew; reading it from its beginning"
+            );
+            start(part.low, position.newest_event_ms)
+        }
+        Some(position) => position.clone(),
+    }
+}
+
+pub(super) fn connection(settings: &Settings) -> Connection {
+    Connection {
+        brokers: settings.kafka.brokers.clone(),
+        group: settings.kafka.group.clone(),
+        properties: settings.kafka.properties.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_dealt_out_evenly() {
+        let found: Vec<Found> = (0..5)
+            .map(|n| Found {
+                source: SourceId(0),
+                partition: ("t".into(), n),
+                low: 0,
+                high: 0,
+            })
+            .collect();
+        let sizes: Vec<usize> = shares(&found, 2).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [3, 2]);
+        assert_eq!(shares(&found[..1], 4).len(), 1);
+        assert!(shares(&[], 4).is_empty());
+    }
+
+    #[test]
+    fn reading_starts_where_the_state_says_unless_kafka_cannot() {
+        let part = Found {
+            source: SourceId(0),
+            partition: ("t".into(), 0),
+            low: 10,
+            high: 20,
+        };
+        let at = |next_offset| Position {
+            topic: "t".into(),
+            partition: 0,
+            next_offset,
+            newest_event_ms: Some(1),
+        };
+        assert_eq!(starting_position(&part, None).next_offset, 10);
+        assert_eq!(starting_position(&part, Some(&at(15))).next_offset, 15);
+        assert_eq!(starting_position(&part, Some(&at(20))).next_offset, 20);
+        assert_eq!(starting_position(&part, Some(&at(5))).next_offset, 10);
+        assert_eq!(starting_position(&part, Some(&at(25))).next_offset, 10);
+    }
+}

@@ -1,0 +1,204 @@
+//! Turns what the evaluator reports into the view that the server shows, and says changes of health once.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::clock::Clock;
+use super::dead_letter::DeadLetter;
+use super::discovery::Discovered;
+use super::evaluator::Report;
+use crate::alert::record::{AlertRecord, AlertState};
+use crate::catalog::Catalog;
+use crate::notify::outbox;
+use crate::serve::{AlertView, NotReady, ReadyState, Rejected, Stats, View};
+use crate::settings::Settings;
+use crate::state::Store;
+
+pub(super) struct Publisher {
+    view: watch::Sender<Arc<View>>,
+    clock: Arc<dyn Clock>,
+    delivery: Arc<outbox::Stats>,
+    store: Store,
+    known: Mutex<Known>,
+}
+
+/// What is remembered between two reports.
+struct Known {
+    catalog: Arc<Catalog>,
+    stats: Stats,
+    away_since: Option<Timestamp>,
+    missing_topics: Vec<String>,
+    caught_up: bool,
+}
+
+impl Publisher {
+    pub(super) fn new(
+        settings: &Settings,
+        catalog: Arc<Catalog>,
+        clock: Arc<dyn Clock>,
+        delivery: Arc<outbox::Stats>,
+        store: Store,
+    ) -> Publisher {
+        let stats = Stats {
+            kafka_up: true,
+            config_last_reload_successful: true,
+            ..Stats::default()
+        };
+        let view = View {
+            version: 0,
+            catalog: catalog.clone(),
+            snapshot: Arc::default(),
+            alerts: Arc::from([]),
+            language: settings.language,
+            ready: ReadyState {
+                reasons: vec![NotReady::Starting],
+            },
+            newest_rejected: Arc::from([]),
+            stats: stats.clone(),
+        };
+        let known = Known {
+            catalog,
+            stats,
+            away_since: None,
+            missing_topics: Vec::new(),
+            caught_up: false,
+        };
+        Publisher {
+            view: watch::Sender::new(Arc::new(view)),
+            clock,
+            delivery,
+            store,
+            known: Mutex::new(known),
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<View>> {
+        self.view.subscribe()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new catalogue is in force, or (`None`) one was refused.
+    pub(super) fn reloaded(&self, catalog: Option<Arc<Catalog>>) {
+        let mut known = self.known();
+        known.stats.config_last_reload_successful = catalog.is_some();
+        if let Some(catalog) = catalog {
+            known.catalog = catalog;
+        }
+    }
+
+    /// The broker answered.
+    pub(super) fn discovered(&self, discovered: &Discovered) {
+        self.known().missing_topics.clone_from(&discovered.missing_topics);
+    }
+
+    /// No broker answered at the start.
+    pub(super) fn broker_away(&self, reason: &str) {
+        self.broker(&mut self.known(), false, reason);
+    }
+
+    fn broker(&self, known: &mut Known, up: bool, reason: &str) {
+        known.stats.kafka_up = up;
+        match (up, known.away_since) {
+            (false, None) => {
+                known.away_since = Some(self.clock.now());
+                tracing::warn!(reason, "kafka is away; reading goes on by itself when it is back");
+            }
+            (true, Some(since)) => {
+                known.away_since = None;
+                let away = self.clock.now().duration_since(since);
+                tracing::info!(away_seconds = away.as_secs(), "kafka is back");
+            }
+            _ => {}
+        }
+    }
+
+    /// Publishes the next view.
+    pub(super) fn publish(&self, report: Report) {
+        let mut known = self.known();
+        // Before partitions are known only discovery can say whether the broker is there.
+        if report.has_partitions {
+            self.broker(&mut known, report.broker_up, "no broker connected");
+        }
+        if report.caught_up && !known.caught_up {
+            known.caught_up = true;
+            tracing::info!("caught up with what was there at the start");
+        }
+        if let Some(seconds) = report.commit_seconds {
+            known.stats.commits.observe(seconds);
+        }
+        known.stats.dead_letter_events += report.new_dead_letters;
+        known.stats.notices = self.delivery.by_receiver_and_outcome();
+        known.stats.oldest_undelivered_seconds = self.store.oldest_undelivered().ok().map(|since| {
+            since.map_or(0.0, |since| {
+                self.clock.now().duration_since(since).as_secs_f64().max(0.0)
+            })
+        });
+        let mut reasons = Vec::new();
+        if let Some(since) = known.away_since {
+            reasons.push(NotReady::BrokerAway { since });
+        } else if !report.has_partitions && known.missing_topics.is_empty() {
+            reasons.push(NotReady::Starting);
+        } else if report.partitions_behind > 0 {
+            let lags = report.snapshot.sources.iter().map(|source| source.lag_records);
+            reasons.push(NotReady::CatchingUp {
+                records_left: lags.sum(),
+            });
+        }
+        if let Some(error) = report.commit_error {
+            reasons.push(NotReady::StateFailed(error));
+        }
+        let view = View {
+            version: self.view.borrow().version + 1,
+            catalog: known.catalog.clone(),
+            snapshot: report.snapshot,
+            alerts: report.alerts.iter().filter_map(alert_view).collect(),
+            language: self.view.borrow().language,
+            ready: ReadyState { reasons },
+            newest_rejected: report
+                .rejected
+                .iter()
+                .map(|letter| rejected(letter, &known.catalog))
+                .collect(),
+            stats: known.stats.clone(),
+        };
+        self.view.send_replace(Arc::new(view));
+    }
+}
+
+fn rejected(letter: &DeadLetter, catalog: &Catalog) -> Rejected {
+    Rejected {
+        at: letter.read_at,
+        source: catalog
+            .sources
+            .get(letter.source.0 as usize)
+            .map(|s| s.name.clone())
+            .unwrap_or_default(),
+        topic: letter.topic.to_string(),
+        partition: letter.partition,
+        offset: letter.offset,
+        reason: letter.reason.to_owned(),
+        detail: letter.detail.clone(),
+    }
+}
+
+fn alert_view(record: &AlertRecord) -> Option<AlertView> {
+    let active_at = match record.state {
+        AlertState::Inactive => return None,
+        AlertState::Pending { since } => since,
+        AlertState::Firing | AlertState::Recovering { .. } => record.fired_at?,
+    };
+    Some(AlertView {
+        rule: record.rule.clone(),
+        kind: record.kind.clone(),
+        severity: record.severity,
+        state: record.state,
+        active_at,
+        labels: record.labels.clone(),
+        facts: record.facts.clone(),
+    })
+}

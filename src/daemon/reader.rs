@@ -1,0 +1,207 @@
+//! One fold thread: reads its partitions, folds each record where it was read, and hands over what changed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, Headers};
+use smallvec::SmallVec;
+
+use super::clock::Clock;
+use super::dead_letter::DeadLetter;
+use crate::catalog::{Catalog, SourceId};
+use crate::decode::{self, Record, Reject};
+use crate::fold::delta::Delta;
+use crate::fold::plan::Plan;
+use crate::fold::worker::{Folded, Worker};
+use crate::source::kafka::{End, KafkaReader, Polled, TopicPartition};
+use crate::state::Position;
+
+/// How often a thread hands over; half of it is what a value waits here on average.
+const HAND_OVER_EVERY: Duration = Duration::from_millis(200);
+/// Records between two looks at the clock.
+const RECORDS_PER_LOOK: u32 = 256;
+
+/// What one thread did since it last handed over.
+pub(super) struct Batch {
+    pub(super) delta: Delta,
+    pub(super) positions: Vec<Position>,
+    pub(super) ends: Vec<(TopicPartition, End)>,
+    pub(super) outcomes: HashMap<(SourceId, &'static str), u64>,
+    pub(super) dead_letters: Vec<DeadLetter>,
+}
+
+/// A partition as a thread knows it.
+pub(super) struct Assigned {
+    pub(super) source: SourceId,
+    pub(super) position: Position,
+}
+
+pub(super) struct FoldThread {
+    pub(super) reader: Arc<KafkaReader>,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) assigned: Vec<Assigned>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) hand_over: SyncSender<Batch>,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+/// A partition's state between two records.
+struct Partition {
+    source: SourceId,
+    position: Position,
+    moved: bool,
+}
+
+struct Folder {
+    catalog: Arc<Catalog>,
+    decoders: Vec<decode::Reader>,
+    worker: Worker,
+    partitions: Vec<Partition>,
+    /// The partition of the last record: neighbours mostly come from the same one.
+    last: usize,
+    max_skew_ms: Vec<i64>,
+    outcomes: HashMap<(SourceId, &'static str), u64>,
+    dead_letters: Vec<DeadLetter>,
+}
+
+impl FoldThread {
+    /// Reads until told to stop, or until nobody takes what it folds.
+    pub(super) fn run(self) {
+        let mut folder = Folder {
+            catalog: self.catalog.clone(),
+            decoders: self.catalog.sources.iter().map(decode::Reader::new).collect(),
+            worker: Worker::new(&self.catalog, self.plan.clone()),
+            partitions: self
+                .assigned
+                .into_iter()
+                .map(|a| Partition {
+                    source: a.source,
+                    position: a.position,
+                    moved: false,
+                })
+                .collect(),
+            last: 0,
+            max_skew_ms: self
+                .catalog
+                .sources
+                .iter()
+                .map(|s| s.max_skew.as_millis() as i64)
+                .collect(),
+            outcomes: HashMap::new(),
+            dead_letters: Vec::new(),
+        };
+        let mut handed_over = Instant::now();
+        let mut now = self.clock.now();
+        let mut until_look = RECORDS_PER_LOOK;
+        let mut waiting: Option<Batch> = None;
+        while !self.stop.load(Ordering::Relaxed) {
+            match self.reader.poll(Duration::from_millis(50)) {
+                Polled::Record(message) => {
+                    folder.take(&message, now);
+                    until_look -= 1;
+                }
+                Polled::Idle => until_look = 0,
+            }
+            if until_look > 0 {
+                continue;
+            }
+            until_look = RECORDS_PER_LOOK;
+            now = self.clock.now();
+            if handed_over.elapsed() < HAND_OVER_EVERY {
+                continue;
+            }
+            // A batch that could not be handed over goes first: positions must not overtake what they stand for.
+            let batch = waiting.take().unwrap_or_else(|| folder.batch(&self.reader));
+            match self.hand_over.try_send(batch) {
+                Ok(()) => handed_over = Instant::now(),
+                Err(TrySendError::Full(batch)) => {
+                    waiting = Some(batch);
+                    handed_over = Instant::now();
+                }
+                Err(TrySendError::Disconnected(_)) => return,
+            }
+        }
+        for batch in waiting
+            .into_iter()
+            .chain(std::iter::once(folder.batch(&self.reader)))
+        {
+            if self.hand_over.send(batch).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Folder {
+    fn take(&mut self, message: &BorrowedMessage<'_>, now: Timestamp) {
+        let Some(index) = self.partition_of(message.topic(), message.partition()) else {
+            return;
+        };
+        self.last = index;
+        let partition = &mut self.partitions[index];
+        let source = partition.source;
+        partition.moved = true;
+        partition.position.next_offset = message.offset() + 1;
+        let mut headers: SmallVec<[(&str, &[u8]); 8]> = SmallVec::new();
+        if let Some(list) = message.headers() {
+            headers.extend(list.iter().filter_map(|header| Some((header.key, header.value?))));
+        }
+        let record = Record {
+            payload: message.payload(),
+            headers: &headers,
+            timestamp_ms: message.timestamp().to_millis(),
+        };
+        let folded = self.decoders[source.0 as usize].read(&record).and_then(|event| {
+            if event.time_ms > now.as_millisecond() + self.max_skew_ms[source.0 as usize] {
+                return Err(Reject::Future);
+            }
+            let folded = self.worker.fold(source, &event, message.offset())?;
+            let newest = &mut self.partitions[index].position.newest_event_ms;
+            *newest = (*newest).max(Some(event.time_ms));
+            Ok(folded)
+        });
+        let outcome = match folded {
+            Ok(Folded::Counted) => "folded",
+            Ok(Folded::Filtered) => "filtered",
+            Err(reject) => {
+                self.dead_letters.push(DeadLetter::new(
+                    source,
+                    message,
+                    reject.explain(self.catalog.source(source)),
+                    &reject,
+                    now,
+                ));
+                reject.reason()
+            }
+        };
+        *self.outcomes.entry((source, outcome)).or_insert(0) += 1;
+    }
+
+    fn partition_of(&self, topic: &str, number: i32) -> Option<usize> {
+        let is_it = |p: &Partition| p.position.partition == number && &*p.position.topic == topic;
+        if self.partitions.get(self.last).is_some_and(is_it) {
+            return Some(self.last);
+        }
+        self.partitions.iter().position(is_it)
+    }
+
+    fn batch(&mut self, reader: &KafkaReader) -> Batch {
+        let moved = self
+            .partitions
+            .iter_mut()
+            .filter_map(|partition| std::mem::take(&mut partition.moved).then_some(&partition.position));
+        Batch {
+            positions: moved.cloned().collect(),
+            delta: self.worker.take(),
+            ends: reader.ends(),
+            outcomes: std::mem::take(&mut self.outcomes),
+            dead_letters: std::mem::take(&mut self.dead_letters),
+        }
+    }
+}

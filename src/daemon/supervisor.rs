@@ -1,0 +1,297 @@
+//! The daemon as a whole: one supervisor thread owns the pipeline and starts it anew for a new catalogue or new
+//! partitions; around it run the server, the outbox and the signals.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::clock::Clock;
+use super::discovery::{self, Discovered};
+use super::evaluator::Totals;
+use super::pipeline::{Found, Pipeline, Surroundings, connection};
+use super::publisher::Publisher;
+use crate::catalog::{Catalog, Diagnostics, load};
+use crate::notify;
+use crate::serve;
+use crate::settings::Settings;
+use crate::state::Store;
+
+/// How often the supervisor looks whether its threads are alive.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a daemon is made of.
+pub struct Options {
+    /// Settings.
+    pub settings: Arc<Settings>,
+    /// The checked catalogue.
+    pub catalog: Arc<Catalog>,
+    /// The state.
+    pub store: Store,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where the server listens, bound already.
+    pub listener: TcpListener,
+}
+
+/// A running daemon.
+pub struct Daemon {
+    commands: Sender<Command>,
+    views: watch::Receiver<Arc<serve::View>>,
+    reloads: mpsc::Sender<serve::ReloadRequest>,
+    ended: oneshot::Receiver<Result<(), String>>,
+    tasks: Tasks,
+}
+
+struct Tasks {
+    stop: watch::Sender<bool>,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    outbox: tokio::task::JoinHandle<()>,
+    reloader: tokio::task::JoinHandle<()>,
+}
+
+enum Command {
+    Discovered(Result<Discovered, String>),
+    Reload(serve::ReloadRequest),
+    Stop,
+}
+
+impl Daemon {
+    /// Starts everything. Errors of the environment that may heal (broker away, topic missing) do not stop a start.
+    ///
+    /// # Errors
+    /// In words: the state cannot be read, the client refuses its settings, a receiver cannot be set up.
+    pub async fn start(options: Options) -> Result<Daemon, String> {
+        let Options {
+            settings,
+            catalog,
+            store,
+            clock,
+            listener,
+        } = options;
+        let (stop, stopping) = watch::channel(false);
+        let wake_outbox = Arc::new(tokio::sync::Notify::new());
+        let delivery = Arc::new(notify::outbox::Stats::default());
+        let publisher = Arc::new(Publisher::new(
+            &settings,
+            catalog.clone(),
+            clock.clone(),
+            delivery.clone(),
+            store.clone(),
+        ));
+        let views = publisher.subscribe();
+
+        let (reloads, mut reload_requests) = mpsc::channel::<serve::ReloadRequest>(1);
+        let shared = serve::Shared {
+            view: views.clone(),
+            reload: reloads.clone(),
+        };
+        let server = tokio::spawn(serve::run(listener, shared, stopped(stopping.clone())));
+        let targets = notify::targets(&settings)?;
+        let outbox = tokio::spawn(notify::outbox::run(
+            Box::new(store.clone()),
+            targets,
+            wake_outbox.clone(),
+            stopping.clone(),
+            delivery,
+        ));
+
+        let (commands, inbox) = channel();
+        let to_supervisor = commands.clone();
+        let reloader = tokio::spawn(async move {
+            while let Some(request) = reload_requests.recv().await {
+                if to_supervisor.send(Command::Reload(request)).is_err() {
+                    return;
+                }
+            }
+        });
+        let publish = publisher.clone();
+        let around = Surroundings {
+            settings,
+            store,
+            clock,
+            publish: Arc::new(move |report| publish.publish(report)),
+            wake_outbox,
+        };
+        let (tell_end, ended) = oneshot::channel();
+        let supervisor = Supervisor {
+            around,
+            publisher,
+            catalog,
+            commands: commands.clone(),
+            inbox,
+        };
+        std::thread::Builder::new()
+            .name("supervise".to_owned())
+            .spawn(move || {
+                // Nobody listens any more only when the whole process ends.
+                let _ = tell_end.send(supervisor.run());
+            })
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        Ok(Daemon {
+            commands,
+            views,
+            reloads,
+            ended,
+            tasks: Tasks {
+                stop,
+                server,
+                outbox,
+                reloader,
+            },
+        })
+    }
+
+    /// Runs until `stop` completes or a part fails, then ends cleanly with a last commit.
+    ///
+    /// # Errors
+    /// In words, when a part failed.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), String> {
+        let ended = tokio::select! {
+            () = stop => None,
+            ended = &mut self.ended => Some(ended),
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                tracing::info!("stopping");
+                // A supervisor that has ended already has answered already.
+                let _ = self.commands.send(Command::Stop);
+                (&mut self.ended).await
+            }
+        };
+        self.tasks.stop.send_replace(true);
+        self.tasks.reloader.abort();
+        let server = self.tasks.server.await;
+        if let Err(error) = self.tasks.outbox.await {
+            tracing::error!(%error, "the outbox failed");
+        }
+        match server {
+            Ok(Err(error)) => tracing::error!(%error, "the server failed"),
+            Err(error) => tracing::error!(%error, "the server failed"),
+            Ok(Ok(())) => {}
+        }
+        ended.unwrap_or_else(|_| Err("the supervisor thread failed".to_owned()))
+    }
+
+    /// What is shown, as it changes.
+    pub fn views(&self) -> watch::Receiver<Arc<serve::View>> {
+        self.views.clone()
+    }
+
+    /// Where reload requests go (SIGHUP).
+    pub fn reloads(&self) -> mpsc::Sender<serve::ReloadRequest> {
+        self.reloads.clone()
+    }
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop as well.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+struct Supervisor {
+    around: Surroundings,
+    publisher: Arc<Publisher>,
+    catalog: Arc<Catalog>,
+    commands: Sender<Command>,
+    inbox: Receiver<Command>,
+}
+
+/// Watches partitions until it is dropped.
+struct Watch {
+    _stop: Sender<()>,
+    /// Keeps answers of an older catalogue's watch from being taken for this one's.
+    current: Arc<AtomicBool>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.current.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Supervisor {
+    fn run(mut self) -> Result<(), String> {
+        let mut found: Vec<Found> = Vec::new();
+        let mut pipeline = Pipeline::start(&self.around, &self.catalog, &found, Totals::default())?;
+        let mut watch = self.watch()?;
+        loop {
+            match self.inbox.recv_timeout(LOOK_EVERY) {
+                Ok(Command::Discovered(Ok(discovered))) => {
+                    self.publisher.discovered(&discovered);
+                    if !discovered.missing_topics.is_empty() {
+                        let topics = discovered.missing_topics.join(", ");
+                        tracing::warn!(topics, "topics do not exist yet; looking again");
+                    }
+                    if !same_partitions(&found, &discovered.partitions) {
+                        found = discovered.partitions;
+                        tracing::info!(partitions = found.len(), "reading");
+                        let totals = pipeline.stop()?;
+                        pipeline = Pipeline::start(&self.around, &self.catalog, &found, totals)?;
+                    }
+                }
+                Ok(Command::Discovered(Err(reason))) => self.publisher.broker_away(&reason),
+                Ok(Command::Reload(answer)) => match self.load() {
+                    Ok((catalog, summary)) => {
+                        drop(watch);
+                        let totals = pipeline.stop()?;
+                        self.catalog = catalog;
+                        self.publisher.reloaded(Some(self.catalog.clone()));
+                        // Sources may have other numbers now: partitions are told anew by the new watch.
+                        found.clear();
+                        pipeline = Pipeline::start(&self.around, &self.catalog, &found, totals)?;
+                        watch = self.watch()?;
+                        tracing::info!(summary, "catalogue reloaded");
+                        let _ = answer.send(Ok(summary));
+                    }
+                    Err(diagnostics) => {
+                        self.publisher.reloaded(None);
+                        tracing::error!(%diagnostics, "the new catalogue is wrong; the old one stays");
+                        let _ = answer.send(Err(diagnostics.to_string()));
+                    }
+                },
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => {
+                    return pipeline.stop().map(|_| ());
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if pipeline.has_failed() {
+                        return pipeline.stop().and(Err("a thread ended by itself".to_owned()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn load(&self) -> Result<(Arc<Catalog>, String), Diagnostics> {
+        let catalog = load::load_dir(&self.around.settings.catalog)?;
+        let summary = crate::cli::check::summary(&catalog);
+        Ok((Arc::new(catalog), summary))
+    }
+
+    fn watch(&self) -> Result<Watch, String> {
+        let (stop, stopping) = channel();
+        let current = Arc::new(AtomicBool::new(true));
+        let (connection, catalog) = (connection(&self.around.settings), self.catalog.clone());
+        let (commands, still) = (self.commands.clone(), current.clone());
+        std::thread::Builder::new()
+            .name("discover".to_owned())
+            .spawn(move || {
+                discovery::watch(&connection, &catalog, &stopping, |seen| {
+                    still.load(Ordering::Relaxed) && commands.send(Command::Discovered(seen)).is_ok()
+                });
+            })
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        Ok(Watch { _stop: stop, current })
+    }
+}
+
+fn same_partitions(a: &[Found], b: &[Found]) -> bool {
+    a.iter()
+        .map(|f| (f.source, &f.partition))
+        .eq(b.iter().map(|f| (f.source, &f.partition)))
+}

@@ -1,0 +1,173 @@
+//! Periods: half-open stretches of local days, `[start, end)`.
+
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
+
+use super::snapshot::Period;
+use crate::catalog::{Calendar, PeriodKind};
+
+impl Period {
+    /// The period of a kind that holds a day.
+    pub fn containing(kind: PeriodKind, day: Date, calendar: &Calendar) -> Period {
+        let (start, end) = match kind {
+            PeriodKind::Day => (day, day.saturating_add(1.day())),
+            PeriodKind::Week => {
+                let past = day.weekday().since(calendar.week_starts);
+                let start = day.saturating_sub(i64::from(past).days());
+                (start, start.saturating_add(7.days()))
+            }
+            PeriodKind::Month => (
+                day.first_of_month(),
+                day.first_of_month().saturating_add(1.month()),
+            ),
+            PeriodKind::Quarter => within_year(day, 3, calendar),
+            PeriodKind::Half => within_year(day, 6, calendar),
+            PeriodKind::Year => within_year(day, 12, calendar),
+        };
+        Period { kind, start, end }
+    }
+
+    /// The same period of another year: as many years later as `years` says.
+    pub fn shifted(&self, years: i32, calendar: &Calendar) -> Period {
+        Period::containing(self.kind, self.start.saturating_add(years.years()), calendar)
+    }
+
+    /// Its name: `2026-06-03`, `2026-W23`, `2026-06`, `2026-Q2`, `2026-H1`, `2026`. Fiscal years that do not begin in
+    /// January are named by the year in which they begin: `FY2026`, `FY2026-Q1`.
+    pub fn id(&self, calendar: &Calendar) -> String {
+        let start = self.start;
+        let year = Period::containing(PeriodKind::Year, start, calendar).start;
+        let fiscal = if calendar.fiscal_year_starts == (1, 1) {
+            ""
+        } else {
+            "FY"
+        };
+        let months = || {
+            let between = year.until((jiff::Unit::Month, start));
+            between.map_or(0, |span| span.get_months())
+        };
+        match self.kind {
+            PeriodKind::Day => start.to_string(),
+            // A week is named by its Thursday's year, as ISO 8601 does, on whatever day weeks begin.
+            PeriodKind::Week => {
+                let week = start.saturating_add(3.days()).iso_week_date();
+                format!("{:04}-W{:02}", week.year(), week.week())
+            }
+            PeriodKind::Month => start.strftime("%Y-%m").to_string(),
+            PeriodKind::Quarter => format!("{fiscal}{}-Q{}", year.year(), months() / 3 + 1),
+            PeriodKind::Half => format!("{fiscal}{}-H{}", year.year(), months() / 6 + 1),
+            PeriodKind::Year => format!("{fiscal}{}", year.year()),
+        }
+    }
+
+    /// Its first moment.
+    pub fn starts_at(&self, calendar: &Calendar) -> Timestamp {
+        calendar.start_of(self.start)
+    }
+
+    /// The moment after its last one.
+    pub fn ends_at(&self, calendar: &Calendar) -> Timestamp {
+        calendar.start_of(self.end)
+    }
+}
+
+/// The part of `months` months of the fiscal year that holds a day.
+fn within_year(day: Date, months: i32, calendar: &Calendar) -> (Date, Date) {
+    let (month, first) = calendar.fiscal_year_starts;
+    let this_year = Date::new(day.year(), month, first).unwrap_or(day);
+    let year = if day >= this_year {
+        this_year
+    } else {
+        this_year.saturating_sub(1.year())
+    };
+    let mut start = year;
+    let mut n = 0;
+    loop {
+        n += months;
+        let end = year.saturating_add(n.months());
+        if day < end || n >= 12 {
+            return (start, end);
+        }
+        start = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::load::{Files, load};
+
+    fn calendar(text: &str) -> Calendar {
+        let yaml =
+            format!("calendar: {{{text}}}\nsources: {{s: {{topics: [t], format: json, fields: {{}}}}}}\n");
+        load(&Files::new("", [("a.yaml", yaml.as_str())]))
+            .map_err(|d| d.to_string())
+            .unwrap()
+            .calendar
+    }
+
+    #[test]
+    fn periods_hold_their_days_and_have_names() {
+        use PeriodKind::*;
+        let plain = "timezone: Asia/Shanghai";
+        let april = "timezone: Europe/London, fiscal_year_starts: 04-06, week_starts: sunday";
+        for (settings, kind, day, start, end, id) in [
+            (plain, Day, "2026-06-03", "2026-06-03", "2026-06-04", "2026-06-03"),
+            (plain, Week, "2026-06-03", "2026-06-01", "2026-06-08", "2026-W23"),
+            (plain, Week, "2027-01-01", "2026-12-28", "2027-01-04", "2026-W53"),
+            (april, Week, "2026-06-03", "2026-05-31", "2026-06-07", "2026-W23"),
+            (plain, Month, "2026-02-28", "2026-02-01", "2026-03-01", "2026-02"),
+            (
+                plain,
+                Quarter,
+                "2026-12-31",
+                "2026-10-01",
+                "2027-01-01",
+                "2026-Q4",
+            ),
+            (plain, Half, "2026-06-30", "2026-01-01", "2026-07-01", "2026-H1"),
+            (plain, Year, "2026-06-30", "2026-01-01", "2027-01-01", "2026"),
+            (april, Year, "2026-04-05", "2025-04-06", "2026-04-06", "FY2025"),
+            (
+                april,
+                Quarter,
+                "2026-04-06",
+                "2026-04-06",
+                "2026-07-06",
+                "FY2026-Q1",
+            ),
+            (
+                april,
+                Quarter,
+                "2026-04-05",
+                "2026-01-06",
+                "2026-04-06",
+                "FY2025-Q4",
+            ),
+        ] {
+            let calendar = calendar(settings);
+            let period = Period::containing(kind, day.parse().unwrap(), &calendar);
+            let found = (
+                period.start.to_string(),
+                period.end.to_string(),
+                period.id(&calendar),
+            );
+            assert_eq!(
+                found,
+                (start.to_owned(), end.to_owned(), id.to_owned()),
+                "{kind:?} {day}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_day_of_a_clock_change_has_23_hours() {
+        let calendar = calendar("timezone: Europe/Berlin");
+        let period = Period::containing(PeriodKind::Day, "2026-03-29".parse().unwrap(), &calendar);
+        let hours = period
+            .ends_at(&calendar)
+            .duration_since(period.starts_at(&calendar))
+            .as_hours();
+        assert_eq!(hours, 23);
+    }
+}

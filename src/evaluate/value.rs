@@ -1,0 +1,96 @@
+//! Values of metrics from cells: each node's metric resolved once to the columns that it is made of.
+
+use crate::catalog::expr::{Expr, Value};
+use crate::catalog::{Agg, Catalog, MetricId, MetricKind};
+use crate::fold::cells::Cells;
+use crate::fold::day::Day;
+use crate::fold::delta::DimensionKey;
+use crate::fold::partial::Partial;
+use crate::fold::plan::{ColumnRef, Plan};
+
+/// A metric over one set of dimensions, ready to be read.
+#[derive(Clone, Debug)]
+pub enum Formula {
+    /// One column.
+    Column(ColumnRef, Agg),
+    /// Numerator over denominator.
+    Ratio(Box<(Formula, Formula)>),
+    /// An expression over metrics; its variables are the metrics of the catalogue by index.
+    Derived(Expr, Vec<(usize, Formula)>),
+}
+
+impl Formula {
+    /// The formula of a metric; `None` where the plan does not fold it, which does not happen for a node's metric.
+    pub fn of(catalog: &Catalog, plan: &Plan, metric: MetricId, dimensions: &[String]) -> Option<Formula> {
+        match &catalog.metric(metric).kind {
+            MetricKind::Simple(simple) => Some(Formula::Column(plan.column(metric, dimensions)?, simple.agg)),
+            MetricKind::Ratio {
+                numerator,
+                denominator,
+            } => Some(Formula::Ratio(Box::new((
+                Formula::of(catalog, plan, *numerator, dimensions)?,
+                Formula::of(catalog, plan, *denominator, dimensions)?,
+            )))),
+            MetricKind::Derived { expr, inputs } => {
+                let input =
+                    |id: &MetricId| Some((id.0 as usize, Formula::of(catalog, plan, *id, dimensions)?));
+                Some(Formula::Derived(
+                    expr.clone(),
+                    inputs.iter().map(input).collect::<Option<_>>()?,
+                ))
+            }
+        }
+    }
+
+    /// The groups whose rows it reads.
+    pub fn groups(&self) -> Vec<usize> {
+        match self {
+            Formula::Column(column, _) => vec![column.group],
+            Formula::Ratio(sides) => [sides.0.groups(), sides.1.groups()].concat(),
+            Formula::Derived(_, inputs) => inputs.iter().flat_map(|(_, input)| input.groups()).collect(),
+        }
+    }
+
+    /// The value over the days `from..to`; `None` where there is none (an average of nothing, an empty denominator).
+    pub fn value(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Option<f64> {
+        match self {
+            Formula::Column(column, agg) => match cells.merged(*column, key, from, to) {
+                Some(partial) => partial.value(),
+                None => Partial::empty(*agg).value(),
+            },
+            Formula::Ratio(sides) => {
+                let denominator = sides
+                    .1
+                    .value(cells, key, from, to)
+                    .filter(|value| *value != 0.0)?;
+                Some(sides.0.value(cells, key, from, to)? / denominator)
+            }
+            Formula::Derived(expr, inputs) => {
+                let values: Vec<(usize, Option<f64>)> = inputs
+                    .iter()
+                    .map(|(index, input)| (*index, input.value(cells, key, from, to)))
+                    .collect();
+                expr.number(|index| {
+                    let value = values
+                        .iter()
+                        .find(|(input, _)| *input == index)
+                        .and_then(|(_, value)| *value);
+                    value.map_or(Value::Missing, Value::Number)
+                })
+            }
+        }
+    }
+
+    /// Whether any of its columns has a cell in the days `from..to`.
+    pub fn has_cells(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> bool {
+        match self {
+            Formula::Column(column, _) => cells.days(*column, key, from, to).next().is_some(),
+            Formula::Ratio(sides) => {
+                sides.0.has_cells(cells, key, from, to) || sides.1.has_cells(cells, key, from, to)
+            }
+            Formula::Derived(_, inputs) => inputs
+                .iter()
+                .any(|(_, input)| input.has_cells(cells, key, from, to)),
+        }
+    }
+}

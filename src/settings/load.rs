@@ -1,0 +1,638 @@
+//! From the settings file and the environment to checked [`Settings`]. The file is read twice: once for the place of
+//! every mistake, once by the crate `config` for its values with those of the environment over them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{DeadLetter, Kafka, Matcher, Receiver, Route, Secret, Serve, Settings, SlackWebhook};
+use crate::catalog::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
+use crate::catalog::file::Duration as Time;
+use crate::catalog::yaml::{self, Outline};
+use crate::words::Language;
+
+/// Where settings are looked for when nobody says.
+const DEFAULT_FILES: [&str; 2] = ["tautline.yaml", "config/tautline.yaml"];
+const PREFIX: &str = "TAUTLINE";
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    kafka: KafkaEntry,
+    catalog: Option<PathBuf>,
+    state: StateEntry,
+    dead_letter: DeadLetterEntry,
+    serve: ServeEntry,
+    evaluate: EvaluateEntry,
+    language: Option<String>,
+    receivers: BTreeMap<String, ReceiverEntry>,
+    routes: Option<RouteEntry>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+struct KafkaEntry {
+    brokers: Option<String>,
+    group: Option<String>,
+    properties: BTreeMap<String, Scalar>,
+    workers: Option<usize>,
+}
+
+/// librdkafka takes texts; YAML writers write numbers and truths as well.
+#[derive(Deserialize, Debug)]
+#[serde(untagged)]
+enum Scalar {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+struct StateEntry {
+    sqlite: Option<PathBuf>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+struct DeadLetterEntry {
+    path: Option<PathBuf>,
+    max_bytes: Option<u64>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+struct ServeEntry {
+    listen: Option<String>,
+    external_url: Option<String>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+struct EvaluateEntry {
+    every: Option<Time>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+struct ReceiverEntry {
+    slack_webhook: SlackEntry,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+struct SlackEntry {
+    url: Option<String>,
+    url_file: Option<PathBuf>,
+    timeout: Option<Time>,
+    give_up_after: Option<Time>,
+    #[serde(default)]
+    allow_insecure: bool,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+struct RouteEntry {
+    receiver: Option<String>,
+    #[serde(default)]
+    matchers: Vec<String>,
+    #[serde(default)]
+    r#continue: bool,
+    #[serde(default)]
+    routes: Vec<RouteEntry>,
+    group_by: Option<Vec<String>>,
+    group_wait: Option<Time>,
+    group_interval: Option<Time>,
+    repeat_interval: Option<Time>,
+}
+
+/// Reads the settings: from the file given, else from `tautline.yaml`, else from `config/tautline.yaml`, with
+/// `TAUTLINE__…` environment variables over it. Relative paths start at the folder of the settings file.
+///
+/// # Errors
+/// Every mistake that was found, each with its place.
+pub fn load(file: Option<&Path>) -> Result<Settings, Diagnostics> {
+    let path = match file {
+        Some(path) => path.to_owned(),
+        None => DEFAULT_FILES
+            .iter()
+            .map(PathBuf::from)
+            .find(|path| path.exists())
+            .ok_or_else(|| {
+                let message = format!(
+                    "there is no settings file: looked for {}; write one, or name it with --config FILE",
+                    DEFAULT_FILES.join(" and ")
+                );
+                one(place_of(Path::new(DEFAULT_FILES[0])), message)
+            })?,
+    };
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| one(place_of(&path), format!("cannot be read: {error}")))?;
+    let shown: Arc<str> = path.display().to_string().into();
+    yaml::read::<File>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
+    let outline = yaml::read::<Outline>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
+    let merged = merge(&text).map_err(|message| {
+        let place = Place {
+            file: "environment".into(),
+            line: 1,
+            column: 1,
+        };
+        one(place, format!("a variable {PREFIX}__… does not fit: {message}"))
+    })?;
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    Checker {
+        file: shown,
+        outline,
+        folder,
+        problems: Vec::new(),
+        warnings: Vec::new(),
+    }
+    .check(merged)
+}
+
+fn merge(text: &str) -> Result<File, String> {
+    let environment = config::Environment::with_prefix(PREFIX)
+        .prefix_separator("__")
+        .separator("__")
+        .try_parsing(true);
+    config::Config::builder()
+        .add_source(config::File::from_str(text, config::FileFormat::Yaml).required(false))
+        .add_source(environment)
+        .build()
+        .and_then(config::Config::try_deserialize)
+        .map_err(|error| error.to_string())
+}
+
+fn place_of(path: &Path) -> Place {
+    Place {
+        file: path.display().to_string().into(),
+        line: 1,
+        column: 1,
+    }
+}
+
+fn one(place: Place, message: String) -> Diagnostics {
+    Diagnostics(vec![Diagnostic { place, message }])
+}
+
+struct Checker {
+    file: Arc<str>,
+    outline: Outline,
+    folder: PathBuf,
+    problems: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Checker {
+    fn check(mut self, file: File) -> Result<Settings, Diagnostics> {
+        let group = file.kafka.group.unwrap_or_else(|| "tautline".to_owned());
+        let kafka = Kafka {
+            brokers: match file.kafka.brokers {
+                Some(brokers) => self.with_variables(&["kafka", "brokers"], &brokers),
+                None => {
+                    self.problem(
+                        &["kafka"],
+                        "the brokers are missing; write kafka: {brokers: 127.0.0.1:9092}",
+                    );
+                    String::new()
+                }
+            },
+            group: self.with_variables(&["kafka", "group"], &group),
+            properties: file
+                .kafka
+                .properties
+                .into_iter()
+                .map(|(key, value)| {
+                    let text = match value {
+                        Scalar::Bool(truth) => truth.to_string(),
+                        Scalar::Int(number) => number.to_string(),
+                        Scalar::Float(number) => number.to_string(),
+                        Scalar::Text(text) => self.with_variables(&["kafka", "properties", &key], &text),
+                    };
+                    (key, text)
+                })
+                .collect(),
+            workers: file.kafka.workers,
+        };
+        let state_sqlite = self.below(file.state.sqlite.unwrap_or_else(|| "data/tautline.db".into()));
+        let dead_letter = DeadLetter {
+            path: match file.dead_letter.path {
+                Some(path) => self.below(path),
+                None => state_sqlite.with_file_name("dead-letter.ndjson"),
+            },
+            max_bytes: file.dead_letter.max_bytes.unwrap_or(256 * 1024 * 1024),
+        };
+        let receivers = self.receivers(file.receivers);
+        let routes = self.routes(file.routes, &receivers);
+        let settings = Settings {
+            kafka,
+            catalog: self.below(file.catalog.unwrap_or_else(|| "catalog/".into())),
+            state_sqlite,
+            dead_letter,
+            serve: self.serve(file.serve),
+            evaluate_every: self.every(file.evaluate.every),
+            language: self.language(file.language),
+            receivers,
+            routes,
+            warnings: self.warnings,
+        };
+        if self.problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(Diagnostics(self.problems))
+        }
+    }
+
+    fn problem(&mut self, path: &[&str], message: impl Into<String>) {
+        let place = self.outline.place(&self.file, path);
+        self.problems.push(Diagnostic {
+            place,
+            message: message.into(),
+        });
+    }
+
+    fn below(&self, path: PathBuf) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    fn serve(&mut self, entry: ServeEntry) -> Serve {
+        let listen = entry.listen.unwrap_or_else(|| "127.0.0.1:9464".to_owned());
+        let listen = listen.parse().unwrap_or_else(|_| {
+            let message = format!(
+                "'{listen}' is no address to listen on; write one such as 127.0.0.1:9464 or 0.0.0.0:9464"
+            );
+            self.problem(&["serve", "listen"], message);
+            ([127, 0, 0, 1], 9464).into()
+        });
+        if let Some(url) = &entry.external_url
+            && !url.starts_with("http://")
+            && !url.starts_with("https://")
+        {
+            self.problem(
+                &["serve", "external_url"],
+                format!("'{url}' is no URL; write https://…"),
+            );
+        }
+        Serve {
+            listen,
+            external_url: entry.external_url.map(|url| url.trim_end_matches('/').to_owned()),
+        }
+    }
+
+    fn every(&mut self, every: Option<Time>) -> Duration {
+        let every = every.map_or(1000, |time| time.0.as_millis());
+        if !(50..=60_000).contains(&every) {
+            self.problem(&["evaluate", "every"], "evaluations may be 50ms to 60s apart");
+        }
+        Duration::from_millis(u64::try_from(every).unwrap_or(1000))
+    }
+
+    fn language(&mut self, tag: Option<String>) -> Language {
+        let Some(tag) = tag else {
+            return Language::default();
+        };
+        Language::from_tag(&tag).unwrap_or_else(|| {
+            self.problem(&["language"], format!("'{tag}' is not one of zh, en"));
+            Language::default()
+        })
+    }
+
+    fn receivers(&mut self, entries: BTreeMap<String, ReceiverEntry>) -> BTreeMap<String, Receiver> {
+        let mut receivers = BTreeMap::new();
+        for (name, entry) in entries {
+            let slack = entry.slack_webhook;
+            let path = ["receivers", name.as_str(), "slack_webhook"];
+            let Some(url) = self.secret(&path, slack.url, slack.url_file) else {
+                continue;
+            };
+            self.check_url(&path, &url, slack.allow_insecure);
+            let seconds = |time: Option<Time>, default: u64| {
+                time.map_or(Duration::from_secs(default), |time| {
+                    time.0.try_into().unwrap_or_default()
+                })
+            };
+            let slack_webhook = SlackWebhook {
+                url: Secret::new(url),
+                timeout: seconds(slack.timeout, 10),
+                give_up_after: seconds(slack.give_up_after, 24 * 3600),
+            };
+            receivers.insert(name, Receiver { slack_webhook });
+        }
+        receivers
+    }
+
+    fn secret(&mut self, path: &[&str], text: Option<String>, file: Option<PathBuf>) -> Option<String> {
+        match (text, file) {
+            (Some(text), None) => Some(self.with_variables(path, &text)),
+            (None, Some(file)) => match std::fs::read_to_string(self.below(file.clone())) {
+                Ok(text) => Some(text.trim().to_owned()),
+                Err(error) => {
+                    self.problem(
+                        path,
+                        format!("url_file {} cannot be read: {error}", self.below(file).display()),
+                    );
+                    None
+                }
+            },
+            _ => {
+                self.problem(
+                    path,
+                    "write either url_file: /run/secrets/slack_url or url: ${SLACK_URL}",
+                );
+                None
+            }
+        }
+    }
+
+    /// The URL is the secret: it is never shown.
+    fn check_url(&mut self, path: &[&str], url: &str, allow_insecure: bool) {
+        let Ok(parsed) = reqwest::Url::parse(url) else {
+            self.problem(
+                path,
+                "the URL cannot be read; it looks like https://hooks.slack.com/services/T…/B…/…",
+            );
+            return;
+        };
+        let loopback = match parsed.host_str() {
+            Some("localhost") => true,
+            Some(host) => host
+                .trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback()),
+            None => false,
+        };
+        if parsed.scheme() != "https" && !(parsed.scheme() == "http" && (loopback || allow_insecure)) {
+            self.problem(
+                path,
+                "the URL must begin with https; http goes to this machine only, unless allow_insecure: true",
+            );
+        }
+    }
+
+    fn routes(&mut self, entry: Option<RouteEntry>, receivers: &BTreeMap<String, Receiver>) -> Option<Route> {
+        let Some(entry) = entry else {
+            // With one receiver there is nothing to choose.
+            if receivers.len() > 1 {
+                self.problem(
+                    &["receivers"],
+                    "with several receivers, 'routes' must say who is told: routes: {receiver: …}",
+                );
+            }
+            let receiver = receivers.keys().next()?.clone();
+            return Some(Route {
+                receiver,
+                matchers: Vec::new(),
+                go_on: false,
+                routes: Vec::new(),
+            });
+        };
+        if receivers.is_empty() {
+            self.problem(
+                &["routes"],
+                "there is nobody to route to; declare 'receivers' first",
+            );
+            return None;
+        }
+        let Some(receiver) = entry.receiver.clone() else {
+            self.problem(
+                &["routes"],
+                "the first route must name a receiver, for what no other route takes",
+            );
+            return None;
+        };
+        if !entry.matchers.is_empty() {
+            self.problem(
+                &["routes", "matchers"],
+                "the first route takes everything; matchers belong to the routes below it",
+            );
+        }
+        Some(self.route(entry, &receiver, receivers))
+    }
+
+    fn route(&mut self, entry: RouteEntry, inherited: &str, receivers: &BTreeMap<String, Receiver>) -> Route {
+        let receiver = entry.receiver.unwrap_or_else(|| inherited.to_owned());
+        if !receivers.contains_key(&receiver) {
+            let names = receivers.keys().map(String::as_str);
+            let hint = nearest(&receiver, names.clone()).map_or_else(
+                || format!("known are {}", names.collect::<Vec<_>>().join(", ")),
+                |near| format!("did you mean '{near}'?"),
+            );
+            self.problem(&["routes"], format!("there is no receiver '{receiver}'; {hint}"));
+        }
+        let timing = entry
+            .group_wait
+            .or(entry.group_interval)
+            .or(entry.repeat_interval)
+            .is_some();
+        if entry.group_by.is_some() || timing {
+            let place = self.outline.place(&self.file, &["routes"]);
+            let message =
+                "grouping and repeats are not done yet: every notice is sent on its own, at once".to_owned();
+            if !self.warnings.iter().any(|warning| warning.message == message) {
+                self.warnings.push(Diagnostic { place, message });
+            }
+        }
+        let matchers = entry
+            .matchers
+            .iter()
+            .filter_map(|text| self.matcher(text))
+            .collect();
+        let routes = entry
+            .routes
+            .into_iter()
+            .map(|below| self.route(below, &receiver, receivers))
+            .collect();
+        Route {
+            receiver,
+            matchers,
+            go_on: entry.r#continue,
+            routes,
+        }
+    }
+
+    fn matcher(&mut self, text: &str) -> Option<Matcher> {
+        if let Some(operator) = ["=~", "!~"].iter().find(|operator| text.contains(**operator)) {
+            self.problem(
+                &["routes"],
+                format!("'{text}': {operator} is not known yet; = and != are"),
+            );
+            return None;
+        }
+        let (label, value, equal) = match (text.split_once("!="), text.split_once('=')) {
+            (Some((label, value)), _) => (label, value, false),
+            (None, Some((label, value))) => (label, value, true),
+            (None, None) => {
+                self.problem(
+                    &["routes"],
+                    format!("'{text}' is no matcher; write severity=\"critical\""),
+                );
+                return None;
+            }
+        };
+        let value = value.trim().trim_matches('"');
+        Some(Matcher {
+            label: label.trim().to_owned(),
+            equal,
+            value: value.to_owned(),
+        })
+    }
+
+    /// Replaces `${NAME}` by the environment variable.
+    fn with_variables(&mut self, path: &[&str], text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(open) = rest.find("${") {
+            out.push_str(&rest[..open]);
+            let inside = &rest[open + 2..];
+            let Some(close) = inside.find('}') else {
+                self.problem(path, "this ${ is never closed by }");
+                return out;
+            };
+            match std::env::var(&inside[..close]) {
+                Ok(value) => out.push_str(&value),
+                Err(_) => self.problem(
+                    path,
+                    format!("the environment variable {} is not set", &inside[..close]),
+                ),
+            }
+            rest = &inside[close + 1..];
+        }
+        out.push_str(rest);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::record::Labels;
+    use crate::catalog::Severity;
+
+    fn load_text(text: &str) -> Result<Settings, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tautline.yaml");
+        std::fs::write(&path, text).unwrap();
+        load(Some(&path)).map_err(|problems| {
+            problems
+                .to_string()
+                .replace(&format!("{}/", folder.path().display()), "")
+        })
+    }
+
+    const GOOD: &str = "kafka: {brokers: 127.0.0.1:9092, properties: {security.protocol: ssl, linger.ms: 5}}
+catalog: catalog/
+state: {sqlite: data/tautline.db}
+serve: {listen: 127.0.0.1:9464, external_url: null}
+evaluate: {every: 1s}
+language: en
+receivers:
+  ops: {slack_webhook: {url: http://127.0.0.1:1/secret}}
+  boss: {slack_webhook: {url: https://example.com/secret, timeout: 3s}}
+routes:
+  receiver: ops
+  routes: [{matchers: [severity=\"critical\"], receiver: boss, continue: true}, {matchers: [node!=a], receiver: ops}]
+";
+
+    #[test]
+    fn reads_what_the_operator_sets() {
+        let settings = load_text(GOOD).unwrap();
+        assert_eq!(settings.kafka.properties["security.protocol"], "ssl");
+        assert_eq!(settings.kafka.properties["linger.ms"], "5");
+        assert_eq!(settings.language, Language::En);
+        assert_eq!(
+            settings.receivers["boss"].slack_webhook.timeout,
+            Duration::from_secs(3)
+        );
+        assert!(settings.state_sqlite.ends_with("data/tautline.db") && settings.state_sqlite.is_absolute());
+        assert!(!format!("{settings:?}").contains("secret\""));
+        let told = |node: &str, severity| {
+            settings.receivers_of(&Labels::from([("node".into(), node.into())]), severity)
+        };
+        assert_eq!(told("b", Severity::Critical), ["boss", "ops"]);
+        assert_eq!(told("a", Severity::Critical), ["boss"]);
+        assert_eq!(told("a", Severity::Warning), ["ops"]);
+    }
+
+    #[test]
+    fn says_what_is_wrong_and_where() {
+        for (find, replace, expected) in [
+            (
+                "brokers",
+                "borkers",
+                "tautline.yaml:1:9: unknown key 'borkers'; did you mean 'brokers'?",
+            ),
+            (
+                "language: en",
+                "language: fr",
+                "tautline.yaml:6:1: 'fr' is not one of zh, en",
+            ),
+            (
+                "receiver: boss",
+                "receiver: bos",
+                "tautline.yaml:10:1: there is no receiver 'bos'; did you mean 'boss'?",
+            ),
+            (
+                "every: 1s",
+                "every: 1ms",
+                "tautline.yaml:5:12: evaluations may be 50ms to 60s apart",
+            ),
+            (
+                "listen: 127.0.0.1:9464",
+                "listen: here",
+                "tautline.yaml:4:9: 'here' is no address to listen on; write one such as 127.0.0.1:9464 or 0.0.0.0:9464",
+            ),
+            (
+                "http://127.0.0.1:1/secret",
+                "http://example.com/secret",
+                "tautline.yaml:8:9: the URL must begin with https; http goes to this machine only, unless allow_insecure: true",
+            ),
+            (
+                "{url: http://127.0.0.1:1/secret}",
+                "{url: '${TAUTLINE_NOT_SET}'}",
+                "tautline.yaml:8:9: the environment variable TAUTLINE_NOT_SET is not set",
+            ),
+            (
+                "{url: http://127.0.0.1:1/secret}",
+                "{}",
+                "tautline.yaml:8:9: write either url_file: /run/secrets/slack_url or url: ${SLACK_URL}",
+            ),
+        ] {
+            assert!(GOOD.contains(find), "{find}");
+            let found = load_text(&GOOD.replacen(find, replace, 1))
+                .map(|_| ())
+                .unwrap_err();
+            assert_eq!(found.lines().next(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn one_receiver_needs_no_route() {
+        let settings = load_text(
+            "kafka: {brokers: b}\nreceivers:\n  ops: {slack_webhook: {url: https://example.com/s}}\n",
+        )
+        .unwrap();
+        assert_eq!(settings.receivers_of(&Labels::new(), Severity::Info), ["ops"]);
+        assert!(
+            load_text("kafka: {brokers: b}\n")
+                .unwrap()
+                .receivers_of(&Labels::new(), Severity::Info)
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_missing_file_says_where_it_was_looked_for() {
+        let error = load(Some(Path::new("/nowhere/tautline.yaml")))
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("/nowhere/tautline.yaml:1:1: cannot be read: "),
+            "{error}"
+        );
+    }
+}

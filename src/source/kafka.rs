@@ -1,0 +1,235 @@
+//! Kafka topics. Partitions are assigned by tautline itself, at the offsets of its own state: the state decides where
+//! reading starts, and the group's committed offsets follow it, so that Kafka's tools show the lag.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::statistics::Statistics;
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+
+use crate::state::Position;
+
+/// How long a request to the broker may take before the caller tries again later.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What connects to the brokers.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Bootstrap servers.
+    pub brokers: String,
+    /// Consumer group whose offsets show the lag.
+    pub group: String,
+    /// Any further librdkafka setting, e.g. SASL and TLS.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// A topic and a partition.
+pub type TopicPartition = (Arc<str>, i32);
+
+/// What the client's statistics say, about once a second.
+#[derive(Debug, Default)]
+struct Observed {
+    broker_up: bool,
+    ends: HashMap<TopicPartition, End>,
+}
+
+/// The end of a partition as last seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct End {
+    /// Offset of the next record that will be written.
+    pub high: i64,
+    /// Whether the client stood at the end: with transactions the last offsets hold no record.
+    pub reached: bool,
+}
+
+/// Receives statistics and errors from the client.
+pub struct Context {
+    observed: Mutex<Observed>,
+}
+
+impl Context {
+    fn observed(&self) -> MutexGuard<'_, Observed> {
+        self.observed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Context {
+    fn stats(&self, statistics: Statistics) {
+        let mut observed = self.observed();
+        // Internal pseudo brokers have negative ids.
+        observed.broker_up = statistics
+            .brokers
+            .values()
+            .any(|broker| broker.nodeid >= 0 && broker.state == "UP");
+        if !observed.broker_up {
+            return;
+        }
+        for (name, topic) in &statistics.topics {
+            for (number, partition) in topic.partitions.iter().filter(|(_, p)| p.hi_offset >= 0) {
+                let high = partition.hi_offset;
+                let reached = partition.fetchq_cnt == 0 && partition.eof_offset >= high;
+                observed
+                    .ends
+                    .insert((name.as_str().into(), *number), End { high, reached });
+            }
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            // Said once by the daemon, which knows for how long; the client repeats it for every broker and attempt.
+            Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
+                self.observed().broker_up = false;
+                tracing::debug!(%error, reason, "kafka connection lost");
+            }
+            _ => tracing::warn!(%error, reason, "kafka client error"),
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    fn commit_callback(&self, result: rdkafka::error::KafkaResult<()>, _offsets: &TopicPartitionList) {
+        if let Err(error) = result {
+            tracing::debug!(%error, "group offsets not committed; the next commit brings them");
+        }
+    }
+}
+
+/// What a poll brought.
+pub enum Polled<'a> {
+    /// A record.
+    Record(BorrowedMessage<'a>),
+    /// Nothing within the time given.
+    Idle,
+}
+
+/// Reads a set of partitions.
+pub struct KafkaReader {
+    consumer: BaseConsumer<Context>,
+    assigned: Vec<TopicPartition>,
+}
+
+impl KafkaReader {
+    /// A client with nothing assigned yet.
+    ///
+    /// # Errors
+    /// When a property is unknown to librdkafka or contradicts another.
+    pub fn connect(connection: &Connection) -> Result<KafkaReader, KafkaError> {
+        let mut config = ClientConfig::new();
+        config
+            .set("fetch.queue.backoff.ms", "5") // the default of 1000 stalls a reader that is slower than the broker
+            .set("queued.min.messages", "100000")
+            .set("queued.max.messages.kbytes", "65536")
+            .set("fetch.message.max.bytes", "8388608")
+            .set("reconnect.backoff.max.ms", "2000")
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", "read_committed");
+        for (key, value) in &connection.properties {
+            config.set(key, value);
+        }
+        config
+            .set("bootstrap.servers", &connection.brokers)
+            .set("group.id", &connection.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "false")
+            .set("statistics.interval.ms", "500")
+            .set("log.connection.close", "false");
+        config.set_log_level(rdkafka::config::RDKafkaLogLevel::Error);
+        // Until the first statistics arrive nothing speaks against it.
+        let observed = Observed {
+            broker_up: true,
+            ends: HashMap::new(),
+        };
+        let context = Context {
+            observed: Mutex::new(observed),
+        };
+        Ok(KafkaReader {
+            consumer: config.create_with_context(context)?,
+            assigned: Vec::new(),
+        })
+    }
+
+    /// Every partition of a topic; empty while the topic does not exist.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn partitions(&self, topic: &str) -> Result<Vec<i32>, KafkaError> {
+        let metadata = self.consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
+        let found = metadata
+            .topics()
+            .iter()
+            .filter(|found| found.name() == topic && found.error().is_none());
+        Ok(found
+            .flat_map(|found| found.partitions().iter().map(|partition| partition.id()))
+            .collect())
+    }
+
+    /// Lowest and next offset of a partition, asked of its broker.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
+        self.consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT)
+    }
+
+    /// Reads these partitions from now on, each from its offset.
+    ///
+    /// # Errors
+    /// When the client refuses the list.
+    pub fn assign(&mut self, starts: &[(TopicPartition, i64)]) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::with_capacity(starts.len());
+        for ((topic, partition), offset) in starts {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
+        }
+        self.consumer.assign(&list)?;
+        self.assigned = starts.iter().map(|(partition, _)| partition.clone()).collect();
+        Ok(())
+    }
+
+    /// The next record, waiting for it at most `wait`.
+    pub fn poll(&self, wait: Duration) -> Polled<'_> {
+        match self.consumer.poll(wait) {
+            Some(Ok(message)) => Polled::Record(message),
+            Some(Err(error)) => {
+                // Transport errors heal by themselves and show as a broker that is not up.
+                tracing::debug!(%error, "kafka poll");
+                Polled::Idle
+            }
+            None => Polled::Idle,
+        }
+    }
+
+    /// Whether a broker is connected, as of the latest statistics.
+    pub fn broker_up(&self) -> bool {
+        self.consumer.context().observed().broker_up
+    }
+
+    /// The end of every assigned partition as last seen; missing while unknown.
+    pub fn ends(&self) -> Vec<(TopicPartition, End)> {
+        let observed = self.consumer.context().observed();
+        let end = |partition: &TopicPartition| Some((partition.clone(), *observed.ends.get(partition)?));
+        self.assigned.iter().filter_map(end).collect()
+    }
+
+    /// Tells the group how far the state is, without waiting. Only for people and their tools: tautline itself starts
+    /// from its own state.
+    pub fn publish_offsets(&self, positions: &[Position]) {
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for position in positions {
+            let offset = Offset::Offset(position.next_offset);
+            if let Err(error) = list.add_partition_offset(&position.topic, position.partition, offset) {
+                tracing::debug!(%error, "group offset not listed");
+            }
+        }
+        if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
+            tracing::debug!(%error, "group offsets not committed; the next commit brings them");
+        }
+    }
+}
