@@ -6,6 +6,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::parts::broker::Broker;
+use crate::parts::browser::Browser;
 use crate::parts::process::Process;
 use crate::parts::produce::Producer;
 use crate::parts::{scratch, unique, wait};
@@ -68,4 +69,25 @@ fn a_process_ends_with_its_owner_and_tells_how() {
     wait::until("the process is gone", Duration::from_secs(10), || {
         (!alive.exists()).then_some(())
     });
+}
+
+#[test]
+fn a_browser_sees_text_and_width() {
+    let folder = scratch("browser");
+    let page = |width: &str| {
+        format!(
+            "data:text/html,<meta name=viewport content='width=device-width'><div style='width:{width}'>seen</div>"
+        )
+    };
+    let too_wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
+    let mut browser = Browser::start();
+    browser.resize(390, 844, true);
+    for (width, expected) in [("80%", false), ("1000px", true)] {
+        browser.open(&page(width));
+        assert_eq!(browser.text(), "seen");
+        assert_eq!(browser.evaluate(too_wide), expected, "{width}");
+    }
+    let picture = folder.path().join("page.png");
+    browser.screenshot(&picture);
+    assert!(std::fs::read(picture).unwrap().starts_with(b"\x89PNG\r\n"));
 }

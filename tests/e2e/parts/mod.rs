@@ -1,7 +1,10 @@
 //! The real parts, each started on free ports of the loopback address and ended with the test process.
 
 pub(crate) mod broker;
+pub(crate) mod browser;
+pub(crate) mod daemon;
 pub(crate) mod http;
+pub(crate) mod metrics;
 pub(crate) mod process;
 pub(crate) mod produce;
 pub(crate) mod wait;
