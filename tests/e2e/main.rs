@@ -9,5 +9,12 @@
 )]
 #![allow(clippy::print_stderr, reason = "what a test measured is worth a line")]
 
+mod broker_loss;
+mod check;
+mod demo;
 mod harness;
+mod kcat;
 mod parts;
+mod poison;
+mod prometheus;
+mod reload;

@@ -12,7 +12,7 @@ use super::broker::Broker;
 use super::http::{self, Answer};
 use super::metrics::Metrics;
 use super::process::Process;
-use super::{free_port, scratch, unique, wait};
+use super::{free_port, root, scratch, unique, wait};
 
 /// The daemon serves at once; a busy machine takes its time.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(30);
@@ -63,6 +63,19 @@ impl Site {
     /// Writes the catalogue, in place of the one that was there.
     pub(crate) fn write_catalog(&self, catalog: &str) {
         std::fs::write(self.folder.path().join("catalog/catalog.yaml"), catalog).unwrap();
+    }
+
+    /// Takes the example catalogue of the repository, as its README shows it.
+    #[allow(dead_code, reason = "for benches/peers")]
+    pub(crate) fn write_example_catalog(&self) {
+        let (from, to) = (root().join("config/catalog"), self.folder.path().join("catalog"));
+        let copied = Command::new("cp")
+            .arg("-r")
+            .arg(from.join("."))
+            .arg(to)
+            .status()
+            .unwrap();
+        assert!(copied.success(), "{} cannot be copied", from.display());
     }
 
     fn write_settings(&self) {
@@ -218,9 +231,10 @@ impl Daemon {
         http::post(self.port, path).unwrap()
     }
 
-    /// The port that it serves on.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
+    /// Its process id.
+    #[allow(dead_code, reason = "for benches/peers")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Sends a signal by name.

@@ -3,6 +3,7 @@
 pub(crate) mod broker;
 pub(crate) mod browser;
 pub(crate) mod daemon;
+pub(crate) mod events;
 pub(crate) mod http;
 pub(crate) mod metrics;
 pub(crate) mod process;

@@ -73,13 +73,13 @@ impl Producer {
     pub(crate) fn send_with_headers(
         &mut self,
         partition: i32,
-        headers: &[(&str, &str)],
+        headers: &[(&str, impl AsRef<str>)],
         payload: impl AsRef<[u8]>,
     ) {
         let list = headers.iter().fold(OwnedHeaders::new(), |list, (key, value)| {
             list.insert(Header {
                 key,
-                value: Some(*value),
+                value: Some(value.as_ref()),
             })
         });
         let topic = self.topic.clone();
