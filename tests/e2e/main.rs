@@ -9,12 +9,15 @@
 )]
 #![allow(clippy::print_stderr, reason = "what a test measured is worth a line")]
 
+mod alert;
 mod broker_loss;
 mod check;
 mod demo;
+mod exactly_once;
 mod harness;
 mod kcat;
 mod parts;
 mod poison;
 mod prometheus;
 mod reload;
+mod slack_down;
