@@ -2,12 +2,16 @@
 //!
 //! * [`model`]: the checked catalogue; invalid states do not construct.
 //! * [`expr`]: CEL expressions for filters and rules, with types checked at load.
-//! * [`load`]: YAML to model, with the place of every mistake.
+//! * [`attribute`]: what rules and titles may ask of a node or a link.
+//! * `file`: the YAML as types; [`load`]: from there to the model, with the place of every mistake.
 
+pub mod attribute;
 pub mod diagnostic;
 pub mod expr;
+pub(crate) mod file;
 pub mod load;
 pub mod model;
+pub(crate) mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place};
 pub use model::*;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, civil, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 
 use super::Place;
+use super::attribute::Title;
 use super::expr::Expr;
 
 /// Index of a [`Source`] in [`Catalog::sources`].
@@ -69,8 +70,36 @@ pub struct Calendar {
     pub week_starts: civil::Weekday,
     /// Working days by weekday, Monday first.
     pub workdays: [bool; 7],
+    /// Whether the catalogue says which days are working days; plans then follow them by default.
+    pub workdays_declared: bool,
     /// Days that differ from their weekday.
     pub special_days: BTreeMap<civil::Date, SpecialDay>,
+}
+
+impl Calendar {
+    /// The first moment of a local day. Where a clock change swallows midnight, the first moment that exists.
+    pub fn start_of(&self, day: civil::Date) -> Timestamp {
+        let midnight = day.to_datetime(civil::Time::midnight());
+        // Dates beyond the range of a timestamp (year 9999) do not occur: event times are checked at the door.
+        self.timezone
+            .to_ambiguous_timestamp(midnight)
+            .compatible()
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// The local day of a moment.
+    pub fn day_of(&self, at: Timestamp) -> civil::Date {
+        self.timezone.to_datetime(at).date()
+    }
+
+    /// Whether people work on a day.
+    pub fn is_workday(&self, day: civil::Date) -> bool {
+        match self.special_days.get(&day).map(|special| special.kind) {
+            Some(DayKind::Holiday) => false,
+            Some(DayKind::Workday) => true,
+            Some(DayKind::Promotion) | None => self.workdays[day.weekday().to_monday_zero_offset() as usize],
+        }
+    }
 }
 
 /// A day of the holiday file.
@@ -94,7 +123,8 @@ pub enum DayKind {
 }
 
 /// How a record's bytes are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// One JSON object a record.
     Json,
@@ -221,6 +251,7 @@ pub enum Agg {
     /// Largest value.
     Max,
     /// Sum over count.
+    #[serde(alias = "average")]
     Avg,
     /// Newest value by event time, then offset.
     Last,
@@ -234,7 +265,7 @@ impl Agg {
 }
 
 /// What a node is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The progress bar of the business; not assessed.
@@ -244,7 +275,7 @@ pub enum Role {
 }
 
 /// Level of the decomposition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// 战略
@@ -258,7 +289,7 @@ pub enum Level {
 }
 
 /// How a child serves its parent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Relation {
     /// Children add up to the parent.
@@ -272,16 +303,19 @@ pub enum Relation {
 }
 
 /// Which way is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// More is better.
+    #[default]
     Higher,
     /// Less is better.
     Lower,
 }
 
 /// Length of a period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PeriodKind {
     /// A local day.
     Day,
@@ -298,7 +332,8 @@ pub enum PeriodKind {
 }
 
 /// What share of the target should be done by when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// By time elapsed.
     Linear,
@@ -375,6 +410,8 @@ pub enum Target {
 pub enum GrowthBase {
     /// The period of the same kind a year before, from tautline's own history.
     LastYear,
+    /// The same period of a given year, from tautline's own history.
+    Year(i16),
     /// A stated value of the base period.
     Value(f64),
 }
@@ -391,7 +428,8 @@ pub struct TargetRow {
 }
 
 /// What a rule looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RuleOn {
     /// Every node instance: variables `node.*`.
     Node,
@@ -423,7 +461,8 @@ impl Severity {
 }
 
 /// What an active alert does while an operand has no value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnMissing {
     /// Stays as it is; its clocks stand still.
     #[default]
@@ -473,8 +512,8 @@ pub struct Rule {
     pub on_missing: OnMissing,
     /// Labels added to its alerts.
     pub labels: BTreeMap<String, String>,
-    /// Title template: `{{ kpi.title }}` and the like; `None`: the message of its kind.
-    pub title: Option<String>,
+    /// Title of its alerts; `None`: the message of its kind.
+    pub title: Option<Title>,
     /// Where it is declared; `None` for a built-in rule.
     pub place: Option<Place>,
 }

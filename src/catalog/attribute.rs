@@ -1,0 +1,222 @@
+//! What rules and titles may ask of a node or a link: `node.pace`, `kpi.completion`, `parent.title`, `link.gap`.
+
+use std::sync::LazyLock;
+
+use super::diagnostic::nearest;
+use super::expr::{Type, Variable};
+use super::model::RuleOn;
+
+/// Whom a rule asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// `node.*`: the node of a rule on nodes.
+    Node,
+    /// `kpi.*`: the KPI of a link.
+    Kpi,
+    /// `parent.*`: the parent of a link.
+    Parent,
+    /// `link.*`: the link itself.
+    Link,
+}
+
+/// What it asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Attribute {
+    /// Name in the catalogue.
+    Name,
+    /// Title for people.
+    Title,
+    /// Who answers for it.
+    Owner,
+    /// Level.
+    Level,
+    /// The running period: `2026-06`.
+    Period,
+    /// Value so far.
+    Value,
+    /// Target.
+    Target,
+    /// Completion.
+    Completion,
+    /// Pace.
+    Pace,
+    /// Planned share by now.
+    ExpectedShare,
+    /// Projected final value.
+    Forecast,
+    /// Probability of meeting the target.
+    TargetProbability,
+    /// Completion as it counts in a score.
+    Score,
+    /// Share of the period that has passed.
+    Elapsed,
+    /// Of a link: `kpi.pace − parent.pace`.
+    Gap,
+    /// Of a link: how strongly the parent follows, 0 to 1.
+    Strength,
+    /// Of a link: how many days later the parent follows.
+    LagDays,
+}
+
+/// One variable of a rule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RuleVariable {
+    /// Whom it asks.
+    pub subject: Subject,
+    /// What it asks.
+    pub attribute: Attribute,
+}
+
+const OF_A_NODE: [(&str, Attribute, Type); 14] = [
+    ("name", Attribute::Name, Type::Text),
+    ("title", Attribute::Title, Type::Text),
+    ("owner", Attribute::Owner, Type::Text),
+    ("level", Attribute::Level, Type::Text),
+    ("period", Attribute::Period, Type::Text),
+    ("value", Attribute::Value, Type::Number),
+    ("target", Attribute::Target, Type::Number),
+    ("completion", Attribute::Completion, Type::Number),
+    ("pace", Attribute::Pace, Type::Number),
+    ("expected_share", Attribute::ExpectedShare, Type::Number),
+    ("forecast", Attribute::Forecast, Type::Number),
+    ("target_probability", Attribute::TargetProbability, Type::Number),
+    ("score", Attribute::Score, Type::Number),
+    ("elapsed", Attribute::Elapsed, Type::Number),
+];
+
+const OF_A_LINK: [(&str, Attribute, Type); 3] = [
+    ("gap", Attribute::Gap, Type::Number),
+    ("strength", Attribute::Strength, Type::Number),
+    ("lag_days", Attribute::LagDays, Type::Number),
+];
+
+/// Variables of a rule with what they ask, index by index.
+pub struct Vocabulary {
+    /// Names and types, for [`super::expr::Expr::compile`].
+    pub variables: Vec<Variable>,
+    /// What each asks.
+    pub asks: Vec<RuleVariable>,
+}
+
+static ON_NODES: LazyLock<Vocabulary> = LazyLock::new(|| vocabulary(&[("node", Subject::Node)]));
+static ON_LINKS: LazyLock<Vocabulary> = LazyLock::new(|| {
+    let mut words = vocabulary(&[("kpi", Subject::Kpi), ("parent", Subject::Parent)]);
+    for (name, attribute, kind) in OF_A_LINK {
+        words.variables.push(Variable::new(format!("link.{name}"), kind));
+        words.asks.push(RuleVariable {
+            subject: Subject::Link,
+            attribute,
+        });
+    }
+    words
+});
+
+fn vocabulary(subjects: &[(&str, Subject)]) -> Vocabulary {
+    let mut words = Vocabulary {
+        variables: Vec::new(),
+        asks: Vec::new(),
+    };
+    for (prefix, subject) in subjects {
+        for (name, attribute, kind) in OF_A_NODE {
+            words
+                .variables
+                .push(Variable::new(format!("{prefix}.{name}"), kind));
+            words.asks.push(RuleVariable {
+                subject: *subject,
+                attribute,
+            });
+        }
+    }
+    words
+}
+
+/// The variables of rules on nodes, or on links.
+pub fn vocabulary_of(on: RuleOn) -> &'static Vocabulary {
+    match on {
+        RuleOn::Node => &ON_NODES,
+        RuleOn::Link => &ON_LINKS,
+    }
+}
+
+/// A title with places for values: `{{ kpi.title }} is done, {{ parent.title }} is not`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Title(pub Vec<TitlePart>);
+
+/// A part of a title.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TitlePart {
+    /// As it stands.
+    Text(String),
+    /// Replaced by a value.
+    Value(RuleVariable),
+}
+
+impl Title {
+    /// Reads a title.
+    ///
+    /// # Errors
+    /// An unknown variable or an open `{{`, with its offset in characters.
+    pub fn parse(text: &str, on: RuleOn) -> Result<Title, (usize, String)> {
+        let words = vocabulary_of(on);
+        let mut parts = Vec::new();
+        let mut rest = text;
+        let offset = |rest: &str| text.chars().count() - rest.chars().count();
+        while let Some(open) = rest.find("{{") {
+            if open > 0 {
+                parts.push(TitlePart::Text(rest[..open].to_owned()));
+            }
+            let inside = &rest[open + 2..];
+            let close = inside
+                .find("}}")
+                .ok_or((offset(&rest[open..]), "this {{ is never closed by }}".to_owned()))?;
+            let name = inside[..close].trim();
+            let at = words
+                .variables
+                .iter()
+                .position(|variable| variable.name == name)
+                .ok_or_else(|| {
+                    let names = words.variables.iter().map(|variable| variable.name.as_str());
+                    let hint = nearest(name, names)
+                        .map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
+                    (
+                        offset(inside.trim_start()),
+                        format!("'{name}' is not known in a title{hint}"),
+                    )
+                })?;
+            parts.push(TitlePart::Value(words.asks[at]));
+            rest = &inside[close + 2..];
+        }
+        if !rest.is_empty() {
+            parts.push(TitlePart::Text(rest.to_owned()));
+        }
+        Ok(Title(parts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_have_places_for_values() {
+        let title = Title::parse("{{ kpi.title }} is done", RuleOn::Link).unwrap();
+        let variable = RuleVariable {
+            subject: Subject::Kpi,
+            attribute: Attribute::Title,
+        };
+        assert_eq!(
+            title.0,
+            [TitlePart::Value(variable), TitlePart::Text(" is done".to_owned())]
+        );
+        let error = Title::parse("é {{ kpi.titel }}", RuleOn::Link).unwrap_err();
+        assert_eq!(
+            error,
+            (
+                5,
+                "'kpi.titel' is not known in a title; did you mean 'kpi.title'?".to_owned()
+            )
+        );
+        assert!(Title::parse("{{ kpi.title", RuleOn::Link).is_err());
+        assert!(Title::parse("{{ kpi.title }}", RuleOn::Node).is_err());
+    }
+}

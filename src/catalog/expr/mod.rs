@@ -1,0 +1,219 @@
+//! CEL expressions: filters, derived metrics and rules. Parsed and type-checked once at load.
+//!
+//! What filters and rules are mostly made of (comparisons, conjunctions, arithmetic, text tests) is compiled to a
+//! small tree that is evaluated without allocation ([`tree`]); anything else that CEL offers goes to the interpreter.
+//! Both give the same answers, by property test.
+//!
+//! A missing value is "no answer": a comparison with it is neither true nor false, `&&` and `||` follow Kleene's
+//! three-valued logic, and a filter that has no answer does not count the event. `x == null` asks for it.
+
+mod check;
+mod interpret;
+mod tree;
+
+use cel::Program;
+use tree::Tree;
+
+/// Type of a variable or value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// Not known before run time.
+    Any,
+    /// Text.
+    Text,
+    /// Number.
+    Number,
+    /// True or false.
+    Bool,
+}
+
+impl Type {
+    /// The type as a noun, for messages.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Type::Any => "a value",
+            Type::Text => "a text",
+            Type::Number => "a number",
+            Type::Bool => "true or false",
+        }
+    }
+}
+
+/// A variable that an expression may use: its full name (`amount`, `kpi.pace`) and type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Full name.
+    pub name: String,
+    /// Type.
+    pub kind: Type,
+}
+
+impl Variable {
+    /// A variable.
+    pub fn new(name: impl Into<String>, kind: Type) -> Variable {
+        Variable {
+            name: name.into(),
+            kind,
+        }
+    }
+}
+
+/// A value of a variable.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// Missing or null: every comparison with it is "no answer".
+    Missing,
+    /// Text.
+    Text(&'a str),
+    /// Number.
+    Number(f64),
+    /// True or false.
+    Bool(bool),
+}
+
+/// A mistake in an expression.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExprError {
+    /// Where in the expression, in characters from its beginning.
+    pub offset: usize,
+    /// What was found and what to write instead.
+    pub message: String,
+}
+
+/// A use of a variable whose type was not known, which tells it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Inferred {
+    /// Index of the variable.
+    pub variable: usize,
+    /// Its type.
+    pub kind: Type,
+}
+
+/// A checked expression.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    source: String,
+    kind: Type,
+    uses: Vec<usize>,
+    inferred: Vec<Inferred>,
+    code: Code,
+}
+
+#[derive(Clone, Debug)]
+enum Code {
+    Tree(Tree),
+    Interpreted(std::sync::Arc<interpret::Interpreted>),
+}
+
+impl Expr {
+    /// Parses and checks an expression over `variables`; they are told apart by index afterwards.
+    ///
+    /// # Errors
+    /// [`ExprError`] for what does not parse, for an unknown variable and for types that do not go together.
+    pub fn compile(source: &str, variables: &[Variable]) -> Result<Expr, ExprError> {
+        let program = Program::compile(source).map_err(|errors| parse_error(source, &errors))?;
+        let mut checker = check::Checker::new(program.source_info(), variables);
+        let checked = checker.check(program.expression())?;
+        let (mut uses, inferred) = checker.finish();
+        let code = match checked.tree {
+            Some(tree) => Code::Tree(tree),
+            None => {
+                // Macros bind names of their own, which the checker does not follow: every variable that is named counts.
+                let named = program.references();
+                let root = |name: &str| {
+                    name.split_once('.')
+                        .map_or(name.to_owned(), |(root, _)| root.to_owned())
+                };
+                uses = (0..variables.len())
+                    .filter(|&i| named.has_variable(root(&variables[i].name)))
+                    .collect();
+                Code::Interpreted(std::sync::Arc::new(interpret::Interpreted::new(
+                    source, variables,
+                )?))
+            }
+        };
+        Ok(Expr {
+            source: source.to_owned(),
+            kind: checked.kind,
+            uses,
+            inferred,
+            code,
+        })
+    }
+
+    /// The text as it was written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Type of its value.
+    pub fn kind(&self) -> Type {
+        self.kind
+    }
+
+    /// Indices of the variables that it uses, each once, ascending.
+    pub fn uses(&self) -> &[usize] {
+        &self.uses
+    }
+
+    /// What its uses tell of variables of unknown type.
+    pub fn inferred(&self) -> &[Inferred] {
+        &self.inferred
+    }
+
+    /// The value, given the value of every variable by index.
+    fn with_value<'v, R>(
+        &'v self,
+        variable: &dyn Fn(usize) -> Value<'v>,
+        read: impl FnOnce(Value<'_>) -> R,
+    ) -> R {
+        match &self.code {
+            Code::Tree(tree) => read(tree.value(variable)),
+            Code::Interpreted(program) => program.value(variable, &self.uses, read),
+        }
+    }
+
+    /// Its truth; `None` for "no answer".
+    pub fn test<'v>(&'v self, variable: impl Fn(usize) -> Value<'v>) -> Option<bool> {
+        self.with_value(&variable, |value| match value {
+            Value::Bool(truth) => Some(truth),
+            _ => None,
+        })
+    }
+
+    /// Its number; `None` for "no value".
+    pub fn number<'v>(&'v self, variable: impl Fn(usize) -> Value<'v>) -> Option<f64> {
+        self.with_value(&variable, |value| match value {
+            Value::Number(number) if number.is_finite() => Some(number),
+            _ => None,
+        })
+    }
+}
+
+fn parse_error(source: &str, errors: &cel::ParseErrors) -> ExprError {
+    let first = errors.errors.first();
+    let offset = first.map_or(0, |error| {
+        let (line, column) = error.pos;
+        let before: usize = source
+            .split_inclusive('\n')
+            .take((line.max(1) - 1).unsigned_abs())
+            .map(|l| l.chars().count())
+            .sum();
+        before + (column.max(1) - 1).unsigned_abs()
+    });
+    let message = first.map_or_else(String::new, |error| {
+        error.msg.lines().next().unwrap_or_default().to_owned()
+    });
+    let hint = if source.contains('=') && !source.contains("==") && !source.contains(['<', '>', '!']) {
+        "; equality is written =="
+    } else {
+        ""
+    };
+    ExprError {
+        offset,
+        message: format!("this is no CEL expression: {message}{hint}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

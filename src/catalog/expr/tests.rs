@@ -1,0 +1,151 @@
+use super::*;
+use proptest::prelude::*;
+
+fn variables() -> Vec<Variable> {
+    vec![
+        Variable::new("type", Type::Text),
+        Variable::new("amount", Type::Number),
+        Variable::new("paid", Type::Bool),
+        Variable::new("any", Type::Any),
+        Variable::new("kpi.pace", Type::Number),
+    ]
+}
+
+fn test(source: &str, values: [Value<'_>; 5]) -> Option<bool> {
+    Expr::compile(source, &variables()).unwrap().test(|i| values[i])
+}
+
+const ORDER: [Value<'_>; 5] = [
+    Value::Text("order.paid"),
+    Value::Number(12.5),
+    Value::Bool(true),
+    Value::Missing,
+    Value::Number(0.8),
+];
+
+#[test]
+fn answers_filters_and_rules() {
+    for (source, expected) in [
+        ("type == \"order.paid\"", Some(true)),
+        ("type == 'order.paid' && amount > 12", Some(true)),
+        ("type.startsWith('order.') && !type.endsWith('paid')", Some(false)),
+        ("amount >= 12.5 || any == 'x'", Some(true)),
+        ("amount > 13 || any == 'x'", None),
+        ("amount > 13 && any == 'x'", Some(false)),
+        ("any == 'x'", None),
+        ("any == null", Some(true)),
+        ("amount != null", Some(true)),
+        ("type in ['a', 'order.paid']", Some(true)),
+        ("has(kpi.pace) && kpi.pace * 2 - 1 < 0.61", Some(true)),
+        ("(amount > 10 ? kpi.pace : 0.0) == 0.8", Some(true)),
+        ("-amount < 0 && paid", Some(true)),
+        ("size(type) == 10", Some(true)),
+        // The interpreter's part.
+        ("['a', 'order.paid'].exists(t, t == type)", Some(true)),
+        ("type + '!' == 'order.paid!'", Some(true)),
+    ] {
+        assert_eq!(test(source, ORDER), expected, "{source}");
+    }
+}
+
+#[test]
+fn says_what_is_wrong_and_where() {
+    for (source, offset, fragment) in [
+        (
+            "amuont > 3",
+            0,
+            "'amuont' is not known here; did you mean 'amount'?",
+        ),
+        ("kpi.paec > 3", 0, "did you mean 'kpi.pace'?"),
+        ("amount == 'x'", 7, "'amount' is a number and \"x\" is a text"),
+        (
+            "type && paid",
+            0,
+            "&& and || join true or false, and this is a text",
+        ),
+        ("type > 3", 5, "'type' is a text and 3 is a number"),
+        ("amount = 3", 7, "equality is written =="),
+    ] {
+        let error = Expr::compile(source, &variables()).unwrap_err();
+        assert!(error.message.contains(fragment), "{source}: {}", error.message);
+        assert_eq!(error.offset, offset, "{source}: {}", error.message);
+    }
+}
+
+#[test]
+fn infers_types_of_fields_from_their_uses() {
+    let expr = Expr::compile("any == 'x' && paid", &variables()).unwrap();
+    assert_eq!(
+        expr.inferred(),
+        [Inferred {
+            variable: 3,
+            kind: Type::Text
+        }]
+    );
+    assert_eq!(expr.uses(), [2, 3]);
+    assert_eq!(expr.kind(), Type::Bool);
+}
+
+fn number() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("amount".to_owned()),
+        Just("kpi.pace".to_owned()),
+        (-20i32..20).prop_map(|n| format!("{n}.5"))
+    ]
+}
+
+fn comparison() -> impl Strategy<Value = String> {
+    let operator = prop_oneof![
+        Just("=="),
+        Just("!="),
+        Just("<"),
+        Just("<="),
+        Just(">"),
+        Just(">=")
+    ];
+    let text = prop_oneof![
+        Just("type".to_owned()),
+        Just("\"order.paid\"".to_owned()),
+        Just("'a'".to_owned())
+    ];
+    prop_oneof![
+        (number(), operator.clone(), number()).prop_map(|(a, op, b)| format!("{a} {op} {b}")),
+        (text.clone(), operator, text).prop_map(|(a, op, b)| format!("{a} {op} {b}")),
+        (number(), number(), number()).prop_map(|(a, b, c)| format!("{a} + {b} * 2.0 < {c}")),
+        Just("paid".to_owned()),
+        Just("type in ['a', 'b']".to_owned()),
+        Just("type.contains('paid')".to_owned()),
+    ]
+}
+
+fn expression() -> impl Strategy<Value = String> {
+    comparison().prop_recursive(3, 12, 2, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} || {b})")),
+            inner.prop_map(|a| format!("!({a})")),
+        ]
+    })
+}
+
+proptest! {
+    /// Over present values the tree answers what the interpreter answers.
+    #[test]
+    fn the_tree_and_the_interpreter_agree(
+        source in expression(),
+        kind in prop_oneof![Just("order.paid"), Just("a"), Just("")],
+        amount in -20f64..20.0,
+        paid: bool,
+        pace in -2f64..2.0,
+    ) {
+        let values = [Value::Text(kind), Value::Number(amount), Value::Bool(paid), Value::Missing, Value::Number(pace)];
+        let expr = Expr::compile(&source, &variables()).unwrap();
+        let Code::Tree(_) = &expr.code else { panic!("{source} is not compiled") };
+        let interpreted = interpret::Interpreted::new(&source, &variables()).unwrap();
+        let expected = interpreted.value(&|i| values[i], expr.uses(), |value| match value {
+            Value::Bool(truth) => Some(truth),
+            _ => None,
+        });
+        prop_assert_eq!(expr.test(|i| values[i]), expected, "{}", source);
+    }
+}

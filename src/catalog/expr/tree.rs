@@ -1,0 +1,164 @@
+//! The part of CEL that is evaluated on the fold path: a tree without allocation.
+
+use super::Value;
+
+/// Comparison operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+}
+
+/// Arithmetic operators, on `f64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arithmetic {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+}
+
+/// Tests of one text against another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TextTest {
+    StartsWith,
+    EndsWith,
+    Contains,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Tree {
+    Null,
+    Text(Box<str>),
+    Number(f64),
+    Bool(bool),
+    Variable(usize),
+    Compare(Comparison, Box<(Tree, Tree)>),
+    IsNull(Box<Tree>),
+    And(Box<(Tree, Tree)>),
+    Or(Box<(Tree, Tree)>),
+    Not(Box<Tree>),
+    In(Box<Tree>, Vec<Tree>),
+    Arithmetic(Arithmetic, Box<(Tree, Tree)>),
+    Negate(Box<Tree>),
+    If(Box<(Tree, Tree, Tree)>),
+    TextTest(TextTest, Box<(Tree, Tree)>),
+    Size(Box<Tree>),
+}
+
+impl Tree {
+    pub(super) fn value<'a>(&'a self, variable: &dyn Fn(usize) -> Value<'a>) -> Value<'a> {
+        match self {
+            Tree::Null => Value::Missing,
+            Tree::Text(text) => Value::Text(text),
+            Tree::Number(number) => Value::Number(*number),
+            Tree::Bool(truth) => Value::Bool(*truth),
+            Tree::Variable(index) => variable(*index),
+            Tree::Compare(operator, sides) => answer(compare(
+                *operator,
+                sides.0.value(variable),
+                sides.1.value(variable),
+            )),
+            Tree::IsNull(inner) => Value::Bool(inner.value(variable) == Value::Missing),
+            Tree::And(sides) => match truth(sides.0.value(variable)) {
+                Some(false) => Value::Bool(false),
+                Some(true) => answer(truth(sides.1.value(variable))),
+                None => match truth(sides.1.value(variable)) {
+                    Some(false) => Value::Bool(false),
+                    _ => Value::Missing,
+                },
+            },
+            Tree::Or(sides) => match truth(sides.0.value(variable)) {
+                Some(true) => Value::Bool(true),
+                Some(false) => answer(truth(sides.1.value(variable))),
+                None => match truth(sides.1.value(variable)) {
+                    Some(true) => Value::Bool(true),
+                    _ => Value::Missing,
+                },
+            },
+            Tree::Not(inner) => answer(truth(inner.value(variable)).map(|truth| !truth)),
+            Tree::In(inner, list) => {
+                let value = inner.value(variable);
+                let any = list
+                    .iter()
+                    .any(|item| compare(Comparison::Equal, value, item.value(variable)) == Some(true));
+                if value == Value::Missing {
+                    Value::Missing
+                } else {
+                    Value::Bool(any)
+                }
+            }
+            Tree::Arithmetic(operator, sides) => match (sides.0.value(variable), sides.1.value(variable)) {
+                (Value::Number(a), Value::Number(b)) => Value::Number(match operator {
+                    Arithmetic::Add => a + b,
+                    Arithmetic::Subtract => a - b,
+                    Arithmetic::Multiply => a * b,
+                    Arithmetic::Divide => a / b,
+                }),
+                _ => Value::Missing,
+            },
+            Tree::Negate(inner) => match inner.value(variable) {
+                Value::Number(number) => Value::Number(-number),
+                _ => Value::Missing,
+            },
+            Tree::If(parts) => match truth(parts.0.value(variable)) {
+                Some(true) => parts.1.value(variable),
+                Some(false) => parts.2.value(variable),
+                None => Value::Missing,
+            },
+            Tree::TextTest(test, sides) => match (sides.0.value(variable), sides.1.value(variable)) {
+                (Value::Text(text), Value::Text(part)) => Value::Bool(match test {
+                    TextTest::StartsWith => text.starts_with(part),
+                    TextTest::EndsWith => text.ends_with(part),
+                    TextTest::Contains => text.contains(part),
+                }),
+                _ => Value::Missing,
+            },
+            Tree::Size(inner) => match inner.value(variable) {
+                Value::Text(text) => Value::Number(text.chars().count() as f64),
+                _ => Value::Missing,
+            },
+        }
+    }
+}
+
+fn truth(value: Value<'_>) -> Option<bool> {
+    match value {
+        Value::Bool(truth) => Some(truth),
+        _ => None,
+    }
+}
+
+fn answer(truth: Option<bool>) -> Value<'static> {
+    truth.map_or(Value::Missing, Value::Bool)
+}
+
+/// `None` where a side is missing. Values of different types are unequal and have no order.
+fn compare(operator: Comparison, a: Value<'_>, b: Value<'_>) -> Option<bool> {
+    use std::cmp::Ordering;
+    let ordering = match (a, b) {
+        (Value::Missing, _) | (_, Value::Missing) => return None,
+        (Value::Number(a), Value::Number(b)) => a.partial_cmp(&b),
+        (Value::Text(a), Value::Text(b)) => Some(a.cmp(b)),
+        (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(&b)),
+        _ => {
+            return match operator {
+                Comparison::Equal => Some(false),
+                Comparison::NotEqual => Some(true),
+                _ => None,
+            };
+        }
+    };
+    Some(match operator {
+        Comparison::Equal => ordering == Some(Ordering::Equal),
+        Comparison::NotEqual => ordering != Some(Ordering::Equal),
+        Comparison::Less => ordering == Some(Ordering::Less),
+        Comparison::LessEqual => matches!(ordering, Some(Ordering::Less | Ordering::Equal)),
+        Comparison::Greater => ordering == Some(Ordering::Greater),
+        Comparison::GreaterEqual => matches!(ordering, Some(Ordering::Greater | Ordering::Equal)),
+    })
+}

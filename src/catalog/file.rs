@@ -1,0 +1,437 @@
+//! What a catalogue file may say: the YAML as types. Meaning is given to it by [`super::load`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde_saphyr::Spanned;
+
+use super::model::{
+    Agg, Direction, Format, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn, Severity,
+};
+use super::yaml::Named;
+
+/// One file; sections of several files merge.
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) calendar: Option<Spanned<CalendarEntry>>,
+    pub(super) sources: Named<SourceEntry>,
+    pub(super) metrics: Named<MetricEntry>,
+    pub(super) nodes: Named<NodeEntry>,
+    pub(super) rules: Named<RuleEntry>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CalendarEntry {
+    pub(super) timezone: Option<Spanned<String>>,
+    pub(super) fiscal_year_starts: Option<Spanned<String>>,
+    pub(super) week_starts: Option<Weekday>,
+    pub(super) workdays: Option<Vec<Weekday>>,
+    pub(super) holidays: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Weekday {
+    #[serde(alias = "mon")]
+    Monday,
+    #[serde(alias = "tue")]
+    Tuesday,
+    #[serde(alias = "wed")]
+    Wednesday,
+    #[serde(alias = "thu")]
+    Thursday,
+    #[serde(alias = "fri")]
+    Friday,
+    #[serde(alias = "sat")]
+    Saturday,
+    #[serde(alias = "sun")]
+    Sunday,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SourceEntry {
+    pub(super) topics: Spanned<Vec<Spanned<String>>>,
+    pub(super) format: Format,
+    pub(super) time: Option<Spanned<String>>,
+    pub(super) lateness: Option<Duration>,
+    pub(super) max_skew: Option<Duration>,
+    pub(super) max_rejected: Option<Share>,
+    pub(super) fields: Named<FieldEntry>,
+}
+
+/// `amount: data.amount`, or `amount: {path: data.amount, type: number}`.
+#[derive(Debug)]
+pub(super) struct FieldEntry {
+    pub(super) path: Spanned<String>,
+    pub(super) kind: Option<FieldKind>,
+}
+
+#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum FieldKind {
+    Text,
+    Number,
+    Bool,
+}
+
+#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum MetricType {
+    Simple,
+    Ratio,
+    Derived,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MetricEntry {
+    pub(super) title: Option<String>,
+    pub(super) r#type: Option<Spanned<MetricType>>,
+    pub(super) source: Option<Spanned<String>>,
+    pub(super) agg: Option<Spanned<Agg>>,
+    pub(super) expr: Option<Spanned<String>>,
+    pub(super) filter: Option<Spanned<String>>,
+    pub(super) numerator: Option<Spanned<PartEntry>>,
+    pub(super) denominator: Option<Spanned<PartEntry>>,
+    pub(super) unit: Option<String>,
+    #[serde(default)]
+    pub(super) dimensions: Vec<Spanned<String>>,
+}
+
+/// A part of a ratio: the name of a metric, or an aggregation over the ratio's own source.
+#[derive(Debug)]
+pub(super) enum PartEntry {
+    Name(String),
+    Inline(Box<InlinePart>),
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InlinePart {
+    pub(super) agg: Spanned<Agg>,
+    pub(super) expr: Option<Spanned<String>>,
+    pub(super) filter: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NodeEntry {
+    pub(super) title: Option<String>,
+    pub(super) metric: Spanned<String>,
+    pub(super) role: Role,
+    pub(super) level: Option<Level>,
+    pub(super) parent: Option<Spanned<String>>,
+    pub(super) relation: Option<Spanned<Relation>>,
+    #[serde(default)]
+    pub(super) each: Vec<Spanned<String>>,
+    pub(super) period: PeriodKind,
+    pub(super) target: Option<Spanned<TargetEntry>>,
+    pub(super) baseline: Option<f64>,
+    #[serde(default)]
+    pub(super) direction: Direction,
+    pub(super) owner: Option<String>,
+    pub(super) weight: Option<Spanned<f64>>,
+    pub(super) profile: Option<Spanned<Profile>>,
+    pub(super) min_share: Option<Share>,
+    #[serde(default)]
+    pub(super) rules: Named<Override>,
+}
+
+#[derive(Debug)]
+pub(super) enum TargetEntry {
+    Number(f64),
+    Growth(GrowthEntry),
+    File(FileEntry),
+}
+
+#[derive(Debug)]
+pub(super) struct GrowthEntry {
+    pub(super) growth: Share,
+    pub(super) over: Over,
+}
+
+#[derive(Debug)]
+pub(super) struct FileEntry {
+    pub(super) file: Spanned<String>,
+}
+
+/// What a growth target grows over: `last_year`, a year such as `2025`, or `{value: 1000000}`.
+#[derive(Debug)]
+pub(super) enum Over {
+    LastYear,
+    Year(i16),
+    Value(f64),
+}
+
+/// `behind_pace: off`, or what differs from the general rule.
+#[derive(Debug)]
+pub(super) enum Override {
+    Off,
+    Changed(Box<RuleEntry>),
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RuleEntry {
+    pub(super) on: Option<RuleOn>,
+    pub(super) nodes: Vec<Spanned<String>>,
+    pub(super) when: Option<Spanned<String>>,
+    pub(super) clear: Option<Spanned<String>>,
+    pub(super) r#for: Option<Duration>,
+    pub(super) keep_firing_for: Option<Duration>,
+    pub(super) for_events: Option<u32>,
+    pub(super) on_missing: Option<OnMissing>,
+    pub(super) severity: Option<Severity>,
+    pub(super) levels: Vec<LevelEntry>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) title: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LevelEntry {
+    pub(super) severity: Severity,
+    pub(super) when: Spanned<String>,
+    pub(super) r#for: Option<Duration>,
+}
+
+/// A share: `30%` or `0.3`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Share(pub(super) f64);
+
+/// A length of time: `7d`, `2h`, `1h30m`, `500ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Duration(pub(crate) SignedDuration);
+
+/// Reads `7d`, `2h`, `1h30m`, `500ms`; days have 24 hours.
+pub(crate) fn parse_duration(text: &str) -> Option<SignedDuration> {
+    let mut total_ms: i64 = 0;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let unit = rest[digits..].bytes().take_while(u8::is_ascii_alphabetic).count();
+        let count: i64 = rest[..digits].parse().ok()?;
+        let unit_ms = match &rest[digits..digits + unit] {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            "w" => 7 * 86_400_000,
+            _ => return None,
+        };
+        total_ms = total_ms.checked_add(count.checked_mul(unit_ms)?)?;
+        rest = &rest[digits + unit..];
+    }
+    Some(SignedDuration::from_millis(total_ms))
+}
+
+fn parse_share(text: &str) -> Option<f64> {
+    let (number, scale) = match text.trim().strip_suffix('%') {
+        Some(number) => (number, 100.0),
+        None => (text, 1.0),
+    };
+    number
+        .trim()
+        .parse::<f64>()
+        .ok()
+        .filter(|n| n.is_finite())
+        .map(|n| n / scale)
+}
+
+/// A number, or a text such as `3%` or `1_200`.
+fn parse_number(text: &str) -> Option<f64> {
+    parse_share(&text.replace('_', ""))
+}
+
+/// Deserializes from a scalar text, a number, or (through `map`) a mapping.
+struct Either<T> {
+    expecting: &'static str,
+    text: fn(&str) -> Option<T>,
+    number: fn(f64) -> Option<T>,
+}
+
+impl<T> Either<T> {
+    fn given<E: de::Error>(&self, found: impl fmt::Display, value: Option<T>) -> Result<T, E> {
+        value.ok_or_else(|| E::custom(format!("found '{found}', expected {}", self.expecting)))
+    }
+}
+
+macro_rules! scalar {
+    ($type:ty, $expecting:literal, $text:expr, $number:expr $(, map: $map:expr)?) => {
+        impl<'de> Visitor<'de> for Either<$type> {
+            type Value = $type;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.expecting)
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<$type, E> {
+                self.given(text, (self.text)(text))
+            }
+            fn visit_bool<E: de::Error>(self, truth: bool) -> Result<$type, E> {
+                self.given(truth, (self.text)(if truth { "on" } else { "off" }))
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<$type, E> {
+                self.given(number, (self.number)(number as f64))
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<$type, E> {
+                self.given(number, (self.number)(number as f64))
+            }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<$type, E> {
+                self.given(number, (self.number)(number))
+            }
+            $(fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<$type, A::Error> {
+                let read: fn(MapAccessDeserializer<A>) -> Result<$type, A::Error> = $map;
+                read(MapAccessDeserializer::new(map))
+            })?
+        }
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
+                deserializer.deserialize_any(Either { expecting: $expecting, text: $text, number: $number })
+            }
+        }
+    };
+}
+
+scalar!(
+    Share,
+    "a share such as 30% or 0.3",
+    |text| parse_share(text).map(Share),
+    |n| Some(Share(n))
+);
+scalar!(
+    Duration,
+    "a length of time such as 7d, 2h or 1h30m",
+    |text| parse_duration(text).map(Duration),
+    |n| (n == 0.0).then_some(Duration(SignedDuration::ZERO))
+);
+scalar!(
+    PartEntry,
+    "the name of a metric, or {agg: …, expr: …}",
+    |text| Some(PartEntry::Name(text.to_owned())),
+    |_| None,
+    map: |map| InlinePart::deserialize(map).map(|part| PartEntry::Inline(Box::new(part)))
+);
+scalar!(
+    Override,
+    "off, or what differs from the general rule",
+    |text| (text == "off").then_some(Override::Off),
+    |_| None,
+    map: |map| RuleEntry::deserialize(map).map(|rule| Override::Changed(Box::new(rule)))
+);
+scalar!(
+    Over,
+    "last_year, a year such as 2025, or {value: 1000000}",
+    |text| (text == "last_year").then_some(Over::LastYear),
+    |n| (n.fract() == 0.0 && (1900.0..=2200.0).contains(&n)).then_some(Over::Year(n as i16)),
+    map: |map| OverValue::deserialize(map).map(|over| Over::Value(over.value))
+);
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+struct OverValue {
+    value: f64,
+}
+
+/// A target as a mapping: which of the two it is shows by its keys.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+struct TargetMap {
+    growth: Option<Share>,
+    over: Option<Over>,
+    file: Option<Spanned<String>>,
+}
+
+impl TargetMap {
+    fn target<E: de::Error>(self) -> Result<TargetEntry, E> {
+        match (self.growth, self.over, self.file) {
+            (Some(growth), Some(over), None) => Ok(TargetEntry::Growth(GrowthEntry { growth, over })),
+            (Some(_), None, None) => Err(E::custom(
+                "growth over what? add 'over: last_year', 'over: 2025' or 'over: {value: …}'",
+            )),
+            (None, None, Some(file)) => Ok(TargetEntry::File(FileEntry { file })),
+            _ => Err(E::custom(
+                "a target is a number, {growth: 30%, over: last_year} or {file: targets.csv}",
+            )),
+        }
+    }
+}
+
+scalar!(
+    TargetEntry,
+    "a number, {growth: 30%, over: last_year} or {file: targets.csv}",
+    |text| parse_number(text).map(TargetEntry::Number),
+    |n| Some(TargetEntry::Number(n)),
+    map: |map| TargetMap::deserialize(map)?.target()
+);
+
+impl<'de> Deserialize<'de> for FieldEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<FieldEntry, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Typed {
+            path: String,
+            r#type: Option<FieldKind>,
+        }
+        struct PathOrTyped;
+        impl<'de> Visitor<'de> for PathOrTyped {
+            type Value = (String, Option<FieldKind>);
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path such as data.amount, or {path: data.amount, type: number}")
+            }
+            fn visit_str<E>(self, path: &str) -> Result<Self::Value, E> {
+                Ok((path.to_owned(), None))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let typed = Typed::deserialize(MapAccessDeserializer::new(map))?;
+                Ok((typed.path, typed.r#type))
+            }
+        }
+        struct Entry((String, Option<FieldKind>));
+        impl<'de> Deserialize<'de> for Entry {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entry, D::Error> {
+                deserializer.deserialize_any(PathOrTyped).map(Entry)
+            }
+        }
+        let entry = Spanned::<Entry>::deserialize(deserializer)?;
+        let Entry((path, kind)) = entry.value;
+        Ok(FieldEntry {
+            path: Spanned::new(path, entry.referenced, entry.defined),
+            kind,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read() {
+        let ms = |text| parse_duration(text).map(|d| d.as_millis());
+        assert_eq!(ms("7d"), Some(7 * 86_400_000));
+        assert_eq!(ms("1h30m"), Some(5_400_000));
+        assert_eq!(ms("500ms"), Some(500));
+        assert_eq!(ms("0s"), Some(0));
+        for text in ["", "5", "d", "5x", "-1h", "99999999999999999999d"] {
+            assert_eq!(ms(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn shares_and_numbers_may_be_percentages() {
+        assert_eq!(parse_share("30%"), Some(0.3));
+        assert_eq!(parse_share("0.3"), Some(0.3));
+        assert_eq!(parse_number("1_200"), Some(1200.0));
+        assert_eq!(parse_number("many"), None);
+    }
+}

@@ -1,0 +1,135 @@
+//! The calendar: zone, fiscal year, weeks, workdays, and the holiday file.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::civil::{self, Date};
+use jiff::tz::TimeZone;
+use serde_saphyr::Spanned;
+
+use super::Loader;
+use crate::catalog::diagnostic::{Place, nearest};
+use crate::catalog::file::{CalendarEntry, Weekday};
+use crate::catalog::model::{Calendar, DayKind, SpecialDay};
+use crate::catalog::yaml;
+
+const MONDAY_TO_FRIDAY: [bool; 7] = [true, true, true, true, true, false, false];
+
+impl Loader<'_> {
+    /// The calendar, or UTC with Monday weeks where none is declared.
+    pub(super) fn calendar(&mut self, declared: &[(Arc<str>, Spanned<CalendarEntry>)]) -> Calendar {
+        let mut calendar = Calendar {
+            timezone: TimeZone::UTC,
+            fiscal_year_starts: (1, 1),
+            week_starts: civil::Weekday::Monday,
+            workdays: MONDAY_TO_FRIDAY,
+            workdays_declared: false,
+            special_days: BTreeMap::new(),
+        };
+        let Some((file, entry)) = declared.first() else {
+            return calendar;
+        };
+        let entry = &entry.value;
+        if let Some(zone) = &entry.timezone {
+            match TimeZone::get(&zone.value) {
+                Ok(found) => calendar.timezone = found,
+                Err(_) => {
+                    let names: Vec<String> =
+                        jiff::tz::db().available().map(|name| name.to_string()).collect();
+                    let hint = nearest(&zone.value, names.iter().map(String::as_str)).map_or_else(
+                        || "write one such as Asia/Shanghai".to_owned(),
+                        |near| format!("did you mean '{near}'?"),
+                    );
+                    let place = yaml::place(file, zone.referenced);
+                    self.problem(place, format!("there is no time zone '{}'; {hint}", zone.value));
+                }
+            }
+        }
+        if let Some(starts) = &entry.fiscal_year_starts {
+            match month_and_day(&starts.value) {
+                Some(found) => calendar.fiscal_year_starts = found,
+                None => {
+                    let place = yaml::place(file, starts.referenced);
+                    self.problem(
+                        place,
+                        format!("'{}' is no month and day; write it as 04-01", starts.value),
+                    );
+                }
+            }
+        }
+        if let Some(starts) = entry.week_starts {
+            calendar.week_starts = weekday(starts);
+        }
+        if let Some(workdays) = &entry.workdays {
+            calendar.workdays = [false; 7];
+            calendar.workdays_declared = true;
+            for day in workdays {
+                calendar.workdays[weekday(*day).to_monday_zero_offset() as usize] = true;
+            }
+        }
+        if let Some(holidays) = &entry.holidays {
+            calendar.special_days = self.holidays(file, holidays);
+        }
+        calendar
+    }
+
+    fn holidays(&mut self, file: &Arc<str>, named: &Spanned<String>) -> BTreeMap<Date, SpecialDay> {
+        let mut days = BTreeMap::new();
+        let Some((shown, rows)) = self.csv(file, named, &["date", "kind", "name"]) else {
+            return days;
+        };
+        for row in rows {
+            let place = Place {
+                file: shown.clone(),
+                line: row.line,
+                column: 1,
+            };
+            let [date, kind, name] = row.cells.as_slice() else {
+                continue;
+            };
+            let Ok(date) = date.parse::<Date>() else {
+                self.problem(place, format!("'{date}' is no date; write it as 2026-10-01"));
+                continue;
+            };
+            let kind = match kind.as_str() {
+                "holiday" => DayKind::Holiday,
+                "workday" => DayKind::Workday,
+                "promotion" => DayKind::Promotion,
+                other => {
+                    self.problem(
+                        place,
+                        format!("'{other}' is not one of holiday, workday, promotion"),
+                    );
+                    continue;
+                }
+            };
+            days.insert(
+                date,
+                SpecialDay {
+                    kind,
+                    name: name.clone(),
+                },
+            );
+        }
+        days
+    }
+}
+
+fn month_and_day(text: &str) -> Option<(i8, i8)> {
+    let (month, day) = text.split_once('-')?;
+    let (month, day) = (month.parse().ok()?, day.parse().ok()?);
+    // A day that every year has.
+    Date::new(2023, month, day).ok().map(|_| (month, day))
+}
+
+fn weekday(day: Weekday) -> civil::Weekday {
+    match day {
+        Weekday::Monday => civil::Weekday::Monday,
+        Weekday::Tuesday => civil::Weekday::Tuesday,
+        Weekday::Wednesday => civil::Weekday::Wednesday,
+        Weekday::Thursday => civil::Weekday::Thursday,
+        Weekday::Friday => civil::Weekday::Friday,
+        Weekday::Saturday => civil::Weekday::Saturday,
+        Weekday::Sunday => civil::Weekday::Sunday,
+    }
+}

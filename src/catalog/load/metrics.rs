@@ -1,0 +1,380 @@
+//! Metrics: simple aggregations, ratios and derived expressions, each checked against its source.
+
+use std::sync::Arc;
+
+use serde_saphyr::Spanned;
+
+use super::sources::Sources;
+use super::{Entry, Loader, Owned, entries};
+use crate::catalog::diagnostic::Place;
+use crate::catalog::expr::{Expr, Type, Variable};
+use crate::catalog::file::{InlinePart, MetricEntry, MetricType, PartEntry};
+use crate::catalog::model::{Agg, FieldId, FieldType, Metric, MetricId, MetricKind, Simple, SourceId};
+
+/// Metrics with the sources that each draws on.
+pub(super) struct Metrics {
+    pub(super) metrics: Vec<Metric>,
+    /// How many of them the catalogue names: inline parts of ratios come behind.
+    named: usize,
+}
+
+impl Metrics {
+    /// Names that a node may use.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.metrics[..self.named]
+            .iter()
+            .map(|metric| metric.name.as_str())
+    }
+
+    /// The simple metrics that a metric is made of.
+    pub(super) fn parts(&self, metric: usize) -> Vec<&Simple> {
+        let mut parts = Vec::new();
+        let mut open = vec![metric];
+        let mut seen = vec![false; self.metrics.len()];
+        while let Some(at) = open.pop() {
+            // A circle is said elsewhere; here it must only end.
+            if std::mem::replace(&mut seen[at], true) {
+                continue;
+            }
+            match &self.metrics[at].kind {
+                MetricKind::Simple(simple) => parts.push(simple),
+                MetricKind::Ratio {
+                    numerator,
+                    denominator,
+                } => {
+                    open.extend([numerator.0 as usize, denominator.0 as usize]);
+                }
+                MetricKind::Derived { inputs, .. } => {
+                    open.extend(inputs.iter().map(|input| input.0 as usize))
+                }
+            }
+        }
+        parts
+    }
+}
+
+fn id(index: usize) -> MetricId {
+    MetricId(u32::try_from(index).unwrap_or(u32::MAX))
+}
+
+impl Loader<'_> {
+    pub(super) fn metrics(&mut self, declared: &Owned<MetricEntry>, sources: &mut Sources) -> Metrics {
+        let names: Vec<Variable> = entries(declared)
+            .map(|entry| Variable::new(entry.name.value.clone(), Type::Number))
+            .collect();
+        let mut inline = Vec::new();
+        let mut metrics: Vec<Metric> = Vec::new();
+        for entry in entries(declared) {
+            let problems = self.problems.len();
+            let kind = self.metric_kind(&entry, sources, &names, &mut inline);
+            // A stand-in keeps indices right while the rest is checked; the catalogue is refused anyway.
+            let kind = kind.unwrap_or_else(|| {
+                if self.problems.len() == problems {
+                    self.problem(
+                        entry.place(),
+                        format!("metric '{}' is not complete", entry.name.value),
+                    );
+                }
+                MetricKind::Ratio {
+                    numerator: id(metrics.len()),
+                    denominator: id(metrics.len()),
+                }
+            });
+            metrics.push(Metric {
+                name: entry.name.value.clone(),
+                title: entry
+                    .value
+                    .title
+                    .clone()
+                    .unwrap_or_else(|| entry.name.value.clone()),
+                unit: entry.value.unit.clone(),
+                dimensions: entry
+                    .value
+                    .dimensions
+                    .iter()
+                    .map(|dimension| dimension.value.clone())
+                    .collect(),
+                kind,
+                place: entry.place(),
+            });
+        }
+        let named = metrics.len();
+        metrics.extend(inline);
+        if self.problems.is_empty() {
+            self.cycles(&metrics);
+        }
+        let metrics = Metrics { metrics, named };
+        if self.problems.is_empty() {
+            self.dimensions(declared, &metrics, sources);
+        }
+        metrics
+    }
+
+    fn metric_kind(
+        &mut self,
+        entry: &Entry<'_, MetricEntry>,
+        sources: &mut Sources,
+        names: &[Variable],
+        inline: &mut Vec<Metric>,
+    ) -> Option<MetricKind> {
+        let value = entry.value;
+        let kind = match &value.r#type {
+            Some(kind) => kind.value,
+            None if value.numerator.is_some() || value.denominator.is_some() => MetricType::Ratio,
+            None if value.agg.is_none() && value.expr.is_some() && value.source.is_none() => {
+                MetricType::Derived
+            }
+            None => MetricType::Simple,
+        };
+        match kind {
+            MetricType::Simple => {
+                let source = self.metric_source(entry, sources)?;
+                let Some(agg) = &value.agg else {
+                    let message = format!(
+                        "metric '{}' says no 'agg'; write one of sum, count, count_distinct, min, max, avg, last",
+                        entry.name.value
+                    );
+                    self.problem(entry.place(), message);
+                    return None;
+                };
+                let part = Part {
+                    name: &entry.name.value,
+                    agg,
+                    expr: value.expr.as_ref(),
+                    filter: value.filter.as_ref(),
+                };
+                self.simple(&entry.file, entry.place(), &part, source, sources)
+                    .map(MetricKind::Simple)
+            }
+            MetricType::Ratio => self.ratio(entry, sources, names, inline),
+            MetricType::Derived => {
+                let Some(text) = &value.expr else {
+                    self.problem(
+                        entry.place(),
+                        "a derived metric needs 'expr', such as revenue - refunds",
+                    );
+                    return None;
+                };
+                let expr = self.expr(&entry.file, text, names)?;
+                if expr.kind() != Type::Number {
+                    self.problem(
+                        entry.at(text),
+                        format!("a metric is a number, and this is {}", expr.kind().noun()),
+                    );
+                    return None;
+                }
+                // The expression knows metrics by their place in the catalogue: no renumbering is needed.
+                let inputs = expr.uses().iter().map(|&index| id(index)).collect();
+                Some(MetricKind::Derived { expr, inputs })
+            }
+        }
+    }
+
+    fn metric_source(&mut self, entry: &Entry<'_, MetricEntry>, sources: &Sources) -> Option<usize> {
+        let Some(source) = &entry.value.source else {
+            let message = format!("metric '{}' says no 'source'", entry.name.value);
+            self.problem(entry.place(), message);
+            return None;
+        };
+        let names = sources.sources.iter().map(|source| source.name.as_str());
+        self.resolve("source", entry.at(source), &source.value, names)
+    }
+
+    fn ratio(
+        &mut self,
+        entry: &Entry<'_, MetricEntry>,
+        sources: &mut Sources,
+        names: &[Variable],
+        inline: &mut Vec<Metric>,
+    ) -> Option<MetricKind> {
+        let value = entry.value;
+        let (Some(numerator), Some(denominator)) = (&value.numerator, &value.denominator) else {
+            let message = format!(
+                "metric '{}' is a ratio and needs both 'numerator' and 'denominator'",
+                entry.name.value
+            );
+            self.problem(entry.place(), message);
+            return None;
+        };
+        let mut side = |part: &Spanned<PartEntry>, suffix: &str| match &part.value {
+            PartEntry::Name(name) => {
+                let known = names.iter().map(|variable| variable.name.as_str());
+                self.resolve("metric", entry.at(part), name, known).map(id)
+            }
+            PartEntry::Inline(part) => {
+                let source = self.metric_source(entry, sources)?;
+                let name = format!("{}.{suffix}", entry.name.value);
+                let InlinePart { agg, expr, filter } = &**part;
+                let part = Part {
+                    name: &name,
+                    agg,
+                    expr: expr.as_ref(),
+                    filter: filter.as_ref(),
+                };
+                let simple = self.simple(&entry.file, entry.place(), &part, source, sources)?;
+                inline.push(Metric {
+                    title: name.clone(),
+                    name,
+                    unit: None,
+                    dimensions: Vec::new(),
+                    kind: MetricKind::Simple(simple),
+                    place: entry.place(),
+                });
+                Some(id(names.len() + inline.len() - 1))
+            }
+        };
+        let (numerator, denominator) = (side(numerator, "numerator"), side(denominator, "denominator"));
+        Some(MetricKind::Ratio {
+            numerator: numerator?,
+            denominator: denominator?,
+        })
+    }
+
+    fn simple(
+        &mut self,
+        file: &Arc<str>,
+        place: Place,
+        part: &Part<'_>,
+        source: usize,
+        sources: &mut Sources,
+    ) -> Option<Simple> {
+        let agg = part.agg.value;
+        let user = format!("metric '{}'", part.name);
+        let at = |spanned: &Spanned<String>| super::yaml::place(file, spanned.referenced);
+        let field = match part.expr {
+            Some(name) => {
+                let source_name = sources.sources[source].name.clone();
+                let names: Vec<String> = sources.sources[source]
+                    .fields
+                    .iter()
+                    .map(|f| f.name.clone())
+                    .collect();
+                let what = format!("field in source '{source_name}' named");
+                let field = self.resolve(&what, at(name), &name.value, names.iter().map(String::as_str))?;
+                let numeric = !matches!(agg, Agg::Count | Agg::CountDistinct);
+                if numeric && let Err(message) = sources.use_as(source, field, FieldType::Number, &user) {
+                    self.problem(at(name), message);
+                    return None;
+                }
+                Some(FieldId(u16::try_from(field).unwrap_or(u16::MAX)))
+            }
+            None if agg == Agg::Count => None,
+            None => {
+                self.problem(
+                    place,
+                    format!("{user} needs 'expr': the field that it aggregates"),
+                );
+                return None;
+            }
+        };
+        let filter = match part.filter {
+            Some(text) => Some(self.filter(file, text, source, sources, &user)?),
+            None => None,
+        };
+        let source = SourceId(u32::try_from(source).unwrap_or(u32::MAX));
+        Some(Simple {
+            source,
+            agg,
+            field,
+            filter,
+        })
+    }
+
+    fn filter(
+        &mut self,
+        file: &Arc<str>,
+        text: &Spanned<String>,
+        source: usize,
+        sources: &mut Sources,
+        user: &str,
+    ) -> Option<Expr> {
+        let variables = sources.variables(source);
+        let expr = self.expr(file, text, &variables)?;
+        if !matches!(expr.kind(), Type::Bool | Type::Any) {
+            let message = format!("a filter is true or false, and this is {}", expr.kind().noun());
+            self.problem(super::yaml::place(file, text.referenced), message);
+            return None;
+        }
+        for found in expr.inferred() {
+            let kind = match found.kind {
+                Type::Text => FieldType::Text,
+                Type::Number => FieldType::Number,
+                Type::Bool => FieldType::Bool,
+                Type::Any => continue,
+            };
+            if let Err(message) = sources.use_as(source, found.variable, kind, user) {
+                self.problem(super::yaml::place(file, text.referenced), message);
+                return None;
+            }
+        }
+        Some(expr)
+    }
+
+    /// A metric that is made of itself has no value.
+    fn cycles(&mut self, metrics: &[Metric]) {
+        let below = |at: usize| match &metrics[at].kind {
+            MetricKind::Simple(_) => Vec::new(),
+            MetricKind::Ratio {
+                numerator,
+                denominator,
+            } => vec![numerator.0 as usize, denominator.0 as usize],
+            MetricKind::Derived { inputs, .. } => inputs.iter().map(|input| input.0 as usize).collect(),
+        };
+        for start in 0..metrics.len() {
+            let mut seen = vec![false; metrics.len()];
+            let mut open = below(start);
+            while let Some(at) = open.pop() {
+                if at == start {
+                    let metric = &metrics[start];
+                    let message = format!("metric '{}' is made of itself; break the circle", metric.name);
+                    self.problem(metric.place.clone(), message);
+                    return;
+                }
+                if !std::mem::replace(&mut seen[at], true) {
+                    open.extend(below(at));
+                }
+            }
+        }
+    }
+
+    /// Dimensions are fields of every source that a metric draws on.
+    fn dimensions(&mut self, declared: &Owned<MetricEntry>, metrics: &Metrics, sources: &Sources) {
+        for (index, entry) in entries(declared).enumerate() {
+            for dimension in &entry.value.dimensions {
+                self.dimension(
+                    entry.at(dimension),
+                    &dimension.value,
+                    &metrics.parts(index),
+                    sources,
+                );
+            }
+        }
+    }
+
+    /// Whether every part has a field of this name; says it when not.
+    pub(super) fn dimension(
+        &mut self,
+        place: Place,
+        name: &str,
+        parts: &[&Simple],
+        sources: &Sources,
+    ) -> bool {
+        for part in parts {
+            let source = &sources.sources[part.source.0 as usize];
+            let names = source.fields.iter().map(|field| field.name.as_str());
+            let what = format!("field in source '{}' named", source.name);
+            if self.resolve(&what, place.clone(), name, names).is_none() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// What a simple metric and an inline part have in common.
+struct Part<'a> {
+    name: &'a str,
+    agg: &'a Spanned<Agg>,
+    expr: Option<&'a Spanned<String>>,
+    filter: Option<&'a Spanned<String>>,
+}

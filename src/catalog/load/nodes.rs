@@ -1,0 +1,268 @@
+//! Nodes: the tree, with targets and plans.
+
+use super::metrics::Metrics;
+use super::sources::Sources;
+use super::{Entry, Loader, Owned, entries};
+use crate::catalog::file::{NodeEntry, Over, TargetEntry};
+use crate::catalog::model::{
+    Calendar, Direction, GrowthBase, Level, MetricId, Node, NodeId, ParentLink, Profile, Relation, Role,
+    Target,
+};
+
+/// Share of the period before which pace is "too early", unless a node says otherwise.
+const MIN_SHARE: f64 = 0.05;
+/// Most dimensions that a node may be split by.
+pub(crate) const MAX_DIMENSIONS: usize = 6;
+
+/// Nodes, parents before their children.
+pub(super) struct Nodes {
+    pub(super) nodes: Vec<Node>,
+}
+
+impl Loader<'_> {
+    pub(super) fn nodes(
+        &mut self,
+        declared: &Owned<NodeEntry>,
+        metrics: &Metrics,
+        sources: &Sources,
+        calendar: &Calendar,
+    ) -> Nodes {
+        let names: Vec<&str> = entries(declared).map(|entry| entry.name.value.as_str()).collect();
+        let mut parents: Vec<Option<usize>> = Vec::new();
+        for entry in entries(declared) {
+            parents.push(match &entry.value.parent {
+                Some(parent) => self.resolve("node", entry.at(parent), &parent.value, names.iter().copied()),
+                None => None,
+            });
+        }
+        let Some(order) = self.parents_first(declared, &parents) else {
+            return Nodes { nodes: Vec::new() };
+        };
+        let mut nodes = Vec::new();
+        for &index in &order {
+            let Some((file, name, value)) = declared.get(index) else {
+                continue;
+            };
+            let entry = Entry {
+                file: file.clone(),
+                name,
+                value,
+            };
+            let parent = parents[index].and_then(|parent| order.iter().position(|&at| at == parent));
+            nodes.extend(self.node(&entry, parent, &nodes, metrics, sources, calendar));
+        }
+        // Indices hold only where every node was made; otherwise the catalogue is refused anyway.
+        Nodes { nodes }
+    }
+
+    /// The order of the file, with every parent before its children; `None` when somebody is their own ancestor.
+    fn parents_first(
+        &mut self,
+        declared: &Owned<NodeEntry>,
+        parents: &[Option<usize>],
+    ) -> Option<Vec<usize>> {
+        let mut order = Vec::new();
+        let mut placed = vec![false; parents.len()];
+        for start in 0..parents.len() {
+            let mut path = vec![start];
+            while let Some(parent) = parents[path[path.len() - 1]].filter(|parent| !placed[*parent]) {
+                if path.contains(&parent) {
+                    let names: Vec<&str> = path.iter().map(|&at| declared[at].1.value.as_str()).collect();
+                    let (file, name, _) = &declared[start];
+                    let message = format!(
+                        "the parents go in a circle: {} → {}; one of them must have another parent or none",
+                        names.join(" → "),
+                        declared[parent].1.value
+                    );
+                    self.problem(super::yaml::place(file, name.referenced), message);
+                    return None;
+                }
+                path.push(parent);
+            }
+            for at in path.into_iter().rev() {
+                if !std::mem::replace(&mut placed[at], true) {
+                    order.push(at);
+                }
+            }
+        }
+        Some(order)
+    }
+
+    fn node(
+        &mut self,
+        entry: &Entry<'_, NodeEntry>,
+        parent: Option<usize>,
+        made: &[Node],
+        metrics: &Metrics,
+        sources: &Sources,
+        calendar: &Calendar,
+    ) -> Option<Node> {
+        let value = entry.value;
+        let metric = self.resolve(
+            "metric",
+            entry.at(&value.metric),
+            &value.metric.value,
+            metrics.names(),
+        )?;
+        let each = self.each(entry, metric, metrics, sources);
+        let parent = self.parent_link(entry, parent, made, &each);
+        let target = self.target(entry, &each);
+        if let Some(weight) = value
+            .weight
+            .as_ref()
+            .filter(|weight| !(0.0..=100.0).contains(&weight.value))
+        {
+            self.problem(
+                entry.at(weight),
+                format!("a weight is 0 to 100 points, and this is {}", weight.value),
+            );
+        }
+        let level = value.level.unwrap_or(match value.role {
+            Role::Business => Level::Strategy,
+            Role::Kpi => Level::Tactic,
+        });
+        let plan = if calendar.workdays_declared {
+            Profile::Workdays
+        } else {
+            Profile::Linear
+        };
+        let metric_title = &metrics.metrics[metric].title;
+        Some(Node {
+            name: entry.name.value.clone(),
+            title: value.title.clone().unwrap_or_else(|| metric_title.clone()),
+            metric: MetricId(u32::try_from(metric).unwrap_or(u32::MAX)),
+            role: value.role,
+            level,
+            parent,
+            each,
+            period: value.period,
+            target,
+            baseline: value.baseline,
+            direction: value.direction,
+            owner: value.owner.clone(),
+            weight: value.weight.as_ref().map(|weight| weight.value),
+            profile: value.profile.as_ref().map_or(plan, |profile| profile.value),
+            min_share: value.min_share.map_or(MIN_SHARE, |share| share.0),
+            place: entry.place(),
+        })
+    }
+
+    fn each(
+        &mut self,
+        entry: &Entry<'_, NodeEntry>,
+        metric: usize,
+        metrics: &Metrics,
+        sources: &Sources,
+    ) -> Vec<String> {
+        let mut each = Vec::new();
+        let parts = metrics.parts(metric);
+        for dimension in &entry.value.each {
+            let place = entry.at(dimension);
+            if each.contains(&dimension.value) {
+                self.problem(place, format!("'{}' stands here twice", dimension.value));
+            } else if self.dimension(place, &dimension.value, &parts, sources) {
+                each.push(dimension.value.clone());
+            }
+        }
+        if let Some(first) = entry.value.each.get(MAX_DIMENSIONS) {
+            self.problem(
+                entry.at(first),
+                format!("a node may be split by {MAX_DIMENSIONS} dimensions at most"),
+            );
+        }
+        each
+    }
+
+    fn parent_link(
+        &mut self,
+        entry: &Entry<'_, NodeEntry>,
+        parent: Option<usize>,
+        made: &[Node],
+        each: &[String],
+    ) -> Option<ParentLink> {
+        let value = entry.value;
+        let name = &entry.name.value;
+        let Some(named) = &value.parent else {
+            if value.role == Role::Kpi {
+                let message = format!(
+                    "KPI '{name}' has no parent: which business metric does it serve? add 'parent: …' and 'relation: influence'"
+                );
+                self.problem(entry.place(), message);
+            }
+            return None;
+        };
+        let relation = match &value.relation {
+            Some(relation) => relation.value,
+            None if value.role == Role::Kpi => Relation::Influence,
+            None => {
+                let message = format!(
+                    "how does '{name}' serve '{}'? add relation: sum, product, ratio or influence",
+                    named.value
+                );
+                self.problem(entry.at(named), message);
+                return None;
+            }
+        };
+        let parent = parent?;
+        let above = made.get(parent)?;
+        if let Some(missing) = above.each.iter().find(|dimension| !each.contains(dimension)) {
+            let message = format!(
+                "parent '{}' is split by '{missing}' and '{name}' is not; add it to 'each', or name another parent",
+                above.name
+            );
+            self.problem(entry.at(named), message);
+        }
+        if above.role == Role::Kpi && value.role == Role::Business {
+            let message = format!(
+                "'{name}' is business and its parent '{}' is a KPI; KPIs serve business, not the other way round",
+                above.name
+            );
+            self.problem(entry.at(named), message);
+        }
+        Some(ParentLink {
+            node: NodeId(u32::try_from(parent).unwrap_or(u32::MAX)),
+            relation,
+        })
+    }
+
+    fn target(&mut self, entry: &Entry<'_, NodeEntry>, each: &[String]) -> Target {
+        let value = entry.value;
+        let Some(target) = &value.target else {
+            return Target::None;
+        };
+        match &target.value {
+            TargetEntry::Number(number) => {
+                let reachable = match value.direction {
+                    Direction::Higher => *number > value.baseline.unwrap_or(0.0),
+                    Direction::Lower => {
+                        value.baseline.is_none_or(|baseline| *number < baseline) && *number > 0.0
+                    }
+                };
+                if !reachable {
+                    let message = match (value.direction, value.baseline) {
+                        (Direction::Higher, Some(baseline)) => {
+                            format!("the target {number} is not above the baseline {baseline}")
+                        }
+                        (Direction::Lower, Some(baseline)) if *number > 0.0 => {
+                            format!("the target {number} is not below the baseline {baseline}")
+                        }
+                        _ => format!(
+                            "a target of {number} has no completion; write one above 0, or a baseline"
+                        ),
+                    };
+                    self.problem(entry.at(target), message);
+                }
+                Target::Number(*number)
+            }
+            TargetEntry::Growth(growth) => Target::Growth {
+                growth: growth.growth.0,
+                over: match growth.over {
+                    Over::LastYear => GrowthBase::LastYear,
+                    Over::Year(year) => GrowthBase::Year(year),
+                    Over::Value(base) => GrowthBase::Value(base),
+                },
+            },
+            TargetEntry::File(named) => Target::Table(self.targets(&entry.file, &named.file, each)),
+        }
+    }
+}

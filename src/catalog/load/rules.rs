@@ -1,0 +1,305 @@
+//! Rules: the built-in ones as nodes override them, and own rules.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use serde_saphyr::{Location, Spanned};
+
+use super::{Loader, Owned, entries};
+use crate::catalog::attribute::{Title, vocabulary_of};
+use crate::catalog::expr::{Expr, Type};
+use crate::catalog::file::{NodeEntry, Override, RuleEntry};
+use crate::catalog::model::{OnMissing, Rule, RuleLevel, RuleOn, Severity};
+use crate::catalog::yaml;
+
+/// A rule that every node has without being asked, in the words of the catalogue.
+struct BuiltIn {
+    name: &'static str,
+    on: RuleOn,
+    when: &'static str,
+    clear: &'static str,
+    hold_for: SignedDuration,
+    severity: Severity,
+}
+
+const BUILT_IN: [BuiltIn; 2] = [
+    BuiltIn {
+        name: "behind_pace",
+        on: RuleOn::Node,
+        when: "node.pace < 0.9",
+        clear: "node.pace >= 0.95",
+        hold_for: SignedDuration::from_hours(48),
+        severity: Severity::Warning,
+    },
+    BuiltIn {
+        name: "target_at_risk",
+        on: RuleOn::Node,
+        when: "node.target_probability < 0.2 && node.elapsed >= 0.25",
+        clear: "node.target_probability >= 0.3",
+        hold_for: SignedDuration::from_hours(24),
+        severity: Severity::Warning,
+    },
+];
+
+impl BuiltIn {
+    /// As if it had been written in a catalogue file.
+    fn entry(&self) -> RuleEntry {
+        let written = |text: &str| Spanned::new(text.to_owned(), Location::UNKNOWN, Location::UNKNOWN);
+        RuleEntry {
+            on: Some(self.on),
+            when: Some(written(self.when)),
+            clear: Some(written(self.clear)),
+            r#for: Some(crate::catalog::file::Duration(self.hold_for)),
+            severity: Some(self.severity),
+            ..RuleEntry::default()
+        }
+    }
+}
+
+impl Loader<'_> {
+    pub(super) fn rules(&mut self, declared: &Owned<RuleEntry>, nodes: &Owned<NodeEntry>) -> Vec<Rule> {
+        let mut rules = Vec::new();
+        let here: Arc<str> = "built in".into();
+        for built_in in &BUILT_IN {
+            rules.extend(self.rule(&here, built_in.name, Location::UNKNOWN, &built_in.entry(), None));
+        }
+        let node_names: Vec<&str> = entries(nodes).map(|entry| entry.name.value.as_str()).collect();
+        for entry in entries(declared) {
+            if BUILT_IN.iter().any(|built_in| built_in.name == entry.name.value) {
+                let message = format!(
+                    "'{}' is a built-in rule; change it at a node: rules: {{{}: {{for: 3d}}}} or off",
+                    entry.name.value, entry.name.value
+                );
+                self.problem(entry.place(), message);
+                continue;
+            }
+            for pattern in &entry.value.nodes {
+                let known = match pattern.value.strip_suffix('*') {
+                    Some(prefix) => node_names.iter().any(|name| name.starts_with(prefix)),
+                    None => {
+                        self.resolve(
+                            "node",
+                            entry.at(pattern),
+                            &pattern.value,
+                            node_names.iter().copied(),
+                        );
+                        true
+                    }
+                };
+                if !known {
+                    self.problem(
+                        entry.at(pattern),
+                        format!("no node begins with what '{}' says", pattern.value),
+                    );
+                }
+            }
+            rules.extend(self.rule(
+                &entry.file,
+                &entry.name.value,
+                entry.name.referenced,
+                entry.value,
+                None,
+            ));
+        }
+        for entry in entries(nodes) {
+            for (name, changed) in &entry.value.rules.0 {
+                self.override_rule(&entry.file, &entry.name.value, name, changed, &mut rules);
+            }
+        }
+        rules
+    }
+
+    /// A node that overrides a rule is excepted from the general one and gets its own.
+    fn override_rule(
+        &mut self,
+        file: &Arc<str>,
+        node: &str,
+        name: &Spanned<String>,
+        changed: &Override,
+        rules: &mut Vec<Rule>,
+    ) {
+        let names: Vec<String> = rules.iter().map(|rule| rule.name.clone()).collect();
+        let place = yaml::place(file, name.referenced);
+        let Some(general) = self.resolve(
+            "rule",
+            place.clone(),
+            &name.value,
+            names.iter().map(String::as_str),
+        ) else {
+            return;
+        };
+        rules[general].except.push(node.to_owned());
+        let Override::Changed(entry) = changed else { return };
+        if !entry.nodes.is_empty() || entry.on.is_some() {
+            self.problem(
+                place,
+                "a node changes a rule for itself: 'nodes' and 'on' do not belong here",
+            );
+            return;
+        }
+        let general = rules[general].clone();
+        if let Some(mut own) = self.rule(file, &name.value, name.referenced, entry, Some(&general)) {
+            own.nodes = vec![node.to_owned()];
+            own.except = Vec::new();
+            rules.push(own);
+        }
+    }
+
+    /// Makes a rule of an entry; what it does not say is taken from `general`, where there is one.
+    fn rule(
+        &mut self,
+        file: &Arc<str>,
+        name: &str,
+        location: Location,
+        entry: &RuleEntry,
+        general: Option<&Rule>,
+    ) -> Option<Rule> {
+        let place = yaml::place(file, location);
+        let on = match entry.on.or(general.map(|rule| rule.on)) {
+            Some(on) => on,
+            None => {
+                self.problem(
+                    place,
+                    format!("rule '{name}' says not what it is on; add 'on: link' or 'on: node'"),
+                );
+                return None;
+            }
+        };
+        let levels = self.levels(file, name, location, entry, on, general)?;
+        let clear = match &entry.clear {
+            Some(text) => Some(self.condition(file, text, on)?),
+            None => general.and_then(|rule| rule.clear.clone()),
+        };
+        let title = match &entry.title {
+            Some(text) => match Title::parse(&text.value, on) {
+                Ok(title) => Some(title),
+                Err((offset, message)) => {
+                    let place = self.inside(file, text.referenced, &text.value, offset);
+                    self.problem(place, message);
+                    return None;
+                }
+            },
+            None => general.and_then(|rule| rule.title.clone()),
+        };
+        for label in entry.labels.keys() {
+            let reserved = [
+                "alertname",
+                "node",
+                "parent",
+                "period",
+                "owner",
+                "severity",
+                "kind",
+            ];
+            if reserved.contains(&label.as_str()) {
+                self.problem(
+                    place.clone(),
+                    format!("the label '{label}' is set by tautline; choose another name"),
+                );
+            }
+        }
+        let mut labels: BTreeMap<String, String> =
+            general.map(|rule| rule.labels.clone()).unwrap_or_default();
+        labels.extend(entry.labels.clone());
+        let own = general.is_none() && location != Location::UNKNOWN;
+        Some(Rule {
+            name: name.to_owned(),
+            kind: name.to_owned(),
+            on,
+            nodes: entry.nodes.iter().map(|node| node.value.clone()).collect(),
+            except: Vec::new(),
+            levels,
+            clear,
+            keep_firing_for: entry
+                .keep_firing_for
+                .map(|time| time.0)
+                .or(general.map(|rule| rule.keep_firing_for))
+                .unwrap_or(SignedDuration::ZERO),
+            for_events: entry
+                .for_events
+                .or(general.map(|rule| rule.for_events))
+                .unwrap_or(1)
+                .max(1),
+            on_missing: entry
+                .on_missing
+                .or(general.map(|rule| rule.on_missing))
+                .unwrap_or(OnMissing::Keep),
+            labels,
+            title,
+            place: (own || general.is_some()).then_some(place),
+        })
+    }
+
+    fn levels(
+        &mut self,
+        file: &Arc<str>,
+        name: &str,
+        location: Location,
+        entry: &RuleEntry,
+        on: RuleOn,
+        general: Option<&Rule>,
+    ) -> Option<Vec<RuleLevel>> {
+        let mut levels = Vec::new();
+        for level in &entry.levels {
+            let when = self.condition(file, &level.when, on)?;
+            let hold_for = level
+                .r#for
+                .or(entry.r#for)
+                .map_or(SignedDuration::ZERO, |time| time.0);
+            levels.push(RuleLevel {
+                severity: level.severity,
+                when,
+                hold_for,
+            });
+        }
+        if let Some(text) = &entry.when {
+            let when = self.condition(file, text, on)?;
+            let severity = entry
+                .severity
+                .or(general.map(|rule| rule.levels[0].severity))
+                .unwrap_or(Severity::Warning);
+            let hold_for = entry
+                .r#for
+                .map(|time| time.0)
+                .or(general.map(|rule| rule.levels[0].hold_for))
+                .unwrap_or(SignedDuration::ZERO);
+            levels.push(RuleLevel {
+                severity,
+                when,
+                hold_for,
+            });
+        }
+        if levels.is_empty()
+            && let Some(general) = general
+        {
+            levels.clone_from(&general.levels);
+            for level in &mut levels {
+                level.hold_for = entry.r#for.map_or(level.hold_for, |time| time.0);
+                level.severity = entry.severity.unwrap_or(level.severity);
+            }
+        }
+        if levels.is_empty() {
+            let message = format!("rule '{name}' says not when it fires; add 'when: …'");
+            self.problem(yaml::place(file, location), message);
+            return None;
+        }
+        levels.sort_by_key(|level| level.severity);
+        if levels.windows(2).any(|pair| pair[0].severity == pair[1].severity) {
+            let message = format!("rule '{name}' has two levels of one severity");
+            self.problem(yaml::place(file, location), message);
+            return None;
+        }
+        Some(levels)
+    }
+
+    fn condition(&mut self, file: &Arc<str>, text: &Spanned<String>, on: RuleOn) -> Option<Expr> {
+        let expr = self.expr(file, text, &vocabulary_of(on).variables)?;
+        if !matches!(expr.kind(), Type::Bool | Type::Any) {
+            let message = format!("a condition is true or false, and this is {}", expr.kind().noun());
+            self.problem(yaml::place(file, text.referenced), message);
+            return None;
+        }
+        Some(expr)
+    }
+}

@@ -1,0 +1,151 @@
+//! Sources: topics, format, and the fields that metrics may use.
+
+use std::collections::HashMap;
+
+use jiff::SignedDuration;
+
+use super::{Loader, Owned, entries};
+use crate::catalog::diagnostic::Place;
+use crate::catalog::expr::{Type, Variable};
+use crate::catalog::file::{FieldKind, SourceEntry};
+use crate::catalog::model::{Field, FieldPath, FieldType, Source};
+
+const LATENESS: SignedDuration = SignedDuration::from_secs(0);
+const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
+const MAX_REJECTED: f64 = 0.01;
+/// Longest path of a field: deeper ones are a mistake.
+const MAX_DEPTH: usize = 16;
+
+/// Sources under construction: what their fields turn out to be is found from the metrics.
+pub(super) struct Sources {
+    pub(super) sources: Vec<Source>,
+    /// For every field whose type was found from a use: the use, for messages.
+    typed_by: HashMap<(usize, usize), String>,
+}
+
+impl Sources {
+    /// The fields of a source as variables of an expression.
+    pub(super) fn variables(&self, source: usize) -> Vec<Variable> {
+        let kind = |field: &Field| match field.kind {
+            FieldType::Any => Type::Any,
+            FieldType::Text => Type::Text,
+            FieldType::Number => Type::Number,
+            FieldType::Bool => Type::Bool,
+        };
+        self.sources[source]
+            .fields
+            .iter()
+            .map(|field| Variable::new(field.name.clone(), kind(field)))
+            .collect()
+    }
+
+    /// Gives a field of unknown type the type that a use of it needs.
+    ///
+    /// # Errors
+    /// In words, when an earlier use or its declaration says otherwise.
+    pub(super) fn use_as(
+        &mut self,
+        source: usize,
+        field: usize,
+        kind: FieldType,
+        user: &str,
+    ) -> Result<(), String> {
+        let known = self.sources[source].fields[field].kind;
+        if known == FieldType::Any {
+            self.sources[source].fields[field].kind = kind;
+            self.typed_by.insert((source, field), user.to_owned());
+            return Ok(());
+        }
+        if known == kind {
+            return Ok(());
+        }
+        let noun = |kind| match kind {
+            FieldType::Any => "anything",
+            FieldType::Text => "a text",
+            FieldType::Number => "a number",
+            FieldType::Bool => "true or false",
+        };
+        let by = self
+            .typed_by
+            .get(&(source, field))
+            .map_or("its declaration", String::as_str);
+        let name = &self.sources[source].fields[field].name;
+        Err(format!(
+            "'{name}' is used as {} here, and {by} says that it is {}",
+            noun(kind),
+            noun(known)
+        ))
+    }
+}
+
+impl Loader<'_> {
+    pub(super) fn sources(&mut self, declared: &Owned<SourceEntry>) -> Sources {
+        let mut sources = Vec::new();
+        let mut topics: HashMap<String, (String, Place)> = HashMap::new();
+        for entry in entries(declared) {
+            let value = entry.value;
+            if value.topics.value.is_empty() {
+                let message = format!(
+                    "source '{}' has no topic; write topics: [orders]",
+                    entry.name.value
+                );
+                self.problem(entry.at(&value.topics), message);
+            }
+            for topic in &value.topics.value {
+                let place = entry.at(topic);
+                if let Some((other, first)) = topics.get(&topic.value) {
+                    let message = format!(
+                        "topic '{}' is read by source '{other}' already, at {first}; one source a topic, with all its fields",
+                        topic.value
+                    );
+                    self.problem(place, message);
+                } else {
+                    topics.insert(topic.value.clone(), (entry.name.value.clone(), place));
+                }
+            }
+            let mut path = |spanned: &serde_saphyr::Spanned<String>| {
+                let keys: Vec<String> = spanned.value.split('.').map(str::to_owned).collect();
+                if keys.iter().any(String::is_empty) || keys.len() > MAX_DEPTH {
+                    let message = format!(
+                        "'{}' is no path; write keys joined by dots, such as data.amount",
+                        spanned.value
+                    );
+                    self.problem(entry.at(spanned), message);
+                }
+                FieldPath(keys)
+            };
+            let time = value.time.as_ref().map(&mut path);
+            let fields = value.fields.0.iter().map(|(name, field)| Field {
+                name: name.value.clone(),
+                path: path(&field.path),
+                kind: match field.kind {
+                    None => FieldType::Any,
+                    Some(FieldKind::Text) => FieldType::Text,
+                    Some(FieldKind::Number) => FieldType::Number,
+                    Some(FieldKind::Bool) => FieldType::Bool,
+                },
+                place: entry.at(name),
+            });
+            sources.push(Source {
+                name: entry.name.value.clone(),
+                topics: value
+                    .topics
+                    .value
+                    .iter()
+                    .map(|topic| topic.value.clone())
+                    .collect(),
+                format: value.format,
+                time,
+                lateness: value.lateness.map_or(LATENESS, |lateness| lateness.0),
+                max_skew: value.max_skew.map_or(MAX_SKEW, |skew| skew.0),
+                max_rejected: value.max_rejected.map_or(MAX_REJECTED, |share| share.0),
+                fields: fields.collect(),
+                place: entry.place(),
+            });
+        }
+        Sources {
+            sources,
+            typed_by: HashMap::new(),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Target files, and the reading of CSV files that the catalogue names.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use serde_saphyr::Spanned;
+
+use super::Loader;
+use crate::catalog::diagnostic::{Place, nearest};
+use crate::catalog::model::TargetRow;
+use crate::catalog::yaml;
+
+/// One line of a CSV file, its cells in the order that was asked for.
+pub(super) struct Row {
+    pub(super) line: u32,
+    pub(super) cells: Vec<String>,
+}
+
+impl Loader<'_> {
+    /// Reads a CSV file that must have these columns; others are left alone. The file is named relative to the
+    /// catalogue folder.
+    pub(super) fn csv(
+        &mut self,
+        file: &Arc<str>,
+        named: &Spanned<String>,
+        columns: &[&str],
+    ) -> Option<(Arc<str>, Vec<Row>)> {
+        let place = yaml::place(file, named.referenced);
+        let Some(text) = self.files.texts.get(&named.value) else {
+            let csv = self
+                .files
+                .texts
+                .keys()
+                .map(String::as_str)
+                .filter(|path| path.ends_with(".csv"));
+            let hint = nearest(&named.value, csv)
+                .map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
+            self.problem(
+                place,
+                format!("there is no file '{}' in the catalogue folder{hint}", named.value),
+            );
+            return None;
+        };
+        let shown = self.files.shown(&named.value);
+        // A byte order mark is what spreadsheets begin a file with.
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+        let at = |line: u64| Place {
+            file: shown.clone(),
+            line: u32::try_from(line).unwrap_or(1),
+            column: 1,
+        };
+        let headers: Vec<String> = match reader.headers() {
+            Ok(headers) => headers.iter().map(str::to_owned).collect(),
+            Err(error) => {
+                self.problem(at(1), format!("this is no CSV: {error}"));
+                return None;
+            }
+        };
+        let mut positions = Vec::new();
+        for column in columns {
+            let Some(position) = headers.iter().position(|header| header == column) else {
+                let message = format!(
+                    "the column '{column}' is missing; the first line must name {}",
+                    columns.join(",")
+                );
+                self.problem(at(1), message);
+                return None;
+            };
+            positions.push(position);
+        }
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            match record {
+                Ok(record) => {
+                    let line = record.position().map_or(1, csv::Position::line);
+                    let cell = |position: &usize| record.get(*position).unwrap_or_default().to_owned();
+                    rows.push(Row {
+                        line: u32::try_from(line).unwrap_or(u32::MAX),
+                        cells: positions.iter().map(cell).collect(),
+                    });
+                }
+                Err(error) => {
+                    let line = error.position().map_or(1, csv::Position::line);
+                    self.problem(at(line), format!("this line does not fit the first one: {error}"));
+                }
+            }
+        }
+        Some((shown, rows))
+    }
+
+    /// A target file: `start,[dimension…,]target`.
+    pub(super) fn targets(
+        &mut self,
+        file: &Arc<str>,
+        named: &Spanned<String>,
+        each: &[String],
+    ) -> Vec<TargetRow> {
+        let columns: Vec<&str> = std::iter::once("start")
+            .chain(each.iter().map(String::as_str))
+            .chain(["target"])
+            .collect();
+        let Some((shown, rows)) = self.csv(file, named, &columns) else {
+            return Vec::new();
+        };
+        let mut targets = Vec::new();
+        for row in rows {
+            let place = Place {
+                file: shown.clone(),
+                line: row.line,
+                column: 1,
+            };
+            let [start, dimensions @ .., target] = row.cells.as_slice() else {
+                continue;
+            };
+            let Ok(start) = start.parse::<Date>() else {
+                self.problem(
+                    place,
+                    format!("'{start}' is no date; write the first day of the period as 2026-10-01"),
+                );
+                continue;
+            };
+            match target.replace('_', "").parse::<f64>() {
+                Ok(target) if target.is_finite() => {
+                    targets.push(TargetRow {
+                        start,
+                        dimensions: dimensions.to_vec(),
+                        target,
+                    });
+                }
+                _ => self.problem(place, format!("'{target}' is no number")),
+            }
+        }
+        targets
+    }
+}

@@ -1,0 +1,289 @@
+use super::*;
+use crate::catalog::model::*;
+
+const GOOD: &str = r#"
+calendar: {timezone: Asia/Shanghai, workdays: [mon, tue, wed, thu, fri], holidays: holidays.csv}
+sources:
+  orders:
+    topics: [erp.orders]
+    format: cloudevents
+    time: time
+    lateness: 2h
+    fields: {type: type, amount: data.amount, customer: data.customer.id, region: data.region, note: {path: data.note, type: text}}
+metrics:
+  revenue:       {title: 销售额, source: orders, type: simple, agg: sum, expr: amount, filter: type == "order.paid", unit: CNY, dimensions: [region]}
+  orders_paid:   {source: orders, agg: count, filter: type == "order.paid"}
+  average_order: {numerator: revenue, denominator: orders_paid}
+  paid_share:    {source: orders, type: ratio, numerator: {agg: count, filter: type == "order.paid"}, denominator: {agg: count}}
+  net:           {type: derived, expr: revenue - 2 * orders_paid}
+nodes:
+  visits:         {metric: orders_paid, role: kpi, parent: region-revenue, each: [region], period: month, target: 120, weight: 20, rules: {behind_pace: off, target_at_risk: {severity: critical}}}
+  region-revenue: {metric: revenue, role: business, parent: revenue, relation: sum, each: [region], period: quarter, target: {file: region.csv}}
+  revenue:        {metric: revenue, role: business, period: year, target: {growth: 30%, over: 2025}, owner: ceo}
+rules:
+  done-but-flat:
+    on: link
+    nodes: [visits]
+    when: kpi.completion >= 0.9 && parent.pace < 0.5
+    for: 2d
+    title: "{{ kpi.title }} is done"
+"#;
+
+const CSVS: [(&str, &str); 2] = [
+    (
+        "holidays.csv",
+        "date,kind,name\n2026-10-01,holiday,国庆节\n2026-10-10,workday,调休\n",
+    ),
+    (
+        "region.csv",
+        "\u{feff}start,region,target\n2026-10-01,华东,1_000\n",
+    ),
+];
+
+fn load_text(yaml: &str) -> Result<Catalog, Diagnostics> {
+    load(&Files::new("catalog", [("a.yaml", yaml), CSVS[0], CSVS[1]]))
+}
+
+#[test]
+fn reads_a_whole_catalogue() {
+    let catalog = load_text(GOOD).map_err(|d| d.to_string()).unwrap();
+    let names: Vec<&str> = catalog.nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["revenue", "region-revenue", "visits"],
+        "parents stand before their children"
+    );
+    let visits = &catalog.nodes[2];
+    assert_eq!(
+        visits.parent.as_ref().map(|p| (p.node, p.relation)),
+        Some((NodeId(1), Relation::Influence))
+    );
+    assert_eq!(
+        (visits.level, visits.profile, visits.title.as_str()),
+        (Level::Tactic, Profile::Workdays, "orders_paid")
+    );
+    let kinds: Vec<FieldType> = catalog.sources[0].fields.iter().map(|field| field.kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            FieldType::Text,
+            FieldType::Number,
+            FieldType::Any,
+            FieldType::Any,
+            FieldType::Text
+        ]
+    );
+    assert_eq!(
+        catalog.nodes[0].target,
+        Target::Growth {
+            growth: 0.3,
+            over: GrowthBase::Year(2025)
+        }
+    );
+    let Target::Table(rows) = &catalog.nodes[1].target else {
+        panic!("a table")
+    };
+    assert_eq!(
+        (rows[0].dimensions.as_slice(), rows[0].target),
+        (["华东".to_owned()].as_slice(), 1000.0)
+    );
+    assert!(!catalog.calendar.is_workday("2026-10-01".parse().unwrap()));
+    assert!(catalog.calendar.is_workday("2026-10-10".parse().unwrap()));
+    let MetricKind::Ratio { denominator, .. } = catalog.metrics[3].kind else {
+        panic!("a ratio")
+    };
+    assert_eq!(catalog.metric(denominator).name, "paid_share.denominator");
+}
+
+#[test]
+fn a_node_overrides_a_built_in_rule_for_itself() {
+    let catalog = load_text(GOOD).unwrap();
+    let of = |name: &str, node: &str| {
+        catalog
+            .rules
+            .iter()
+            .filter(|rule| rule.name == name && rule.applies_to(node))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("behind_pace", "visits").len(), 0);
+    assert_eq!(of("behind_pace", "revenue").len(), 1);
+    let [own] = of("target_at_risk", "visits")[..] else {
+        panic!("one rule")
+    };
+    assert_eq!(own.levels[0].severity, Severity::Critical);
+    assert_eq!(
+        of("target_at_risk", "revenue")[0].levels[0].severity,
+        Severity::Warning
+    );
+}
+
+#[test]
+fn says_what_is_wrong_where_and_what_to_write_instead() {
+    for (find, replace, expected) in [
+        (
+            "agg: sum, expr: amount",
+            "agg: sum, expr: amont",
+            "catalog/a.yaml:11:77: there is no field in source 'orders' named 'amont'; did you mean 'amount'?",
+        ),
+        (
+            "metric: orders_paid, role",
+            "metric: orders_piad, role",
+            "catalog/a.yaml:17:28: there is no metric 'orders_piad'; did you mean 'orders_paid'?",
+        ),
+        (
+            "{source: orders, agg: count, filter: type == \"order.paid\"}",
+            "{source: order, agg: count}",
+            "catalog/a.yaml:12:27: there is no source 'order'; did you mean 'orders'?",
+        ),
+        (
+            "filter: type == \"order.paid\", unit",
+            "filter: amount == \"x\", unit",
+            "catalog/a.yaml:11:100: 'amount' is a number and \"x\" is a text: they can never be equal or in order",
+        ),
+        (
+            "numerator: revenue, denominator",
+            "numerator: revenue, denominater",
+            "catalog/a.yaml:13:39: unknown key 'denominater'; did you mean 'denominator'?",
+        ),
+        (
+            "expr: revenue - 2 * orders_paid",
+            "expr: revenue - net",
+            "catalog/a.yaml:15:3: metric 'net' is made of itself; break the circle",
+        ),
+        (
+            "parent: region-revenue, each",
+            "each",
+            "catalog/a.yaml:17:3: KPI 'visits' has no parent: which business metric does it serve? add 'parent: …' and 'relation: influence'",
+        ),
+        (
+            "parent: region-revenue, each: [region]",
+            "parent: region-revenue",
+            "catalog/a.yaml:17:60: parent 'region-revenue' is split by 'region' and 'visits' is not; add it to 'each', or name another parent",
+        ),
+        (
+            "period: year",
+            "parent: visits, relation: sum, period: year",
+            "catalog/a.yaml:17:3: the parents go in a circle: visits → region-revenue → revenue → visits; one of them must have another parent or none",
+        ),
+        (
+            "period: quarter",
+            "period: quarters",
+            "catalog/a.yaml:18:109: 'quarters' is not one of day, week, month, quarter, half, year (did you mean 'quarter'?)",
+        ),
+        (
+            "timezone: Asia/Shanghai",
+            "timezone: Asia/Shangai",
+            "catalog/a.yaml:2:22: there is no time zone 'Asia/Shangai'; did you mean 'Asia/Shanghai'?",
+        ),
+        (
+            "target: 120",
+            "target: many",
+            "catalog/a.yaml:17:115: found 'many', expected a number, {growth: 30%, over: last_year} or {file: targets.csv}",
+        ),
+        (
+            "target: 120",
+            "target: -5",
+            "catalog/a.yaml:17:115: a target of -5 has no completion; write one above 0, or a baseline",
+        ),
+        (
+            "parent.pace < 0.5",
+            "parent.pase < 0.5",
+            "catalog/a.yaml:24:36: 'parent.pase' is not known here; did you mean 'parent.pace'?",
+        ),
+        (
+            "nodes: [visits]",
+            "nodes: [visit]",
+            "catalog/a.yaml:23:13: there is no node 'visit'; did you mean 'visits'?",
+        ),
+        (
+            "{{ kpi.title }}",
+            "{{ kpi.titel }}",
+            "catalog/a.yaml:26:16: 'kpi.titel' is not known in a title; did you mean 'kpi.title'?",
+        ),
+        (
+            "file: region.csv",
+            "file: regoin.csv",
+            "catalog/a.yaml:18:133: there is no file 'regoin.csv' in the catalogue folder; did you mean 'region.csv'?",
+        ),
+        (
+            "for: 2d",
+            "for: 2 days",
+            "catalog/a.yaml:25:10: found '2 days', expected a length of time such as 7d, 2h or 1h30m",
+        ),
+        (
+            "  orders_paid:   {",
+            "  revenue: {agg: sum}\n  orders_paid:   {",
+            "catalog/a.yaml:12:3: 'revenue' is defined twice in this mapping, first at line 11; rename or remove one of them",
+        ),
+        (
+            "relation: sum, each",
+            "each",
+            "catalog/a.yaml:18:61: how does 'region-revenue' serve 'revenue'? add relation: sum, product, ratio or influence",
+        ),
+        (
+            "behind_pace: off",
+            "behind_pase: off",
+            "catalog/a.yaml:17:140: there is no rule 'behind_pase'; did you mean 'behind_pace'?",
+        ),
+    ] {
+        assert!(GOOD.contains(find), "{find}");
+        let found = load_text(&GOOD.replacen(find, replace, 1))
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn a_name_in_two_files_shows_both_places() {
+    let metrics = "metrics:\n  revenue: {source: orders, agg: count}\n";
+    let files = Files::new(
+        "catalog",
+        [("a.yaml", GOOD), ("b.yaml", metrics), CSVS[0], CSVS[1]],
+    );
+    assert_eq!(
+        load(&files).map(|_| ()).unwrap_err().to_string(),
+        "catalog/b.yaml:2:3: metric 'revenue' is defined twice, first at catalog/a.yaml:11:3; rename or remove one of them"
+    );
+}
+
+#[test]
+fn a_field_has_one_type() {
+    let yaml = GOOD.replace(
+        "orders_paid:   {source: orders, agg: count, filter: type == \"order.paid\"}",
+        "orders_paid: {source: orders, agg: max, expr: type}",
+    );
+    assert_eq!(
+        load_text(&yaml).map(|_| ()).unwrap_err().to_string(),
+        "catalog/a.yaml:12:49: 'type' is used as a number here, and metric 'revenue' says that it is a text"
+    );
+}
+
+#[test]
+fn mistakes_in_csv_files_have_their_line() {
+    let files = Files::new(
+        "catalog",
+        [
+            ("a.yaml", GOOD),
+            CSVS[0],
+            ("region.csv", "start,region,target\n2026-10-01,华东,lots\n"),
+        ],
+    );
+    assert_eq!(
+        load(&files).map(|_| ()).unwrap_err().to_string(),
+        "catalog/region.csv:2:1: 'lots' is no number"
+    );
+}
+
+#[test]
+fn an_empty_folder_says_what_belongs_there() {
+    let found = load(&Files::new("catalog", [("a.yaml", "# nothing yet\n")]))
+        .map(|_| ())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        found,
+        "catalog:1:1: the catalogue is empty: it needs 'sources', 'metrics' and 'nodes' in a *.yaml file"
+    );
+}

@@ -1,0 +1,243 @@
+//! YAML with the place of everything: what serde gives, turned into diagnostics that people can act on.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{Error, Location, Spanned};
+
+use super::diagnostic::{Diagnostic, Place, nearest};
+
+/// A mapping whose keys are names that the user chose, in the order of the file, each with its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Named<T>(pub(crate) Vec<(Spanned<String>, T)>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Named<T> {
+        Named(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Named<T>, D::Error> {
+        struct Pairs<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Pairs<T> {
+            type Value = Named<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping of names")
+            }
+            fn visit_unit<E>(self) -> Result<Named<T>, E> {
+                Ok(Named::default())
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(key) = map.next_key::<Spanned<String>>()? {
+                    pairs.push((key, map.next_value()?));
+                }
+                Ok(Named(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs(PhantomData))
+    }
+}
+
+/// Where everything in a file is: for what is found wrong only after reading.
+#[derive(Debug, Default)]
+pub(crate) enum Outline {
+    /// A scalar, or a list.
+    #[default]
+    Leaf,
+    /// A mapping.
+    Map(Vec<(Spanned<String>, Outline)>),
+}
+
+impl<'de> Deserialize<'de> for Outline {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Outline, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Outline;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("anything")
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Outline, E> {
+                Ok(Outline::Leaf)
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Outline, E> {
+                Ok(Outline::Leaf)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Outline, E> {
+                Ok(Outline::Leaf)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Outline, E> {
+                Ok(Outline::Leaf)
+            }
+            fn visit_str<E>(self, _: &str) -> Result<Outline, E> {
+                Ok(Outline::Leaf)
+            }
+            fn visit_unit<E>(self) -> Result<Outline, E> {
+                Ok(Outline::Leaf)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Outline, A::Error> {
+                while seq.next_element::<Outline>()?.is_some() {}
+                Ok(Outline::Leaf)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outline, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(key) = map.next_key::<Spanned<String>>()? {
+                    pairs.push((key, map.next_value()?));
+                }
+                Ok(Outline::Map(pairs))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+impl Outline {
+    /// The place of the deepest key on `path` that the file has; its first line where it has none.
+    pub(crate) fn place(&self, file: &Arc<str>, path: &[&str]) -> Place {
+        let mut found = Place {
+            file: file.clone(),
+            line: 1,
+            column: 1,
+        };
+        let mut at = self;
+        for key in path {
+            let Outline::Map(pairs) = at else { break };
+            let Some((spanned, below)) = pairs.iter().find(|(name, _)| name.value == *key) else {
+                break;
+            };
+            found = place(file, spanned.referenced);
+            at = below;
+        }
+        found
+    }
+}
+
+/// A place in a file.
+pub(crate) fn place(file: &Arc<str>, location: Location) -> Place {
+    let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
+    Place {
+        file: file.clone(),
+        line: number(location.line()),
+        column: number(location.column()),
+    }
+}
+
+/// Reads a file. An empty one gives the default.
+///
+/// # Errors
+/// The first mistake, with its place and what to write instead.
+pub(crate) fn read<T: DeserializeOwned + Default>(file: &Arc<str>, text: &str) -> Result<T, Diagnostic> {
+    if text
+        .lines()
+        .all(|line| line.trim_start().is_empty() || line.trim_start().starts_with('#'))
+    {
+        return Ok(T::default());
+    }
+    serde_saphyr::from_str(text).map_err(|error| diagnostic(file, text, &error))
+}
+
+fn diagnostic(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
+    let error = error.without_snippet();
+    let place = place(file, error.location().unwrap_or(Location::UNKNOWN));
+    let message = match error {
+        Error::SerdeUnknownField { field, expected, .. } => {
+            let hint = match nearest(field, expected.iter().copied()) {
+                Some(near) => format!("; did you mean '{near}'?"),
+                None => format!("; known are {}", expected.join(", ")),
+            };
+            format!("unknown key '{field}'{hint}")
+        }
+        Error::SerdeUnknownVariant {
+            variant, expected, ..
+        } => {
+            let hint = nearest(variant, expected.iter().copied())
+                .map_or_else(String::new, |near| format!(" (did you mean '{near}'?)"));
+            format!("'{variant}' is not one of {}{hint}", expected.join(", "))
+        }
+        Error::SerdeMissingField { field, .. } => format!("the key '{field}' is missing here"),
+        Error::SerdeInvalidType {
+            unexpected, expected, ..
+        } => format!("found {unexpected}, expected {expected}"),
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            let first = first_definition(text, key, place.line);
+            format!("'{key}' is defined twice in this mapping{first}; rename or remove one of them")
+        }
+        other => {
+            let text = other.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.split(" at line ").next().unwrap_or(line).to_owned()
+        }
+    };
+    Diagnostic { place, message }
+}
+
+/// Where the other definition stands: the nearest line above with the same key at the same depth.
+fn first_definition(text: &str, key: &str, line: u32) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let second = (line as usize).saturating_sub(1);
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let is_it = |candidate: &&usize| {
+        let line = lines[**candidate];
+        let written = line.trim_start().trim_start_matches(['"', '\'']);
+        written
+            .strip_prefix(key)
+            .is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':'))
+            && lines
+                .get(second)
+                .is_some_and(|second| depth(second) == depth(line))
+    };
+    let above: Vec<usize> = (0..second.min(lines.len())).rev().collect();
+    above
+        .iter()
+        .find(is_it)
+        .map_or_else(String::new, |first| format!(", first at line {}", first + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outline(text: &str) -> Outline {
+        serde_saphyr::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn keys_know_their_place() {
+        let named: Named<u32> =
+            serde_saphyr::from_str("a: 1\nbee: {c: 2}\n".replace("{c: 2}", "2").as_str()).unwrap();
+        let (key, value) = &named.0[1];
+        assert_eq!(
+            (
+                key.value.as_str(),
+                key.referenced.line(),
+                key.referenced.column(),
+                *value
+            ),
+            ("bee", 2, 1, 2)
+        );
+    }
+
+    #[test]
+    fn an_outline_finds_the_deepest_key() {
+        let outline = outline("kafka: {brokers: x}\nreceivers:\n  ops:\n    slack: [1, {a: b}]\n");
+        let file: Arc<str> = "f".into();
+        let at = |path: &[&str]| outline.place(&file, path).to_string();
+        assert_eq!(at(&["kafka", "brokers"]), "f:1:9");
+        assert_eq!(at(&["receivers", "ops", "url"]), "f:3:3");
+        assert_eq!(at(&["nothing"]), "f:1:1");
+    }
+
+    #[test]
+    fn a_key_twice_names_both_lines() {
+        let file: Arc<str> = "f".into();
+        let error = read::<Named<u32>>(&file, "a: 1\nb: 2\na: 3\n").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "f:3:1: 'a' is defined twice in this mapping, first at line 1; rename or remove one of them"
+        );
+    }
+}
