@@ -29,6 +29,17 @@ const CUSTOMERS: u64 = 3_900;
 const MARKS: [f64; 3] = [0.05, 0.45, 0.85];
 const MEAN_CENTS: u64 = 50_000;
 
+/// Lets the generator end when the test fails.
+struct GiveUp<'a>(&'a AtomicU64);
+
+const GIVEN_UP: u64 = u64::MAX;
+
+impl Drop for GiveUp<'_> {
+    fn drop(&mut self) {
+        self.0.store(GIVEN_UP, Ordering::Relaxed);
+    }
+}
+
 /// What the generator knows of what it made.
 #[derive(Default)]
 struct Expected {
@@ -56,6 +67,7 @@ fn killed_twenty_times_while_reading_it_counts_and_tells_everything_once() {
     let allowed = AtomicU64::new(0);
     let mut told_at_kill = Vec::new();
     let expected = std::thread::scope(|scope| {
+        let _give_up = GiveUp(&allowed);
         let generator_rng = StdRng::seed_from_u64(rng.random());
         let generator = scope.spawn(|| generate(broker, &topic, generator_rng, &allowed));
         for kill in 1..=KILLS {
@@ -143,7 +155,7 @@ fn generate(broker: &Broker, topic: &str, mut rng: StdRng, allowed: &AtomicU64) 
     let mut producer = Producer::new(broker, topic);
     let mut expected = Expected::default();
     let began = Instant::now();
-    while expected.orders < EVENTS {
+    while expected.orders < EVENTS && allowed.load(Ordering::Relaxed) != GIVEN_UP {
         let due = (began.elapsed().as_secs_f64() * EVENTS_A_SECOND as f64) as u64;
         if expected.orders >= due.min(allowed.load(Ordering::Relaxed)) {
             producer.poll(Duration::from_millis(5));

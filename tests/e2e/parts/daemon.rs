@@ -243,7 +243,13 @@ impl Daemon {
     }
 
     /// Kills it with SIGKILL: it cannot prepare.
+    #[track_caller]
     pub(crate) fn kill(mut self) {
+        assert!(
+            self.process.ended().is_none(),
+            "the daemon ended by itself:\n{}",
+            self.log()
+        );
         self.process.signal("KILL");
         self.process.wait_for_end(STOP_WITHIN);
     }
