@@ -115,6 +115,7 @@ fn fill(broker: &Broker, events: u64) {
         let padding = EVENT_BYTES.saturating_sub(event.len() + "\"}}".len());
         event.extend(std::iter::repeat_n('.', padding));
         event.push_str("\"}}");
+        assert_eq!(event.len(), EVENT_BYTES, "{event}");
         producer.send((n % PARTITIONS as u64) as i32, &event);
     }
     producer.flush();
