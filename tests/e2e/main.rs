@@ -1,0 +1,23 @@
+//! End-to-end tests on real parts: a Kafka broker, Prometheus, kcat, Chromium, and the `tautline` binary as a user runs
+//! it. `tests/parts` installs the parts; a part that is missing fails its tests.
+//!
+//! `parts` holds what starts and asks them; every other file is one promise of the daemon.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
+#![allow(clippy::print_stderr, reason = "what a test measured is worth a line")]
+
+mod alert;
+mod broker_loss;
+mod check;
+mod demo;
+mod exactly_once;
+mod harness;
+mod kcat;
+mod parts;
+mod poison;
+mod prometheus;
+mod reload;
+mod slack_down;

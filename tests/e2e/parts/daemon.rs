@@ -1,0 +1,299 @@
+//! The `tautline` binary as a user runs it: settings and catalogue in files, one process.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use super::broker::Broker;
+use super::http::{self, Answer};
+use super::metrics::Metrics;
+use super::process::Process;
+use super::{free_port, root, scratch, unique, wait};
+
+/// The daemon serves at once; a busy machine takes its time.
+const HEALTHY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+
+/// The binary under test.
+pub(crate) const TAUTLINE: &str = env!("CARGO_BIN_EXE_tautline");
+
+/// Everything that a daemon finds when it starts: settings, catalogue, state. Kept over its restarts.
+pub(crate) struct Site {
+    folder: TempDir,
+    port: u16,
+    brokers: String,
+    group: String,
+    slack: String,
+}
+
+impl Site {
+    /// A site whose daemon reads from this broker. Nobody is told anything until [`Site::tells`].
+    pub(crate) fn new(broker: &Broker) -> Site {
+        let site = Site {
+            folder: scratch("site"),
+            port: free_port(),
+            brokers: broker.bootstrap(),
+            group: unique("tautline"),
+            // The discard port: nobody listens there.
+            slack: "{url: \"http://127.0.0.1:9/\"}".to_owned(),
+        };
+        std::fs::create_dir(site.folder.path().join("catalog")).unwrap();
+        site.write_settings();
+        site
+    }
+
+    /// Whom the daemon tells: the body of `slack_webhook`.
+    pub(crate) fn tells(mut self, slack_webhook: &str) -> Site {
+        self.slack = slack_webhook.to_owned();
+        self.write_settings();
+        self
+    }
+
+    /// Writes the catalogue, in place of the one that was there.
+    pub(crate) fn declares(self, catalog: &str) -> Site {
+        self.write_catalog(catalog);
+        self
+    }
+
+    /// Writes the catalogue, in place of the one that was there.
+    pub(crate) fn write_catalog(&self, catalog: &str) {
+        std::fs::write(self.folder.path().join("catalog/catalog.yaml"), catalog).unwrap();
+    }
+
+    /// Takes the example catalogue of the repository, as its README shows it.
+    #[allow(dead_code, reason = "for benches/peers")]
+    pub(crate) fn write_example_catalog(&self) {
+        let (from, to) = (root().join("config/catalog"), self.folder.path().join("catalog"));
+        let copied = Command::new("cp")
+            .arg("-r")
+            .arg(from.join("."))
+            .arg(to)
+            .status()
+            .unwrap();
+        assert!(copied.success(), "{} cannot be copied", from.display());
+    }
+
+    fn write_settings(&self) {
+        let folder = self.folder.path().display();
+        let settings = format!(
+            "kafka: {{brokers: \"{brokers}\", group: {group}}}\n\
+             catalog: {folder}/catalog\n\
+             state: {{sqlite: {folder}/tautline.db}}\n\
+             dead_letter: {{path: {folder}/dead-letter.ndjson}}\n\
+             serve: {{listen: \"127.0.0.1:{port}\"}}\n\
+             evaluate: {{every: 200ms}}\n\
+             language: en\n\
+             receivers:\n  ops: {{slack_webhook: {slack}}}\n\
+             routes: {{receiver: ops}}\n",
+            brokers = self.brokers,
+            group = self.group,
+            port = self.port,
+            slack = self.slack,
+        );
+        std::fs::write(self.settings(), settings).unwrap();
+    }
+
+    /// The settings file.
+    pub(crate) fn settings(&self) -> PathBuf {
+        self.folder.path().join("tautline.yaml")
+    }
+
+    /// The consumer group.
+    pub(crate) fn group(&self) -> &str {
+        &self.group
+    }
+
+    /// The port that its daemon serves on.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The dead letters so far, one JSON value a line.
+    pub(crate) fn dead_letters(&self) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.folder.path().join("dead-letter.ndjson")).unwrap_or_default();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// Starts the daemon, and does not wait for anything.
+    pub(crate) fn spawn(&self) -> Daemon {
+        let settings = self.settings();
+        let args = ["run", "--config", settings.to_str().unwrap()];
+        let log = self.folder.path().join("tautline.log");
+        let process = Process::start("tautline", Path::new(TAUTLINE), &args, self.folder.path(), &log);
+        Daemon {
+            process,
+            port: self.port,
+        }
+    }
+
+    /// Starts the daemon and waits until it serves.
+    #[track_caller]
+    pub(crate) fn start(&self) -> Daemon {
+        let mut daemon = self.spawn();
+        daemon.wait_until_healthy();
+        daemon
+    }
+}
+
+/// A running daemon.
+pub(crate) struct Daemon {
+    process: Process,
+    port: u16,
+}
+
+impl Daemon {
+    /// Waits until it serves.
+    #[track_caller]
+    pub(crate) fn wait_until_healthy(&mut self) {
+        let healthy = wait::within_time(HEALTHY_WITHIN, || match self.process.ended() {
+            Some(status) => Some(Err(status)),
+            None => (http::get(self.port, "/-/healthy").ok()?.status == 200).then_some(Ok(())),
+        });
+        match healthy {
+            Some(Ok(())) => {}
+            Some(Err(status)) => panic!("the daemon ended with {status}:\n{}", self.log()),
+            None => panic!(
+                "the daemon does not serve within {HEALTHY_WITHIN:?}:\n{}",
+                self.log()
+            ),
+        }
+    }
+
+    /// Waits until its numbers are current.
+    #[track_caller]
+    pub(crate) fn wait_until_ready(&self) {
+        wait::until_ok("the daemon is ready", READY_WITHIN, || {
+            match http::get(self.port, "/-/ready") {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                Ok(answer) => Err(answer.body),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+    }
+
+    /// Waits until its metrics satisfy a condition, and returns what the condition gives.
+    #[track_caller]
+    pub(crate) fn wait_for<T>(
+        &self,
+        what: &str,
+        within: Duration,
+        look: impl Fn(&Metrics) -> Result<T, String>,
+    ) -> T {
+        wait::until_ok(what, within, || look(&self.try_metrics()?))
+    }
+
+    /// Waits until it has judged anew `times` more: what was going to happen by itself has happened then.
+    #[track_caller]
+    pub(crate) fn wait_for_evaluations(&self, times: u64) {
+        let version = || {
+            self.get("/api/v1/nodes").json()["data"]["version"]
+                .as_u64()
+                .unwrap()
+        };
+        let wanted = version() + times;
+        wait::until("the daemon evaluates", READY_WITHIN, || {
+            (version() >= wanted).then_some(())
+        });
+    }
+
+    /// What /metrics says.
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.try_metrics().unwrap()
+    }
+
+    /// What /metrics says, if the daemon answers.
+    pub(crate) fn try_metrics(&self) -> Result<Metrics, String> {
+        let answer = http::get(self.port, "/metrics").map_err(|error| error.to_string())?;
+        if answer.status == 200 {
+            Ok(Metrics::parse(&answer.body))
+        } else {
+            Err(answer.body)
+        }
+    }
+
+    /// GET.
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        http::get(self.port, path).unwrap()
+    }
+
+    /// POST.
+    #[track_caller]
+    pub(crate) fn post(&self, path: &str) -> Answer {
+        http::post(self.port, path).unwrap()
+    }
+
+    /// Its process id.
+    #[allow(dead_code, reason = "for benches/peers")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
+    /// Kills it with SIGKILL: it cannot prepare.
+    #[track_caller]
+    pub(crate) fn kill(mut self) {
+        assert!(
+            self.process.ended().is_none(),
+            "the daemon ended by itself:\n{}",
+            self.log()
+        );
+        self.process.signal("KILL");
+        self.process.wait_for_end(STOP_WITHIN);
+    }
+
+    /// Asks it to end with SIGTERM; it ends with exit code 0.
+    #[track_caller]
+    pub(crate) fn stop(mut self) {
+        self.process.signal("TERM");
+        let code = self.process.wait_for_end(STOP_WITHIN);
+        assert_eq!(code, 0, "the daemon did not end cleanly:\n{}", self.log());
+    }
+
+    /// Everything that it and its forerunners on this site logged.
+    pub(crate) fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+/// Runs `tautline` to its end, or for two minutes.
+pub(crate) fn tautline(args: &[&str]) -> Output {
+    Command::new("timeout")
+        .arg("120")
+        .arg(TAUTLINE)
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+/// An output as text, for failures.
+pub(crate) fn shown(output: &Output) -> String {
+    let mut text = output.status.to_string();
+    for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+        let _ = write!(text, "\n--- {name}\n{}", String::from_utf8_lossy(bytes));
+    }
+    text
+}
+
+/// A time zone in which it is about noon now, so that no day, month or year ends while a test runs.
+pub(crate) fn zone_at_noon() -> String {
+    let hour = Timestamp::now().as_second().rem_euclid(86_400) / 3600;
+    // Etc/GMT-5 is five hours ahead of UTC.
+    match 12 - hour {
+        0 => "Etc/GMT".to_owned(),
+        ahead if ahead > 0 => format!("Etc/GMT-{ahead}"),
+        behind => format!("Etc/GMT+{}", -behind),
+    }
+}
