@@ -41,12 +41,13 @@ fn settings(urls: &[(&str, &str)]) -> Settings {
             .iter()
             .map(|(name, url)| ((*name).to_owned(), receiver(url)))
             .collect(),
-        routes: Route {
+        routes: Some(Route {
             receiver: "ops".into(),
             matchers: Vec::new(),
             go_on: false,
             routes: Vec::new(),
-        },
+        }),
+        warnings: Vec::new(),
     }
 }
 

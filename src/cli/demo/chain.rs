@@ -19,7 +19,7 @@ const AMOUNT: (f64, f64) = (300.0, 0.6);
 const VISITS_A_DAY_AND_REP: f64 = 2.0;
 const ARTICLES_A_DAY: f64 = 1.75;
 /// In the story the content team writes this many times as much, and shoppers buy this share.
-const STORY_ARTICLES: f64 = 2.2;
+const STORY_ARTICLES: f64 = 1.6;
 const STORY_ORDERS: f64 = 0.45;
 
 /// One event of the chain.
