@@ -27,6 +27,11 @@ impl Period {
         Period { kind, start, end }
     }
 
+    /// Whether a day is one of its days.
+    pub fn holds(&self, day: Date) -> bool {
+        (self.start..self.end).contains(&day)
+    }
+
     /// The same period of another year: as many years later as `years` says.
     pub fn shifted(&self, years: i32, calendar: &Calendar) -> Period {
         Period::containing(self.kind, self.start.saturating_add(years.years()), calendar)

@@ -1,6 +1,7 @@
 //! The snapshot: every number behind the page, the metrics and the rules, at one watermark.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{Timestamp, civil};
 use serde::Serialize;
@@ -16,7 +17,7 @@ pub struct InstanceKey {
     /// The node.
     pub node: NodeId,
     /// Values in the order of the node's `each`.
-    pub dimensions: Box<[Box<str>]>,
+    pub dimensions: Arc<[Arc<str>]>,
 }
 
 /// A half-open period of local days, `[start, end)`.
@@ -77,7 +78,7 @@ pub struct NodeState {
     /// Probability of meeting the target.
     pub target_probability: Option<f64>,
     /// Values of the latest local days, oldest first, at most 42, `None` where there is no value.
-    pub daily: Vec<Option<f64>>,
+    pub daily: Arc<[Option<f64>]>,
 }
 
 /// What people and rules need to know of a node besides its numbers; the same for all its instances.
@@ -124,7 +125,7 @@ pub struct Snapshot {
     /// The watermark; `None` before the first event.
     pub watermark: Option<Watermark>,
     /// Nodes by [`NodeId`].
-    pub nodes: Vec<NodeInfo>,
+    pub nodes: Arc<[NodeInfo]>,
     /// Instances, in tree order (a parent before its children).
     pub instances: Vec<NodeState>,
     /// Sources, in catalogue order.

@@ -181,7 +181,7 @@ fn nothing_is_no_value_and_early_is_too_early() {
     assert_eq!(world.state(&snapshot, "net", &[]).target, None);
     let revenue = world.state(&snapshot, "revenue", &[]);
     assert_eq!((revenue.value, revenue.pace), (Some(0.0), Pace::TooEarly));
-    assert_eq!(revenue.daily, [None; 42]);
+    assert_eq!(*revenue.daily, [None; 42]);
     // One of 30 days has passed: a thirtieth is below the 5 % that pace waits for.
     assert!(revenue.elapsed < 0.05);
 }
@@ -237,7 +237,8 @@ fn rules_see_nodes_and_links() {
     }
     let condition = |at: &str, rule: &str, node: &str| {
         let snapshot = world.snapshot(at, Horizon::Known);
-        let samples = judge::samples(&world.catalog, &snapshot);
+        let periods = judge::Periods::of(&world.catalog, &snapshot);
+        let samples = judge::samples(&world.catalog, &snapshot, &periods);
         samples
             .iter()
             .find(|s| s.rule.name == rule && s.node == node)
@@ -282,7 +283,8 @@ fn what_people_are_told_has_labels_and_figures() {
         world.event(1, r#"{"time": "2026-06-05T10:00:00+08:00", "author": "a"}"#);
     }
     let snapshot = world.snapshot("2026-06-20T00:00:00+08:00", Horizon::Known);
-    let samples = judge::samples(&world.catalog, &snapshot);
+    let periods = judge::Periods::of(&world.catalog, &snapshot);
+    let samples = judge::samples(&world.catalog, &snapshot, &periods);
     let sample = samples.iter().find(|s| s.rule.name == "done-but-flat").unwrap();
     let labels: Vec<(String, String)> = sample.about.labels().into_iter().collect();
     let expected = [
@@ -304,6 +306,12 @@ fn what_people_are_told_has_labels_and_figures() {
         sample.period_end,
         "2026-07-01T00:00:00+08:00".parse::<Timestamp>().unwrap()
     );
+    for sample in &samples {
+        assert_eq!(
+            sample.fingerprint,
+            crate::alert::identity::fingerprint(&sample.rule.name, &sample.about.labels())
+        );
+    }
     let local = samples.iter().find(|s| s.node == "regions").unwrap();
     assert_eq!(
         local.about.labels().get("region").map(String::as_str),

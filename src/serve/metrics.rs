@@ -111,7 +111,7 @@ fn node_labels(snapshot: &Snapshot, instance: &NodeState) -> Series {
     labels.insert("level".into(), level(info.level).into());
     labels.extend(info.owner.clone().map(|owner| ("owner".into(), owner)));
     labels.extend(info.parent.clone().map(|parent| ("parent".into(), parent)));
-    for (name, value) in info.each.iter().zip(&instance.key.dimensions) {
+    for (name, value) in info.each.iter().zip(instance.key.dimensions.iter()) {
         let name = label_name(name, &NODE_LABELS, &labels);
         labels.insert(name, value.to_string());
     }
