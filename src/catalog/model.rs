@@ -299,7 +299,7 @@ pub enum Level {
 }
 
 /// How a child serves its parent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Relation {
     /// Children add up to the parent.

@@ -341,6 +341,7 @@ impl Instance {
             pace,
             forecast: computed.forecast.map(|forecast| forecast.value),
             target_probability: probability,
+            unreconciled: None,
             daily: computed.daily.clone(),
         }
     }

@@ -357,3 +357,26 @@ fn the_forecast_reads_the_latest_weeks() {
         revenue.forecast
     );
 }
+
+#[test]
+fn parts_that_do_not_come_to_their_whole_are_an_amount() {
+    let mut world = june();
+    let mismatch = |world: &World| {
+        world
+            .state(&world.snapshot(MID_JUNE, Horizon::Known), "revenue", &[])
+            .unreconciled
+    };
+    // Values agree; the targets of the regions come to 3,500 where the whole has 3,000.
+    let found = mismatch(&world).unwrap();
+    assert_eq!(
+        (found.of_target, found.whole, found.parts),
+        (true, 3000.0, 3500.0)
+    );
+    assert!((found.share() - 1.0 / 6.0).abs() < 1e-12);
+    // An order without a region is a part all the same; it has no target, so that targets are not compared any more.
+    world.order("2026-06-05T10:00:00+08:00", "50", "", false);
+    let found = mismatch(&world).unwrap();
+    assert_eq!((found.of_target, found.whole, found.share()), (false, 950.0, 0.0));
+    let net = world.state(&world.snapshot(MID_JUNE, Horizon::Known), "net", &[]);
+    assert_eq!(net.unreconciled, None, "it has no parts");
+}
