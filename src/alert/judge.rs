@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use super::identity::fingerprint;
 use super::record::{AlertRecord, Facts, Figure, Labels};
 use super::sample::{About, Condition, Sample};
-use crate::catalog::attribute::{Attribute, RuleVariable, Subject, TitlePart, vocabulary_of};
+use crate::catalog::attribute::{Attribute, RuleVariable, Subject, Title, TitlePart, vocabulary_of};
 use crate::catalog::expr::Value;
 use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
 use crate::evaluate::{InstanceKey, NodeState, Snapshot};
@@ -188,10 +188,7 @@ impl<'a> Judged<'a> {
         }
     }
 
-    fn title(&self) -> String {
-        let Some(title) = &self.rule.title else {
-            return String::new();
-        };
+    fn title(&self, title: &Title) -> String {
         let mut text = String::new();
         for part in &title.0 {
             match part {
@@ -258,7 +255,13 @@ impl About for Judged<'_> {
 
     fn facts(&self) -> Facts {
         Facts {
-            title: self.title(),
+            title: self
+                .rule
+                .title
+                .as_ref()
+                .map(|title| self.title(title))
+                .unwrap_or_default(),
+            title_zh: self.rule.title_zh.as_ref().map(|title| self.title(title)),
             node: Some(self.figure(self.node)),
             parent: self.parent.map(|parent| self.figure(parent)),
         }

@@ -38,6 +38,9 @@ pub enum AlertState {
 pub struct Facts {
     /// One line: "Articles is done, Revenue is not".
     pub title: String,
+    /// The same in Chinese, where the rule says it in two languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title_zh: Option<String>,
     /// Title, value, target, completion, pace of the node (of the KPI for a link).
     pub node: Option<Figure>,
     /// The same of the parent, for a link.

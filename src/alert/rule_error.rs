@@ -64,6 +64,7 @@ impl About for Watched {
         };
         Facts {
             title: self.rule.clone(),
+            title_zh: None,
             node: Some(node),
             parent: None,
         }

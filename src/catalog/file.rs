@@ -191,7 +191,58 @@ pub(super) struct RuleEntry {
     pub(super) severity: Option<Severity>,
     pub(super) levels: Vec<LevelEntry>,
     pub(super) labels: BTreeMap<String, String>,
-    pub(super) title: Option<Spanned<String>>,
+    pub(super) title: Option<RuleTitleEntry>,
+}
+
+/// A title for everybody, or `{en: …, zh: …}`.
+#[derive(Debug)]
+pub(super) struct RuleTitleEntry {
+    pub(super) text: Spanned<String>,
+    pub(super) zh: Option<Spanned<String>>,
+}
+
+impl<'de> Deserialize<'de> for RuleTitleEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RuleTitleEntry, D::Error> {
+        #[derive(Deserialize, Debug)]
+        #[serde(deny_unknown_fields)]
+        struct ByLanguage {
+            en: Spanned<String>,
+            zh: Spanned<String>,
+        }
+        struct TextOrMap;
+        impl<'de> Visitor<'de> for TextOrMap {
+            type Value = Entry;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a title, or {en: …, zh: …}")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Entry, E> {
+                Ok(Entry::Text(text.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entry, A::Error> {
+                ByLanguage::deserialize(MapAccessDeserializer::new(map)).map(Entry::ByLanguage)
+            }
+        }
+        enum Entry {
+            Text(String),
+            ByLanguage(ByLanguage),
+        }
+        impl<'de> Deserialize<'de> for Entry {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entry, D::Error> {
+                deserializer.deserialize_any(TextOrMap)
+            }
+        }
+        let entry = Spanned::<Entry>::deserialize(deserializer)?;
+        Ok(match entry.value {
+            Entry::Text(text) => RuleTitleEntry {
+                text: Spanned::new(text, entry.referenced, entry.defined),
+                zh: None,
+            },
+            Entry::ByLanguage(ByLanguage { en, zh }) => RuleTitleEntry {
+                text: en,
+                zh: Some(zh),
+            },
+        })
+    }
 }
 
 #[derive(Deserialize, Debug)]

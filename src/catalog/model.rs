@@ -538,6 +538,8 @@ pub struct Rule {
     pub labels: BTreeMap<String, String>,
     /// Title of its alerts; `None`: the message of its kind.
     pub title: Option<Title>,
+    /// The same in Chinese, where the rule says it in two languages.
+    pub title_zh: Option<Title>,
     /// Where it is declared; `None` for a built-in rule.
     pub place: Option<Place>,
 }

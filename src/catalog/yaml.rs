@@ -46,11 +46,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
 /// Where everything in a file is: for what is found wrong only after reading.
 #[derive(Debug, Default)]
 pub(crate) enum Outline {
-    /// A scalar, or a list.
+    /// A scalar.
     #[default]
     Leaf,
+    /// A list; a path names its items by number.
+    List(Vec<Spanned<Outline>>),
     /// A mapping.
-    Map(Vec<(Spanned<String>, Outline)>),
+    Map(Vec<(Spanned<String>, Spanned<Outline>)>),
 }
 
 impl<'de> Deserialize<'de> for Outline {
@@ -80,12 +82,15 @@ impl<'de> Deserialize<'de> for Outline {
                 Ok(Outline::Leaf)
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Outline, A::Error> {
-                while seq.next_element::<Outline>()?.is_some() {}
-                Ok(Outline::Leaf)
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    items.push(item);
+                }
+                Ok(Outline::List(items))
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outline, A::Error> {
                 let mut pairs = Vec::new();
-                while let Some(key) = map.next_key::<Spanned<String>>()? {
+                while let Some(key) = map.next_key()? {
                     pairs.push((key, map.next_value()?));
                 }
                 Ok(Outline::Map(pairs))
@@ -96,7 +101,8 @@ impl<'de> Deserialize<'de> for Outline {
 }
 
 impl Outline {
-    /// The place of the deepest key on `path` that the file has; its first line where it has none.
+    /// The place of what `path` leads to: of the scalar itself where the file has it, else of the deepest key that the
+    /// file has, else its first line.
     pub(crate) fn place(&self, file: &Arc<str>, path: &[&str]) -> Place {
         let mut found = Place {
             file: file.clone(),
@@ -104,13 +110,21 @@ impl Outline {
             column: 1,
         };
         let mut at = self;
-        for key in path {
-            let Outline::Map(pairs) = at else { break };
-            let Some((spanned, below)) = pairs.iter().find(|(name, _)| name.value == *key) else {
-                break;
+        for (depth, key) in path.iter().enumerate() {
+            let (place_of_key, below) = match at {
+                Outline::Leaf => break,
+                Outline::List(items) => match key.parse::<usize>().ok().and_then(|index| items.get(index)) {
+                    Some(item) => (item.referenced, item),
+                    None => break,
+                },
+                Outline::Map(pairs) => match pairs.iter().find(|(name, _)| name.value == *key) {
+                    Some((name, below)) => (name.referenced, below),
+                    None => break,
+                },
             };
-            found = place(file, spanned.referenced);
-            at = below;
+            let scalar = depth + 1 == path.len() && matches!(below.value, Outline::Leaf);
+            found = place(file, if scalar { below.referenced } else { place_of_key });
+            at = &below.value;
         }
         found
     }
@@ -226,7 +240,9 @@ mod tests {
         let outline = outline("kafka: {brokers: x}\nreceivers:\n  ops:\n    slack: [1, {a: b}]\n");
         let file: Arc<str> = "f".into();
         let at = |path: &[&str]| outline.place(&file, path).to_string();
-        assert_eq!(at(&["kafka", "brokers"]), "f:1:9");
+        assert_eq!(at(&["kafka", "brokers"]), "f:1:18");
+        assert_eq!(at(&["receivers", "ops", "slack", "0"]), "f:4:13");
+        assert_eq!(at(&["receivers", "ops", "slack", "1", "b"]), "f:4:16");
         assert_eq!(at(&["receivers", "ops", "url"]), "f:3:3");
         assert_eq!(at(&["nothing"]), "f:1:1");
     }

@@ -105,7 +105,13 @@ pub fn main() -> ExitCode {
 
 fn check_command(args: &CheckArgs) -> Result<(), String> {
     match (load_all(args.config.config.as_deref()), args.format) {
-        (Ok((_, catalog)), CheckFormat::Text) => print(&check::summary(&catalog)),
+        (Ok((settings, catalog)), CheckFormat::Text) => {
+            settings
+                .warnings
+                .iter()
+                .for_each(|warning| complain(&format!("{warning} (warning)")));
+            print(&check::summary(&catalog));
+        }
         (Ok((_, catalog)), CheckFormat::Json) => print(&check::json(&Ok(&catalog))),
         (Err(diagnostics), CheckFormat::Text) => return Err(diagnostics.to_string()),
         (Err(diagnostics), CheckFormat::Json) => {

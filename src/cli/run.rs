@@ -15,6 +15,9 @@ use crate::state::Store;
 pub(super) fn run(config: Option<&Path>) -> Result<(), String> {
     let (settings, catalog) = load_all(config).map_err(|diagnostics| diagnostics.to_string())?;
     logging::start("info");
+    for warning in &settings.warnings {
+        tracing::warn!(place = %warning.place, message = warning.message, "settings");
+    }
     let store = Store::open(&settings.state_sqlite).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -143,6 +143,9 @@ impl Publisher {
             reasons.push(NotReady::BrokerAway { since });
         } else if !report.has_partitions && known.missing_topics.is_empty() {
             reasons.push(NotReady::Starting);
+        } else if !report.has_partitions {
+            let topics = known.missing_topics.clone();
+            reasons.push(NotReady::TopicsMissing { topics });
         } else if report.partitions_behind > 0 {
             let lags = report.snapshot.sources.iter().map(|source| source.lag_records);
             reasons.push(NotReady::CatchingUp {

@@ -219,6 +219,10 @@ impl Scanner<'_> {
             }
             Some(b'-' | b'0'..=b'9') => {
                 self.number();
+                if !is_number(&self.bytes[start..self.at]) {
+                    self.at = start;
+                    return Err(self.wrong("not a number as JSON writes it"));
+                }
                 Span::Number { start, end: self.at }
             }
             _ => return Err(self.wrong("expected a value")),
@@ -359,6 +363,32 @@ impl Scanner<'_> {
         self.scratch.push_str(rest);
         Ok(())
     }
+}
+
+/// Whether a token is a number of JSON's grammar: no leading zero, digits on both sides of the point.
+fn is_number(token: &[u8]) -> bool {
+    let digits = |bytes: &[u8]| bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let mut rest = token.strip_prefix(b"-").unwrap_or(token);
+    let whole = digits(rest);
+    if whole == 0 || (whole > 1 && rest[0] == b'0') {
+        return false;
+    }
+    rest = &rest[whole..];
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let count = digits(fraction);
+        if count == 0 {
+            return false;
+        }
+        rest = &fraction[count..];
+    }
+    if let Some(exponent) = rest.strip_prefix(b"e").or(rest.strip_prefix(b"E")) {
+        let exponent = exponent
+            .strip_prefix(b"+")
+            .or(exponent.strip_prefix(b"-"))
+            .unwrap_or(exponent);
+        return !exponent.is_empty() && digits(exponent) == exponent.len();
+    }
+    rest.is_empty()
 }
 
 fn hex(text: &str, at: usize) -> Option<u32> {

@@ -103,6 +103,11 @@ fn poison_is_refused_with_its_reason() {
         (b"{\"time\": 1, \"type\": \"\\q\"}", "invalid_json"),
         (b"{\"time\": 1, \"type\": \"\\ud800\"}", "invalid_json"),
         (b"{\"time\": tru}", "invalid_json"),
+        (b"{\"time\": 01}", "invalid_json"),
+        (b"{\"time\": 1.}", "invalid_json"),
+        (b"{\"time\": 1.2.3}", "invalid_json"),
+        (b"{\"time\": 1e}", "invalid_json"),
+        (b"{\"time\": -}", "invalid_json"),
         (b"[1, 2]", "not_an_object"),
         (b"17", "not_an_object"),
         (b"hello", "invalid_json"),
@@ -135,7 +140,6 @@ fn poison_is_refused_with_its_reason() {
     assert_eq!(amount("1e400"), Err("out_of_range"));
     assert_eq!(amount("\"NaN\""), Err("wrong_type"));
     assert_eq!(amount("true"), Err("wrong_type"));
-    assert_eq!(amount("1.2.3"), Err("wrong_type"));
 }
 
 fn any_json() -> impl Strategy<Value = serde_json::Value> {

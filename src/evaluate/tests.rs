@@ -1,1 +1,351 @@
+//! A small catalogue over hand-made events, with numbers worked out by hand.
 
+use std::sync::Arc;
+
+use jiff::{Timestamp, ToSpan};
+
+use super::*;
+use crate::alert::judge;
+use crate::alert::sample::{About, Condition};
+use crate::catalog::load::{Files, load};
+use crate::catalog::{Severity, SourceId};
+use crate::decode::{Reader, Record};
+use crate::fold::worker::Worker;
+
+const CATALOG: &str = r#"
+calendar: {timezone: Asia/Shanghai}
+sources:
+  orders: {topics: [orders], format: json, time: time, fields: {amount: amount, customer: customer, region: region, refund: {path: refund, type: bool}}}
+  articles: {topics: [articles], format: json, time: time, fields: {author: author}}
+metrics:
+  revenue:       {source: orders, agg: sum, expr: amount, filter: refund == false, unit: CNY}
+  refunds:       {source: orders, agg: sum, expr: amount, filter: refund == true, unit: CNY}
+  net:           {expr: revenue - refunds, unit: CNY}
+  orders:        {source: orders, agg: count, filter: refund == false}
+  average_order: {numerator: revenue, denominator: orders}
+  articles:      {source: articles, agg: count}
+nodes:
+  revenue:   {title: 销售额, metric: revenue, role: business, period: month, target: 3000, owner: ceo}
+  net:       {metric: net, role: business, period: quarter, target: {growth: 50%, over: last_year}}
+  regions:   {metric: revenue, role: business, parent: revenue, relation: sum, each: [region], period: month, target: {file: regions.csv}}
+  average:   {metric: average_order, role: kpi, parent: revenue, period: month, target: 50}
+  refunds:   {metric: refunds, role: kpi, parent: revenue, period: month, direction: lower, target: 300}
+  articles:  {title: 文章, metric: articles, role: kpi, parent: revenue, period: month, target: 10, weight: 30, owner: content}
+  local:     {metric: orders, role: kpi, parent: regions, each: [region], period: week}
+rules:
+  done-but-flat:
+    on: link
+    nodes: [articles]
+    when: kpi.completion >= 0.9 && parent.pace < 0.5
+    clear: kpi.completion < 0.9 || parent.pace > 0.6
+    for: 2d
+    severity: critical
+    title: "{{ kpi.title }} is done, {{ parent.title }} is at {{ parent.pace }}"
+"#;
+
+const REGIONS: &str =
+    "start,region,target\n2026-06-01,east,2000\n2026-06-01,west,1000\n2026-06-01,north,500\n";
+
+struct World {
+    catalog: Arc<Catalog>,
+    plan: Arc<Plan>,
+    cells: Cells,
+    worker: Worker,
+}
+
+impl World {
+    fn new() -> World {
+        let files = Files::new("", [("a.yaml", CATALOG), ("regions.csv", REGIONS)]);
+        let catalog = Arc::new(load(&files).map_err(|d| d.to_string()).unwrap());
+        let plan = Arc::new(Plan::compile(&catalog));
+        World {
+            cells: Cells::new(plan.clone()),
+            worker: Worker::new(&catalog, plan.clone()),
+            catalog,
+            plan,
+        }
+    }
+
+    fn event(&mut self, source: u32, payload: &str) {
+        let mut reader = Reader::new(&self.catalog.sources[source as usize]);
+        let record = Record {
+            payload: Some(payload.as_bytes()),
+            headers: &[],
+            timestamp_ms: None,
+        };
+        self.worker
+            .fold(SourceId(source), &reader.read(&record).unwrap(), 0)
+            .unwrap();
+        self.cells.merge(self.worker.take()).unwrap();
+    }
+
+    fn order(&mut self, time: &str, amount: &str, region: &str, refund: bool) {
+        self.event(
+            0,
+            &format!(r#"{{"time": "{time}", "amount": {amount}, "region": "{region}", "refund": {refund}}}"#),
+        );
+    }
+
+    fn evaluator(&self) -> Evaluator {
+        Evaluator::new(self.catalog.clone(), self.plan.clone())
+    }
+
+    fn snapshot(&self, at: &str, horizon: Horizon) -> Snapshot {
+        self.evaluator()
+            .snapshot(&self.cells, at.parse().unwrap(), horizon)
+    }
+
+    fn state(&self, snapshot: &Snapshot, node: &str, dimensions: &[&str]) -> NodeState {
+        let id = self
+            .catalog
+            .nodes
+            .iter()
+            .position(|other| other.name == node)
+            .unwrap();
+        let found = snapshot.instances.iter().find(|state| {
+            state.key.node.0 as usize == id
+                && state
+                    .key
+                    .dimensions
+                    .iter()
+                    .map(|value| &**value)
+                    .eq(dimensions.iter().copied())
+        });
+        found
+            .unwrap_or_else(|| panic!("no instance {node} {dimensions:?}"))
+            .clone()
+    }
+}
+
+/// Half of June: 900 of 3,000 in revenue, 100 refunded, 30 last June.
+fn june() -> World {
+    let mut world = World::new();
+    world.order("2025-06-10T10:00:00+08:00", "30", "east", false);
+    world.order("2026-05-31T23:59:59.999+08:00", "77.77", "east", false);
+    world.order("2026-06-01T00:00:00+08:00", "600.5", "east", false);
+    world.order("2026-06-02T10:00:00+08:00", "199.5", "west", false);
+    world.order("2026-06-03T10:00:00+08:00", "100", "west", false);
+    world.order("2026-06-03T11:00:00+08:00", "100", "west", true);
+    world
+}
+
+const MID_JUNE: &str = "2026-06-16T00:00:00+08:00";
+
+#[test]
+fn values_targets_completion_and_pace() {
+    let world = june();
+    let snapshot = world.snapshot(MID_JUNE, Horizon::Known);
+    let revenue = world.state(&snapshot, "revenue", &[]);
+    assert_eq!(
+        (revenue.value, revenue.target, revenue.completion),
+        (Some(900.0), Some(3000.0), Some(0.3))
+    );
+    assert_eq!(
+        (revenue.elapsed, revenue.expected_share, revenue.pace),
+        (0.5, 0.5, Pace::Ratio(0.6))
+    );
+    let east = world.state(&snapshot, "regions", &["east"]);
+    assert_eq!(
+        (east.value, east.target, east.completion),
+        (Some(600.5), Some(2000.0), Some(0.30025))
+    );
+    assert_eq!(east.parent, Some(revenue.key.clone()));
+    // A target without an event yet is a node all the same.
+    assert_eq!(world.state(&snapshot, "regions", &["north"]).value, Some(0.0));
+    // Ratios are levels: their pace is their completion.
+    let average = world.state(&snapshot, "average", &[]);
+    assert_eq!(
+        (average.value, average.completion, average.pace),
+        (Some(300.0), Some(6.0), Pace::Ratio(6.0))
+    );
+    // 100 of 300 refunds where 150 were planned.
+    assert_eq!(world.state(&snapshot, "refunds", &[]).pace, Pace::Ratio(1.5));
+    // A difference of totals is a total; last year's quarter grown by half.
+    let net = world.state(&snapshot, "net", &[]);
+    assert_eq!((net.value, net.target), (Some(900.0 + 77.77 - 100.0), Some(45.0)));
+    assert!(matches!(net.pace, Pace::Ratio(pace) if pace > 2.0));
+    // A child of a split parent serves the instance with its own value.
+    let local = world.state(&snapshot, "local", &["west"]);
+    assert_eq!(
+        local.parent,
+        Some(world.state(&snapshot, "regions", &["west"]).key)
+    );
+    assert_eq!((local.value, local.pace), (Some(0.0), Pace::None));
+}
+
+#[test]
+fn nothing_is_no_value_and_early_is_too_early() {
+    let world = World::new();
+    let snapshot = world.snapshot("2026-06-02T00:00:00+08:00", Horizon::Known);
+    assert_eq!(world.state(&snapshot, "average", &[]).value, None);
+    assert_eq!(world.state(&snapshot, "net", &[]).target, None);
+    let revenue = world.state(&snapshot, "revenue", &[]);
+    assert_eq!((revenue.value, revenue.pace), (Some(0.0), Pace::TooEarly));
+    assert_eq!(revenue.daily, [None; 42]);
+    // One of 30 days has passed: a thirtieth is below the 5 % that pace waits for.
+    assert!(revenue.elapsed < 0.05);
+}
+
+#[test]
+fn a_past_day_is_judged_as_of_that_day() {
+    let world = june();
+    let at = "2026-06-02T23:59:59.999+08:00";
+    let then = world.state(&world.snapshot(at, Horizon::Day), "revenue", &[]);
+    assert_eq!(then.value, Some(800.0));
+    assert_eq!(
+        world
+            .state(&world.snapshot(at, Horizon::Known), "revenue", &[])
+            .value,
+        Some(900.0)
+    );
+    assert_eq!(then.daily.last(), Some(&Some(199.5)));
+}
+
+#[test]
+fn instances_retire_when_nothing_comes_and_nothing_is_planned() {
+    let mut world = june();
+    world.order("2026-06-04T10:00:00+08:00", "1", "south", false);
+    let regions = |at: &str| {
+        let snapshot = world.snapshot(at, Horizon::Known);
+        let id = world
+            .catalog
+            .nodes
+            .iter()
+            .position(|node| node.name == "regions")
+            .unwrap();
+        let of_regions = snapshot
+            .instances
+            .iter()
+            .filter(|state| state.key.node.0 as usize == id);
+        of_regions
+            .map(|state| state.key.dimensions.join("/"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(regions(MID_JUNE), ["east", "north", "south", "west"]);
+    assert_eq!(regions("2026-07-10T00:00:00+08:00"), ["east", "south", "west"]);
+    assert!(regions("2026-09-10T00:00:00+08:00").is_empty());
+}
+
+#[test]
+fn rules_see_nodes_and_links() {
+    let mut world = june();
+    for day in 1..=9 {
+        world.event(
+            1,
+            &format!(r#"{{"time": "2026-06-{day:02}T10:00:00+08:00", "author": "a"}}"#),
+        );
+    }
+    let condition = |at: &str, rule: &str, node: &str| {
+        let snapshot = world.snapshot(at, Horizon::Known);
+        let samples = judge::samples(&world.catalog, &snapshot);
+        samples
+            .iter()
+            .find(|s| s.rule.name == rule && s.node == node)
+            .map(|s| s.condition)
+    };
+    // 9 of 10 articles and 30 % of revenue: at 19/30 of June the parent's pace is 0.474.
+    assert_eq!(
+        condition("2026-06-20T00:00:00+08:00", "done-but-flat", "articles"),
+        Some(Condition::Breach(Severity::Critical))
+    );
+    assert_eq!(
+        condition("2026-06-17T00:00:00+08:00", "done-but-flat", "articles"),
+        Some(Condition::Band)
+    );
+    assert_eq!(
+        condition("2026-06-15T00:00:00+08:00", "done-but-flat", "articles"),
+        Some(Condition::Clear)
+    );
+    assert_eq!(
+        condition("2026-06-01T12:00:00+08:00", "done-but-flat", "articles"),
+        Some(Condition::Missing)
+    );
+    assert_eq!(condition(MID_JUNE, "done-but-flat", "average"), None);
+    assert_eq!(
+        condition(MID_JUNE, "behind_pace", "revenue"),
+        Some(Condition::Breach(Severity::Warning))
+    );
+    assert_eq!(
+        condition(MID_JUNE, "behind_pace", "refunds"),
+        Some(Condition::Clear)
+    );
+    assert_eq!(
+        condition(MID_JUNE, "behind_pace", "local"),
+        Some(Condition::Missing)
+    );
+}
+
+#[test]
+fn what_people_are_told_has_labels_and_figures() {
+    let mut world = june();
+    for _ in 0..9 {
+        world.event(1, r#"{"time": "2026-06-05T10:00:00+08:00", "author": "a"}"#);
+    }
+    let snapshot = world.snapshot("2026-06-20T00:00:00+08:00", Horizon::Known);
+    let samples = judge::samples(&world.catalog, &snapshot);
+    let sample = samples.iter().find(|s| s.rule.name == "done-but-flat").unwrap();
+    let labels: Vec<(String, String)> = sample.about.labels().into_iter().collect();
+    let expected = [
+        ("alertname", "done-but-flat"),
+        ("node", "articles"),
+        ("owner", "content"),
+        ("parent", "revenue"),
+        ("period", "2026-06"),
+    ];
+    assert_eq!(
+        labels,
+        expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+    let facts = sample.about.facts();
+    assert_eq!(facts.title, "文章 is done, 销售额 is at 47%");
+    assert_eq!(facts.node.unwrap().completion, Some(0.9));
+    assert_eq!(facts.parent.unwrap().unit.as_deref(), Some("CNY"));
+    assert_eq!(
+        sample.period_end,
+        "2026-07-01T00:00:00+08:00".parse::<Timestamp>().unwrap()
+    );
+    let local = samples.iter().find(|s| s.node == "regions").unwrap();
+    assert_eq!(
+        local.about.labels().get("region").map(String::as_str),
+        Some("east")
+    );
+}
+
+#[test]
+fn a_link_has_daily_flows() {
+    let world = june();
+    let snapshot = world.snapshot(MID_JUNE, Horizon::Known);
+    let refunds = world.state(&snapshot, "refunds", &[]);
+    let from = Day::of("2026-06-01".parse().unwrap());
+    let flows = world
+        .evaluator()
+        .link_flows(&world.cells, &refunds.key, from, Day(from.0 + 3))
+        .unwrap();
+    assert_eq!(flows.kpi, [Some(0.0), Some(0.0), Some(100.0)]);
+    assert_eq!(flows.parent, [Some(600.5), Some(199.5), Some(100.0)]);
+    let revenue = world.state(&snapshot, "revenue", &[]);
+    assert_eq!(
+        world
+            .evaluator()
+            .link_flows(&world.cells, &revenue.key, from, Day(from.0 + 3)),
+        None
+    );
+}
+
+#[test]
+fn the_forecast_reads_the_latest_weeks() {
+    let mut world = World::new();
+    let start: jiff::civil::Date = "2026-05-01".parse().unwrap();
+    for n in 0..46 {
+        let date = start.saturating_add(n.days());
+        world.order(&format!("{date}T10:00:00+08:00"), "100", "east", false);
+    }
+    let snapshot = world.snapshot(MID_JUNE, Horizon::Known);
+    let revenue = world.state(&snapshot, "revenue", &[]);
+    assert_eq!(revenue.value, Some(1500.0));
+    assert!(
+        (revenue.forecast.unwrap() - 3000.0).abs() < 1e-6,
+        "{:?}",
+        revenue.forecast
+    );
+}

@@ -1,6 +1,6 @@
 //! One thread's fold: an event is folded whole or rejected whole.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -10,7 +10,7 @@ use super::day::DayClock;
 use super::delta::{Delta, DimensionKey, GroupDelta, RowKey};
 use super::interner::{LocalInterner, ValueId};
 use super::partial::{Newest, Partial};
-use super::plan::{Group, InputKind, Plan};
+use super::plan::{Column, Group, InputKind, Plan, SourcePlan};
 use crate::catalog::{Catalog, SourceId};
 use crate::decode::{Event, Reject};
 use crate::fixed::Fixed;
@@ -48,6 +48,7 @@ pub struct Worker {
 #[derive(Debug, Default)]
 struct Rows {
     index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     delta: GroupDelta,
 }
 
@@ -73,40 +74,56 @@ impl Worker {
     /// # Errors
     /// Why the event cannot be used; nothing of it is folded then.
     pub fn fold(&mut self, source: SourceId, event: &Event<'_>, offset: i64) -> Result<Folded, Reject> {
-        let plan = self.plan.clone();
+        let Worker {
+            plan,
+            days,
+            values,
+            groups,
+            passes,
+            inputs,
+            key,
+        } = self;
         let source = &plan.sources[source.0 as usize];
-        self.passes.clear();
-        self.passes.extend(
+        passes.clear();
+        passes.extend(
             source
                 .filters
                 .iter()
                 .map(|filter| filter.test(|i| event.filter_value(i)) == Some(true)),
         );
-        self.inputs.clear();
-        for input in &source.inputs {
-            let needed = input
-                .needed_under
-                .iter()
-                .any(|filter| filter.is_none_or(|filter| self.passes[filter]));
-            self.inputs.push(match input.kind {
-                _ if !needed => Value::Nothing,
-                InputKind::Number => Value::Number(event.number(input.field)?),
-                InputKind::Key => match event.key(input.field)? {
-                    Some(key) => Value::Key(xxh3_64(key.as_bytes())),
-                    None => Value::Nothing,
-                },
-            });
-        }
+        read_inputs(source, event, passes, inputs)?;
         // A dimension that is an object rejects the event before anything of it is folded.
         for &group in &source.groups {
             for &field in &plan.groups[group].fields {
                 event.key(field)?;
             }
         }
-        self.key.day = self.days.day_of(event.time_ms);
+        key.day = days.day_of(event.time_ms);
         let mut counted = false;
-        for &group in &source.groups {
-            counted |= self.fold_group(group, &plan.groups[group], event, offset)?;
+        for &index in &source.groups {
+            let group = &plan.groups[index];
+            let applies = |column: &Column| column.filter.is_none_or(|filter| passes[filter]);
+            if !group.columns.iter().any(applies) {
+                continue;
+            }
+            counted = true;
+            key.dimensions.clear();
+            for &field in &group.fields {
+                key.dimensions.push(
+                    event
+                        .key(field)?
+                        .map_or(ValueId::default(), |value| values.id(value)),
+                );
+            }
+            let partials = groups[index].row(key, group);
+            for (partial, column) in partials
+                .iter_mut()
+                .zip(&group.columns)
+                .filter(|(_, column)| applies(column))
+            {
+                let input = column.input.map_or(Value::Nothing, |input| inputs[input]);
+                add(partial, input, event.time_ms, offset);
+            }
         }
         Ok(if counted {
             Folded::Counted
@@ -115,45 +132,37 @@ impl Worker {
         })
     }
 
-    fn fold_group(
-        &mut self,
-        index: usize,
-        group: &Group,
-        event: &Event<'_>,
-        offset: i64,
-    ) -> Result<bool, Reject> {
-        if !group
-            .columns
-            .iter()
-            .any(|column| column.filter.is_none_or(|filter| self.passes[filter]))
-        {
-            return Ok(false);
-        }
-        self.key.dimensions.clear();
-        for &field in &group.fields {
-            let id = event
-                .key(field)?
-                .map_or(ValueId::default(), |value| self.values.id(value));
-            self.key.dimensions.push(id);
-        }
-        let row = self.groups[index].row(&self.key, group) * group.columns.len();
-        let partials = &mut self.groups[index].delta.partials[row..row + group.columns.len()];
-        for (partial, column) in partials.iter_mut().zip(&group.columns) {
-            if column.filter.is_some_and(|filter| !self.passes[filter]) {
-                continue;
-            }
-            let input = column.input.map_or(Value::Nothing, |input| self.inputs[input]);
-            add(partial, input, event.time_ms, offset);
-        }
-        Ok(true)
-    }
-
     /// Hands over what was folded since the last call.
     pub fn take(&mut self) -> Delta {
         Delta {
             groups: self.groups.iter_mut().map(Rows::take).collect(),
         }
     }
+}
+
+/// Reads every input that a passing filter needs.
+fn read_inputs(
+    source: &SourcePlan,
+    event: &Event<'_>,
+    passes: &[bool],
+    inputs: &mut Vec<Value>,
+) -> Result<(), Reject> {
+    inputs.clear();
+    for input in &source.inputs {
+        let needed = input
+            .needed_under
+            .iter()
+            .any(|filter| filter.is_none_or(|filter| passes[filter]));
+        inputs.push(match input.kind {
+            _ if !needed => Value::Nothing,
+            InputKind::Number => Value::Number(event.number(input.field)?),
+            InputKind::Key => match event.key(input.field)? {
+                Some(key) => Value::Key(xxh3_64(key.as_bytes())),
+                None => Value::Nothing,
+            },
+        });
+    }
+    Ok(())
 }
 
 /// Adds one value. A delta lives for less than a second: its sums stay far from the range's end, and the merge into
@@ -182,37 +191,29 @@ fn add(partial: &mut Partial, input: Value, time_ms: i64, offset: i64) {
 }
 
 impl Rows {
-    /// The row of a key, made when it is new.
-    fn row(&mut self, key: &RowKey, group: &Group) -> usize {
-        let hasher = HASHER.get_or_init(DefaultHashBuilder::default);
-        let hash = hash_of(hasher, key);
-        let keys = &self.delta.keys;
-        if let Some(row) = self.index.find(hash, |row| keys[*row as usize] == *key) {
-            return *row as usize;
-        }
-        let row = self.delta.keys.len();
-        self.delta.keys.push(key.clone());
-        self.delta
-            .partials
-            .extend(group.columns.iter().map(|column| Partial::empty(column.agg)));
-        let keys = &self.delta.keys;
-        self.index
-            .insert_unique(hash, u32::try_from(row).unwrap_or(u32::MAX), |row| {
-                hash_of(hasher, &keys[*row as usize])
-            });
-        row
+    /// The partials of a key's row, made when it is new.
+    fn row(&mut self, key: &RowKey, group: &Group) -> &mut [Partial] {
+        let Rows { index, hasher, delta } = self;
+        let hash = hasher.hash_one(key);
+        let width = group.columns.len();
+        let row = match index.find(hash, |row| delta.keys[*row as usize] == *key) {
+            Some(row) => *row as usize,
+            None => {
+                let row = delta.keys.len();
+                delta.keys.push(key.clone());
+                delta
+                    .partials
+                    .extend(group.columns.iter().map(|column| Partial::empty(column.agg)));
+                let hash_of = |row: &u32| hasher.hash_one(&delta.keys[*row as usize]);
+                index.insert_unique(hash, u32::try_from(row).unwrap_or(u32::MAX), hash_of);
+                row
+            }
+        };
+        &mut delta.partials[row * width..(row + 1) * width]
     }
 
     fn take(&mut self) -> GroupDelta {
         self.index.clear();
         std::mem::take(&mut self.delta)
     }
-}
-
-static HASHER: std::sync::OnceLock<DefaultHashBuilder> = std::sync::OnceLock::new();
-
-fn hash_of(hasher: &DefaultHashBuilder, key: &RowKey) -> u64 {
-    let mut state = hasher.build_hasher();
-    key.hash(&mut state);
-    state.finish()
 }

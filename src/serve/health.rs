@@ -43,6 +43,12 @@ pub fn ready(state: &ReadyState, as_json: bool) -> Response {
 fn sentence(reason: &NotReady) -> String {
     match reason {
         NotReady::Starting => "starting: the state is being restored".to_owned(),
+        NotReady::TopicsMissing { topics } => {
+            format!(
+                "Kafka answers, but has none of the topics {} yet; reading begins when they are made",
+                topics.join(", ")
+            )
+        }
         NotReady::CatchingUp {
             records_left: Some(left),
         } => format!("catching up: {left} records of history left to read; no notice is sent until then"),

@@ -130,6 +130,18 @@ fn readiness(view: &View, language: Language) -> Markup {
 fn not_ready(reason: &NotReady, view: &View, language: Language) -> String {
     match (reason, language) {
         (NotReady::Starting, _) => language.pick("正在启动。", "Starting.").to_owned(),
+        (NotReady::TopicsMissing { topics }, Language::Zh) => {
+            format!(
+                "Kafka 中还没有这些主题：{}。建好后会自动开始读取。",
+                topics.join("、")
+            )
+        }
+        (NotReady::TopicsMissing { topics }, Language::En) => {
+            format!(
+                "Kafka has none of the topics {} yet; reading begins when they are made.",
+                topics.join(", ")
+            )
+        }
         (NotReady::CatchingUp { records_left }, Language::Zh) => {
             let left = records_left.map_or_else(String::new, |left| {
                 format!("，还剩 {} 条记录", language.number(left as f64))

@@ -80,6 +80,11 @@ pub struct ReadyState {
 pub enum NotReady {
     /// The state has not been read yet, or no partition is assigned yet.
     Starting,
+    /// None of the catalogue's topics exists yet.
+    TopicsMissing {
+        /// Their names.
+        topics: Vec<String>,
+    },
     /// History is being read; nobody is told anything until it is.
     CatchingUp {
         /// Records still to read; `None` while unknown.
@@ -99,6 +104,7 @@ impl NotReady {
     pub fn code(&self) -> &'static str {
         match self {
             NotReady::Starting => "starting",
+            NotReady::TopicsMissing { .. } => "topics_missing",
             NotReady::CatchingUp { .. } => "catching_up",
             NotReady::BrokerAway { .. } => "broker_away",
             NotReady::StateFailed(_) => "state_failed",

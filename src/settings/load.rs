@@ -410,10 +410,17 @@ impl Checker {
                 "the first route takes everything; matchers belong to the routes below it",
             );
         }
-        Some(self.route(entry, &receiver, receivers))
+        Some(self.route(entry, &receiver, receivers, &["routes".to_owned()]))
     }
 
-    fn route(&mut self, entry: RouteEntry, inherited: &str, receivers: &BTreeMap<String, Receiver>) -> Route {
+    fn route(
+        &mut self,
+        entry: RouteEntry,
+        inherited: &str,
+        receivers: &BTreeMap<String, Receiver>,
+        path: &[String],
+    ) -> Route {
+        let at = |key: &str| -> Vec<String> { path.iter().cloned().chain([key.to_owned()]).collect() };
         let receiver = entry.receiver.unwrap_or_else(|| inherited.to_owned());
         if !receivers.contains_key(&receiver) {
             let names = receivers.keys().map(String::as_str);
@@ -421,7 +428,10 @@ impl Checker {
                 || format!("known are {}", names.collect::<Vec<_>>().join(", ")),
                 |near| format!("did you mean '{near}'?"),
             );
-            self.problem(&["routes"], format!("there is no receiver '{receiver}'; {hint}"));
+            self.problem_at(
+                &at("receiver"),
+                format!("there is no receiver '{receiver}'; {hint}"),
+            );
         }
         let timing = entry
             .group_wait
@@ -436,16 +446,23 @@ impl Checker {
                 self.warnings.push(Diagnostic { place, message });
             }
         }
-        let matchers = entry
-            .matchers
-            .iter()
-            .filter_map(|text| self.matcher(text))
-            .collect();
-        let routes = entry
-            .routes
-            .into_iter()
-            .map(|below| self.route(below, &receiver, receivers))
-            .collect();
+        let mut matchers = Vec::new();
+        for (index, text) in entry.matchers.iter().enumerate() {
+            match matcher(text) {
+                Ok(matcher) => matchers.push(matcher),
+                Err(message) => {
+                    let mut place = at("matchers");
+                    place.push(index.to_string());
+                    self.problem_at(&place, message);
+                }
+            }
+        }
+        let mut routes = Vec::new();
+        for (index, below) in entry.routes.into_iter().enumerate() {
+            let mut path = at("routes");
+            path.push(index.to_string());
+            routes.push(self.route(below, &receiver, receivers, &path));
+        }
         Route {
             receiver,
             matchers,
@@ -454,31 +471,9 @@ impl Checker {
         }
     }
 
-    fn matcher(&mut self, text: &str) -> Option<Matcher> {
-        if let Some(operator) = ["=~", "!~"].iter().find(|operator| text.contains(**operator)) {
-            self.problem(
-                &["routes"],
-                format!("'{text}': {operator} is not known yet; = and != are"),
-            );
-            return None;
-        }
-        let (label, value, equal) = match (text.split_once("!="), text.split_once('=')) {
-            (Some((label, value)), _) => (label, value, false),
-            (None, Some((label, value))) => (label, value, true),
-            (None, None) => {
-                self.problem(
-                    &["routes"],
-                    format!("'{text}' is no matcher; write severity=\"critical\""),
-                );
-                return None;
-            }
-        };
-        let value = value.trim().trim_matches('"');
-        Some(Matcher {
-            label: label.trim().to_owned(),
-            equal,
-            value: value.to_owned(),
-        })
+    fn problem_at(&mut self, path: &[String], message: String) {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        self.problem(&path, message);
     }
 
     /// Replaces `${NAME}` by the environment variable.
@@ -504,6 +499,24 @@ impl Checker {
         out.push_str(rest);
         out
     }
+}
+
+/// `severity="critical"`, `team!=growth`.
+fn matcher(text: &str) -> Result<Matcher, String> {
+    if let Some(operator) = ["=~", "!~"].iter().find(|operator| text.contains(**operator)) {
+        return Err(format!("'{text}': {operator} is not known yet; = and != are"));
+    }
+    let (label, value, equal) = match (text.split_once("!="), text.split_once('=')) {
+        (Some((label, value)), _) => (label, value, false),
+        (None, Some((label, value))) => (label, value, true),
+        (None, None) => return Err(format!("'{text}' is no matcher; write severity=\"critical\"")),
+    };
+    let value = value.trim().trim_matches('"');
+    Ok(Matcher {
+        label: label.trim().to_owned(),
+        equal,
+        value: value.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -568,22 +581,22 @@ routes:
             (
                 "language: en",
                 "language: fr",
-                "tautline.yaml:6:1: 'fr' is not one of zh, en",
+                "tautline.yaml:6:11: 'fr' is not one of zh, en",
             ),
             (
                 "receiver: boss",
                 "receiver: bos",
-                "tautline.yaml:10:1: there is no receiver 'bos'; did you mean 'boss'?",
+                "tautline.yaml:12:56: there is no receiver 'bos'; did you mean 'boss'?",
             ),
             (
                 "every: 1s",
                 "every: 1ms",
-                "tautline.yaml:5:12: evaluations may be 50ms to 60s apart",
+                "tautline.yaml:5:19: evaluations may be 50ms to 60s apart",
             ),
             (
                 "listen: 127.0.0.1:9464",
                 "listen: here",
-                "tautline.yaml:4:9: 'here' is no address to listen on; write one such as 127.0.0.1:9464 or 0.0.0.0:9464",
+                "tautline.yaml:4:17: 'here' is no address to listen on; write one such as 127.0.0.1:9464 or 0.0.0.0:9464",
             ),
             (
                 "http://127.0.0.1:1/secret",

@@ -22,7 +22,10 @@ pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> Str
             Language::En => format!("Rule {} cannot be evaluated for {}", facts.title, name(node)),
         },
         _ if facts.title.is_empty() => rule.to_owned(),
-        _ => facts.title.clone(),
+        _ => match (&facts.title_zh, language) {
+            (Some(title), Language::Zh) => title.clone(),
+            _ => facts.title.clone(),
+        },
     }
 }
 

@@ -55,6 +55,9 @@ fn promtool_finds_nothing_and_a_query_returns_the_completion() {
     let value = wait::until_ok("Prometheus has scraped the completion", SCRAPED_WITHIN, || {
         let answer = http::get(port, &format!("/api/v1/query?query={query}"))
             .map_err(|error| format!("{error}\n{}", server.log()))?;
+        if answer.status != 200 {
+            return Err(answer.body); // it is starting
+        }
         let value = answer.json()["data"]["result"][0]["value"][1]
             .as_str()
             .map(str::to_owned);

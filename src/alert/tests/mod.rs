@@ -61,6 +61,7 @@ fn rule(levels: &[(Severity, i64)], keep_firing_for: i64) -> Rule {
         on_missing: OnMissing::Keep,
         labels: BTreeMap::new(),
         title: None,
+        title_zh: None,
         place: None,
     }
 }
@@ -101,6 +102,7 @@ impl About for Known<'_> {
         };
         Facts {
             title: String::new(),
+            title_zh: None,
             node: Some(node),
             parent: None,
         }

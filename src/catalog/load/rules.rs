@@ -172,15 +172,13 @@ impl Loader<'_> {
             None => general.and_then(|rule| rule.clear.clone()),
         };
         let title = match &entry.title {
-            Some(text) => match Title::parse(&text.value, on) {
-                Ok(title) => Some(title),
-                Err((offset, message)) => {
-                    let place = self.inside(file, text.referenced, &text.value, offset);
-                    self.problem(place, message);
-                    return None;
-                }
-            },
+            Some(entry) => Some(self.title(file, &entry.text, on)?),
             None => general.and_then(|rule| rule.title.clone()),
+        };
+        let title_zh = match entry.title.as_ref().map(|entry| &entry.zh) {
+            Some(Some(text)) => Some(self.title(file, text, on)?),
+            Some(None) => None,
+            None => general.and_then(|rule| rule.title_zh.clone()),
         };
         for label in entry.labels.keys() {
             let reserved = [
@@ -227,8 +225,20 @@ impl Loader<'_> {
                 .unwrap_or(OnMissing::Keep),
             labels,
             title,
+            title_zh,
             place: (own || general.is_some()).then_some(place),
         })
+    }
+
+    fn title(&mut self, file: &Arc<str>, text: &Spanned<String>, on: RuleOn) -> Option<Title> {
+        match Title::parse(&text.value, on) {
+            Ok(title) => Some(title),
+            Err((offset, message)) => {
+                let place = self.inside(file, text.referenced, &text.value, offset);
+                self.problem(place, message);
+                None
+            }
+        }
     }
 
     fn levels(

@@ -236,6 +236,24 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
 }
 
 #[test]
+fn a_title_may_be_said_in_two_languages() {
+    let both = GOOD.replace(
+        "title: \"{{ kpi.title }} is done\"",
+        "title: {en: done, zh: \"{{ kpi.title }} 完成\"}",
+    );
+    let catalog = load_text(&both).unwrap();
+    let rule = catalog
+        .rules
+        .iter()
+        .find(|rule| rule.name == "done-but-flat")
+        .unwrap();
+    assert_eq!(rule.title_zh.as_ref().map(|title| title.0.len()), Some(2));
+    let one = GOOD.replace("title: \"{{ kpi.title }} is done\"", "title: {en: done}");
+    let found = load_text(&one).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(found, "catalog/a.yaml:26:13: the key 'zh' is missing here");
+}
+
+#[test]
 fn a_name_in_two_files_shows_both_places() {
     let metrics = "metrics:\n  revenue: {source: orders, agg: count}\n";
     let files = Files::new(

@@ -201,7 +201,7 @@ prop_compose! {
 
 prop_compose! {
     fn facts()(title in text(), node in option::of(figure()), parent in option::of(figure())) -> Facts {
-        Facts { title, node, parent }
+        Facts { title, title_zh: None, node, parent }
     }
 }
 
