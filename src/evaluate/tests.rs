@@ -380,3 +380,45 @@ fn parts_that_do_not_come_to_their_whole_are_an_amount() {
     let net = world.state(&world.snapshot(MID_JUNE, Horizon::Known), "net", &[]);
     assert_eq!(net.unreconciled, None, "it has no parts");
 }
+
+#[test]
+fn a_plan_follows_last_year_once_there_is_a_year_of_data() {
+    let mut world = World::new();
+    // Last June nothing sold but on its first ten days; May 2025 makes it a year.
+    world.order("2025-05-20T10:00:00+08:00", "1", "east", false);
+    for day in 1..=10 {
+        world.order(&format!("2025-06-{day:02}T10:00:00+08:00"), "100", "east", false);
+    }
+    let at = |at: &str| {
+        world
+            .state(&world.snapshot(at, Horizon::Known), "revenue", &[])
+            .expected_share
+    };
+    assert_eq!(at("2026-06-12T00:00:00+08:00"), 1.0);
+    // 1 June 2026 is like 2 June 2025: nine of the ten days are in the period, and five of them have passed.
+    assert_eq!(at("2026-06-06T00:00:00+08:00"), 5.0 / 9.0);
+    // The region is the same plan here; a node without last year's data goes by the calendar.
+    let west = world.state(&world.snapshot(MID_JUNE, Horizon::Known), "regions", &["west"]);
+    assert_eq!(west.expected_share, 0.5);
+}
+
+#[test]
+fn a_target_counts_from_the_day_it_was_announced() {
+    let announced = "start,region,target,announced\n2026-06-01,east,2000,\n2026-06-01,east,3000,2026-06-10\n";
+    let files = Files::new("", [("a.yaml", CATALOG), ("regions.csv", announced)]);
+    let catalog = Arc::new(load(&files).map_err(|d| d.to_string()).unwrap());
+    let plan = Arc::new(Plan::compile(&catalog));
+    let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
+    let cells = Cells::new(plan);
+    let mut target = |at: &str| {
+        let snapshot = evaluator.snapshot(&cells, at.parse().unwrap(), Horizon::Day);
+        snapshot
+            .instances
+            .iter()
+            .find(|state| !state.key.dimensions.is_empty())
+            .unwrap()
+            .target
+    };
+    assert_eq!(target("2026-06-09T23:00:00+08:00"), Some(2000.0));
+    assert_eq!(target("2026-06-10T01:00:00+08:00"), Some(3000.0));
+}
