@@ -7,6 +7,14 @@ default:
 demo *args:
     cargo run --release -- demo {{args}}
 
+# Check settings and catalogue: the example's, or `just check --config FILE`.
+check *args:
+    cargo run --release --quiet -- check {{args}}
+
+# The daemon with the example in config/, or `just run --config FILE`.
+run *args:
+    cargo run --release -- run {{args}}
+
 # Every test, as CI runs them.
 test:
     tests/run
@@ -19,6 +27,18 @@ fmt:
 lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
+
+# The map of the code, in a browser. Warnings are broken links.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --open
+
+# Licences, sources and advisories of what we depend on. Needs cargo-deny.
+dependencies:
+    cargo deny check
+
+# The container image.
+image:
+    docker build --tag tautline .
 
 # tautline beside librdkafka on one topic; arguments: events, rounds.
 bench-peers *args:

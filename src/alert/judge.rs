@@ -217,6 +217,7 @@ impl<'a> Judged<'a> {
                     .map(|completion| completion.clamp(0.0, SCORE_CAP)),
             ),
             Attribute::Elapsed => Value::Number(state.elapsed),
+            Attribute::Unreconciled => number(state.unreconciled.map(|mismatch| mismatch.share())),
             Attribute::Gap | Attribute::Strength | Attribute::LagDays => Value::Missing,
         }
     }
@@ -256,6 +257,7 @@ impl<'a> Judged<'a> {
             pace: state.pace.ratio(),
             forecast: state.forecast,
             target_probability: state.target_probability,
+            unreconciled: state.unreconciled,
             daily: state.daily.to_vec(),
         }
     }

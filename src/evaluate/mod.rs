@@ -8,6 +8,8 @@ pub mod forecast;
 mod node;
 pub mod pace;
 pub mod period;
+mod plan;
+mod reconcile;
 pub mod snapshot;
 pub mod value;
 
@@ -78,6 +80,7 @@ impl Evaluator {
         for compiled in nodes.iter_mut().flatten() {
             compiled.states(catalog, cells, plan, moment, &mut instances);
         }
+        reconcile::reconcile(catalog, &mut instances);
         Snapshot {
             watermark: Some(at),
             nodes: infos.clone(),

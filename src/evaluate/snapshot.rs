@@ -52,6 +52,29 @@ impl Pace {
     }
 }
 
+/// Parts that do not come to their whole.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, serde::Deserialize)]
+pub struct Mismatch {
+    /// Whether it is between targets; else between values.
+    pub of_target: bool,
+    /// Of the node.
+    pub whole: f64,
+    /// What its parts come to.
+    pub parts: f64,
+}
+
+impl Mismatch {
+    /// The difference as a share of the whole; 0 when both are nothing.
+    pub fn share(&self) -> f64 {
+        let difference = (self.parts - self.whole).abs();
+        if difference == 0.0 {
+            0.0
+        } else {
+            difference / self.whole.abs()
+        }
+    }
+}
+
 /// One node instance at the watermark.
 #[derive(Clone, Debug)]
 pub struct NodeState {
@@ -77,7 +100,10 @@ pub struct NodeState {
     pub forecast: Option<f64>,
     /// Probability of meeting the target.
     pub target_probability: Option<f64>,
-    /// Values of the latest local days, oldest first, at most 42, `None` where there is no value.
+    /// How far its parts are from coming to it; `None` where it has none to compare with.
+    pub unreconciled: Option<Mismatch>,
+    /// Values of the latest local days since its first event, oldest first, today last, at most 42; `None` where there
+    /// is no value.
     pub daily: Arc<[Option<f64>]>,
 }
 
