@@ -64,6 +64,9 @@ pub(super) struct SourceEntry {
     pub(super) lateness: Option<Duration>,
     pub(super) max_skew: Option<Duration>,
     pub(super) max_rejected: Option<Share>,
+    pub(super) id: Option<Spanned<String>>,
+    pub(super) dedup: Option<Spanned<Duration>>,
+    pub(super) dedup_max_keys: Option<Spanned<WholeNumber>>,
     pub(super) fields: Named<FieldEntry>,
 }
 
@@ -282,6 +285,10 @@ pub(super) struct LevelEntry {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Share(pub(super) f64);
 
+/// A number of things: `5000000` or `5_000_000`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WholeNumber(pub(super) usize);
+
 /// A length of time: `7d`, `2h`, `1h30m`, `500ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Duration(pub(crate) SignedDuration);
@@ -383,6 +390,12 @@ scalar!(
     "a share such as 30% or 0.3",
     |text| parse_share(text).map(Share),
     |n| Some(Share(n))
+);
+scalar!(
+    WholeNumber,
+    "a whole number such as 5_000_000",
+    |text| text.replace('_', "").parse().ok().map(WholeNumber),
+    |n| (n.fract() == 0.0 && (0.0..=1e15).contains(&n)).then_some(WholeNumber(n as usize))
 );
 scalar!(
     Duration,

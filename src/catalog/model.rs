@@ -160,10 +160,23 @@ pub struct Source {
     pub max_skew: SignedDuration,
     /// Share of rejected events above which the feed counts as broken.
     pub max_rejected: f64,
+    /// How copies of an event are told, if they are.
+    pub dedup: Option<Dedup>,
     /// The fields that may be used by metrics.
     pub fields: Vec<Field>,
     /// Where it is declared.
     pub place: Place,
+}
+
+/// How copies of an event are told: by id, in the partition that brought it, over a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dedup {
+    /// Path of the id.
+    pub id: FieldPath,
+    /// How long an id is remembered, in event time.
+    pub window: SignedDuration,
+    /// How many ids are remembered, over all partitions of the source.
+    pub max_keys: usize,
 }
 
 /// A path of object keys, such as `data.customer.id`.

@@ -18,7 +18,8 @@ use crate::alert::record::{AlertRecord, Fingerprint, Labels};
 use crate::catalog::{Catalog, Severity, SourceId};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
 use crate::fold::cells::{Cells, StoredCell};
-use crate::source::kafka::KafkaReader;
+use crate::fold::dedup::SeenDelta;
+use crate::source::kafka::{KafkaReader, TopicPartition};
 use crate::source::watermark::Watermarks;
 use crate::state::{Commit, Position, StateError, Store};
 
@@ -80,6 +81,8 @@ pub(super) struct EvaluatorThread {
 pub(super) struct Totals {
     pub(super) outcomes: HashMap<(String, &'static str), u64>,
     pub(super) rejected: VecDeque<DeadLetter>,
+    /// Ids forgotten before their time, by source.
+    pub(super) evicted_ids: HashMap<String, u64>,
 }
 
 /// What waits for the next commit.
@@ -87,6 +90,7 @@ pub(super) struct Totals {
 struct Pending {
     positions: HashMap<(Arc<str>, i32), Position>,
     cells: Vec<StoredCell>,
+    seen: Vec<(TopicPartition, SeenDelta)>,
     alerts: Vec<AlertRecord>,
     removed_alerts: Vec<Fingerprint>,
     notices: Vec<Notice>,
@@ -100,6 +104,14 @@ impl Pending {
             && self.alerts.is_empty()
             && self.notices.is_empty()
             && self.removed_alerts.is_empty()
+    }
+
+    /// Adds what a partition brought and forgot to what it did before.
+    fn remember(&mut self, partition: TopicPartition, delta: SeenDelta) {
+        match self.seen.iter_mut().find(|(known, _)| *known == partition) {
+            Some((_, before)) => before.absorb(delta),
+            None => self.seen.push((partition, delta)),
+        }
     }
 }
 
@@ -144,6 +156,10 @@ impl EvaluatorThread {
             // Beyond 10¹⁴ events of 10¹⁸: said, and the sum stays where it was.
             tracing::error!(%error, "a sum left the range of exact numbers");
         }
+        for (source, partition, delta) in batch.seen {
+            self.count_evicted(source, delta.evicted);
+            pending.remember(partition, delta);
+        }
         for position in batch.positions {
             self.watermarks.moved(position.clone(), now);
             pending
@@ -163,6 +179,22 @@ impl EvaluatorThread {
         }
         self.totals.rejected.truncate(NEWEST_REJECTED);
         pending.dead_letters.extend(batch.dead_letters);
+    }
+
+    /// Ids that were forgotten before their time: copies of their events would be counted.
+    fn count_evicted(&mut self, source: SourceId, evicted: u64) {
+        if evicted == 0 {
+            return;
+        }
+        let name = &self.catalog.source(source).name;
+        let total = self.totals.evicted_ids.entry(name.clone()).or_insert(0);
+        if *total == 0 {
+            tracing::warn!(
+                source = name,
+                "more ids in the window than dedup_max_keys: the oldest are forgotten, copies of their events are counted"
+            );
+        }
+        *total += evicted;
     }
 
     /// One evaluation and, if there is something to keep, one commit.
@@ -260,6 +292,7 @@ impl EvaluatorThread {
                 watermark_seconds: self.watermarks.of(id).map(|w| w.as_millisecond() as f64 / 1000.0),
                 lag_records: self.watermarks.lag(id),
                 outcomes: BTreeMap::new(),
+                evicted_ids: self.totals.evicted_ids.get(&source.name).copied().unwrap_or(0),
             })
             .collect();
         for ((name, outcome), count) in &self.totals.outcomes {
@@ -280,6 +313,7 @@ impl EvaluatorThread {
         let commit = Commit {
             positions: &positions,
             cells: &pending.cells,
+            seen: &pending.seen,
             alerts: &pending.alerts,
             removed_alerts: &pending.removed_alerts,
             notices: &pending.notices,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::catalog::{Catalog, SourceId};
+use crate::catalog::{Catalog, Source, SourceId};
 use crate::decode::{Reader, Record, Reject};
 use crate::fold::FoldError;
 use crate::fold::cells::Cells;
+use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
 use crate::fold::worker::Worker;
 use crate::state::{Commit, StateError, Store};
@@ -17,6 +18,8 @@ pub struct History {
     readers: Vec<Reader>,
     worker: Worker,
     cells: Cells,
+    /// By source, of those whose copies are looked for; not kept, live events bring other ids.
+    seen: Vec<Option<Seen>>,
     folded: i64,
 }
 
@@ -24,7 +27,9 @@ impl History {
     /// History for a state that holds none yet.
     pub fn new(catalog: &Catalog) -> History {
         let plan = Arc::new(Plan::compile(catalog));
+        let seen = |source: &Source| Some(Seen::new(Bounds::of_partition(source.dedup.as_ref()?, 1)));
         History {
+            seen: catalog.sources.iter().map(seen).collect(),
             readers: catalog.sources.iter().map(Reader::new).collect(),
             worker: Worker::new(catalog, plan.clone()),
             cells: Cells::new(plan),
@@ -38,7 +43,10 @@ impl History {
     /// Why the record was rejected; nothing of it is folded then.
     pub fn fold(&mut self, source: SourceId, record: &Record<'_>) -> Result<(), Reject> {
         let event = self.readers[source.0 as usize].read(record)?;
-        self.worker.fold(source, &event, self.folded)?;
+        match &mut self.seen[source.0 as usize] {
+            Some(seen) => self.worker.fold_once(source, &event, self.folded, seen)?,
+            None => self.worker.fold(source, &event, self.folded)?,
+        };
         self.folded += 1;
         Ok(())
     }

@@ -19,6 +19,7 @@ use crate::alert::judge;
 use crate::catalog::{Catalog, SourceId};
 use crate::evaluate::Evaluator;
 use crate::fold::cells::Cells;
+use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
 use crate::settings::Settings;
 use crate::source::kafka::{Connection, KafkaReader, TopicPartition};
@@ -93,6 +94,7 @@ impl Pipeline {
             .into_iter()
             .map(|p| ((p.topic.clone(), p.partition), p))
             .collect();
+        let mut remembered = restored.seen;
         let stop = Arc::new(AtomicBool::new(false));
         let (hand_over, batches) = sync_channel(WAITING_BATCHES);
         let mut threads = Vec::new();
@@ -111,10 +113,15 @@ impl Pipeline {
                     high_at_start: part.high,
                     moved_at: now,
                 });
+                let seen = dedup(catalog, found, &part).map(|bounds| {
+                    let kept = remembered.remove(&part.partition);
+                    Seen::restore(bounds, kept.unwrap_or_default())
+                });
                 starts.push((part.partition.clone(), position.next_offset));
                 assigned.push(Assigned {
                     source: part.source,
                     position,
+                    seen,
                 });
             }
             reader
@@ -205,6 +212,13 @@ fn shares(found: &[Found], threads: usize) -> Vec<Vec<Found>> {
         shares[i % count].push(part.clone());
     }
     shares
+}
+
+/// How many ids a partition remembers, if its source looks for copies.
+fn dedup(catalog: &Catalog, found: &[Found], part: &Found) -> Option<Bounds> {
+    let dedup = catalog.source(part.source).dedup.as_ref()?;
+    let of_source = found.iter().filter(|other| other.source == part.source);
+    Some(Bounds::of_partition(dedup, of_source.count()))
 }
 
 fn starting_position(part: &Found, known: Option<&Position>) -> Position {

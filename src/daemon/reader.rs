@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::dead_letter::DeadLetter;
 use crate::catalog::{Catalog, SourceId};
 use crate::decode::{self, Record, Reject};
+use crate::fold::dedup::{Seen, SeenDelta};
 use crate::fold::delta::Delta;
 use crate::fold::plan::Plan;
 use crate::fold::worker::{Folded, Worker};
@@ -28,6 +29,8 @@ const RECORDS_PER_LOOK: u32 = 256;
 
 /// What one thread did since it last handed over.
 pub(super) struct Batch {
+    /// Ids that partitions brought and forgot.
+    pub(super) seen: Vec<(SourceId, TopicPartition, SeenDelta)>,
     pub(super) delta: Delta,
     pub(super) positions: Vec<Position>,
     pub(super) ends: Vec<(TopicPartition, End)>,
@@ -39,6 +42,8 @@ pub(super) struct Batch {
 pub(super) struct Assigned {
     pub(super) source: SourceId,
     pub(super) position: Position,
+    /// The ids that it brought, of a source whose copies are looked for.
+    pub(super) seen: Option<Seen>,
 }
 
 pub(super) struct FoldThread {
@@ -55,6 +60,7 @@ pub(super) struct FoldThread {
 struct Partition {
     source: SourceId,
     position: Position,
+    seen: Option<Seen>,
     moved: bool,
 }
 
@@ -83,6 +89,7 @@ impl FoldThread {
                 .map(|a| Partition {
                     source: a.source,
                     position: a.position,
+                    seen: a.seen,
                     moved: false,
                 })
                 .collect(),
@@ -161,14 +168,19 @@ impl Folder {
             if event.time_ms > now.as_millisecond() + self.max_skew_ms[source.0 as usize] {
                 return Err(Reject::Future);
             }
-            let folded = self.worker.fold(source, &event, message.offset())?;
-            let newest = &mut self.partitions[index].position.newest_event_ms;
+            let partition = &mut self.partitions[index];
+            let folded = match &mut partition.seen {
+                Some(seen) => self.worker.fold_once(source, &event, message.offset(), seen)?,
+                None => self.worker.fold(source, &event, message.offset())?,
+            };
+            let newest = &mut partition.position.newest_event_ms;
             *newest = (*newest).max(Some(event.time_ms));
             Ok(folded)
         });
         let outcome = match folded {
             Ok(Folded::Counted) => "folded",
             Ok(Folded::Filtered) => "filtered",
+            Ok(Folded::Duplicate) => "duplicate",
             Err(reject) => {
                 self.dead_letters.push(DeadLetter::new(
                     source,
@@ -192,11 +204,19 @@ impl Folder {
     }
 
     fn batch(&mut self, reader: &KafkaReader) -> Batch {
+        let seen = self.partitions.iter_mut().filter_map(|partition| {
+            let delta = partition.seen.as_mut()?.take();
+            let source = partition.source;
+            let Position { topic, partition, .. } = &partition.position;
+            (!delta.is_empty()).then(|| (source, (topic.clone(), *partition), delta))
+        });
+        let seen = seen.collect();
         let moved = self
             .partitions
             .iter_mut()
             .filter_map(|partition| std::mem::take(&mut partition.moved).then_some(&partition.position));
         Batch {
+            seen,
             positions: moved.cloned().collect(),
             delta: self.worker.take(),
             ends: reader.ends(),

@@ -43,6 +43,8 @@ pub struct Reader {
     kinds: Vec<FieldType>,
     /// Slot of the event time, behind those of the fields.
     time_slot: Option<usize>,
+    /// Slot of the id, behind that.
+    id_slot: Option<usize>,
     spans: Vec<Span>,
     /// Texts that do not stand in the payload as they are: unescaped ones, and headers.
     scratch: String,
@@ -53,6 +55,7 @@ pub struct Reader {
 pub struct Event<'a> {
     /// Event time in milliseconds since the epoch.
     pub time_ms: i64,
+    id_slot: Option<usize>,
     payload: &'a str,
     scratch: &'a str,
     spans: &'a [Span],
@@ -82,6 +85,10 @@ impl Reader {
             paths.push(time);
             paths.len() - 1
         });
+        let id_slot = source.dedup.as_ref().map(|dedup| {
+            paths.push(&dedup.id);
+            paths.len() - 1
+        });
         let whole = || {
             paths
                 .iter()
@@ -103,6 +110,7 @@ impl Reader {
             format: source.format,
             kinds: source.fields.iter().map(|field| field.kind).collect(),
             time_slot,
+            id_slot,
             spans: vec![Span::Missing; paths.len()],
             scratch: String::new(),
         }
@@ -137,6 +145,7 @@ impl Reader {
         }
         let mut event = Event {
             time_ms: 0,
+            id_slot: self.id_slot,
             payload,
             scratch: &self.scratch,
             spans: &self.spans,
@@ -181,6 +190,17 @@ impl<'a> Event<'a> {
             Span::Number { start, end } => FieldValue::Number(&self.payload[start..end]),
             Span::Bool(truth) => FieldValue::Bool(truth),
             Span::Composite => FieldValue::Composite,
+        }
+    }
+
+    /// The id, of a source that tells copies by it.
+    ///
+    /// # Errors
+    /// [`Reject::MissingId`] where there is none that is a text or a number.
+    pub fn id(&self) -> Result<&'a str, Reject> {
+        match self.id_slot.map(|slot| self.at(slot)) {
+            Some(FieldValue::Text(id) | FieldValue::Number(id)) if !id.is_empty() => Ok(id),
+            _ => Err(Reject::MissingId),
         }
     }
 

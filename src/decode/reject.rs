@@ -41,6 +41,9 @@ pub enum Reject {
     /// The event time cannot be read.
     #[error("the event time is neither RFC 3339 nor a number of seconds or milliseconds since 1970")]
     InvalidTime,
+    /// The id is missing.
+    #[error("the event has no id, a text or a number, by which its source tells copies")]
+    MissingId,
     /// The event time is too far ahead of the clock.
     #[error("the event time is ahead of the clock by more than max_skew")]
     Future,
@@ -79,6 +82,7 @@ impl Reject {
             Reject::NotAnObject => "not_an_object",
             Reject::MissingTime => "missing_time",
             Reject::InvalidTime => "invalid_time",
+            Reject::MissingId => "missing_id",
             Reject::Future => "future",
             Reject::MissingField { .. } => "missing_field",
             Reject::WrongType { .. } => "wrong_type",

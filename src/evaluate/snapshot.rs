@@ -141,8 +141,10 @@ pub struct SourceState {
     pub watermark_seconds: Option<f64>,
     /// Records between what was read and the end of its partitions; `None` while unknown.
     pub lag_records: Option<u64>,
-    /// Events by outcome since start: `folded`, `filtered`, `late`, and one entry a reason of rejection.
+    /// Events by outcome since start: `folded`, `filtered`, `duplicate`, and one entry a reason of rejection.
     pub outcomes: BTreeMap<String, u64>,
+    /// Ids forgotten since start before their time, because there were more than `dedup_max_keys`.
+    pub evicted_ids: u64,
 }
 
 /// Everything at one watermark.

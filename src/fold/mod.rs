@@ -5,10 +5,12 @@
 //! * [`cells`]: everything merged, by series and day, where things are evaluated.
 //! * [`partial`]: mergeable aggregates; order and partition do not matter to the result.
 //!   [`distinct`] and [`quantiles`] are the larger ones.
+//! * [`dedup`]: copies of an event are counted once.
 //! * [`day`]: local days of event times. [`interner`]: dimension values as numbers.
 
 pub mod cells;
 pub mod day;
+pub mod dedup;
 pub mod delta;
 pub mod distinct;
 pub mod interner;

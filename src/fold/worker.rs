@@ -7,6 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::day::DayClock;
+use super::dedup::{self, Seen};
 use super::delta::{Delta, DimensionKey, GroupDelta, RowKey};
 use super::interner::{LocalInterner, ValueId};
 use super::partial::{Newest, Partial};
@@ -22,6 +23,8 @@ pub enum Folded {
     Counted,
     /// No filter lets it pass.
     Filtered,
+    /// An event of this id was counted already.
+    Duplicate,
 }
 
 /// An input of one event.
@@ -130,6 +133,28 @@ impl Worker {
         } else {
             Folded::Filtered
         })
+    }
+
+    /// Folds one event of a source whose events have ids, unless it is a copy of one that was counted.
+    ///
+    /// # Errors
+    /// Why the event cannot be used; nothing of it is folded or remembered then.
+    pub fn fold_once(
+        &mut self,
+        source: SourceId,
+        event: &Event<'_>,
+        offset: i64,
+        seen: &mut Seen,
+    ) -> Result<Folded, Reject> {
+        let id = dedup::hash_of(event.id()?, false);
+        if seen.contains(id) {
+            return Ok(Folded::Duplicate);
+        }
+        let folded = self.fold(source, event, offset)?;
+        if folded == Folded::Counted {
+            seen.insert(id, event.time_ms);
+        }
+        Ok(folded)
     }
 
     /// Hands over what was folded since the last call.

@@ -28,6 +28,7 @@ pub fn text(view: &View) -> prometheus::Result<String> {
     let mut families = Vec::new();
     alerts(view, &mut families);
     sources(&view.snapshot, &mut families);
+    bounds(&view.snapshot, &mut families);
     process(view, &mut families);
     families.retain(|family| !family.get_metric().is_empty());
     let mut blocks = nodes(&view.snapshot);
@@ -256,7 +257,7 @@ fn sources(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
     ));
     families.push(counter(
         "events_total",
-        "Events by what became of them: folded, filtered, late, or the reason of their rejection.",
+        "Events by what became of them: folded, filtered, duplicate, or the reason of their rejection.",
         snapshot.sources.iter().flat_map(|s| {
             s.outcomes.iter().map(|(outcome, count)| {
                 let mut labels = one("source", &s.name);
@@ -264,6 +265,17 @@ fn sources(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
                 (labels, *count as f64)
             })
         }),
+    ));
+}
+
+fn bounds(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
+    families.push(counter(
+        "dedup_evicted_ids_total",
+        "Ids forgotten before the window was over, because there were more than dedup_max_keys: copies of them count.",
+        snapshot
+            .sources
+            .iter()
+            .map(|s| (one("source", &s.name), s.evicted_ids as f64)),
     ));
 }
 

@@ -171,7 +171,7 @@ fn not_ready(reason: &NotReady, view: &View, language: Language) -> String {
 }
 
 fn sources(view: &View, reader: Reader) -> Markup {
-    const FINE: [&str; 3] = ["folded", "filtered", "late"];
+    const FINE: [&str; 4] = ["folded", "filtered", "duplicate", "late"];
     let language = reader.language;
     let outcomes = || view.snapshot.sources.iter().flat_map(|source| &source.outcomes);
     let read: u64 = outcomes().map(|(_, count)| count).sum();

@@ -6,6 +6,7 @@
 
 mod outbox;
 mod schema;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -18,8 +19,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
 use crate::fold::cells::StoredCell;
+use crate::fold::dedup::SeenDelta;
 
 pub use outbox::{LoggedNotice, Status};
+pub use seen::SeenByPartition;
 
 /// What can go wrong with the state.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +78,8 @@ pub struct Commit<'a> {
     pub positions: &'a [Position],
     /// Cells that changed, whole.
     pub cells: &'a [StoredCell],
+    /// Ids that partitions brought and forgot.
+    pub seen: &'a [((Arc<str>, i32), SeenDelta)],
     /// Alert records that changed.
     pub alerts: &'a [AlertRecord],
     /// Identities whose record is no longer needed.
@@ -95,6 +100,8 @@ pub struct Restored {
     pub positions: Vec<Position>,
     /// Every cell.
     pub cells: Vec<StoredCell>,
+    /// Ids that each partition remembers.
+    pub seen: SeenByPartition,
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
     /// Watermark of the last evaluation, in milliseconds since the epoch.
@@ -181,6 +188,7 @@ impl Store {
         Ok(Restored {
             positions: read_positions(&connection)?,
             cells: read_cells(&connection)?,
+            seen: seen::read(&connection)?,
             alerts: read_alerts(&connection)?,
             watermark_ms: read_number(&connection, "watermark_ms")?,
             dead_letter_bytes: read_number(&connection, "dead_letter_bytes")?
@@ -197,6 +205,7 @@ impl Store {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         put_cells(&transaction, commit.cells)?;
+        seen::put(&transaction, commit.seen)?;
         put_positions(&transaction, commit.positions)?;
         put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
         outbox::put(&transaction, commit.notices, commit.wall_ms)?;

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::StateError;
 
-/// Version of the tables below; another version is refused, never guessed at.
-const SCHEMA: i64 = 1;
+/// Version of the tables below and of what stands in them; a newer one is refused, never guessed at.
+///
+/// 1: the first. 2: ids for dedup, and partials of percentiles. What version 1 wrote means the same in version 2.
+const SCHEMA: i64 = 2;
+/// The oldest version that is brought up to date by making the tables that it lacks.
+const OLDEST: i64 = 1;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -18,6 +22,9 @@ CREATE TABLE IF NOT EXISTS cell_tables (id INTEGER PRIMARY KEY, name TEXT NOT NU
 CREATE TABLE IF NOT EXISTS cells (
     table_id INTEGER, key TEXT, day INTEGER, partial BLOB NOT NULL,
     PRIMARY KEY (table_id, key, day)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen (
+    topic TEXT, partition INTEGER, hour INTEGER, chunk INTEGER, hashes BLOB NOT NULL,
+    PRIMARY KEY (topic, partition, hour, chunk)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alerts (fingerprint TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notices (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -33,6 +40,10 @@ CREATE INDEX IF NOT EXISTS notices_episode ON notices (receiver, episode);
 CREATE INDEX IF NOT EXISTS notices_settled ON notices (settled_ms) WHERE settled_ms IS NOT NULL;
 ";
 
+const META: &str = "
+INSERT OR IGNORE INTO meta (key, value) VALUES ('store_id', lower(hex(randomblob(8))));
+";
+
 /// Makes the tables and takes the file for this process alone.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StateError> {
     // A predecessor that is just stopping gets a moment to let go of the file.
@@ -41,24 +52,28 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), StateError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL: a notice that was sent must not be forgotten by a power cut, or it would be sent again.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.execute_batch(&format!("BEGIN EXCLUSIVE; {TABLES} COMMIT;"))?;
-    connection.execute(
-        "INSERT OR IGNORE INTO meta (key, value) VALUES ('schema', ?1)",
-        [SCHEMA],
-    )?;
-    connection.execute(
-        "INSERT OR IGNORE INTO meta (key, value) VALUES ('store_id', lower(hex(randomblob(8))))",
-        [],
-    )?;
-    let found: i64 = connection.query_row("SELECT value FROM meta WHERE key = 'schema'", [], |row| {
-        row.get(0)
-    })?;
-    if found == SCHEMA {
-        Ok(())
-    } else {
-        Err(StateError::Schema {
-            found,
-            expected: SCHEMA,
-        })
+    match version(connection)? {
+        None | Some(OLDEST..=SCHEMA) => {}
+        Some(found) => {
+            return Err(StateError::Schema {
+                found,
+                expected: SCHEMA,
+            });
+        }
     }
+    connection.execute_batch(&format!(
+        "BEGIN EXCLUSIVE; {TABLES} {META}
+        INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', {SCHEMA}); COMMIT;"
+    ))?;
+    Ok(())
+}
+
+/// The version of a file; `None` for a new one.
+fn version(connection: &Connection) -> Result<Option<i64>, StateError> {
+    let is_new = !connection.table_exists(None, "meta")?;
+    if is_new {
+        return Ok(None);
+    }
+    let select = "SELECT value FROM meta WHERE key = 'schema'";
+    Ok(connection.query_row(select, [], |row| row.get(0)).optional()?)
 }

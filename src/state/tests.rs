@@ -25,6 +25,15 @@ fn cell(day: i32, count: u64) -> StoredCell {
     }
 }
 
+fn seen(chunks: &[((i32, u64), &[u64])], needed_from: Option<(i32, u64)>) -> ((Arc<str>, i32), SeenDelta) {
+    let delta = SeenDelta {
+        chunks: chunks.iter().map(|(key, ids)| (*key, ids.to_vec())).collect(),
+        needed_from,
+        evicted: 0,
+    };
+    (("orders".into(), 3), delta)
+}
+
 fn record(name: &str, episodes: u64) -> AlertRecord {
     AlertRecord {
         fingerprint: named(name),
@@ -60,6 +69,10 @@ fn what_was_committed_is_restored_and_nothing_else() {
     let commit = Commit {
         positions: &[position(10)],
         cells: &[cell(1, 5), cell(2, 1)],
+        seen: &[seen(
+            &[((8, 0), &[1, 2]), ((9, 0), &[3]), ((9, 1), &[u64::MAX])],
+            None,
+        )],
         alerts: &[record("a", 1), record("b", 1)],
         notices: &[samples::hollow()],
         watermark_ms: Some(42),
@@ -70,6 +83,7 @@ fn what_was_committed_is_restored_and_nothing_else() {
     let commit = Commit {
         positions: &[position(20)],
         cells: &[cell(2, 9)],
+        seen: &[seen(&[((9, 1), &[u64::MAX, 5])], Some((9, 1)))],
         alerts: &[record("b", 2)],
         removed_alerts: &[named("a"), named("unknown")],
         dead_letter_bytes: 8,
@@ -84,6 +98,11 @@ fn what_was_committed_is_restored_and_nothing_else() {
     let restored = store.restore().unwrap();
     assert_eq!(restored.positions, [position(20)]);
     assert_eq!(restored.cells, [cell(1, 5), cell(2, 9)]);
+    let (partition, kept) = seen(&[((9, 1), &[u64::MAX, 5])], None);
+    assert_eq!(
+        restored.seen.into_iter().collect::<Vec<_>>(),
+        [(partition, kept.chunks)]
+    );
     assert_eq!(restored.alerts, [record("b", 2)]);
     assert_eq!((restored.watermark_ms, restored.dead_letter_bytes), (Some(42), 8));
     assert_eq!(store.pending(Of::These(&["ops".into()]), 9).unwrap().len(), 1);
@@ -137,6 +156,36 @@ fn a_file_of_another_version_is_refused() {
         matches!(refused, StateError::Schema { found: 99, .. }),
         "{refused}"
     );
+}
+
+#[test]
+fn a_file_of_the_first_version_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = Store::open(&path).unwrap();
+    let commit = Commit {
+        positions: &[position(10)],
+        cells: &[cell(1, 5)],
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    let as_before = "DROP TABLE seen; UPDATE meta SET value = 1 WHERE key = 'schema'";
+    store.lock().execute_batch(as_before).unwrap();
+    let id = store.id().to_owned();
+    drop(store);
+    let store = Store::open(&path).unwrap();
+    let restored = store.restore().unwrap();
+    assert_eq!(
+        (store.id(), restored.positions, restored.cells),
+        (id.as_str(), vec![position(10)], vec![cell(1, 5)])
+    );
+    let found: i64 = store
+        .lock()
+        .query_row("SELECT value FROM meta WHERE key = 'schema'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(found, 2);
 }
 
 #[test]

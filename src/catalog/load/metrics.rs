@@ -1,16 +1,14 @@
 //! Metrics: simple aggregations, ratios and derived expressions, each checked against its source.
 
-use std::sync::Arc;
-
 use serde_saphyr::Spanned;
 
+use super::simple::Part;
 use super::sources::Sources;
 use super::{Entry, Loader, Owned, entries};
-use crate::catalog::agg::{Agg, AggWord, Quantile};
 use crate::catalog::diagnostic::Place;
-use crate::catalog::expr::{Expr, Type, Variable};
+use crate::catalog::expr::{Type, Variable};
 use crate::catalog::file::{InlinePart, MetricEntry, MetricType, PartEntry};
-use crate::catalog::model::{FieldId, FieldType, Metric, MetricId, MetricKind, Simple, SourceId};
+use crate::catalog::model::{Metric, MetricId, MetricKind, Simple};
 
 /// Metrics with the sources that each draws on.
 pub(super) struct Metrics {
@@ -238,117 +236,6 @@ impl Loader<'_> {
         })
     }
 
-    fn simple(
-        &mut self,
-        file: &Arc<str>,
-        place: Place,
-        part: &Part<'_>,
-        source: usize,
-        sources: &mut Sources,
-    ) -> Option<Simple> {
-        let user = format!("metric '{}'", part.name);
-        let agg = self.agg(file, part, &user)?;
-        let at = |spanned: &Spanned<String>| super::yaml::place(file, spanned.referenced);
-        let field = match part.expr {
-            Some(name) => {
-                let source_name = sources.sources[source].name.clone();
-                let names: Vec<String> = sources.sources[source]
-                    .fields
-                    .iter()
-                    .map(|f| f.name.clone())
-                    .collect();
-                let what = format!("field in source '{source_name}' named");
-                let field = self.resolve(&what, at(name), &name.value, names.iter().map(String::as_str))?;
-                if agg.is_numeric()
-                    && let Err(message) = sources.use_as(source, field, FieldType::Number, &user)
-                {
-                    self.problem(at(name), message);
-                    return None;
-                }
-                Some(FieldId(u16::try_from(field).unwrap_or(u16::MAX)))
-            }
-            None if agg == Agg::Count => None,
-            None => {
-                self.problem(
-                    place,
-                    format!("{user} needs 'expr': the field that it aggregates"),
-                );
-                return None;
-            }
-        };
-        let filter = match part.filter {
-            Some(text) => Some(self.filter(file, text, source, sources, &user)?),
-            None => None,
-        };
-        let source = SourceId(u32::try_from(source).unwrap_or(u32::MAX));
-        Some(Simple {
-            source,
-            agg,
-            field,
-            filter,
-        })
-    }
-
-    fn agg(&mut self, file: &Arc<str>, part: &Part<'_>, user: &str) -> Option<Agg> {
-        let at = |location| super::yaml::place(file, location);
-        match (part.agg.value, part.percentile) {
-            (AggWord::Agg(agg), None) => Some(agg),
-            (AggWord::Percentile, Some(share)) => {
-                let quantile = Quantile::of_share(share.value);
-                if quantile.is_none() {
-                    let message = format!(
-                        "'{}' is no percentile; write a share between 0.001 and 0.999, such as 0.95",
-                        share.value
-                    );
-                    self.problem(at(share.referenced), message);
-                }
-                quantile.map(Agg::Percentile)
-            }
-            (AggWord::Percentile, None) => {
-                let message =
-                    format!("{user} says not which percentile; write agg: p95, or add percentile: 0.95");
-                self.problem(at(part.agg.referenced), message);
-                None
-            }
-            (AggWord::Agg(agg), Some(share)) => {
-                let message =
-                    format!("{user} is a {agg} and has no use for 'percentile'; write agg: percentile");
-                self.problem(at(share.referenced), message);
-                None
-            }
-        }
-    }
-
-    fn filter(
-        &mut self,
-        file: &Arc<str>,
-        text: &Spanned<String>,
-        source: usize,
-        sources: &mut Sources,
-        user: &str,
-    ) -> Option<Expr> {
-        let variables = sources.variables(source);
-        let expr = self.expr(file, text, &variables)?;
-        if !matches!(expr.kind(), Type::Bool | Type::Any) {
-            let message = format!("a filter is true or false, and this is {}", expr.kind().noun());
-            self.problem(super::yaml::place(file, text.referenced), message);
-            return None;
-        }
-        for found in expr.inferred() {
-            let kind = match found.kind {
-                Type::Text => FieldType::Text,
-                Type::Number => FieldType::Number,
-                Type::Bool => FieldType::Bool,
-                Type::Any => continue,
-            };
-            if let Err(message) = sources.use_as(source, found.variable, kind, user) {
-                self.problem(super::yaml::place(file, text.referenced), message);
-                return None;
-            }
-        }
-        Some(expr)
-    }
-
     /// A metric that is made of itself has no value.
     fn cycles(&mut self, metrics: &[Metric]) {
         let below = |at: usize| match &metrics[at].kind {
@@ -408,13 +295,4 @@ impl Loader<'_> {
         }
         true
     }
-}
-
-/// What a simple metric and an inline part have in common.
-struct Part<'a> {
-    name: &'a str,
-    agg: &'a Spanned<AggWord>,
-    percentile: Option<&'a Spanned<f64>>,
-    expr: Option<&'a Spanned<String>>,
-    filter: Option<&'a Spanned<String>>,
 }

@@ -1,12 +1,13 @@
 //! From the folder of YAML files to the checked [`Catalog`]: every mistake with its place and what to write instead.
 //!
-//! One file a section: [`calendar`], [`sources`], [`metrics`], [`nodes`] with their [`targets`], and [`rules`].
+//! One file a section: [`calendar`], [`sources`], [`metrics`] (with [`simple`]), [`nodes`] with their [`targets`], and [`rules`].
 //! Reading the folder is the only I/O; [`load`] itself takes texts.
 
 mod calendar;
 mod metrics;
 mod nodes;
 mod rules;
+mod simple;
 mod sources;
 mod targets;
 

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 
 use jiff::SignedDuration;
 
-use super::{Loader, Owned, entries};
+use super::{Entry, Loader, Owned, entries};
 use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Type, Variable};
 use crate::catalog::file::{FieldKind, SourceEntry};
-use crate::catalog::model::{Field, FieldPath, FieldType, Source};
+use crate::catalog::model::{Dedup, Field, FieldPath, FieldType, Source};
 
 const LATENESS: SignedDuration = SignedDuration::from_secs(0);
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
 const MAX_REJECTED: f64 = 0.01;
+const DEDUP_MAX_KEYS: usize = 5_000_000;
 /// Longest path of a field: deeper ones are a mistake.
 const MAX_DEPTH: usize = 16;
 
@@ -114,6 +115,7 @@ impl Loader<'_> {
                 }
                 FieldPath(keys)
             };
+            let id = value.id.as_ref().map(&mut path);
             let time = value.time.as_ref().map(&mut path);
             let fields = value.fields.0.iter().map(|(name, field)| Field {
                 name: name.value.clone(),
@@ -126,6 +128,8 @@ impl Loader<'_> {
                 },
                 place: entry.at(name),
             });
+            let fields = fields.collect();
+            let dedup = self.dedup(&entry, id);
             sources.push(Source {
                 name: entry.name.value.clone(),
                 topics: value
@@ -139,7 +143,8 @@ impl Loader<'_> {
                 lateness: value.lateness.map_or(LATENESS, |lateness| lateness.0),
                 max_skew: value.max_skew.map_or(MAX_SKEW, |skew| skew.0),
                 max_rejected: value.max_rejected.map_or(MAX_REJECTED, |share| share.0),
-                fields: fields.collect(),
+                dedup,
+                fields,
                 place: entry.place(),
             });
         }
@@ -147,5 +152,54 @@ impl Loader<'_> {
             sources,
             typed_by: HashMap::new(),
         }
+    }
+
+    /// How copies are told: an id and a window, or neither.
+    fn dedup(&mut self, entry: &Entry<'_, SourceEntry>, id: Option<FieldPath>) -> Option<Dedup> {
+        let SourceEntry {
+            id: at_id,
+            dedup,
+            dedup_max_keys,
+            ..
+        } = entry.value;
+        let name = &entry.name.value;
+        let (place, message) = match (at_id, dedup, dedup_max_keys) {
+            (Some(at), None, _) => (
+                entry.at(at),
+                format!(
+                    "source '{name}' names an id and does nothing with it; add how long copies are looked for: dedup: 7d"
+                ),
+            ),
+            (None, Some(at), _) => (
+                entry.at(at),
+                format!(
+                    "source '{name}' says not by what copies are told; add the path of the events' id: id: id"
+                ),
+            ),
+            (None, None, Some(at)) => (
+                entry.at(at),
+                format!(
+                    "source '{name}' looks for no copies; add id: id and dedup: 7d, or remove 'dedup_max_keys'"
+                ),
+            ),
+            (_, Some(at), _) if at.value.0.is_zero() => (
+                entry.at(at),
+                "no copy comes within no time; write a window such as 7d, or remove 'id' and 'dedup'"
+                    .to_owned(),
+            ),
+            (_, _, Some(at)) if at.value.0 == 0 => (
+                entry.at(at),
+                "at least one id must be remembered; write a number such as 5_000_000".to_owned(),
+            ),
+            (_, window, max_keys) => {
+                return Some(Dedup {
+                    id: id?,
+                    window: window.as_ref()?.value.0,
+                    max_keys: max_keys.as_ref().map_or(DEDUP_MAX_KEYS, |max| max.value.0),
+                });
+            }
+        };
+        self.problem(place, message);
+        None
     }
 }

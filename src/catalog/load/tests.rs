@@ -221,6 +221,31 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
             "catalog/a.yaml:18:61: how does 'region-revenue' serve 'revenue'? add relation: sum, product, ratio or influence",
         ),
         (
+            "lateness: 2h",
+            "id: id",
+            "catalog/a.yaml:8:9: source 'orders' names an id and does nothing with it; add how long copies are looked for: dedup: 7d",
+        ),
+        (
+            "lateness: 2h",
+            "dedup: 7d",
+            "catalog/a.yaml:8:12: source 'orders' says not by what copies are told; add the path of the events' id: id: id",
+        ),
+        (
+            "    lateness: 2h",
+            "    id: id\n    dedup: 0s",
+            "catalog/a.yaml:9:12: no copy comes within no time; write a window such as 7d, or remove 'id' and 'dedup'",
+        ),
+        (
+            "lateness: 2h",
+            "dedup_max_keys: 1_000",
+            "catalog/a.yaml:8:21: source 'orders' looks for no copies; add id: id and dedup: 7d, or remove 'dedup_max_keys'",
+        ),
+        (
+            "lateness: 2h",
+            "dedup_max_keys: 1.5",
+            "catalog/a.yaml:8:21: found '1.5', expected a whole number such as 5_000_000",
+        ),
+        (
             "agg: sum, expr",
             "agg: p100, expr",
             "catalog/a.yaml:11:66: there is no aggregation 'p100'; a percentile is between p0.1 and p99.9, such as p95",
