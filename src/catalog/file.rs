@@ -65,6 +65,7 @@ pub(super) struct SourceEntry {
     pub(super) max_skew: Option<Duration>,
     pub(super) max_rejected: Option<Share>,
     pub(super) id: Option<Spanned<String>>,
+    pub(super) retract: Option<Spanned<String>>,
     pub(super) dedup: Option<Spanned<Duration>>,
     pub(super) dedup_max_keys: Option<Spanned<WholeNumber>>,
     pub(super) fields: Named<FieldEntry>,

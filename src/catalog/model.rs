@@ -160,10 +160,21 @@ pub struct Source {
     pub max_skew: SignedDuration,
     /// Share of rejected events above which the feed counts as broken.
     pub max_rejected: f64,
+    /// Which events take back: they subtract what they would add.
+    pub retract: Option<Retract>,
     /// How copies of an event are told, if they are.
     pub dedup: Option<Dedup>,
     /// The fields that may be used by metrics.
     pub fields: Vec<Field>,
+    /// Where it is declared.
+    pub place: Place,
+}
+
+/// Which events of a source take back.
+#[derive(Clone, Debug)]
+pub struct Retract {
+    /// True of an event that takes back; variables are the source's fields, by index.
+    pub condition: Expr,
     /// Where it is declared.
     pub place: Place,
 }

@@ -146,7 +146,7 @@ impl Cells {
                 .iter()
                 .zip(&group.columns)
             {
-                if *partial != Partial::empty(column.kind) {
+                if column.shrinks || *partial != Partial::empty(column.kind) {
                     stored.push(StoredCell {
                         table: column.name.clone(),
                         key: key.clone(),

@@ -24,6 +24,8 @@ pub struct Plan {
 /// What one source feeds.
 #[derive(Debug, Default)]
 pub struct SourcePlan {
+    /// Which events take back.
+    pub retract: Option<Expr>,
     /// Different filters; each is evaluated once an event.
     pub filters: Vec<Expr>,
     /// Different values that columns take from an event; each is read once.
@@ -74,6 +76,8 @@ pub struct Column {
     pub input: Option<usize>,
     /// Index into [`SourcePlan::filters`].
     pub filter: Option<usize>,
+    /// Whether a cell may become empty again, so that an empty one is something to keep.
+    pub shrinks: bool,
     /// Its definition in words: the name of its cells in the state. Another definition is another name.
     pub name: String,
 }
@@ -132,7 +136,9 @@ impl Plan {
     }
 
     fn add(&mut self, catalog: &Catalog, simple: &Simple, names: &[String]) -> ColumnRef {
+        let retract = catalog.source(simple.source).retract.as_ref();
         let source = &mut self.sources[simple.source.0 as usize];
+        source.retract = retract.map(|retract| retract.condition.clone());
         let filter = simple.filter.as_ref().map(|filter| {
             let known = source
                 .filters
@@ -193,6 +199,7 @@ impl Plan {
                 kind: partial,
                 input,
                 filter,
+                shrinks: retract.is_some(),
                 name: definition(catalog, simple, names),
             });
             columns.len() - 1
@@ -224,11 +231,12 @@ fn definition(catalog: &Catalog, simple: &Simple, names: &[String]) -> String {
     let agg = Kind::of(simple.agg).word();
     let field = simple.field.map_or_else(String::new, path);
     let mut text = format!("{}: {agg}({field})", source.name);
-    if let Some(filter) = &simple.filter {
-        text.push_str(" where ");
-        text.push_str(filter.source());
-        // The filter speaks of fields by name: where they point belongs to the definition.
-        for &variable in filter.uses() {
+    let retract = source.retract.as_ref().map(|retract| &retract.condition);
+    for (word, condition) in [("where", &simple.filter.as_ref()), ("less", &retract)] {
+        let Some(condition) = condition else { continue };
+        text.push_str(&format!(" {word} {}", condition.source()));
+        // A condition speaks of fields by name: where they point belongs to the definition.
+        for &variable in condition.uses() {
             let field = &source.fields[variable];
             text.push_str(&format!("; {} = {}", field.name, field.path.0.join(".")));
         }

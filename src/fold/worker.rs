@@ -10,7 +10,7 @@ use super::day::DayClock;
 use super::dedup::{self, Seen};
 use super::delta::{Delta, DimensionKey, GroupDelta, RowKey};
 use super::interner::{LocalInterner, ValueId};
-use super::partial::{Newest, Partial};
+use super::partial::{Newest, Partial, Tally};
 use super::plan::{Column, Group, InputKind, Plan, SourcePlan};
 use crate::catalog::{Catalog, SourceId};
 use crate::decode::{Event, Reject};
@@ -87,6 +87,7 @@ impl Worker {
             key,
         } = self;
         let source = &plan.sources[source.0 as usize];
+        let retracts = source.retracts(event);
         passes.clear();
         passes.extend(
             source
@@ -125,7 +126,7 @@ impl Worker {
                 .filter(|(_, column)| applies(column))
             {
                 let input = column.input.map_or(Value::Nothing, |input| inputs[input]);
-                add(partial, input, event.time_ms, offset);
+                add(partial, input, retracts, event.time_ms, offset);
             }
         }
         Ok(if counted {
@@ -146,7 +147,7 @@ impl Worker {
         offset: i64,
         seen: &mut Seen,
     ) -> Result<Folded, Reject> {
-        let id = dedup::hash_of(event.id()?, false);
+        let id = dedup::hash_of(event.id()?, self.plan.sources[source.0 as usize].retracts(event));
         if seen.contains(id) {
             return Ok(Folded::Duplicate);
         }
@@ -162,6 +163,14 @@ impl Worker {
         Delta {
             groups: self.groups.iter_mut().map(Rows::take).collect(),
         }
+    }
+}
+
+impl SourcePlan {
+    /// Whether an event takes back.
+    fn retracts(&self, event: &Event<'_>) -> bool {
+        let condition = self.retract.as_ref();
+        condition.is_some_and(|condition| condition.test(|i| event.filter_value(i)) == Some(true))
     }
 }
 
@@ -190,15 +199,17 @@ fn read_inputs(
     Ok(())
 }
 
-/// Adds one value. A delta lives for less than a second: its sums stay far from the range's end, and the merge into
+/// Adds one value, or takes it back. A delta lives for less than a second: its sums stay far from the range's end, and the merge into
 /// the cells is checked.
-fn add(partial: &mut Partial, input: Value, time_ms: i64, offset: i64) {
+fn add(partial: &mut Partial, input: Value, retracts: bool, time_ms: i64, offset: i64) {
+    let one = Tally(if retracts { -1 } else { 1 });
     match (partial, input) {
-        (Partial::Count(count), _) => *count += 1,
+        (Partial::Count(count), _) => count.add(one),
         (Partial::Sum(sum, count) | Partial::Avg(sum, count), Value::Number(value)) => {
-            *sum = sum.saturating_add(value);
-            *count += 1;
+            *sum = sum.saturating_add(if retracts { value.negated() } else { value });
+            count.add(one);
         }
+        // Nothing can be taken out of the others: the catalogue refuses them where events are taken back.
         (Partial::Min(low), Value::Number(value)) => *low = Some(low.map_or(value, |low| low.min(value))),
         (Partial::Max(high), Value::Number(value)) => {
             *high = Some(high.map_or(value, |high| high.max(value)))

@@ -8,7 +8,7 @@ use super::StateError;
 
 /// Version of the tables below and of what stands in them; a newer one is refused, never guessed at.
 ///
-/// 1: the first. 2: ids for dedup, and partials of percentiles. What version 1 wrote means the same in version 2.
+/// 1: the first. 2: ids for dedup, partials of percentiles, and counts below 0. What version 1 wrote means the same in version 2.
 const SCHEMA: i64 = 2;
 /// The oldest version that is brought up to date by making the tables that it lacks.
 const OLDEST: i64 = 1;

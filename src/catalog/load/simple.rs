@@ -32,6 +32,16 @@ impl Loader<'_> {
         let user = format!("metric '{}'", part.name);
         let agg = self.agg(file, part, &user)?;
         let at = |spanned: &Spanned<String>| super::yaml::place(file, spanned.referenced);
+        if let Some(retract) = &sources.sources[source].retract
+            && !agg.subtracts()
+        {
+            let message = format!(
+                "{user} cannot take events back: nothing can be subtracted from a {agg}, and source '{}' retracts at {}; use sum, count or avg",
+                sources.sources[source].name, retract.place
+            );
+            self.problem(super::yaml::place(file, part.agg.referenced), message);
+            return None;
+        }
         let field = match part.expr {
             Some(name) => {
                 let source_name = sources.sources[source].name.clone();
@@ -60,7 +70,7 @@ impl Loader<'_> {
             }
         };
         let filter = match part.filter {
-            Some(text) => Some(self.filter(file, text, source, sources, &user)?),
+            Some(text) => Some(self.event_condition(file, text, source, sources, &user)?),
             None => None,
         };
         let source = SourceId(u32::try_from(source).unwrap_or(u32::MAX));
@@ -102,7 +112,8 @@ impl Loader<'_> {
         }
     }
 
-    fn filter(
+    /// A condition on the fields of a source: a filter, or which events take back.
+    pub(super) fn event_condition(
         &mut self,
         file: &Arc<str>,
         text: &Spanned<String>,
@@ -113,18 +124,26 @@ impl Loader<'_> {
         let variables = sources.variables(source);
         let expr = self.expr(file, text, &variables)?;
         if !matches!(expr.kind(), Type::Bool | Type::Any) {
-            let message = format!("a filter is true or false, and this is {}", expr.kind().noun());
+            let message = format!("a condition is true or false, and this is {}", expr.kind().noun());
             self.problem(super::yaml::place(file, text.referenced), message);
             return None;
         }
-        for found in expr.inferred() {
+        // A field that is a condition by itself is true or false.
+        let by_itself = match expr.uses() {
+            [field] if variables[*field].name == expr.source().trim() => Some((*field, FieldType::Bool)),
+            _ => None,
+        };
+        let inferred = expr.inferred().iter().filter_map(|found| {
             let kind = match found.kind {
                 Type::Text => FieldType::Text,
                 Type::Number => FieldType::Number,
                 Type::Bool => FieldType::Bool,
-                Type::Any => continue,
+                Type::Any => return None,
             };
-            if let Err(message) = sources.use_as(source, found.variable, kind, user) {
+            Some((found.variable, kind))
+        });
+        for (field, kind) in inferred.chain(by_itself) {
+            if let Err(message) = sources.use_as(source, field, kind, user) {
                 self.problem(super::yaml::place(file, text.referenced), message);
                 return None;
             }

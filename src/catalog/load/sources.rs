@@ -8,7 +8,7 @@ use super::{Entry, Loader, Owned, entries};
 use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Type, Variable};
 use crate::catalog::file::{FieldKind, SourceEntry};
-use crate::catalog::model::{Dedup, Field, FieldPath, FieldType, Source};
+use crate::catalog::model::{Dedup, Field, FieldPath, FieldType, Retract, Source};
 
 const LATENESS: SignedDuration = SignedDuration::from_secs(0);
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -143,14 +143,32 @@ impl Loader<'_> {
                 lateness: value.lateness.map_or(LATENESS, |lateness| lateness.0),
                 max_skew: value.max_skew.map_or(MAX_SKEW, |skew| skew.0),
                 max_rejected: value.max_rejected.map_or(MAX_REJECTED, |share| share.0),
+                retract: None,
                 dedup,
                 fields,
                 place: entry.place(),
             });
         }
-        Sources {
+        let mut sources = Sources {
             sources,
             typed_by: HashMap::new(),
+        };
+        self.retractions(declared, &mut sources);
+        sources
+    }
+
+    /// Conditions of sources that take events back.
+    fn retractions(&mut self, declared: &Owned<SourceEntry>, sources: &mut Sources) {
+        for (index, entry) in entries(declared).enumerate() {
+            let Some(text) = &entry.value.retract else {
+                continue;
+            };
+            let user = format!("'retract' of source '{}'", entry.name.value);
+            let condition = self.event_condition(&entry.file, text, index, sources, &user);
+            sources.sources[index].retract = condition.map(|condition| Retract {
+                condition,
+                place: entry.at(text),
+            });
         }
     }
 

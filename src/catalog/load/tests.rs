@@ -246,6 +246,16 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
             "catalog/a.yaml:8:21: found '1.5', expected a whole number such as 5_000_000",
         ),
         (
+            "    lateness: 2h",
+            "    retract: amount",
+            "catalog/a.yaml:11:77: 'amount' is used as a number here, and 'retract' of source 'orders' says that it is true or false",
+        ),
+        (
+            "    lateness: 2h",
+            "    retract: note",
+            "catalog/a.yaml:8:14: a condition is true or false, and this is a text",
+        ),
+        (
             "agg: sum, expr",
             "agg: p100, expr",
             "catalog/a.yaml:11:66: there is no aggregation 'p100'; a percentile is between p0.1 and p99.9, such as p95",
@@ -296,6 +306,28 @@ fn a_title_may_be_said_in_two_languages() {
     let one = GOOD.replace("title: \"{{ kpi.title }} is done\"", "title: {en: done}");
     let found = load_text(&one).map(|_| ()).unwrap_err().to_string();
     assert_eq!(found, "catalog/a.yaml:26:13: the key 'zh' is missing here");
+}
+
+#[test]
+fn what_cannot_be_taken_back_is_refused_over_a_source_that_retracts() {
+    let retracts = GOOD.replace("lateness: 2h", "retract: type == \"order.cancelled\"");
+    let catalog = load_text(&retracts).map_err(|d| d.to_string()).unwrap();
+    assert_eq!(
+        catalog.sources[0].retract.as_ref().unwrap().place.to_string(),
+        "catalog/a.yaml:8:14"
+    );
+    for agg in ["min", "max", "last", "count_distinct", "p90"] {
+        let found = load_text(&retracts.replacen("agg: sum, expr", &format!("agg: {agg}, expr"), 1))
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            found,
+            format!(
+                "catalog/a.yaml:11:66: metric 'revenue' cannot take events back: nothing can be subtracted from a {agg}, and source 'orders' retracts at catalog/a.yaml:8:14; use sum, count or avg"
+            )
+        );
+    }
 }
 
 #[test]

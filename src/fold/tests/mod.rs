@@ -1,12 +1,13 @@
 //! The fold as a whole: order, splits and batches do not matter, and an independent model agrees.
 
+mod corrections;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::cells::{Cells, StoredCell};
-use super::dedup::{Bounds, Seen};
 use super::plan::Plan;
 use super::worker::{Folded, Worker};
 use crate::catalog::load::{Files, load};
@@ -199,88 +200,6 @@ proptest! {
             .collect();
         let expected: BTreeMap<i32, f64> = customers.iter().map(|(day, set)| (*day, set.len() as f64)).collect();
         prop_assert_eq!(counted, expected);
-    }
-}
-
-#[test]
-fn a_copy_counts_once_and_a_rejected_or_filtered_event_is_not_remembered() {
-    let yaml = r#"
-sources:
-  orders: {topics: [t], format: json, time: time, id: id, dedup: 7d, fields: {paid: paid, amount: amount}}
-metrics:
-  revenue: {source: orders, agg: sum, expr: amount, filter: paid}
-nodes:
-  revenue: {metric: revenue, role: business, period: month}
-"#;
-    let catalog = load(&Files::new("", [("a.yaml", yaml)]))
-        .map_err(|d| d.to_string())
-        .unwrap();
-    let plan = Arc::new(Plan::compile(&catalog));
-    let mut worker = Worker::new(&catalog, plan.clone());
-    let dedup = catalog.sources[0].dedup.as_ref().unwrap();
-    let mut seen = Seen::new(Bounds::of_partition(dedup, 1));
-    let mut reader = Reader::new(&catalog.sources[0]);
-    let mut fold = |payload: &str| {
-        let event = reader.read(&Record {
-            payload: Some(payload.as_bytes()),
-            headers: &[],
-            timestamp_ms: None,
-        })?;
-        worker.fold_once(SourceId(0), &event, 0, &mut seen)
-    };
-    let day = 86_400_000;
-    for (payload, expected) in [
-        (
-            r#"{"id": "a", "time": 1, "paid": true, "amount": 5}"#.to_owned(),
-            Ok(Folded::Counted),
-        ),
-        (
-            r#"{"id": "a", "time": 2, "paid": true, "amount": 5}"#.to_owned(),
-            Ok(Folded::Duplicate),
-        ),
-        (
-            r#"{"id": "b", "time": 2, "paid": true, "amount": "x"}"#.to_owned(),
-            Err("wrong_type"),
-        ),
-        (
-            r#"{"id": "b", "time": 2, "paid": true, "amount": 5}"#.to_owned(),
-            Ok(Folded::Counted),
-        ),
-        (
-            r#"{"id": 7, "time": 2, "paid": false, "amount": 5}"#.to_owned(),
-            Ok(Folded::Filtered),
-        ),
-        (
-            r#"{"id": 7, "time": 2, "paid": true, "amount": 5}"#.to_owned(),
-            Ok(Folded::Counted),
-        ),
-        (
-            r#"{"id": {}, "time": 2, "paid": true, "amount": 5}"#.to_owned(),
-            Err("missing_id"),
-        ),
-        (
-            r#"{"id": "", "time": 2, "paid": true, "amount": 5}"#.to_owned(),
-            Err("missing_id"),
-        ),
-        (
-            format!(r#"{{"id": "c", "time": {}, "paid": true, "amount": 5}}"#, 8 * day),
-            Ok(Folded::Counted),
-        ),
-        // "a" is out of the window now; what is late by more than the window is not remembered.
-        (
-            r#"{"id": "a", "time": 3, "paid": true, "amount": 5}"#.to_owned(),
-            Ok(Folded::Counted),
-        ),
-        (
-            r#"{"id": "a", "time": 3, "paid": true, "amount": 5}"#.to_owned(),
-            Ok(Folded::Counted),
-        ),
-    ] {
-        assert_eq!(
-            fold(&payload).map_err(|reject| reject.reason()),
-            expected,
-            "{payload}"
-        );
     }
 }
 
