@@ -21,6 +21,16 @@ pub struct NotAFingerprint;
 /// The fingerprint of a rule on one identity. Severity, values and words are attributes: they must not be among
 /// `identity`, or the alert would become another one with each change.
 pub fn fingerprint(rule: &str, identity: &Labels) -> Fingerprint {
+    fingerprint_of(
+        rule,
+        identity
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    )
+}
+
+/// The fingerprint of a rule and its labels in the order of their names.
+pub fn fingerprint_of<'l>(rule: &str, identity: impl IntoIterator<Item = (&'l str, &'l str)>) -> Fingerprint {
     let mut hash = Canonical::default();
     hash.text(rule);
     for (name, value) in identity {

@@ -1,14 +1,16 @@
 //! Rules over a snapshot: what each says of each node and link. The step between evaluation and the state machine.
 
 use hashbrown::HashMap;
+use jiff::Timestamp;
+use smallvec::SmallVec;
 
-use super::identity::fingerprint;
+use super::identity::{Fingerprint, fingerprint_of};
 use super::record::{AlertRecord, Facts, Figure, Labels};
 use super::sample::{About, Condition, Sample};
 use crate::catalog::attribute::{Attribute, RuleVariable, Subject, Title, TitlePart, vocabulary_of};
 use crate::catalog::expr::Value;
 use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
-use crate::evaluate::{InstanceKey, NodeState, Snapshot};
+use crate::evaluate::{InstanceKey, NodeState, Period, Snapshot};
 use crate::words;
 
 /// Score counts completion up to this.
@@ -21,10 +23,41 @@ pub struct Judged<'a> {
     rule: &'a Rule,
     node: &'a NodeState,
     parent: Option<&'a NodeState>,
+    period: &'a PeriodName,
+}
+
+/// Names and ends of the periods of a snapshot: as many as there are kinds of period, however many instances.
+pub struct Periods(Vec<PeriodName>);
+
+struct PeriodName {
+    period: Period,
+    id: String,
+    ends_at: Timestamp,
+}
+
+impl Periods {
+    /// The periods of a snapshot.
+    pub fn of(catalog: &Catalog, snapshot: &Snapshot) -> Periods {
+        let mut periods: Vec<PeriodName> = Vec::new();
+        for state in &snapshot.instances {
+            if !periods.iter().any(|known| known.period == state.period) {
+                periods.push(PeriodName {
+                    period: state.period,
+                    id: state.period.id(&catalog.calendar),
+                    ends_at: state.period.ends_at(&catalog.calendar),
+                });
+            }
+        }
+        Periods(periods)
+    }
 }
 
 /// What every rule says of every identity.
-pub fn samples<'a>(catalog: &'a Catalog, snapshot: &'a Snapshot) -> Vec<Sample<'a, Judged<'a>>> {
+pub fn samples<'a>(
+    catalog: &'a Catalog,
+    snapshot: &'a Snapshot,
+    periods: &'a Periods,
+) -> Vec<Sample<'a, Judged<'a>>> {
     let by_key: HashMap<&InstanceKey, &NodeState> = snapshot
         .instances
         .iter()
@@ -32,9 +65,14 @@ pub fn samples<'a>(catalog: &'a Catalog, snapshot: &'a Snapshot) -> Vec<Sample<'
         .collect();
     let mut samples = Vec::new();
     for rule in &catalog.rules {
+        let applies: Vec<bool> = catalog
+            .nodes
+            .iter()
+            .map(|node| rule.applies_to(&node.name))
+            .collect();
         for node in &snapshot.instances {
             let declared = catalog.node(node.key.node);
-            if !rule.applies_to(&declared.name) {
+            if !applies[node.key.node.0 as usize] {
                 continue;
             }
             let parent = match rule.on {
@@ -45,13 +83,19 @@ pub fn samples<'a>(catalog: &'a Catalog, snapshot: &'a Snapshot) -> Vec<Sample<'
                     None => continue,
                 },
             };
-            let judged = Judged {
-                catalog,
-                rule,
-                node,
-                parent,
+            let Some(period) = periods.0.iter().find(|known| known.period == node.period) else {
+                continue;
             };
-            samples.push(judged.sample());
+            samples.push(
+                Judged {
+                    catalog,
+                    rule,
+                    node,
+                    parent,
+                    period,
+                }
+                .sample(),
+            );
         }
     }
     samples
@@ -81,11 +125,39 @@ impl<'a> Judged<'a> {
         Sample {
             rule: self.rule,
             node: &self.catalog.node(self.node.key.node).name,
-            fingerprint: fingerprint(&self.rule.name, &self.labels()),
+            fingerprint: self.fingerprint(),
             condition: self.condition(),
-            period_end: self.node.period.ends_at(&self.catalog.calendar),
+            period_end: self.period.ends_at,
             about: self,
         }
+    }
+
+    /// Of the same pairs as [`About::labels`], without making them.
+    fn fingerprint(&self) -> Fingerprint {
+        let declared = self.catalog.node(self.node.key.node);
+        let mut pairs: SmallVec<[(&str, &str); 12]> = SmallVec::new();
+        // Later ones win, as in a map: what tautline sets, then dimensions, then the rule's own labels.
+        pairs.push(("alertname", &self.rule.name));
+        pairs.push(("node", &declared.name));
+        pairs.push(("period", &self.period.id));
+        if let Some(parent) = &declared.parent {
+            pairs.push(("parent", &self.catalog.node(parent.node).name));
+        }
+        if let Some(owner) = &declared.owner {
+            pairs.push(("owner", owner));
+        }
+        for (name, value) in declared.each.iter().zip(self.node.key.dimensions.iter()) {
+            if !pairs.iter().any(|(taken, _)| taken == name) {
+                pairs.push((name, value));
+            }
+        }
+        for (name, value) in &self.rule.labels {
+            if !pairs.iter().any(|(taken, _)| taken == name) {
+                pairs.push((name, value));
+            }
+        }
+        pairs.sort_unstable();
+        fingerprint_of(&self.rule.name, pairs)
     }
 
     fn condition(&self) -> Condition {
@@ -145,6 +217,7 @@ impl<'a> Judged<'a> {
                     .map(|completion| completion.clamp(0.0, SCORE_CAP)),
             ),
             Attribute::Elapsed => Value::Number(state.elapsed),
+            Attribute::Unreconciled => number(state.unreconciled.map(|mismatch| mismatch.share())),
             Attribute::Gap | Attribute::Strength | Attribute::LagDays => Value::Missing,
         }
     }
@@ -184,7 +257,8 @@ impl<'a> Judged<'a> {
             pace: state.pace.ratio(),
             forecast: state.forecast,
             target_probability: state.target_probability,
-            daily: state.daily.clone(),
+            unreconciled: state.unreconciled,
+            daily: state.daily.to_vec(),
         }
     }
 
@@ -238,12 +312,12 @@ impl About for Judged<'_> {
             declared
                 .each
                 .iter()
-                .zip(&self.node.key.dimensions)
+                .zip(self.node.key.dimensions.iter())
                 .map(|(name, value)| (name.clone(), value.to_string())),
         );
         labels.insert("alertname".to_owned(), self.rule.name.clone());
         labels.insert("node".to_owned(), declared.name.clone());
-        labels.insert("period".to_owned(), self.node.period.id(&catalog.calendar));
+        labels.insert("period".to_owned(), self.period.id.clone());
         if let Some(parent) = &declared.parent {
             labels.insert("parent".to_owned(), catalog.node(parent.node).name.clone());
         }

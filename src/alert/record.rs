@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use super::identity::Fingerprint;
 use super::notice::ResolveReason;
 use crate::catalog::Severity;
+use crate::evaluate::Mismatch;
 
 /// Labels of an alert: identity only (`alertname`, `node`, `parent`, `period`, `each` dimensions, `owner`); values
 /// are never labels.
@@ -74,6 +75,9 @@ pub struct Figure {
     pub forecast: Option<f64>,
     /// Probability of meeting the target.
     pub target_probability: Option<f64>,
+    /// Parts that do not come to it.
+    #[serde(default)]
+    pub unreconciled: Option<Mismatch>,
     /// Latest daily values, oldest first, for a sparkline.
     pub daily: Vec<Option<f64>>,
 }

@@ -50,6 +50,8 @@ pub enum Attribute {
     Score,
     /// Share of the period that has passed.
     Elapsed,
+    /// How far its parts are from coming to it, as a share of it.
+    Unreconciled,
     /// Of a link: `kpi.pace − parent.pace`.
     Gap,
     /// Of a link: how strongly the parent follows, 0 to 1.
@@ -67,7 +69,7 @@ pub struct RuleVariable {
     pub attribute: Attribute,
 }
 
-const OF_A_NODE: [(&str, Attribute, Type); 14] = [
+const OF_A_NODE: [(&str, Attribute, Type); 15] = [
     ("name", Attribute::Name, Type::Text),
     ("title", Attribute::Title, Type::Text),
     ("owner", Attribute::Owner, Type::Text),
@@ -82,6 +84,7 @@ const OF_A_NODE: [(&str, Attribute, Type); 14] = [
     ("target_probability", Attribute::TargetProbability, Type::Number),
     ("score", Attribute::Score, Type::Number),
     ("elapsed", Attribute::Elapsed, Type::Number),
+    ("unreconciled", Attribute::Unreconciled, Type::Number),
 ];
 
 const OF_A_LINK: [(&str, Attribute, Type); 3] = [

@@ -299,7 +299,7 @@ pub enum Level {
 }
 
 /// How a child serves its parent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Relation {
     /// Children add up to the parent.
@@ -339,6 +339,14 @@ pub enum PeriodKind {
     Half,
     /// A fiscal year.
     Year,
+    /// A number of days, one after the other.
+    #[serde(skip)]
+    Every {
+        /// Length in days.
+        days: u16,
+        /// First day of one of them.
+        from: civil::Date,
+    },
 }
 
 impl PeriodKind {
@@ -351,18 +359,29 @@ impl PeriodKind {
             PeriodKind::Quarter => "quarter",
             PeriodKind::Half => "half",
             PeriodKind::Year => "year",
+            PeriodKind::Every { .. } => "custom",
         }
     }
 }
 
 /// What share of the target should be done by when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Profile {
+    /// As last year where there is a year of data, else by working days where the calendar declares them, else linear.
+    #[default]
+    Default,
     /// By time elapsed.
     Linear,
     /// By working time elapsed.
     Workdays,
+    /// As the same period a year before, aligned by holiday and weekday.
+    LastYear,
+    /// The whole target at any time.
+    Flat,
+    /// By the weights of a file.
+    #[serde(skip)]
+    File,
 }
 
 /// The link to the parent.
@@ -405,6 +424,8 @@ pub struct Node {
     pub weight: Option<f64>,
     /// Plan of the period.
     pub profile: Profile,
+    /// For [`Profile::File`]: the weight of the days from a date on.
+    pub plan: BTreeMap<civil::Date, f64>,
     /// Share of the period before which pace is "too early".
     pub min_share: f64,
     /// Where it is declared.
@@ -449,6 +470,8 @@ pub struct TargetRow {
     pub dimensions: Vec<String>,
     /// Target value.
     pub target: f64,
+    /// Since when it is known; the latest one announced by a day is the target of that day.
+    pub announced: Option<civil::Date>,
 }
 
 /// What a rule looks at.

@@ -217,7 +217,8 @@ impl EvaluatorThread {
 
     fn judge(&mut self, at: Timestamp, horizon: Horizon, quiet: bool, pending: &mut Pending) -> Snapshot {
         let snapshot = self.evaluator.snapshot(&self.cells, at, horizon);
-        let samples = judge::samples(&self.catalog, &snapshot);
+        let periods = judge::Periods::of(&self.catalog, &snapshot);
+        let samples = judge::samples(&self.catalog, &snapshot, &periods);
         let step = self
             .engine
             .step(&samples, &self.catalog.rules, at, &self.route, quiet);

@@ -1,6 +1,7 @@
 //! Turns what the evaluator reports into the view that the server shows, and says changes of health once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -31,7 +32,12 @@ struct Known {
     away_since: Option<Timestamp>,
     missing_topics: Vec<String>,
     caught_up: bool,
+    /// When the last line of life was written, and how many events had been read by then.
+    said: (Instant, u64),
 }
+
+/// How often a daemon that is well says so.
+const LINE_OF_LIFE_EVERY: Duration = Duration::from_secs(60);
 
 impl Publisher {
     pub(super) fn new(
@@ -64,6 +70,7 @@ impl Publisher {
             away_since: None,
             missing_topics: Vec::new(),
             caught_up: false,
+            said: (Instant::now(), 0),
         };
         Publisher {
             view: watch::Sender::new(Arc::new(view)),
@@ -138,6 +145,7 @@ impl Publisher {
                 self.clock.now().duration_since(since).as_secs_f64().max(0.0)
             })
         });
+        line_of_life(&mut known, &report);
         let mut reasons = Vec::new();
         if let Some(since) = known.away_since {
             reasons.push(NotReady::BrokerAway { since });
@@ -171,6 +179,29 @@ impl Publisher {
         };
         self.view.send_replace(Arc::new(view));
     }
+}
+
+/// One line a minute: enough to see in a log that all is well, and where it stood when it was not.
+fn line_of_life(known: &mut Known, report: &Report) {
+    if known.said.0.elapsed() < LINE_OF_LIFE_EVERY {
+        return;
+    }
+    let sources = &report.snapshot.sources;
+    let read: u64 = sources.iter().flat_map(|source| source.outcomes.values()).sum();
+    let firing =
+        |record: &&AlertRecord| matches!(record.state, AlertState::Firing | AlertState::Recovering { .. });
+    tracing::info!(
+        events = read.saturating_sub(known.said.1),
+        lag_records = sources
+            .iter()
+            .map(|source| source.lag_records)
+            .sum::<Option<u64>>(),
+        watermark = report.snapshot.watermark.map(tracing::field::display),
+        firing = report.alerts.iter().filter(firing).count(),
+        undelivered_seconds = known.stats.oldest_undelivered_seconds,
+        "running"
+    );
+    known.said = (Instant::now(), read);
 }
 
 fn rejected(letter: &DeadLetter, catalog: &Catalog) -> Rejected {

@@ -8,6 +8,8 @@ pub mod forecast;
 mod node;
 pub mod pace;
 pub mod period;
+mod plan;
+mod reconcile;
 pub mod snapshot;
 pub mod value;
 
@@ -38,7 +40,7 @@ pub struct Evaluator {
     catalog: Arc<Catalog>,
     plan: Arc<Plan>,
     nodes: Vec<Option<CompiledNode>>,
-    infos: Vec<NodeInfo>,
+    infos: Arc<[NodeInfo]>,
 }
 
 impl Evaluator {
@@ -55,10 +57,15 @@ impl Evaluator {
         }
     }
 
-    /// Every number at a watermark.
-    pub fn snapshot(&self, cells: &Cells, at: Timestamp, horizon: Horizon) -> Snapshot {
-        let calendar = &self.catalog.calendar;
-        let today = Day::of(calendar.day_of(at));
+    /// Every number at a watermark. What did not change since the last call is not computed again.
+    pub fn snapshot(&mut self, cells: &Cells, at: Timestamp, horizon: Horizon) -> Snapshot {
+        let Evaluator {
+            catalog,
+            plan,
+            nodes,
+            infos,
+        } = self;
+        let today = Day::of(catalog.calendar.day_of(at));
         let last_day = match horizon {
             Horizon::Known => Day(i32::MAX - 1),
             Horizon::Day => today,
@@ -67,43 +74,19 @@ impl Evaluator {
             at,
             today,
             last_day,
-            calendar,
+            calendar: &catalog.calendar,
         };
         let mut instances = Vec::new();
-        for (node, compiled) in self.catalog.nodes.iter().zip(&self.nodes) {
-            let Some(compiled) = compiled else { continue };
-            for mut state in compiled.instances(node, cells, &self.plan, moment) {
-                state.parent = self.parent_of(&state.key);
-                instances.push(state);
-            }
+        for compiled in nodes.iter_mut().flatten() {
+            compiled.states(catalog, cells, plan, moment, &mut instances);
         }
+        reconcile::reconcile(catalog, &mut instances);
         Snapshot {
             watermark: Some(at),
-            nodes: self.infos.clone(),
+            nodes: infos.clone(),
             instances,
             sources: Vec::new(),
         }
-    }
-
-    /// The instance that an instance serves: the same values for the dimensions that its parent has.
-    fn parent_of(&self, key: &InstanceKey) -> Option<InstanceKey> {
-        let node = self.catalog.node(key.node);
-        let parent = node.parent.as_ref()?.node;
-        let value = |name: &String| {
-            let position = node.each.iter().position(|other| other == name)?;
-            key.dimensions.get(position).cloned()
-        };
-        let dimensions = self
-            .catalog
-            .node(parent)
-            .each
-            .iter()
-            .map(value)
-            .collect::<Option<_>>()?;
-        Some(InstanceKey {
-            node: parent,
-            dimensions,
-        })
     }
 
     /// The key of an instance's cells: its values in the order of sorted dimension names.
@@ -113,7 +96,7 @@ impl Evaluator {
             .node(key.node)
             .each
             .iter()
-            .zip(&key.dimensions)
+            .zip(key.dimensions.iter())
             .collect();
         pairs.sort();
         pairs
@@ -121,6 +104,26 @@ impl Evaluator {
             .map(|(_, value)| self.plan.interner.id(value))
             .collect()
     }
+}
+
+/// The instance that an instance serves: the same values for the dimensions that its parent has.
+fn parent_of(catalog: &Catalog, key: &InstanceKey) -> Option<InstanceKey> {
+    let node = catalog.node(key.node);
+    let parent = node.parent.as_ref()?.node;
+    let value = |name: &String| {
+        let position = node.each.iter().position(|other| other == name)?;
+        key.dimensions.get(position).cloned()
+    };
+    let dimensions = catalog
+        .node(parent)
+        .each
+        .iter()
+        .map(value)
+        .collect::<Option<_>>()?;
+    Some(InstanceKey {
+        node: parent,
+        dimensions,
+    })
 }
 
 fn info(catalog: &Catalog, id: NodeId) -> NodeInfo {

@@ -1,10 +1,16 @@
-//! One node compiled for evaluation, and its instances.
+//! One node compiled for evaluation, and its instances. What costs something (values over days, targets, forecasts) is
+//! computed anew only when cells of the instance changed, or the day did; the rest is a little arithmetic a tick.
+
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use jiff::Timestamp;
+use jiff::civil::Date;
+use smallvec::SmallVec;
 
-use super::forecast::{DAYS, Known, forecast};
+use super::forecast::{DAYS, Forecast, Known, forecast};
 use super::pace::{self, PaceInput};
+use super::plan::PeriodPlan;
 use super::snapshot::{InstanceKey, NodeState, Pace, Period};
 use super::value::Formula;
 use crate::catalog::{Calendar, Catalog, Direction, GrowthBase, Node, NodeId, Target};
@@ -17,8 +23,12 @@ use crate::fold::plan::Plan;
 const DAILY: usize = 42;
 /// An instance that has brought nothing for this long before its period, and has no target in it, is retired.
 const RETIRED_AFTER_DAYS: i32 = 42;
+/// Days before a period from which on last year says what it should look like.
+const YEAR_OF_DATA: i32 = 366;
+/// Days of history from which on a total's forecast does not look at the clock.
+const STEADY_DAYS: usize = 7;
 
-/// A node ready to be evaluated.
+/// A node ready to be evaluated, with its instances.
 #[derive(Debug)]
 pub(super) struct CompiledNode {
     id: NodeId,
@@ -26,8 +36,50 @@ pub(super) struct CompiledNode {
     accumulates: bool,
     /// Position of each dimension of `Node::each` among the sorted names that keys follow.
     order: Vec<usize>,
-    /// Target rows by dimension values, ascending by start.
-    targets: HashMap<Vec<String>, Vec<(jiff::civil::Date, f64)>>,
+    /// Groups whose rows the formula reads, each once.
+    groups: Vec<usize>,
+    /// How many series of each group have been looked at.
+    scanned: Vec<usize>,
+    instances: Vec<Instance>,
+    by_cells: HashMap<DimensionKey, usize>,
+    /// Instances by dimension values.
+    sorted: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Instance {
+    key: InstanceKey,
+    parent: Option<InstanceKey>,
+    cell_key: DimensionKey,
+    /// Its series in each of the node's groups, once there is one.
+    series: SmallVec<[Option<usize>; 2]>,
+    /// Target rows, ascending by the day they were announced.
+    targets: Vec<TargetOf>,
+    computed: Option<Computed>,
+}
+
+/// A line of a target file.
+#[derive(Clone, Copy, Debug)]
+struct TargetOf {
+    start: Date,
+    target: f64,
+    announced: Option<Date>,
+}
+
+/// What was computed, and of what.
+#[derive(Clone, Debug)]
+struct Computed {
+    generation: u64,
+    today: Day,
+    last_day: Day,
+    period: Period,
+    value: Option<f64>,
+    target: Option<f64>,
+    plan: PeriodPlan,
+    daily: Arc<[Option<f64>]>,
+    /// Days of history before today.
+    history: usize,
+    forecast: Option<Forecast>,
 }
 
 /// When a snapshot is taken.
@@ -43,111 +95,285 @@ pub(super) struct Moment<'a> {
 impl CompiledNode {
     pub(super) fn new(catalog: &Catalog, plan: &Plan, id: NodeId) -> Option<CompiledNode> {
         let node = catalog.node(id);
-        let mut sorted = node.each.clone();
-        sorted.sort();
-        let position = |name: &String| sorted.iter().position(|other| other == name);
-        let mut targets: HashMap<Vec<String>, Vec<_>> = HashMap::new();
-        if let Target::Table(rows) = &node.target {
-            for row in rows {
-                targets
-                    .entry(row.dimensions.clone())
-                    .or_default()
-                    .push((row.start, row.target));
-            }
-            targets
-                .values_mut()
-                .for_each(|rows| rows.sort_by_key(|(start, _)| *start));
-        }
-        Some(CompiledNode {
+        let mut names = node.each.clone();
+        names.sort();
+        let position = |name: &String| names.iter().position(|other| other == name);
+        let formula = Formula::of(catalog, plan, node.metric, &node.each)?;
+        let mut groups = formula.groups();
+        groups.sort_unstable();
+        groups.dedup();
+        let mut compiled = CompiledNode {
             id,
-            formula: Formula::of(catalog, plan, node.metric, &node.each)?,
             accumulates: catalog.accumulates(node.metric),
             order: node.each.iter().map(position).collect::<Option<_>>()?,
-            targets,
+            scanned: vec![0; groups.len()],
+            formula,
+            groups,
+            instances: Vec::new(),
+            by_cells: HashMap::new(),
+            sorted: Vec::new(),
+        };
+        if node.each.is_empty() {
+            compiled.instance(catalog, plan, &DimensionKey::new());
+        }
+        if let Target::Table(rows) = &node.target {
+            for row in rows {
+                let mut key: DimensionKey = row.dimensions.iter().map(|_| Default::default()).collect();
+                for (value, &at) in row.dimensions.iter().zip(&compiled.order) {
+                    key[at] = plan.interner.id(value);
+                }
+                let index = compiled.instance(catalog, plan, &key);
+                compiled.instances[index].targets.push(TargetOf {
+                    start: row.start,
+                    target: row.target,
+                    announced: row.announced,
+                });
+            }
+        }
+        compiled
+            .instances
+            .iter_mut()
+            .for_each(|instance| instance.targets.sort_by_key(|row| row.announced));
+        compiled.sort();
+        Some(compiled)
+    }
+
+    /// The instance of a cell key, made when it is new.
+    fn instance(&mut self, catalog: &Catalog, plan: &Plan, cell_key: &DimensionKey) -> usize {
+        if let Some(&index) = self.by_cells.get(cell_key) {
+            return index;
+        }
+        let dimensions = self
+            .order
+            .iter()
+            .map(|&at| plan.interner.value(cell_key[at]))
+            .collect();
+        let key = InstanceKey {
+            node: self.id,
+            dimensions,
+        };
+        self.instances.push(Instance {
+            parent: super::parent_of(catalog, &key),
+            key,
+            cell_key: cell_key.clone(),
+            series: self.groups.iter().map(|_| None).collect(),
+            targets: Vec::new(),
+            computed: None,
+        });
+        let index = self.instances.len() - 1;
+        self.by_cells.insert(cell_key.clone(), index);
+        index
+    }
+
+    fn sort(&mut self) {
+        self.sorted = (0..self.instances.len()).collect();
+        self.sorted
+            .sort_by(|a, b| self.instances[*a].key.cmp(&self.instances[*b].key));
+    }
+
+    /// Adds its instances at a moment, by dimension values.
+    pub(super) fn states(
+        &mut self,
+        catalog: &Catalog,
+        cells: &Cells,
+        plan: &Plan,
+        moment: Moment<'_>,
+        states: &mut Vec<NodeState>,
+    ) {
+        self.discover(catalog, cells, plan);
+        let node = catalog.node(self.id);
+        let period = Period::containing(node.period, moment.today.date(), moment.calendar);
+        let elapsed = pace::elapsed(&period, moment.at, moment.calendar);
+        // By the calendar the plan is the same for all instances, and counting working days costs something.
+        let by_calendar = ByCalendar {
+            linear: elapsed,
+            workdays: PeriodPlan::Workdays.share(&period, moment.at, moment.calendar),
+        };
+        let CompiledNode {
+            formula,
+            groups,
+            instances,
+            sorted,
+            accumulates,
+            ..
+        } = self;
+        for &index in sorted.iter() {
+            let instance = &mut instances[index];
+            if !node.each.is_empty() && !instance.is_alive(cells, groups, &period, moment.last_day) {
+                continue;
+            }
+            let (computed, shares) = instance.compute(
+                node,
+                formula,
+                cells,
+                groups,
+                period,
+                moment,
+                by_calendar,
+                *accumulates,
+            );
+            states.push(instance.state(node, &computed, shares));
+            instance.computed = Some(computed);
+        }
+    }
+
+    /// Finds the instances of series that have not been looked at yet.
+    fn discover(&mut self, catalog: &Catalog, cells: &Cells, plan: &Plan) {
+        let before = self.instances.len();
+        for at in 0..self.groups.len() {
+            let group = self.groups[at];
+            for series in self.scanned[at]..cells.series_count(group) {
+                let index = self.instance(catalog, plan, cells.series_key(group, series));
+                self.instances[index].series[at] = Some(series);
+            }
+            self.scanned[at] = cells.series_count(group);
+        }
+        if self.instances.len() > before {
+            self.sort();
+        }
+    }
+
+    /// Flow of the days `from..to` for the drift detector: what each day brought, as known now.
+    pub(super) fn flow(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Vec<Option<f64>> {
+        self.formula.daily(cells, key, from, to)
+    }
+}
+
+/// Planned shares that follow from the calendar alone.
+#[derive(Clone, Copy)]
+struct ByCalendar {
+    linear: f64,
+    workdays: f64,
+}
+
+/// Shares of the period at a moment.
+#[derive(Clone, Copy)]
+struct Shares {
+    elapsed: f64,
+    expected: f64,
+    accumulates: bool,
+}
+
+impl Computed {
+    fn shares(&self, moment: Moment<'_>, by_calendar: ByCalendar, accumulates: bool) -> Shares {
+        let expected = match &self.plan {
+            PeriodPlan::Linear => by_calendar.linear,
+            PeriodPlan::Workdays => by_calendar.workdays,
+            plan => plan.share(&self.period, moment.at, moment.calendar),
+        };
+        Shares {
+            elapsed: by_calendar.linear,
+            expected,
+            accumulates,
+        }
+    }
+}
+
+impl Instance {
+    /// Whether it has begun, and has brought something lately or has a target in the period.
+    fn is_alive(&self, cells: &Cells, groups: &[usize], period: &Period, last_day: Day) -> bool {
+        let since = Day::of(period.start).0 - RETIRED_AFTER_DAYS;
+        let series = groups
+            .iter()
+            .zip(&self.series)
+            .filter_map(|(group, series)| cells.series_days(*group, (*series)?));
+        let has_events = |(first, last): (Day, Day)| first <= last_day && last.0 >= since;
+        series.into_iter().any(has_events) || self.targets.iter().any(|row| period.holds(row.start))
+    }
+
+    fn generation(&self, cells: &Cells, groups: &[usize]) -> u64 {
+        let series = groups
+            .iter()
+            .zip(&self.series)
+            .filter_map(|(group, series)| Some((*group, (*series)?)));
+        // The number of series is part of it: a new one may have the generation that another had.
+        series
+            .map(|(group, series)| u64::from(cells.series_generation(group, series)) + (1 << 40))
+            .sum()
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call; a struct for it would only be taken apart again"
+    )]
+    fn compute(
+        &self,
+        node: &Node,
+        formula: &Formula,
+        cells: &Cells,
+        groups: &[usize],
+        period: Period,
+        moment: Moment<'_>,
+        by_calendar: ByCalendar,
+        accumulates: bool,
+    ) -> (Computed, Shares) {
+        let generation = self.generation(cells, groups);
+        let is_current = |computed: &&Computed| {
+            computed.generation == generation
+                && (computed.today, computed.last_day, computed.period)
+                    == (moment.today, moment.last_day, period)
+        };
+        if let Some(computed) = self.computed.as_ref().filter(is_current) {
+            let mut computed = computed.clone();
+            let shares = computed.shares(moment, by_calendar, accumulates);
+            if !shares.accumulates || computed.history < STEADY_DAYS {
+                computed.forecast = project(&computed, &period, moment, shares);
+            }
+            return (computed, shares);
+        }
+        let key = &self.cell_key;
+        let (from, to) = (
+            Day::of(period.start),
+            Day::of(period.end).min(Day(moment.last_day.0 + 1)),
+        );
+        let first = Day(moment.today.0 + 1 - i32::try_from(DAILY).unwrap_or(0));
+        // Days before the first cell are no zeros: the node was not there yet.
+        let started = formula.first_day(cells, key).map_or(i32::MAX, |day| day.0);
+        let mut daily = formula.daily(cells, key, first, Day(moment.today.0 + 1));
+        for (day, value) in (first.0..).zip(&mut daily) {
+            if day < started {
+                *value = None;
+            }
+        }
+        let history = usize::try_from(i64::from(moment.today.0) - i64::from(started)).unwrap_or(0);
+        let mut computed = Computed {
+            generation,
+            today: moment.today,
+            last_day: moment.last_day,
+            period,
+            value: formula.value(cells, key, from, to),
+            target: self.target(node, formula, cells, &period, moment),
+            plan: self.plan(node, formula, cells, &period, moment.calendar, accumulates),
+            daily: daily.into(),
+            history: history.min(DAILY - 1),
+            forecast: None,
+        };
+        let shares = computed.shares(moment, by_calendar, accumulates);
+        computed.forecast = project(&computed, &period, moment, shares);
+        (computed, shares)
+    }
+
+    /// The plan by last year's days follows what this instance brought then.
+    fn plan(
+        &self,
+        node: &Node,
+        formula: &Formula,
+        cells: &Cells,
+        period: &Period,
+        calendar: &Calendar,
+        accumulates: bool,
+    ) -> PeriodPlan {
+        PeriodPlan::of(node, period, calendar, |from, to| {
+            let first = formula.first_day(cells, &self.cell_key)?;
+            let seen = Day::of(period.start).0 - first.0 >= YEAR_OF_DATA;
+            let flow = (accumulates && seen)
+                .then(|| formula.daily(cells, &self.cell_key, Day::of(from), Day::of(to)))?;
+            Some(flow.into_iter().map(|day| day.unwrap_or(0.0)).collect())
         })
     }
 
-    /// Its instances at a moment, by dimension values.
-    pub(super) fn instances(
-        &self,
-        node: &Node,
-        cells: &Cells,
-        plan: &Plan,
-        moment: Moment<'_>,
-    ) -> Vec<NodeState> {
-        let period = Period::containing(node.period, moment.today.date(), moment.calendar);
-        let mut states: Vec<NodeState> = self
-            .keys(node, cells, plan, &period)
-            .into_iter()
-            .map(|(dimensions, key)| self.state(node, cells, dimensions, &key, period, moment))
-            .collect();
-        states.sort_by(|a, b| a.key.cmp(&b.key));
-        states
-    }
-
-    /// Dimension values in the order of `each`, with the key of their cells.
-    fn keys(
-        &self,
-        node: &Node,
-        cells: &Cells,
-        plan: &Plan,
-        period: &Period,
-    ) -> Vec<(Box<[Box<str>]>, DimensionKey)> {
-        if node.each.is_empty() {
-            return vec![(Box::default(), DimensionKey::new())];
-        }
-        let since = Day::of(period.start).0 - RETIRED_AFTER_DAYS;
-        let mut found: HashMap<DimensionKey, Box<[Box<str>]>> = HashMap::new();
-        for group in self.formula.groups() {
-            for key in cells.keys(group) {
-                let alive = cells.last_day(group, key).is_some_and(|day| day.0 >= since);
-                if alive && !found.contains_key(key) {
-                    let values = self
-                        .order
-                        .iter()
-                        .map(|&at| (&*plan.interner.value(key[at])).into())
-                        .collect();
-                    found.insert(key.clone(), values);
-                }
-            }
-        }
-        for (dimensions, rows) in &self.targets {
-            if rows
-                .iter()
-                .any(|(start, _)| (period.start..period.end).contains(start))
-            {
-                let mut key: DimensionKey = dimensions.iter().map(|_| Default::default()).collect();
-                for (value, &at) in dimensions.iter().zip(&self.order) {
-                    key[at] = plan.interner.id(value);
-                }
-                found
-                    .entry(key)
-                    .or_insert_with(|| dimensions.iter().map(|value| value.as_str().into()).collect());
-            }
-        }
-        found
-            .into_iter()
-            .map(|(key, dimensions)| (dimensions, key))
-            .collect()
-    }
-
-    fn state(
-        &self,
-        node: &Node,
-        cells: &Cells,
-        dimensions: Box<[Box<str>]>,
-        key: &DimensionKey,
-        period: Period,
-        moment: Moment<'_>,
-    ) -> NodeState {
-        let calendar = moment.calendar;
-        let (from, to) = (Day::of(period.start), Day::of(period.end));
-        let value = self
-            .formula
-            .value(cells, key, from, to.min(Day(moment.last_day.0 + 1)));
-        let target = self.target(node, cells, &dimensions, key, &period, calendar);
-        let elapsed = pace::elapsed(&period, moment.at, calendar);
-        let expected_share = pace::expected_share(node.profile, &period, moment.at, calendar);
+    fn state(&self, node: &Node, computed: &Computed, shares: Shares) -> NodeState {
+        let (value, target) = (computed.value, computed.target);
         let completion = value
             .zip(target)
             .and_then(|(value, target)| pace::completion(value, target, node.baseline, node.direction));
@@ -156,34 +382,15 @@ impl CompiledNode {
                 value,
                 target,
                 completion,
-                expected_share,
+                expected_share: shares.expected,
                 min_share: node.min_share,
                 direction: node.direction,
                 has_baseline: node.baseline.is_some(),
-                accumulates: self.accumulates,
+                accumulates: shares.accumulates,
             }),
             _ => Pace::None,
         };
-        let daily = self.daily(cells, key, moment);
-        let projected = value.map(|value| {
-            let complete = &daily[..daily.len() - 1];
-            // Days before the first cell are no zeros: the node was not there yet.
-            let started = complete
-                .iter()
-                .position(|day| day.is_some())
-                .unwrap_or(complete.len());
-            forecast(Known {
-                value,
-                today: daily.last().copied().flatten().unwrap_or(0.0),
-                days: &complete[started.max(complete.len().saturating_sub(DAYS))..],
-                weekday_of_last: Day(moment.today.0 - 1).date().weekday().to_monday_zero_offset() as usize,
-                days_left: usize::try_from(to.0 - moment.today.0 - 1).unwrap_or(0),
-                elapsed,
-                expected_share,
-                accumulates: self.accumulates,
-            })
-        });
-        let probability = projected.zip(target).and_then(|(forecast, target)| {
+        let probability = computed.forecast.zip(target).and_then(|(forecast, target)| {
             let above = forecast.probability_above(target)?;
             Some(if node.direction == Direction::Higher {
                 above
@@ -192,65 +399,53 @@ impl CompiledNode {
             })
         });
         NodeState {
-            key: InstanceKey {
-                node: self.id,
-                dimensions,
-            },
-            parent: None,
-            period,
+            key: self.key.clone(),
+            parent: self.parent.clone(),
+            period: computed.period,
             value,
             target,
             completion,
-            expected_share,
-            elapsed,
+            expected_share: shares.expected,
+            elapsed: shares.elapsed,
             pace,
-            forecast: projected.map(|forecast| forecast.value),
+            forecast: computed.forecast.map(|forecast| forecast.value),
             target_probability: probability,
-            daily,
+            unreconciled: None,
+            daily: computed.daily.clone(),
         }
-    }
-
-    /// The latest local days with today last. Totals have a 0 on a day without events, from their first day on.
-    fn daily(&self, cells: &Cells, key: &DimensionKey, moment: Moment<'_>) -> Vec<Option<f64>> {
-        let first = moment.today.0 + 1 - i32::try_from(DAILY).unwrap_or(0);
-        let mut started = self.formula.has_cells(cells, key, Day(i32::MIN), Day(first));
-        (first..=moment.today.0)
-            .map(|day| {
-                let (from, to) = (Day(day), Day(day + 1));
-                started = started || self.formula.has_cells(cells, key, from, to);
-                started
-                    .then(|| self.formula.value(cells, key, from, to))
-                    .flatten()
-            })
-            .collect()
     }
 
     fn target(
         &self,
         node: &Node,
+        formula: &Formula,
         cells: &Cells,
-        dimensions: &[Box<str>],
-        key: &DimensionKey,
         period: &Period,
-        calendar: &Calendar,
+        moment: Moment<'_>,
     ) -> Option<f64> {
         match &node.target {
             Target::None => None,
             Target::Number(number) => Some(*number),
             Target::Table(_) => {
-                let dimensions: Vec<String> = dimensions.iter().map(|value| value.to_string()).collect();
-                let rows = self.targets.get(&dimensions)?;
-                rows.iter()
-                    .find(|(start, _)| (period.start..period.end).contains(start))
-                    .map(|(_, target)| *target)
+                // The past is judged by the target of its time: what was announced later did not count yet.
+                let today = moment.today.date();
+                let known = |row: &&TargetOf| row.announced.is_none_or(|day| day <= today);
+                self.targets
+                    .iter()
+                    .rev()
+                    .filter(known)
+                    .find(|row| period.holds(row.start))
+                    .map(|row| row.target)
             }
             Target::Growth { growth, over } => {
                 let base = match over {
                     GrowthBase::Value(base) => *base,
-                    GrowthBase::LastYear => self.base(cells, key, &period.shifted(-1, calendar))?,
+                    GrowthBase::LastYear => {
+                        self.base(formula, cells, &period.shifted(-1, moment.calendar))?
+                    }
                     GrowthBase::Year(year) => {
                         let years = i32::from(*year) - i32::from(period.start.year());
-                        self.base(cells, key, &period.shifted(years, calendar))?
+                        self.base(formula, cells, &period.shifted(years, moment.calendar))?
                     }
                 };
                 Some(base * (1.0 + growth))
@@ -258,21 +453,30 @@ impl CompiledNode {
         }
     }
 
-    /// The actual value of a past period, if any of it was seen.
-    fn base(&self, cells: &Cells, key: &DimensionKey, period: &Period) -> Option<f64> {
+    /// The actual value of a past period, if it was seen from its beginning or at least in part.
+    fn base(&self, formula: &Formula, cells: &Cells, period: &Period) -> Option<f64> {
         let (from, to) = (Day::of(period.start), Day::of(period.end));
-        if !self.formula.has_cells(cells, key, from, to) {
+        let first = formula.first_day(cells, &self.cell_key)?;
+        if first >= to {
             return None;
         }
-        self.formula
-            .value(cells, key, from, to)
+        formula
+            .value(cells, &self.cell_key, from, to)
             .filter(|base| *base != 0.0)
     }
+}
 
-    /// Flow of the days `from..to` for the drift detector: what each day brought, as known now.
-    pub(super) fn flow(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Vec<Option<f64>> {
-        (from.0..to.0)
-            .map(|day| self.formula.value(cells, key, Day(day), Day(day + 1)))
-            .collect()
-    }
+fn project(computed: &Computed, period: &Period, moment: Moment<'_>, shares: Shares) -> Option<Forecast> {
+    let complete = &computed.daily[..computed.daily.len() - 1];
+    let known = complete.len() - computed.history.min(DAYS);
+    Some(forecast(Known {
+        value: computed.value?,
+        today: computed.daily.last().copied().flatten().unwrap_or(0.0),
+        days: &complete[known..],
+        weekday_of_last: Day(moment.today.0 - 1).date().weekday().to_monday_zero_offset() as usize,
+        days_left: usize::try_from(Day::of(period.end).0 - moment.today.0 - 1).unwrap_or(0),
+        elapsed: shares.elapsed,
+        expected_share: shares.expected,
+        accumulates: shares.accumulates,
+    }))
 }

@@ -1,6 +1,7 @@
 //! The snapshot: every number behind the page, the metrics and the rules, at one watermark.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{Timestamp, civil};
 use serde::Serialize;
@@ -16,7 +17,7 @@ pub struct InstanceKey {
     /// The node.
     pub node: NodeId,
     /// Values in the order of the node's `each`.
-    pub dimensions: Box<[Box<str>]>,
+    pub dimensions: Arc<[Arc<str>]>,
 }
 
 /// A half-open period of local days, `[start, end)`.
@@ -51,6 +52,29 @@ impl Pace {
     }
 }
 
+/// Parts that do not come to their whole.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, serde::Deserialize)]
+pub struct Mismatch {
+    /// Whether it is between targets; else between values.
+    pub of_target: bool,
+    /// Of the node.
+    pub whole: f64,
+    /// What its parts come to.
+    pub parts: f64,
+}
+
+impl Mismatch {
+    /// The difference as a share of the whole; 0 when both are nothing.
+    pub fn share(&self) -> f64 {
+        let difference = (self.parts - self.whole).abs();
+        if difference == 0.0 {
+            0.0
+        } else {
+            difference / self.whole.abs()
+        }
+    }
+}
+
 /// One node instance at the watermark.
 #[derive(Clone, Debug)]
 pub struct NodeState {
@@ -76,8 +100,10 @@ pub struct NodeState {
     pub forecast: Option<f64>,
     /// Probability of meeting the target.
     pub target_probability: Option<f64>,
+    /// How far its parts are from coming to it; `None` where it has none to compare with.
+    pub unreconciled: Option<Mismatch>,
     /// Values of the latest local days, oldest first, at most 42, `None` where there is no value.
-    pub daily: Vec<Option<f64>>,
+    pub daily: Arc<[Option<f64>]>,
 }
 
 /// What people and rules need to know of a node besides its numbers; the same for all its instances.
@@ -124,7 +150,7 @@ pub struct Snapshot {
     /// The watermark; `None` before the first event.
     pub watermark: Option<Watermark>,
     /// Nodes by [`NodeId`].
-    pub nodes: Vec<NodeInfo>,
+    pub nodes: Arc<[NodeInfo]>,
     /// Instances, in tree order (a parent before its children).
     pub instances: Vec<NodeState>,
     /// Sources, in catalogue order.

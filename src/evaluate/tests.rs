@@ -181,7 +181,7 @@ fn nothing_is_no_value_and_early_is_too_early() {
     assert_eq!(world.state(&snapshot, "net", &[]).target, None);
     let revenue = world.state(&snapshot, "revenue", &[]);
     assert_eq!((revenue.value, revenue.pace), (Some(0.0), Pace::TooEarly));
-    assert_eq!(revenue.daily, [None; 42]);
+    assert_eq!(*revenue.daily, [None; 42]);
     // One of 30 days has passed: a thirtieth is below the 5 % that pace waits for.
     assert!(revenue.elapsed < 0.05);
 }
@@ -237,7 +237,8 @@ fn rules_see_nodes_and_links() {
     }
     let condition = |at: &str, rule: &str, node: &str| {
         let snapshot = world.snapshot(at, Horizon::Known);
-        let samples = judge::samples(&world.catalog, &snapshot);
+        let periods = judge::Periods::of(&world.catalog, &snapshot);
+        let samples = judge::samples(&world.catalog, &snapshot, &periods);
         samples
             .iter()
             .find(|s| s.rule.name == rule && s.node == node)
@@ -282,7 +283,8 @@ fn what_people_are_told_has_labels_and_figures() {
         world.event(1, r#"{"time": "2026-06-05T10:00:00+08:00", "author": "a"}"#);
     }
     let snapshot = world.snapshot("2026-06-20T00:00:00+08:00", Horizon::Known);
-    let samples = judge::samples(&world.catalog, &snapshot);
+    let periods = judge::Periods::of(&world.catalog, &snapshot);
+    let samples = judge::samples(&world.catalog, &snapshot, &periods);
     let sample = samples.iter().find(|s| s.rule.name == "done-but-flat").unwrap();
     let labels: Vec<(String, String)> = sample.about.labels().into_iter().collect();
     let expected = [
@@ -304,6 +306,12 @@ fn what_people_are_told_has_labels_and_figures() {
         sample.period_end,
         "2026-07-01T00:00:00+08:00".parse::<Timestamp>().unwrap()
     );
+    for sample in &samples {
+        assert_eq!(
+            sample.fingerprint,
+            crate::alert::identity::fingerprint(&sample.rule.name, &sample.about.labels())
+        );
+    }
     let local = samples.iter().find(|s| s.node == "regions").unwrap();
     assert_eq!(
         local.about.labels().get("region").map(String::as_str),
@@ -348,4 +356,69 @@ fn the_forecast_reads_the_latest_weeks() {
         "{:?}",
         revenue.forecast
     );
+}
+
+#[test]
+fn parts_that_do_not_come_to_their_whole_are_an_amount() {
+    let mut world = june();
+    let mismatch = |world: &World| {
+        world
+            .state(&world.snapshot(MID_JUNE, Horizon::Known), "revenue", &[])
+            .unreconciled
+    };
+    // Values agree; the targets of the regions come to 3,500 where the whole has 3,000.
+    let found = mismatch(&world).unwrap();
+    assert_eq!(
+        (found.of_target, found.whole, found.parts),
+        (true, 3000.0, 3500.0)
+    );
+    assert!((found.share() - 1.0 / 6.0).abs() < 1e-12);
+    // An order without a region is a part all the same; it has no target, so that targets are not compared any more.
+    world.order("2026-06-05T10:00:00+08:00", "50", "", false);
+    let found = mismatch(&world).unwrap();
+    assert_eq!((found.of_target, found.whole, found.share()), (false, 950.0, 0.0));
+    let net = world.state(&world.snapshot(MID_JUNE, Horizon::Known), "net", &[]);
+    assert_eq!(net.unreconciled, None, "it has no parts");
+}
+
+#[test]
+fn a_plan_follows_last_year_once_there_is_a_year_of_data() {
+    let mut world = World::new();
+    // Last June nothing sold but on its first ten days; May 2025 makes it a year.
+    world.order("2025-05-20T10:00:00+08:00", "1", "east", false);
+    for day in 1..=10 {
+        world.order(&format!("2025-06-{day:02}T10:00:00+08:00"), "100", "east", false);
+    }
+    let at = |at: &str| {
+        world
+            .state(&world.snapshot(at, Horizon::Known), "revenue", &[])
+            .expected_share
+    };
+    assert_eq!(at("2026-06-12T00:00:00+08:00"), 1.0);
+    // 1 June 2026 is like 2 June 2025: nine of the ten days are in the period, and five of them have passed.
+    assert_eq!(at("2026-06-06T00:00:00+08:00"), 5.0 / 9.0);
+    // The region is the same plan here; a node without last year's data goes by the calendar.
+    let west = world.state(&world.snapshot(MID_JUNE, Horizon::Known), "regions", &["west"]);
+    assert_eq!(west.expected_share, 0.5);
+}
+
+#[test]
+fn a_target_counts_from_the_day_it_was_announced() {
+    let announced = "start,region,target,announced\n2026-06-01,east,2000,\n2026-06-01,east,3000,2026-06-10\n";
+    let files = Files::new("", [("a.yaml", CATALOG), ("regions.csv", announced)]);
+    let catalog = Arc::new(load(&files).map_err(|d| d.to_string()).unwrap());
+    let plan = Arc::new(Plan::compile(&catalog));
+    let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
+    let cells = Cells::new(plan);
+    let mut target = |at: &str| {
+        let snapshot = evaluator.snapshot(&cells, at.parse().unwrap(), Horizon::Day);
+        snapshot
+            .instances
+            .iter()
+            .find(|state| !state.key.dimensions.is_empty())
+            .unwrap()
+            .target
+    };
+    assert_eq!(target("2026-06-09T23:00:00+08:00"), Some(2000.0));
+    assert_eq!(target("2026-06-10T01:00:00+08:00"), Some(3000.0));
 }

@@ -81,16 +81,42 @@ impl Formula {
         }
     }
 
-    /// Whether any of its columns has a cell in the days `from..to`.
-    pub fn has_cells(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> bool {
+    /// The value of each of the days `from..to`; totals have a 0 on a day without events.
+    pub fn daily(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Vec<Option<f64>> {
         match self {
-            Formula::Column(column, _) => cells.days(*column, key, from, to).next().is_some(),
-            Formula::Ratio(sides) => {
-                sides.0.has_cells(cells, key, from, to) || sides.1.has_cells(cells, key, from, to)
+            Formula::Column(column, agg) => {
+                let mut values =
+                    vec![Partial::empty(*agg).value(); usize::try_from(to.0 - from.0).unwrap_or(0)];
+                for (day, partial) in cells.days(*column, key, from, to) {
+                    if let Ok(at) = usize::try_from(day.0 - from.0) {
+                        values[at] = partial.value();
+                    }
+                }
+                values
             }
+            Formula::Ratio(_) | Formula::Derived(..) => (from.0..to.0)
+                .map(|day| self.value(cells, key, Day(day), Day(day + 1)))
+                .collect(),
+        }
+    }
+
+    /// The first day on which any of its columns has a cell.
+    pub fn first_day(&self, cells: &Cells, key: &DimensionKey) -> Option<Day> {
+        match self {
+            Formula::Column(column, _) => cells
+                .days(*column, key, Day(i32::MIN), Day(i32::MAX))
+                .next()
+                .map(|(day, _)| day),
+            Formula::Ratio(sides) => sides
+                .0
+                .first_day(cells, key)
+                .into_iter()
+                .chain(sides.1.first_day(cells, key))
+                .min(),
             Formula::Derived(_, inputs) => inputs
                 .iter()
-                .any(|(_, input)| input.has_cells(cells, key, from, to)),
+                .filter_map(|(_, input)| input.first_day(cells, key))
+                .min(),
         }
     }
 }

@@ -49,6 +49,8 @@ struct Series {
     partials: Vec<Partial>,
     /// Whether the day was changed since the last commit.
     dirty: Vec<bool>,
+    /// Rises with every change, so that readers know what to compute anew.
+    generation: u32,
 }
 
 impl Cells {
@@ -118,6 +120,7 @@ impl Cells {
                         failed = Some(error);
                     }
                 }
+                series.generation = series.generation.wrapping_add(1);
                 if !std::mem::replace(&mut series.dirty[row], true) {
                     let index = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
                     self.changed.push((index(g), index(s), key.day));
@@ -165,14 +168,25 @@ impl Cells {
             .min()
     }
 
-    /// Dimension values that a group has met.
-    pub fn keys(&self, group: usize) -> impl Iterator<Item = &DimensionKey> {
-        self.groups[group].series.iter().map(|series| &series.dimensions)
+    /// Number of series that a group has. They are numbered from 0 in the order in which they were met, for good.
+    pub fn series_count(&self, group: usize) -> usize {
+        self.groups[group].series.len()
     }
 
-    /// The last day on which a series of a group has a cell.
-    pub fn last_day(&self, group: usize, dimensions: &DimensionKey) -> Option<Day> {
-        self.groups[group].find(dimensions)?.days.last().copied()
+    /// Dimension values of a series.
+    pub fn series_key(&self, group: usize, series: usize) -> &DimensionKey {
+        &self.groups[group].series[series].dimensions
+    }
+
+    /// First and last day on which a series has a cell.
+    pub fn series_days(&self, group: usize, series: usize) -> Option<(Day, Day)> {
+        let days = &self.groups[group].series[series].days;
+        Some((*days.first()?, *days.last()?))
+    }
+
+    /// A number that changes whenever the series does.
+    pub fn series_generation(&self, group: usize, series: usize) -> u32 {
+        self.groups[group].series[series].generation
     }
 
     /// The partial of the days `from..to`, merged; `None` without any cell there.
@@ -232,6 +246,7 @@ impl GroupCells {
             days: Vec::new(),
             partials: Vec::new(),
             dirty: Vec::new(),
+            generation: 0,
         });
         index
     }

@@ -30,7 +30,7 @@ pub fn nodes(view: &View) -> Response {
         by_node.entry(instance.key.node.0).or_default().push(instance);
     }
     let nodes: Vec<Value> = (0u32..)
-        .zip(&view.snapshot.nodes)
+        .zip(view.snapshot.nodes.iter())
         .map(|(id, info)| node_json(view, info, by_node.get(&id).map_or(&[], Vec::as_slice)))
         .collect();
     success(json!({
@@ -68,7 +68,7 @@ fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
     let dimensions: BTreeMap<&str, &str> = info
         .each
         .iter()
-        .zip(&instance.key.dimensions)
+        .zip(instance.key.dimensions.iter())
         .map(|(name, value)| (name.as_str(), &**value))
         .collect();
     let alerts: Vec<&str> = view

@@ -2,6 +2,7 @@
 //! series: a made-up 0 or a NaN would fire somebody's rule.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
 use prometheus::TextEncoder;
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
@@ -19,88 +20,124 @@ const NODE_LABELS: [&str; 5] = ["node", "role", "level", "owner", "parent"];
 /// Labels of an alert's series; a dimension or rule label of the same name is prefixed.
 const ALERT_LABELS: [&str; 5] = ["alertname", "kind", "node", "owner", "parent"];
 
-/// The view as text.
+/// The view as text. A node's series are written directly: their labels once an instance, for all of its numbers.
 ///
 /// # Errors
 /// When the encoder refuses a family, which would be a mistake here and not in the data.
 pub fn text(view: &View) -> prometheus::Result<String> {
     let mut families = Vec::new();
-    nodes(view, &mut families);
     alerts(view, &mut families);
     sources(&view.snapshot, &mut families);
     process(view, &mut families);
     families.retain(|family| !family.get_metric().is_empty());
-    families.sort_by(|a, b| a.name().cmp(b.name()));
-    TextEncoder::new().encode_to_string(&families)
+    let mut blocks = nodes(&view.snapshot);
+    for family in families {
+        let name = family.name().to_owned();
+        blocks.push((name, TextEncoder::new().encode_to_string(&[family])?));
+    }
+    blocks.sort();
+    let mut text = String::with_capacity(blocks.iter().map(|(_, block)| block.len()).sum());
+    blocks.iter().for_each(|(_, block)| text.push_str(block));
+    Ok(text)
 }
 
 type NodeNumber = fn(&NodeInfo, &NodeState) -> Option<f64>;
 
-fn nodes(view: &View, families: &mut Vec<MetricFamily>) {
-    let numbers: [(&str, &str, NodeNumber); 9] = [
-        (
-            "kpi_value",
-            "Value of the node for the running period, in the metric's unit.",
-            |_, s| s.value,
-        ),
-        (
-            "kpi_target",
-            "Target of the running period, in the metric's unit.",
-            |_, s| s.target,
-        ),
-        (
-            "kpi_completion_ratio",
-            "Actual against target; 1 is done.",
-            |_, s| s.completion,
-        ),
-        (
-            "kpi_pace_ratio",
-            "Completion against the share of the target that the plan expects by now; 1 is on plan.",
-            |_, s| s.pace.ratio(),
-        ),
-        (
-            "kpi_expected_ratio",
-            "Share of the target that the plan expects by now.",
-            |_, s| s.target.map(|_| s.expected_share),
-        ),
-        (
-            "kpi_forecast_ratio",
-            "Projected value at the end of the period against the target.",
-            |_, s| Some(s.forecast? / s.target.filter(|target| *target != 0.0)?),
-        ),
-        (
-            "kpi_target_probability",
-            "Probability of meeting the target, 0 to 1.",
-            |_, s| s.target_probability,
-        ),
-        (
-            "kpi_weight_ratio",
-            "Weight in the owner's score; 1 is the whole score.",
-            |info, _| info.weight.map(|points| points / 100.0),
-        ),
-        (
-            "kpi_elapsed_ratio",
-            "Share of the running period that has passed.",
-            |_, s| Some(s.elapsed),
-        ),
-    ];
-    let snapshot = &view.snapshot;
-    let labels: Vec<Series> = snapshot
+/// Name, help and number of every family of a node.
+const NODE_FAMILIES: [(&str, &str, NodeNumber); 9] = [
+    (
+        "tautline_kpi_value",
+        "Value of the node for the running period, in the metric's unit.",
+        |_, s| s.value,
+    ),
+    (
+        "tautline_kpi_target",
+        "Target of the running period, in the metric's unit.",
+        |_, s| s.target,
+    ),
+    (
+        "tautline_kpi_completion_ratio",
+        "Actual against target; 1 is done.",
+        |_, s| s.completion,
+    ),
+    (
+        "tautline_kpi_pace_ratio",
+        "Completion against the share of the target that the plan expects by now; 1 is on plan.",
+        |_, s| s.pace.ratio(),
+    ),
+    (
+        "tautline_kpi_expected_ratio",
+        "Share of the target that the plan expects by now.",
+        |_, s| s.target.map(|_| s.expected_share),
+    ),
+    (
+        "tautline_kpi_forecast_ratio",
+        "Projected value at the end of the period against the target.",
+        |_, s| Some(s.forecast? / s.target.filter(|target| *target != 0.0)?),
+    ),
+    (
+        "tautline_kpi_target_probability",
+        "Probability of meeting the target, 0 to 1.",
+        |_, s| s.target_probability,
+    ),
+    (
+        "tautline_kpi_weight_ratio",
+        "Weight in the owner's score; 1 is the whole score.",
+        |info, _| info.weight.map(|points| points / 100.0),
+    ),
+    (
+        "tautline_kpi_elapsed_ratio",
+        "Share of the running period that has passed.",
+        |_, s| Some(s.elapsed),
+    ),
+];
+
+/// One block of text a family that has a series.
+fn nodes(snapshot: &Snapshot) -> Vec<(String, String)> {
+    let labels: Vec<String> = snapshot
         .instances
         .iter()
-        .map(|instance| node_labels(snapshot, instance))
+        .map(|instance| written(&node_labels(snapshot, instance)))
         .collect();
-    for (name, help, number) in numbers {
-        let series = snapshot
-            .instances
-            .iter()
-            .zip(&labels)
-            .filter_map(|(instance, labels)| {
-                let info = &snapshot.nodes[instance.key.node.0 as usize];
-                Some((labels.clone(), number(info, instance)?))
-            });
-        families.push(gauge(name, help, series));
+    let mut blocks = Vec::new();
+    for (name, help, number) in NODE_FAMILIES {
+        let mut block = format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
+        let head = block.len();
+        for (instance, labels) in snapshot.instances.iter().zip(&labels) {
+            let value = number(&snapshot.nodes[instance.key.node.0 as usize], instance);
+            if let Some(value) = value.filter(|value| value.is_finite()) {
+                // Writing to a String does not fail.
+                let _ = writeln!(block, "{name}{labels} {value}");
+            }
+        }
+        if block.len() > head {
+            blocks.push((name.to_owned(), block));
+        }
     }
+    blocks
+}
+
+/// `{name="value",…}` with quotes, backslashes and line ends escaped.
+fn written(labels: &Series) -> String {
+    let mut text = String::from("{");
+    for (i, (name, value)) in labels.iter().enumerate() {
+        if i > 0 {
+            text.push(',');
+        }
+        text.push_str(name);
+        text.push_str("=\"");
+        for c in value.chars() {
+            match c {
+                '\\' => text.push_str("\\\\"),
+                '"' => text.push_str("\\\""),
+                '\n' => text.push_str("\\n"),
+                c => text.push(c),
+            }
+        }
+        text.push('"');
+    }
+    text.push('}');
+    text
 }
 
 fn node_labels(snapshot: &Snapshot, instance: &NodeState) -> Series {
@@ -111,7 +148,7 @@ fn node_labels(snapshot: &Snapshot, instance: &NodeState) -> Series {
     labels.insert("level".into(), level(info.level).into());
     labels.extend(info.owner.clone().map(|owner| ("owner".into(), owner)));
     labels.extend(info.parent.clone().map(|parent| ("parent".into(), parent)));
-    for (name, value) in info.each.iter().zip(&instance.key.dimensions) {
+    for (name, value) in info.each.iter().zip(instance.key.dimensions.iter()) {
         let name = label_name(name, &NODE_LABELS, &labels);
         labels.insert(name, value.to_string());
     }

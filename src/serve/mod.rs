@@ -210,7 +210,11 @@ async fn events(State(app): State<App>) -> Sse<impl Stream<Item = Result<Event, 
 }
 
 async fn metrics_text(State(app): State<App>) -> Response {
-    match metrics::text(&app.view()) {
+    let view = app.view();
+    // Many series take a while to write: not on a thread that others wait for.
+    let written =
+        tokio::task::spawn_blocking(move || metrics::text(&view).map_err(|error| error.to_string())).await;
+    match written.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(text) => (
             [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
             text,

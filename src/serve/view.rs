@@ -63,7 +63,7 @@ impl AlertView {
             && info
                 .each
                 .iter()
-                .zip(&key.dimensions)
+                .zip(key.dimensions.iter())
                 .all(|(name, value)| self.labels.get(name).is_some_and(|label| **label == **value))
     }
 }

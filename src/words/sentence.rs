@@ -10,6 +10,13 @@ pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> Str
         ("behind_pace", Some(node)) => {
             format!("{}{}", name(node), language.pick("落后于计划", " is behind plan"))
         }
+        ("unreconciled", Some(node)) => {
+            format!(
+                "{}{}",
+                name(node),
+                language.pick("与其分项对不上（口径不一致）", " and its parts do not agree")
+            )
+        }
         ("target_at_risk", Some(node)) => {
             format!(
                 "{}{}",
@@ -34,6 +41,7 @@ pub fn of(kind: &str, facts: &Facts, language: Language) -> String {
     match (&facts.node, &facts.parent) {
         (Some(kpi), Some(parent)) => link(kpi, parent, language),
         (Some(node), None) if kind == "target_at_risk" => at_risk(node, language),
+        (Some(node), None) if kind == "unreconciled" => parts(node, language),
         (Some(node), None) => progress(node, language),
         _ => String::new(),
     }
@@ -127,6 +135,34 @@ fn progress(node: &Figure, language: Language) -> String {
                 .pace
                 .map_or_else(String::new, |pace| format!(": a pace of {}", percent(pace)));
             format!("It stands at {completion} of its target{amounts}{planned}{pace}.")
+        }
+    }
+}
+
+fn parts(node: &Figure, language: Language) -> String {
+    let Some(mismatch) = node.unreconciled else {
+        return progress(node, language);
+    };
+    let quantity = |value: f64| language.quantity(value, node.unit.as_deref());
+    let (whole, parts) = (quantity(mismatch.whole), quantity(mismatch.parts));
+    let (difference, share) = (
+        quantity((mismatch.parts - mismatch.whole).abs()),
+        percent(mismatch.share()),
+    );
+    match (language, mismatch.of_target) {
+        (Language::Zh, false) => {
+            format!("各分项合起来为 {parts}，而它本身为 {whole}，相差 {difference}（{share}）。")
+        }
+        (Language::Zh, true) => {
+            format!("各分项的目标合起来为 {parts}，而它的目标为 {whole}，相差 {difference}（{share}）。")
+        }
+        (Language::En, false) => {
+            format!("Its parts come to {parts}, and it stands at {whole}: {difference} apart ({share}).")
+        }
+        (Language::En, true) => {
+            format!(
+                "The targets of its parts come to {parts}, and its own is {whole}: {difference} apart ({share})."
+            )
         }
     }
 }

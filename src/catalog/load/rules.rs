@@ -23,7 +23,7 @@ struct BuiltIn {
     severity: Severity,
 }
 
-const BUILT_IN: [BuiltIn; 2] = [
+const BUILT_IN: [BuiltIn; 3] = [
     BuiltIn {
         name: "behind_pace",
         on: RuleOn::Node,
@@ -37,6 +37,14 @@ const BUILT_IN: [BuiltIn; 2] = [
         on: RuleOn::Node,
         when: "node.target_probability < 0.2 && node.elapsed >= 0.25",
         clear: "node.target_probability >= 0.3",
+        hold_for: SignedDuration::from_hours(24),
+        severity: Severity::Warning,
+    },
+    BuiltIn {
+        name: "unreconciled",
+        on: RuleOn::Node,
+        when: "node.unreconciled > 0.01",
+        clear: "node.unreconciled <= 0.01",
         hold_for: SignedDuration::from_hours(24),
         severity: Severity::Warning,
     },

@@ -60,7 +60,7 @@ fn reads_a_whole_catalogue() {
     );
     assert_eq!(
         (visits.level, visits.profile, visits.title.as_str()),
-        (Level::Tactic, Profile::Workdays, "orders_paid")
+        (Level::Tactic, Profile::Default, "orders_paid")
     );
     let kinds: Vec<FieldType> = catalog.sources[0].fields.iter().map(|field| field.kind).collect();
     assert_eq!(
@@ -168,7 +168,7 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
         (
             "period: quarter",
             "period: quarters",
-            "catalog/a.yaml:18:109: 'quarters' is not one of day, week, month, quarter, half, year (did you mean 'quarter'?)",
+            "catalog/a.yaml:18:109: found 'quarters', expected one of day, week, month, quarter, half, year, or {every: 10d, from: 2026-01-01}",
         ),
         (
             "timezone: Asia/Shanghai",

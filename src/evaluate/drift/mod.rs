@@ -20,7 +20,7 @@ pub struct LinkFlows {
 impl Evaluator {
     /// The daily flows of a KPI instance and its parent over the days `from..to`; `None` for what has no parent.
     pub fn link_flows(&self, cells: &Cells, kpi: &InstanceKey, from: Day, to: Day) -> Option<LinkFlows> {
-        let parent = self.parent_of(kpi)?;
+        let parent = super::parent_of(&self.catalog, kpi)?;
         Some(LinkFlows {
             from,
             kpi: self.flow(cells, kpi, from, to)?,
