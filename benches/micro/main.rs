@@ -69,8 +69,7 @@ fn events() -> Vec<String> {
 fn record(payload: &str) -> Record<'_> {
     Record {
         payload: Some(payload.as_bytes()),
-        headers: &[],
-        timestamp_ms: None,
+        ..Record::default()
     }
 }
 

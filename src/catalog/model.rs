@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 use super::Place;
 use super::attribute::Title;
 use super::expr::Expr;
+use super::path::FieldPath;
 
 /// Index of a [`Source`] in [`Catalog::sources`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -164,10 +165,6 @@ pub struct Source {
     /// Where it is declared.
     pub place: Place,
 }
-
-/// A path of object keys, such as `data.customer.id`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct FieldPath(pub Vec<String>);
 
 /// A named field of a source.
 #[derive(Clone, Debug)]

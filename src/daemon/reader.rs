@@ -153,6 +153,10 @@ impl Folder {
             headers.extend(list.iter().filter_map(|header| Some((header.key, header.value?))));
         }
         let record = Record {
+            topic: message.topic(),
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key(),
             payload: message.payload(),
             headers: &headers,
             timestamp_ms: message.timestamp().to_millis(),

@@ -28,6 +28,11 @@ pub(super) enum Span {
         start: usize,
         end: usize,
     },
+    /// A number in the scratch buffer.
+    ScratchNumber {
+        start: usize,
+        end: usize,
+    },
     Bool(bool),
     Composite,
 }

@@ -21,6 +21,14 @@ pub enum Reject {
         /// Offset of the first wrong byte.
         at: usize,
     },
+    /// A part of the record beside its payload is not UTF-8.
+    #[error("{part} is not UTF-8 at byte {at}")]
+    PartNotUtf8 {
+        /// Which part.
+        part: &'static str,
+        /// Offset of the first wrong byte in it.
+        at: usize,
+    },
     /// Not JSON.
     #[error("not JSON at byte {at}: {what}")]
     InvalidJson {
@@ -73,7 +81,7 @@ impl Reject {
         match self {
             Reject::Empty => "empty",
             Reject::TooLarge { .. } => "too_large",
-            Reject::InvalidUtf8 { .. } => "invalid_utf8",
+            Reject::InvalidUtf8 { .. } | Reject::PartNotUtf8 { .. } => "invalid_utf8",
             Reject::InvalidJson { .. } => "invalid_json",
             Reject::TooDeep => "too_deep",
             Reject::NotAnObject => "not_an_object",
@@ -91,9 +99,7 @@ impl Reject {
     pub fn explain(&self, source: &Source) -> String {
         let named = |field: &FieldId| {
             let field = source.fields.get(usize::from(field.0));
-            field.map_or_else(String::new, |field| {
-                format!("'{}' ({})", field.name, field.path.0.join("."))
-            })
+            field.map_or_else(String::new, |field| format!("'{}' ({})", field.name, field.path))
         };
         match self {
             Reject::MissingField { field } => format!("field {} is missing", named(field)),

@@ -1,6 +1,7 @@
 use super::*;
 use crate::catalog::load::{Files, load};
-use crate::catalog::{FieldId, Source};
+use crate::catalog::{FieldId, Source, expr};
+use crate::fixed::Fixed;
 use proptest::prelude::*;
 
 fn source(format: &str) -> Source {
@@ -22,8 +23,7 @@ const OK: FieldId = FieldId(4);
 fn plain(payload: &[u8]) -> Record<'_> {
     Record {
         payload: Some(payload),
-        headers: &[],
-        timestamp_ms: None,
+        ..Record::default()
     }
 }
 
@@ -65,7 +65,7 @@ fn cloud_events_come_in_both_modes() {
     let record = Record {
         payload: Some(br#"{"amount": "3", "customer": {"name": "n"}}"#),
         headers: &headers,
-        timestamp_ms: None,
+        ..Record::default()
     };
     let event = reader.read(&record).unwrap();
     assert_eq!(
@@ -82,6 +82,88 @@ fn cloud_events_come_in_both_modes() {
         reader.read(&plain(structured)).unwrap().number(AMOUNT),
         Ok(Fixed::from_int(4))
     );
+}
+
+#[test]
+fn parts_of_the_record_are_fields_like_others() {
+    let yaml = "sources:\n  s: {topics: [t], format: json, fields: {key: $key, at: $timestamp, tenant: $header.x.tenant, topic: $topic, partition: $partition, offset: $offset, type: $$type}}\nmetrics:\n  m: {source: s, agg: max, expr: offset, filter: partition > 2}\n";
+    let source = load(&Files::new("", [("a.yaml", yaml)]))
+        .unwrap()
+        .sources
+        .remove(0);
+    let mut reader = Reader::new(&source);
+    let headers: [(&str, &[u8]); 3] = [
+        ("x.tenant", b"old"),
+        ("other", b"\xff"),
+        ("x.tenant", "北".as_bytes()),
+    ];
+    let record = Record {
+        topic: "orders",
+        partition: 3,
+        offset: 1_000_000_000_000,
+        key: Some(b"k\"1"),
+        payload: Some(br#"{"$type": "a", "key": "no"}"#),
+        headers: &headers,
+        timestamp_ms: Some(1_780_277_400_000),
+    };
+    let event = reader.read(&record).unwrap();
+    let found: Vec<FieldValue<'_>> = (0..7).map(|field| event.value(FieldId(field))).collect();
+    assert_eq!(
+        found,
+        [
+            FieldValue::Text("k\"1"),
+            FieldValue::Number("1780277400000"),
+            FieldValue::Text("北"),
+            FieldValue::Text("orders"),
+            FieldValue::Number("3"),
+            FieldValue::Number("1000000000000"),
+            FieldValue::Text("a"),
+        ]
+    );
+    assert_eq!(event.time_ms, 1_780_277_400_000);
+    assert_eq!(event.filter_value(4), expr::Value::Number(3.0));
+    let bare = Record {
+        key: None,
+        headers: &[],
+        ..record
+    };
+    let event = reader.read(&bare).unwrap();
+    assert_eq!(
+        (event.value(FieldId(0)), event.value(FieldId(2))),
+        (FieldValue::Missing, FieldValue::Missing)
+    );
+    let poison = Record {
+        key: Some(b"\xff"),
+        ..record
+    };
+    let reject = reader.read(&poison).map(|_| ()).unwrap_err();
+    assert_eq!(
+        (reject.reason(), reject.to_string().as_str()),
+        ("invalid_utf8", "the record's key is not UTF-8 at byte 0")
+    );
+}
+
+#[test]
+fn the_event_time_may_be_a_header_or_the_record_s_own() {
+    let headers: [(&str, &[u8]); 1] = [("sent", b"2026-06-01T01:30:00Z")];
+    let record = Record {
+        payload: Some(b"{}"),
+        headers: &headers,
+        timestamp_ms: Some(5),
+        ..Record::default()
+    };
+    for (time, expected) in [("$header.sent", 1_780_277_400_000), ("$timestamp", 5)] {
+        let yaml = format!("sources:\n  s: {{topics: [t], format: json, time: {time}, fields: {{}}}}\n");
+        let source = load(&Files::new("", [("a.yaml", yaml.as_str())]))
+            .unwrap()
+            .sources
+            .remove(0);
+        assert_eq!(
+            Reader::new(&source).read(&record).unwrap().time_ms,
+            expected,
+            "{time}"
+        );
+    }
 }
 
 #[test]

@@ -70,8 +70,7 @@ impl World {
         let mut reader = Reader::new(&self.catalog.sources[source as usize]);
         let record = Record {
             payload: Some(payload.as_bytes()),
-            headers: &[],
-            timestamp_ms: None,
+            ..Record::default()
         };
         self.worker
             .fold(SourceId(source), &reader.read(&record).unwrap(), 0)

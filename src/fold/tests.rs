@@ -120,8 +120,7 @@ fn fold(
         let event = reader
             .read(&Record {
                 payload: Some(payload.as_bytes()),
-                headers: &[],
-                timestamp_ms: None,
+                ..Record::default()
             })
             .unwrap();
         threads[worker].fold(SourceId(0), &event, offset).unwrap();
@@ -201,8 +200,7 @@ fn fold_one(worker: &mut Worker, catalog: &Catalog, payload: &str) -> Result<Fol
     let mut reader = Reader::new(&catalog.sources[0]);
     let event = reader.read(&Record {
         payload: Some(payload.as_bytes()),
-        headers: &[],
-        timestamp_ms: None,
+        ..Record::default()
     })?;
     worker.fold(SourceId(0), &event, 0)
 }
