@@ -2,6 +2,7 @@
 //!
 //! * [`reader`]: the reader of one source's records. * [`event`]: what it hands out.
 //! * [`json`]: the scanner. It walks the object once, keeps the places of wanted values and skips the rest.
+//! * [`split`]: a payload with several events, cut into pieces.
 //! * [`time`]: event times. * [`reject`]: why a record could not be used.
 //!
 //! CloudEvents in binary mode carry their attributes as headers `ce_<name>` and their data as the payload (Kafka
@@ -11,14 +12,17 @@ mod event;
 mod json;
 mod reader;
 mod reject;
+mod split;
 mod time;
 
 pub use event::{Event, FieldValue};
 pub use reader::Reader;
 pub use reject::Reject;
 
-/// Largest record that is read, in bytes.
-pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
+/// Largest event that is read, in bytes.
+pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
+/// Largest record of several events that is read, in bytes.
+pub const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// A record as its source hands it over.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +41,18 @@ pub struct Record<'a> {
     pub headers: &'a [(&'a str, &'a [u8])],
     /// Timestamp of the record, in milliseconds since the epoch.
     pub timestamp_ms: Option<i64>,
+}
+
+/// One event of a record, or why it cannot be used. `'r` is the record's life, `'e` that of the reader's buffers.
+#[derive(Debug)]
+pub struct Item<'r, 'e> {
+    /// Its number in the record, from 0 (of lines, blank ones counted); `None` when the record is one event, or is
+    /// refused as a whole.
+    pub index: Option<u32>,
+    /// Its own bytes.
+    pub text: &'r [u8],
+    /// The event.
+    pub event: Result<Event<'e>, Reject>,
 }
 
 #[cfg(test)]

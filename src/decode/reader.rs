@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::json::{self, Paths, Span};
-use super::{Event, MAX_RECORD_BYTES, Record, Reject, time};
-use crate::catalog::{FieldPath, FieldType, Format, RecordPart, Source};
+use super::split::{self, Piece};
+use super::{Event, Item, MAX_BATCH_BYTES, MAX_EVENT_BYTES, Record, Reject, time};
+use crate::catalog::{FieldPath, FieldType, Format, Layout, RecordPart, Source};
 
 /// Decodes the records of one source. Keeps its buffers from record to record: no allocation once they have grown.
 #[derive(Debug)]
@@ -17,12 +18,15 @@ pub struct Reader {
     /// Parts of the record that fields ask for, and their slots.
     parts: Vec<(RecordPart, usize)>,
     format: Format,
+    layout: Layout,
     kinds: Vec<FieldType>,
     /// Slot of the event time, behind those of the fields; `None`: the record's timestamp is the event time.
     time_slot: Option<usize>,
     spans: Vec<Span>,
     /// Texts that do not stand in the payload as they are: unescaped ones, and parts of the record.
     scratch: String,
+    /// The events of a payload that holds several.
+    pieces: Vec<Piece>,
 }
 
 impl Reader {
@@ -59,27 +63,72 @@ impl Reader {
             attributes: attributes.collect(),
             parts: parts.collect(),
             format: source.format,
+            layout: source.layout,
             kinds: source.fields.iter().map(|field| field.kind).collect(),
             time_slot,
             spans: vec![Span::Missing; paths.len()],
             scratch: String::new(),
+            pieces: Vec::new(),
         }
     }
 
-    /// Decodes one record.
+    /// Decodes a record: `visit` gets its events one after the other, or why there are none.
+    pub fn read<'r>(&mut self, record: &Record<'r>, visit: impl FnMut(Item<'r, '_>)) {
+        self.read_as(self.layout, record, visit);
+    }
+
+    /// Decodes a record whose payload is laid out in another way than the source's records are.
+    pub fn read_as<'r>(&mut self, layout: Layout, record: &Record<'r>, mut visit: impl FnMut(Item<'r, '_>)) {
+        let payload = record.payload.unwrap_or_default();
+        if layout == Layout::Single || payload.is_empty() {
+            let event = self.read_one(record);
+            return visit(Item {
+                index: None,
+                text: payload,
+                event,
+            });
+        }
+        let mut pieces = std::mem::take(&mut self.pieces);
+        match cut(layout, payload, &mut pieces) {
+            Ok(()) => {
+                for piece in &pieces {
+                    let text = &payload[piece.start..piece.end];
+                    visit(Item {
+                        index: Some(piece.index),
+                        text,
+                        event: self.event(record, text),
+                    });
+                }
+            }
+            Err(reject) => visit(Item {
+                index: None,
+                text: payload,
+                event: Err(reject),
+            }),
+        }
+        self.pieces = pieces;
+    }
+
+    /// Decodes a record of one event.
     ///
     /// # Errors
     /// Why the record cannot be used.
-    pub fn read<'a>(&'a mut self, record: &Record<'a>) -> Result<Event<'a>, Reject> {
-        let payload = record
-            .payload
-            .filter(|payload| !payload.is_empty())
-            .ok_or(Reject::Empty)?;
-        if payload.len() > MAX_RECORD_BYTES {
-            return Err(Reject::TooLarge { bytes: payload.len() });
+    pub fn read_one<'a>(&'a mut self, record: &Record<'a>) -> Result<Event<'a>, Reject> {
+        self.event(record, record.payload.unwrap_or_default())
+    }
+
+    /// Decodes the text of one event of a record.
+    fn event<'a>(&'a mut self, record: &Record<'a>, text: &'a [u8]) -> Result<Event<'a>, Reject> {
+        if text.is_empty() {
+            return Err(Reject::Empty);
         }
-        let payload =
-            simdutf8::compat::from_utf8(payload).map_err(|e| Reject::InvalidUtf8 { at: e.valid_up_to() })?;
+        if text.len() > MAX_EVENT_BYTES {
+            return Err(Reject::TooLarge {
+                bytes: text.len(),
+                most: MAX_EVENT_BYTES,
+            });
+        }
+        let payload = utf8(text)?;
         self.scratch.clear();
         self.spans.fill(Span::Missing);
         self.read_parts(record)?;
@@ -150,6 +199,27 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// Cuts a payload into its events.
+fn cut(layout: Layout, payload: &[u8], pieces: &mut Vec<Piece>) -> Result<(), Reject> {
+    if payload.len() > MAX_BATCH_BYTES {
+        return Err(Reject::TooLarge {
+            bytes: payload.len(),
+            most: MAX_BATCH_BYTES,
+        });
+    }
+    match layout {
+        Layout::Array => split::elements(utf8(payload)?, pieces),
+        Layout::Lines | Layout::Single => {
+            split::lines(payload, pieces);
+            Ok(())
+        }
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Reject> {
+    simdutf8::compat::from_utf8(bytes).map_err(|e| Reject::InvalidUtf8 { at: e.valid_up_to() })
 }
 
 /// Keeps a text in the scratch buffer.

@@ -9,11 +9,13 @@ pub enum Reject {
     /// No payload: a tombstone, or an empty one.
     #[error("the record is empty")]
     Empty,
-    /// Longer than [`super::MAX_RECORD_BYTES`].
-    #[error("the record has {bytes} bytes; at most {} are read", super::MAX_RECORD_BYTES)]
+    /// Longer than [`super::MAX_EVENT_BYTES`], or all events together than [`super::MAX_BATCH_BYTES`].
+    #[error("the record has {bytes} bytes; at most {most} are read")]
     TooLarge {
         /// Its length.
         bytes: usize,
+        /// The most that is read.
+        most: usize,
     },
     /// Not UTF-8.
     #[error("not UTF-8 at byte {at}")]
@@ -43,6 +45,9 @@ pub enum Reject {
     /// JSON, but not an object.
     #[error("the record is not a JSON object")]
     NotAnObject,
+    /// JSON, but not an array, where the source says `payload: array`.
+    #[error("the record is not a JSON array; without 'payload: array' a record is one object")]
+    NotAnArray,
     /// The event time is missing.
     #[error("the event time is missing")]
     MissingTime,
@@ -85,6 +90,7 @@ impl Reject {
             Reject::InvalidJson { .. } => "invalid_json",
             Reject::TooDeep => "too_deep",
             Reject::NotAnObject => "not_an_object",
+            Reject::NotAnArray => "not_an_array",
             Reject::MissingTime => "missing_time",
             Reject::InvalidTime => "invalid_time",
             Reject::Future => "future",

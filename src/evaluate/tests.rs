@@ -73,7 +73,7 @@ impl World {
             ..Record::default()
         };
         self.worker
-            .fold(SourceId(source), &reader.read(&record).unwrap(), 0)
+            .fold(SourceId(source), &reader.read_one(&record).unwrap(), 0)
             .unwrap();
         self.cells.merge(self.worker.take()).unwrap();
     }

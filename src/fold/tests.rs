@@ -118,7 +118,7 @@ fn fold(
         let worker = p % 4 % workers;
         let payload = order.payload();
         let event = reader
-            .read(&Record {
+            .read_one(&Record {
                 payload: Some(payload.as_bytes()),
                 ..Record::default()
             })
@@ -198,7 +198,7 @@ proptest! {
 
 fn fold_one(worker: &mut Worker, catalog: &Catalog, payload: &str) -> Result<Folded, Reject> {
     let mut reader = Reader::new(&catalog.sources[0]);
-    let event = reader.read(&Record {
+    let event = reader.read_one(&Record {
         payload: Some(payload.as_bytes()),
         ..Record::default()
     })?;

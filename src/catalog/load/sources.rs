@@ -129,6 +129,7 @@ impl Loader<'_> {
                     .map(|topic| topic.value.clone())
                     .collect(),
                 format: value.format,
+                layout: value.payload,
                 time,
                 lateness: value.lateness.map_or(LATENESS, |lateness| lateness.0),
                 max_skew: value.max_skew.map_or(MAX_SKEW, |skew| skew.0),
