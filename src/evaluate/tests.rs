@@ -70,11 +70,10 @@ impl World {
         let mut reader = Reader::new(&self.catalog.sources[source as usize]);
         let record = Record {
             payload: Some(payload.as_bytes()),
-            headers: &[],
-            timestamp_ms: None,
+            ..Record::default()
         };
         self.worker
-            .fold(SourceId(source), &reader.read(&record).unwrap(), 0)
+            .fold(SourceId(source), &reader.read_one(&record).unwrap(), 0)
             .unwrap();
         self.cells.merge(self.worker.take()).unwrap();
     }
