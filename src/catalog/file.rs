@@ -9,8 +9,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
+use super::agg::AggWord;
 use super::model::{
-    Agg, Direction, Format, Layout, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn, Severity,
+    Direction, Format, Layout, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn, Severity,
 };
 use super::yaml::Named;
 
@@ -97,7 +98,8 @@ pub(super) struct MetricEntry {
     pub(super) title: Option<String>,
     pub(super) r#type: Option<Spanned<MetricType>>,
     pub(super) source: Option<Spanned<String>>,
-    pub(super) agg: Option<Spanned<Agg>>,
+    pub(super) agg: Option<Spanned<AggWord>>,
+    pub(super) percentile: Option<Spanned<f64>>,
     pub(super) expr: Option<Spanned<String>>,
     pub(super) filter: Option<Spanned<String>>,
     pub(super) numerator: Option<Spanned<PartEntry>>,
@@ -117,7 +119,8 @@ pub(super) enum PartEntry {
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InlinePart {
-    pub(super) agg: Spanned<Agg>,
+    pub(super) agg: Spanned<AggWord>,
+    pub(super) percentile: Option<Spanned<f64>>,
     pub(super) expr: Option<Spanned<String>>,
     pub(super) filter: Option<Spanned<String>>,
 }

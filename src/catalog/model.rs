@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 
 use super::Place;
+use super::agg::Agg;
 use super::attribute::Title;
 use super::expr::Expr;
 use super::path::FieldPath;
@@ -256,34 +257,6 @@ pub struct Simple {
     pub field: Option<FieldId>,
     /// Which events count; variables are the source's fields, by index.
     pub filter: Option<Expr>,
-}
-
-/// Aggregations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Agg {
-    /// Exact sum.
-    Sum,
-    /// Number of events.
-    Count,
-    /// Number of different keys.
-    CountDistinct,
-    /// Smallest value.
-    Min,
-    /// Largest value.
-    Max,
-    /// Sum over count.
-    #[serde(alias = "average")]
-    Avg,
-    /// Newest value by event time, then offset.
-    Last,
-}
-
-impl Agg {
-    /// Whether the value grows with the period, so that pace compares it with the planned share.
-    pub fn accumulates(self) -> bool {
-        matches!(self, Agg::Sum | Agg::Count | Agg::CountDistinct)
-    }
 }
 
 /// What a node is for.

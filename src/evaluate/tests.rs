@@ -24,6 +24,8 @@ metrics:
   orders:        {source: orders, agg: count, filter: refund == false}
   average_order: {numerator: revenue, denominator: orders}
   articles:      {source: articles, agg: count}
+  typical:       {source: orders, agg: median, expr: amount, filter: refund == false}
+  large:         {source: orders, agg: percentile, percentile: 0.99, expr: amount, filter: refund == false}
 nodes:
   revenue:   {title: 销售额, metric: revenue, role: business, period: month, target: 3000, owner: ceo}
   net:       {metric: net, role: business, period: quarter, target: {growth: 50%, over: last_year}}
@@ -32,6 +34,8 @@ nodes:
   refunds:   {metric: refunds, role: kpi, parent: revenue, period: month, direction: lower, target: 300}
   articles:  {title: 文章, metric: articles, role: kpi, parent: revenue, period: month, target: 10, weight: 30, owner: content}
   local:     {metric: orders, role: kpi, parent: regions, each: [region], period: week}
+  typical:   {metric: typical, role: kpi, parent: revenue, period: month, target: 100}
+  large:     {metric: large, role: kpi, parent: revenue, period: month}
 rules:
   done-but-flat:
     on: link
@@ -156,6 +160,14 @@ fn values_targets_completion_and_pace() {
     assert_eq!(
         (average.value, average.completion, average.pace),
         (Some(300.0), Some(6.0), Pace::Ratio(6.0))
+    );
+    // The middle of 600.5, 199.5 and 100 and, of rank ⌊0.99 · 2⌋ = 1, the same; percentiles are levels.
+    for node in ["typical", "large"] {
+        let value = world.state(&snapshot, node, &[]).value.unwrap();
+        assert!((value / 199.5 - 1.0).abs() < 0.01, "{value}");
+    }
+    assert!(
+        matches!(world.state(&snapshot, "typical", &[]).pace, Pace::Ratio(pace) if (pace / 1.995 - 1.0).abs() < 0.01)
     );
     // 100 of 300 refunds where 150 were planned.
     assert_eq!(world.state(&snapshot, "refunds", &[]).pace, Pace::Ratio(1.5));

@@ -186,6 +186,7 @@ fn add(partial: &mut Partial, input: Value, time_ms: i64, offset: i64) {
             }))
         }
         (Partial::Distinct(set), Value::Key(hash)) => set.insert(hash),
+        (Partial::Quantiles(sketch), Value::Number(value)) => sketch.insert(value),
         _ => {}
     }
 }
@@ -203,7 +204,7 @@ impl Rows {
                 delta.keys.push(key.clone());
                 delta
                     .partials
-                    .extend(group.columns.iter().map(|column| Partial::empty(column.agg)));
+                    .extend(group.columns.iter().map(|column| Partial::empty(column.kind)));
                 let hash_of = |row: &u32| hasher.hash_one(&delta.keys[*row as usize]);
                 index.insert_unique(hash, u32::try_from(row).unwrap_or(u32::MAX), hash_of);
                 row

@@ -231,6 +231,26 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
             "catalog/a.yaml:18:61: how does 'region-revenue' serve 'revenue'? add relation: sum, product, ratio or influence",
         ),
         (
+            "agg: sum, expr",
+            "agg: p100, expr",
+            "catalog/a.yaml:11:66: there is no aggregation 'p100'; a percentile is between p0.1 and p99.9, such as p95",
+        ),
+        (
+            "agg: sum, expr",
+            "agg: percentile, expr",
+            "catalog/a.yaml:11:66: metric 'revenue' says not which percentile; write agg: p95, or add percentile: 0.95",
+        ),
+        (
+            "agg: sum, expr",
+            "agg: percentile, percentile: 95, expr",
+            "catalog/a.yaml:11:90: '95' is no percentile; write a share between 0.001 and 0.999, such as 0.95",
+        ),
+        (
+            "agg: sum, expr",
+            "agg: sum, percentile: 0.5, expr",
+            "catalog/a.yaml:11:83: metric 'revenue' is a sum and has no use for 'percentile'; write agg: percentile",
+        ),
+        (
             "behind_pace: off",
             "behind_pase: off",
             "catalog/a.yaml:17:140: there is no rule 'behind_pase'; did you mean 'behind_pace'?",
