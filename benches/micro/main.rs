@@ -69,8 +69,7 @@ fn events() -> Vec<String> {
 fn record(payload: &str) -> Record<'_> {
     Record {
         payload: Some(payload.as_bytes()),
-        headers: &[],
-        timestamp_ms: None,
+        ..Record::default()
     }
 }
 
@@ -85,7 +84,7 @@ fn decode(bencher: Bencher) {
         .counter(BytesCount::new(bytes))
         .bench_local(|| {
             for event in &events {
-                divan::black_box(reader.read(&record(event)).unwrap());
+                divan::black_box(reader.read_one(&record(event)).unwrap());
             }
         });
 }
@@ -110,7 +109,11 @@ fn decode_and_fold(bencher: Bencher) {
     bencher.counter(ItemsCount::new(EVENTS)).bench_local(|| {
         for (offset, event) in events.iter().enumerate() {
             worker
-                .fold(SourceId(0), &reader.read(&record(event)).unwrap(), offset as i64)
+                .fold(
+                    SourceId(0),
+                    &reader.read_one(&record(event)).unwrap(),
+                    offset as i64,
+                )
                 .unwrap();
         }
     });
@@ -127,7 +130,11 @@ fn hand_over_and_merge(bencher: Bencher) {
     bencher.counter(ItemsCount::new(EVENTS)).bench_local(|| {
         for (offset, event) in events.iter().enumerate() {
             worker
-                .fold(SourceId(0), &reader.read(&record(event)).unwrap(), offset as i64)
+                .fold(
+                    SourceId(0),
+                    &reader.read_one(&record(event)).unwrap(),
+                    offset as i64,
+                )
                 .unwrap();
         }
         cells.merge(worker.take()).unwrap();
@@ -148,7 +155,11 @@ fn commit_changed_cells(bencher: Bencher) {
         .with_inputs(|| {
             for (offset, event) in events.iter().enumerate() {
                 worker
-                    .fold(SourceId(0), &reader.read(&record(event)).unwrap(), offset as i64)
+                    .fold(
+                        SourceId(0),
+                        &reader.read_one(&record(event)).unwrap(),
+                        offset as i64,
+                    )
                     .unwrap();
             }
             cells.merge(worker.take()).unwrap();
@@ -177,7 +188,7 @@ fn many(instances: usize) -> (Arc<Catalog>, Evaluator, Cells) {
             r#"{{"type":"order.paid","time":"2026-06-01T01:30:00Z","data":{{"amount":{n},"discount":1,"customer":{{"id":"c"}},"region":"r","channel":"web","store":"s","rep":"p{n}"}}}}"#
         );
         worker
-            .fold(SourceId(0), &reader.read(&record(&payload)).unwrap(), 0)
+            .fold(SourceId(0), &reader.read_one(&record(&payload)).unwrap(), 0)
             .unwrap();
     }
     cells.merge(worker.take()).unwrap();

@@ -10,7 +10,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use super::model::{
-    Agg, Direction, Format, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn, Severity,
+    Agg, Direction, Format, Layout, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn, Severity,
 };
 use super::yaml::Named;
 
@@ -59,6 +59,8 @@ pub(super) enum Weekday {
 pub(super) struct SourceEntry {
     pub(super) topics: Spanned<Vec<Spanned<String>>>,
     pub(super) format: Format,
+    #[serde(default)]
+    pub(super) payload: Layout,
     pub(super) time: Option<Spanned<String>>,
     pub(super) lateness: Option<Duration>,
     pub(super) max_skew: Option<Duration>,

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 use super::Place;
 use super::attribute::Title;
 use super::expr::Expr;
+use super::path::FieldPath;
 
 /// Index of a [`Source`] in [`Catalog::sources`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -142,6 +143,19 @@ pub enum Format {
     CloudEvents,
 }
 
+/// How many events a record holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// One.
+    #[default]
+    Single,
+    /// Newline-delimited JSON: one a line; blank lines are none.
+    Lines,
+    /// A JSON array with one object an event.
+    Array,
+}
+
 /// Where events come from.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -151,6 +165,8 @@ pub struct Source {
     pub topics: Vec<String>,
     /// Format of the records.
     pub format: Format,
+    /// How many events a record holds (`payload:` in the catalogue).
+    pub layout: Layout,
     /// Path of the event time; without one the record's timestamp is the event time.
     pub time: Option<FieldPath>,
     /// How long an event may be late before it counts as late; keeps the watermark back.
@@ -164,10 +180,6 @@ pub struct Source {
     /// Where it is declared.
     pub place: Place,
 }
-
-/// A path of object keys, such as `data.customer.id`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct FieldPath(pub Vec<String>);
 
 /// A named field of a source.
 #[derive(Clone, Debug)]

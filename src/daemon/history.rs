@@ -35,15 +35,26 @@ impl History {
     /// Folds one record of a source.
     ///
     /// # Errors
-    /// Why the record was rejected; nothing of it is folded then.
+    /// Why an event of it was rejected, the first one; its other events are folded.
     pub fn fold(&mut self, source: SourceId, record: &Record<'_>) -> Result<(), Reject> {
-        let event = self.readers[source.0 as usize].read(record)?;
-        self.worker.fold(source, &event, self.folded)?;
-        self.folded += 1;
-        Ok(())
+        let History {
+            readers,
+            worker,
+            folded,
+            ..
+        } = self;
+        let mut first = Ok(());
+        readers[source.0 as usize].read(record, |item| {
+            let done = item.event.and_then(|event| worker.fold(source, &event, *folded));
+            *folded += i64::from(done.is_ok());
+            if first.is_ok() {
+                first = done.map(|_| ());
+            }
+        });
+        first
     }
 
-    /// Number of records folded.
+    /// Number of events folded.
     pub fn folded(&self) -> i64 {
         self.folded
     }

@@ -9,16 +9,26 @@ pub enum Reject {
     /// No payload: a tombstone, or an empty one.
     #[error("the record is empty")]
     Empty,
-    /// Longer than [`super::MAX_RECORD_BYTES`].
-    #[error("the record has {bytes} bytes; at most {} are read", super::MAX_RECORD_BYTES)]
+    /// Longer than [`super::MAX_EVENT_BYTES`], or all events together than [`super::MAX_BATCH_BYTES`].
+    #[error("the record has {bytes} bytes; at most {most} are read")]
     TooLarge {
         /// Its length.
         bytes: usize,
+        /// The most that is read.
+        most: usize,
     },
     /// Not UTF-8.
     #[error("not UTF-8 at byte {at}")]
     InvalidUtf8 {
         /// Offset of the first wrong byte.
+        at: usize,
+    },
+    /// A part of the record beside its payload is not UTF-8.
+    #[error("{part} is not UTF-8 at byte {at}")]
+    PartNotUtf8 {
+        /// Which part.
+        part: &'static str,
+        /// Offset of the first wrong byte in it.
         at: usize,
     },
     /// Not JSON.
@@ -35,6 +45,9 @@ pub enum Reject {
     /// JSON, but not an object.
     #[error("the record is not a JSON object")]
     NotAnObject,
+    /// JSON, but not an array, where the source says `payload: array`.
+    #[error("the record is not a JSON array; without 'payload: array' a record is one object")]
+    NotAnArray,
     /// The event time is missing.
     #[error("the event time is missing")]
     MissingTime,
@@ -73,10 +86,11 @@ impl Reject {
         match self {
             Reject::Empty => "empty",
             Reject::TooLarge { .. } => "too_large",
-            Reject::InvalidUtf8 { .. } => "invalid_utf8",
+            Reject::InvalidUtf8 { .. } | Reject::PartNotUtf8 { .. } => "invalid_utf8",
             Reject::InvalidJson { .. } => "invalid_json",
             Reject::TooDeep => "too_deep",
             Reject::NotAnObject => "not_an_object",
+            Reject::NotAnArray => "not_an_array",
             Reject::MissingTime => "missing_time",
             Reject::InvalidTime => "invalid_time",
             Reject::Future => "future",
@@ -91,9 +105,7 @@ impl Reject {
     pub fn explain(&self, source: &Source) -> String {
         let named = |field: &FieldId| {
             let field = source.fields.get(usize::from(field.0));
-            field.map_or_else(String::new, |field| {
-                format!("'{}' ({})", field.name, field.path.0.join("."))
-            })
+            field.map_or_else(String::new, |field| format!("'{}' ({})", field.name, field.path))
         };
         match self {
             Reject::MissingField { field } => format!("field {} is missing", named(field)),

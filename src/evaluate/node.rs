@@ -329,11 +329,11 @@ impl Instance {
         let first = Day(moment.today.0 + 1 - i32::try_from(DAILY).unwrap_or(0));
         // Days before the first cell are no zeros: the node was not there yet.
         let started = formula.first_day(cells, key).map_or(i32::MAX, |day| day.0);
+        // What was before is not kept: most of many instances are young.
+        let first = Day(first.0.max(started).min(moment.today.0));
         let mut daily = formula.daily(cells, key, first, Day(moment.today.0 + 1));
-        for (day, value) in (first.0..).zip(&mut daily) {
-            if day < started {
-                *value = None;
-            }
+        if started > moment.today.0 {
+            daily.fill(None);
         }
         let history = usize::try_from(i64::from(moment.today.0) - i64::from(started)).unwrap_or(0);
         let mut computed = Computed {

@@ -218,7 +218,7 @@ fn field_of(catalog: &Catalog, source: SourceId, name: &str) -> Option<FieldId> 
 /// field does not lose its history and pointing it elsewhere does not mix two things.
 fn definition(catalog: &Catalog, simple: &Simple, names: &[String]) -> String {
     let source = catalog.source(simple.source);
-    let path = |field: FieldId| source.fields[usize::from(field.0)].path.0.join(".");
+    let path = |field: FieldId| source.fields[usize::from(field.0)].path.to_string();
     let agg = match simple.agg {
         Agg::Sum => "sum",
         Agg::Count => "count",
@@ -236,7 +236,7 @@ fn definition(catalog: &Catalog, simple: &Simple, names: &[String]) -> String {
         // The filter speaks of fields by name: where they point belongs to the definition.
         for &variable in filter.uses() {
             let field = &source.fields[variable];
-            text.push_str(&format!("; {} = {}", field.name, field.path.0.join(".")));
+            text.push_str(&format!("; {} = {}", field.name, field.path));
         }
     }
     if !names.is_empty() {

@@ -118,10 +118,9 @@ fn fold(
         let worker = p % 4 % workers;
         let payload = order.payload();
         let event = reader
-            .read(&Record {
+            .read_one(&Record {
                 payload: Some(payload.as_bytes()),
-                headers: &[],
-                timestamp_ms: None,
+                ..Record::default()
             })
             .unwrap();
         threads[worker].fold(SourceId(0), &event, offset).unwrap();
@@ -199,10 +198,9 @@ proptest! {
 
 fn fold_one(worker: &mut Worker, catalog: &Catalog, payload: &str) -> Result<Folded, Reject> {
     let mut reader = Reader::new(&catalog.sources[0]);
-    let event = reader.read(&Record {
+    let event = reader.read_one(&Record {
         payload: Some(payload.as_bytes()),
-        headers: &[],
-        timestamp_ms: None,
+        ..Record::default()
     })?;
     worker.fold(SourceId(0), &event, 0)
 }

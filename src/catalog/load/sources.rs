@@ -8,13 +8,12 @@ use super::{Loader, Owned, entries};
 use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Type, Variable};
 use crate::catalog::file::{FieldKind, SourceEntry};
-use crate::catalog::model::{Field, FieldPath, FieldType, Source};
+use crate::catalog::model::{Field, FieldType, Source};
+use crate::catalog::path::FieldPath;
 
 const LATENESS: SignedDuration = SignedDuration::from_secs(0);
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
 const MAX_REJECTED: f64 = 0.01;
-/// Longest path of a field: deeper ones are a mistake.
-const MAX_DEPTH: usize = 16;
 
 /// Sources under construction: what their fields turn out to be is found from the metrics.
 pub(super) struct Sources {
@@ -104,15 +103,10 @@ impl Loader<'_> {
                 }
             }
             let mut path = |spanned: &serde_saphyr::Spanned<String>| {
-                let keys: Vec<String> = spanned.value.split('.').map(str::to_owned).collect();
-                if keys.iter().any(String::is_empty) || keys.len() > MAX_DEPTH {
-                    let message = format!(
-                        "'{}' is no path; write keys joined by dots, such as data.amount",
-                        spanned.value
-                    );
+                FieldPath::parse(&spanned.value).unwrap_or_else(|message| {
                     self.problem(entry.at(spanned), message);
-                }
-                FieldPath(keys)
+                    FieldPath::Payload(vec![spanned.value.clone()])
+                })
             };
             let time = value.time.as_ref().map(&mut path);
             let fields = value.fields.0.iter().map(|(name, field)| Field {
@@ -135,6 +129,7 @@ impl Loader<'_> {
                     .map(|topic| topic.value.clone())
                     .collect(),
                 format: value.format,
+                layout: value.payload,
                 time,
                 lateness: value.lateness.map_or(LATENESS, |lateness| lateness.0),
                 max_skew: value.max_skew.map_or(MAX_SKEW, |skew| skew.0),

@@ -201,6 +201,16 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
             "catalog/a.yaml:26:16: 'kpi.titel' is not known in a title; did you mean 'kpi.title'?",
         ),
         (
+            "customer: data.customer.id",
+            "customer: $kye",
+            "catalog/a.yaml:9:57: '$kye' is no part of a record; did you mean '$key'? (a key of the payload that begins with $ is written $$kye)",
+        ),
+        (
+            "customer: data.customer.id",
+            "customer: data..id",
+            "catalog/a.yaml:9:57: 'data..id' is no path; write keys joined by dots, such as data.amount",
+        ),
+        (
             "file: region.csv",
             "file: regoin.csv",
             "catalog/a.yaml:18:133: there is no file 'regoin.csv' in the catalogue folder; did you mean 'region.csv'?",
