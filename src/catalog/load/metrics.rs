@@ -329,6 +329,18 @@ impl Loader<'_> {
     ) -> Option<Expr> {
         let variables = sources.variables(source);
         let expr = self.expr(file, text, &variables)?;
+        if expr.kind() == Type::Any
+            && variables
+                .iter()
+                .any(|variable| variable.name == text.value.trim())
+        {
+            let name = text.value.trim();
+            let message = format!(
+                "a filter is true or false; compare the field: {name} == \"…\", or declare it as {{path: …, type: bool}}"
+            );
+            self.problem(super::yaml::place(file, text.referenced), message);
+            return None;
+        }
         if !matches!(expr.kind(), Type::Bool | Type::Any) {
             let message = format!("a filter is true or false, and this is {}", expr.kind().noun());
             self.problem(super::yaml::place(file, text.referenced), message);
