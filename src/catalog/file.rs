@@ -9,8 +9,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
+use super::agg::AggWord;
 use super::model::{
-    Agg, Direction, Format, Layout, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn, Severity,
+    Direction, Format, Layout, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn, Severity,
 };
 use super::yaml::Named;
 
@@ -97,7 +98,8 @@ pub(super) struct MetricEntry {
     pub(super) title: Option<String>,
     pub(super) r#type: Option<Spanned<MetricType>>,
     pub(super) source: Option<Spanned<String>>,
-    pub(super) agg: Option<Spanned<Agg>>,
+    pub(super) agg: Option<Spanned<AggWord>>,
+    pub(super) percentile: Option<Spanned<f64>>,
     pub(super) expr: Option<Spanned<String>>,
     pub(super) filter: Option<Spanned<String>>,
     pub(super) numerator: Option<Spanned<PartEntry>>,
@@ -117,7 +119,8 @@ pub(super) enum PartEntry {
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InlinePart {
-    pub(super) agg: Spanned<Agg>,
+    pub(super) agg: Spanned<AggWord>,
+    pub(super) percentile: Option<Spanned<f64>>,
     pub(super) expr: Option<Spanned<String>>,
     pub(super) filter: Option<Spanned<String>>,
 }
@@ -133,17 +136,38 @@ pub(super) struct NodeEntry {
     pub(super) relation: Option<Spanned<Relation>>,
     #[serde(default)]
     pub(super) each: Vec<Spanned<String>>,
-    pub(super) period: PeriodKind,
+    pub(super) period: PeriodEntry,
     pub(super) target: Option<Spanned<TargetEntry>>,
     pub(super) baseline: Option<f64>,
     #[serde(default)]
     pub(super) direction: Direction,
     pub(super) owner: Option<String>,
     pub(super) weight: Option<Spanned<f64>>,
-    pub(super) profile: Option<Spanned<Profile>>,
+    pub(super) profile: Option<ProfileEntry>,
     pub(super) min_share: Option<Share>,
     #[serde(default)]
     pub(super) rules: Named<Override>,
+}
+
+/// `month`, or `{every: 10d, from: 2026-01-01}`.
+#[derive(Debug)]
+pub(super) enum PeriodEntry {
+    Kind(PeriodKind),
+    Every(EveryEntry),
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EveryEntry {
+    pub(super) every: Spanned<Duration>,
+    pub(super) from: Spanned<String>,
+}
+
+/// `workdays`, or `{file: plan.csv}`.
+#[derive(Debug)]
+pub(super) enum ProfileEntry {
+    Named(Profile),
+    File(FileEntry),
 }
 
 #[derive(Debug)]
@@ -159,7 +183,8 @@ pub(super) struct GrowthEntry {
     pub(super) over: Over,
 }
 
-#[derive(Debug)]
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
 pub(super) struct FileEntry {
     pub(super) file: Spanned<String>,
 }
@@ -380,6 +405,27 @@ scalar!(
     |text| (text == "off").then_some(Override::Off),
     |_| None,
     map: |map| RuleEntry::deserialize(map).map(|rule| Override::Changed(Box::new(rule)))
+);
+/// One of the words of an enum without data.
+fn word<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    let plain: de::value::StrDeserializer<'_, de::value::Error> =
+        de::IntoDeserializer::into_deserializer(text);
+    T::deserialize(plain).ok()
+}
+
+scalar!(
+    PeriodEntry,
+    "one of day, week, month, quarter, half, year, or {every: 10d, from: 2026-01-01}",
+    |text| word(text).map(PeriodEntry::Kind),
+    |_| None,
+    map: |map| EveryEntry::deserialize(map).map(PeriodEntry::Every)
+);
+scalar!(
+    ProfileEntry,
+    "one of linear, workdays, last_year, flat, or {file: plan.csv}",
+    |text| word(text).map(ProfileEntry::Named),
+    |_| None,
+    map: |map| FileEntry::deserialize(map).map(ProfileEntry::File)
 );
 scalar!(
     Over,

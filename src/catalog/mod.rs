@@ -6,6 +6,7 @@
 //! * [`attribute`]: what rules and titles may ask of a node or a link.
 //! * `file`: the YAML as types; [`load`]: from there to the model, with the place of every mistake.
 
+mod agg;
 pub mod attribute;
 pub mod diagnostic;
 pub mod expr;
@@ -15,6 +16,7 @@ pub mod model;
 mod path;
 pub(crate) mod yaml;
 
+pub use agg::{Agg, Quantile, UnknownAgg};
 pub use diagnostic::{Diagnostic, Diagnostics, Place};
 pub use model::*;
 pub use path::{FieldPath, RecordPart};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 
 use super::Place;
+use super::agg::Agg;
 use super::attribute::Title;
 use super::expr::Expr;
 use super::path::FieldPath;
@@ -272,34 +273,6 @@ pub struct Simple {
     pub filter: Option<Expr>,
 }
 
-/// Aggregations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Agg {
-    /// Exact sum.
-    Sum,
-    /// Number of events.
-    Count,
-    /// Number of different keys.
-    CountDistinct,
-    /// Smallest value.
-    Min,
-    /// Largest value.
-    Max,
-    /// Sum over count.
-    #[serde(alias = "average")]
-    Avg,
-    /// Newest value by event time, then offset.
-    Last,
-}
-
-impl Agg {
-    /// Whether the value grows with the period, so that pace compares it with the planned share.
-    pub fn accumulates(self) -> bool {
-        matches!(self, Agg::Sum | Agg::Count | Agg::CountDistinct)
-    }
-}
-
 /// What a node is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -365,6 +338,14 @@ pub enum PeriodKind {
     Half,
     /// A fiscal year.
     Year,
+    /// A number of days, one after the other.
+    #[serde(skip)]
+    Every {
+        /// Length in days.
+        days: u16,
+        /// First day of one of them.
+        from: civil::Date,
+    },
 }
 
 impl PeriodKind {
@@ -377,18 +358,29 @@ impl PeriodKind {
             PeriodKind::Quarter => "quarter",
             PeriodKind::Half => "half",
             PeriodKind::Year => "year",
+            PeriodKind::Every { .. } => "custom",
         }
     }
 }
 
 /// What share of the target should be done by when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Profile {
+    /// As last year where there is a year of data, else by working days where the calendar declares them, else linear.
+    #[default]
+    Default,
     /// By time elapsed.
     Linear,
     /// By working time elapsed.
     Workdays,
+    /// As the same period a year before, aligned by holiday and weekday.
+    LastYear,
+    /// The whole target at any time.
+    Flat,
+    /// By the weights of a file.
+    #[serde(skip)]
+    File,
 }
 
 /// The link to the parent.
@@ -431,6 +423,8 @@ pub struct Node {
     pub weight: Option<f64>,
     /// Plan of the period.
     pub profile: Profile,
+    /// For [`Profile::File`]: the weight of the days from a date on.
+    pub plan: BTreeMap<civil::Date, f64>,
     /// Share of the period before which pace is "too early".
     pub min_share: f64,
     /// Where it is declared.
@@ -475,6 +469,8 @@ pub struct TargetRow {
     pub dimensions: Vec<String>,
     /// Target value.
     pub target: f64,
+    /// Since when it is known; the latest one announced by a day is the target of that day.
+    pub announced: Option<civil::Date>,
 }
 
 /// What a rule looks at.

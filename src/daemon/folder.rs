@@ -134,10 +134,14 @@ mod tests {
         Folder::new(catalog, plan)
     }
 
-    /// Index, reason and payload.
-    type Letter = (Option<u32>, &'static str, String);
+    /// Newest event time, outcomes, and dead letters by number, reason and payload.
+    type Seen = (
+        Option<i64>,
+        Vec<(&'static str, u64)>,
+        Vec<(Option<u32>, &'static str, String)>,
+    );
 
-    fn fold(folder: &mut Folder, payload: &str) -> (Option<i64>, Vec<(&'static str, u64)>, Vec<Letter>) {
+    fn fold(folder: &mut Folder, payload: &str) -> Seen {
         let record = Record {
             topic: "t",
             offset: 7,

@@ -8,6 +8,7 @@ pub mod forecast;
 mod node;
 pub mod pace;
 pub mod period;
+mod plan;
 mod reconcile;
 pub mod snapshot;
 pub mod value;

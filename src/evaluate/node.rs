@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::forecast::{DAYS, Forecast, Known, forecast};
 use super::pace::{self, PaceInput};
+use super::plan::PeriodPlan;
 use super::snapshot::{InstanceKey, NodeState, Pace, Period};
 use super::value::Formula;
 use crate::catalog::{Calendar, Catalog, Direction, GrowthBase, Node, NodeId, Target};
@@ -22,6 +23,8 @@ use crate::fold::plan::Plan;
 const DAILY: usize = 42;
 /// An instance that has brought nothing for this long before its period, and has no target in it, is retired.
 const RETIRED_AFTER_DAYS: i32 = 42;
+/// Days before a period from which on last year says what it should look like.
+const YEAR_OF_DATA: i32 = 366;
 /// Days of history from which on a total's forecast does not look at the clock.
 const STEADY_DAYS: usize = 7;
 
@@ -50,9 +53,17 @@ struct Instance {
     cell_key: DimensionKey,
     /// Its series in each of the node's groups, once there is one.
     series: SmallVec<[Option<usize>; 2]>,
-    /// Target rows, ascending by start.
-    targets: Vec<(Date, f64)>,
+    /// Target rows, ascending by the day they were announced.
+    targets: Vec<TargetOf>,
     computed: Option<Computed>,
+}
+
+/// A line of a target file.
+#[derive(Clone, Copy, Debug)]
+struct TargetOf {
+    start: Date,
+    target: f64,
+    announced: Option<Date>,
 }
 
 /// What was computed, and of what.
@@ -64,6 +75,7 @@ struct Computed {
     period: Period,
     value: Option<f64>,
     target: Option<f64>,
+    plan: PeriodPlan,
     daily: Arc<[Option<f64>]>,
     /// Days of history before today.
     history: usize,
@@ -111,13 +123,17 @@ impl CompiledNode {
                     key[at] = plan.interner.id(value);
                 }
                 let index = compiled.instance(catalog, plan, &key);
-                compiled.instances[index].targets.push((row.start, row.target));
+                compiled.instances[index].targets.push(TargetOf {
+                    start: row.start,
+                    target: row.target,
+                    announced: row.announced,
+                });
             }
         }
         compiled
             .instances
             .iter_mut()
-            .for_each(|instance| instance.targets.sort_by_key(|(start, _)| *start));
+            .for_each(|instance| instance.targets.sort_by_key(|row| row.announced));
         compiled.sort();
         Some(compiled)
     }
@@ -168,7 +184,11 @@ impl CompiledNode {
         let node = catalog.node(self.id);
         let period = Period::containing(node.period, moment.today.date(), moment.calendar);
         let elapsed = pace::elapsed(&period, moment.at, moment.calendar);
-        let expected_share = pace::expected_share(node.profile, &period, moment.at, moment.calendar);
+        // By the calendar the plan is the same for all instances, and counting working days costs something.
+        let by_calendar = ByCalendar {
+            linear: elapsed,
+            workdays: PeriodPlan::Workdays.share(&period, moment.at, moment.calendar),
+        };
         let CompiledNode {
             formula,
             groups,
@@ -182,12 +202,16 @@ impl CompiledNode {
             if !node.each.is_empty() && !instance.is_alive(cells, groups, &period, moment.last_day) {
                 continue;
             }
-            let shares = Shares {
-                elapsed,
-                expected: expected_share,
-                accumulates: *accumulates,
-            };
-            let computed = instance.compute(node, formula, cells, groups, period, moment, shares);
+            let (computed, shares) = instance.compute(
+                node,
+                formula,
+                cells,
+                groups,
+                period,
+                moment,
+                by_calendar,
+                *accumulates,
+            );
             states.push(instance.state(node, &computed, shares));
             instance.computed = Some(computed);
         }
@@ -215,12 +239,34 @@ impl CompiledNode {
     }
 }
 
-/// Shares of the period at a moment, the same for all instances of a node.
+/// Planned shares that follow from the calendar alone.
+#[derive(Clone, Copy)]
+struct ByCalendar {
+    linear: f64,
+    workdays: f64,
+}
+
+/// Shares of the period at a moment.
 #[derive(Clone, Copy)]
 struct Shares {
     elapsed: f64,
     expected: f64,
     accumulates: bool,
+}
+
+impl Computed {
+    fn shares(&self, moment: Moment<'_>, by_calendar: ByCalendar, accumulates: bool) -> Shares {
+        let expected = match &self.plan {
+            PeriodPlan::Linear => by_calendar.linear,
+            PeriodPlan::Workdays => by_calendar.workdays,
+            plan => plan.share(&self.period, moment.at, moment.calendar),
+        };
+        Shares {
+            elapsed: by_calendar.linear,
+            expected,
+            accumulates,
+        }
+    }
 }
 
 impl Instance {
@@ -232,7 +278,7 @@ impl Instance {
             .zip(&self.series)
             .filter_map(|(group, series)| cells.series_days(*group, (*series)?));
         let has_events = |(first, last): (Day, Day)| first <= last_day && last.0 >= since;
-        series.into_iter().any(has_events) || self.targets.iter().any(|(start, _)| period.holds(*start))
+        series.into_iter().any(has_events) || self.targets.iter().any(|row| period.holds(row.start))
     }
 
     fn generation(&self, cells: &Cells, groups: &[usize]) -> u64 {
@@ -258,8 +304,9 @@ impl Instance {
         groups: &[usize],
         period: Period,
         moment: Moment<'_>,
-        shares: Shares,
-    ) -> Computed {
+        by_calendar: ByCalendar,
+        accumulates: bool,
+    ) -> (Computed, Shares) {
         let generation = self.generation(cells, groups);
         let is_current = |computed: &&Computed| {
             computed.generation == generation
@@ -268,10 +315,11 @@ impl Instance {
         };
         if let Some(computed) = self.computed.as_ref().filter(is_current) {
             let mut computed = computed.clone();
+            let shares = computed.shares(moment, by_calendar, accumulates);
             if !shares.accumulates || computed.history < STEADY_DAYS {
                 computed.forecast = project(&computed, &period, moment, shares);
             }
-            return computed;
+            return (computed, shares);
         }
         let key = &self.cell_key;
         let (from, to) = (
@@ -281,11 +329,11 @@ impl Instance {
         let first = Day(moment.today.0 + 1 - i32::try_from(DAILY).unwrap_or(0));
         // Days before the first cell are no zeros: the node was not there yet.
         let started = formula.first_day(cells, key).map_or(i32::MAX, |day| day.0);
+        // What was before is not kept: most of many instances are young.
+        let first = Day(first.0.max(started).min(moment.today.0));
         let mut daily = formula.daily(cells, key, first, Day(moment.today.0 + 1));
-        for (day, value) in (first.0..).zip(&mut daily) {
-            if day < started {
-                *value = None;
-            }
+        if started > moment.today.0 {
+            daily.fill(None);
         }
         let history = usize::try_from(i64::from(moment.today.0) - i64::from(started)).unwrap_or(0);
         let mut computed = Computed {
@@ -294,13 +342,34 @@ impl Instance {
             last_day: moment.last_day,
             period,
             value: formula.value(cells, key, from, to),
-            target: self.target(node, formula, cells, &period, moment.calendar),
+            target: self.target(node, formula, cells, &period, moment),
+            plan: self.plan(node, formula, cells, &period, moment.calendar, accumulates),
             daily: daily.into(),
             history: history.min(DAILY - 1),
             forecast: None,
         };
+        let shares = computed.shares(moment, by_calendar, accumulates);
         computed.forecast = project(&computed, &period, moment, shares);
-        computed
+        (computed, shares)
+    }
+
+    /// The plan by last year's days follows what this instance brought then.
+    fn plan(
+        &self,
+        node: &Node,
+        formula: &Formula,
+        cells: &Cells,
+        period: &Period,
+        calendar: &Calendar,
+        accumulates: bool,
+    ) -> PeriodPlan {
+        PeriodPlan::of(node, period, calendar, |from, to| {
+            let first = formula.first_day(cells, &self.cell_key)?;
+            let seen = Day::of(period.start).0 - first.0 >= YEAR_OF_DATA;
+            let flow = (accumulates && seen)
+                .then(|| formula.daily(cells, &self.cell_key, Day::of(from), Day::of(to)))?;
+            Some(flow.into_iter().map(|day| day.unwrap_or(0.0)).collect())
+        })
     }
 
     fn state(&self, node: &Node, computed: &Computed, shares: Shares) -> NodeState {
@@ -352,23 +421,31 @@ impl Instance {
         formula: &Formula,
         cells: &Cells,
         period: &Period,
-        calendar: &Calendar,
+        moment: Moment<'_>,
     ) -> Option<f64> {
         match &node.target {
             Target::None => None,
             Target::Number(number) => Some(*number),
-            Target::Table(_) => self
-                .targets
-                .iter()
-                .find(|(start, _)| period.holds(*start))
-                .map(|(_, target)| *target),
+            Target::Table(_) => {
+                // The past is judged by the target of its time: what was announced later did not count yet.
+                let today = moment.today.date();
+                let known = |row: &&TargetOf| row.announced.is_none_or(|day| day <= today);
+                self.targets
+                    .iter()
+                    .rev()
+                    .filter(known)
+                    .find(|row| period.holds(row.start))
+                    .map(|row| row.target)
+            }
             Target::Growth { growth, over } => {
                 let base = match over {
                     GrowthBase::Value(base) => *base,
-                    GrowthBase::LastYear => self.base(formula, cells, &period.shifted(-1, calendar))?,
+                    GrowthBase::LastYear => {
+                        self.base(formula, cells, &period.shifted(-1, moment.calendar))?
+                    }
                     GrowthBase::Year(year) => {
                         let years = i32::from(*year) - i32::from(period.start.year());
-                        self.base(formula, cells, &period.shifted(years, calendar))?
+                        self.base(formula, cells, &period.shifted(years, moment.calendar))?
                     }
                 };
                 Some(base * (1.0 + growth))

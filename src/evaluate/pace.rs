@@ -71,12 +71,21 @@ pub fn elapsed(period: &Period, at: Timestamp, calendar: &Calendar) -> f64 {
     share(period.starts_at(calendar), period.ends_at(calendar), at)
 }
 
-/// Share of the target that the plan expects at a moment.
-pub fn expected_share(profile: Profile, period: &Period, at: Timestamp, calendar: &Calendar) -> f64 {
+/// Share of the target that a plan by the calendar alone expects at a moment: by working time, or by time.
+pub(super) fn expected_share(profile: Profile, period: &Period, at: Timestamp, calendar: &Calendar) -> f64 {
     match profile {
-        Profile::Linear => elapsed(period, at, calendar),
         Profile::Workdays => by_workdays(period, at, calendar),
+        _ => elapsed(period, at, calendar),
     }
+}
+
+/// Share of a local day that has passed at a moment.
+pub(super) fn elapsed_of_day(day: jiff::civil::Date, at: Timestamp, calendar: &Calendar) -> f64 {
+    share(
+        calendar.start_of(day),
+        calendar.start_of(day.saturating_add(1.day())),
+        at,
+    )
 }
 
 /// Working time passed over working time of the period; linear in a period without a working day.

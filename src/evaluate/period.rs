@@ -23,6 +23,12 @@ impl Period {
             PeriodKind::Quarter => within_year(day, 3, calendar),
             PeriodKind::Half => within_year(day, 6, calendar),
             PeriodKind::Year => within_year(day, 12, calendar),
+            PeriodKind::Every { days, from } => {
+                let days = i32::from(days.max(1));
+                let past = from.until(day).map_or(0, |span| span.get_days()).rem_euclid(days);
+                let start = day.saturating_sub(past.days());
+                (start, start.saturating_add(days.days()))
+            }
         };
         Period { kind, start, end }
     }
@@ -52,7 +58,7 @@ impl Period {
             between.map_or(0, |span| span.get_months())
         };
         match self.kind {
-            PeriodKind::Day => start.to_string(),
+            PeriodKind::Day | PeriodKind::Every { .. } => start.to_string(),
             // A week is named by its Thursday's year, as ISO 8601 does, on whatever day weeks begin.
             PeriodKind::Week => {
                 let week = start.saturating_add(3.days()).iso_week_date();
@@ -101,6 +107,7 @@ fn within_year(day: Date, months: i32, calendar: &Calendar) -> (Date, Date) {
 mod tests {
     use super::*;
     use crate::catalog::load::{Files, load};
+    use jiff::civil::date;
 
     fn calendar(text: &str) -> Calendar {
         let yaml =
@@ -148,6 +155,28 @@ mod tests {
                 "2026-01-06",
                 "2026-04-06",
                 "FY2025-Q4",
+            ),
+            (
+                plain,
+                Every {
+                    days: 10,
+                    from: date(2026, 1, 1),
+                },
+                "2026-01-20",
+                "2026-01-11",
+                "2026-01-21",
+                "2026-01-11",
+            ),
+            (
+                plain,
+                Every {
+                    days: 10,
+                    from: date(2026, 1, 1),
+                },
+                "2025-12-31",
+                "2025-12-22",
+                "2026-01-01",
+                "2025-12-22",
             ),
         ] {
             let calendar = calendar(settings);

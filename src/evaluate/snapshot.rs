@@ -102,7 +102,8 @@ pub struct NodeState {
     pub target_probability: Option<f64>,
     /// How far its parts are from coming to it; `None` where it has none to compare with.
     pub unreconciled: Option<Mismatch>,
-    /// Values of the latest local days, oldest first, at most 42, `None` where there is no value.
+    /// Values of the latest local days since its first event, oldest first, today last, at most 42; `None` where there
+    /// is no value.
     pub daily: Arc<[Option<f64>]>,
 }
 

@@ -24,6 +24,8 @@ metrics:
   orders:        {source: orders, agg: count, filter: refund == false}
   average_order: {numerator: revenue, denominator: orders}
   articles:      {source: articles, agg: count}
+  typical:       {source: orders, agg: median, expr: amount, filter: refund == false}
+  large:         {source: orders, agg: percentile, percentile: 0.99, expr: amount, filter: refund == false}
 nodes:
   revenue:   {title: 销售额, metric: revenue, role: business, period: month, target: 3000, owner: ceo}
   net:       {metric: net, role: business, period: quarter, target: {growth: 50%, over: last_year}}
@@ -32,6 +34,8 @@ nodes:
   refunds:   {metric: refunds, role: kpi, parent: revenue, period: month, direction: lower, target: 300}
   articles:  {title: 文章, metric: articles, role: kpi, parent: revenue, period: month, target: 10, weight: 30, owner: content}
   local:     {metric: orders, role: kpi, parent: regions, each: [region], period: week}
+  typical:   {metric: typical, role: kpi, parent: revenue, period: month, target: 100}
+  large:     {metric: large, role: kpi, parent: revenue, period: month}
 rules:
   done-but-flat:
     on: link
@@ -157,6 +161,14 @@ fn values_targets_completion_and_pace() {
         (average.value, average.completion, average.pace),
         (Some(300.0), Some(6.0), Pace::Ratio(6.0))
     );
+    // The middle of 600.5, 199.5 and 100 and, of rank ⌊0.99 · 2⌋ = 1, the same; percentiles are levels.
+    for node in ["typical", "large"] {
+        let value = world.state(&snapshot, node, &[]).value.unwrap();
+        assert!((value / 199.5 - 1.0).abs() < 0.01, "{value}");
+    }
+    assert!(
+        matches!(world.state(&snapshot, "typical", &[]).pace, Pace::Ratio(pace) if (pace / 1.995 - 1.0).abs() < 0.01)
+    );
     // 100 of 300 refunds where 150 were planned.
     assert_eq!(world.state(&snapshot, "refunds", &[]).pace, Pace::Ratio(1.5));
     // A difference of totals is a total; last year's quarter grown by half.
@@ -180,7 +192,7 @@ fn nothing_is_no_value_and_early_is_too_early() {
     assert_eq!(world.state(&snapshot, "net", &[]).target, None);
     let revenue = world.state(&snapshot, "revenue", &[]);
     assert_eq!((revenue.value, revenue.pace), (Some(0.0), Pace::TooEarly));
-    assert_eq!(*revenue.daily, [None; 42]);
+    assert_eq!(*revenue.daily, [None]);
     // One of 30 days has passed: a thirtieth is below the 5 % that pace waits for.
     assert!(revenue.elapsed < 0.05);
 }
@@ -378,4 +390,46 @@ fn parts_that_do_not_come_to_their_whole_are_an_amount() {
     assert_eq!((found.of_target, found.whole, found.share()), (false, 950.0, 0.0));
     let net = world.state(&world.snapshot(MID_JUNE, Horizon::Known), "net", &[]);
     assert_eq!(net.unreconciled, None, "it has no parts");
+}
+
+#[test]
+fn a_plan_follows_last_year_once_there_is_a_year_of_data() {
+    let mut world = World::new();
+    // Last June nothing sold but on its first ten days; May 2025 makes it a year.
+    world.order("2025-05-20T10:00:00+08:00", "1", "east", false);
+    for day in 1..=10 {
+        world.order(&format!("2025-06-{day:02}T10:00:00+08:00"), "100", "east", false);
+    }
+    let at = |at: &str| {
+        world
+            .state(&world.snapshot(at, Horizon::Known), "revenue", &[])
+            .expected_share
+    };
+    assert_eq!(at("2026-06-12T00:00:00+08:00"), 1.0);
+    // 1 June 2026 is like 2 June 2025: nine of the ten days are in the period, and five of them have passed.
+    assert_eq!(at("2026-06-06T00:00:00+08:00"), 5.0 / 9.0);
+    // The region is the same plan here; a node without last year's data goes by the calendar.
+    let west = world.state(&world.snapshot(MID_JUNE, Horizon::Known), "regions", &["west"]);
+    assert_eq!(west.expected_share, 0.5);
+}
+
+#[test]
+fn a_target_counts_from_the_day_it_was_announced() {
+    let announced = "start,region,target,announced\n2026-06-01,east,2000,\n2026-06-01,east,3000,2026-06-10\n";
+    let files = Files::new("", [("a.yaml", CATALOG), ("regions.csv", announced)]);
+    let catalog = Arc::new(load(&files).map_err(|d| d.to_string()).unwrap());
+    let plan = Arc::new(Plan::compile(&catalog));
+    let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
+    let cells = Cells::new(plan);
+    let mut target = |at: &str| {
+        let snapshot = evaluator.snapshot(&cells, at.parse().unwrap(), Horizon::Day);
+        snapshot
+            .instances
+            .iter()
+            .find(|state| !state.key.dimensions.is_empty())
+            .unwrap()
+            .target
+    };
+    assert_eq!(target("2026-06-09T23:00:00+08:00"), Some(2000.0));
+    assert_eq!(target("2026-06-10T01:00:00+08:00"), Some(3000.0));
 }

@@ -5,7 +5,7 @@ use crate::catalog::{Agg, Catalog, MetricId, MetricKind};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
 use crate::fold::delta::DimensionKey;
-use crate::fold::partial::Partial;
+use crate::fold::partial::{Kind, Partial};
 use crate::fold::plan::{ColumnRef, Plan};
 
 /// A metric over one set of dimensions, ready to be read.
@@ -55,8 +55,8 @@ impl Formula {
     pub fn value(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Option<f64> {
         match self {
             Formula::Column(column, agg) => match cells.merged(*column, key, from, to) {
-                Some(partial) => partial.value(),
-                None => Partial::empty(*agg).value(),
+                Some(partial) => partial.value(*agg),
+                None => Partial::empty(Kind::of(*agg)).value(*agg),
             },
             Formula::Ratio(sides) => {
                 let denominator = sides
@@ -85,11 +85,13 @@ impl Formula {
     pub fn daily(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Vec<Option<f64>> {
         match self {
             Formula::Column(column, agg) => {
-                let mut values =
-                    vec![Partial::empty(*agg).value(); usize::try_from(to.0 - from.0).unwrap_or(0)];
+                let mut values = vec![
+                    Partial::empty(Kind::of(*agg)).value(*agg);
+                    usize::try_from(to.0 - from.0).unwrap_or(0)
+                ];
                 for (day, partial) in cells.days(*column, key, from, to) {
                     if let Ok(at) = usize::try_from(day.0 - from.0) {
-                        values[at] = partial.value();
+                        values[at] = partial.value(*agg);
                     }
                 }
                 values

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::FoldError;
 use super::day::Day;
 use super::delta::{Delta, DimensionKey};
-use super::partial::Partial;
+use super::partial::{Kind, Partial};
 use super::plan::{ColumnRef, Plan};
 
 /// Joins dimension values in the state.
@@ -82,7 +82,7 @@ impl Cells {
             let series = self.groups[group].series_mut(&dimensions);
             let row = series.row_mut(
                 Day(cell.day),
-                plan.groups[group].columns.iter().map(|c| c.agg),
+                plan.groups[group].columns.iter().map(|c| c.kind),
                 width,
             );
             series.partials[row * width + column] = cell.partial;
@@ -111,7 +111,7 @@ impl Cells {
             for (key, partials) in delta.keys.iter().zip(delta.partials.chunks(width)) {
                 let s = cells.series_index(&key.dimensions);
                 let series = &mut cells.series[s];
-                let row = series.row_mut(key.day, group.columns.iter().map(|column| column.agg), width);
+                let row = series.row_mut(key.day, group.columns.iter().map(|column| column.kind), width);
                 for (mine, other) in series.partials[row * width..(row + 1) * width]
                     .iter_mut()
                     .zip(partials)
@@ -147,7 +147,7 @@ impl Cells {
                 .zip(&group.columns)
             {
                 // What was taken back to nothing must not stay in the state as it was.
-                if group.retracts || *partial != Partial::empty(column.agg) {
+                if group.retracts || *partial != Partial::empty(column.kind) {
                     stored.push(StoredCell {
                         table: column.name.clone(),
                         key: key.clone(),
@@ -260,13 +260,13 @@ impl GroupCells {
 
 impl Series {
     /// The row of a day, made when it is new.
-    fn row_mut(&mut self, day: Day, aggs: impl Iterator<Item = crate::catalog::Agg>, width: usize) -> usize {
+    fn row_mut(&mut self, day: Day, kinds: impl Iterator<Item = Kind>, width: usize) -> usize {
         match self.days.binary_search(&day) {
             Ok(row) => row,
             Err(row) => {
                 self.days.insert(row, day);
                 self.dirty.insert(row, false);
-                let empty = aggs.map(Partial::empty);
+                let empty = kinds.map(Partial::empty);
                 self.partials.splice(row * width..row * width, empty);
                 row
             }

@@ -1,7 +1,8 @@
 //! Folds a change: takes back what a thing was, adds what it is; both or neither.
 
+use super::partial::Kind;
 use super::worker::{Folded, Worker};
-use crate::catalog::{Agg, SourceId};
+use crate::catalog::SourceId;
 use crate::decode::{Change, Reject, Sign};
 
 impl Worker {
@@ -52,7 +53,7 @@ impl Worker {
             .groups
             .iter()
             .flat_map(|&group| &plan.groups[group].columns);
-        columns.into_iter().any(|column| column.agg != Agg::Last)
+        columns.into_iter().any(|column| column.kind != Kind::Last)
     }
 }
 
@@ -64,11 +65,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::catalog::Catalog;
     use crate::catalog::load::{Files, load};
+    use crate::catalog::{Agg, Catalog};
     use crate::decode::{Found, Reader, Record};
     use crate::fold::cells::{Cells, StoredCell};
-    use crate::fold::partial::Partial;
+    use crate::fold::partial::{Kind, Partial};
     use crate::fold::plan::Plan;
 
     const CATALOG: &str = r#"
@@ -215,9 +216,9 @@ nodes:
             let expected: BTreeMap<_, _> = expected.changed().into_iter().map(|cell| ((cell.table.clone(), cell.key.clone(), cell.day), cell.partial)).collect();
             for (place, cell) in state {
                 let empty = match cell.partial {
-                    Partial::Sum(..) => Partial::empty(Agg::Sum),
-                    Partial::Avg(..) => Partial::empty(Agg::Avg),
-                    _ => Partial::empty(Agg::Count),
+                    Partial::Sum(..) => Partial::empty(Kind::Sum),
+                    Partial::Avg(..) => Partial::empty(Kind::Avg),
+                    _ => Partial::empty(Kind::Count),
                 };
                 prop_assert_eq!(&cell.partial, expected.get(&place).unwrap_or(&empty), "{:?}", place);
             }
@@ -301,7 +302,10 @@ nodes:
         );
         let cells = table.changed();
         assert_eq!(
-            cells.iter().map(|cell| cell.partial.value()).collect::<Vec<_>>(),
+            cells
+                .iter()
+                .map(|cell| cell.partial.value(Agg::Last))
+                .collect::<Vec<_>>(),
             [Some(7.0)]
         );
     }

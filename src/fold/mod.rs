@@ -4,15 +4,18 @@
 //! * [`worker`]: what one thread folds; [`delta`]: what it hands over.
 //! * [`cells`]: everything merged, by series and day, where things are evaluated.
 //! * [`partial`]: mergeable aggregates; order and partition do not matter to the result.
+//!   [`distinct`] and [`quantiles`] are the larger ones.
 //! * [`day`]: local days of event times. [`interner`]: dimension values as numbers.
 
 pub mod cells;
 mod change;
 pub mod day;
 pub mod delta;
+pub mod distinct;
 pub mod interner;
 pub mod partial;
 pub mod plan;
+pub mod quantiles;
 pub mod worker;
 
 pub use partial::FoldError;

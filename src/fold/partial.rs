@@ -1,17 +1,65 @@
 //! Partials: mergeable aggregates. `merge` is associative and commutative, and [`Partial::empty`] is its identity,
 //! so one machine and fifty give the same numbers, to the last digit.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
+use super::distinct::Distinct;
+use super::quantiles::Quantiles;
 use crate::catalog::Agg;
 use crate::fixed::Fixed;
 
-/// Number of different keys that a [`Distinct`] keeps exactly before it becomes a sketch.
-pub const DISTINCT_EXACT: usize = 4096;
+/// What a cell holds. Several aggregations may be read from the same: every percentile from one sketch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// [`Partial::Sum`].
+    Sum,
+    /// [`Partial::Count`].
+    Count,
+    /// [`Partial::Min`].
+    Min,
+    /// [`Partial::Max`].
+    Max,
+    /// [`Partial::Avg`].
+    Avg,
+    /// [`Partial::Last`].
+    Last,
+    /// [`Partial::Distinct`].
+    Distinct,
+    /// [`Partial::Quantiles`].
+    Quantiles,
+}
 
-/// A mergeable aggregate of one cell.
+impl Kind {
+    /// What an aggregation is read from.
+    pub fn of(agg: Agg) -> Kind {
+        match agg {
+            Agg::Sum => Kind::Sum,
+            Agg::Count => Kind::Count,
+            Agg::CountDistinct => Kind::Distinct,
+            Agg::Min => Kind::Min,
+            Agg::Max => Kind::Max,
+            Agg::Avg => Kind::Avg,
+            Agg::Last => Kind::Last,
+            Agg::Percentile(_) => Kind::Quantiles,
+        }
+    }
+
+    /// Its word in the name of a column: part of the state, it never changes.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Kind::Sum => "sum",
+            Kind::Count => "count",
+            Kind::Distinct => "count_distinct",
+            Kind::Min => "min",
+            Kind::Max => "max",
+            Kind::Avg => "avg",
+            Kind::Last => "last",
+            Kind::Quantiles => "quantiles",
+        }
+    }
+}
+
+/// A mergeable aggregate of one cell. The state keeps it by the number of its variant: new ones come last.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Partial {
     /// Exact sum, and the number of events in it: negative where more was taken back than added, which a partial of
@@ -29,6 +77,8 @@ pub enum Partial {
     Last(Option<Newest>),
     /// Different keys.
     Distinct(Distinct),
+    /// Values by bucket, for percentiles.
+    Quantiles(Quantiles),
 }
 
 /// Counts are written as unsigned numbers, as before anything could be taken back.
@@ -55,19 +105,6 @@ pub struct Newest {
     pub value: Fixed,
 }
 
-/// A set of 64-bit key hashes: exact up to [`DISTINCT_EXACT`], then HyperLogLog with 2¹⁴ registers
-/// (Flajolet et al. 2007; standard error 0.81 %).
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub enum Distinct {
-    /// Every hash.
-    Exact(BTreeSet<u64>),
-    /// Registers of the sketch.
-    Sketch(Vec<u8>),
-}
-
-const PRECISION: u32 = 14;
-const REGISTERS: usize = 1 << PRECISION;
-
 /// Why a value could not be folded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FoldError {
@@ -77,24 +114,25 @@ pub enum FoldError {
 }
 
 impl Partial {
-    /// The identity of merge for an aggregation.
-    pub fn empty(agg: Agg) -> Partial {
-        match agg {
-            Agg::Sum => Partial::Sum(Fixed::ZERO, 0),
-            Agg::Count => Partial::Count(0),
-            Agg::CountDistinct => Partial::Distinct(Distinct::Exact(BTreeSet::new())),
-            Agg::Min => Partial::Min(None),
-            Agg::Max => Partial::Max(None),
-            Agg::Avg => Partial::Avg(Fixed::ZERO, 0),
-            Agg::Last => Partial::Last(None),
+    /// The identity of merge for a kind.
+    pub fn empty(kind: Kind) -> Partial {
+        match kind {
+            Kind::Sum => Partial::Sum(Fixed::ZERO, 0),
+            Kind::Count => Partial::Count(0),
+            Kind::Distinct => Partial::Distinct(Distinct::default()),
+            Kind::Min => Partial::Min(None),
+            Kind::Max => Partial::Max(None),
+            Kind::Avg => Partial::Avg(Fixed::ZERO, 0),
+            Kind::Last => Partial::Last(None),
+            Kind::Quantiles => Partial::Quantiles(Quantiles::default()),
         }
     }
 
-    /// Merges another partial of the same aggregation into this one.
+    /// Merges another partial of the same kind into this one.
     ///
     /// # Errors
-    /// [`FoldError::Overflow`]; this partial is then unchanged. Partials of different aggregations do not meet: a
-    /// cell table holds one aggregation; should they, this one is kept.
+    /// [`FoldError::Overflow`]; this partial is then unchanged. Partials of different kinds do not meet: a cell
+    /// table holds one kind; should they, this one is kept.
     pub fn merge(&mut self, other: &Partial) -> Result<(), FoldError> {
         match (self, other) {
             (Partial::Sum(sum, count), Partial::Sum(more, n))
@@ -111,13 +149,14 @@ impl Partial {
             }
             (Partial::Last(newest), Partial::Last(other)) => *newest = (*newest).max(*other),
             (Partial::Distinct(set), Partial::Distinct(other)) => set.merge(other),
+            (Partial::Quantiles(sketch), Partial::Quantiles(other)) => sketch.merge(other),
             _ => {}
         }
         Ok(())
     }
 
-    /// The value, or `None` when there is none (an average or a smallest of nothing).
-    pub fn value(&self) -> Option<f64> {
+    /// The value of an aggregation of this kind, or `None` when there is none (an average or a smallest of nothing).
+    pub fn value(&self, agg: Agg) -> Option<f64> {
         match self {
             Partial::Sum(sum, _) => Some(sum.to_f64()),
             Partial::Count(count) => Some(*count as f64),
@@ -126,112 +165,10 @@ impl Partial {
             Partial::Avg(sum, count) => Some(sum.to_f64() / *count as f64),
             Partial::Last(newest) => newest.map(|n| n.value.to_f64()),
             Partial::Distinct(set) => Some(set.estimate()),
-        }
-    }
-}
-
-impl Distinct {
-    /// Adds the hash of a key.
-    pub fn insert(&mut self, hash: u64) {
-        match self {
-            Distinct::Exact(set) => {
-                set.insert(hash);
-                if set.len() > DISTINCT_EXACT {
-                    *self = Distinct::Sketch(sketch_of(set));
-                }
-            }
-            Distinct::Sketch(registers) => add_to_sketch(registers, hash),
-        }
-    }
-
-    /// Merges another set into this one.
-    pub fn merge(&mut self, other: &Distinct) {
-        match other {
-            Distinct::Exact(set) => set.iter().for_each(|hash| self.insert(*hash)),
-            Distinct::Sketch(theirs) => {
-                if let Distinct::Exact(set) = self {
-                    *self = Distinct::Sketch(sketch_of(set));
-                }
-                if let Distinct::Sketch(registers) = self {
-                    registers
-                        .iter_mut()
-                        .zip(theirs)
-                        .for_each(|(mine, other)| *mine = (*mine).max(*other));
-                }
-            }
-        }
-    }
-
-    /// Whether every key is known, so that [`Distinct::estimate`] is exact.
-    pub fn is_exact(&self) -> bool {
-        matches!(self, Distinct::Exact(_))
-    }
-
-    /// Number of different keys. The sketch's estimator is Ertl's improved one ("New cardinality estimation
-    /// algorithms for HyperLogLog sketches", 2017, algorithm 6), which needs no bias table.
-    pub fn estimate(&self) -> f64 {
-        match self {
-            Distinct::Exact(set) => set.len() as f64,
-            Distinct::Sketch(registers) => estimate(registers).round(),
-        }
-    }
-}
-
-fn sketch_of(set: &BTreeSet<u64>) -> Vec<u8> {
-    let mut registers = vec![0; REGISTERS];
-    set.iter().for_each(|hash| add_to_sketch(&mut registers, *hash));
-    registers
-}
-
-fn add_to_sketch(registers: &mut [u8], hash: u64) {
-    let index = (hash >> (64 - PRECISION)) as usize;
-    let rank = ((hash << PRECISION) | (1 << (PRECISION - 1))).leading_zeros() as u8 + 1;
-    registers[index] = registers[index].max(rank);
-}
-
-fn estimate(registers: &[u8]) -> f64 {
-    const Q: usize = 64 - PRECISION as usize;
-    let m = registers.len() as f64;
-    let mut counts = [0u32; Q + 2];
-    registers
-        .iter()
-        .for_each(|rank| counts[usize::from(*rank).min(Q + 1)] += 1);
-    let mut z = m * tau((m - f64::from(counts[Q + 1])) / m);
-    for k in (1..=Q).rev() {
-        z = 0.5 * (z + f64::from(counts[k]));
-    }
-    z += m * sigma(f64::from(counts[0]) / m);
-    m * m / (2.0 * std::f64::consts::LN_2) / z
-}
-
-fn sigma(mut x: f64) -> f64 {
-    if x >= 1.0 {
-        return f64::INFINITY;
-    }
-    let (mut y, mut z) = (1.0, x);
-    loop {
-        x *= x;
-        let before = z;
-        z += x * y;
-        y += y;
-        if z == before {
-            return z;
-        }
-    }
-}
-
-fn tau(mut x: f64) -> f64 {
-    if x <= 0.0 || x >= 1.0 {
-        return 0.0;
-    }
-    let (mut y, mut z) = (1.0, 1.0 - x);
-    loop {
-        x = x.sqrt();
-        let before = z;
-        y *= 0.5;
-        z -= (1.0 - x) * (1.0 - x) * y;
-        if z == before {
-            return z / 3.0;
+            Partial::Quantiles(sketch) => match agg {
+                Agg::Percentile(quantile) => sketch.value(quantile),
+                _ => None,
+            },
         }
     }
 }
@@ -241,25 +178,28 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn any_partial(agg: Agg) -> impl Strategy<Value = Partial> {
+    fn any_partial(kind: Kind) -> impl Strategy<Value = Partial> {
         proptest::collection::vec((0i64..50, 0i64..50, -1_000_000i128..1_000_000), 0..30).prop_map(
             move |events| {
-                let mut partial = Partial::empty(agg);
+                let mut partial = Partial::empty(kind);
                 for (time_ms, offset, micros) in events {
                     let value = Fixed::from_micros(micros);
-                    let one = match agg {
-                        Agg::Sum => Partial::Sum(value, 1),
-                        Agg::Count => Partial::Count(1),
-                        Agg::Min => Partial::Min(Some(value)),
-                        Agg::Max => Partial::Max(Some(value)),
-                        Agg::Avg => Partial::Avg(value, 1),
-                        Agg::Last => Partial::Last(Some(Newest {
+                    let one = match kind {
+                        Kind::Sum => Partial::Sum(value, 1),
+                        Kind::Count => Partial::Count(1),
+                        Kind::Min => Partial::Min(Some(value)),
+                        Kind::Max => Partial::Max(Some(value)),
+                        Kind::Avg => Partial::Avg(value, 1),
+                        Kind::Last => Partial::Last(Some(Newest {
                             time_ms,
                             offset,
                             value,
                         })),
-                        Agg::CountDistinct => {
-                            Partial::Distinct(Distinct::Exact(BTreeSet::from([micros as u64])))
+                        Kind::Distinct => Partial::Distinct(Distinct::Exact([micros as u64].into())),
+                        Kind::Quantiles => {
+                            let mut sketch = Quantiles::default();
+                            sketch.insert(value);
+                            Partial::Quantiles(sketch)
                         }
                     };
                     partial.merge(&one).unwrap();
@@ -275,61 +215,58 @@ mod tests {
         out
     }
 
-    const AGGS: [Agg; 7] = [
-        Agg::Sum,
-        Agg::Count,
-        Agg::CountDistinct,
-        Agg::Min,
-        Agg::Max,
-        Agg::Avg,
-        Agg::Last,
+    const KINDS: [Kind; 8] = [
+        Kind::Sum,
+        Kind::Count,
+        Kind::Distinct,
+        Kind::Min,
+        Kind::Max,
+        Kind::Avg,
+        Kind::Last,
+        Kind::Quantiles,
     ];
 
     proptest! {
         #[test]
         fn merge_is_associative_and_commutative_with_identity(
-            (agg, a, b, c) in (0usize..AGGS.len()).prop_flat_map(|i| {
-                let agg = AGGS[i];
-                (Just(agg), any_partial(agg), any_partial(agg), any_partial(agg))
+            (kind, a, b, c) in (0usize..KINDS.len()).prop_flat_map(|i| {
+                let kind = KINDS[i];
+                (Just(kind), any_partial(kind), any_partial(kind), any_partial(kind))
             })
         ) {
             prop_assert_eq!(merged(&a, &b), merged(&b, &a));
             prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
-            prop_assert_eq!(merged(&a, &Partial::empty(agg)), a);
+            prop_assert_eq!(merged(&a, &Partial::empty(kind)), a);
         }
     }
 
-    fn distinct_of(keys: impl Iterator<Item = u64>) -> Distinct {
-        let mut set = Distinct::Exact(BTreeSet::new());
-        keys.for_each(|key| set.insert(xxhash_rust::xxh3::xxh3_64(&key.to_le_bytes())));
-        set
-    }
-
+    /// The state keeps partials in these bytes: they never change.
     #[test]
-    fn distinct_is_exact_to_the_bound_and_close_beyond() {
-        assert!(distinct_of(0..4096).is_exact());
-        assert_eq!(distinct_of(0..4096).estimate(), 4096.0);
-        for n in [4097u64, 20_000, 300_000] {
-            let set = distinct_of(0..n);
-            assert!(!set.is_exact());
-            // Four standard errors.
-            assert!(
-                (set.estimate() / n as f64 - 1.0).abs() < 4.0 * 0.0081,
-                "{n}: {}",
-                set.estimate()
-            );
+    fn what_older_versions_wrote_is_read() {
+        let value = Fixed::from_micros(3);
+        let mut sketch = Quantiles::default();
+        sketch.insert(value);
+        for (partial, bytes) in [
+            (Partial::Sum(value, 2), &[0, 6, 2][..]),
+            (Partial::Count(200), &[1, 200, 1]),
+            (Partial::Min(Some(value)), &[2, 1, 6]),
+            (Partial::Max(None), &[3, 0]),
+            (Partial::Avg(value, 2), &[4, 6, 2]),
+            (
+                Partial::Last(Some(Newest {
+                    time_ms: 1,
+                    offset: 2,
+                    value,
+                })),
+                &[5, 1, 2, 4, 6],
+            ),
+            (Partial::Distinct(Distinct::Exact([7].into())), &[6, 0, 1, 7]),
+            (Partial::Distinct(Distinct::Sketch(vec![1])), &[6, 1, 1, 1]),
+            (Partial::Quantiles(sketch), &[7, 1, 6, 1]),
+        ] {
+            assert_eq!(postcard::to_allocvec(&partial).unwrap(), bytes);
+            assert_eq!(postcard::from_bytes::<Partial>(bytes).unwrap(), partial);
         }
-    }
-
-    #[test]
-    fn distinct_does_not_depend_on_when_it_became_a_sketch() {
-        let whole = distinct_of(0..10_000);
-        let mut left = distinct_of(0..3_000);
-        left.merge(&distinct_of(2_000..10_000));
-        let mut right = distinct_of(5_000..10_000);
-        right.merge(&distinct_of(0..5_500));
-        assert_eq!(whole, left);
-        assert_eq!(whole, right);
     }
 
     #[test]
@@ -345,8 +282,8 @@ mod tests {
 
     #[test]
     fn nothing_has_no_average() {
-        assert_eq!(Partial::empty(Agg::Avg).value(), None);
-        assert_eq!(Partial::empty(Agg::Min).value(), None);
-        assert_eq!(Partial::empty(Agg::Sum).value(), Some(0.0));
+        assert_eq!(Partial::empty(Kind::Avg).value(Agg::Avg), None);
+        assert_eq!(Partial::empty(Kind::Min).value(Agg::Min), None);
+        assert_eq!(Partial::empty(Kind::Sum).value(Agg::Sum), Some(0.0));
     }
 }

@@ -5,6 +5,7 @@
 use hashbrown::HashMap;
 
 use super::interner::Interner;
+use super::partial::Kind;
 use crate::catalog::expr::Expr;
 use crate::catalog::{Agg, Catalog, FieldId, MetricId, MetricKind, Simple, SourceId};
 
@@ -69,8 +70,8 @@ pub struct Group {
 /// One aggregate.
 #[derive(Debug)]
 pub struct Column {
-    /// The aggregation.
-    pub agg: Agg,
+    /// What its cells hold.
+    pub kind: Kind,
     /// Index into [`SourcePlan::inputs`]; `None` for a count.
     pub input: Option<usize>,
     /// Index into [`SourcePlan::filters`].
@@ -144,11 +145,12 @@ impl Plan {
                 source.filters.len() - 1
             })
         });
-        let kind = if simple.agg == Agg::CountDistinct {
-            InputKind::Key
-        } else {
+        let kind = if simple.agg.is_numeric() {
             InputKind::Number
+        } else {
+            InputKind::Key
         };
+        let partial = Kind::of(simple.agg);
         let input = simple.field.filter(|_| simple.agg != Agg::Count).map(|field| {
             let known = source
                 .inputs
@@ -188,10 +190,10 @@ impl Plan {
         });
         let columns = &mut self.groups[group].columns;
         let same =
-            |column: &Column| column.agg == simple.agg && column.input == input && column.filter == filter;
+            |column: &Column| column.kind == partial && column.input == input && column.filter == filter;
         let column = columns.iter().position(same).unwrap_or_else(|| {
             columns.push(Column {
-                agg: simple.agg,
+                kind: partial,
                 input,
                 filter,
                 name: definition(catalog, simple, names),
@@ -222,15 +224,7 @@ fn field_of(catalog: &Catalog, source: SourceId, name: &str) -> Option<FieldId> 
 fn definition(catalog: &Catalog, simple: &Simple, names: &[String]) -> String {
     let source = catalog.source(simple.source);
     let path = |field: FieldId| source.fields[usize::from(field.0)].path.to_string();
-    let agg = match simple.agg {
-        Agg::Sum => "sum",
-        Agg::Count => "count",
-        Agg::CountDistinct => "count_distinct",
-        Agg::Min => "min",
-        Agg::Max => "max",
-        Agg::Avg => "avg",
-        Agg::Last => "last",
-    };
+    let agg = Kind::of(simple.agg).word();
     let field = simple.field.map_or_else(String::new, path);
     let mut text = format!("{}: {agg}({field})", source.name);
     if let Some(filter) = &simple.filter {

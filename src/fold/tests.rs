@@ -9,7 +9,7 @@ use super::cells::{Cells, StoredCell};
 use super::plan::Plan;
 use super::worker::{Folded, Worker};
 use crate::catalog::load::{Files, load};
-use crate::catalog::{Catalog, SourceId};
+use crate::catalog::{Agg, Catalog, MetricId, SourceId};
 use crate::decode::{Reader, Record, Reject, Sign};
 
 const CATALOG: &str = r#"
@@ -24,6 +24,8 @@ metrics:
   largest:   {source: orders, agg: max, expr: amount, filter: type == "paid"}
   newest:    {source: orders, agg: last, expr: amount, filter: type == "paid"}
   average:   {source: orders, agg: avg, expr: amount, filter: type == "paid"}
+  median:    {source: orders, agg: median, expr: amount, filter: type == "paid"}
+  p90:       {source: orders, agg: p90, expr: amount, filter: type == "paid"}
 nodes:
   revenue:   {metric: revenue, role: business, period: month}
   regions:   {metric: revenue, role: business, parent: revenue, relation: sum, each: [region], period: month}
@@ -33,6 +35,8 @@ nodes:
   largest:   {metric: largest, role: kpi, parent: revenue, period: month}
   newest:    {metric: newest, role: kpi, parent: revenue, period: month}
   average:   {metric: average, role: kpi, parent: revenue, each: [region], period: month}
+  median:    {metric: median, role: kpi, parent: revenue, period: month}
+  p90:       {metric: p90, role: kpi, parent: revenue, period: month}
 "#;
 
 fn catalog() -> Catalog {
@@ -191,11 +195,28 @@ proptest! {
         let counted: BTreeMap<i32, f64> = cells
             .iter()
             .filter(|cell| cell.table.contains("count_distinct("))
-            .map(|cell| (cell.day, cell.partial.value().unwrap()))
+            .map(|cell| (cell.day, cell.partial.value(Agg::CountDistinct).unwrap()))
             .collect();
         let expected: BTreeMap<i32, f64> = customers.iter().map(|(day, set)| (*day, set.len() as f64)).collect();
         prop_assert_eq!(counted, expected);
     }
+}
+
+#[test]
+fn percentiles_of_the_same_thing_share_a_sketch() {
+    let catalog = catalog();
+    let plan = Plan::compile(&catalog);
+    let column = |name: &str| {
+        let metric = catalog.metrics.iter().position(|metric| metric.name == name);
+        plan.column(MetricId(u32::try_from(metric.unwrap()).unwrap()), &[])
+            .unwrap()
+    };
+    assert_eq!(column("median"), column("p90"));
+    let shared = &plan.groups[column("p90").group].columns[column("p90").column];
+    assert_eq!(
+        shared.name,
+        "orders: quantiles(amount) where type == \"paid\"; type = type"
+    );
 }
 
 fn fold_one(worker: &mut Worker, catalog: &Catalog, payload: &str) -> Result<Folded, Reject> {

@@ -214,6 +214,7 @@ fn add(partial: &mut Partial, input: Value, sign: Sign, time_ms: i64, offset: i6
             }))
         }
         (Partial::Distinct(set), Value::Key(hash), _) => set.insert(hash),
+        (Partial::Quantiles(sketch), Value::Number(value), _) => sketch.insert(value),
         _ => {}
     }
 }
@@ -231,7 +232,7 @@ impl Rows {
                 delta.keys.push(key.clone());
                 delta
                     .partials
-                    .extend(group.columns.iter().map(|column| Partial::empty(column.agg)));
+                    .extend(group.columns.iter().map(|column| Partial::empty(column.kind)));
                 let hash_of = |row: &u32| hasher.hash_one(&delta.keys[*row as usize]);
                 index.insert_unique(hash, u32::try_from(row).unwrap_or(u32::MAX), hash_of);
                 row

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::chart;
 use super::page::{self, Reader, Tree};
 use super::view::{AlertView, View};
-use crate::catalog::{Agg, Level, MetricId, MetricKind, Relation};
+use crate::catalog::{Level, MetricId, MetricKind, Relation};
 use crate::evaluate::{NodeInfo, NodeState};
 use crate::words::{Language, percent};
 
@@ -189,15 +189,6 @@ fn metric(view: &View, id: MetricId) -> String {
     match &metric.kind {
         MetricKind::Simple(simple) => {
             let source = catalog.source(simple.source);
-            let agg = match simple.agg {
-                Agg::Sum => "sum",
-                Agg::Count => "count",
-                Agg::CountDistinct => "count_distinct",
-                Agg::Min => "min",
-                Agg::Max => "max",
-                Agg::Avg => "avg",
-                Agg::Last => "last",
-            };
             let field = simple
                 .field
                 .and_then(|field| source.fields.get(usize::from(field.0)));
@@ -209,7 +200,7 @@ fn metric(view: &View, id: MetricId) -> String {
                 .filter
                 .as_ref()
                 .map_or_else(String::new, |filter| format!(" where {}", filter.source()));
-            format!("{} = {agg}({of}){filter}", metric.name)
+            format!("{} = {}({of}){filter}", metric.name, simple.agg)
         }
         MetricKind::Ratio {
             numerator,

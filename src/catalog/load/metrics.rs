@@ -6,10 +6,11 @@ use serde_saphyr::Spanned;
 
 use super::sources::Sources;
 use super::{Entry, Loader, Owned, entries};
+use crate::catalog::agg::{Agg, AggWord, Quantile};
 use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Expr, Type, Variable};
 use crate::catalog::file::{InlinePart, MetricEntry, MetricType, PartEntry};
-use crate::catalog::model::{Agg, FieldId, FieldType, Metric, MetricId, MetricKind, Simple, SourceId};
+use crate::catalog::model::{FieldId, FieldType, Metric, MetricId, MetricKind, Simple, SourceId};
 
 /// Metrics with the sources that each draws on.
 pub(super) struct Metrics {
@@ -131,7 +132,7 @@ impl Loader<'_> {
                 let source = self.metric_source(entry, sources)?;
                 let Some(agg) = &value.agg else {
                     let message = format!(
-                        "metric '{}' says no 'agg'; write one of sum, count, count_distinct, min, max, avg, last",
+                        "metric '{}' says no 'agg'; write one of sum, count, count_distinct, min, max, avg, last, median, p95",
                         entry.name.value
                     );
                     self.problem(entry.place(), message);
@@ -140,6 +141,7 @@ impl Loader<'_> {
                 let part = Part {
                     name: &entry.name.value,
                     agg,
+                    percentile: value.percentile.as_ref(),
                     expr: value.expr.as_ref(),
                     filter: value.filter.as_ref(),
                 };
@@ -204,10 +206,16 @@ impl Loader<'_> {
             PartEntry::Inline(part) => {
                 let source = self.metric_source(entry, sources)?;
                 let name = format!("{}.{suffix}", entry.name.value);
-                let InlinePart { agg, expr, filter } = &**part;
+                let InlinePart {
+                    agg,
+                    percentile,
+                    expr,
+                    filter,
+                } = &**part;
                 let part = Part {
                     name: &name,
                     agg,
+                    percentile: percentile.as_ref(),
                     expr: expr.as_ref(),
                     filter: filter.as_ref(),
                 };
@@ -238,8 +246,8 @@ impl Loader<'_> {
         source: usize,
         sources: &mut Sources,
     ) -> Option<Simple> {
-        let agg = part.agg.value;
         let user = format!("metric '{}'", part.name);
+        let agg = self.agg(file, part, &user)?;
         if !sources.sources[source].can_fold(agg) {
             let message = format!(
                 "rows of source '{}' change, and this aggregation cannot take back what a row was; sum, count and avg can, and last takes the newest",
@@ -259,8 +267,9 @@ impl Loader<'_> {
                     .collect();
                 let what = format!("field in source '{source_name}' named");
                 let field = self.resolve(&what, at(name), &name.value, names.iter().map(String::as_str))?;
-                let numeric = !matches!(agg, Agg::Count | Agg::CountDistinct);
-                if numeric && let Err(message) = sources.use_as(source, field, FieldType::Number, &user) {
+                if agg.is_numeric()
+                    && let Err(message) = sources.use_as(source, field, FieldType::Number, &user)
+                {
                     self.problem(at(name), message);
                     return None;
                 }
@@ -286,6 +295,36 @@ impl Loader<'_> {
             field,
             filter,
         })
+    }
+
+    fn agg(&mut self, file: &Arc<str>, part: &Part<'_>, user: &str) -> Option<Agg> {
+        let at = |location| super::yaml::place(file, location);
+        match (part.agg.value, part.percentile) {
+            (AggWord::Agg(agg), None) => Some(agg),
+            (AggWord::Percentile, Some(share)) => {
+                let quantile = Quantile::of_share(share.value);
+                if quantile.is_none() {
+                    let message = format!(
+                        "'{}' is no percentile; write a share between 0.001 and 0.999, such as 0.95",
+                        share.value
+                    );
+                    self.problem(at(share.referenced), message);
+                }
+                quantile.map(Agg::Percentile)
+            }
+            (AggWord::Percentile, None) => {
+                let message =
+                    format!("{user} says not which percentile; write agg: p95, or add percentile: 0.95");
+                self.problem(at(part.agg.referenced), message);
+                None
+            }
+            (AggWord::Agg(agg), Some(share)) => {
+                let message =
+                    format!("{user} is a {agg} and has no use for 'percentile'; write agg: percentile");
+                self.problem(at(share.referenced), message);
+                None
+            }
+        }
     }
 
     fn filter(
@@ -382,7 +421,8 @@ impl Loader<'_> {
 /// What a simple metric and an inline part have in common.
 struct Part<'a> {
     name: &'a str,
-    agg: &'a Spanned<Agg>,
+    agg: &'a Spanned<AggWord>,
+    percentile: Option<&'a Spanned<f64>>,
     expr: Option<&'a Spanned<String>>,
     filter: Option<&'a Spanned<String>>,
 }

@@ -130,7 +130,7 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
     let calendar = loader.calendar(&merged.calendars);
     let mut sources = loader.sources(&merged.sources);
     let metrics = loader.metrics(&merged.metrics, &mut sources);
-    let nodes = loader.nodes(&merged.nodes, &metrics, &sources, &calendar);
+    let nodes = loader.nodes(&merged.nodes, &metrics, &sources);
     let rules = loader.rules(&merged.rules, &merged.nodes);
     if merged.sources.is_empty() && loader.problems.is_empty() {
         let place = Place {

@@ -1,11 +1,15 @@
 //! Nodes: the tree, with targets and plans.
 
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+
 use super::metrics::Metrics;
 use super::sources::Sources;
 use super::{Entry, Loader, Owned, entries};
-use crate::catalog::file::{NodeEntry, Over, TargetEntry};
+use crate::catalog::file::{NodeEntry, Over, PeriodEntry, ProfileEntry, TargetEntry};
 use crate::catalog::model::{
-    Calendar, Direction, GrowthBase, Level, MetricId, Node, NodeId, ParentLink, Profile, Relation, Role,
+    Direction, GrowthBase, Level, MetricId, Node, NodeId, ParentLink, PeriodKind, Profile, Relation, Role,
     Target,
 };
 
@@ -25,7 +29,6 @@ impl Loader<'_> {
         declared: &Owned<NodeEntry>,
         metrics: &Metrics,
         sources: &Sources,
-        calendar: &Calendar,
     ) -> Nodes {
         let names: Vec<&str> = entries(declared).map(|entry| entry.name.value.as_str()).collect();
         let mut parents: Vec<Option<usize>> = Vec::new();
@@ -49,7 +52,7 @@ impl Loader<'_> {
                 value,
             };
             let parent = parents[index].and_then(|parent| order.iter().position(|&at| at == parent));
-            nodes.extend(self.node(&entry, parent, &nodes, metrics, sources, calendar));
+            nodes.extend(self.node(&entry, parent, &nodes, metrics, sources));
         }
         // Indices hold only where every node was made; otherwise the catalogue is refused anyway.
         Nodes { nodes }
@@ -95,7 +98,6 @@ impl Loader<'_> {
         made: &[Node],
         metrics: &Metrics,
         sources: &Sources,
-        calendar: &Calendar,
     ) -> Option<Node> {
         let value = entry.value;
         let metric = self.resolve(
@@ -121,11 +123,8 @@ impl Loader<'_> {
             Role::Business => Level::Strategy,
             Role::Kpi => Level::Tactic,
         });
-        let plan = if calendar.workdays_declared {
-            Profile::Workdays
-        } else {
-            Profile::Linear
-        };
+        let (profile, plan) = self.profile(entry);
+        let period = self.period(entry)?;
         let metric_title = &metrics.metrics[metric].title;
         Some(Node {
             name: entry.name.value.clone(),
@@ -135,13 +134,14 @@ impl Loader<'_> {
             level,
             parent,
             each,
-            period: value.period,
+            period,
             target,
             baseline: value.baseline,
             direction: value.direction,
             owner: value.owner.clone(),
             weight: value.weight.as_ref().map(|weight| weight.value),
-            profile: value.profile.as_ref().map_or(plan, |profile| profile.value),
+            profile,
+            plan,
             min_share: value.min_share.map_or(MIN_SHARE, |share| share.0),
             place: entry.place(),
         })
@@ -223,6 +223,43 @@ impl Loader<'_> {
             node: NodeId(u32::try_from(parent).unwrap_or(u32::MAX)),
             relation,
         })
+    }
+
+    fn period(&mut self, entry: &Entry<'_, NodeEntry>) -> Option<PeriodKind> {
+        let every = match &entry.value.period {
+            PeriodEntry::Kind(kind) => return Some(*kind),
+            PeriodEntry::Every(every) => every,
+        };
+        let hours = every.every.value.0.as_hours();
+        let days = u16::try_from(hours / 24)
+            .ok()
+            .filter(|days| *days > 0 && hours % 24 == 0);
+        if days.is_none() {
+            self.problem(
+                entry.at(&every.every),
+                "a period is a whole number of days, such as 10d",
+            );
+        }
+        let from = every.from.value.parse().ok();
+        if from.is_none() {
+            let message = format!(
+                "'{}' is no date; write the first day of a period as 2026-01-01",
+                every.from.value
+            );
+            self.problem(entry.at(&every.from), message);
+        }
+        Some(PeriodKind::Every {
+            days: days?,
+            from: from?,
+        })
+    }
+
+    fn profile(&mut self, entry: &Entry<'_, NodeEntry>) -> (Profile, BTreeMap<Date, f64>) {
+        match &entry.value.profile {
+            None => (Profile::Default, BTreeMap::new()),
+            Some(ProfileEntry::Named(profile)) => (*profile, BTreeMap::new()),
+            Some(ProfileEntry::File(named)) => (Profile::File, self.plan_file(&entry.file, &named.file)),
+        }
     }
 
     fn target(&mut self, entry: &Entry<'_, NodeEntry>, each: &[String]) -> Target {

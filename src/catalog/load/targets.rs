@@ -1,5 +1,6 @@
 //! Target files, and the reading of CSV files that the catalogue names.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -90,7 +91,48 @@ impl Loader<'_> {
         Some((shown, rows))
     }
 
-    /// A target file: `start,[dimension…,]target`.
+    fn has_column(&self, named: &Spanned<String>, column: &str) -> bool {
+        let first = self
+            .files
+            .texts
+            .get(&named.value)
+            .and_then(|text| text.trim_start_matches('\u{feff}').lines().next());
+        first.is_some_and(|line| {
+            line.split(',')
+                .any(|header| header.trim().trim_matches('"') == column)
+        })
+    }
+
+    /// A plan file: `date,weight`; a line's weight holds for its day and those after it up to the next line.
+    pub(super) fn plan_file(&mut self, file: &Arc<str>, named: &Spanned<String>) -> BTreeMap<Date, f64> {
+        let mut plan = BTreeMap::new();
+        let Some((shown, rows)) = self.csv(file, named, &["date", "weight"]) else {
+            return plan;
+        };
+        for row in rows {
+            let place = Place {
+                file: shown.clone(),
+                line: row.line,
+                column: 1,
+            };
+            let [date, weight] = row.cells.as_slice() else {
+                continue;
+            };
+            match (date.parse::<Date>(), weight.parse::<f64>()) {
+                (Ok(date), Ok(weight)) if weight >= 0.0 && weight.is_finite() => {
+                    plan.insert(date, weight);
+                }
+                (Err(_), _) => self.problem(place, format!("'{date}' is no date; write it as 2026-10-01")),
+                _ => self.problem(
+                    place,
+                    format!("'{weight}' is no weight; write 0 or a number above it"),
+                ),
+            }
+        }
+        plan
+    }
+
+    /// A target file: `start,[dimension…,]target[,announced]`.
     pub(super) fn targets(
         &mut self,
         file: &Arc<str>,
@@ -100,6 +142,11 @@ impl Loader<'_> {
         let columns: Vec<&str> = std::iter::once("start")
             .chain(each.iter().map(String::as_str))
             .chain(["target"])
+            .collect();
+        let has_announced = self.has_column(named, "announced");
+        let columns: Vec<&str> = columns
+            .into_iter()
+            .chain(has_announced.then_some("announced"))
             .collect();
         let Some((shown, rows)) = self.csv(file, named, &columns) else {
             return Vec::new();
@@ -111,8 +158,22 @@ impl Loader<'_> {
                 line: row.line,
                 column: 1,
             };
-            let [start, dimensions @ .., target] = row.cells.as_slice() else {
+            let (cells, announced) = match (has_announced, row.cells.split_last()) {
+                (true, Some((announced, cells))) => {
+                    (cells, Some(announced.as_str()).filter(|text| !text.is_empty()))
+                }
+                _ => (row.cells.as_slice(), None),
+            };
+            let [start, dimensions @ .., target] = cells else {
                 continue;
+            };
+            let announced = match announced.map(str::parse::<Date>) {
+                None => None,
+                Some(Ok(date)) => Some(date),
+                Some(Err(_)) => {
+                    self.problem(place, "'announced' must be a date such as 2026-10-01, or empty");
+                    continue;
+                }
             };
             let Ok(start) = start.parse::<Date>() else {
                 self.problem(
@@ -127,6 +188,7 @@ impl Loader<'_> {
                         start,
                         dimensions: dimensions.to_vec(),
                         target,
+                        announced,
                     });
                 }
                 _ => self.problem(place, format!("'{target}' is no number")),

@@ -60,7 +60,7 @@ fn reads_a_whole_catalogue() {
     );
     assert_eq!(
         (visits.level, visits.profile, visits.title.as_str()),
-        (Level::Tactic, Profile::Workdays, "orders_paid")
+        (Level::Tactic, Profile::Default, "orders_paid")
     );
     let kinds: Vec<FieldType> = catalog.sources[0].fields.iter().map(|field| field.kind).collect();
     assert_eq!(
@@ -168,7 +168,7 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
         (
             "period: quarter",
             "period: quarters",
-            "catalog/a.yaml:18:109: 'quarters' is not one of day, week, month, quarter, half, year (did you mean 'quarter'?)",
+            "catalog/a.yaml:18:109: found 'quarters', expected one of day, week, month, quarter, half, year, or {every: 10d, from: 2026-01-01}",
         ),
         (
             "timezone: Asia/Shanghai",
@@ -241,6 +241,26 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
             "catalog/a.yaml:18:61: how does 'region-revenue' serve 'revenue'? add relation: sum, product, ratio or influence",
         ),
         (
+            "agg: sum, expr",
+            "agg: p100, expr",
+            "catalog/a.yaml:11:66: there is no aggregation 'p100'; a percentile is between p0.1 and p99.9, such as p95",
+        ),
+        (
+            "agg: sum, expr",
+            "agg: percentile, expr",
+            "catalog/a.yaml:11:66: metric 'revenue' says not which percentile; write agg: p95, or add percentile: 0.95",
+        ),
+        (
+            "agg: sum, expr",
+            "agg: percentile, percentile: 95, expr",
+            "catalog/a.yaml:11:90: '95' is no percentile; write a share between 0.001 and 0.999, such as 0.95",
+        ),
+        (
+            "agg: sum, expr",
+            "agg: sum, percentile: 0.5, expr",
+            "catalog/a.yaml:11:83: metric 'revenue' is a sum and has no use for 'percentile'; write agg: percentile",
+        ),
+        (
             "behind_pace: off",
             "behind_pase: off",
             "catalog/a.yaml:17:140: there is no rule 'behind_pase'; did you mean 'behind_pace'?",
@@ -290,7 +310,7 @@ fn a_name_in_two_files_shows_both_places() {
 fn what_cannot_be_taken_back_is_refused_where_rows_change() {
     let changing = GOOD.replace("format: cloudevents", "format: debezium");
     assert!(load_text(&changing).is_ok());
-    for agg in ["min", "max", "count_distinct"] {
+    for agg in ["min", "max", "count_distinct", "p90"] {
         let yaml = changing.replace("agg: sum, expr: amount", &format!("agg: {agg}, expr: amount"));
         assert_eq!(
             load_text(&yaml).map(|_| ()).unwrap_err().to_string(),
