@@ -56,6 +56,12 @@ impl Fixed {
         Fixed(self.0.saturating_add(other.0))
     }
 
+    /// Difference that stops at the end of the range.
+    #[must_use]
+    pub fn saturating_sub(self, other: Fixed) -> Fixed {
+        Fixed(self.0.saturating_sub(other.0))
+    }
+
     /// The nearest `f64`, for ratios and display.
     pub fn to_f64(self) -> f64 {
         // Whole part and fraction apart: values up to 2^53 then keep their digits.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tautline::alert::judge;
 use tautline::catalog::load::{Files, load};
 use tautline::catalog::{Catalog, SourceId};
-use tautline::decode::{Reader, Record};
+use tautline::decode::{Reader, Record, Sign};
 use tautline::evaluate::{Evaluator, Horizon};
 use tautline::fold::cells::Cells;
 use tautline::fold::plan::Plan;
@@ -113,6 +113,7 @@ fn decode_and_fold(bencher: Bencher) {
                     SourceId(0),
                     &reader.read_one(&record(event)).unwrap(),
                     offset as i64,
+                    Sign::Add,
                 )
                 .unwrap();
         }
@@ -134,6 +135,7 @@ fn hand_over_and_merge(bencher: Bencher) {
                     SourceId(0),
                     &reader.read_one(&record(event)).unwrap(),
                     offset as i64,
+                    Sign::Add,
                 )
                 .unwrap();
         }
@@ -159,6 +161,7 @@ fn commit_changed_cells(bencher: Bencher) {
                         SourceId(0),
                         &reader.read_one(&record(event)).unwrap(),
                         offset as i64,
+                        Sign::Add,
                     )
                     .unwrap();
             }
@@ -188,7 +191,12 @@ fn many(instances: usize) -> (Arc<Catalog>, Evaluator, Cells) {
             r#"{{"type":"order.paid","time":"2026-06-01T01:30:00Z","data":{{"amount":{n},"discount":1,"customer":{{"id":"c"}},"region":"r","channel":"web","store":"s","rep":"p{n}"}}}}"#
         );
         worker
-            .fold(SourceId(0), &reader.read_one(&record(&payload)).unwrap(), 0)
+            .fold(
+                SourceId(0),
+                &reader.read_one(&record(&payload)).unwrap(),
+                0,
+                Sign::Add,
+            )
             .unwrap();
     }
     cells.merge(worker.take()).unwrap();

@@ -142,6 +142,8 @@ pub enum Format {
     Json,
     /// CloudEvents 1.0, structured or binary mode, told apart by the record's headers.
     CloudEvents,
+    /// Debezium's change events in JSON: rows of a table, before and after each change.
+    Debezium,
 }
 
 /// How many events a record holds.
@@ -180,6 +182,18 @@ pub struct Source {
     pub fields: Vec<Field>,
     /// Where it is declared.
     pub place: Place,
+}
+
+impl Source {
+    /// Whether its events may take back what earlier ones added.
+    pub fn retracts(&self) -> bool {
+        self.format == Format::Debezium
+    }
+
+    /// Whether an aggregation over it comes out right: one that cannot forget a value needs events that only add.
+    pub fn can_fold(&self, agg: Agg) -> bool {
+        !self.retracts() || matches!(agg, Agg::Sum | Agg::Count | Agg::Avg | Agg::Last)
+    }
 }
 
 /// A named field of a source.

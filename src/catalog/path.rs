@@ -6,6 +6,7 @@
 //! $timestamp           the record's timestamp, in milliseconds since the epoch
 //! $header.<name>       the last header of that name, as text; the name may hold dots
 //! $topic $partition $offset
+//! $envelope.ts_ms      a key of a Debezium envelope
 //! $$type               the key "$type" of the payload
 //! ```
 
@@ -23,6 +24,8 @@ pub enum FieldPath {
     Payload(Vec<String>),
     /// A part of the record beside its payload.
     Record(RecordPart),
+    /// Object keys from the outside of a Debezium envelope: what is said about a row, not in it.
+    Envelope(Vec<String>),
 }
 
 /// A part of a record beside its payload.
@@ -48,40 +51,49 @@ impl FieldPath {
     /// # Errors
     /// In words, with what to write instead.
     pub fn parse(text: &str) -> Result<FieldPath, String> {
-        let keys = match text.strip_prefix('$') {
+        let in_payload = match text.strip_prefix('$') {
+            Some(rest) if rest.starts_with("envelope.") => {
+                let keys = keys(text, &rest["envelope.".len()..])?;
+                return Ok(FieldPath::Envelope(keys));
+            }
             Some(rest) if !rest.starts_with('$') => {
                 return RecordPart::parse(text).map(FieldPath::Record);
             }
             Some(escaped) => escaped,
             None => text,
         };
-        let keys: Vec<String> = keys.split('.').map(str::to_owned).collect();
-        if keys.iter().any(String::is_empty) || keys.len() > MAX_DEPTH {
-            return Err(format!(
-                "'{text}' is no path; write keys joined by dots, such as data.amount"
-            ));
-        }
-        Ok(FieldPath::Payload(keys))
+        keys(text, in_payload).map(FieldPath::Payload)
     }
 
     /// The keys, for a path in the payload.
     pub fn keys(&self) -> Option<&[String]> {
         match self {
             FieldPath::Payload(keys) => Some(keys),
-            FieldPath::Record(_) => None,
+            FieldPath::Record(_) | FieldPath::Envelope(_) => None,
         }
     }
 }
 
+fn keys(written: &str, joined: &str) -> Result<Vec<String>, String> {
+    let keys: Vec<String> = joined.split('.').map(str::to_owned).collect();
+    if keys.iter().any(String::is_empty) || keys.len() > MAX_DEPTH {
+        return Err(format!(
+            "'{written}' is no path; write keys joined by dots, such as data.amount"
+        ));
+    }
+    Ok(keys)
+}
+
 impl RecordPart {
     fn parse(text: &str) -> Result<RecordPart, String> {
-        const PARTS: [&str; 6] = [
+        const PARTS: [&str; 7] = [
             "$key",
             "$timestamp",
             "$topic",
             "$partition",
             "$offset",
             "$header.name",
+            "$envelope.name",
         ];
         Ok(match text {
             "$key" => RecordPart::Key,
@@ -114,6 +126,7 @@ impl fmt::Display for FieldPath {
                 write!(f, "{escape}{}", keys.join("."))
             }
             FieldPath::Record(part) => part.fmt(f),
+            FieldPath::Envelope(keys) => write!(f, "$envelope.{}", keys.join(".")),
         }
     }
 }
@@ -142,6 +155,10 @@ mod tests {
             ("data.customer.id", payload(&["data", "customer", "id"])),
             ("$$type", payload(&["$type"])),
             ("a.$oid", payload(&["a", "$oid"])),
+            (
+                "$envelope.source.table",
+                FieldPath::Envelope(vec!["source".to_owned(), "table".to_owned()]),
+            ),
             ("$key", FieldPath::Record(RecordPart::Key)),
             ("$timestamp", FieldPath::Record(RecordPart::Timestamp)),
             ("$topic", FieldPath::Record(RecordPart::Topic)),
@@ -155,7 +172,18 @@ mod tests {
             assert_eq!(FieldPath::parse(text), Ok(path.clone()), "{text}");
             assert_eq!(path.to_string(), text);
         }
-        for text in ["", ".", "a..b", "a.", "$", "$header", "$header.", "$key.id"] {
+        for text in [
+            "",
+            ".",
+            "a..b",
+            "a.",
+            "$",
+            "$header",
+            "$header.",
+            "$key.id",
+            "$envelope",
+            "$envelope.",
+        ] {
             assert!(FieldPath::parse(text).is_err(), "{text}");
         }
     }

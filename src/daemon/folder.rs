@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::dead_letter::DeadLetter;
 use crate::catalog::{Catalog, SourceId};
-use crate::decode::{self, Event, Item, Record, Reject};
+use crate::decode::{self, Found, Item, Record, Reject};
 use crate::fold::delta::Delta;
 use crate::fold::plan::Plan;
 use crate::fold::worker::{Folded, Worker};
@@ -59,27 +59,26 @@ impl Folder {
         let latest_ms = now.as_millisecond() + max_skew_ms[source.0 as usize];
         let mut newest = None;
         decoders[source.0 as usize].read(record, |item| {
-            let Item { index, text, event } = item;
-            let outcome = match event.and_then(|event| {
-                let folded = fold_one(worker, source, &event, record.offset, latest_ms)?;
-                newest = newest.max(Some(event.time_ms));
-                Ok(folded)
-            }) {
-                Ok(Folded::Counted) => "folded",
-                Ok(Folded::Filtered) => "filtered",
-                Err(reject) => {
-                    let detail = reject.explain(catalog.source(source));
-                    dead_letters.push(DeadLetter::new(
-                        source,
-                        record,
-                        (index, text),
-                        &reject,
-                        detail,
-                        now,
-                    ));
-                    reject.reason()
-                }
-            };
+            let Item { index, text, found } = item;
+            let outcome =
+                match found.and_then(|found| fold_one(worker, source, &found, record.offset, latest_ms)) {
+                    Ok((outcome, time_ms)) => {
+                        newest = newest.max(time_ms);
+                        outcome
+                    }
+                    Err(reject) => {
+                        let detail = reject.explain(catalog.source(source));
+                        dead_letters.push(DeadLetter::new(
+                            source,
+                            record,
+                            (index, text),
+                            &reject,
+                            detail,
+                            now,
+                        ));
+                        reject.reason()
+                    }
+                };
             *outcomes.entry((source, outcome)).or_insert(0) += 1;
         });
         newest
@@ -95,17 +94,26 @@ impl Folder {
     }
 }
 
+/// Folds one event; returns its outcome and its event time.
 fn fold_one(
     worker: &mut Worker,
     source: SourceId,
-    event: &Event<'_>,
+    found: &Found<'_>,
     offset: i64,
     latest_ms: i64,
-) -> Result<Folded, Reject> {
-    if event.time_ms > latest_ms {
+) -> Result<(&'static str, Option<i64>), Reject> {
+    let Found::Change(change) = found else {
+        return Ok(("tombstone", None));
+    };
+    let time_ms = change.newest_ms();
+    if time_ms.is_some_and(|time_ms| time_ms > latest_ms) {
         return Err(Reject::Future);
     }
-    worker.fold(source, event, offset)
+    let outcome = match worker.fold_change(source, change, offset)? {
+        Folded::Counted => "folded",
+        Folded::Filtered => "filtered",
+    };
+    Ok((outcome, time_ms))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::catalog::{Catalog, SourceId};
-use crate::decode::{Reader, Record, Reject};
+use crate::decode::{Found, Reader, Record, Reject};
 use crate::fold::FoldError;
 use crate::fold::cells::Cells;
 use crate::fold::plan::Plan;
@@ -45,10 +45,13 @@ impl History {
         } = self;
         let mut first = Ok(());
         readers[source.0 as usize].read(record, |item| {
-            let done = item.event.and_then(|event| worker.fold(source, &event, *folded));
+            let done = item.found.and_then(|found| match found {
+                Found::Change(change) => worker.fold_change(source, &change, *folded).map(|_| ()),
+                Found::Tombstone => Ok(()),
+            });
             *folded += i64::from(done.is_ok());
             if first.is_ok() {
-                first = done.map(|_| ());
+                first = done;
             }
         });
         first

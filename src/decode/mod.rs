@@ -2,12 +2,15 @@
 //!
 //! * [`reader`]: the reader of one source's records. * [`event`]: what it hands out.
 //! * [`json`]: the scanner. It walks the object once, keeps the places of wanted values and skips the rest.
+//! * [`change`]: what an event adds and what it takes back. [`debezium`]: changes of a table's rows.
 //! * [`split`]: a payload with several events, cut into pieces.
 //! * [`time`]: event times. * [`reject`]: why a record could not be used.
 //!
 //! CloudEvents in binary mode carry their attributes as headers `ce_<name>` and their data as the payload (Kafka
 //! protocol binding 1.0.2); in structured mode, and for plain JSON, everything is in the payload.
 
+mod change;
+mod debezium;
 mod event;
 mod json;
 mod reader;
@@ -15,6 +18,7 @@ mod reject;
 mod split;
 mod time;
 
+pub use change::{Change, Found, Sign};
 pub use event::{Event, FieldValue};
 pub use reader::Reader;
 pub use reject::Reject;
@@ -52,7 +56,7 @@ pub struct Item<'r, 'e> {
     /// Its own bytes.
     pub text: &'r [u8],
     /// The event.
-    pub event: Result<Event<'e>, Reject>,
+    pub found: Result<Found<'e>, Reject>,
 }
 
 #[cfg(test)]

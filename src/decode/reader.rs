@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use super::debezium::{self, Envelope, Side};
 use super::json::{self, Paths, Span};
 use super::split::{self, Piece};
-use super::{Event, Item, MAX_BATCH_BYTES, MAX_EVENT_BYTES, Record, Reject, time};
+use super::{Change, Event, Found, Item, MAX_BATCH_BYTES, MAX_EVENT_BYTES, Record, Reject, time};
 use crate::catalog::{FieldPath, FieldType, Format, Layout, RecordPart, Source};
 
 /// Decodes the records of one source. Keeps its buffers from record to record: no allocation once they have grown.
@@ -22,6 +23,10 @@ pub struct Reader {
     kinds: Vec<FieldType>,
     /// Slot of the event time, behind those of the fields; `None`: the record's timestamp is the event time.
     time_slot: Option<usize>,
+    /// Whether a small number is a date, in days since 1970, as Debezium writes dates.
+    dates_are_days: bool,
+    /// For Debezium: the slots are those of an envelope with two rows.
+    envelope: Option<Envelope>,
     spans: Vec<Span>,
     /// Texts that do not stand in the payload as they are: unescaped ones, and parts of the record.
     scratch: String,
@@ -55,10 +60,18 @@ impl Reader {
             .map(|(path, slot)| (format!("ce_{}", path[0]), slot));
         let parts = (0..).zip(&paths).filter_map(|(slot, path)| match path {
             FieldPath::Record(part) => Some((part.clone(), slot)),
-            FieldPath::Payload(_) => None,
+            FieldPath::Payload(_) | FieldPath::Envelope(_) => None,
         });
+        let time_is_column = matches!(source.time, Some(FieldPath::Payload(_)));
+        let (envelope, payload_paths) = if source.format == Format::Debezium {
+            let (envelope, paths) = Envelope::new(&paths);
+            (Some(envelope), paths)
+        } else {
+            (None, Paths::new(whole()))
+        };
+        let slots = envelope.as_ref().map_or(paths.len(), Envelope::slots);
         Reader {
-            payload_paths: Paths::new(whole()),
+            payload_paths,
             data_paths: Paths::new(data),
             attributes: attributes.collect(),
             parts: parts.collect(),
@@ -66,7 +79,9 @@ impl Reader {
             layout: source.layout,
             kinds: source.fields.iter().map(|field| field.kind).collect(),
             time_slot,
-            spans: vec![Span::Missing; paths.len()],
+            dates_are_days: envelope.is_some() && time_is_column,
+            envelope,
+            spans: vec![Span::Missing; slots],
             scratch: String::new(),
             pieces: Vec::new(),
         }
@@ -81,11 +96,11 @@ impl Reader {
     pub fn read_as<'r>(&mut self, layout: Layout, record: &Record<'r>, mut visit: impl FnMut(Item<'r, '_>)) {
         let payload = record.payload.unwrap_or_default();
         if layout == Layout::Single || payload.is_empty() {
-            let event = self.read_one(record);
+            let found = self.found(record, payload);
             return visit(Item {
                 index: None,
                 text: payload,
-                event,
+                found,
             });
         }
         let mut pieces = std::mem::take(&mut self.pieces);
@@ -96,29 +111,48 @@ impl Reader {
                     visit(Item {
                         index: Some(piece.index),
                         text,
-                        event: self.event(record, text),
+                        found: self.found(record, text),
                     });
                 }
             }
             Err(reject) => visit(Item {
                 index: None,
                 text: payload,
-                event: Err(reject),
+                found: Err(reject),
             }),
         }
         self.pieces = pieces;
     }
 
-    /// Decodes a record of one event.
+    /// Decodes a record of one event that only adds.
     ///
     /// # Errors
     /// Why the record cannot be used.
     pub fn read_one<'a>(&'a mut self, record: &Record<'a>) -> Result<Event<'a>, Reject> {
-        self.event(record, record.payload.unwrap_or_default())
+        match self.found(record, record.payload.unwrap_or_default())? {
+            Found::Change(change) => change.after.ok_or(Reject::Empty),
+            Found::Tombstone => Err(Reject::Empty),
+        }
     }
 
     /// Decodes the text of one event of a record.
-    fn event<'a>(&'a mut self, record: &Record<'a>, text: &'a [u8]) -> Result<Event<'a>, Reject> {
+    fn found<'a>(&'a mut self, record: &Record<'a>, text: &'a [u8]) -> Result<Found<'a>, Reject> {
+        if self.envelope.is_some() && debezium::is_tombstone(text) {
+            return Ok(Found::Tombstone);
+        }
+        let payload = self.scan(record, text)?;
+        let change = match &self.envelope {
+            None => Change::add(self.image(record, payload, 0)?),
+            Some(envelope) => {
+                envelope.share(&mut self.spans);
+                self.change(envelope, record, payload)?
+            }
+        };
+        Ok(Found::Change(change))
+    }
+
+    /// Finds the places of everything that is asked for; returns the text as such.
+    fn scan<'t>(&mut self, record: &Record<'_>, text: &'t [u8]) -> Result<&'t str, Reject> {
         if text.is_empty() {
             return Err(Reject::Empty);
         }
@@ -132,27 +166,65 @@ impl Reader {
         self.scratch.clear();
         self.spans.fill(Span::Missing);
         self.read_parts(record)?;
-        if self.is_binary(record) {
+        let paths = if self.is_binary(record) {
             self.read_attributes(record.headers)?;
-            json::scan(payload, &self.data_paths, &mut self.spans, &mut self.scratch)?;
+            &self.data_paths
         } else {
-            json::scan(payload, &self.payload_paths, &mut self.spans, &mut self.scratch)?;
-        }
+            &self.payload_paths
+        };
+        json::scan(payload, paths, &mut self.spans, &mut self.scratch)?;
+        Ok(payload)
+    }
+
+    /// The event whose slots begin at `first`.
+    fn image<'a>(&'a self, record: &Record<'_>, payload: &'a str, first: usize) -> Result<Event<'a>, Reject> {
         let mut event = Event {
             time_ms: 0,
             payload,
             scratch: &self.scratch,
-            spans: &self.spans,
+            spans: &self.spans[first..],
             kinds: &self.kinds,
         };
         event.time_ms = match self.time_slot {
-            Some(slot) => time::event_time(event.at(slot))?,
+            Some(slot) => time::event_time(event.at(slot), self.dates_are_days)?,
             None => record
                 .timestamp_ms
                 .filter(|ms| *ms >= 0)
                 .ok_or(Reject::MissingTime)?,
         };
         Ok(event)
+    }
+
+    fn change<'a>(
+        &'a self,
+        envelope: &Envelope,
+        record: &Record<'_>,
+        payload: &'a str,
+    ) -> Result<Change<'a>, Reject> {
+        let whole = Event {
+            time_ms: 0,
+            payload,
+            scratch: &self.scratch,
+            spans: &self.spans,
+            kinds: &self.kinds,
+        };
+        let operation = envelope.operation(&whole)?;
+        let image = |side, first| match side {
+            Side::Given => self.image(record, payload, first).map(Some),
+            Side::None | Side::Lacking => Ok(None),
+        };
+        let after = image(operation.after, 0)?;
+        let before = match image(operation.before, envelope.width()) {
+            // A row whose time cannot be read was rejected when it came: an update takes nothing back.
+            Err(_) if after.is_some() => None,
+            Err(Reject::MissingTime) => return Err(Reject::MissingBefore),
+            before => before?,
+        };
+        Ok(Change {
+            before,
+            after,
+            lacks_before: operation.before == Side::Lacking,
+        })
     }
 
     /// Whether the record is a CloudEvent in binary mode.

@@ -1,6 +1,6 @@
 //! Why a record could not be used: a word for metrics, a sentence for people.
 
-use crate::catalog::{FieldId, Source};
+use crate::catalog::{FieldId, Format, Source};
 use crate::fold::FoldError;
 
 /// A reason of rejection.
@@ -48,6 +48,25 @@ pub enum Reject {
     /// JSON, but not an array, where the source says `payload: array`.
     #[error("the record is not a JSON array; without 'payload: array' a record is one object")]
     NotAnArray,
+    /// Not one of Debezium's change events.
+    #[error(
+        "no Debezium change event: 'op' is missing; rows that ExtractNewRecordState unwrapped are format: json"
+    )]
+    NoEnvelope,
+    /// An operation that is not one of Debezium's on rows.
+    #[error("operation '{op}' is not one on rows: c, u, d and r are")]
+    UnknownOperation {
+        /// Its first character.
+        op: char,
+    },
+    /// The row of a change is missing, or no object.
+    #[error("the row of the change is not a JSON object")]
+    RowNotAnObject,
+    /// What the row was is not in the record, so that it cannot be taken back.
+    #[error(
+        "the record does not say what the row was before; let the database log whole rows (PostgreSQL: ALTER TABLE … REPLICA IDENTITY FULL; MySQL: binlog_row_image=FULL)"
+    )]
+    MissingBefore,
     /// The event time is missing.
     #[error("the event time is missing")]
     MissingTime,
@@ -91,6 +110,10 @@ impl Reject {
             Reject::TooDeep => "too_deep",
             Reject::NotAnObject => "not_an_object",
             Reject::NotAnArray => "not_an_array",
+            Reject::NoEnvelope => "no_envelope",
+            Reject::UnknownOperation { .. } => "unknown_operation",
+            Reject::RowNotAnObject => "not_an_object",
+            Reject::MissingBefore => "missing_before",
             Reject::MissingTime => "missing_time",
             Reject::InvalidTime => "invalid_time",
             Reject::Future => "future",
@@ -109,6 +132,10 @@ impl Reject {
         };
         match self {
             Reject::MissingField { field } => format!("field {} is missing", named(field)),
+            Reject::WrongType { field } if source.format == Format::Debezium => format!(
+                "field {} has the wrong type; for decimals set decimal.handling.mode to string in the connector",
+                named(field)
+            ),
             Reject::WrongType { field } => format!("field {} has the wrong type", named(field)),
             Reject::OutOfRange { field } => format!("field {} is beyond ±10^18", named(field)),
             other => other.to_string(),

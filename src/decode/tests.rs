@@ -167,6 +167,56 @@ fn the_event_time_may_be_a_header_or_the_record_s_own() {
 }
 
 #[test]
+fn a_deleted_row_leaves_a_tombstone() {
+    let yaml = "sources:\n  s: {topics: [t], format: debezium, fields: {table: $envelope.source.table, key: $key, id: id}}\n";
+    let source = load(&Files::new("", [("a.yaml", yaml)]))
+        .map_err(|d| d.to_string())
+        .unwrap()
+        .sources
+        .remove(0);
+    let mut reader = Reader::new(&source);
+    let mut read = |payload: Option<&[u8]>| {
+        let mut seen = String::new();
+        let record = Record {
+            key: Some(b"k"),
+            payload,
+            timestamp_ms: Some(1),
+            ..Record::default()
+        };
+        reader.read(&record, |item| {
+            seen = match item.found {
+                Ok(Found::Tombstone) => "tombstone".to_owned(),
+                Ok(Found::Change(change)) => {
+                    let image = |event: &Option<Event<'_>>| {
+                        event.as_ref().map(|event| {
+                            (0..3)
+                                .map(|f| event.key(FieldId(f)).unwrap().unwrap_or("").to_owned())
+                                .collect::<Vec<_>>()
+                                .join(" ")
+                        })
+                    };
+                    format!("{:?} {:?}", image(&change.before), image(&change.after))
+                }
+                Err(reject) => reject.reason().to_owned(),
+            }
+        });
+        seen
+    };
+    for payload in [
+        None,
+        Some(&b""[..]),
+        Some(b"null"),
+        Some(br#"{"schema": null, "payload": null}"#),
+    ] {
+        assert_eq!(read(payload), "tombstone");
+    }
+    let update = br#"{"payload": {"op": "u", "before": {"id": 1, "payload": {"op": "d"}}, "source": {"table": "orders"}, "after": {"id": 2}}, "schema": {"op": "x"}}"#;
+    assert_eq!(read(Some(update)), r#"Some("orders k 1") Some("orders k 2")"#);
+    assert_eq!(read(Some(b"{}")), "no_envelope");
+    assert_eq!(read(Some(b"{")), "invalid_json");
+}
+
+#[test]
 fn poison_is_refused_with_its_reason() {
     let deep = format!("{{\"time\": 1, \"x\": {}1{}}}", "[".repeat(100), "]".repeat(100));
     let deep_wanted = format!("{{\"data\": {}1{}}}", "{\"customer\": ".repeat(3), "}".repeat(3));

@@ -9,7 +9,7 @@ use crate::alert::judge;
 use crate::alert::sample::{About, Condition};
 use crate::catalog::load::{Files, load};
 use crate::catalog::{Severity, SourceId};
-use crate::decode::{Reader, Record};
+use crate::decode::{Reader, Record, Sign};
 use crate::fold::worker::Worker;
 
 const CATALOG: &str = r#"
@@ -77,7 +77,7 @@ impl World {
             ..Record::default()
         };
         self.worker
-            .fold(SourceId(source), &reader.read_one(&record).unwrap(), 0)
+            .fold(SourceId(source), &reader.read_one(&record).unwrap(), 0, Sign::Add)
             .unwrap();
         self.cells.merge(self.worker.take()).unwrap();
     }

@@ -8,6 +8,7 @@
 //! * [`day`]: local days of event times. [`interner`]: dimension values as numbers.
 
 pub mod cells;
+mod change;
 pub mod day;
 pub mod delta;
 pub mod distinct;

@@ -62,22 +62,36 @@ impl Kind {
 /// A mergeable aggregate of one cell. The state keeps it by the number of its variant: new ones come last.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Partial {
-    /// Exact sum, and the number of events in it.
-    Sum(Fixed, u64),
+    /// Exact sum, and the number of events in it: negative where more was taken back than added, which a partial of
+    /// many may be on its own.
+    Sum(Fixed, #[serde(with = "signed")] i64),
     /// Number of events.
-    Count(u64),
+    Count(#[serde(with = "signed")] i64),
     /// Smallest value; `None` when empty.
     Min(Option<Fixed>),
     /// Largest value; `None` when empty.
     Max(Option<Fixed>),
     /// Sum and count: never an average of averages.
-    Avg(Fixed, u64),
+    Avg(Fixed, #[serde(with = "signed")] i64),
     /// The newest value by (event time, offset), the value itself breaking ties between partitions.
     Last(Option<Newest>),
     /// Different keys.
     Distinct(Distinct),
     /// Values by bucket, for percentiles.
     Quantiles(Quantiles),
+}
+
+/// Counts are written as unsigned numbers, as before anything could be taken back.
+mod signed {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(count: &i64, to: S) -> Result<S::Ok, S::Error> {
+        count.cast_unsigned().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+        u64::deserialize(from).map(u64::cast_signed)
+    }
 }
 
 /// A value with its position in time.
@@ -147,7 +161,7 @@ impl Partial {
             Partial::Sum(sum, _) => Some(sum.to_f64()),
             Partial::Count(count) => Some(*count as f64),
             Partial::Min(value) | Partial::Max(value) => value.map(Fixed::to_f64),
-            Partial::Avg(_, 0) => None,
+            Partial::Avg(_, ..=0) => None,
             Partial::Avg(sum, count) => Some(sum.to_f64() / *count as f64),
             Partial::Last(newest) => newest.map(|n| n.value.to_f64()),
             Partial::Distinct(set) => Some(set.estimate()),

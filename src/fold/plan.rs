@@ -61,6 +61,8 @@ pub struct Group {
     pub names: Vec<String>,
     /// Their fields.
     pub fields: Vec<FieldId>,
+    /// Whether its source takes things back.
+    pub retracts: bool,
     /// Aggregates of a row.
     pub columns: Vec<Column>,
 }
@@ -175,6 +177,7 @@ impl Plan {
         let group = known.unwrap_or_else(|| {
             self.groups.push(Group {
                 source: simple.source,
+                retracts: catalog.source(simple.source).retracts(),
                 names: names.to_vec(),
                 fields: names
                     .iter()

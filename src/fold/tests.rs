@@ -10,7 +10,7 @@ use super::plan::Plan;
 use super::worker::{Folded, Worker};
 use crate::catalog::load::{Files, load};
 use crate::catalog::{Agg, Catalog, MetricId, SourceId};
-use crate::decode::{Reader, Record, Reject};
+use crate::decode::{Reader, Record, Reject, Sign};
 
 const CATALOG: &str = r#"
 calendar: {timezone: Europe/Berlin}
@@ -127,7 +127,9 @@ fn fold(
                 ..Record::default()
             })
             .unwrap();
-        threads[worker].fold(SourceId(0), &event, offset).unwrap();
+        threads[worker]
+            .fold(SourceId(0), &event, offset, Sign::Add)
+            .unwrap();
         count += 1;
         if count % hand_over == 0 {
             cells.merge(threads[worker].take()).unwrap();
@@ -223,7 +225,7 @@ fn fold_one(worker: &mut Worker, catalog: &Catalog, payload: &str) -> Result<Fol
         payload: Some(payload.as_bytes()),
         ..Record::default()
     })?;
-    worker.fold(SourceId(0), &event, 0)
+    worker.fold(SourceId(0), &event, 0, Sign::Add)
 }
 
 #[test]

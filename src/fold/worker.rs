@@ -12,7 +12,7 @@ use super::interner::{LocalInterner, ValueId};
 use super::partial::{Newest, Partial};
 use super::plan::{Column, Group, InputKind, Plan, SourcePlan};
 use crate::catalog::{Catalog, SourceId};
-use crate::decode::{Event, Reject};
+use crate::decode::{Event, Reject, Sign};
 use crate::fixed::Fixed;
 
 /// What became of an event.
@@ -69,11 +69,19 @@ impl Worker {
         }
     }
 
-    /// Folds one event; `offset` is its place in the partition, by which "last" is decided between equal times.
+    /// Folds one event, or takes it back; `offset` is its place in the partition, by which "last" is decided between
+    /// equal times.
     ///
     /// # Errors
     /// Why the event cannot be used; nothing of it is folded then.
-    pub fn fold(&mut self, source: SourceId, event: &Event<'_>, offset: i64) -> Result<Folded, Reject> {
+    pub fn fold(
+        &mut self,
+        source: SourceId,
+        event: &Event<'_>,
+        offset: i64,
+        sign: Sign,
+    ) -> Result<Folded, Reject> {
+        self.check(source, event)?;
         let Worker {
             plan,
             days,
@@ -84,20 +92,6 @@ impl Worker {
             key,
         } = self;
         let source = &plan.sources[source.0 as usize];
-        passes.clear();
-        passes.extend(
-            source
-                .filters
-                .iter()
-                .map(|filter| filter.test(|i| event.filter_value(i)) == Some(true)),
-        );
-        read_inputs(source, event, passes, inputs)?;
-        // A dimension that is an object rejects the event before anything of it is folded.
-        for &group in &source.groups {
-            for &field in &plan.groups[group].fields {
-                event.key(field)?;
-            }
-        }
         key.day = days.day_of(event.time_ms);
         let mut counted = false;
         for &index in &source.groups {
@@ -122,7 +116,7 @@ impl Worker {
                 .filter(|(_, column)| applies(column))
             {
                 let input = column.input.map_or(Value::Nothing, |input| inputs[input]);
-                add(partial, input, event.time_ms, offset);
+                add(partial, input, sign, event.time_ms, offset);
             }
         }
         Ok(if counted {
@@ -130,6 +124,33 @@ impl Worker {
         } else {
             Folded::Filtered
         })
+    }
+
+    /// Evaluates the filters and reads the inputs of an event.
+    ///
+    /// # Errors
+    /// Why [`Worker::fold`] would reject it.
+    pub(super) fn check(&mut self, source: SourceId, event: &Event<'_>) -> Result<(), Reject> {
+        let source = &self.plan.sources[source.0 as usize];
+        self.passes.clear();
+        self.passes.extend(
+            source
+                .filters
+                .iter()
+                .map(|filter| filter.test(|i| event.filter_value(i)) == Some(true)),
+        );
+        read_inputs(source, event, &self.passes, &mut self.inputs)?;
+        // A dimension that is an object rejects the event before anything of it is folded.
+        for &group in &source.groups {
+            for &field in &self.plan.groups[group].fields {
+                event.key(field)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Hands over what was folded since the last call.
@@ -165,28 +186,35 @@ fn read_inputs(
     Ok(())
 }
 
-/// Adds one value. A delta lives for less than a second: its sums stay far from the range's end, and the merge into
+/// Adds one value, or takes it back. What cannot be taken back is not in the plan of a source that does; the newest
+/// value stays the newest. A delta lives for less than a second: its sums stay far from the range's end, and the merge into
 /// the cells is checked.
-fn add(partial: &mut Partial, input: Value, time_ms: i64, offset: i64) {
-    match (partial, input) {
-        (Partial::Count(count), _) => *count += 1,
-        (Partial::Sum(sum, count) | Partial::Avg(sum, count), Value::Number(value)) => {
+fn add(partial: &mut Partial, input: Value, sign: Sign, time_ms: i64, offset: i64) {
+    match (partial, input, sign) {
+        (Partial::Count(count), _, Sign::Add) => *count += 1,
+        (Partial::Count(count), _, Sign::Retract) => *count -= 1,
+        (Partial::Sum(sum, count) | Partial::Avg(sum, count), Value::Number(value), Sign::Add) => {
             *sum = sum.saturating_add(value);
             *count += 1;
         }
-        (Partial::Min(low), Value::Number(value)) => *low = Some(low.map_or(value, |low| low.min(value))),
-        (Partial::Max(high), Value::Number(value)) => {
+        (Partial::Sum(sum, count) | Partial::Avg(sum, count), Value::Number(value), Sign::Retract) => {
+            *sum = sum.saturating_sub(value);
+            *count -= 1;
+        }
+        (_, _, Sign::Retract) => {}
+        (Partial::Min(low), Value::Number(value), _) => *low = Some(low.map_or(value, |low| low.min(value))),
+        (Partial::Max(high), Value::Number(value), _) => {
             *high = Some(high.map_or(value, |high| high.max(value)))
         }
-        (Partial::Last(newest), Value::Number(value)) => {
+        (Partial::Last(newest), Value::Number(value), _) => {
             *newest = (*newest).max(Some(Newest {
                 time_ms,
                 offset,
                 value,
             }))
         }
-        (Partial::Distinct(set), Value::Key(hash)) => set.insert(hash),
-        (Partial::Quantiles(sketch), Value::Number(value)) => sketch.insert(value),
+        (Partial::Distinct(set), Value::Key(hash), _) => set.insert(hash),
+        (Partial::Quantiles(sketch), Value::Number(value), _) => sketch.insert(value),
         _ => {}
     }
 }

@@ -16,7 +16,7 @@ fn position(next_offset: i64) -> Position {
     }
 }
 
-fn cell(day: i32, count: u64) -> StoredCell {
+fn cell(day: i32, count: i64) -> StoredCell {
     StoredCell {
         table: "orders_count".into(),
         key: "华东\u{1f}web".into(),

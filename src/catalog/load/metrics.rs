@@ -248,6 +248,14 @@ impl Loader<'_> {
     ) -> Option<Simple> {
         let user = format!("metric '{}'", part.name);
         let agg = self.agg(file, part, &user)?;
+        if !sources.sources[source].can_fold(agg) {
+            let message = format!(
+                "rows of source '{}' change, and this aggregation cannot take back what a row was; sum, count and avg can, and last takes the newest",
+                sources.sources[source].name
+            );
+            self.problem(super::yaml::place(file, part.agg.referenced), message);
+            return None;
+        }
         let at = |spanned: &Spanned<String>| super::yaml::place(file, spanned.referenced);
         let field = match part.expr {
             Some(name) => {

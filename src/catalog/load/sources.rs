@@ -8,7 +8,7 @@ use super::{Loader, Owned, entries};
 use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Type, Variable};
 use crate::catalog::file::{FieldKind, SourceEntry};
-use crate::catalog::model::{Field, FieldType, Source};
+use crate::catalog::model::{Field, FieldType, Format, Source};
 use crate::catalog::path::FieldPath;
 
 const LATENESS: SignedDuration = SignedDuration::from_secs(0);
@@ -103,7 +103,14 @@ impl Loader<'_> {
                 }
             }
             let mut path = |spanned: &serde_saphyr::Spanned<String>| {
-                FieldPath::parse(&spanned.value).unwrap_or_else(|message| {
+                let path = FieldPath::parse(&spanned.value).and_then(|path| match path {
+                    FieldPath::Envelope(_) if value.format != Format::Debezium => Err(format!(
+                        "'{path}' is a key of a Debezium envelope, and the format of source '{}' is another; format: debezium has it",
+                        entry.name.value
+                    )),
+                    path => Ok(path),
+                });
+                path.unwrap_or_else(|message| {
                     self.problem(entry.at(spanned), message);
                     FieldPath::Payload(vec![spanned.value.clone()])
                 })

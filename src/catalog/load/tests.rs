@@ -202,6 +202,16 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
         ),
         (
             "customer: data.customer.id",
+            "customer: $envelope.op",
+            "catalog/a.yaml:9:57: '$envelope.op' is a key of a Debezium envelope, and the format of source 'orders' is another; format: debezium has it",
+        ),
+        (
+            "format: cloudevents",
+            "format: debezum",
+            "catalog/a.yaml:6:13: 'debezum' is not one of json, cloudevents, debezium (did you mean 'debezium'?)",
+        ),
+        (
+            "customer: data.customer.id",
             "customer: $kye",
             "catalog/a.yaml:9:57: '$kye' is no part of a record; did you mean '$key'? (a key of the payload that begins with $ is written $$kye)",
         ),
@@ -294,6 +304,20 @@ fn a_name_in_two_files_shows_both_places() {
         load(&files).map(|_| ()).unwrap_err().to_string(),
         "catalog/b.yaml:2:3: metric 'revenue' is defined twice, first at catalog/a.yaml:11:3; rename or remove one of them"
     );
+}
+
+#[test]
+fn what_cannot_be_taken_back_is_refused_where_rows_change() {
+    let changing = GOOD.replace("format: cloudevents", "format: debezium");
+    assert!(load_text(&changing).is_ok());
+    for agg in ["min", "max", "count_distinct", "p90"] {
+        let yaml = changing.replace("agg: sum, expr: amount", &format!("agg: {agg}, expr: amount"));
+        assert_eq!(
+            load_text(&yaml).map(|_| ()).unwrap_err().to_string(),
+            "catalog/a.yaml:11:66: rows of source 'orders' change, and this aggregation cannot take back what a row was; sum, count and avg can, and last takes the newest"
+        );
+    }
+    assert!(load_text(&changing.replace("agg: sum, expr: amount", "agg: last, expr: amount")).is_ok());
 }
 
 #[test]
