@@ -51,14 +51,15 @@ impl Fixed {
         self.0.checked_add(other.0).map(Fixed)
     }
 
-    /// The number of the other sign, held at the ends of `i128`'s range.
-    pub fn negated(self) -> Fixed {
-        Fixed(self.0.saturating_neg())
-    }
-
     /// The sum, held at the ends of `i128`'s range.
     pub fn saturating_add(self, other: Fixed) -> Fixed {
         Fixed(self.0.saturating_add(other.0))
+    }
+
+    /// Difference that stops at the end of the range.
+    #[must_use]
+    pub fn saturating_sub(self, other: Fixed) -> Fixed {
+        Fixed(self.0.saturating_sub(other.0))
     }
 
     /// The nearest `f64`, for ratios and display.

@@ -14,7 +14,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tautline::catalog::SourceId;
 use tautline::catalog::load::{Files, load};
-use tautline::decode::{Reader, Record};
+use tautline::decode::{Reader, Record, Sign};
 use tautline::evaluate::{Evaluator, Horizon};
 use tautline::fold::cells::Cells;
 use tautline::fold::plan::Plan;
@@ -49,11 +49,15 @@ fn main() {
         let payload = format!(r#"{{"time": 1780277400, "amount": {n}, "person": "person-{n:07}"}}"#);
         let record = Record {
             payload: Some(payload.as_bytes()),
-            headers: &[],
-            timestamp_ms: None,
+            ..Record::default()
         };
         worker
-            .fold(SourceId(0), &reader.read(&record).unwrap(), n as i64)
+            .fold(
+                SourceId(0),
+                &reader.read_one(&record).unwrap(),
+                n as i64,
+                Sign::Add,
+            )
             .unwrap();
         if n % 10_000 == 9_999 || n + 1 == series {
             cells.merge(worker.take()).unwrap();

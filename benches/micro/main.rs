@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tautline::alert::judge;
 use tautline::catalog::load::{Files, load};
 use tautline::catalog::{Catalog, SourceId};
-use tautline::decode::{Reader, Record};
+use tautline::decode::{Reader, Record, Sign};
 use tautline::evaluate::{Evaluator, Horizon};
 use tautline::fold::cells::Cells;
 use tautline::fold::plan::Plan;
@@ -69,8 +69,7 @@ fn events() -> Vec<String> {
 fn record(payload: &str) -> Record<'_> {
     Record {
         payload: Some(payload.as_bytes()),
-        headers: &[],
-        timestamp_ms: None,
+        ..Record::default()
     }
 }
 
@@ -85,7 +84,7 @@ fn decode(bencher: Bencher) {
         .counter(BytesCount::new(bytes))
         .bench_local(|| {
             for event in &events {
-                divan::black_box(reader.read(&record(event)).unwrap());
+                divan::black_box(reader.read_one(&record(event)).unwrap());
             }
         });
 }
@@ -110,7 +109,12 @@ fn decode_and_fold(bencher: Bencher) {
     bencher.counter(ItemsCount::new(EVENTS)).bench_local(|| {
         for (offset, event) in events.iter().enumerate() {
             worker
-                .fold(SourceId(0), &reader.read(&record(event)).unwrap(), offset as i64)
+                .fold(
+                    SourceId(0),
+                    &reader.read_one(&record(event)).unwrap(),
+                    offset as i64,
+                    Sign::Add,
+                )
                 .unwrap();
         }
     });
@@ -127,7 +131,12 @@ fn hand_over_and_merge(bencher: Bencher) {
     bencher.counter(ItemsCount::new(EVENTS)).bench_local(|| {
         for (offset, event) in events.iter().enumerate() {
             worker
-                .fold(SourceId(0), &reader.read(&record(event)).unwrap(), offset as i64)
+                .fold(
+                    SourceId(0),
+                    &reader.read_one(&record(event)).unwrap(),
+                    offset as i64,
+                    Sign::Add,
+                )
                 .unwrap();
         }
         cells.merge(worker.take()).unwrap();
@@ -148,7 +157,12 @@ fn commit_changed_cells(bencher: Bencher) {
         .with_inputs(|| {
             for (offset, event) in events.iter().enumerate() {
                 worker
-                    .fold(SourceId(0), &reader.read(&record(event)).unwrap(), offset as i64)
+                    .fold(
+                        SourceId(0),
+                        &reader.read_one(&record(event)).unwrap(),
+                        offset as i64,
+                        Sign::Add,
+                    )
                     .unwrap();
             }
             cells.merge(worker.take()).unwrap();
@@ -177,7 +191,12 @@ fn many(instances: usize) -> (Arc<Catalog>, Evaluator, Cells) {
             r#"{{"type":"order.paid","time":"2026-06-01T01:30:00Z","data":{{"amount":{n},"discount":1,"customer":{{"id":"c"}},"region":"r","channel":"web","store":"s","rep":"p{n}"}}}}"#
         );
         worker
-            .fold(SourceId(0), &reader.read(&record(&payload)).unwrap(), 0)
+            .fold(
+                SourceId(0),
+                &reader.read_one(&record(&payload)).unwrap(),
+                0,
+                Sign::Add,
+            )
             .unwrap();
     }
     cells.merge(worker.take()).unwrap();

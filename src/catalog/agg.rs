@@ -73,11 +73,6 @@ impl Agg {
         matches!(self, Agg::Sum | Agg::Count | Agg::CountDistinct)
     }
 
-    /// Whether an event can be taken back out of it, exactly.
-    pub fn subtracts(self) -> bool {
-        matches!(self, Agg::Sum | Agg::Count | Agg::Avg)
-    }
-
     /// Whether it aggregates numbers; the others count events or keys.
     pub fn is_numeric(self) -> bool {
         !matches!(self, Agg::Count | Agg::CountDistinct)

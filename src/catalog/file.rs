@@ -11,7 +11,7 @@ use serde_saphyr::Spanned;
 
 use super::agg::AggWord;
 use super::model::{
-    Direction, Format, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn, Severity,
+    Direction, Format, Layout, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn, Severity,
 };
 use super::yaml::Named;
 
@@ -60,6 +60,8 @@ pub(super) enum Weekday {
 pub(super) struct SourceEntry {
     pub(super) topics: Spanned<Vec<Spanned<String>>>,
     pub(super) format: Format,
+    #[serde(default)]
+    pub(super) payload: Layout,
     pub(super) time: Option<Spanned<String>>,
     pub(super) lateness: Option<Duration>,
     pub(super) max_skew: Option<Duration>,

@@ -1,6 +1,7 @@
 //! The catalogue: what the business declares. Pure: text in, a checked [`Catalog`] or [`Diagnostics`] out.
 //!
 //! * [`model`]: the checked catalogue; invalid states do not construct.
+//! * [`path`]: where a field's value stands in a record.
 //! * [`expr`]: CEL expressions for filters and rules, with types checked at load.
 //! * [`attribute`]: what rules and titles may ask of a node or a link.
 //! * `file`: the YAML as types; [`load`]: from there to the model, with the place of every mistake.
@@ -12,8 +13,10 @@ pub mod expr;
 pub(crate) mod file;
 pub mod load;
 pub mod model;
+mod path;
 pub(crate) mod yaml;
 
 pub use agg::{Agg, Quantile, UnknownAgg};
 pub use diagnostic::{Diagnostic, Diagnostics, Place};
 pub use model::*;
+pub use path::{FieldPath, RecordPart};

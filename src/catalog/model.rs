@@ -8,6 +8,7 @@ use super::Place;
 use super::agg::Agg;
 use super::attribute::Title;
 use super::expr::Expr;
+use super::path::FieldPath;
 
 /// Index of a [`Source`] in [`Catalog::sources`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -141,6 +142,21 @@ pub enum Format {
     Json,
     /// CloudEvents 1.0, structured or binary mode, told apart by the record's headers.
     CloudEvents,
+    /// Debezium's change events in JSON: rows of a table, before and after each change.
+    Debezium,
+}
+
+/// How many events a record holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// One.
+    #[default]
+    Single,
+    /// Newline-delimited JSON: one a line; blank lines are none.
+    Lines,
+    /// A JSON array with one object an event.
+    Array,
 }
 
 /// Where events come from.
@@ -152,6 +168,8 @@ pub struct Source {
     pub topics: Vec<String>,
     /// Format of the records.
     pub format: Format,
+    /// How many events a record holds (`payload:` in the catalogue).
+    pub layout: Layout,
     /// Path of the event time; without one the record's timestamp is the event time.
     pub time: Option<FieldPath>,
     /// How long an event may be late before it counts as late; keeps the watermark back.
@@ -168,6 +186,23 @@ pub struct Source {
     pub fields: Vec<Field>,
     /// Where it is declared.
     pub place: Place,
+}
+
+impl Source {
+    /// Whether its events may take back what earlier ones added.
+    pub fn retracts(&self) -> bool {
+        self.format == Format::Debezium || self.retract.is_some()
+    }
+
+    /// Whether an aggregation over it comes out right: one that cannot forget a value needs events that only add.
+    pub fn can_fold(&self, agg: Agg) -> bool {
+        match agg {
+            Agg::Sum | Agg::Count | Agg::Avg => true,
+            // A changed row brings its newest value along; of an event that was taken back nothing newer is known.
+            Agg::Last => self.retract.is_none(),
+            _ => !self.retracts(),
+        }
+    }
 }
 
 /// Which events of a source take back.
@@ -189,10 +224,6 @@ pub struct Dedup {
     /// How many ids are remembered, over all partitions of the source.
     pub max_keys: usize,
 }
-
-/// A path of object keys, such as `data.customer.id`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct FieldPath(pub Vec<String>);
 
 /// A named field of a source.
 #[derive(Clone, Debug)]

@@ -151,7 +151,10 @@ pub(crate) fn read<T: DeserializeOwned + Default>(file: &Arc<str>, text: &str) -
     {
         return Ok(T::default());
     }
-    serde_saphyr::from_str(text).map_err(|error| diagnostic(file, text, &error))
+    // Only true and false are booleans: `n` may be the name of a field, and `no` a country.
+    let mut options = serde_saphyr::Options::default();
+    options.strict_booleans = true;
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| diagnostic(file, text, &error))
 }
 
 fn diagnostic(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {

@@ -9,12 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rdkafka::Message;
-use rdkafka::message::BorrowedMessage;
 use serde::Serialize;
 
 use crate::catalog::SourceId;
-use crate::decode::Reject;
+use crate::decode::{Record, Reject};
 
 /// Payload bytes that are kept; the whole record is still in Kafka, at the offset given.
 const KEPT_BYTES: usize = 16 * 1024;
@@ -37,34 +35,38 @@ pub struct DeadLetter {
     pub partition: i32,
     /// Offset.
     pub offset: i64,
+    /// Number of the event in its record, from 0; nothing when the record is one event or was refused as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<u32>,
     /// Timestamp of the record, in milliseconds since the epoch.
     pub timestamp_ms: Option<i64>,
-    /// Length of the payload in bytes.
+    /// Length of the event in bytes.
     pub payload_bytes: usize,
-    /// The payload's first 16 KiB; bytes that are not UTF-8 are replaced.
+    /// The event's first 16 KiB; bytes that are not UTF-8 are replaced.
     pub payload: String,
 }
 
 impl DeadLetter {
     pub(super) fn new(
         source: SourceId,
-        message: &BorrowedMessage<'_>,
-        detail: String,
+        record: &Record<'_>,
+        (index, text): (Option<u32>, &[u8]),
         reject: &Reject,
+        detail: String,
         now: Timestamp,
     ) -> DeadLetter {
-        let payload = message.payload().unwrap_or_default();
         DeadLetter {
             source,
             read_at: now,
             reason: reject.reason(),
             detail,
-            topic: message.topic().into(),
-            partition: message.partition(),
-            offset: message.offset(),
-            timestamp_ms: message.timestamp().to_millis(),
-            payload_bytes: payload.len(),
-            payload: String::from_utf8_lossy(&payload[..payload.len().min(KEPT_BYTES)]).into_owned(),
+            topic: record.topic.into(),
+            partition: record.partition,
+            offset: record.offset,
+            index,
+            timestamp_ms: record.timestamp_ms,
+            payload_bytes: text.len(),
+            payload: String::from_utf8_lossy(&text[..text.len().min(KEPT_BYTES)]).into_owned(),
         }
     }
 }

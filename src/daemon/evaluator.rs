@@ -152,7 +152,7 @@ impl EvaluatorThread {
 
     fn absorb(&mut self, batch: Batch, pending: &mut Pending) {
         let now = Instant::now();
-        if let Err(error) = self.cells.merge(batch.delta) {
+        if let Err(error) = self.cells.merge(batch.folded.delta) {
             // Beyond 10¹⁴ events of 10¹⁸: said, and the sum stays where it was.
             tracing::error!(%error, "a sum left the range of exact numbers");
         }
@@ -169,16 +169,16 @@ impl EvaluatorThread {
         for (partition, end) in batch.ends {
             self.watermarks.ended(&partition, end);
         }
-        for ((source, outcome), count) in batch.outcomes {
+        for ((source, outcome), count) in batch.folded.outcomes {
             let name = self.catalog.source(source).name.clone();
             *self.totals.outcomes.entry((name, outcome)).or_insert(0) += count;
         }
-        self.new_dead_letters += batch.dead_letters.len() as u64;
-        for letter in &batch.dead_letters {
+        self.new_dead_letters += batch.folded.dead_letters.len() as u64;
+        for letter in &batch.folded.dead_letters {
             self.totals.rejected.push_front(letter.clone());
         }
         self.totals.rejected.truncate(NEWEST_REJECTED);
-        pending.dead_letters.extend(batch.dead_letters);
+        pending.dead_letters.extend(batch.folded.dead_letters);
     }
 
     /// Ids that were forgotten before their time: copies of their events would be counted.

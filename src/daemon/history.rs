@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::catalog::{Catalog, Source, SourceId};
-use crate::decode::{Reader, Record, Reject};
+use crate::decode::{Found, Reader, Record, Reject};
 use crate::fold::FoldError;
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
@@ -40,18 +40,34 @@ impl History {
     /// Folds one record of a source.
     ///
     /// # Errors
-    /// Why the record was rejected; nothing of it is folded then.
+    /// Why an event of it was rejected, the first one; its other events are folded.
     pub fn fold(&mut self, source: SourceId, record: &Record<'_>) -> Result<(), Reject> {
-        let event = self.readers[source.0 as usize].read(record)?;
-        match &mut self.seen[source.0 as usize] {
-            Some(seen) => self.worker.fold_once(source, &event, self.folded, seen)?,
-            None => self.worker.fold(source, &event, self.folded)?,
-        };
-        self.folded += 1;
-        Ok(())
+        let History {
+            readers,
+            worker,
+            seen,
+            folded,
+            ..
+        } = self;
+        let seen = &mut seen[source.0 as usize];
+        let mut first = Ok(());
+        readers[source.0 as usize].read(record, |item| {
+            let done = item.found.and_then(|found| match found {
+                Found::Change(change) => match seen {
+                    Some(seen) => worker.fold_once(source, &change, *folded, seen).map(|_| ()),
+                    None => worker.fold_change(source, &change, *folded).map(|_| ()),
+                },
+                Found::Tombstone => Ok(()),
+            });
+            *folded += i64::from(done.is_ok());
+            if first.is_ok() {
+                first = done;
+            }
+        });
+        first
     }
 
-    /// Number of records folded.
+    /// Number of events folded.
     pub fn folded(&self) -> i64 {
         self.folded
     }

@@ -216,7 +216,10 @@ fn rejected(letter: &DeadLetter, catalog: &Catalog) -> Rejected {
         partition: letter.partition,
         offset: letter.offset,
         reason: letter.reason.to_owned(),
-        detail: letter.detail.clone(),
+        detail: match letter.index {
+            Some(index) => format!("#{index}: {}", letter.detail),
+            None => letter.detail.clone(),
+        },
     }
 }
 

@@ -1,6 +1,5 @@
 //! One fold thread: reads its partitions, folds each record where it was read, and hands over what changed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -12,13 +11,11 @@ use rdkafka::message::{BorrowedMessage, Headers};
 use smallvec::SmallVec;
 
 use super::clock::Clock;
-use super::dead_letter::DeadLetter;
+use super::folder::{Folder, Taken};
 use crate::catalog::{Catalog, SourceId};
-use crate::decode::{self, Record, Reject};
+use crate::decode::Record;
 use crate::fold::dedup::{Seen, SeenDelta};
-use crate::fold::delta::Delta;
 use crate::fold::plan::Plan;
-use crate::fold::worker::{Folded, Worker};
 use crate::source::kafka::{End, KafkaReader, Polled, TopicPartition};
 use crate::state::Position;
 
@@ -29,13 +26,11 @@ const RECORDS_PER_LOOK: u32 = 256;
 
 /// What one thread did since it last handed over.
 pub(super) struct Batch {
+    pub(super) folded: Taken,
     /// Ids that partitions brought and forgot.
     pub(super) seen: Vec<(SourceId, TopicPartition, SeenDelta)>,
-    pub(super) delta: Delta,
     pub(super) positions: Vec<Position>,
     pub(super) ends: Vec<(TopicPartition, End)>,
-    pub(super) outcomes: HashMap<(SourceId, &'static str), u64>,
-    pub(super) dead_letters: Vec<DeadLetter>,
 }
 
 /// A partition as a thread knows it.
@@ -64,25 +59,19 @@ struct Partition {
     moved: bool,
 }
 
-struct Folder {
-    catalog: Arc<Catalog>,
-    decoders: Vec<decode::Reader>,
-    worker: Worker,
+/// The partitions of one thread, and what it folds with.
+struct Partitions {
+    folder: Folder,
     partitions: Vec<Partition>,
     /// The partition of the last record: neighbours mostly come from the same one.
     last: usize,
-    max_skew_ms: Vec<i64>,
-    outcomes: HashMap<(SourceId, &'static str), u64>,
-    dead_letters: Vec<DeadLetter>,
 }
 
 impl FoldThread {
     /// Reads until told to stop, or until nobody takes what it folds.
     pub(super) fn run(self) {
-        let mut folder = Folder {
-            catalog: self.catalog.clone(),
-            decoders: self.catalog.sources.iter().map(decode::Reader::new).collect(),
-            worker: Worker::new(&self.catalog, self.plan.clone()),
+        let mut partitions = Partitions {
+            folder: Folder::new(self.catalog, self.plan),
             partitions: self
                 .assigned
                 .into_iter()
@@ -94,14 +83,6 @@ impl FoldThread {
                 })
                 .collect(),
             last: 0,
-            max_skew_ms: self
-                .catalog
-                .sources
-                .iter()
-                .map(|s| s.max_skew.as_millis() as i64)
-                .collect(),
-            outcomes: HashMap::new(),
-            dead_letters: Vec::new(),
         };
         let mut handed_over = Instant::now();
         let mut now = self.clock.now();
@@ -110,7 +91,7 @@ impl FoldThread {
         while !self.stop.load(Ordering::Relaxed) {
             match self.reader.poll(Duration::from_millis(50)) {
                 Polled::Record(message) => {
-                    folder.take(&message, now);
+                    partitions.take(&message, now);
                     until_look -= 1;
                 }
                 Polled::Idle => until_look = 0,
@@ -124,7 +105,7 @@ impl FoldThread {
                 continue;
             }
             // A batch that could not be handed over goes first: positions must not overtake what they stand for.
-            let batch = waiting.take().unwrap_or_else(|| folder.batch(&self.reader));
+            let batch = waiting.take().unwrap_or_else(|| partitions.batch(&self.reader));
             match self.hand_over.try_send(batch) {
                 Ok(()) => handed_over = Instant::now(),
                 Err(TrySendError::Full(batch)) => {
@@ -136,7 +117,7 @@ impl FoldThread {
         }
         for batch in waiting
             .into_iter()
-            .chain(std::iter::once(folder.batch(&self.reader)))
+            .chain(std::iter::once(partitions.batch(&self.reader)))
         {
             if self.hand_over.send(batch).is_err() {
                 return;
@@ -145,54 +126,32 @@ impl FoldThread {
     }
 }
 
-impl Folder {
+impl Partitions {
     fn take(&mut self, message: &BorrowedMessage<'_>, now: Timestamp) {
         let Some(index) = self.partition_of(message.topic(), message.partition()) else {
             return;
         };
         self.last = index;
         let partition = &mut self.partitions[index];
-        let source = partition.source;
-        partition.moved = true;
-        partition.position.next_offset = message.offset() + 1;
         let mut headers: SmallVec<[(&str, &[u8]); 8]> = SmallVec::new();
         if let Some(list) = message.headers() {
             headers.extend(list.iter().filter_map(|header| Some((header.key, header.value?))));
         }
         let record = Record {
+            topic: message.topic(),
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key(),
             payload: message.payload(),
             headers: &headers,
             timestamp_ms: message.timestamp().to_millis(),
         };
-        let folded = self.decoders[source.0 as usize].read(&record).and_then(|event| {
-            if event.time_ms > now.as_millisecond() + self.max_skew_ms[source.0 as usize] {
-                return Err(Reject::Future);
-            }
-            let partition = &mut self.partitions[index];
-            let folded = match &mut partition.seen {
-                Some(seen) => self.worker.fold_once(source, &event, message.offset(), seen)?,
-                None => self.worker.fold(source, &event, message.offset())?,
-            };
-            let newest = &mut partition.position.newest_event_ms;
-            *newest = (*newest).max(Some(event.time_ms));
-            Ok(folded)
-        });
-        let outcome = match folded {
-            Ok(Folded::Counted) => "folded",
-            Ok(Folded::Filtered) => "filtered",
-            Ok(Folded::Duplicate) => "duplicate",
-            Err(reject) => {
-                self.dead_letters.push(DeadLetter::new(
-                    source,
-                    message,
-                    reject.explain(self.catalog.source(source)),
-                    &reject,
-                    now,
-                ));
-                reject.reason()
-            }
-        };
-        *self.outcomes.entry((source, outcome)).or_insert(0) += 1;
+        let newest = self
+            .folder
+            .fold(partition.source, &record, now, partition.seen.as_mut());
+        partition.moved = true;
+        partition.position.next_offset = message.offset() + 1;
+        partition.position.newest_event_ms = partition.position.newest_event_ms.max(newest);
     }
 
     fn partition_of(&self, topic: &str, number: i32) -> Option<usize> {
@@ -218,10 +177,8 @@ impl Folder {
         Batch {
             seen,
             positions: moved.cloned().collect(),
-            delta: self.worker.take(),
+            folded: self.folder.take(),
             ends: reader.ends(),
-            outcomes: std::mem::take(&mut self.outcomes),
-            dead_letters: std::mem::take(&mut self.dead_letters),
         }
     }
 }

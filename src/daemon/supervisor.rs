@@ -19,6 +19,7 @@ use crate::catalog::{Catalog, Diagnostics, load};
 use crate::notify;
 use crate::serve;
 use crate::settings::Settings;
+use crate::source::kafka::KafkaReader;
 use crate::state::Store;
 
 /// How often the supervisor looks whether its threads are alive.
@@ -73,6 +74,8 @@ impl Daemon {
             clock,
             listener,
         } = options;
+        // A setting that the client does not know would fail at every attempt to connect, for good.
+        KafkaReader::connect(&connection(&settings)).map_err(|error| format!("kafka.properties: {error}"))?;
         let (stop, stopping) = watch::channel(false);
         let wake_outbox = Arc::new(tokio::sync::Notify::new());
         let delivery = Arc::new(notify::outbox::Stats::default());

@@ -28,6 +28,11 @@ pub(super) enum Span {
         start: usize,
         end: usize,
     },
+    /// A number in the scratch buffer.
+    ScratchNumber {
+        start: usize,
+        end: usize,
+    },
     Bool(bool),
     Composite,
 }
@@ -68,6 +73,11 @@ impl Paths {
         Paths { nodes }
     }
 
+    /// No paths: everything is stepped over.
+    pub(super) fn none() -> Paths {
+        Paths { nodes: Vec::new() }
+    }
+
     fn child(&self, node: usize, key: &[u8]) -> Option<usize> {
         self.nodes[node]
             .children
@@ -84,49 +94,64 @@ pub(super) fn scan(
     spans: &mut [Span],
     scratch: &mut String,
 ) -> Result<(), Reject> {
-    let mut scanner = Scanner {
-        bytes: payload.as_bytes(),
-        text: payload,
-        at: 0,
-        paths,
-        spans,
-        scratch,
-    };
+    let mut scanner = Scanner::new(payload, paths, spans, scratch);
     scanner.space();
     match scanner.peek() {
         Some(b'{') => scanner.object(0, 0)?,
         Some(b'[' | b'"' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9') => return Err(Reject::NotAnObject),
         _ => return Err(scanner.wrong("expected an object")),
     }
-    scanner.space();
-    if scanner.at < scanner.bytes.len() {
-        Err(scanner.wrong("something follows the object"))
-    } else {
-        Ok(())
-    }
+    scanner.end("something follows the object")
 }
 
-struct Scanner<'a> {
+pub(super) struct Scanner<'a> {
     bytes: &'a [u8],
     text: &'a str,
-    at: usize,
+    /// Where it stands.
+    pub(super) at: usize,
     paths: &'a Paths,
     spans: &'a mut [Span],
     scratch: &'a mut String,
 }
 
 impl Scanner<'_> {
-    fn peek(&self) -> Option<u8> {
+    /// Stands at the beginning of a payload.
+    pub(super) fn new<'a>(
+        payload: &'a str,
+        paths: &'a Paths,
+        spans: &'a mut [Span],
+        scratch: &'a mut String,
+    ) -> Scanner<'a> {
+        Scanner {
+            bytes: payload.as_bytes(),
+            text: payload,
+            at: 0,
+            paths,
+            spans,
+            scratch,
+        }
+    }
+
+    /// Only space may follow.
+    pub(super) fn end(&mut self, what: &'static str) -> Result<(), Reject> {
+        self.space();
+        if self.at < self.bytes.len() {
+            return Err(self.wrong(what));
+        }
+        Ok(())
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
-    fn space(&mut self) {
+    pub(super) fn space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
             self.at += 1;
         }
     }
 
-    fn wrong(&self, what: &'static str) -> Reject {
+    pub(super) fn wrong(&self, what: &'static str) -> Reject {
         Reject::InvalidJson { at: self.at, what }
     }
 
@@ -234,7 +259,7 @@ impl Scanner<'_> {
     }
 
     /// Steps over a value.
-    fn skip(&mut self, depth: usize) -> Result<(), Reject> {
+    pub(super) fn skip(&mut self, depth: usize) -> Result<(), Reject> {
         match self.peek() {
             Some(b'"') => self.string("expected a text").map(|_| ()),
             Some(b'{' | b'[') => self.skip_nested(depth),

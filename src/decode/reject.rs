@@ -1,6 +1,6 @@
 //! Why a record could not be used: a word for metrics, a sentence for people.
 
-use crate::catalog::{FieldId, Source};
+use crate::catalog::{FieldId, Format, Source};
 use crate::fold::FoldError;
 
 /// A reason of rejection.
@@ -9,16 +9,26 @@ pub enum Reject {
     /// No payload: a tombstone, or an empty one.
     #[error("the record is empty")]
     Empty,
-    /// Longer than [`super::MAX_RECORD_BYTES`].
-    #[error("the record has {bytes} bytes; at most {} are read", super::MAX_RECORD_BYTES)]
+    /// Longer than [`super::MAX_EVENT_BYTES`], or all events together than [`super::MAX_BATCH_BYTES`].
+    #[error("the record has {bytes} bytes; at most {most} are read")]
     TooLarge {
         /// Its length.
         bytes: usize,
+        /// The most that is read.
+        most: usize,
     },
     /// Not UTF-8.
     #[error("not UTF-8 at byte {at}")]
     InvalidUtf8 {
         /// Offset of the first wrong byte.
+        at: usize,
+    },
+    /// A part of the record beside its payload is not UTF-8.
+    #[error("{part} is not UTF-8 at byte {at}")]
+    PartNotUtf8 {
+        /// Which part.
+        part: &'static str,
+        /// Offset of the first wrong byte in it.
         at: usize,
     },
     /// Not JSON.
@@ -35,6 +45,28 @@ pub enum Reject {
     /// JSON, but not an object.
     #[error("the record is not a JSON object")]
     NotAnObject,
+    /// JSON, but not an array, where the source says `payload: array`.
+    #[error("the record is not a JSON array; without 'payload: array' a record is one object")]
+    NotAnArray,
+    /// Not one of Debezium's change events.
+    #[error(
+        "no Debezium change event: 'op' is missing; rows that ExtractNewRecordState unwrapped are format: json"
+    )]
+    NoEnvelope,
+    /// An operation that is not one of Debezium's on rows.
+    #[error("operation '{op}' is not one on rows: c, u, d and r are")]
+    UnknownOperation {
+        /// Its first character.
+        op: char,
+    },
+    /// The row of a change is missing, or no object.
+    #[error("the row of the change is not a JSON object")]
+    RowNotAnObject,
+    /// What the row was is not in the record, so that it cannot be taken back.
+    #[error(
+        "the record does not say what the row was before; let the database log whole rows (PostgreSQL: ALTER TABLE … REPLICA IDENTITY FULL; MySQL: binlog_row_image=FULL)"
+    )]
+    MissingBefore,
     /// The event time is missing.
     #[error("the event time is missing")]
     MissingTime,
@@ -76,10 +108,15 @@ impl Reject {
         match self {
             Reject::Empty => "empty",
             Reject::TooLarge { .. } => "too_large",
-            Reject::InvalidUtf8 { .. } => "invalid_utf8",
+            Reject::InvalidUtf8 { .. } | Reject::PartNotUtf8 { .. } => "invalid_utf8",
             Reject::InvalidJson { .. } => "invalid_json",
             Reject::TooDeep => "too_deep",
             Reject::NotAnObject => "not_an_object",
+            Reject::NotAnArray => "not_an_array",
+            Reject::NoEnvelope => "no_envelope",
+            Reject::UnknownOperation { .. } => "unknown_operation",
+            Reject::RowNotAnObject => "not_an_object",
+            Reject::MissingBefore => "missing_before",
             Reject::MissingTime => "missing_time",
             Reject::InvalidTime => "invalid_time",
             Reject::MissingId => "missing_id",
@@ -95,12 +132,14 @@ impl Reject {
     pub fn explain(&self, source: &Source) -> String {
         let named = |field: &FieldId| {
             let field = source.fields.get(usize::from(field.0));
-            field.map_or_else(String::new, |field| {
-                format!("'{}' ({})", field.name, field.path.0.join("."))
-            })
+            field.map_or_else(String::new, |field| format!("'{}' ({})", field.name, field.path))
         };
         match self {
             Reject::MissingField { field } => format!("field {} is missing", named(field)),
+            Reject::WrongType { field } if source.format == Format::Debezium => format!(
+                "field {} has the wrong type; for decimals set decimal.handling.mode to string in the connector",
+                named(field)
+            ),
             Reject::WrongType { field } => format!("field {} has the wrong type", named(field)),
             Reject::OutOfRange { field } => format!("field {} is beyond ±10^18", named(field)),
             other => other.to_string(),

@@ -1,6 +1,7 @@
 use super::*;
 use crate::catalog::load::{Files, load};
-use crate::catalog::{FieldId, Source};
+use crate::catalog::{FieldId, Source, expr};
+use crate::fixed::Fixed;
 use proptest::prelude::*;
 
 fn source(format: &str) -> Source {
@@ -22,8 +23,7 @@ const OK: FieldId = FieldId(4);
 fn plain(payload: &[u8]) -> Record<'_> {
     Record {
         payload: Some(payload),
-        headers: &[],
-        timestamp_ms: None,
+        ..Record::default()
     }
 }
 
@@ -32,7 +32,7 @@ fn reads_only_what_is_asked_for() {
     let payload = r#" {"id": "x", "skip": {"a": [1, {"b": "}"}], "time": 3}, "type": "order.paid", "time": "2026-06-01T01:30:00Z",
         "data": {"amount": 12.50, "ok": true, "customer": {"id": 7, "name": "a\"b\u00e9\ud83d\ude00"}, "x": null}} "#;
     let mut reader = Reader::new(&source("json"));
-    let event = reader.read(&plain(payload.as_bytes())).unwrap();
+    let event = reader.read_one(&plain(payload.as_bytes())).unwrap();
     assert_eq!(event.time_ms, 1_780_277_400_000);
     assert_eq!(event.value(KIND), FieldValue::Text("order.paid"));
     assert_eq!(event.number(AMOUNT), Ok(Fixed::parse("12.5").unwrap()));
@@ -45,9 +45,9 @@ fn reads_only_what_is_asked_for() {
 fn nothing_stays_from_the_record_before() {
     let mut reader = Reader::new(&source("json"));
     reader
-        .read(&plain(br#"{"time": 1, "type": "a\n", "data": {"amount": 1}}"#))
+        .read_one(&plain(br#"{"time": 1, "type": "a\n", "data": {"amount": 1}}"#))
         .unwrap();
-    let event = reader.read(&plain(br#"{"time": 2}"#)).unwrap();
+    let event = reader.read_one(&plain(br#"{"time": 2}"#)).unwrap();
     assert_eq!(
         (event.value(KIND), event.number(AMOUNT)),
         (FieldValue::Missing, Err(Reject::MissingField { field: AMOUNT }))
@@ -65,9 +65,9 @@ fn cloud_events_come_in_both_modes() {
     let record = Record {
         payload: Some(br#"{"amount": "3", "customer": {"name": "n"}}"#),
         headers: &headers,
-        timestamp_ms: None,
+        ..Record::default()
     };
-    let event = reader.read(&record).unwrap();
+    let event = reader.read_one(&record).unwrap();
     assert_eq!(
         (event.time_ms, event.value(KIND)),
         (1_780_277_400_000, FieldValue::Text("order.paid"))
@@ -79,16 +79,148 @@ fn cloud_events_come_in_both_modes() {
     let structured =
         br#"{"specversion": "1.0", "type": "t", "time": "2026-06-01T01:30:00Z", "data": {"amount": 4}}"#;
     assert_eq!(
-        reader.read(&plain(structured)).unwrap().number(AMOUNT),
+        reader.read_one(&plain(structured)).unwrap().number(AMOUNT),
         Ok(Fixed::from_int(4))
     );
+}
+
+#[test]
+fn parts_of_the_record_are_fields_like_others() {
+    let yaml = "sources:\n  s: {topics: [t], format: json, fields: {key: $key, at: $timestamp, tenant: $header.x.tenant, topic: $topic, partition: $partition, offset: $offset, type: $$type}}\nmetrics:\n  m: {source: s, agg: max, expr: offset, filter: partition > 2}\n";
+    let source = load(&Files::new("", [("a.yaml", yaml)]))
+        .unwrap()
+        .sources
+        .remove(0);
+    let mut reader = Reader::new(&source);
+    let headers: [(&str, &[u8]); 3] = [
+        ("x.tenant", b"old"),
+        ("other", b"\xff"),
+        ("x.tenant", "北".as_bytes()),
+    ];
+    let record = Record {
+        topic: "orders",
+        partition: 3,
+        offset: 1_000_000_000_000,
+        key: Some(b"k\"1"),
+        payload: Some(br#"{"$type": "a", "key": "no"}"#),
+        headers: &headers,
+        timestamp_ms: Some(1_780_277_400_000),
+    };
+    let event = reader.read_one(&record).unwrap();
+    let found: Vec<FieldValue<'_>> = (0..7).map(|field| event.value(FieldId(field))).collect();
+    assert_eq!(
+        found,
+        [
+            FieldValue::Text("k\"1"),
+            FieldValue::Number("1780277400000"),
+            FieldValue::Text("北"),
+            FieldValue::Text("orders"),
+            FieldValue::Number("3"),
+            FieldValue::Number("1000000000000"),
+            FieldValue::Text("a"),
+        ]
+    );
+    assert_eq!(event.time_ms, 1_780_277_400_000);
+    assert_eq!(event.filter_value(4), expr::Value::Number(3.0));
+    let bare = Record {
+        key: None,
+        headers: &[],
+        ..record
+    };
+    let event = reader.read_one(&bare).unwrap();
+    assert_eq!(
+        (event.value(FieldId(0)), event.value(FieldId(2))),
+        (FieldValue::Missing, FieldValue::Missing)
+    );
+    let poison = Record {
+        key: Some(b"\xff"),
+        ..record
+    };
+    let reject = reader.read_one(&poison).map(|_| ()).unwrap_err();
+    assert_eq!(
+        (reject.reason(), reject.to_string().as_str()),
+        ("invalid_utf8", "the record's key is not UTF-8 at byte 0")
+    );
+}
+
+#[test]
+fn the_event_time_may_be_a_header_or_the_record_s_own() {
+    let headers: [(&str, &[u8]); 1] = [("sent", b"2026-06-01T01:30:00Z")];
+    let record = Record {
+        payload: Some(b"{}"),
+        headers: &headers,
+        timestamp_ms: Some(5),
+        ..Record::default()
+    };
+    for (time, expected) in [("$header.sent", 1_780_277_400_000), ("$timestamp", 5)] {
+        let yaml = format!("sources:\n  s: {{topics: [t], format: json, time: {time}, fields: {{}}}}\n");
+        let source = load(&Files::new("", [("a.yaml", yaml.as_str())]))
+            .unwrap()
+            .sources
+            .remove(0);
+        assert_eq!(
+            Reader::new(&source).read_one(&record).unwrap().time_ms,
+            expected,
+            "{time}"
+        );
+    }
+}
+
+#[test]
+fn a_deleted_row_leaves_a_tombstone() {
+    let yaml = "sources:\n  s: {topics: [t], format: debezium, fields: {table: $envelope.source.table, key: $key, id: id}}\n";
+    let source = load(&Files::new("", [("a.yaml", yaml)]))
+        .map_err(|d| d.to_string())
+        .unwrap()
+        .sources
+        .remove(0);
+    let mut reader = Reader::new(&source);
+    let mut read = |payload: Option<&[u8]>| {
+        let mut seen = String::new();
+        let record = Record {
+            key: Some(b"k"),
+            payload,
+            timestamp_ms: Some(1),
+            ..Record::default()
+        };
+        reader.read(&record, |item| {
+            seen = match item.found {
+                Ok(Found::Tombstone) => "tombstone".to_owned(),
+                Ok(Found::Change(change)) => {
+                    let image = |event: &Option<Event<'_>>| {
+                        event.as_ref().map(|event| {
+                            (0..3)
+                                .map(|f| event.key(FieldId(f)).unwrap().unwrap_or("").to_owned())
+                                .collect::<Vec<_>>()
+                                .join(" ")
+                        })
+                    };
+                    format!("{:?} {:?}", image(&change.before), image(&change.after))
+                }
+                Err(reject) => reject.reason().to_owned(),
+            }
+        });
+        seen
+    };
+    for payload in [
+        None,
+        Some(&b""[..]),
+        Some(b"null"),
+        Some(br#"{"schema": null, "payload": null}"#),
+    ] {
+        assert_eq!(read(payload), "tombstone");
+    }
+    let update = br#"{"payload": {"op": "u", "before": {"id": 1, "payload": {"op": "d"}}, "source": {"table": "orders"}, "after": {"id": 2}}, "schema": {"op": "x"}}"#;
+    assert_eq!(read(Some(update)), r#"Some("orders k 1") Some("orders k 2")"#);
+    assert_eq!(read(Some(b"{}")), "no_envelope");
+    assert_eq!(read(Some(b"{")), "invalid_json");
 }
 
 #[test]
 fn poison_is_refused_with_its_reason() {
     let deep = format!("{{\"time\": 1, \"x\": {}1{}}}", "[".repeat(100), "]".repeat(100));
     let deep_wanted = format!("{{\"data\": {}1{}}}", "{\"customer\": ".repeat(3), "}".repeat(3));
-    let large = vec![b' '; MAX_RECORD_BYTES + 1];
+    let large = vec![b' '; MAX_EVENT_BYTES + 1];
     let mut reader = Reader::new(&source("json"));
     for (payload, reason) in [
         (&b""[..], "empty"),
@@ -119,7 +251,7 @@ fn poison_is_refused_with_its_reason() {
         (&large, "too_large"),
     ] {
         let found = reader
-            .read(&plain(payload))
+            .read_one(&plain(payload))
             .map(|_| "accepted")
             .unwrap_or_else(|reject| reject.reason());
         assert_eq!(
@@ -132,7 +264,7 @@ fn poison_is_refused_with_its_reason() {
     let mut amount = |text: &str| {
         let payload = format!("{{\"time\": 1, \"data\": {{\"amount\": {text}}}}}");
         reader
-            .read(&plain(payload.as_bytes()))
+            .read_one(&plain(payload.as_bytes()))
             .unwrap()
             .number(AMOUNT)
             .map_err(|reject| reject.reason())
@@ -142,7 +274,7 @@ fn poison_is_refused_with_its_reason() {
     assert_eq!(amount("true"), Err("wrong_type"));
 }
 
-fn any_json() -> impl Strategy<Value = serde_json::Value> {
+pub(super) fn any_json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
         any::<bool>().prop_map(Into::into),
@@ -177,7 +309,7 @@ proptest! {
         let value = serde_json::Value::Object(object.into_iter().collect());
         let payload = if pretty { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() };
         let mut reader = Reader::new(&source("json"));
-        let event = reader.read(&plain(payload.as_bytes())).unwrap();
+        let event = reader.read_one(&plain(payload.as_bytes())).unwrap();
         for (field, pointer) in [(KIND, "/type"), (AMOUNT, "/data/amount"), (NAME, "/data/customer/name"), (DATA, "/data")] {
             // Lists are not walked into, and serde's pointers do walk: only the part that keys lead to counts.
             let by_keys = pointer.split('/').skip(1).try_fold(&value, |at, key| at.as_object()?.get(key));
@@ -204,6 +336,6 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80), braces: bool) {
         let mut payload = if braces { b"{\"data\": ".to_vec() } else { Vec::new() };
         payload.extend(bytes);
-        let _ = Reader::new(&source("json")).read(&plain(&payload));
+        let _ = Reader::new(&source("json")).read_one(&plain(&payload));
     }
 }

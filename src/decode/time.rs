@@ -10,16 +10,19 @@ const LATEST_MS: i64 = 253_402_214_400_000;
 /// Reads an event time, in milliseconds since the epoch.
 ///
 /// A number is taken as seconds below 10¹¹ (the year 5138), as milliseconds below 10¹⁴, as microseconds below 10¹⁷,
-/// else as nanoseconds.
+/// else as nanoseconds; with `dates_are_days` below 10⁶ (the year 4707) as days.
 ///
 /// # Errors
 /// Missing, not a time, before 1970 or after 9999.
-pub(super) fn event_time(value: FieldValue<'_>) -> Result<i64, Reject> {
+pub(super) fn event_time(value: FieldValue<'_>, dates_are_days: bool) -> Result<i64, Reject> {
     let ms = match value {
         FieldValue::Missing => return Err(Reject::MissingTime),
         FieldValue::Text(text) => rfc3339(text.as_bytes())
             .or_else(|| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond))
             .or_else(|| epoch(text)),
+        FieldValue::Number(text) if dates_are_days && text.len() <= 6 => {
+            text.parse::<i64>().ok().map(|days| days * 86_400_000)
+        }
         FieldValue::Number(text) => epoch(text),
         FieldValue::Bool(_) | FieldValue::Composite => None,
     };
@@ -117,7 +120,7 @@ mod tests {
             "2026-06-01 01:30:00.000Z",
             "2026-06-01T01:30:00.0004Z",
         ] {
-            assert_eq!(event_time(FieldValue::Text(text)), expected, "{text}");
+            assert_eq!(event_time(FieldValue::Text(text), false), expected, "{text}");
         }
         for number in [
             "1780277400",
@@ -126,7 +129,11 @@ mod tests {
             "1780277400000000000",
             "1780277400.0",
         ] {
-            assert_eq!(event_time(FieldValue::Number(number)), expected, "{number}");
+            assert_eq!(
+                event_time(FieldValue::Number(number), false),
+                expected,
+                "{number}"
+            );
         }
         for text in [
             "",
@@ -138,12 +145,17 @@ mod tests {
             "1969-12-31T23:59:59Z",
         ] {
             assert_eq!(
-                event_time(FieldValue::Text(text)),
+                event_time(FieldValue::Text(text), false),
                 Err(Reject::InvalidTime),
                 "{text}"
             );
         }
-        assert_eq!(event_time(FieldValue::Missing), Err(Reject::MissingTime));
+        assert_eq!(event_time(FieldValue::Missing, false), Err(Reject::MissingTime));
+        assert_eq!(
+            event_time(FieldValue::Number("20605"), true),
+            Ok(1_780_272_000_000)
+        );
+        assert_eq!(event_time(FieldValue::Number("1780277400"), true), expected);
     }
 
     proptest! {

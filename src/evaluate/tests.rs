@@ -9,7 +9,7 @@ use crate::alert::judge;
 use crate::alert::sample::{About, Condition};
 use crate::catalog::load::{Files, load};
 use crate::catalog::{Severity, SourceId};
-use crate::decode::{Reader, Record};
+use crate::decode::{Reader, Record, Sign};
 use crate::fold::worker::Worker;
 
 const CATALOG: &str = r#"
@@ -74,11 +74,10 @@ impl World {
         let mut reader = Reader::new(&self.catalog.sources[source as usize]);
         let record = Record {
             payload: Some(payload.as_bytes()),
-            headers: &[],
-            timestamp_ms: None,
+            ..Record::default()
         };
         self.worker
-            .fold(SourceId(source), &reader.read(&record).unwrap(), 0)
+            .fold(SourceId(source), &reader.read_one(&record).unwrap(), 0, Sign::Add)
             .unwrap();
         self.cells.merge(self.worker.take()).unwrap();
     }

@@ -146,7 +146,8 @@ impl Cells {
                 .iter()
                 .zip(&group.columns)
             {
-                if column.shrinks || *partial != Partial::empty(column.kind) {
+                // What was taken back to nothing must not stay in the state as it was.
+                if group.retracts || *partial != Partial::empty(column.kind) {
                     stored.push(StoredCell {
                         table: column.name.clone(),
                         key: key.clone(),

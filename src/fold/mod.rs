@@ -9,6 +9,7 @@
 //! * [`day`]: local days of event times. [`interner`]: dimension values as numbers.
 
 pub mod cells;
+mod change;
 pub mod day;
 pub mod dedup;
 pub mod delta;

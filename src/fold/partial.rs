@@ -62,16 +62,17 @@ impl Kind {
 /// A mergeable aggregate of one cell. The state keeps it by the number of its variant: new ones come last.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Partial {
-    /// Exact sum, and the number of events in it.
-    Sum(Fixed, Tally),
+    /// Exact sum, and the number of events in it: negative where more was taken back than added, which a partial of
+    /// many may be on its own.
+    Sum(Fixed, #[serde(with = "signed")] i64),
     /// Number of events.
-    Count(Tally),
+    Count(#[serde(with = "signed")] i64),
     /// Smallest value; `None` when empty.
     Min(Option<Fixed>),
     /// Largest value; `None` when empty.
     Max(Option<Fixed>),
     /// Sum and count: never an average of averages.
-    Avg(Fixed, Tally),
+    Avg(Fixed, #[serde(with = "signed")] i64),
     /// The newest value by (event time, offset), the value itself breaking ties between partitions.
     Last(Option<Newest>),
     /// Different keys.
@@ -80,29 +81,16 @@ pub enum Partial {
     Quantiles(Quantiles),
 }
 
-/// A number of events, less those that were taken back. Retractions that come before their events, by way of another
-/// partition, make it negative for a while. The state keeps its two's complement: what was written before there were
-/// retractions reads as it did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(from = "u64", into = "u64")]
-pub struct Tally(pub i64);
+/// Counts are written as unsigned numbers, as before anything could be taken back.
+mod signed {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-impl Tally {
-    /// Adds another number.
-    pub fn add(&mut self, more: Tally) {
-        self.0 = self.0.wrapping_add(more.0);
+    pub(super) fn serialize<S: Serializer>(count: &i64, to: S) -> Result<S::Ok, S::Error> {
+        count.cast_unsigned().serialize(to)
     }
-}
 
-impl From<u64> for Tally {
-    fn from(bits: u64) -> Tally {
-        Tally(bits.cast_signed())
-    }
-}
-
-impl From<Tally> for u64 {
-    fn from(tally: Tally) -> u64 {
-        tally.0.cast_unsigned()
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+        u64::deserialize(from).map(u64::cast_signed)
     }
 }
 
@@ -129,12 +117,12 @@ impl Partial {
     /// The identity of merge for a kind.
     pub fn empty(kind: Kind) -> Partial {
         match kind {
-            Kind::Sum => Partial::Sum(Fixed::ZERO, Tally(0)),
-            Kind::Count => Partial::Count(Tally(0)),
+            Kind::Sum => Partial::Sum(Fixed::ZERO, 0),
+            Kind::Count => Partial::Count(0),
             Kind::Distinct => Partial::Distinct(Distinct::default()),
             Kind::Min => Partial::Min(None),
             Kind::Max => Partial::Max(None),
-            Kind::Avg => Partial::Avg(Fixed::ZERO, Tally(0)),
+            Kind::Avg => Partial::Avg(Fixed::ZERO, 0),
             Kind::Last => Partial::Last(None),
             Kind::Quantiles => Partial::Quantiles(Quantiles::default()),
         }
@@ -150,9 +138,9 @@ impl Partial {
             (Partial::Sum(sum, count), Partial::Sum(more, n))
             | (Partial::Avg(sum, count), Partial::Avg(more, n)) => {
                 *sum = sum.checked_add(*more).ok_or(FoldError::Overflow)?;
-                count.add(*n);
+                *count += n;
             }
-            (Partial::Count(count), Partial::Count(n)) => count.add(*n),
+            (Partial::Count(count), Partial::Count(n)) => *count += n,
             (Partial::Min(low), Partial::Min(Some(value))) => {
                 *low = Some(low.map_or(*value, |v| v.min(*value)))
             }
@@ -171,11 +159,10 @@ impl Partial {
     pub fn value(&self, agg: Agg) -> Option<f64> {
         match self {
             Partial::Sum(sum, _) => Some(sum.to_f64()),
-            Partial::Count(count) => Some(count.0 as f64),
+            Partial::Count(count) => Some(*count as f64),
             Partial::Min(value) | Partial::Max(value) => value.map(Fixed::to_f64),
-            // More taken back than there was: until the events come that were taken back, there is no average.
-            Partial::Avg(_, Tally(..=0)) => None,
-            Partial::Avg(sum, Tally(count)) => Some(sum.to_f64() / *count as f64),
+            Partial::Avg(_, ..=0) => None,
+            Partial::Avg(sum, count) => Some(sum.to_f64() / *count as f64),
             Partial::Last(newest) => newest.map(|n| n.value.to_f64()),
             Partial::Distinct(set) => Some(set.estimate()),
             Partial::Quantiles(sketch) => match agg {
@@ -198,11 +185,11 @@ mod tests {
                 for (time_ms, offset, micros) in events {
                     let value = Fixed::from_micros(micros);
                     let one = match kind {
-                        Kind::Sum => Partial::Sum(value, Tally(1)),
-                        Kind::Count => Partial::Count(Tally(1)),
+                        Kind::Sum => Partial::Sum(value, 1),
+                        Kind::Count => Partial::Count(1),
                         Kind::Min => Partial::Min(Some(value)),
                         Kind::Max => Partial::Max(Some(value)),
-                        Kind::Avg => Partial::Avg(value, Tally(1)),
+                        Kind::Avg => Partial::Avg(value, 1),
                         Kind::Last => Partial::Last(Some(Newest {
                             time_ms,
                             offset,
@@ -260,11 +247,15 @@ mod tests {
         let mut sketch = Quantiles::default();
         sketch.insert(value);
         for (partial, bytes) in [
-            (Partial::Sum(value, Tally(2)), &[0, 6, 2][..]),
-            (Partial::Count(Tally(200)), &[1, 200, 1]),
+            (Partial::Sum(value, 2), &[0, 6, 2][..]),
+            (Partial::Count(200), &[1, 200, 1]),
+            (
+                Partial::Count(-1),
+                &[1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1],
+            ),
             (Partial::Min(Some(value)), &[2, 1, 6]),
             (Partial::Max(None), &[3, 0]),
-            (Partial::Avg(value, Tally(2)), &[4, 6, 2]),
+            (Partial::Avg(value, 2), &[4, 6, 2]),
             (
                 Partial::Last(Some(Newest {
                     time_ms: 1,
@@ -284,10 +275,10 @@ mod tests {
 
     #[test]
     fn an_overflowing_sum_is_refused_and_leaves_the_partial() {
-        let mut sum = Partial::Sum(Fixed::from_micros(i128::MAX), Tally(1));
+        let mut sum = Partial::Sum(Fixed::from_micros(i128::MAX), 1);
         let before = sum.clone();
         assert_eq!(
-            sum.merge(&Partial::Sum(Fixed::from_micros(1), Tally(1))),
+            sum.merge(&Partial::Sum(Fixed::from_micros(1), 1)),
             Err(FoldError::Overflow)
         );
         assert_eq!(sum, before);

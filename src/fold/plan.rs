@@ -63,6 +63,8 @@ pub struct Group {
     pub names: Vec<String>,
     /// Their fields.
     pub fields: Vec<FieldId>,
+    /// Whether its source takes things back.
+    pub retracts: bool,
     /// Aggregates of a row.
     pub columns: Vec<Column>,
 }
@@ -76,8 +78,6 @@ pub struct Column {
     pub input: Option<usize>,
     /// Index into [`SourcePlan::filters`].
     pub filter: Option<usize>,
-    /// Whether a cell may become empty again, so that an empty one is something to keep.
-    pub shrinks: bool,
     /// Its definition in words: the name of its cells in the state. Another definition is another name.
     pub name: String,
 }
@@ -181,6 +181,7 @@ impl Plan {
         let group = known.unwrap_or_else(|| {
             self.groups.push(Group {
                 source: simple.source,
+                retracts: catalog.source(simple.source).retracts(),
                 names: names.to_vec(),
                 fields: names
                     .iter()
@@ -199,7 +200,6 @@ impl Plan {
                 kind: partial,
                 input,
                 filter,
-                shrinks: retract.is_some(),
                 name: definition(catalog, simple, names),
             });
             columns.len() - 1
@@ -227,7 +227,7 @@ fn field_of(catalog: &Catalog, source: SourceId, name: &str) -> Option<FieldId> 
 /// field does not lose its history and pointing it elsewhere does not mix two things.
 fn definition(catalog: &Catalog, simple: &Simple, names: &[String]) -> String {
     let source = catalog.source(simple.source);
-    let path = |field: FieldId| source.fields[usize::from(field.0)].path.0.join(".");
+    let path = |field: FieldId| source.fields[usize::from(field.0)].path.to_string();
     let agg = Kind::of(simple.agg).word();
     let field = simple.field.map_or_else(String::new, path);
     let mut text = format!("{}: {agg}({field})", source.name);
@@ -238,7 +238,7 @@ fn definition(catalog: &Catalog, simple: &Simple, names: &[String]) -> String {
         // A condition speaks of fields by name: where they point belongs to the definition.
         for &variable in condition.uses() {
             let field = &source.fields[variable];
-            text.push_str(&format!("; {} = {}", field.name, field.path.0.join(".")));
+            text.push_str(&format!("; {} = {}", field.name, field.path));
         }
     }
     if !names.is_empty() {

@@ -7,13 +7,12 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::day::DayClock;
-use super::dedup::{self, Seen};
 use super::delta::{Delta, DimensionKey, GroupDelta, RowKey};
 use super::interner::{LocalInterner, ValueId};
-use super::partial::{Newest, Partial, Tally};
+use super::partial::{Newest, Partial};
 use super::plan::{Column, Group, InputKind, Plan, SourcePlan};
 use crate::catalog::{Catalog, SourceId};
-use crate::decode::{Event, Reject};
+use crate::decode::{Event, Reject, Sign};
 use crate::fixed::Fixed;
 
 /// What became of an event.
@@ -72,11 +71,19 @@ impl Worker {
         }
     }
 
-    /// Folds one event; `offset` is its place in the partition, by which "last" is decided between equal times.
+    /// Folds one event, or takes it back; `offset` is its place in the partition, by which "last" is decided between
+    /// equal times.
     ///
     /// # Errors
     /// Why the event cannot be used; nothing of it is folded then.
-    pub fn fold(&mut self, source: SourceId, event: &Event<'_>, offset: i64) -> Result<Folded, Reject> {
+    pub fn fold(
+        &mut self,
+        source: SourceId,
+        event: &Event<'_>,
+        offset: i64,
+        sign: Sign,
+    ) -> Result<Folded, Reject> {
+        self.check(source, event)?;
         let Worker {
             plan,
             days,
@@ -87,21 +94,11 @@ impl Worker {
             key,
         } = self;
         let source = &plan.sources[source.0 as usize];
-        let retracts = source.retracts(event);
-        passes.clear();
-        passes.extend(
-            source
-                .filters
-                .iter()
-                .map(|filter| filter.test(|i| event.filter_value(i)) == Some(true)),
-        );
-        read_inputs(source, event, passes, inputs)?;
-        // A dimension that is an object rejects the event before anything of it is folded.
-        for &group in &source.groups {
-            for &field in &plan.groups[group].fields {
-                event.key(field)?;
-            }
-        }
+        let sign = if source.takes_back(event) {
+            sign.other()
+        } else {
+            sign
+        };
         key.day = days.day_of(event.time_ms);
         let mut counted = false;
         for &index in &source.groups {
@@ -126,7 +123,7 @@ impl Worker {
                 .filter(|(_, column)| applies(column))
             {
                 let input = column.input.map_or(Value::Nothing, |input| inputs[input]);
-                add(partial, input, retracts, event.time_ms, offset);
+                add(partial, input, sign, event.time_ms, offset);
             }
         }
         Ok(if counted {
@@ -136,26 +133,31 @@ impl Worker {
         })
     }
 
-    /// Folds one event of a source whose events have ids, unless it is a copy of one that was counted.
+    /// Evaluates the filters and reads the inputs of an event.
     ///
     /// # Errors
-    /// Why the event cannot be used; nothing of it is folded or remembered then.
-    pub fn fold_once(
-        &mut self,
-        source: SourceId,
-        event: &Event<'_>,
-        offset: i64,
-        seen: &mut Seen,
-    ) -> Result<Folded, Reject> {
-        let id = dedup::hash_of(event.id()?, self.plan.sources[source.0 as usize].retracts(event));
-        if seen.contains(id) {
-            return Ok(Folded::Duplicate);
+    /// Why [`Worker::fold`] would reject it.
+    pub(super) fn check(&mut self, source: SourceId, event: &Event<'_>) -> Result<(), Reject> {
+        let source = &self.plan.sources[source.0 as usize];
+        self.passes.clear();
+        self.passes.extend(
+            source
+                .filters
+                .iter()
+                .map(|filter| filter.test(|i| event.filter_value(i)) == Some(true)),
+        );
+        read_inputs(source, event, &self.passes, &mut self.inputs)?;
+        // A dimension that is an object rejects the event before anything of it is folded.
+        for &group in &source.groups {
+            for &field in &self.plan.groups[group].fields {
+                event.key(field)?;
+            }
         }
-        let folded = self.fold(source, event, offset)?;
-        if folded == Folded::Counted {
-            seen.insert(id, event.time_ms);
-        }
-        Ok(folded)
+        Ok(())
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Hands over what was folded since the last call.
@@ -167,8 +169,8 @@ impl Worker {
 }
 
 impl SourcePlan {
-    /// Whether an event takes back.
-    fn retracts(&self, event: &Event<'_>) -> bool {
+    /// Whether an event takes back what it says.
+    pub(super) fn takes_back(&self, event: &Event<'_>) -> bool {
         let condition = self.retract.as_ref();
         condition.is_some_and(|condition| condition.test(|i| event.filter_value(i)) == Some(true))
     }
@@ -199,30 +201,35 @@ fn read_inputs(
     Ok(())
 }
 
-/// Adds one value, or takes it back. A delta lives for less than a second: its sums stay far from the range's end, and the merge into
+/// Adds one value, or takes it back. What cannot be taken back is not in the plan of a source that does; the newest
+/// value stays the newest. A delta lives for less than a second: its sums stay far from the range's end, and the merge into
 /// the cells is checked.
-fn add(partial: &mut Partial, input: Value, retracts: bool, time_ms: i64, offset: i64) {
-    let one = Tally(if retracts { -1 } else { 1 });
-    match (partial, input) {
-        (Partial::Count(count), _) => count.add(one),
-        (Partial::Sum(sum, count) | Partial::Avg(sum, count), Value::Number(value)) => {
-            *sum = sum.saturating_add(if retracts { value.negated() } else { value });
-            count.add(one);
+fn add(partial: &mut Partial, input: Value, sign: Sign, time_ms: i64, offset: i64) {
+    match (partial, input, sign) {
+        (Partial::Count(count), _, Sign::Add) => *count += 1,
+        (Partial::Count(count), _, Sign::Retract) => *count -= 1,
+        (Partial::Sum(sum, count) | Partial::Avg(sum, count), Value::Number(value), Sign::Add) => {
+            *sum = sum.saturating_add(value);
+            *count += 1;
         }
-        // Nothing can be taken out of the others: the catalogue refuses them where events are taken back.
-        (Partial::Min(low), Value::Number(value)) => *low = Some(low.map_or(value, |low| low.min(value))),
-        (Partial::Max(high), Value::Number(value)) => {
+        (Partial::Sum(sum, count) | Partial::Avg(sum, count), Value::Number(value), Sign::Retract) => {
+            *sum = sum.saturating_sub(value);
+            *count -= 1;
+        }
+        (_, _, Sign::Retract) => {}
+        (Partial::Min(low), Value::Number(value), _) => *low = Some(low.map_or(value, |low| low.min(value))),
+        (Partial::Max(high), Value::Number(value), _) => {
             *high = Some(high.map_or(value, |high| high.max(value)))
         }
-        (Partial::Last(newest), Value::Number(value)) => {
+        (Partial::Last(newest), Value::Number(value), _) => {
             *newest = (*newest).max(Some(Newest {
                 time_ms,
                 offset,
                 value,
             }))
         }
-        (Partial::Distinct(set), Value::Key(hash)) => set.insert(hash),
-        (Partial::Quantiles(sketch), Value::Number(value)) => sketch.insert(value),
+        (Partial::Distinct(set), Value::Key(hash), _) => set.insert(hash),
+        (Partial::Quantiles(sketch), Value::Number(value), _) => sketch.insert(value),
         _ => {}
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::alert::identity::fingerprint;
 use crate::alert::record::{AlertState, Clocks, Facts, History, Labels, Told};
 use crate::catalog::Severity;
-use crate::fold::partial::{Partial, Tally};
+use crate::fold::partial::Partial;
 use crate::notify::outbox::{Of, Outbox, Postponed};
 use crate::notify::samples;
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ fn cell(day: i32, count: i64) -> StoredCell {
         table: "orders_count".into(),
         key: "华东\u{1f}web".into(),
         day,
-        partial: Partial::Count(Tally(count)),
+        partial: Partial::Count(count),
     }
 }
 

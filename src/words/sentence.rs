@@ -167,13 +167,25 @@ fn parts(node: &Figure, language: Language) -> String {
     }
 }
 
+/// A chance is never told as nothing: the forecast is not that sure.
+fn likely(chance: f64, language: Language) -> String {
+    if chance < 0.01 {
+        language.pick("不足 1%", "below 1%").to_owned()
+    } else {
+        percent(chance)
+    }
+}
+
 fn at_risk(node: &Figure, language: Language) -> String {
     let (Some(forecast), Some(target)) = (node.forecast, node.target) else {
         return progress(node, language);
     };
     let unit = node.unit.as_deref();
     let (forecast, target) = (language.quantity(forecast, unit), language.quantity(target, unit));
-    match (language, node.target_probability.map(percent)) {
+    match (
+        language,
+        node.target_probability.map(|chance| likely(chance, language)),
+    ) {
         (Language::Zh, Some(chance)) => format!("预计期末为 {forecast}，目标 {target}，达成概率 {chance}。"),
         (Language::Zh, None) => format!("预计期末为 {forecast}，目标 {target}。"),
         (Language::En, Some(chance)) => {

@@ -9,6 +9,22 @@ use super::tree::{Arithmetic, Comparison, TextTest, Tree};
 use super::{ExprError, Inferred, Type, Variable};
 use crate::catalog::diagnostic::nearest;
 
+/// Functions of CEL that the interpreter knows, those of the tree among them.
+const FUNCTIONS: [&str; 12] = [
+    "size",
+    "contains",
+    "startsWith",
+    "endsWith",
+    "string",
+    "int",
+    "uint",
+    "double",
+    "bool",
+    "has",
+    "max",
+    "min",
+];
+
 /// A checked part: its type, and its tree where the tree can express it.
 pub(super) struct Checked {
     pub(super) kind: Type,
@@ -148,7 +164,8 @@ impl<'a> Checker<'a> {
                     tree: tree.map(|tree| Tree::Size(Box::new(tree))),
                 })
             }
-            (_, arguments) => {
+            (name, arguments) => {
+                self.known_function(name, part)?;
                 for argument in arguments {
                     self.check(argument)?;
                 }
@@ -158,6 +175,18 @@ impl<'a> Checker<'a> {
                 })
             }
         }
+    }
+
+    /// What the interpreter knows besides; anything else would be an error at every event, which nobody sees.
+    fn known_function(&self, name: &str, part: &IdedExpr) -> Result<(), ExprError> {
+        if FUNCTIONS.contains(&name) || !name.chars().all(|c| c.is_alphanumeric() || c == '_') {
+            return Ok(());
+        }
+        let hint = match nearest(name, FUNCTIONS) {
+            Some(near) => format!("; did you mean '{near}'?"),
+            None => format!("; known are {}", FUNCTIONS.join(", ")),
+        };
+        Err(self.error(part, format!("there is no function '{name}'{hint}")))
     }
 
     fn logical(

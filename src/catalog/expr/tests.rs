@@ -64,6 +64,11 @@ fn says_what_is_wrong_and_where() {
             "&& and || join true or false, and this is a text",
         ),
         ("type > 3", 5, "'type' is a text and 3 is a number"),
+        (
+            "type.startWith('a')",
+            14,
+            "there is no function 'startWith'; did you mean 'startsWith'?",
+        ),
         ("amount = 3", 7, "equality is written =="),
     ] {
         let error = Expr::compile(source, &variables()).unwrap_err();

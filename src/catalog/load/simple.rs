@@ -9,7 +9,7 @@ use super::sources::Sources;
 use crate::catalog::agg::{Agg, AggWord, Quantile};
 use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Expr, Type};
-use crate::catalog::model::{FieldId, FieldType, Simple, SourceId};
+use crate::catalog::model::{FieldId, FieldType, Simple, Source, SourceId};
 
 /// What a simple metric and an inline part have in common.
 pub(super) struct Part<'a> {
@@ -32,13 +32,8 @@ impl Loader<'_> {
         let user = format!("metric '{}'", part.name);
         let agg = self.agg(file, part, &user)?;
         let at = |spanned: &Spanned<String>| super::yaml::place(file, spanned.referenced);
-        if let Some(retract) = &sources.sources[source].retract
-            && !agg.subtracts()
-        {
-            let message = format!(
-                "{user} cannot take events back: nothing can be subtracted from a {agg}, and source '{}' retracts at {}; use sum, count or avg",
-                sources.sources[source].name, retract.place
-            );
+        if !sources.sources[source].can_fold(agg) {
+            let message = cannot_take_back(&sources.sources[source], agg, &user);
             self.problem(super::yaml::place(file, part.agg.referenced), message);
             return None;
         }
@@ -123,16 +118,19 @@ impl Loader<'_> {
     ) -> Option<Expr> {
         let variables = sources.variables(source);
         let expr = self.expr(file, text, &variables)?;
+        let name = text.value.trim();
+        if expr.kind() == Type::Any && variables.iter().any(|variable| variable.name == name) {
+            let message = format!(
+                "a condition is true or false; compare the field: {name} == \"…\", or declare it as {{path: …, type: bool}}"
+            );
+            self.problem(super::yaml::place(file, text.referenced), message);
+            return None;
+        }
         if !matches!(expr.kind(), Type::Bool | Type::Any) {
             let message = format!("a condition is true or false, and this is {}", expr.kind().noun());
             self.problem(super::yaml::place(file, text.referenced), message);
             return None;
         }
-        // A field that is a condition by itself is true or false.
-        let by_itself = match expr.uses() {
-            [field] if variables[*field].name == expr.source().trim() => Some((*field, FieldType::Bool)),
-            _ => None,
-        };
         let inferred = expr.inferred().iter().filter_map(|found| {
             let kind = match found.kind {
                 Type::Text => FieldType::Text,
@@ -142,12 +140,26 @@ impl Loader<'_> {
             };
             Some((found.variable, kind))
         });
-        for (field, kind) in inferred.chain(by_itself) {
+        for (field, kind) in inferred {
             if let Err(message) = sources.use_as(source, field, kind, user) {
                 self.problem(super::yaml::place(file, text.referenced), message);
                 return None;
             }
         }
         Some(expr)
+    }
+}
+
+/// Why an aggregation does not go with a source that takes back, and what does.
+fn cannot_take_back(source: &Source, agg: Agg, user: &str) -> String {
+    match &source.retract {
+        Some(retract) => format!(
+            "{user} cannot take events back: nothing can be subtracted from a {agg}, and source '{}' retracts at {}; use sum, count or avg",
+            source.name, retract.place
+        ),
+        None => format!(
+            "rows of source '{}' change, and this aggregation cannot take back what a row was; sum, count and avg can, and last takes the newest",
+            source.name
+        ),
     }
 }

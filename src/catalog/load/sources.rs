@@ -8,14 +8,13 @@ use super::{Entry, Loader, Owned, entries};
 use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Type, Variable};
 use crate::catalog::file::{FieldKind, SourceEntry};
-use crate::catalog::model::{Dedup, Field, FieldPath, FieldType, Retract, Source};
+use crate::catalog::model::{Dedup, Field, FieldType, Format, Retract, Source};
+use crate::catalog::path::FieldPath;
 
 const LATENESS: SignedDuration = SignedDuration::from_secs(0);
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
 const MAX_REJECTED: f64 = 0.01;
 const DEDUP_MAX_KEYS: usize = 5_000_000;
-/// Longest path of a field: deeper ones are a mistake.
-const MAX_DEPTH: usize = 16;
 
 /// Sources under construction: what their fields turn out to be is found from the metrics.
 pub(super) struct Sources {
@@ -105,15 +104,17 @@ impl Loader<'_> {
                 }
             }
             let mut path = |spanned: &serde_saphyr::Spanned<String>| {
-                let keys: Vec<String> = spanned.value.split('.').map(str::to_owned).collect();
-                if keys.iter().any(String::is_empty) || keys.len() > MAX_DEPTH {
-                    let message = format!(
-                        "'{}' is no path; write keys joined by dots, such as data.amount",
-                        spanned.value
-                    );
+                let path = FieldPath::parse(&spanned.value).and_then(|path| match path {
+                    FieldPath::Envelope(_) if value.format != Format::Debezium => Err(format!(
+                        "'{path}' is a key of a Debezium envelope, and the format of source '{}' is another; format: debezium has it",
+                        entry.name.value
+                    )),
+                    path => Ok(path),
+                });
+                path.unwrap_or_else(|message| {
                     self.problem(entry.at(spanned), message);
-                }
-                FieldPath(keys)
+                    FieldPath::Payload(vec![spanned.value.clone()])
+                })
             };
             let id = value.id.as_ref().map(&mut path);
             let time = value.time.as_ref().map(&mut path);
@@ -139,6 +140,7 @@ impl Loader<'_> {
                     .map(|topic| topic.value.clone())
                     .collect(),
                 format: value.format,
+                layout: value.payload,
                 time,
                 lateness: value.lateness.map_or(LATENESS, |lateness| lateness.0),
                 max_skew: value.max_skew.map_or(MAX_SKEW, |skew| skew.0),
@@ -181,6 +183,7 @@ impl Loader<'_> {
             ..
         } = entry.value;
         let name = &entry.name.value;
+        let of_row = entry.value.format == Format::Debezium;
         let (place, message) = match (at_id, dedup, dedup_max_keys) {
             (Some(at), None, _) => (
                 entry.at(at),
@@ -199,6 +202,10 @@ impl Loader<'_> {
                 format!(
                     "source '{name}' looks for no copies; add id: id and dedup: 7d, or remove 'dedup_max_keys'"
                 ),
+            ),
+            (Some(at), _, _) if of_row => (
+                entry.at(at),
+                "a row keeps its id when it changes, and rows of a snapshot share their place in the log: nothing tells copies; remove 'id' and 'dedup'".to_owned(),
             ),
             (_, Some(at), _) if at.value.0.is_zero() => (
                 entry.at(at),

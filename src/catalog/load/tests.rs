@@ -201,6 +201,26 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
             "catalog/a.yaml:26:16: 'kpi.titel' is not known in a title; did you mean 'kpi.title'?",
         ),
         (
+            "customer: data.customer.id",
+            "customer: $envelope.op",
+            "catalog/a.yaml:9:57: '$envelope.op' is a key of a Debezium envelope, and the format of source 'orders' is another; format: debezium has it",
+        ),
+        (
+            "format: cloudevents",
+            "format: debezum",
+            "catalog/a.yaml:6:13: 'debezum' is not one of json, cloudevents, debezium (did you mean 'debezium'?)",
+        ),
+        (
+            "customer: data.customer.id",
+            "customer: $kye",
+            "catalog/a.yaml:9:57: '$kye' is no part of a record; did you mean '$key'? (a key of the payload that begins with $ is written $$kye)",
+        ),
+        (
+            "customer: data.customer.id",
+            "customer: data..id",
+            "catalog/a.yaml:9:57: 'data..id' is no path; write keys joined by dots, such as data.amount",
+        ),
+        (
             "file: region.csv",
             "file: regoin.csv",
             "catalog/a.yaml:18:133: there is no file 'regoin.csv' in the catalogue folder; did you mean 'region.csv'?",
@@ -248,7 +268,7 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
         (
             "    lateness: 2h",
             "    retract: amount",
-            "catalog/a.yaml:11:77: 'amount' is used as a number here, and 'retract' of source 'orders' says that it is true or false",
+            "catalog/a.yaml:8:14: a condition is true or false; compare the field: amount == \"…\", or declare it as {path: …, type: bool}",
         ),
         (
             "    lateness: 2h",
@@ -340,6 +360,30 @@ fn a_name_in_two_files_shows_both_places() {
     assert_eq!(
         load(&files).map(|_| ()).unwrap_err().to_string(),
         "catalog/b.yaml:2:3: metric 'revenue' is defined twice, first at catalog/a.yaml:11:3; rename or remove one of them"
+    );
+}
+
+#[test]
+fn what_cannot_be_taken_back_is_refused_where_rows_change() {
+    let changing = GOOD.replace("format: cloudevents", "format: debezium");
+    assert!(load_text(&changing).is_ok());
+    for agg in ["min", "max", "count_distinct", "p90"] {
+        let yaml = changing.replace("agg: sum, expr: amount", &format!("agg: {agg}, expr: amount"));
+        assert_eq!(
+            load_text(&yaml).map(|_| ()).unwrap_err().to_string(),
+            "catalog/a.yaml:11:66: rows of source 'orders' change, and this aggregation cannot take back what a row was; sum, count and avg can, and last takes the newest"
+        );
+    }
+    assert!(load_text(&changing.replace("agg: sum, expr: amount", "agg: last, expr: amount")).is_ok());
+}
+
+#[test]
+fn changes_of_rows_are_not_told_apart_by_an_id() {
+    let changing = GOOD.replace("format: cloudevents", "format: debezium");
+    let with_id = changing.replace("lateness: 2h", "id: id\n    dedup: 7d");
+    assert_eq!(
+        load_text(&with_id).map(|_| ()).unwrap_err().to_string(),
+        "catalog/a.yaml:8:9: a row keeps its id when it changes, and rows of a snapshot share their place in the log: nothing tells copies; remove 'id' and 'dedup'"
     );
 }
 

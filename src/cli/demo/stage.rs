@@ -171,8 +171,7 @@ fn fold_history(
             let source = source_of(catalog, event.topic).ok_or("the demo's catalogue lacks a topic")?;
             let record = Record {
                 payload: Some(event.payload.as_bytes()),
-                headers: &[],
-                timestamp_ms: None,
+                ..Record::default()
             };
             history
                 .fold(source, &record)

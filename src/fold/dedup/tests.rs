@@ -127,7 +127,7 @@ fn an_hour_that_was_evicted_and_begun_again_is_kept_whole() {
 #[test]
 fn a_partition_has_its_share_of_the_bound_and_whole_hours() {
     let dedup = crate::catalog::Dedup {
-        id: crate::catalog::FieldPath(vec!["id".into()]),
+        id: crate::catalog::FieldPath::Payload(vec!["id".into()]),
         window: jiff::SignedDuration::from_mins(90),
         max_keys: 10,
     };

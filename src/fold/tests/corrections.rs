@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::decode::Change;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::partial::{Kind, Partial};
 
 const RETRACTING: &str = r#"
 sources:
-  orders: {topics: [t], format: json, time: time, id: id, dedup: 7d, retract: cancelled, fields: {amount: amount, region: region, cancelled: data.cancelled}}
+  orders: {topics: [t], format: json, time: time, id: id, dedup: 7d, retract: cancelled, fields: {amount: amount, region: region, cancelled: {path: data.cancelled, type: bool}}}
 metrics:
   revenue: {source: orders, agg: sum, expr: amount, filter: amount > -500}
   orders:  {source: orders, agg: count}
@@ -141,11 +142,15 @@ fn a_retraction_may_bear_the_id_of_its_event() {
         let payload = format!(r#"{{"id": 1, "time": 1, "amount": 5, "data": {{"cancelled": {cancelled}}}}}"#);
         let record = Record {
             payload: Some(payload.as_bytes()),
-            headers: &[],
-            timestamp_ms: None,
+            ..Record::default()
         };
         worker
-            .fold_once(SourceId(0), &reader.read(&record).unwrap(), 0, &mut seen)
+            .fold_once(
+                SourceId(0),
+                &Change::add(reader.read_one(&record).unwrap()),
+                0,
+                &mut seen,
+            )
             .unwrap()
     };
     assert_eq!(
@@ -163,7 +168,7 @@ fn a_retraction_may_bear_the_id_of_its_event() {
 fn a_copy_counts_once_and_a_rejected_or_filtered_event_is_not_remembered() {
     let yaml = r#"
 sources:
-  orders: {topics: [t], format: json, time: time, id: id, dedup: 7d, fields: {paid: paid, amount: amount}}
+  orders: {topics: [t], format: json, time: time, id: id, dedup: 7d, fields: {paid: {path: paid, type: bool}, amount: amount}}
 metrics:
   revenue: {source: orders, agg: sum, expr: amount, filter: paid}
 nodes:
@@ -178,12 +183,11 @@ nodes:
     let mut seen = Seen::new(Bounds::of_partition(dedup, 1));
     let mut reader = Reader::new(&catalog.sources[0]);
     let mut fold = |payload: &str| {
-        let event = reader.read(&Record {
+        let event = reader.read_one(&Record {
             payload: Some(payload.as_bytes()),
-            headers: &[],
-            timestamp_ms: None,
+            ..Record::default()
         })?;
-        worker.fold_once(SourceId(0), &event, 0, &mut seen)
+        worker.fold_once(SourceId(0), &Change::add(event), 0, &mut seen)
     };
     let day = 86_400_000;
     for (payload, expected) in [

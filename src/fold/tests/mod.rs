@@ -12,7 +12,7 @@ use super::plan::Plan;
 use super::worker::{Folded, Worker};
 use crate::catalog::load::{Files, load};
 use crate::catalog::{Agg, Catalog, MetricId, SourceId};
-use crate::decode::{Reader, Record, Reject};
+use crate::decode::{Reader, Record, Reject, Sign};
 
 const CATALOG: &str = r#"
 calendar: {timezone: Europe/Berlin}
@@ -124,13 +124,14 @@ fn fold(
         let worker = p % 4 % workers;
         let payload = order.payload();
         let event = reader
-            .read(&Record {
+            .read_one(&Record {
                 payload: Some(payload.as_bytes()),
-                headers: &[],
-                timestamp_ms: None,
+                ..Record::default()
             })
             .unwrap();
-        threads[worker].fold(SourceId(0), &event, offset).unwrap();
+        threads[worker]
+            .fold(SourceId(0), &event, offset, Sign::Add)
+            .unwrap();
         count += 1;
         if count % hand_over == 0 {
             cells.merge(threads[worker].take()).unwrap();
@@ -222,12 +223,11 @@ fn percentiles_of_the_same_thing_share_a_sketch() {
 
 fn fold_one(worker: &mut Worker, catalog: &Catalog, payload: &str) -> Result<Folded, Reject> {
     let mut reader = Reader::new(&catalog.sources[0]);
-    let event = reader.read(&Record {
+    let event = reader.read_one(&Record {
         payload: Some(payload.as_bytes()),
-        headers: &[],
-        timestamp_ms: None,
+        ..Record::default()
     })?;
-    worker.fold(SourceId(0), &event, 0)
+    worker.fold(SourceId(0), &event, 0, Sign::Add)
 }
 
 #[test]

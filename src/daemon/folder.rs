@@ -1,0 +1,244 @@
+//! Folds records: decodes each, folds its events, and keeps account of what became of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::dead_letter::DeadLetter;
+use crate::catalog::{Catalog, SourceId};
+use crate::decode::{self, Found, Item, Record, Reject};
+use crate::fold::dedup::Seen;
+use crate::fold::delta::Delta;
+use crate::fold::plan::Plan;
+use crate::fold::worker::{Folded, Worker};
+
+/// How many events of a source had an outcome.
+pub(super) type Outcomes = HashMap<(SourceId, &'static str), u64>;
+
+/// What one thread folds with. Keeps its buffers from record to record.
+pub(super) struct Folder {
+    catalog: Arc<Catalog>,
+    decoders: Vec<decode::Reader>,
+    worker: Worker,
+    max_skew_ms: Vec<i64>,
+    outcomes: Outcomes,
+    dead_letters: Vec<DeadLetter>,
+}
+
+/// What was folded since it was last taken.
+pub(super) struct Taken {
+    pub(super) delta: Delta,
+    pub(super) outcomes: Outcomes,
+    pub(super) dead_letters: Vec<DeadLetter>,
+}
+
+impl Folder {
+    pub(super) fn new(catalog: Arc<Catalog>, plan: Arc<Plan>) -> Folder {
+        let max_skew_ms = catalog.sources.iter().map(|s| s.max_skew.as_millis() as i64);
+        Folder {
+            decoders: catalog.sources.iter().map(decode::Reader::new).collect(),
+            worker: Worker::new(&catalog, plan),
+            max_skew_ms: max_skew_ms.collect(),
+            outcomes: HashMap::new(),
+            dead_letters: Vec::new(),
+            catalog,
+        }
+    }
+
+    /// Folds every event of a record; returns the newest event time among those that were folded, in milliseconds
+    /// since the epoch. Where `seen` is given, copies of what it remembers are not folded.
+    pub(super) fn fold(
+        &mut self,
+        source: SourceId,
+        record: &Record<'_>,
+        now: Timestamp,
+        mut seen: Option<&mut Seen>,
+    ) -> Option<i64> {
+        let Folder {
+            catalog,
+            decoders,
+            worker,
+            max_skew_ms,
+            outcomes,
+            dead_letters,
+        } = self;
+        let latest_ms = now.as_millisecond() + max_skew_ms[source.0 as usize];
+        let mut newest = None;
+        decoders[source.0 as usize].read(record, |item| {
+            let Item { index, text, found } = item;
+            let folded = found.and_then(|found| {
+                let seen = seen.as_deref_mut();
+                fold_one(worker, source, &found, record.offset, latest_ms, seen)
+            });
+            let outcome = match folded {
+                Ok((outcome, time_ms)) => {
+                    newest = newest.max(time_ms);
+                    outcome
+                }
+                Err(reject) => {
+                    let detail = reject.explain(catalog.source(source));
+                    dead_letters.push(DeadLetter::new(
+                        source,
+                        record,
+                        (index, text),
+                        &reject,
+                        detail,
+                        now,
+                    ));
+                    reject.reason()
+                }
+            };
+            *outcomes.entry((source, outcome)).or_insert(0) += 1;
+        });
+        newest
+    }
+
+    /// Hands over what was folded since the last call.
+    pub(super) fn take(&mut self) -> Taken {
+        Taken {
+            delta: self.worker.take(),
+            outcomes: std::mem::take(&mut self.outcomes),
+            dead_letters: std::mem::take(&mut self.dead_letters),
+        }
+    }
+}
+
+/// Folds one event; returns its outcome and its event time.
+fn fold_one(
+    worker: &mut Worker,
+    source: SourceId,
+    found: &Found<'_>,
+    offset: i64,
+    latest_ms: i64,
+    seen: Option<&mut Seen>,
+) -> Result<(&'static str, Option<i64>), Reject> {
+    let Found::Change(change) = found else {
+        return Ok(("tombstone", None));
+    };
+    let time_ms = change.newest_ms();
+    if time_ms.is_some_and(|time_ms| time_ms > latest_ms) {
+        return Err(Reject::Future);
+    }
+    let folded = match seen {
+        Some(seen) => worker.fold_once(source, change, offset, seen)?,
+        None => worker.fold_change(source, change, offset)?,
+    };
+    let outcome = match folded {
+        Folded::Counted => "folded",
+        Folded::Filtered => "filtered",
+        Folded::Duplicate => "duplicate",
+    };
+    Ok((outcome, time_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::load::{Files, load};
+
+    fn folder(payload: &str) -> Folder {
+        let yaml = format!(
+            "sources:\n  s: {{topics: [t], format: json, payload: {payload}, time: t, fields: {{a: a}}}}\nmetrics:\n  m: {{source: s, agg: sum, expr: a}}\nnodes:\n  m: {{metric: m, role: business, period: month}}\n"
+        );
+        let catalog = Arc::new(
+            load(&Files::new("", [("a.yaml", yaml.as_str())]))
+                .map_err(|d| d.to_string())
+                .unwrap(),
+        );
+        let plan = Arc::new(Plan::compile(&catalog));
+        Folder::new(catalog, plan)
+    }
+
+    /// Newest event time, outcomes, and dead letters by number, reason and payload.
+    type Seen = (
+        Option<i64>,
+        Vec<(&'static str, u64)>,
+        Vec<(Option<u32>, &'static str, String)>,
+    );
+
+    fn fold(folder: &mut Folder, payload: &str) -> Seen {
+        let record = Record {
+            topic: "t",
+            offset: 7,
+            payload: Some(payload.as_bytes()),
+            ..Record::default()
+        };
+        let newest = folder.fold(
+            SourceId(0),
+            &record,
+            Timestamp::from_second(1_780_000_000).unwrap(),
+            None,
+        );
+        let taken = folder.take();
+        let mut outcomes: Vec<_> = taken
+            .outcomes
+            .into_iter()
+            .map(|((_, outcome), count)| (outcome, count))
+            .collect();
+        outcomes.sort_unstable();
+        let letters = taken
+            .dead_letters
+            .into_iter()
+            .map(|letter| (letter.index, letter.reason, letter.payload))
+            .collect();
+        (newest, outcomes, letters)
+    }
+
+    #[test]
+    fn a_bad_line_spoils_itself_only() {
+        let payload = "{\"t\": 1780000000, \"a\": 1}\n\noops\n{\"t\": 1790000000, \"a\": 1}\n{\"t\": 1770000000, \"a\": 5}\n{\"t\": 1, \"a\": \"\u{e9}\"}";
+        assert_eq!(
+            fold(&mut folder("lines"), payload),
+            (
+                Some(1_780_000_000_000),
+                vec![
+                    ("folded", 2),
+                    ("future", 1),
+                    ("invalid_json", 1),
+                    ("wrong_type", 1)
+                ],
+                vec![
+                    (Some(2), "invalid_json", "oops".to_owned()),
+                    (Some(3), "future", "{\"t\": 1790000000, \"a\": 1}".to_owned()),
+                    (Some(5), "wrong_type", "{\"t\": 1, \"a\": \"\u{e9}\"}".to_owned()),
+                ]
+            )
+        );
+    }
+
+    #[test]
+    fn an_array_is_taken_element_by_element_unless_its_frame_is_broken() {
+        let good = r#"{"t": 1780000000, "a": 1}"#;
+        assert_eq!(
+            fold(&mut folder("array"), &format!("[{good}, 7, {good}]")),
+            (
+                Some(1_780_000_000_000),
+                vec![("folded", 2), ("not_an_object", 1)],
+                vec![(Some(1), "not_an_object", "7".to_owned())]
+            )
+        );
+        let broken = format!("[{good}, {{]");
+        assert_eq!(
+            fold(&mut folder("array"), &broken),
+            (
+                None,
+                vec![("invalid_json", 1)],
+                vec![(None, "invalid_json", broken.clone())]
+            )
+        );
+        assert_eq!(fold(&mut folder("array"), "[]"), (None, vec![], vec![]));
+        assert_eq!(fold(&mut folder("array"), good).1, [("not_an_array", 1)]);
+        assert_eq!(
+            fold(&mut folder("single"), &format!("[{good}]")).1,
+            [("not_an_object", 1)]
+        );
+    }
+
+    #[test]
+    fn a_record_without_a_payload_is_empty_in_every_layout() {
+        for layout in ["single", "lines", "array"] {
+            assert_eq!(fold(&mut folder(layout), "").1, [("empty", 1)], "{layout}");
+        }
+    }
+}
