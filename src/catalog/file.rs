@@ -24,6 +24,8 @@ pub(super) struct File {
     pub(super) metrics: Named<MetricEntry>,
     pub(super) nodes: Named<NodeEntry>,
     pub(super) rules: Named<RuleEntry>,
+    /// Accepted findings: code, then subject, then reason.
+    pub(super) lint: Named<Named<String>>,
 }
 
 #[derive(Deserialize, Debug)]

@@ -5,12 +5,15 @@
 //! * [`expr`]: CEL expressions for filters and rules, with types checked at load.
 //! * [`attribute`]: what rules and titles may ask of a node or a link.
 //! * `file`: the YAML as types; [`load`]: from there to the model, with the place of every mistake.
+//! * [`lint`]: what is right and not SMART.
 
 mod agg;
 pub mod attribute;
+mod calendar;
 pub mod diagnostic;
 pub mod expr;
 pub(crate) mod file;
+pub mod lint;
 pub mod load;
 pub mod model;
 mod path;

@@ -36,6 +36,21 @@ pub struct Catalog {
     pub nodes: Vec<Node>,
     /// Built-in rules as overridden, and own rules.
     pub rules: Vec<Rule>,
+    /// Findings of the SMART lint that somebody has looked at and accepts.
+    pub accepted: Vec<Accepted>,
+}
+
+/// A finding of the SMART lint that somebody has looked at and accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The kind of finding.
+    pub code: super::lint::Code,
+    /// Name of the node, metric or owner that it is about.
+    pub subject: String,
+    /// Why it is accepted.
+    pub reason: String,
+    /// Where it is written.
+    pub place: Place,
 }
 
 impl Catalog {
@@ -60,6 +75,19 @@ impl Catalog {
                 expr.is_linear() && inputs.iter().all(|input| self.accumulates(*input))
             }
         }
+    }
+    /// Metrics that the catalogue names, with their ids: all but the inline parts of ratios.
+    pub fn named_metrics(&self) -> impl Iterator<Item = (MetricId, &Metric)> {
+        let is_part = |name: &str| {
+            let owner = name
+                .strip_suffix(".numerator")
+                .or(name.strip_suffix(".denominator"));
+            owner.is_some_and(|owner| self.metrics.iter().any(|metric| metric.name == owner))
+        };
+        (0u32..)
+            .map(MetricId)
+            .zip(&self.metrics)
+            .filter(move |(_, metric)| !is_part(&metric.name))
     }
     /// The children of a node, in declaration order.
     pub fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::catalog::{Catalog, Diagnostics, load};
+use crate::catalog::{Catalog, Diagnostics, lint, load};
 use crate::settings::{self, Settings};
 
 /// Tells a company, in time, that its KPIs and its business have come apart.
@@ -54,6 +54,9 @@ struct CheckArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
     format: CheckFormat,
+    /// Fail on findings of the SMART lint too, unless the catalogue accepts them
+    #[arg(long)]
+    strict: bool,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,22 +107,30 @@ pub fn main() -> ExitCode {
 }
 
 fn check_command(args: &CheckArgs) -> Result<(), String> {
-    match (load_all(args.config.config.as_deref()), args.format) {
-        (Ok((settings, catalog)), CheckFormat::Text) => {
-            settings
-                .warnings
-                .iter()
-                .for_each(|warning| complain(&format!("{warning} (warning)")));
-            print(&check::summary(&catalog));
+    let text = args.format == CheckFormat::Text;
+    let (settings, catalog) = load_all(args.config.config.as_deref()).map_err(|diagnostics| {
+        if text {
+            return diagnostics.to_string();
         }
-        (Ok((_, catalog)), CheckFormat::Json) => print(&check::json(&Ok(&catalog))),
-        (Err(diagnostics), CheckFormat::Text) => return Err(diagnostics.to_string()),
-        (Err(diagnostics), CheckFormat::Json) => {
-            print(&check::json(&Err(&diagnostics)));
-            return Err(format!("{} mistakes", diagnostics.0.len()));
-        }
+        print(&check::refused(&diagnostics));
+        format!("{} mistakes", diagnostics.0.len())
+    })?;
+    let findings = lint::lint(&catalog, catalog.calendar.day_of(jiff::Timestamp::now()));
+    if text {
+        let warnings = settings.warnings.iter();
+        warnings.for_each(|warning| complain(&format!("{warning} (warning)")));
+        print(&check::summary(&catalog));
+        print(&check::findings(&findings));
+    } else {
+        print(&check::json(&catalog, &findings));
     }
-    Ok(())
+    match check::open(&findings) {
+        0 => Ok(()),
+        _ if !args.strict => Ok(()),
+        open => Err(format!(
+            "{open} findings; mend them, or accept them in the catalogue: lint: {{S10: {{name: reason}}}}"
+        )),
+    }
 }
 
 /// Settings and catalogue, both checked.

@@ -9,27 +9,7 @@ use crate::catalog::{Calendar, PeriodKind};
 impl Period {
     /// The period of a kind that holds a day.
     pub fn containing(kind: PeriodKind, day: Date, calendar: &Calendar) -> Period {
-        let (start, end) = match kind {
-            PeriodKind::Day => (day, day.saturating_add(1.day())),
-            PeriodKind::Week => {
-                let past = day.weekday().since(calendar.week_starts);
-                let start = day.saturating_sub(i64::from(past).days());
-                (start, start.saturating_add(7.days()))
-            }
-            PeriodKind::Month => (
-                day.first_of_month(),
-                day.first_of_month().saturating_add(1.month()),
-            ),
-            PeriodKind::Quarter => within_year(day, 3, calendar),
-            PeriodKind::Half => within_year(day, 6, calendar),
-            PeriodKind::Year => within_year(day, 12, calendar),
-            PeriodKind::Every { days, from } => {
-                let days = i32::from(days.max(1));
-                let past = from.until(day).map_or(0, |span| span.get_days()).rem_euclid(days);
-                let start = day.saturating_sub(past.days());
-                (start, start.saturating_add(days.days()))
-            }
-        };
+        let (start, end) = calendar.bounds(kind, day);
         Period { kind, start, end }
     }
 
@@ -79,27 +59,6 @@ impl Period {
     /// The moment after its last one.
     pub fn ends_at(&self, calendar: &Calendar) -> Timestamp {
         calendar.start_of(self.end)
-    }
-}
-
-/// The part of `months` months of the fiscal year that holds a day.
-fn within_year(day: Date, months: i32, calendar: &Calendar) -> (Date, Date) {
-    let (month, first) = calendar.fiscal_year_starts;
-    let this_year = Date::new(day.year(), month, first).unwrap_or(day);
-    let year = if day >= this_year {
-        this_year
-    } else {
-        this_year.saturating_sub(1.year())
-    };
-    let mut start = year;
-    let mut n = 0;
-    loop {
-        n += months;
-        let end = year.saturating_add(n.months());
-        if day < end || n >= 12 {
-            return (start, end);
-        }
-        start = end;
     }
 }
 

@@ -233,6 +233,26 @@ fn a_right_catalogue_prints_a_summary() {
 }
 
 #[test]
+fn strict_fails_on_findings_that_nobody_accepted() {
+    let folder = scratch("check");
+    let unused = CATALOG.replace(
+        "nodes:\n",
+        "  unused: {source: orders, agg: count, filter: amount > 9.0}\nnodes:\n",
+    );
+    check(folder.path(), SETTINGS, &unused);
+    let config = folder.path().join("tautline.yaml");
+    let run = |args: &[&str]| {
+        let output = tautline(&[&["check", "--config", config.to_str().unwrap()], args].concat());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains("S09"), "{}", shown(&output));
+        output.status.code()
+    };
+    assert_eq!(run(&[]), Some(0));
+    assert_eq!(run(&["--strict"]), Some(1));
+    assert_eq!(run(&["--strict", "--format", "json"]), Some(1));
+}
+
+#[test]
 fn the_tree_shows_levels_targets_and_owners() {
     let folder = scratch("tree");
     check(folder.path(), SETTINGS, CATALOG);

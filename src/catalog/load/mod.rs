@@ -20,7 +20,8 @@ use serde_saphyr::{Location, Spanned};
 use super::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 use super::expr::{Expr, Variable};
 use super::file::File;
-use super::model::Catalog;
+use super::lint::Code;
+use super::model::{Accepted, Catalog};
 use super::yaml::{self, Named};
 
 /// The texts of a catalogue folder: YAML, and the CSV files that it names.
@@ -133,6 +134,7 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
     let metrics = loader.metrics(&merged.metrics, &mut sources);
     let nodes = loader.nodes(&merged.nodes, &metrics, &sources);
     let rules = loader.rules(&merged.rules, &merged.nodes);
+    let accepted = loader.accepted(&merged.lint);
     if merged.sources.is_empty() && loader.problems.is_empty() {
         let place = Place {
             file: files.root.as_str().into(),
@@ -151,6 +153,7 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
             metrics: metrics.metrics,
             nodes: nodes.nodes,
             rules,
+            accepted,
         })
     } else {
         loader.problems.sort_by(|a, b| a.place.cmp(&b.place));
@@ -181,6 +184,7 @@ struct Merged {
     metrics: Owned<super::file::MetricEntry>,
     nodes: Owned<super::file::NodeEntry>,
     rules: Owned<super::file::RuleEntry>,
+    lint: Vec<(Arc<str>, Named<Named<String>>)>,
 }
 
 type Owned<T> = Vec<(Arc<str>, Spanned<String>, T)>;
@@ -213,6 +217,7 @@ impl Loader<'_> {
             metrics: vec![],
             nodes: vec![],
             rules: vec![],
+            lint: vec![],
         };
         for (path, text) in self.files.yaml() {
             let shown = self.files.shown(path);
@@ -225,6 +230,7 @@ impl Loader<'_> {
                     self.add("metric", &shown, file.metrics, &mut merged.metrics);
                     self.add("node", &shown, file.nodes, &mut merged.nodes);
                     self.add("rule", &shown, file.rules, &mut merged.rules);
+                    merged.lint.push((shown, file.lint));
                 }
                 Err(diagnostic) => self.problems.push(diagnostic),
             }
@@ -270,6 +276,27 @@ impl Loader<'_> {
             known.insert(name.value.clone(), place);
             to.push((file.clone(), name, value));
         }
+    }
+
+    /// Findings of the lint that the catalogue accepts: `lint: {S10: {visits: "why"}}`.
+    fn accepted(&mut self, sections: &[(Arc<str>, Named<Named<String>>)]) -> Vec<Accepted> {
+        let mut accepted = Vec::new();
+        for (file, section) in sections {
+            for (name, subjects) in &section.0 {
+                let place = yaml::place(file, name.referenced);
+                let codes = Code::ALL.iter().map(|code| code.as_str());
+                let Some(code) = self.resolve("finding", place, &name.value, codes) else {
+                    continue;
+                };
+                accepted.extend(subjects.0.iter().map(|(subject, reason)| Accepted {
+                    code: Code::ALL[code],
+                    subject: subject.value.clone(),
+                    reason: reason.clone(),
+                    place: yaml::place(file, subject.referenced),
+                }));
+            }
+        }
+        accepted
     }
 
     /// A name that must be one of those known.

@@ -1,0 +1,206 @@
+use super::*;
+use crate::catalog::load::{Files, load};
+
+/// A catalogue without findings; every test changes one thing.
+const SMART: &str = r#"
+sources:
+  orders: {topics: [orders], format: json, fields: {type: type, amount: amount, customer: customer, region: region}}
+metrics:
+  revenue:   {title: 销售额, source: orders, agg: sum, expr: amount, filter: type == "paid", unit: CNY}
+  refunds:   {title: 退款, source: orders, agg: sum, expr: amount, filter: type == "refunded", unit: CNY}
+  orders:    {title: 订单, source: orders, agg: count, filter: type == "paid"}
+  customers: {title: 客户, source: orders, agg: count_distinct, expr: customer}
+  average:   {title: 客单价, numerator: revenue, denominator: orders, unit: CNY}
+nodes:
+  revenue:   {metric: revenue, role: business, period: month, target: 1000, owner: ceo}
+  regions:   {metric: revenue, role: business, parent: revenue, relation: sum, each: [region], period: month, target: {file: regions.csv}, owner: heads}
+  refunds:   {metric: refunds, role: kpi, direction: lower, parent: revenue, period: month, target: {growth: -10%, over: last_year}, weight: 30, owner: sales}
+  average:   {metric: average, role: kpi, parent: revenue, period: month, target: 30, weight: 70, owner: sales}
+  customers: {metric: customers, role: kpi, parent: revenue, period: month, target: 30, weight: 60, owner: growth}
+  orders:    {metric: orders, role: kpi, parent: revenue, period: month, target: 30, weight: 40, owner: growth}
+rules:
+  done-but-flat: {on: link, when: kpi.completion >= 0.9 && parent.pace < 0.9}
+"#;
+
+const REGIONS: &str = "start,region,target
+2026-11-01,east,600
+2026-11-01,west,400
+2026-12-01,east,600
+2026-12-01,west,400
+";
+
+fn found(yaml: &str, csv: &str) -> Vec<String> {
+    let files = Files::new("", [("a.yaml", yaml), ("regions.csv", csv)]);
+    let catalog = load(&files).map_err(|problems| problems.to_string()).unwrap();
+    let findings = lint(&catalog, "2026-11-24".parse().unwrap());
+    findings.iter().map(Finding::to_string).collect()
+}
+
+#[test]
+fn a_smart_catalogue_has_no_findings() {
+    assert_eq!(found(SMART, REGIONS), [""; 0]);
+}
+
+#[test]
+fn says_what_is_not_smart_where_and_what_to_write_instead() {
+    for (find, replace, expected) in [
+        (
+            "filter: type == \"paid\", unit: CNY}",
+            "filter: type == \"paid\"}",
+            "a.yaml:5:3: S01 warning: metric 'revenue' has no unit: a number of what? add unit: CNY, days, items, …",
+        ),
+        (
+            "denominator: orders, unit: CNY",
+            "denominator: orders",
+            "a.yaml:9:3: S01 note: metric 'average' divides CNY and has no unit of its own; add unit: CNY, or what one of it is",
+        ),
+        (
+            "target: 1000, owner: ceo",
+            "target: 1000",
+            "a.yaml:11:3: S02 note: 'revenue' has no owner: who is told when it stands still? add owner: …",
+        ),
+        (
+            "{metric: customers, role: kpi, parent: revenue, period: month, target: 30,",
+            "{metric: customers, role: kpi, parent: revenue, period: month,",
+            "a.yaml:15:3: S03 warning: KPI 'customers' has no target, so nobody can say whether it is done; \
+             add target: 1200, {growth: 30%, over: last_year} or {file: targets.csv}",
+        ),
+        (
+            "weight: 70",
+            "weight: 60",
+            "a.yaml:13:3: S06 warning: the weights of 'sales' come to 90 and not to 100: refunds 30, average 60",
+        ),
+        (
+            "  customers: {title",
+            "  unused: {source: orders, agg: count}\n  customers: {title",
+            "a.yaml:8:3: S09 note: metric 'unused' is never used; put it to work in a node with metric: unused, or remove it",
+        ),
+        (
+            "on: link,",
+            "on: link, nodes: [average],",
+            "a.yaml:16:3: S10 note: KPI 'orders' counts actions, and nothing tests whether 'revenue' follows; \
+             add a rule with on: link, nodes: [orders], such as when: kpi.completion >= 0.9 && parent.pace < 0.9",
+        ),
+        (
+            "filter: type == \"refunded\"",
+            "filter: amount > 0.0",
+            "a.yaml:6:3: S11 warning: 'refunds' takes the events of orders with [amount > 0.0] and 'revenue' takes \
+             the events of orders with [type == \"paid\"] (at a.yaml:5:3): one thing in two definitions (口径不统一); \
+             let one be the standard, or give both titles that say the difference",
+        ),
+        (
+            "filter: type == \"refunded\"",
+            "filter: type == \"paid\"",
+            "a.yaml:6:3: S11 warning: metrics 'revenue' and 'refunds' are the same definition; keep one of them (the other is at a.yaml:5:3)",
+        ),
+        (
+            "growth: -10%",
+            "growth: 10%",
+            "a.yaml:13:3: S12 warning: less of 'refunds' is better, and its target grows by 10%; write a growth below 0, such as growth: -10%",
+        ),
+        (
+            "target: {growth: -10%, over: last_year}",
+            "baseline: 80, target: {growth: -10%, over: {value: 100}}",
+            "a.yaml:13:3: S12 warning: the target of 'refunds' comes to 90, and its baseline is 80: completion would be \
+             backwards; correct 'over', 'growth' or 'baseline'",
+        ),
+        (
+            "over: last_year",
+            "over: 2026",
+            "a.yaml:13:3: S12 warning: 'refunds' grows over 2026, which is not over yet; write over: 2025, or over: last_year",
+        ),
+        (
+            "target: 1000",
+            "target: 1200",
+            "a.yaml:12:3: S13 warning: the targets of 'regions' come to 1000, and 'revenue', which they add up to, has 1200: \
+             200 of 1200 is nobody's; make them meet",
+        ),
+        (
+            "rules:\n",
+            "lint: {S09: {orders: soon}}\nrules:\n",
+            "a.yaml:17:14: S14 note: there is no S09 about 'orders' to accept; remove this line",
+        ),
+    ] {
+        assert!(SMART.contains(find), "{find}");
+        assert_eq!(found(&SMART.replacen(find, replace, 1), REGIONS), [expected]);
+    }
+}
+
+#[test]
+fn a_root_needs_kpis_and_not_just_one() {
+    let alone = "\
+sources: {s: {topics: [t], format: json, fields: {who: who}}}
+metrics: {visits: {source: s, agg: count}, people: {source: s, agg: count_distinct, expr: who}}
+nodes:
+  visits: {metric: visits, role: business, period: month, target: 10, owner: a}
+";
+    assert_eq!(
+        found(alone, "")[1],
+        "a.yaml:4:3: S08 warning: nobody serves 'visits': no KPI stands below it; add one with role: kpi and parent: visits"
+    );
+    let one = format!(
+        "{alone}  people: {{metric: people, role: kpi, parent: visits, period: month, target: 3, weight: 100, owner: b}}\n"
+    );
+    assert_eq!(
+        found(&one, ""),
+        [
+            "a.yaml:5:3: S07 note: 'visits' hangs by 'people' alone, with weight 100; add a second KPI, such as one of \
+          quality, that shows when it is gamed"
+        ]
+    );
+}
+
+#[test]
+fn an_only_kpi_has_the_whole_weight_of_its_owner() {
+    let alone = SMART.replace("weight: 60, owner: growth", "weight: 60, owner: marketing");
+    assert_eq!(
+        found(&alone, REGIONS)[0],
+        "a.yaml:15:3: S06 warning: the only KPI of 'marketing' is 'customers' with weight 60; write 100, or declare what the other 40 are for"
+    );
+}
+
+#[test]
+fn target_files_reach_into_the_next_period() {
+    let november = "start,region,target\n2026-11-01,east,1000\n2026-10-01,west,400\n2026-12-15,west,1\n";
+    assert_eq!(
+        found(SMART, november),
+        [
+            "a.yaml:12:3: S04 warning: the target file of 'regions' has no line for west in the running month, which begins \
+             on 2026-11-01; add one with start 2026-11-01",
+            "a.yaml:12:3: S04 note: the target file of 'regions' has no line for east in the next month, which begins on \
+             2026-12-01; add one with start 2026-12-01",
+        ]
+    );
+}
+
+#[test]
+fn a_target_of_its_time_is_the_one_that_is_added_up() {
+    let announced = "start,region,target,announced
+2026-11-01,east,600,
+2026-11-01,west,900,
+2026-11-01,west,400,2026-11-10
+2026-11-01,west,800,2026-11-28
+2026-12-01,east,1,
+2026-12-01,west,1,
+";
+    assert_eq!(found(SMART, announced), [""; 0]);
+}
+
+#[test]
+fn a_finding_is_accepted_with_a_reason() {
+    let accepted = SMART
+        .replace("weight: 70", "weight: 60")
+        .replace("rules:\n", "lint:\n  S06: {sales: the rest is a bonus}\nrules:\n");
+    assert_eq!(
+        found(&accepted, REGIONS),
+        [
+            "a.yaml:13:3: S06 warning: the weights of 'sales' come to 90 and not to 100: refunds 30, average 60 (accepted: the rest is a bonus)"
+        ]
+    );
+    let files = Files::new("", [("a.yaml", "lint: {S99: {a: b}}")]);
+    let problems = load(&files).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(
+        problems,
+        "a.yaml:1:8: there is no finding 'S99'; did you mean 'S09'?"
+    );
+}
