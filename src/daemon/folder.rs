@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::dead_letter::DeadLetter;
-use crate::catalog::{Catalog, SourceId};
+use crate::catalog::{Catalog, Layout, SourceId};
 use crate::decode::{self, Found, Item, Record, Reject};
 use crate::fold::delta::Delta;
 use crate::fold::plan::Plan;
@@ -23,6 +23,17 @@ pub(super) struct Folder {
     max_skew_ms: Vec<i64>,
     outcomes: Outcomes,
     dead_letters: Vec<DeadLetter>,
+}
+
+/// What became of one record.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Account {
+    /// Number of its events; a record that was refused as a whole counts as one.
+    pub(super) events: u64,
+    /// How many of them were rejected.
+    pub(super) rejected: u64,
+    /// The newest event time of those that were not, in milliseconds since the epoch.
+    pub(super) newest_ms: Option<i64>,
 }
 
 /// What was folded since it was last taken.
@@ -45,9 +56,31 @@ impl Folder {
         }
     }
 
-    /// Folds every event of a record; returns the newest event time among those that were folded, in milliseconds
-    /// since the epoch.
-    pub(super) fn fold(&mut self, source: SourceId, record: &Record<'_>, now: Timestamp) -> Option<i64> {
+    /// Folds every event of a record of Kafka.
+    pub(super) fn fold(&mut self, source: SourceId, record: &Record<'_>, now: Timestamp) -> Account {
+        let layout = self.catalog.source(source).layout;
+        self.fold_all(layout, source, record, now, |_| record.offset)
+    }
+
+    /// Folds every event of a request. Each event has an offset of its own, from that of the record on.
+    pub(super) fn fold_as(
+        &mut self,
+        layout: Layout,
+        source: SourceId,
+        record: &Record<'_>,
+        now: Timestamp,
+    ) -> Account {
+        self.fold_all(layout, source, record, now, |n| record.offset + n.cast_signed())
+    }
+
+    fn fold_all(
+        &mut self,
+        layout: Layout,
+        source: SourceId,
+        record: &Record<'_>,
+        now: Timestamp,
+        offset: impl Fn(u64) -> i64,
+    ) -> Account {
         let Folder {
             catalog,
             decoders,
@@ -57,31 +90,39 @@ impl Folder {
             dead_letters,
         } = self;
         let latest_ms = now.as_millisecond() + max_skew_ms[source.0 as usize];
-        let mut newest = None;
-        decoders[source.0 as usize].read(record, |item| {
+        let mut account = Account::default();
+        decoders[source.0 as usize].read_as(layout, record, |item| {
             let Item { index, text, found } = item;
-            let outcome =
-                match found.and_then(|found| fold_one(worker, source, &found, record.offset, latest_ms)) {
-                    Ok((outcome, time_ms)) => {
-                        newest = newest.max(time_ms);
-                        outcome
-                    }
-                    Err(reject) => {
-                        let detail = reject.explain(catalog.source(source));
-                        dead_letters.push(DeadLetter::new(
-                            source,
-                            record,
-                            (index, text),
-                            &reject,
-                            detail,
-                            now,
-                        ));
-                        reject.reason()
-                    }
-                };
+            let offset = offset(account.events);
+            account.events += 1;
+            let outcome = match found.and_then(|found| fold_one(worker, source, &found, offset, latest_ms)) {
+                Ok((outcome, time_ms)) => {
+                    account.newest_ms = account.newest_ms.max(time_ms);
+                    outcome
+                }
+                Err(reject) => {
+                    account.rejected += 1;
+                    let detail = reject.explain(catalog.source(source));
+                    dead_letters.push(DeadLetter::new(
+                        source,
+                        record,
+                        (index, text),
+                        &reject,
+                        detail,
+                        now,
+                    ));
+                    reject.reason()
+                }
+            };
             *outcomes.entry((source, outcome)).or_insert(0) += 1;
         });
-        newest
+        account
+    }
+
+    /// The dead letters that were written last, oldest first.
+    pub(super) fn newest_dead_letters(&self, count: u64) -> &[DeadLetter] {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        &self.dead_letters[self.dead_letters.len().saturating_sub(count)..]
     }
 
     /// Hands over what was folded since the last call.
@@ -148,7 +189,7 @@ mod tests {
             payload: Some(payload.as_bytes()),
             ..Record::default()
         };
-        let newest = folder.fold(
+        let account = folder.fold(
             SourceId(0),
             &record,
             Timestamp::from_second(1_780_000_000).unwrap(),
@@ -165,7 +206,7 @@ mod tests {
             .into_iter()
             .map(|letter| (letter.index, letter.reason, letter.payload))
             .collect();
-        (newest, outcomes, letters)
+        (account.newest_ms, outcomes, letters)
     }
 
     #[test]

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::clock::Clock;
 use super::dead_letter::DeadLetterFile;
+use super::door::{self, Door, DoorParts};
 use super::evaluator::{EvaluatorThread, Report, Totals};
 use super::reader::{Assigned, FoldThread};
 use crate::alert::engine::Engine;
@@ -21,7 +22,8 @@ use crate::evaluate::Evaluator;
 use crate::fold::cells::Cells;
 use crate::fold::plan::Plan;
 use crate::settings::Settings;
-use crate::source::kafka::{Connection, KafkaReader, TopicPartition};
+use crate::source::kafka::{Connection, End, KafkaReader, TopicPartition};
+use crate::source::push::Inbox;
 use crate::source::watermark::{Progress, Watermarks};
 use crate::state::{Position, Store};
 
@@ -35,6 +37,8 @@ pub(super) struct Surroundings {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) publish: Arc<dyn Fn(Report) + Send + Sync>,
     pub(super) wake_outbox: Arc<tokio::sync::Notify>,
+    /// What is sent over HTTP.
+    pub(super) inbox: Inbox,
 }
 
 /// A partition of a source with its bounds, as the broker told.
@@ -109,6 +113,7 @@ impl Pipeline {
                     position: position.clone(),
                     end: None,
                     high_at_start: part.high,
+                    pushed: false,
                     moved_at: now,
                 });
                 starts.push((part.partition.clone(), position.next_offset));
@@ -133,6 +138,28 @@ impl Pipeline {
             };
             threads.push(spawn(format!("fold-{}", threads.len()), move || thread.run())?);
         }
+        let desks = door::positions(catalog, |topic| known.get(&(topic.into(), 0)).cloned());
+        // While Kafka's partitions are not known yet, what is sent must not move the watermark past them.
+        let pushed_only = catalog.sources.iter().all(|source| source.topics.is_empty());
+        let has_partitions = !found.is_empty() || (pushed_only && !desks.is_empty());
+        if has_partitions {
+            desks
+                .iter()
+                .for_each(|(source, position)| watermarks.track(at_desk(*source, position, now)));
+        }
+        if !desks.is_empty() {
+            let door = Door::new(DoorParts {
+                inbox: around.inbox.clone(),
+                catalog: catalog.clone(),
+                plan: plan.clone(),
+                positions: desks,
+                kept: around.store.requests().map_err(|error| error.to_string())?,
+                clock: around.clock.clone(),
+                hand_over: hand_over.clone(),
+                stop: stop.clone(),
+            });
+            threads.push(spawn("door".to_owned(), move || door.run())?);
+        }
         drop(hand_over);
         let to_route = settings.clone();
         let publish = around.publish.clone();
@@ -148,7 +175,7 @@ impl Pipeline {
             clock: around.clock.clone(),
             readers,
             every: settings.evaluate_every,
-            has_partitions: !found.is_empty(),
+            has_partitions,
             publish: Box::new(move |report| publish(report)),
             wake_outbox: around.wake_outbox.clone(),
             totals,
@@ -238,6 +265,21 @@ fn starting_position(part: &Found, known: Option<&Position>) -> Position {
             start(part.low, position.newest_event_ms)
         }
         Some(position) => position.clone(),
+    }
+}
+
+/// What the watermark knows of a source's requests: they are always read up to their end.
+fn at_desk(source: SourceId, position: &Position, now: Instant) -> Progress {
+    Progress {
+        source,
+        position: position.clone(),
+        end: Some(End {
+            high: position.next_offset,
+            reached: true,
+        }),
+        high_at_start: position.next_offset,
+        pushed: true,
+        moved_at: now,
     }
 }
 

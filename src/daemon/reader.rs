@@ -11,12 +11,13 @@ use rdkafka::message::{BorrowedMessage, Headers};
 use smallvec::SmallVec;
 
 use super::clock::Clock;
+use super::door::Ack;
 use super::folder::{Folder, Taken};
 use crate::catalog::{Catalog, SourceId};
 use crate::decode::Record;
 use crate::fold::plan::Plan;
 use crate::source::kafka::{End, KafkaReader, Polled, TopicPartition};
-use crate::state::Position;
+use crate::state::{KeptRequest, Position};
 
 /// How often a thread hands over; half of it is what a value waits here on average.
 const HAND_OVER_EVERY: Duration = Duration::from_millis(200);
@@ -28,6 +29,10 @@ pub(super) struct Batch {
     pub(super) folded: Taken,
     pub(super) positions: Vec<Position>,
     pub(super) ends: Vec<(TopicPartition, End)>,
+    /// Requests to answer after the commit that holds this batch.
+    pub(super) acks: Vec<Ack>,
+    /// Requests to remember.
+    pub(super) requests: Vec<KeptRequest>,
 }
 
 /// A partition as a thread knows it.
@@ -139,10 +144,10 @@ impl Partitions {
             headers: &headers,
             timestamp_ms: message.timestamp().to_millis(),
         };
-        let newest = self.folder.fold(partition.source, &record, now);
+        let account = self.folder.fold(partition.source, &record, now);
         partition.moved = true;
         partition.position.next_offset = message.offset() + 1;
-        partition.position.newest_event_ms = partition.position.newest_event_ms.max(newest);
+        partition.position.newest_event_ms = partition.position.newest_event_ms.max(account.newest_ms);
     }
 
     fn partition_of(&self, topic: &str, number: i32) -> Option<usize> {
@@ -162,6 +167,8 @@ impl Partitions {
             positions: moved.cloned().collect(),
             folded: self.folder.take(),
             ends: reader.ends(),
+            acks: Vec::new(),
+            requests: Vec::new(),
         }
     }
 }
