@@ -603,6 +603,8 @@ pub struct Rule {
     pub nodes: Vec<String>,
     /// Node names it does not apply to.
     pub except: Vec<String>,
+    /// Those of them that switched it off, and have no rule of their own in its place.
+    pub off: Vec<String>,
     /// Its levels, the mildest first; never empty. One alert identity climbs and descends them.
     pub levels: Vec<RuleLevel>,
     /// Clear condition; `None`: no level's `when` holds.
@@ -631,5 +633,10 @@ impl Rule {
             None => node == pattern,
         };
         !self.except.iter().any(matches) && (self.nodes.is_empty() || self.nodes.iter().any(matches))
+    }
+
+    /// Whether a node of this name switched the rule off.
+    pub fn is_off_at(&self, node: &str) -> bool {
+        self.off.iter().any(|off| off == node)
     }
 }
