@@ -4,7 +4,10 @@
 //! were committed with the partials. So no event is lost and none is counted twice, and a decided notice is kept
 //! until it is delivered.
 
+mod episodes;
+mod lock;
 mod outbox;
+mod reading;
 mod schema;
 mod seen;
 #[cfg(test)]
@@ -20,8 +23,10 @@ use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
 use crate::fold::cells::StoredCell;
 use crate::fold::dedup::SeenDelta;
+use lock::Lock;
 
 pub use outbox::{LoggedNotice, Status};
+pub use reading::Reading;
 pub use seen::SeenByPartition;
 
 /// What can go wrong with the state.
@@ -115,6 +120,8 @@ pub struct Restored {
 pub struct Store {
     connection: Arc<Mutex<Connection>>,
     store_id: Arc<str>,
+    /// Kept to the end of the last clone; none for a state in memory.
+    _lock: Option<Arc<Lock>>,
 }
 
 impl Store {
@@ -130,20 +137,13 @@ impl Store {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| refuse(error.to_string()))?;
         }
+        let lock = Lock::take(path).map_err(refuse)?;
         let connection = Connection::open(path).map_err(|error| refuse(error.to_string()))?;
         schema::prepare(&connection).map_err(|error| match error {
-            StateError::Sqlite(error)
-                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) =>
-            {
-                refuse(
-                    "another tautline is using it; stop that one or set state.sqlite to another file"
-                        .to_owned(),
-                )
-            }
             StateError::Sqlite(error) => refuse(error.to_string()),
             other => other,
         })?;
-        Store::with(connection)
+        Store::with(connection, Some(lock))
     }
 
     /// A state in memory, for tests and the demo.
@@ -153,10 +153,10 @@ impl Store {
     pub fn in_memory() -> Result<Store, StateError> {
         let connection = Connection::open_in_memory()?;
         schema::prepare(&connection)?;
-        Store::with(connection)
+        Store::with(connection, None)
     }
 
-    fn with(connection: Connection) -> Result<Store, StateError> {
+    fn with(connection: Connection, lock: Option<Lock>) -> Result<Store, StateError> {
         let store_id: String =
             connection.query_row("SELECT value FROM meta WHERE key = 'store_id'", [], |row| {
                 row.get(0)
@@ -164,6 +164,7 @@ impl Store {
         Ok(Store {
             connection: Arc::new(Mutex::new(connection)),
             store_id: store_id.into(),
+            _lock: lock.map(Arc::new),
         })
     }
 
@@ -208,6 +209,7 @@ impl Store {
         seen::put(&transaction, commit.seen)?;
         put_positions(&transaction, commit.positions)?;
         put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
+        episodes::put(&transaction, commit.alerts)?;
         outbox::put(&transaction, commit.notices, commit.wall_ms)?;
         if let Some(watermark_ms) = commit.watermark_ms {
             put_number(&transaction, "watermark_ms", watermark_ms)?;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::alert::identity::fingerprint;
+use crate::alert::notice::ResolveReason;
 use crate::alert::record::{AlertState, Clocks, Facts, History, Labels, Told};
 use crate::catalog::Severity;
 use crate::fold::partial::Partial;
@@ -142,6 +143,84 @@ fn a_second_process_is_refused_with_a_reason() {
 }
 
 #[test]
+fn reports_read_one_moment_while_the_daemon_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let missing = Reading::of(&path).err().unwrap().to_string();
+    assert!(missing.contains("`tautline run` makes it"), "{missing}");
+
+    let store = Store::open(&path).unwrap();
+    let commit = |day, at_ms| {
+        let cells = [cell(day, 5)];
+        let commit = Commit {
+            cells: &cells,
+            watermark_ms: Some(at_ms),
+            ..Commit::default()
+        };
+        store.commit(&commit).unwrap();
+    };
+    commit(1, 1000);
+    let reading = Reading::of(&path).unwrap();
+    assert_eq!(reading.cells, [cell(1, 5)]);
+    assert_eq!(
+        reading.watermark,
+        Some(Timestamp::from_millisecond(1000).unwrap())
+    );
+    commit(2, 2000);
+    assert_eq!(Reading::of(&path).unwrap().cells.len(), 2);
+    drop(store);
+    assert_eq!(
+        Reading::of(&path).unwrap().cells.len(),
+        2,
+        "nor does it need the daemon"
+    );
+}
+
+#[test]
+fn episodes_outlive_their_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = Store::open(&path).unwrap();
+    let at = |hour: i64| Timestamp::from_second(hour * 3600).unwrap();
+    let write = |alerts: &[AlertRecord]| {
+        let commit = Commit {
+            alerts,
+            ..Commit::default()
+        };
+        store.commit(&commit).unwrap();
+    };
+    let mut alert = record("a", 1);
+    (alert.state, alert.fired_at) = (AlertState::Firing, Some(at(1)));
+    let mut quiet = record("never fired", 0);
+    quiet.fired_at = None;
+    write(&[alert.clone(), quiet]);
+    let running = Reading::of(&path).unwrap().episodes;
+    assert_eq!(running.len(), 1);
+    assert_eq!((running[0].fired_at, running[0].ended_at), (at(1), None));
+
+    let mut ended = alert.clone();
+    ended.state = AlertState::Inactive;
+    (ended.history.ended_at, ended.history.end_reason) = (Some(at(5)), Some(ResolveReason::Recovered));
+    let mut again = alert.clone();
+    (again.episodes, again.fired_at) = (2, Some(at(9)));
+    // Both in one commit, as after a replay.
+    write(&[ended, again.clone()]);
+    let forget = Commit {
+        removed_alerts: &[again.fingerprint],
+        ..Commit::default()
+    };
+    store.commit(&forget).unwrap();
+    let reading = Reading::of(&path).unwrap();
+    assert_eq!(reading.alerts.len(), 1);
+    let times: Vec<_> = reading
+        .episodes
+        .iter()
+        .map(|episode| (episode.number, episode.fired_at, episode.ended_at))
+        .collect();
+    assert_eq!(times, [(1, at(1), Some(at(5))), (2, at(9), None)]);
+}
+
+#[test]
 fn a_file_of_another_version_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
@@ -169,7 +248,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
         ..Commit::default()
     };
     store.commit(&commit).unwrap();
-    let as_before = "DROP TABLE seen; UPDATE meta SET value = 1 WHERE key = 'schema'";
+    let as_before = "DROP TABLE seen; DROP TABLE episodes; UPDATE meta SET value = 1 WHERE key = 'schema'";
     store.lock().execute_batch(as_before).unwrap();
     let id = store.id().to_owned();
     drop(store);
@@ -185,7 +264,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
             row.get(0)
         })
         .unwrap();
-    assert_eq!(found, 2);
+    assert_eq!(found, 3);
 }
 
 #[test]
