@@ -36,8 +36,29 @@ pub struct Catalog {
     pub nodes: Vec<Node>,
     /// Built-in rules as overridden, and own rules.
     pub rules: Vec<Rule>,
+    /// How the score of an owner is made up.
+    pub assess: Assess,
     /// Findings of the SMART lint that somebody has looked at and accepts.
     pub accepted: Vec<Accepted>,
+}
+
+/// How the score of an owner is made up: of its KPIs, and of the business that these serve. In points of any scale.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Assess {
+    /// Points for the KPIs.
+    pub kpi: f64,
+    /// Points for the business metrics.
+    pub business: f64,
+}
+
+impl Default for Assess {
+    /// KPIs alone: what a catalogue that says nothing is used to.
+    fn default() -> Assess {
+        Assess {
+            kpi: 100.0,
+            business: 0.0,
+        }
+    }
 }
 
 /// A finding of the SMART lint that somebody has looked at and accepts.

@@ -3,7 +3,9 @@
 
 pub mod check;
 mod demo;
+mod explain;
 mod logging;
+mod review;
 mod run;
 pub mod tree;
 
@@ -38,6 +40,14 @@ enum Command {
     /// Print the decomposition of the business into KPIs
     #[command(after_help = "Example:\n  tautline tree --format mermaid > tree.mmd")]
     Tree(TreeArgs),
+    /// Every number behind a node's state, down to days and thresholds, in words
+    #[command(
+        after_help = "Example:\n  tautline explain revenue --at 2026-06-24\n  tautline explain region-revenue 华东"
+    )]
+    Explain(explain::ExplainArgs),
+    /// The review of a closed period: what was met, by whom, and where KPI and business came apart
+    #[command(after_help = "Example:\n  tautline review --period 2026-06 --format html > june.html")]
+    Review(review::ReviewArgs),
 }
 
 #[derive(Args, Debug, Clone)]
@@ -87,6 +97,8 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Run(args) => run::run(args.config.as_deref()),
         Command::Check(args) => check_command(&args),
+        Command::Explain(args) => explain::explain_command(&args),
+        Command::Review(args) => review::review_command(&args),
         Command::Tree(args) => load_all(args.config.config.as_deref())
             .map(|(_, catalog)| {
                 let drawn = match args.format {
