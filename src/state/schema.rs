@@ -26,6 +26,10 @@ CREATE TABLE IF NOT EXISTS seen (
     topic TEXT, partition INTEGER, hour INTEGER, chunk INTEGER, hashes BLOB NOT NULL,
     PRIMARY KEY (topic, partition, hour, chunk)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alerts (fingerprint TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS requests (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    source TEXT NOT NULL, key TEXT NOT NULL, body_hash INTEGER NOT NULL, receipt TEXT NOT NULL,
+    UNIQUE (source, key));
 CREATE TABLE IF NOT EXISTS notices (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL, receiver TEXT NOT NULL, episode TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,

@@ -15,6 +15,7 @@ mod check;
 mod demo;
 mod exactly_once;
 mod harness;
+mod ingest;
 mod kcat;
 mod parts;
 mod poison;
