@@ -3,6 +3,7 @@
 
 pub mod check;
 mod demo;
+mod import;
 mod logging;
 mod run;
 pub mod tree;
@@ -35,6 +36,9 @@ enum Command {
     /// Check settings and catalogue; every mistake with its place and what to write instead
     #[command(after_help = "Example:\n  tautline check --config config/tautline.yaml")]
     Check(CheckArgs),
+    /// Send the events of a file to the running daemon; a part that was taken before is not counted again
+    #[command(after_help = "Example:\n  tautline import --source orders history/orders-2025.csv")]
+    Import(import::ImportArgs),
     /// Print the decomposition of the business into KPIs
     #[command(after_help = "Example:\n  tautline tree --format mermaid > tree.mmd")]
     Tree(TreeArgs),
@@ -86,6 +90,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(args) => demo::demo(&args),
         Command::Run(args) => run::run(args.config.as_deref()),
+        Command::Import(args) => import::import(&args),
         Command::Check(args) => check_command(&args),
         Command::Tree(args) => load_all(args.config.config.as_deref())
             .map(|(_, catalog)| {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::parts::daemon::{Daemon, Site, TOKEN, zone_at_noon};
+use crate::parts::daemon::{Daemon, Site, TOKEN, shown, tautline, zone_at_noon};
 use crate::parts::http::{Answer, send};
+use crate::parts::scratch;
 
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -110,6 +111,62 @@ fn a_refusal_says_what_to_do() {
         assert!(answer.body.contains(says), "{answer:?}");
         assert_eq!(answer.json()["status"], "error");
     }
+    daemon.stop();
+}
+
+#[test]
+fn a_file_is_imported_once() {
+    let site = Site::without_broker().declares(&catalog().replace("fields: {", "time: at, fields: {"));
+    let daemon = site.start();
+    let folder = scratch("import");
+    let import = |name: &str, text: &str, more: &[&str]| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let settings = site.settings();
+        let mut args = vec![
+            "import",
+            "--source",
+            "orders",
+            "--config",
+            settings.to_str().unwrap(),
+        ];
+        args.extend(more);
+        args.push(file.to_str().unwrap());
+        tautline(&args)
+    };
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let lines: String = (0..12_000)
+        .map(|_| format!("{{\"at\": {now}, \"status\": \"paid\", \"amount\": 1}}\n"))
+        .collect();
+    let first = import("a.ndjson", &lines, &[]);
+    assert!(first.status.success(), "{}", shown(&first));
+    assert_eq!(
+        String::from_utf8_lossy(&first.stdout),
+        "12000 events taken, 0 rejected\n"
+    );
+    wait_for(&daemon, 12_000.0);
+
+    let again = import("a.ndjson", &lines, &["--format", "json"]);
+    assert_eq!(
+        String::from_utf8_lossy(&again.stdout),
+        "{\"accepted\":12000,\"rejected\":0,\"repeated\":12000}\n"
+    );
+    let csv = format!("time,status,amount\n{now},paid,0.5\n{now},paid,lots\n{now},open,\n");
+    let table = import("b.csv", &csv, &[]);
+    assert_eq!(table.status.code(), Some(1), "{}", shown(&table));
+    assert_eq!(
+        String::from_utf8_lossy(&table.stdout),
+        "2 events taken, 1 rejected\n"
+    );
+    assert!(
+        shown(&table).contains("b.csv:3: wrong_type: field 'amount' (amount) has the wrong type"),
+        "{}",
+        shown(&table)
+    );
+    wait_for(&daemon, 12_000.5);
     daemon.stop();
 }
 
