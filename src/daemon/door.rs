@@ -179,7 +179,8 @@ impl Door {
             .folder
             .fold_as(parcel.layout, desk.source, &record, now, desk.seen.as_mut());
         let mut receipt = Receipt {
-            accepted: account.events - account.rejected,
+            accepted: account.events - account.rejected - account.duplicates,
+            duplicates: account.duplicates,
             rejected: account.rejected,
             ..Receipt::default()
         };

@@ -13,6 +13,9 @@ use crate::fold::delta::Delta;
 use crate::fold::plan::Plan;
 use crate::fold::worker::{Folded, Worker};
 
+/// The outcome of a copy.
+const DUPLICATE: &str = "duplicate";
+
 /// How many events of a source had an outcome.
 pub(super) type Outcomes = HashMap<(SourceId, &'static str), u64>;
 
@@ -33,6 +36,8 @@ pub(super) struct Account {
     pub(super) events: u64,
     /// How many of them were rejected.
     pub(super) rejected: u64,
+    /// How many of them are copies of what was counted before.
+    pub(super) duplicates: u64,
     /// The newest event time of those that were not, in milliseconds since the epoch.
     pub(super) newest_ms: Option<i64>,
 }
@@ -113,6 +118,7 @@ impl Folder {
             let outcome = match folded {
                 Ok((outcome, time_ms)) => {
                     account.newest_ms = account.newest_ms.max(time_ms);
+                    account.duplicates += u64::from(outcome == DUPLICATE);
                     outcome
                 }
                 Err(reject) => {
@@ -173,7 +179,7 @@ fn fold_one(
     let outcome = match folded {
         Folded::Counted => "folded",
         Folded::Filtered => "filtered",
-        Folded::Duplicate => "duplicate",
+        Folded::Duplicate => DUPLICATE,
     };
     Ok((outcome, time_ms))
 }

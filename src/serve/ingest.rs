@@ -62,9 +62,9 @@ pub(super) async fn take(
     }
 }
 
-/// 200 when an event was taken or none was sent; 422 when every one was rejected.
+/// 200 when an event was taken, now or before, or none was sent; 422 when every one was rejected.
 fn answer(receipt: &Receipt) -> Response {
-    if receipt.accepted > 0 || receipt.rejected == 0 {
+    if receipt.accepted + receipt.duplicates > 0 || receipt.rejected == 0 {
         return Json(json!({"status": "success", "data": receipt})).into_response();
     }
     let body = json!({

@@ -54,6 +54,9 @@ pub type Inbox = Arc<Mutex<Receiver<Submission>>>;
 pub struct Receipt {
     /// Events that are folded, or that no filter lets pass.
     pub accepted: u64,
+    /// Events whose id was counted before, of a source that looks for copies.
+    #[serde(default)]
+    pub duplicates: u64,
     /// Events that cannot be used.
     pub rejected: u64,
     /// Why, for the first hundred of them.

@@ -67,6 +67,43 @@ fn answered_events_are_counted_once_also_after_a_crash() {
 }
 
 #[test]
+fn events_with_ids_count_once_without_any_key() {
+    let declared = catalog().replace("format: json,", "format: json, id: id, dedup: 1d,");
+    let site = Site::without_broker().declares(&declared);
+    let mut daemon = site.start();
+    let paid = |id: &str, amount: u32| format!(r#"{{"id": "{id}", "status": "paid", "amount": {amount}}}"#);
+    let counts = |answer: &Answer| {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let data = &answer.json()["data"];
+        ["accepted", "duplicates", "rejected"].map(|name| data[name].as_u64().unwrap())
+    };
+
+    let two = format!("[{}, {}]", paid("a", 100), paid("b", 20));
+    assert_eq!(counts(&post(&daemon, "json", &[], &two)), [2, 0, 0]);
+    // Whoever asked did not get the answer, and asks again: at once, after a crash, and after another.
+    assert_eq!(counts(&post(&daemon, "json", &[], &two)), [0, 2, 0]);
+    for round in ["c", "d"] {
+        daemon.kill();
+        daemon = site.start();
+        let again = format!(
+            "[{}, {}, {}, {{}}]",
+            paid("a", 100),
+            paid("b", 20),
+            paid(round, 3)
+        );
+        assert_eq!(counts(&post(&daemon, "json", &[], &again)), [1, 2, 1]);
+    }
+    wait_for(&daemon, 126.0);
+    daemon.wait_for_evaluations(3);
+    wait_for(&daemon, 126.0);
+    // A reload keeps what is remembered, too.
+    assert_eq!(daemon.post("/-/reload").status, 200);
+    assert_eq!(counts(&post(&daemon, "json", &[], &two)), [0, 2, 0]);
+    wait_for(&daemon, 126.0);
+    daemon.stop();
+}
+
+#[test]
 fn a_refusal_says_what_to_do() {
     let site = Site::without_broker().declares(&catalog().replace(
         "metrics:",
@@ -152,7 +189,7 @@ fn a_file_is_imported_once() {
     let again = import("a.ndjson", &lines, &["--format", "json"]);
     assert_eq!(
         String::from_utf8_lossy(&again.stdout),
-        "{\"accepted\":12000,\"rejected\":0,\"repeated\":12000}\n"
+        "{\"accepted\":12000,\"duplicates\":0,\"rejected\":0,\"repeated\":12000}\n"
     );
     let csv = format!("time,status,amount\n{now},paid,0.5\n{now},paid,lots\n{now},open,\n");
     let table = import("b.csv", &csv, &[]);

@@ -12,6 +12,7 @@
 mod alert;
 mod broker_loss;
 mod check;
+mod copies;
 mod demo;
 mod exactly_once;
 mod harness;

@@ -59,6 +59,8 @@ enum ImportFormat {
 struct Summary {
     /// Events that count, or that no filter lets pass.
     accepted: u64,
+    /// Events whose id was counted before.
+    duplicates: u64,
     /// Events that cannot be used.
     rejected: u64,
     /// Of all of them, those that had been imported before and were not counted again.
@@ -170,9 +172,10 @@ fn chunks<'s>(
 impl Summary {
     fn add(&mut self, receipt: &Receipt, chunk: &Chunk, file: &Path) {
         self.accepted += receipt.accepted;
+        self.duplicates += receipt.duplicates;
         self.rejected += receipt.rejected;
         if receipt.repeated {
-            self.repeated += receipt.accepted + receipt.rejected;
+            self.repeated += receipt.accepted + receipt.duplicates + receipt.rejected;
         }
         for error in &receipt.errors {
             self.shown += 1;
@@ -191,6 +194,7 @@ impl Summary {
     fn text(&self, format: ImportFormat) -> String {
         let Summary {
             accepted,
+            duplicates,
             rejected,
             repeated,
             ..
@@ -199,6 +203,11 @@ impl Summary {
             return serde_json::json!(self).to_string();
         }
         let mut text = format!("{accepted} events taken, {rejected} rejected");
+        if *duplicates > 0 {
+            text.push_str(&format!(
+                "; {duplicates} more bear ids that were counted before and do not count again"
+            ));
+        }
         if *repeated > 0 {
             text.push_str(&format!(
                 "; {repeated} of them had been imported before and were not counted again (--again counts them)"
