@@ -69,7 +69,9 @@ pub(super) enum Weekday {
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SourceEntry {
-    pub(super) topics: Spanned<Vec<Spanned<String>>>,
+    pub(super) topics: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default)]
+    pub(super) http: bool,
     pub(super) format: Format,
     #[serde(default)]
     pub(super) payload: Layout,

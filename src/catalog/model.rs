@@ -213,8 +213,10 @@ pub enum Layout {
 pub struct Source {
     /// Its name in the catalogue.
     pub name: String,
-    /// Kafka topics.
+    /// Kafka topics; may be none where events come over HTTP.
     pub topics: Vec<String>,
+    /// Whether it takes events over HTTP.
+    pub http: bool,
     /// Format of the records.
     pub format: Format,
     /// How many events a record holds (`payload:` in the catalogue).

@@ -31,6 +31,10 @@ CREATE TABLE IF NOT EXISTS episodes (
     fingerprint TEXT, number INTEGER, fired_ms INTEGER NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (fingerprint, number)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS episodes_fired ON episodes (fired_ms);
+CREATE TABLE IF NOT EXISTS requests (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    source TEXT NOT NULL, key TEXT NOT NULL, body_hash INTEGER NOT NULL, receipt TEXT NOT NULL,
+    UNIQUE (source, key));
 CREATE TABLE IF NOT EXISTS notices (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL, receiver TEXT NOT NULL, episode TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
