@@ -8,6 +8,7 @@
 //! * [`page`]: the pages for people.
 
 pub mod api;
+mod bounds;
 mod chart;
 pub mod health;
 pub mod metrics;
