@@ -119,6 +119,8 @@ pub(super) struct MetricEntry {
     pub(super) percentile: Option<Spanned<f64>>,
     pub(super) expr: Option<Spanned<String>>,
     pub(super) filter: Option<Spanned<String>>,
+    pub(super) within: Option<Spanned<Duration>>,
+    pub(super) max_keys: Option<Spanned<WholeNumber>>,
     pub(super) numerator: Option<Spanned<PartEntry>>,
     pub(super) denominator: Option<Spanned<PartEntry>>,
     pub(super) unit: Option<String>,
@@ -140,6 +142,8 @@ pub(super) struct InlinePart {
     pub(super) percentile: Option<Spanned<f64>>,
     pub(super) expr: Option<Spanned<String>>,
     pub(super) filter: Option<Spanned<String>>,
+    pub(super) within: Option<Spanned<Duration>>,
+    pub(super) max_keys: Option<Spanned<WholeNumber>>,
 }
 
 #[derive(Deserialize, Debug)]

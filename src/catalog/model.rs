@@ -351,6 +351,26 @@ pub struct Simple {
     pub field: Option<FieldId>,
     /// Which events count; variables are the source's fields, by index.
     pub filter: Option<Expr>,
+    /// How keys are remembered, for an aggregation that does.
+    pub keys: Option<Keys>,
+}
+
+/// How the keys of a metric are remembered.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Days after which a key that comes back is new again; never, where there is none.
+    pub within: Option<Within>,
+    /// How many are remembered.
+    pub max: usize,
+}
+
+/// After how many days without an event a key that comes back is new again.
+#[derive(Clone, Debug)]
+pub struct Within {
+    /// In days.
+    pub days: i32,
+    /// Where it is declared.
+    pub place: Place,
 }
 
 /// What a node is for.
@@ -429,6 +449,19 @@ pub enum PeriodKind {
 }
 
 impl PeriodKind {
+    /// How many days one of them has at most.
+    pub fn longest_days(self) -> i32 {
+        match self {
+            PeriodKind::Day => 1,
+            PeriodKind::Week => 7,
+            PeriodKind::Month => 31,
+            PeriodKind::Quarter => 92,
+            PeriodKind::Half => 184,
+            PeriodKind::Year => 366,
+            PeriodKind::Every { days, .. } => i32::from(days),
+        }
+    }
+
     /// The word for it in the catalogue.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -88,6 +88,7 @@ impl Evaluator {
             nodes: infos.clone(),
             instances,
             sources: Vec::new(),
+            evicted_keys: Default::default(),
         }
     }
 

@@ -19,7 +19,9 @@ pub fn of_metric(catalog: &Catalog, id: MetricId) -> String {
                 .filter
                 .as_ref()
                 .map_or_else(String::new, |filter| format!(" where {}", filter.source()));
-            format!("{} = {}({of}){filter}", metric.name, simple.agg)
+            let within = simple.keys.as_ref().and_then(|keys| keys.within.as_ref());
+            let within = within.map_or_else(String::new, |within| format!(" within {}d", within.days));
+            format!("{} = {}({of}){filter}{within}", metric.name, simple.agg)
         }
         MetricKind::Ratio {
             numerator,
