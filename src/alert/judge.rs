@@ -4,13 +4,17 @@ use hashbrown::HashMap;
 use jiff::Timestamp;
 use smallvec::SmallVec;
 
+use super::engine::{Engine, Route, Step};
 use super::identity::{Fingerprint, fingerprint_of};
 use super::record::{AlertRecord, Facts, Figure, Labels, LinkFigure};
 use super::sample::{About, Condition, Sample};
-use crate::catalog::attribute::{Attribute, DriftKind, RuleVariable, Subject, Title, TitlePart, vocabulary_of};
+use crate::catalog::attribute::{
+    Attribute, DriftKind, RuleVariable, Subject, Title, TitlePart, vocabulary_of,
+};
 use crate::catalog::expr::Value;
 use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
-use crate::evaluate::{InstanceKey, NodeState, Period, Snapshot};
+use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, Period, Snapshot};
+use crate::fold::cells::Cells;
 use crate::words;
 
 /// Score counts completion up to this.
@@ -50,6 +54,33 @@ impl Periods {
         }
         Periods(periods)
     }
+}
+
+/// When to judge, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct When {
+    /// The watermark.
+    pub at: Timestamp,
+    /// How much of the cells counts.
+    pub horizon: Horizon,
+    /// Whether states move on without anybody being told.
+    pub quiet: bool,
+}
+
+/// One judgement, as the daemon and a replay of history make it: the snapshot at a watermark, and what it does to alerts.
+pub fn step(
+    catalog: &Catalog,
+    evaluator: &mut Evaluator,
+    cells: &Cells,
+    engine: &mut Engine,
+    route: Route<'_>,
+    when: When,
+) -> (Snapshot, Step) {
+    let snapshot = evaluator.snapshot(cells, when.at, when.horizon);
+    let periods = Periods::of(catalog, &snapshot);
+    let samples = samples(catalog, &snapshot, &periods);
+    let step = engine.step(&samples, &catalog.rules, when.at, route, when.quiet);
+    (snapshot, step)
 }
 
 /// What every rule says of every identity.

@@ -148,11 +148,19 @@ const OF_A_LINK: [(&str, Attribute, Type); 11] = [
     ("parent_gap", Attribute::ParentGap, Type::Number),
     ("hollow", Attribute::Drift(DriftKind::Hollow), Type::Number),
     ("gaming", Attribute::Drift(DriftKind::Gaming), Type::Number),
-    ("uncredited", Attribute::Drift(DriftKind::Uncredited), Type::Number),
+    (
+        "uncredited",
+        Attribute::Drift(DriftKind::Uncredited),
+        Type::Number,
+    ),
     ("weak_link", Attribute::Drift(DriftKind::WeakLink), Type::Number),
     ("lag_change", Attribute::Drift(DriftKind::LagChange), Type::Number),
     ("feed_gap", Attribute::Drift(DriftKind::FeedGap), Type::Number),
-    ("unit_change", Attribute::Drift(DriftKind::UnitChange), Type::Number),
+    (
+        "unit_change",
+        Attribute::Drift(DriftKind::UnitChange),
+        Type::Number,
+    ),
 ];
 
 /// Variables of a rule with what they ask, index by index.

@@ -1,6 +1,7 @@
 //! The command line: one file a command. Results go to stdout, logs to stderr.
 //! Exit codes: 0 fine, 1 the input or the check failed, 2 usage.
 
+mod backtest;
 pub mod check;
 mod demo;
 mod logging;
@@ -35,6 +36,11 @@ enum Command {
     /// Check settings and catalogue; every mistake with its place and what to write instead
     #[command(after_help = "Example:\n  tautline check --config config/tautline.yaml")]
     Check(CheckArgs),
+    /// Run history through the same core as the daemon, and list what it would have told
+    #[command(
+        after_help = "Example:\n  tautline backtest --input events.ndjson --since 2026-01-01 --format ndjson"
+    )]
+    Backtest(backtest::BacktestArgs),
     /// Print the decomposition of the business into KPIs
     #[command(after_help = "Example:\n  tautline tree --format mermaid > tree.mmd")]
     Tree(TreeArgs),
@@ -85,6 +91,7 @@ pub fn main() -> ExitCode {
     // Clap prints usage errors and help itself, and exits with 2 and 0.
     let done = match Cli::parse().command {
         Command::Demo(args) => demo::demo(&args),
+        Command::Backtest(args) => backtest::backtest(&args),
         Command::Run(args) => run::run(args.config.as_deref()),
         Command::Check(args) => check_command(&args),
         Command::Tree(args) => load_all(args.config.config.as_deref())

@@ -27,7 +27,12 @@ struct BuiltIn {
 
 impl BuiltIn {
     /// A rule by which the judgement of links is told: it fires and clears as the detector says.
-    const fn drift(name: &'static str, when: &'static str, clear: &'static str, critical: Option<&'static str>) -> BuiltIn {
+    const fn drift(
+        name: &'static str,
+        when: &'static str,
+        clear: &'static str,
+        critical: Option<&'static str>,
+    ) -> BuiltIn {
         BuiltIn {
             name,
             on: RuleOn::Link,
@@ -62,7 +67,12 @@ const BUILT_IN: [BuiltIn; 10] = [
     BuiltIn::drift("weak_link", "link.weak_link >= 1", "link.weak_link < 1", None),
     BuiltIn::drift("lag_change", "link.lag_change >= 1", "link.lag_change < 1", None),
     BuiltIn::drift("feed_gap", "link.feed_gap >= 1", "link.feed_gap < 1", None),
-    BuiltIn::drift("unit_change", "link.unit_change >= 1", "link.unit_change < 1", None),
+    BuiltIn::drift(
+        "unit_change",
+        "link.unit_change >= 1",
+        "link.unit_change < 1",
+        None,
+    ),
     BuiltIn {
         name: "behind_pace",
         on: RuleOn::Node,

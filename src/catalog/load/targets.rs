@@ -156,15 +156,17 @@ impl Loader<'_> {
             let [month, dimensions @ .., rate] = row.cells.as_slice() else {
                 continue;
             };
-            let Some(month) = month.parse::<usize>().ok().filter(|month| (1..=12).contains(month)) else {
+            let Some(month) = month
+                .parse::<usize>()
+                .ok()
+                .filter(|month| (1..=12).contains(month))
+            else {
                 self.problem(place, format!("'{month}' is no month; write 1 to 12"));
                 continue;
             };
             match rate.replace('_', "").parse::<f64>() {
                 Ok(rate) if rate > 0.0 && rate.is_finite() => {
-                    let (rates, _) = found
-                        .entry(dimensions.to_vec())
-                        .or_insert(([None; 12], row.line));
+                    let (rates, _) = found.entry(dimensions.to_vec()).or_insert(([None; 12], row.line));
                     rates[month - 1] = Some(rate);
                 }
                 _ => self.problem(
@@ -186,7 +188,10 @@ impl Loader<'_> {
                     };
                     self.problem(
                         place,
-                        format!("here begin {} months, and a year has 12; name each of them", known.len()),
+                        format!(
+                            "here begin {} months, and a year has 12; name each of them",
+                            known.len()
+                        ),
                     );
                 }
             }

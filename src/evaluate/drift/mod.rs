@@ -104,9 +104,7 @@ impl Evaluator {
         let from = Day(today.0 + 1 - LOOKS_BACK);
         let to = Day(today.0 + 1);
         let flows = [kpi, parent].map(|side| self.flow(cells, &side.key, from, to).unwrap_or_default());
-        let Judged {
-            link, announced, ..
-        } = &mut judged;
+        let Judged { link, announced, .. } = &mut judged;
         let mut announce = |at: usize, side: &NodeState| announcement(side, &mut announced[at]);
         let targets = [announce(0, kpi), announce(1, parent)];
         let input = |at: usize| DayInput {
@@ -157,7 +155,13 @@ impl Evaluator {
     }
 
     /// What each of the days `from..to` brought, as known now.
-    fn flow(&self, cells: &Cells, key: &InstanceKey, from: Day, to: Day) -> Option<Vec<Option<f64>>> {
+    pub(super) fn flow(
+        &self,
+        cells: &Cells,
+        key: &InstanceKey,
+        from: Day,
+        to: Day,
+    ) -> Option<Vec<Option<f64>>> {
         let NodeId(index) = key.node;
         let compiled = self.nodes.get(index as usize)?.as_ref()?;
         Some(compiled.flow(cells, &self.cell_key(key), from, to))

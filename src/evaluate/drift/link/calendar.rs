@@ -46,9 +46,7 @@ impl Days {
     /// Whether a day says nothing about an ordinary one: a holiday, a make-up day, a promotion, or a day beside a long
     /// holiday.
     pub fn is_unusual(&self, day: i32) -> bool {
-        self.special.contains_key(&day)
-            || self.beside(day, -1) <= AROUND
-            || self.beside(day, 1) <= AROUND
+        self.special.contains_key(&day) || self.beside(day, -1) <= AROUND || self.beside(day, 1) <= AROUND
     }
 
     /// Share of a stretch of days that is unusual.
@@ -85,12 +83,12 @@ pub fn date_of(day: i32) -> Date {
 }
 
 /// The weekday of a day, 0 for Monday.
-pub fn weekday(day: i32) -> usize {
+pub(super) fn weekday(day: i32) -> usize {
     (day + 3).rem_euclid(7) as usize
 }
 
 /// Month (0 to 11) and day of the month (1 to 31).
-pub fn month_and_day(day: i32) -> (usize, i32) {
+pub(super) fn month_and_day(day: i32) -> (usize, i32) {
     let date = date_of(day);
     ((date.month() - 1) as usize, i32::from(date.day()))
 }

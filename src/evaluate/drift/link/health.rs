@@ -71,7 +71,14 @@ impl Default for Units {
 
 impl Units {
     /// Takes in a day; true when the day is not to be used.
-    pub(super) fn day(&mut self, day: i32, value: f64, reference: f64, may_alert: bool, tuning: &Tuning) -> bool {
+    pub(super) fn day(
+        &mut self,
+        day: i32,
+        value: f64,
+        reference: f64,
+        may_alert: bool,
+        tuning: &Tuning,
+    ) -> bool {
         let weekday = super::calendar::weekday(day);
         if value <= 0.0 || reference <= 0.0 {
             return self.changed.is_some();

@@ -6,6 +6,19 @@ use super::tuning::Tuning;
 
 const RING: usize = super::stream::RING;
 
+/// What a judge sees of the window that ends with a day.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// Log ratios of KPI and parent to their references.
+    pub(super) ratios: [Option<f64>; 2],
+    /// Log ratios of the KPI in windows with holidays before, the holidays counted.
+    pub(super) raw: Vec<f64>,
+    /// Standard deviation from calendar effects that are not well known.
+    pub(super) doubt: f64,
+    /// Times by which the spread is wider because days of the window are not usable.
+    pub(super) thin: f64,
+}
+
 /// The test of one window length.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Judge {
@@ -79,15 +92,8 @@ impl Judge {
         if side == 0 { self.base_x } else { self.base_y }
     }
 
-    pub(super) fn day(
-        &mut self,
-        day: i32,
-        [x, y]: [Option<f64>; 2],
-        raw: &[f64],
-        doubt: f64,
-        may_learn: bool,
-        tuning: &Tuning,
-    ) {
+    pub(super) fn day(&mut self, day: i32, seen: &Seen, may_learn: bool, tuning: &Tuning) {
+        let [x, y] = seen.ratios;
         self.x[at(day)] = x;
         self.y[at(day)] = y;
         let (Some(x), Some(y)) = (x, y) else {
@@ -106,7 +112,7 @@ impl Judge {
             return;
         }
         let (dx, dy) = (x - self.base_x, y - self.base_y);
-        let gap = dy - self.explained(day, dy, raw, tuning);
+        let gap = dy - self.explained(day, dy, &seen.raw, tuning);
         self.gap += 0.2 * (gap - self.gap);
         self.kpi += 0.15 * (dx - self.kpi);
         self.parent += 0.15 * (dy - self.parent);
@@ -114,8 +120,8 @@ impl Judge {
             return;
         }
         let young = (1.0 + tuning.young / f64::from(self.learned.max(1))).sqrt();
-        let spread = self.sigma.max(tuning.sigma_min) * young;
-        let u = gap / spread.hypot(doubt);
+        let spread = self.sigma.max(tuning.sigma_min) * young * seen.thin;
+        let u = gap / spread.hypot(seen.doubt);
         self.deviations = u;
         for (side, step) in [-u, u].into_iter().enumerate() {
             let sum = (self.sums[side] + step - self.kappa).clamp(0.0, 1.5 * self.limit);
@@ -129,7 +135,11 @@ impl Judge {
     /// The answer nearest to `dy` that the KPI explains: hull of β·dx over admissible lags and elasticities.
     fn explained(&self, day: i32, dy: f64, raw: &[f64], tuning: &Tuning) -> f64 {
         let known = self.strength >= 0.5 && self.learned >= 60;
-        let last = if known { tuning.max_lag.min(self.lag + 3) } else { tuning.max_lag };
+        let last = if known {
+            tuning.max_lag.min(self.lag + 3)
+        } else {
+            tuning.max_lag
+        };
         let mut hull: Option<(f64, f64)> = None;
         for lag in 0..=last {
             let Some(x) = self.x[at(day - lag as i32)] else {

@@ -15,7 +15,7 @@ pub use stream::{Before, DayInput, RING};
 pub use tuning::Tuning;
 
 use crate::catalog::attribute::DriftKind;
-use judge::Judge;
+use judge::{Judge, Seen};
 use stream::{Health, Stream};
 
 /// A side of a link.
@@ -63,13 +63,16 @@ pub struct Reading {
     pub judged_days: u32,
 }
 
+/// Place of the longest window among the judges.
+const LONG: usize = 2;
+
 /// State of a link: a few rings and sums, whatever the length of its history.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Link {
     first_day: i32,
     kpi: Stream,
     parent: Stream,
-    judges: [Judge; 2],
+    judges: [Judge; 3],
     judged_to: i32,
     closed_to: i32,
     /// What the judges say, by direction: the parent brings less, or more.
@@ -92,10 +95,9 @@ impl Link {
             first_day,
             kpi: Stream::new(first_day, kpi, days),
             parent: Stream::new(first_day, parent, days),
-            judges: [
-                Judge::new(tuning, 7, tuning.kappa[0], tuning.limit[0]),
-                Judge::new(tuning, 28, tuning.kappa[1], tuning.limit[1]),
-            ],
+            judges: std::array::from_fn(|at| {
+                Judge::new(tuning, tuning.window[at], tuning.kappa[at], tuning.limit[at])
+            }),
             judged_to: first_day - 1,
             closed_to: first_day - 1,
             active: [None; 2],
@@ -128,7 +130,7 @@ impl Link {
     /// What is known after the last close.
     pub fn reading(&self, tuning: &Tuning) -> Reading {
         let mut reading = Reading {
-            judged_days: self.judges[1].judged,
+            judged_days: self.judges[LONG].judged,
             ..Reading::default()
         };
         for (side, health) in [Side::Kpi, Side::Parent].into_iter().zip(self.feeds) {
@@ -142,9 +144,11 @@ impl Link {
                 side: Some(side),
             };
             if let Some(silent) = health.silent_days {
-                reading
-                    .findings
-                    .push(about_feed(DriftKind::FeedGap, self.closed_to + 1 - silent as i32, 0.0));
+                reading.findings.push(about_feed(
+                    DriftKind::FeedGap,
+                    self.closed_to + 1 - silent as i32,
+                    0.0,
+                ));
             }
             if let Some((since, factor)) = health.unit_change {
                 reading
@@ -182,7 +186,7 @@ impl Link {
             let score = &mut reading.scores[finding.kind as usize];
             *score = score.max(1.0);
         }
-        let long = &self.judges[1];
+        let long = &self.judges[LONG];
         if long.judged > tuning.warmup {
             reading.gap = Some(self.leading(usize::from(long.gap > 0.0)).gap);
             reading.strength = Some(long.strength.clamp(0.0, 1.0));
@@ -194,26 +198,39 @@ impl Link {
     /// The judge whose evidence is the furthest.
     fn leading(&self, side: usize) -> &Judge {
         let share = |judge: &Judge| judge.sums[side] / judge.limit;
-        let [short, long] = &self.judges;
-        if share(short) > share(long) { short } else { long }
+        let longest = &self.judges[LONG];
+        let further = |best, judge| if share(judge) > share(best) { judge } else { best };
+        self.judges.iter().fold(longest, further)
     }
 
     fn judge(&mut self, day: i32, days: &Days, tuning: &Tuning) {
-        self.kpi.learn_day(day, self.judges[1].level(0));
-        self.parent.learn_day(day, self.judges[1].level(1));
+        self.kpi.learn_day(day, self.judges[LONG].level(0));
+        self.parent.learn_day(day, self.judges[LONG].level(1));
         let quiet = self.active.iter().all(Option::is_none)
             && !self.judges.iter().any(|judge| judge.is_suspicious(tuning));
         for judge in &mut self.judges {
             let windows = [&self.kpi, &self.parent].map(|stream| stream.window(day, judge.window));
             let ratios = windows.map(|window| {
-                let enough = window.days * 7 >= judge.window * 5 && window.reference > 0.0;
+                let enough = window.days * 7 >= judge.window * 3 && window.reference > 0.0;
                 enough.then(|| window.ratio())
             });
+            let days_used = windows[0].days.min(windows[1].days);
+            let thin = (judge.window as f64 / days_used.max(1) as f64).sqrt();
             let doubt = windows[0].doubt.hypot(windows[1].doubt);
             let raw: Vec<f64> = (0..5)
                 .filter_map(|lag| self.kpi.raw_ratio(day - 7 * lag, judge.window, days))
                 .collect();
-            judge.day(day, ratios, &raw, doubt, quiet, tuning);
+            judge.day(
+                day,
+                &Seen {
+                    ratios,
+                    raw,
+                    doubt,
+                    thin,
+                },
+                quiet,
+                tuning,
+            );
         }
         for side in 0..2 {
             let over = self.judges.iter().find(|judge| judge.is_over(side));
@@ -240,6 +257,7 @@ fn confidence(z: f64) -> f64 {
     let x = z.abs() / std::f64::consts::SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * x);
     let poly = t
-        * (0.254_829_592 + t * (-0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
+        * (0.254_829_592
+            + t * (-0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
     1.0 - poly * (-x * x).exp()
 }

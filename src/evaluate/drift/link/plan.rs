@@ -117,7 +117,10 @@ impl Plan {
             let changed_inside = self.running.iter().any(|known| known.start == target.start);
             // A target of a period with many holidays says how its planner counts them, not what an ordinary day brings.
             let is_odd = days.unusual_share(target.start, target.end) > ODD_SHARE
-                || self.running.last().is_some_and(|last| days.unusual_share(last.start, last.end) > ODD_SHARE);
+                || self
+                    .running
+                    .last()
+                    .is_some_and(|last| days.unusual_share(last.start, last.end) > ODD_SHARE);
             if changed_inside || is_odd || step.abs() > tuning.retarget {
                 self.anchor *= (-step).exp();
             } else if self.monthly.is_some() {
@@ -139,7 +142,10 @@ impl Plan {
 
     /// What the plan expects of a day; `None` without a target. Without any target at all the season alone.
     pub(super) fn reference(&self, day: i32) -> Option<f64> {
-        let running = self.running.iter().find(|known| (known.start..known.end).contains(&day));
+        let running = self
+            .running
+            .iter()
+            .find(|known| (known.start..known.end).contains(&day));
         let rate = match (running, self.last_rate) {
             (Some(running), _) => running.rate,
             (None, Some(last)) => last,

@@ -240,7 +240,11 @@ impl Stream {
         if expected > 0.0 && self.brought.iter().sum::<f64>() > 0.0 {
             self.noise_days += 1.0;
             let off = self.value[slot] - expected;
-            let size = (off * off / expected).min(if self.noise_days > 20.0 { 8.0 * self.noise } else { f64::MAX });
+            let size = (off * off / expected).min(if self.noise_days > 20.0 {
+                8.0 * self.noise
+            } else {
+                f64::MAX
+            });
             self.noise += (size - self.noise) / self.noise_days.min(90.0);
         }
         self.brought[weekday] = self.brought[weekday] * 0.95 + self.value[slot];

@@ -17,10 +17,12 @@ pub struct Tuning {
     pub half_life: f64,
     /// Half-life of lag and elasticity, in days.
     pub link_half_life: f64,
-    /// Slack of the sum of the short and the long window, in spreads.
-    pub kappa: [f64; 2],
-    /// Limit of the sum of the short and the long window, in spread-days.
-    pub limit: [f64; 2],
+    /// Lengths of the windows, the longest last, in days.
+    pub window: [usize; 3],
+    /// Slack of the sum of each window, in spreads.
+    pub kappa: [f64; 3],
+    /// Limit of the sum of each window, in spread-days.
+    pub limit: [f64; 3],
     /// Answers to a move of the KPI that are always accepted, as elasticities.
     pub beta: (f64, f64),
     /// The least that a learned weak link can lower the first of them to.
@@ -50,28 +52,25 @@ impl Default for Tuning {
         Tuning {
             sensitivity: 1.0,
             max_lag: 14,
-            warmup: env("WARMUP", 75.0) as u32,
+            warmup: 90,
             delay: 28,
             hold: 0.25,
             half_life: 75.0,
             link_half_life: 90.0,
-            kappa: [env("K0", 2.0), env("K1", 2.4)],
-            limit: [env("H0", 10.0), env("H1", 30.0)],
-            beta: (0.5, 1.1),
+            window: [7, 14, 28],
+            kappa: [2.0, 2.2, 2.4],
+            limit: [10.0, 20.0, 30.0],
+            beta: (0.6, 1.1),
             beta_floor: 0.4,
-            young: 80.0,
-            sigma_min: 0.04,
+            young: 40.0,
+            sigma_min: 0.05,
             clear: 0.25,
             retarget: 0.25,
-            trust: env("TRUST", 1.0),
-            silence: env("SILENCE", 4.5),
+            trust: 1.0,
+            silence: 5.0,
             unit_log: 1.95,
             unit_sigmas: 6.0,
             mature: 0.95,
         }
     }
-}
-
-fn env(name: &str, default: f64) -> f64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }
