@@ -8,6 +8,7 @@ pub mod attribution;
 pub mod drift;
 pub mod forecast;
 mod node;
+pub mod outlook;
 pub mod pace;
 pub mod period;
 mod plan;

@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use smallvec::SmallVec;
 
 use super::forecast::{DAYS, Forecast, Known, forecast};
+use super::outlook::{self, Ahead, Calibration, History, Outlook};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
 use super::snapshot::{InstanceKey, NodeState, Pace, Period};
@@ -80,6 +81,10 @@ struct Computed {
     /// Days of history before today.
     history: usize,
     forecast: Option<Forecast>,
+    /// What is still to come, of a total with some history.
+    ahead: Option<Arc<Ahead>>,
+    /// Holds for the day, whatever the day brings.
+    calibration: Calibration,
 }
 
 /// When a snapshot is taken.
@@ -187,6 +192,7 @@ impl CompiledNode {
         // By the calendar the plan is the same for all instances, and counting working days costs something.
         let by_calendar = ByCalendar {
             linear: elapsed,
+            of_today: pace::elapsed_of_day(moment.today.date(), moment.at, moment.calendar),
             workdays: PeriodPlan::Workdays.share(&period, moment.at, moment.calendar),
         };
         let CompiledNode {
@@ -248,6 +254,8 @@ impl CompiledNode {
 #[derive(Clone, Copy)]
 struct ByCalendar {
     linear: f64,
+    /// Share of the local day that has passed.
+    of_today: f64,
     workdays: f64,
 }
 
@@ -255,6 +263,8 @@ struct ByCalendar {
 #[derive(Clone, Copy)]
 struct Shares {
     elapsed: f64,
+    /// Of the local day.
+    of_today: f64,
     expected: f64,
     accumulates: bool,
 }
@@ -268,6 +278,7 @@ impl Computed {
         };
         Shares {
             elapsed: by_calendar.linear,
+            of_today: by_calendar.of_today,
             expected,
             accumulates,
         }
@@ -352,10 +363,102 @@ impl Instance {
             daily: daily.into(),
             history: history.min(DAILY - 1),
             forecast: None,
+            ahead: None,
+            calibration: Calibration::default(),
         };
+        if accumulates {
+            self.look_ahead(&mut computed, formula, cells, moment, started);
+        }
         let shares = computed.shares(moment, by_calendar, accumulates);
         computed.forecast = project(&computed, &period, moment, shares);
         (computed, shares)
+    }
+
+    /// What is to come of a total. How sure that is holds for the day: closed periods do not change with every event.
+    fn look_ahead(
+        &self,
+        computed: &mut Computed,
+        formula: &Formula,
+        cells: &Cells,
+        moment: Moment<'_>,
+        started: i32,
+    ) {
+        let from = Day(started.max(moment.today.0 - outlook::HISTORY_DAYS));
+        if from >= moment.today {
+            return;
+        }
+        let days: Vec<f64> = formula
+            .daily(cells, &self.cell_key, from, moment.today)
+            .into_iter()
+            .map(|day| day.unwrap_or(0.0))
+            .collect();
+        let history = History {
+            from,
+            days: &days,
+            calendar: moment.calendar,
+        };
+        let holds = |before: &&Computed| {
+            (before.today, before.last_day, before.period)
+                == (computed.today, computed.last_day, computed.period)
+        };
+        computed.calibration = match self.computed.as_ref().filter(holds) {
+            Some(before) => before.calibration.clone(),
+            None => Calibration::of(history, computed.period),
+        };
+        let ahead = outlook::ahead(history, computed.period, &computed.calibration);
+        let ahead = match formula.is_additive() {
+            true => ahead,
+            false => {
+                ahead.map(|ahead| ahead.thinned(self.thinning(computed, formula, cells, history, moment)))
+            }
+        };
+        computed.ahead = ahead.map(Arc::new);
+    }
+
+    /// How much of what single days bring counts for the period, from here to its end: as in the last closed periods
+    /// that were seen whole, else as in the running one so far.
+    fn thinning(
+        &self,
+        computed: &Computed,
+        formula: &Formula,
+        cells: &Cells,
+        history: History<'_>,
+        moment: Moment<'_>,
+    ) -> f64 {
+        const PERIODS: usize = 3;
+        let value = |from: Day, to: Day| formula.value(cells, &self.cell_key, from, to).unwrap_or(0.0);
+        let of_days = |from: Day, to: Day| -> f64 {
+            let at = |day: Day| usize::try_from(day.0 - history.from.0).unwrap_or(0);
+            history.days[at(from).min(history.days.len())..at(to).min(history.days.len())]
+                .iter()
+                .sum()
+        };
+        let (start, today) = (Day::of(computed.period.start), moment.today);
+        let share =
+            f64::from(today.0 - start.0) / f64::from((Day::of(computed.period.end).0 - start.0).max(1));
+        let (mut counted, mut brought) = (0.0, 0.0);
+        let mut period = computed.period;
+        for _ in 0..PERIODS {
+            let Ok(before) = period.start.yesterday() else {
+                break;
+            };
+            period = Period::containing(period.kind, before, moment.calendar);
+            let (start, end) = (Day::of(period.start), Day::of(period.end));
+            if start < history.from {
+                break;
+            }
+            let then = Day(start.0 + (share * f64::from(end.0 - start.0)) as i32);
+            counted += value(start, end) - value(start, then);
+            brought += of_days(then, end);
+        }
+        if brought <= 0.0 {
+            (counted, brought) = (value(start, today), of_days(start.max(history.from), today));
+        }
+        if brought > 0.0 {
+            (counted / brought).clamp(0.0, 1.0)
+        } else {
+            1.0
+        }
     }
 
     /// The plan by last year's days follows what this instance brought then.
@@ -395,13 +498,21 @@ impl Instance {
             }),
             _ => Pace::None,
         };
-        let probability = computed.forecast.zip(target).and_then(|(forecast, target)| {
-            let above = forecast.probability_above(target)?;
-            Some(if node.direction == Direction::Higher {
+        let outlook: Option<Outlook> = computed
+            .ahead
+            .as_ref()
+            .zip(value)
+            .map(|(ahead, value)| ahead.outlook(value, shares.of_today));
+        let above = target.and_then(|target| match &outlook {
+            Some(outlook) => outlook.probability_above(target),
+            None => computed.forecast?.probability_above(target),
+        });
+        let probability = above.map(|above| {
+            if node.direction == Direction::Higher {
                 above
             } else {
                 1.0 - above
-            })
+            }
         });
         NodeState {
             key: self.key.clone(),
@@ -413,8 +524,12 @@ impl Instance {
             expected_share: shares.expected,
             elapsed: shares.elapsed,
             pace,
-            forecast: computed.forecast.map(|forecast| forecast.value),
+            forecast: outlook
+                .as_ref()
+                .map(|outlook| outlook.value)
+                .or(computed.forecast.map(|forecast| forecast.value)),
             target_probability: probability,
+            outlook,
             unreconciled: None,
             link: None,
             daily: computed.daily.clone(),
@@ -477,9 +592,7 @@ fn project(computed: &Computed, period: &Period, moment: Moment<'_>, shares: Sha
     let known = complete.len() - computed.history.min(DAYS);
     Some(forecast(Known {
         value: computed.value?,
-        today: computed.daily.last().copied().flatten().unwrap_or(0.0),
         days: &complete[known..],
-        weekday_of_last: Day(moment.today.0 - 1).date().weekday().to_monday_zero_offset() as usize,
         days_left: usize::try_from(Day::of(period.end).0 - moment.today.0 - 1).unwrap_or(0),
         elapsed: shares.elapsed,
         expected_share: shares.expected,

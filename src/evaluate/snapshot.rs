@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{Timestamp, civil};
 use serde::Serialize;
 
+use super::outlook::Outlook;
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, NodeId, PeriodKind, Relation, Role};
 
@@ -151,6 +152,8 @@ pub struct NodeState {
     pub forecast: Option<f64>,
     /// Probability of meeting the target.
     pub target_probability: Option<f64>,
+    /// The distribution behind both, of a total with some history.
+    pub outlook: Option<Outlook>,
     /// How far its parts are from coming to it; `None` where it has none to compare with.
     pub unreconciled: Option<Mismatch>,
     /// What the judgement says of its link to its parent; `None` where there is none to judge.

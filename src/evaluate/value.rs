@@ -53,6 +53,17 @@ impl Formula {
         }
     }
 
+    /// Whether the values of days add up to that of their period. Distinct keys do not.
+    pub fn is_additive(&self) -> bool {
+        match self {
+            Formula::Column(_, agg) => agg.accumulates() && *agg != Agg::CountDistinct,
+            Formula::Ratio(_) | Formula::Returning { .. } => false,
+            Formula::Derived(expr, inputs) => {
+                expr.is_linear() && inputs.iter().all(|(_, input)| input.is_additive())
+            }
+        }
+    }
+
     /// The groups whose rows it reads.
     pub fn groups(&self) -> Vec<usize> {
         match self {

@@ -92,6 +92,7 @@ fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
         "pace": instance.pace.ratio(),
         "tooEarly": instance.pace == Pace::TooEarly,
         "forecast": instance.forecast,
+        "forecastRange80": instance.outlook.as_ref().and_then(|outlook| outlook.range(0.8)),
         "targetProbability": instance.target_probability,
         "daily": instance.daily,
         "firing": alerts,
