@@ -1,28 +1,30 @@
 //! Rules over a snapshot: what each says of each node and link. The step between evaluation and the state machine.
 
 use hashbrown::HashMap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
 use super::identity::{Fingerprint, fingerprint_of};
-use super::record::{AlertRecord, Facts, Figure, Labels};
+use super::record::{AlertRecord, Facts, Figure, ItemFacts, Labels};
 use super::sample::{About, Condition, Sample};
 use crate::catalog::attribute::{Attribute, RuleVariable, Subject, Title, TitlePart, vocabulary_of};
 use crate::catalog::expr::Value;
 use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
-use crate::evaluate::{InstanceKey, NodeState, Period, Snapshot};
+use crate::evaluate::{InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
 use crate::words;
 
 /// Score counts completion up to this.
 const SCORE_CAP: f64 = 1.2;
 
-/// A node or a link under a rule.
+/// A node, a link or an item under a rule.
 #[derive(Clone, Copy)]
 pub struct Judged<'a> {
     catalog: &'a Catalog,
     rule: &'a Rule,
     node: &'a NodeState,
     parent: Option<&'a NodeState>,
+    /// The item, for a rule on items, and the age from which it is overdue.
+    item: Option<(&'a OpenItem, SignedDuration)>,
     period: &'a PeriodName,
 }
 
@@ -63,6 +65,8 @@ pub fn samples<'a>(
         .iter()
         .map(|state| (&state.key, state))
         .collect();
+    let items: HashMap<&InstanceKey, &OpenItems> =
+        snapshot.items.iter().map(|open| (&open.key, open)).collect();
     let mut samples = Vec::new();
     for rule in &catalog.rules {
         let applies: Vec<bool> = catalog
@@ -76,7 +80,7 @@ pub fn samples<'a>(
                 continue;
             }
             let parent = match rule.on {
-                RuleOn::Node => None,
+                RuleOn::Node | RuleOn::Item => None,
                 RuleOn::Link if declared.role != Role::Kpi => continue,
                 RuleOn::Link => match node.parent.as_ref().and_then(|parent| by_key.get(parent)) {
                     Some(parent) => Some(*parent),
@@ -86,16 +90,26 @@ pub fn samples<'a>(
             let Some(period) = periods.0.iter().find(|known| known.period == node.period) else {
                 continue;
             };
-            samples.push(
-                Judged {
-                    catalog,
-                    rule,
-                    node,
-                    parent,
-                    period,
-                }
-                .sample(),
-            );
+            let judged = Judged {
+                catalog,
+                rule,
+                node,
+                parent,
+                item: None,
+                period,
+            };
+            if rule.on != RuleOn::Item {
+                samples.push(judged.sample());
+                continue;
+            }
+            let Some(open) = items.get(&node.key) else {
+                continue;
+            };
+            let overdue = open.items.iter().filter(|item| item.is_overdue);
+            samples.extend(overdue.filter_map(|item| {
+                let item = Some((item, open.overdue_after?));
+                Some(Judged { item, ..judged }.sample())
+            }));
         }
     }
     samples
@@ -139,7 +153,11 @@ impl<'a> Judged<'a> {
         // Later ones win, as in a map: what tautline sets, then dimensions, then the rule's own labels.
         pairs.push(("alertname", &self.rule.name));
         pairs.push(("node", &declared.name));
-        pairs.push(("period", &self.period.id));
+        match self.item {
+            // An item stays the same from period to period.
+            Some((item, _)) => pairs.push(("item", &item.name)),
+            None => pairs.push(("period", &self.period.id)),
+        }
         if let Some(parent) = &declared.parent {
             pairs.push(("parent", &self.catalog.node(parent.node).name));
         }
@@ -189,6 +207,7 @@ impl<'a> Judged<'a> {
                 None => return Value::Missing,
             },
             Subject::Link => return self.link(variable.attribute),
+            Subject::Item => return self.item(variable.attribute),
         };
         let declared = self.catalog.node(state.key.node);
         let number = |value: Option<f64>| value.map_or(Value::Missing, Value::Number);
@@ -218,7 +237,12 @@ impl<'a> Judged<'a> {
             ),
             Attribute::Elapsed => Value::Number(state.elapsed),
             Attribute::Unreconciled => number(state.unreconciled.map(|mismatch| mismatch.share())),
-            Attribute::Gap | Attribute::Strength | Attribute::LagDays => Value::Missing,
+            Attribute::Gap
+            | Attribute::Strength
+            | Attribute::LagDays
+            | Attribute::ItemName
+            | Attribute::AgeDays
+            | Attribute::OverdueDays => Value::Missing,
         }
     }
 
@@ -232,6 +256,40 @@ impl<'a> Judged<'a> {
             // Strength and lag are learned by the drift detector.
             _ => Value::Missing,
         }
+    }
+
+    fn item(&self, attribute: Attribute) -> Value<'a> {
+        let Some((item, after)) = self.item else {
+            return Value::Missing;
+        };
+        let days = |time: SignedDuration| Value::Number(time.as_secs_f64() / 86_400.0);
+        match attribute {
+            Attribute::ItemName => Value::Text(&item.name),
+            Attribute::AgeDays => days(item.age),
+            Attribute::OverdueDays => days(item.age - after),
+            _ => Value::Missing,
+        }
+    }
+
+    /// What is told of an item: its age in whole days (in whole hours, where less than two days are allowed), so that
+    /// it is not another one with every second.
+    fn item_facts(&self) -> Option<ItemFacts> {
+        let (item, after) = self.item?;
+        let declared = self.catalog.node(self.node.key.node);
+        let step = if after < SignedDuration::from_hours(48) {
+            3600
+        } else {
+            86_400
+        };
+        Some(ItemFacts {
+            name: item.name.to_string(),
+            node: declared.title.clone(),
+            instance: self.node.key.dimensions.join(" / "),
+            owner: declared.owner.clone(),
+            started: item.started,
+            age_seconds: item.age.as_secs() / step * step,
+            allowed_seconds: after.as_secs(),
+        })
     }
 
     fn figure(&self, state: &NodeState) -> Figure {
@@ -279,6 +337,9 @@ impl<'a> Judged<'a> {
                     ) => {
                         text.push_str(&words::Language::En.number(number));
                     }
+                    (Value::Number(days), Attribute::AgeDays | Attribute::OverdueDays) => {
+                        text.push_str(&words::Language::En.number(days.floor()));
+                    }
                     (Value::Number(ratio), _) => text.push_str(&words::percent(ratio)),
                     (Value::Bool(_) | Value::Missing, _) => text.push('—'),
                 },
@@ -317,7 +378,10 @@ impl About for Judged<'_> {
         );
         labels.insert("alertname".to_owned(), self.rule.name.clone());
         labels.insert("node".to_owned(), declared.name.clone());
-        labels.insert("period".to_owned(), self.period.id.clone());
+        match self.item {
+            Some((item, _)) => labels.insert("item".to_owned(), item.name.to_string()),
+            None => labels.insert("period".to_owned(), self.period.id.clone()),
+        };
         if let Some(parent) = &declared.parent {
             labels.insert("parent".to_owned(), catalog.node(parent.node).name.clone());
         }
@@ -336,7 +400,9 @@ impl About for Judged<'_> {
                 .map(|title| self.title(title))
                 .unwrap_or_default(),
             title_zh: self.rule.title_zh.as_ref().map(|title| self.title(title)),
-            node: Some(self.figure(self.node)),
+            item: self.item_facts(),
+            // The numbers of the node change with every event: what is told of an item is about the item.
+            node: self.item.is_none().then(|| self.figure(self.node)),
             parent: self.parent.map(|parent| self.figure(parent)),
         }
     }

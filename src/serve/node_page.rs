@@ -9,6 +9,9 @@ use crate::catalog::{Level, MetricId, MetricKind, Relation};
 use crate::evaluate::{NodeInfo, NodeState};
 use crate::words::{Language, percent};
 
+/// Open items on a page; the API has all that are overdue.
+const SHOWN_ITEMS: usize = 100;
+
 /// The page of a node, or `None` where there is no node of this name.
 pub(super) fn node(view: &View, reader: Reader, name: &str) -> Option<Markup> {
     let language = reader.language;
@@ -62,6 +65,7 @@ fn single(tree: &Tree<'_>, reader: Reader, at: usize) -> Markup {
     let children = tree.children(Some(&state.key));
     html! {
         (numbers(tree, language, state))
+        (open_items(tree.view, reader, state))
         (days(tree.view, language, state))
         @if !children.is_empty() {
             h3 { (language.pick("支撑它的指标", "What serves it")) }
@@ -104,6 +108,46 @@ fn numbers(tree: &Tree<'_>, language: Language, state: &NodeState) -> Markup {
         dl.figures {
             @for (term, number) in figures {
                 @if let Some(number) = number { div { dt { (term) } dd { (number) } } }
+            }
+        }
+    }
+}
+
+/// Items under way, the oldest first.
+fn open_items(view: &View, reader: Reader, state: &NodeState) -> Markup {
+    let language = reader.language;
+    let zone = &view.catalog.calendar.timezone;
+    let Some(open) = view.snapshot.items.iter().find(|open| open.key == state.key) else {
+        return html! {};
+    };
+    let (count, overdue) = (
+        language.number(open.count as f64),
+        language.number(open.overdue as f64),
+    );
+    html! {
+        h3 { (language.pick("进行中", "Open")) }
+        p {
+            (count) (language.pick(" 项", if open.count == 1 { " item" } else { " items" }))
+            @if open.overdue_after.is_some() {
+                (language.pick("，其中 ", ", ")) (overdue) (language.pick(" 项逾期", " overdue"))
+            }
+        }
+        table.items {
+            thead { tr {
+                th { (language.pick("事项", "Item")) }
+                th { (language.pick("开始于", "Started")) }
+                th { (language.pick("已进行", "Open for")) }
+                th {}
+            } }
+            tbody {
+                @for item in open.items.iter().take(SHOWN_ITEMS) {
+                    tr {
+                        td { (item.name) }
+                        td { (language.moment(item.started, zone)) }
+                        td { (language.lasting(item.started, item.started + item.age)) }
+                        td { @if item.is_overdue { span.overdue { (language.pick("逾期", "overdue")) } } }
+                    }
+                }
             }
         }
     }
@@ -213,6 +257,19 @@ fn metric(view: &View, id: MetricId) -> String {
             catalog.metric(*numerator).name,
             catalog.metric(*denominator).name
         ),
+        MetricKind::Duration(duration) => {
+            let source = catalog.source(duration.marks.source);
+            let key = source.fields.get(usize::from(duration.key.0));
+            format!(
+                "{} = {}({}.{}) from {} to {}",
+                metric.name,
+                duration.marks.agg,
+                source.name,
+                key.map_or("", |field| field.name.as_str()),
+                duration.start.source(),
+                duration.end.source()
+            )
+        }
         MetricKind::Derived { expr, .. } => format!("{} = {}", metric.name, expr.source()),
     }
 }

@@ -23,7 +23,7 @@ struct BuiltIn {
     severity: Severity,
 }
 
-const BUILT_IN: [BuiltIn; 3] = [
+const BUILT_IN: [BuiltIn; 4] = [
     BuiltIn {
         name: "behind_pace",
         on: RuleOn::Node,
@@ -46,6 +46,14 @@ const BUILT_IN: [BuiltIn; 3] = [
         when: "node.unreconciled > 0.01",
         clear: "node.unreconciled <= 0.01",
         hold_for: SignedDuration::from_hours(24),
+        severity: Severity::Warning,
+    },
+    BuiltIn {
+        name: "overdue",
+        on: RuleOn::Item,
+        when: "item.overdue_days > 0.0",
+        clear: "item.overdue_days <= 0.0",
+        hold_for: SignedDuration::ZERO,
         severity: Severity::Warning,
     },
 ];
@@ -200,6 +208,7 @@ impl Loader<'_> {
                 "owner",
                 "severity",
                 "kind",
+                "item",
             ];
             if reserved.contains(&label.as_str()) {
                 self.problem(
@@ -234,7 +243,11 @@ impl Loader<'_> {
             on_missing: entry
                 .on_missing
                 .or(general.map(|rule| rule.on_missing))
-                .unwrap_or(OnMissing::Keep),
+                // An item is judged while it is open and overdue: one that is not is settled.
+                .unwrap_or(match on {
+                    RuleOn::Item => OnMissing::Resolve,
+                    RuleOn::Node | RuleOn::Link => OnMissing::Keep,
+                }),
             labels,
             title,
             title_zh,
