@@ -4,13 +4,17 @@ use hashbrown::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
+use super::engine::{Engine, Route, Step};
 use super::identity::{Fingerprint, fingerprint_of};
-use super::record::{AlertRecord, Facts, Figure, ItemFacts, Labels};
+use super::record::{AlertRecord, Facts, Figure, ItemFacts, Labels, LinkFigure};
 use super::sample::{About, Condition, Sample};
-use crate::catalog::attribute::{Attribute, RuleVariable, Subject, Title, TitlePart, vocabulary_of};
+use crate::catalog::attribute::{
+    Attribute, DriftKind, RuleVariable, Subject, Title, TitlePart, vocabulary_of,
+};
 use crate::catalog::expr::Value;
 use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
-use crate::evaluate::{InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
+use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
+use crate::fold::cells::Cells;
 use crate::words;
 
 /// Score counts completion up to this.
@@ -52,6 +56,33 @@ impl Periods {
         }
         Periods(periods)
     }
+}
+
+/// When to judge, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct When {
+    /// The watermark.
+    pub at: Timestamp,
+    /// How much of the cells counts.
+    pub horizon: Horizon,
+    /// Whether states move on without anybody being told.
+    pub quiet: bool,
+}
+
+/// One judgement, as the daemon and a replay of history make it: the snapshot at a watermark, and what it does to alerts.
+pub fn step(
+    catalog: &Catalog,
+    evaluator: &mut Evaluator,
+    cells: &Cells,
+    engine: &mut Engine,
+    route: Route<'_>,
+    when: When,
+) -> (Snapshot, Step) {
+    let snapshot = evaluator.snapshot(cells, when.at, when.horizon);
+    let periods = Periods::of(catalog, &snapshot);
+    let samples = samples(catalog, &snapshot, &periods);
+    let step = engine.step(&samples, &catalog.rules, when.at, route, when.quiet);
+    (snapshot, step)
 }
 
 /// What every rule says of every identity.
@@ -115,6 +146,48 @@ pub fn samples<'a>(
     samples
 }
 
+/// What a rule reads of an instance, in the names of its conditions and as `written` puts it; a link's rule reads the
+/// parent too.
+pub fn readings(
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+    rule: &Rule,
+    node: &NodeState,
+    written: impl Fn(Value<'_>) -> String,
+) -> Vec<(String, String)> {
+    let periods = Periods::of(catalog, snapshot);
+    let Some(period) = periods.0.iter().find(|known| known.period == node.period) else {
+        return Vec::new();
+    };
+    let find = |key: &InstanceKey| snapshot.instances.iter().find(|state| state.key == *key);
+    let judged = Judged {
+        catalog,
+        rule,
+        node,
+        parent: node.parent.as_ref().and_then(find),
+        item: None,
+        period,
+    };
+    let words = vocabulary_of(rule.on);
+    let mut uses: Vec<usize> = rule
+        .levels
+        .iter()
+        .map(|level| &level.when)
+        .chain(&rule.clear)
+        .flat_map(|expr| expr.uses().iter().copied())
+        .collect();
+    uses.sort_unstable();
+    uses.dedup();
+    uses.into_iter()
+        .map(|index| {
+            (
+                words.variables[index].name.clone(),
+                written(judged.value(words.asks[index])),
+            )
+        })
+        .collect()
+}
+
 /// Whether the catalogue still declares what an alert is about, in the same words.
 pub fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
     let label = |name: &str| record.labels.get(name).map(String::as_str);
@@ -141,7 +214,8 @@ impl<'a> Judged<'a> {
             node: &self.catalog.node(self.node.key.node).name,
             fingerprint: self.fingerprint(),
             condition: self.condition(),
-            period_end: self.period.ends_at,
+            // What is remembered of an item is let go some time after the last period in which it was overdue.
+            period_end: (self.rule.is_of_a_period() || self.item.is_some()).then_some(self.period.ends_at),
             about: self,
         }
     }
@@ -153,10 +227,11 @@ impl<'a> Judged<'a> {
         // Later ones win, as in a map: what tautline sets, then dimensions, then the rule's own labels.
         pairs.push(("alertname", &self.rule.name));
         pairs.push(("node", &declared.name));
-        match self.item {
-            // An item stays the same from period to period.
-            Some((item, _)) => pairs.push(("item", &item.name)),
-            None => pairs.push(("period", &self.period.id)),
+        if self.rule.is_of_a_period() {
+            pairs.push(("period", &self.period.id));
+        }
+        if let Some((item, _)) = self.item {
+            pairs.push(("item", &item.name));
         }
         if let Some(parent) = &declared.parent {
             pairs.push(("parent", &self.catalog.node(parent.node).name));
@@ -242,18 +317,25 @@ impl<'a> Judged<'a> {
             | Attribute::LagDays
             | Attribute::ItemName
             | Attribute::AgeDays
-            | Attribute::OverdueDays => Value::Missing,
+            | Attribute::OverdueDays
+            | Attribute::ParentGap
+            | Attribute::Drift(_) => Value::Missing,
         }
     }
 
     fn link(&self, attribute: Attribute) -> Value<'a> {
-        match (
-            attribute,
-            self.node.pace.ratio(),
-            self.parent.and_then(|parent| parent.pace.ratio()),
-        ) {
-            (Attribute::Gap, Some(kpi), Some(parent)) => Value::Number(kpi - parent),
-            // Strength and lag are learned by the drift detector.
+        let number = |value: Option<f64>| value.map_or(Value::Missing, Value::Number);
+        let judged = self.node.link.as_deref();
+        match attribute {
+            Attribute::Gap => {
+                let parent = self.parent.and_then(|parent| parent.pace.ratio());
+                let paces = self.node.pace.ratio().zip(parent);
+                number(paces.map(|(kpi, parent)| kpi - parent))
+            }
+            Attribute::Strength => number(judged.and_then(|link| link.strength)),
+            Attribute::LagDays => number(judged.and_then(|link| link.lag_days)),
+            Attribute::ParentGap => number(judged.and_then(|link| link.parent_gap)),
+            Attribute::Drift(kind) => number(judged.map(|link| link.score(kind))),
             _ => Value::Missing,
         }
     }
@@ -320,6 +402,24 @@ impl<'a> Judged<'a> {
         }
     }
 
+    /// The numbers behind a judgement of the link.
+    fn told_of_link(&self) -> Option<LinkFigure> {
+        let kind = DriftKind::of(&self.rule.kind)?;
+        let link = self.node.link.as_deref()?;
+        let finding = link.finding(kind)?;
+        Some(LinkFigure {
+            since: finding.since,
+            gap: finding.gap,
+            kpi: finding.kpi,
+            parent: finding.parent,
+            evidence: finding.evidence,
+            confidence: finding.confidence,
+            lag_days: link.lag_days,
+            strength: link.strength,
+            stream: finding.stream.map(str::to_owned),
+        })
+    }
+
     fn title(&self, title: &Title) -> String {
         let mut text = String::new();
         for part in &title.0 {
@@ -378,10 +478,12 @@ impl About for Judged<'_> {
         );
         labels.insert("alertname".to_owned(), self.rule.name.clone());
         labels.insert("node".to_owned(), declared.name.clone());
-        match self.item {
-            Some((item, _)) => labels.insert("item".to_owned(), item.name.to_string()),
-            None => labels.insert("period".to_owned(), self.period.id.clone()),
-        };
+        if self.rule.is_of_a_period() {
+            labels.insert("period".to_owned(), self.period.id.clone());
+        }
+        if let Some((item, _)) = self.item {
+            labels.insert("item".to_owned(), item.name.to_string());
+        }
         if let Some(parent) = &declared.parent {
             labels.insert("parent".to_owned(), catalog.node(parent.node).name.clone());
         }
@@ -404,6 +506,7 @@ impl About for Judged<'_> {
             // The numbers of the node change with every event: what is told of an item is about the item.
             node: self.item.is_none().then(|| self.figure(self.node)),
             parent: self.parent.map(|parent| self.figure(parent)),
+            link: self.told_of_link(),
         }
     }
 }

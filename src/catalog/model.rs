@@ -36,8 +36,29 @@ pub struct Catalog {
     pub nodes: Vec<Node>,
     /// Built-in rules as overridden, and own rules.
     pub rules: Vec<Rule>,
+    /// How the score of an owner is made up.
+    pub assess: Assess,
     /// Findings of the SMART lint that somebody has looked at and accepts.
     pub accepted: Vec<Accepted>,
+}
+
+/// How the score of an owner is made up: of its KPIs, and of the business that these serve. In points of any scale.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Assess {
+    /// Points for the KPIs.
+    pub kpi: f64,
+    /// Points for the business metrics.
+    pub business: f64,
+}
+
+impl Default for Assess {
+    /// KPIs alone: what a catalogue that says nothing is used to.
+    fn default() -> Assess {
+        Assess {
+            kpi: 100.0,
+            business: 0.0,
+        }
+    }
 }
 
 /// A finding of the SMART lint that somebody has looked at and accepts.
@@ -192,8 +213,10 @@ pub enum Layout {
 pub struct Source {
     /// Its name in the catalogue.
     pub name: String,
-    /// Kafka topics.
+    /// Kafka topics; may be none where events come over HTTP.
     pub topics: Vec<String>,
+    /// Whether it takes events over HTTP.
+    pub http: bool,
     /// Format of the records.
     pub format: Format,
     /// How many events a record holds (`payload:` in the catalogue).
@@ -574,6 +597,8 @@ pub struct Node {
     pub plan: BTreeMap<civil::Date, f64>,
     /// Share of the period before which pace is "too early".
     pub min_share: f64,
+    /// What a day brought by month in the year before the node's first day, where a file says so.
+    pub last_year: Vec<MonthlyRates>,
     /// Where it is declared.
     pub place: Place,
 }
@@ -618,6 +643,15 @@ pub struct TargetRow {
     pub target: f64,
     /// Since when it is known; the latest one announced by a day is the target of that day.
     pub announced: Option<civil::Date>,
+}
+
+/// What a day brought, by month, before tautline looked: lines of a `last_year` file put together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MonthlyRates {
+    /// Dimension values in the order of [`Node::each`]; empty for a node without `each`.
+    pub dimensions: Vec<String>,
+    /// Mean daily value by calendar month, January first; each above 0.
+    pub rates: [f64; 12],
 }
 
 /// What a rule looks at.
@@ -725,6 +759,12 @@ impl Rule {
             None => node == pattern,
         };
         !self.except.iter().any(matches) && (self.nodes.is_empty() || self.nodes.iter().any(matches))
+    }
+
+    /// Whether its alerts belong to a period and end with it. A link does not come together when a month ends, and an
+    /// item is not done.
+    pub fn is_of_a_period(&self) -> bool {
+        self.on != RuleOn::Item && super::attribute::DriftKind::of(&self.kind).is_none()
     }
 
     /// Whether a node of this name switched the rule off.

@@ -10,21 +10,25 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::clock::Clock;
 use super::dead_letter::{DeadLetter, DeadLetterFile};
+use super::door::Ack;
 use super::reader::Batch;
 use crate::alert::engine::Engine;
 use crate::alert::judge;
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint, Labels};
-use crate::catalog::{Catalog, Severity, SourceId};
+use crate::catalog::{Calendar, Catalog, Severity, SourceId};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
 use crate::fold::cells::{Cells, StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
 use crate::source::kafka::{KafkaReader, TopicPartition};
+use crate::source::push::is_pushed;
 use crate::source::watermark::Watermarks;
-use crate::state::{Commit, Position, StateError, Store};
+use crate::state::{Commit, KeptRequest, Position, StateError, Store};
 
 /// Rejected events that the page shows.
 const NEWEST_REJECTED: usize = 100;
+/// How long a request waits for others that go into the same commit.
+const ANSWER_AFTER: Duration = Duration::from_millis(20);
 /// A watermark that moved while nothing else did is written this often.
 const IDLE_COMMIT_EVERY: Duration = Duration::from_secs(30);
 
@@ -101,6 +105,8 @@ struct Pending {
     removed_alerts: Vec<Fingerprint>,
     notices: Vec<Notice>,
     dead_letters: Vec<DeadLetter>,
+    requests: Vec<KeptRequest>,
+    acks: Vec<Ack>,
 }
 
 impl Pending {
@@ -110,6 +116,7 @@ impl Pending {
             && self.alerts.is_empty()
             && self.notices.is_empty()
             && self.removed_alerts.is_empty()
+            && self.acks.is_empty()
     }
 
     /// Adds what a partition brought and forgot to what it did before.
@@ -131,7 +138,12 @@ impl EvaluatorThread {
             let ended = loop {
                 let wait = next_step.saturating_duration_since(Instant::now());
                 match batches.recv_timeout(wait) {
-                    Ok(batch) => self.absorb(batch, &mut pending),
+                    Ok(batch) => {
+                        if !batch.acks.is_empty() {
+                            next_step = next_step.min(Instant::now() + ANSWER_AFTER);
+                        }
+                        self.absorb(batch, &mut pending);
+                    }
                     Err(RecvTimeoutError::Timeout) => break false,
                     // Without fold threads there is nobody to wait for but the one who stops us.
                     Err(RecvTimeoutError::Disconnected) if self.has_partitions => break true,
@@ -185,6 +197,8 @@ impl EvaluatorThread {
         }
         self.totals.rejected.truncate(NEWEST_REJECTED);
         pending.dead_letters.extend(batch.folded.dead_letters);
+        pending.requests.extend(batch.requests);
+        pending.acks.extend(batch.acks);
     }
 
     /// Ids that were forgotten before their time: copies of their events would be counted.
@@ -237,7 +251,12 @@ impl EvaluatorThread {
 
         let mut snapshot = Snapshot::default();
         if let Some(watermark) = watermark {
-            for at in self.day_closes(before, watermark) {
+            let first = self.cells.first_day();
+            let before = before.or(first.map(|day| self.catalog.calendar.start_of(day.date())));
+            let closes = before.map_or_else(Vec::new, |before| {
+                day_closes(&self.catalog.calendar, before, watermark)
+            });
+            for at in closes {
                 self.judge(at, Horizon::Day, true, pending);
             }
             snapshot = self.judge(watermark, Horizon::Known, !caught_up, pending);
@@ -278,39 +297,18 @@ impl EvaluatorThread {
     }
 
     fn judge(&mut self, at: Timestamp, horizon: Horizon, quiet: bool, pending: &mut Pending) -> Snapshot {
-        let snapshot = self.evaluator.snapshot(&self.cells, at, horizon);
-        let periods = judge::Periods::of(&self.catalog, &snapshot);
-        let samples = judge::samples(&self.catalog, &snapshot, &periods);
-        let step = self
-            .engine
-            .step(&samples, &self.catalog.rules, at, &self.route, quiet);
+        let (snapshot, step) = judge::step(
+            &self.catalog,
+            &mut self.evaluator,
+            &self.cells,
+            &mut self.engine,
+            &self.route,
+            judge::When { at, horizon, quiet },
+        );
         pending.alerts.extend(step.changed);
         pending.removed_alerts.extend(step.removed);
         pending.notices.extend(step.notices);
         snapshot
-    }
-
-    /// The last moments of the local days that the watermark passed: clocks of rules see every day, also when a year
-    /// of history is read in a second.
-    fn day_closes(&self, before: Option<Timestamp>, now: Timestamp) -> Vec<Timestamp> {
-        let calendar = &self.catalog.calendar;
-        let Some(before) = before.or_else(|| self.cells.first_day().map(|day| calendar.start_of(day.date())))
-        else {
-            return Vec::new();
-        };
-        let mut closes = Vec::new();
-        let mut day = calendar.day_of(before);
-        while let Ok(next) = day.tomorrow() {
-            let close = calendar.start_of(next) - SignedDuration::from_millis(1);
-            if close >= now {
-                break;
-            }
-            if close > before {
-                closes.push(close);
-            }
-            day = next;
-        }
-        closes
     }
 
     fn source_states(&self) -> Vec<SourceState> {
@@ -352,12 +350,17 @@ impl EvaluatorThread {
             watermark_ms: watermark.map(Timestamp::as_millisecond),
             wall_ms: self.clock.now().as_millisecond(),
             dead_letter_bytes: self.dead_letters.bytes(),
+            requests: &pending.requests,
         };
         self.store
             .commit(&commit)
             .map_err(|error: StateError| error.to_string())?;
+        for Ack { answer, receipt } in pending.acks.drain(..) {
+            // Who asked may be gone.
+            let _ = answer.send(Ok(receipt));
+        }
         if let Some(reader) = self.readers.first() {
-            reader.publish_offsets(&positions);
+            reader.publish_offsets(positions.iter().filter(|position| !is_pushed(&position.topic)));
         }
         if !pending.notices.is_empty() {
             self.wake_outbox.notify_one();
@@ -365,4 +368,22 @@ impl EvaluatorThread {
         *pending = Pending::default();
         Ok(())
     }
+}
+
+/// The last moments of the local days that a watermark passed on its way from `before` to `now`: clocks of rules see
+/// every day, also when a year of history is read in a second.
+pub(super) fn day_closes(calendar: &Calendar, before: Timestamp, now: Timestamp) -> Vec<Timestamp> {
+    let mut closes = Vec::new();
+    let mut day = calendar.day_of(before);
+    while let Ok(next) = day.tomorrow() {
+        let close = calendar.start_of(next) - SignedDuration::from_millis(1);
+        if close >= now {
+            break;
+        }
+        if close > before {
+            closes.push(close);
+        }
+        day = next;
+    }
+    closes
 }

@@ -1,22 +1,26 @@
 //! The daemon: starts tasks and wires channels. The only place, besides the command line, that knows everybody.
 //!
 //! * [`reader`]: fold threads, each with its partitions. [`folder`]: what they fold with.
+//! * [`door`]: folds what is sent over HTTP.
 //! * [`evaluator`]: the one thread that merges, judges and commits.
 //! * [`pipeline`]: both together, over one catalogue and one set of partitions.
 //! * [`publisher`]: what the server shows, and changes of health said once.
 //! * [`discovery`]: watches which partitions there are.
 //! * [`history`]: folds what does not come from Kafka.
+//! * [`replay`]: history through the same core, day by day of arrival.
 //! * [`dead_letter`]: the file of rejected events. [`clock`]: the only clock.
 
 pub mod clock;
 pub mod dead_letter;
 mod discovery;
+mod door;
 mod evaluator;
 mod folder;
 pub mod history;
 mod pipeline;
 mod publisher;
 mod reader;
+pub mod replay;
 mod supervisor;
 
 pub use clock::{Clock, SystemClock};

@@ -10,6 +10,7 @@ mod keys;
 mod lock;
 mod outbox;
 mod reading;
+mod requests;
 mod schema;
 mod seen;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use lock::Lock;
 
 pub use outbox::{LoggedNotice, Status};
 pub use reading::Reading;
+pub use requests::{KEPT_REQUESTS, KeptRequest};
 pub use seen::SeenByPartition;
 
 /// What can go wrong with the state.
@@ -103,6 +105,8 @@ pub struct Commit<'a> {
     pub watermark_ms: Option<i64>,
     /// Length of the dead-letter file that belongs to these positions, in bytes.
     pub dead_letter_bytes: u64,
+    /// Requests that were taken under a key.
+    pub requests: &'a [KeptRequest],
 }
 
 /// What a start finds.
@@ -210,6 +214,14 @@ impl Store {
         })
     }
 
+    /// Requests that were taken under a key, oldest first.
+    ///
+    /// # Errors
+    /// When SQLite refuses or a stored value cannot be read.
+    pub fn requests(&self) -> Result<Vec<KeptRequest>, StateError> {
+        requests::read(&self.lock())
+    }
+
     /// Writes a commit: all of it or nothing.
     ///
     /// # Errors
@@ -223,6 +235,7 @@ impl Store {
         items::put(&transaction, &mut tables, commit.items)?;
         seen::put(&transaction, commit.seen)?;
         put_positions(&transaction, commit.positions)?;
+        requests::put(&transaction, commit.requests)?;
         put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
         episodes::put(&transaction, commit.alerts)?;
         outbox::put(&transaction, commit.notices, commit.wall_ms)?;

@@ -9,10 +9,9 @@ use super::StateError;
 /// Version of the tables below and of what stands in them; a newer one is refused, never guessed at.
 ///
 /// 1: the first. 2: ids for dedup, partials of percentiles, and counts below 0. 3: the history of episodes.
-/// 4: keys and items that are known, and
-/// partials of durations.
+/// 4: keys that are known, and partials of `count_new` beside them. 5: items, and partials of durations.
 /// What an older version wrote means the same in a newer one.
-const SCHEMA: i64 = 4;
+const SCHEMA: i64 = 5;
 /// The oldest version that is brought up to date by making the tables that it lacks.
 const OLDEST: i64 = 1;
 
@@ -38,6 +37,10 @@ CREATE TABLE IF NOT EXISTS episodes (
     fingerprint TEXT, number INTEGER, fired_ms INTEGER NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (fingerprint, number)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS episodes_fired ON episodes (fired_ms);
+CREATE TABLE IF NOT EXISTS requests (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    source TEXT NOT NULL, key TEXT NOT NULL, body_hash INTEGER NOT NULL, receipt TEXT NOT NULL,
+    UNIQUE (source, key));
 CREATE TABLE IF NOT EXISTS notices (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL, receiver TEXT NOT NULL, episode TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,

@@ -8,6 +8,7 @@ use crate::fold::day::Day;
 use crate::fold::partial::Partial;
 use crate::notify::outbox::{Of, Outbox, Postponed};
 use crate::notify::samples;
+use crate::source::push::Receipt;
 use jiff::Timestamp;
 
 fn position(next_offset: i64) -> Position {
@@ -303,7 +304,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
             row.get(0)
         })
         .unwrap();
-    assert_eq!(found, 4);
+    assert_eq!(found, 5);
 }
 
 #[test]
@@ -415,4 +416,38 @@ fn old_notices_of_episodes_that_are_over_are_let_go() {
     assert_eq!(left(89 * day, 3), ["e1.1", "e1.3", "e2.1", "e3.1"]);
     // Episode 2 still burns: that it was told decides whether its end will be.
     assert_eq!(left(91 * day, 4), ["e2.1", "e3.1", "e4.1"]);
+}
+
+#[test]
+fn requests_are_kept_with_the_commit_that_holds_their_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let request = |key: &str, accepted| KeptRequest {
+        source: "orders".to_owned(),
+        key: key.to_owned(),
+        body_hash: u64::MAX,
+        receipt: Receipt {
+            accepted,
+            rejected: 1,
+            ..Receipt::default()
+        },
+    };
+    let store = Store::open(&path).unwrap();
+    for requests in [
+        vec![request("a", 1), request("b", 2)],
+        vec![request("a", 3)],
+        vec![],
+    ] {
+        store
+            .commit(&Commit {
+                requests: &requests,
+                ..Commit::default()
+            })
+            .unwrap();
+    }
+    drop(store);
+    assert_eq!(
+        Store::open(&path).unwrap().requests().unwrap(),
+        [request("b", 2), request("a", 3)]
+    );
 }

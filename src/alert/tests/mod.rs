@@ -108,6 +108,7 @@ impl About for Known<'_> {
             node: Some(node),
             parent: None,
             item: None,
+            link: None,
         }
     }
 }
@@ -154,7 +155,7 @@ impl Bench {
             node,
             fingerprint: fingerprint_of(node),
             condition: *condition,
-            period_end: minute(self.period_end),
+            period_end: Some(minute(self.period_end)),
             about: Known {
                 node,
                 completion: self.completion,

@@ -211,6 +211,16 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
             "catalog/a.yaml:6:13: 'debezum' is not one of json, cloudevents, debezium (did you mean 'debezium'?)",
         ),
         (
+            "topics: [erp.orders]",
+            "topics: []",
+            "catalog/a.yaml:5:13: source 'orders' has no topic; write topics: [orders], or http: true for events that are sent over HTTP",
+        ),
+        (
+            "    topics: [erp.orders]\n",
+            "",
+            "catalog/a.yaml:4:3: source 'orders' has no topic; write topics: [orders], or http: true for events that are sent over HTTP",
+        ),
+        (
             "customer: data.customer.id",
             "customer: $kye",
             "catalog/a.yaml:9:57: '$kye' is no part of a record; did you mean '$key'? (a key of the payload that begins with $ is written $$kye)",
@@ -484,6 +494,20 @@ fn a_name_in_two_files_shows_both_places() {
         load(&files).map(|_| ()).unwrap_err().to_string(),
         "catalog/b.yaml:2:3: metric 'revenue' is defined twice, first at catalog/a.yaml:11:3; rename or remove one of them"
     );
+}
+
+#[test]
+fn events_that_are_sent_over_http_need_no_topic() {
+    for (find, replace) in [
+        ("topics: [erp.orders]", "http: true"),
+        ("topics: [erp.orders]", "topics: []\n    http: true"),
+    ] {
+        let catalog = load_text(&GOOD.replace(find, replace))
+            .map_err(|d| d.to_string())
+            .unwrap();
+        assert!(catalog.sources[0].http && catalog.sources[0].topics.is_empty());
+    }
+    assert!(!load_text(GOOD).unwrap().sources[0].http);
 }
 
 #[test]

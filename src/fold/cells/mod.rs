@@ -2,6 +2,7 @@
 
 mod remembered;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -11,6 +12,7 @@ use super::day::Day;
 use super::delta::{Delta, DimensionKey};
 use super::partial::{Kind, Partial};
 use super::plan::{Column, ColumnRef, Plan};
+use crate::catalog::SourceId;
 
 pub use remembered::{Evicted, StoredItem, StoredKey, StoredMark, StoredRun};
 
@@ -176,6 +178,21 @@ impl Cells {
             .iter()
             .flat_map(|group| group.series.iter().filter_map(first))
             .min()
+    }
+
+    /// Days of `from..to` on which a source brought anything that is folded, ascending.
+    pub fn days_of_source(&self, source: SourceId, from: Day, to: Day) -> BTreeSet<Day> {
+        self.plan
+            .groups
+            .iter()
+            .zip(&self.groups)
+            .filter(|(group, _)| group.source == source)
+            .flat_map(|(_, cells)| &cells.series)
+            .flat_map(|series| {
+                let start = series.days.partition_point(|day| *day < from);
+                series.days[start..].iter().copied().take_while(|day| *day < to)
+            })
+            .collect()
     }
 
     /// Number of series that a group has. They are numbered from 0 in the order in which they were met, for good.
