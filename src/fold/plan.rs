@@ -32,6 +32,8 @@ pub struct SourcePlan {
     pub filters: Vec<Expr>,
     /// Different values that columns take from an event; each is read once.
     pub inputs: Vec<Input>,
+    /// What begins and ends items; each once.
+    pub marks: Vec<MarkedBy>,
     /// Grouping sets, as indices into [`Plan::groups`].
     pub groups: Vec<usize>,
 }
@@ -272,6 +274,9 @@ impl Plan {
             start: source.filter(&duration.start),
             end: source.filter(&duration.end),
         };
+        if !source.marks.contains(&marks) {
+            source.marks.push(marks);
+        }
         let group = self.group(catalog, of, names);
         let columns = &mut self.groups[group].columns;
         let known = columns.iter().position(|column| column.marks == Some(marks));

@@ -168,14 +168,12 @@ impl Worker {
         );
         read_inputs(source, event, &self.passes, &mut self.inputs)?;
         // A dimension or a key that is an object rejects the event before anything of it is folded.
-        for &group in &source.groups {
-            let marks = self.plan.groups[group]
-                .columns
-                .iter()
-                .filter_map(|column| column.marks);
-            for marks in marks.filter(|marks| self.passes[marks.start] || self.passes[marks.end]) {
+        for marks in &source.marks {
+            if self.passes[marks.start] || self.passes[marks.end] {
                 event.key(marks.key)?;
             }
+        }
+        for &group in &source.groups {
             for &field in &self.plan.groups[group].fields {
                 event.key(field)?;
             }
