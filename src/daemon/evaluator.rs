@@ -18,7 +18,7 @@ use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint, Labels};
 use crate::catalog::{Calendar, Catalog, Severity, SourceId};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
-use crate::fold::cells::{Cells, StoredCell, StoredKey};
+use crate::fold::cells::{Cells, StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
 use crate::source::kafka::{KafkaReader, TopicPartition};
 use crate::source::push::is_pushed;
@@ -89,6 +89,8 @@ pub(super) struct Totals {
     pub(super) evicted_ids: HashMap<String, u64>,
     /// Keys forgotten before their time, by metric.
     pub(super) evicted_keys: BTreeMap<String, u64>,
+    /// Items forgotten because there were too many, by metric.
+    pub(super) evicted_items: BTreeMap<String, u64>,
 }
 
 /// What waits for the next commit.
@@ -97,6 +99,7 @@ struct Pending {
     positions: HashMap<(Arc<str>, i32), Position>,
     cells: Vec<StoredCell>,
     keys: Vec<StoredKey>,
+    items: Vec<StoredItem>,
     seen: Vec<(TopicPartition, SeenDelta)>,
     alerts: Vec<AlertRecord>,
     removed_alerts: Vec<Fingerprint>,
@@ -216,16 +219,20 @@ impl EvaluatorThread {
 
     /// What was let go because a bound of the catalogue was reached.
     fn count_bounds(&mut self) {
-        for (metric, count) in self.cells.take_evicted_keys() {
-            let name = &self.catalog.metric(metric).name;
-            let total = self.totals.evicted_keys.entry(name.clone()).or_insert(0);
+        for evicted in self.cells.take_evicted() {
+            let name = &self.catalog.metric(evicted.metric).name;
+            let (totals, message) = if evicted.items {
+                let message = "more items than max_items: those that ended longest ago are forgotten, then the oldest open ones";
+                (&mut self.totals.evicted_items, message)
+            } else {
+                let message = "more keys than max_keys: those that were last seen longest ago are forgotten, and are new when they come again";
+                (&mut self.totals.evicted_keys, message)
+            };
+            let total = totals.entry(name.clone()).or_insert(0);
             if *total == 0 {
-                tracing::warn!(
-                    metric = name,
-                    "more keys than max_keys: those that were last seen longest ago are forgotten, and are new when they come again"
-                );
+                tracing::warn!(metric = name, "{message}");
             }
-            *total += count;
+            *total += evicted.count;
         }
     }
 
@@ -256,8 +263,10 @@ impl EvaluatorThread {
         }
         snapshot.sources = self.source_states();
         snapshot.evicted_keys = self.totals.evicted_keys.clone();
+        snapshot.evicted_items = self.totals.evicted_items.clone();
         pending.cells.extend(self.cells.take_changed());
         pending.keys.extend(self.cells.take_changed_keys());
+        pending.items.extend(self.cells.take_changed_items());
         self.count_bounds();
 
         let started = Instant::now();
@@ -333,6 +342,7 @@ impl EvaluatorThread {
             positions: &positions,
             cells: &pending.cells,
             keys: &pending.keys,
+            items: &pending.items,
             seen: &pending.seen,
             alerts: &pending.alerts,
             removed_alerts: &pending.removed_alerts,

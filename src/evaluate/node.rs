@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
 use super::forecast::{DAYS, Forecast, Known, forecast};
 use super::outlook::{self, Ahead, Calibration, History, Outlook};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
-use super::snapshot::{InstanceKey, NodeState, Pace, Period};
+use super::snapshot::{InstanceKey, NodeState, OpenItem, OpenItems, Pace, Period};
 use super::value::Formula;
 use crate::catalog::{Calendar, Catalog, Direction, GrowthBase, Node, NodeId, Target};
 use crate::fold::cells::Cells;
@@ -20,6 +20,8 @@ use crate::fold::day::Day;
 use crate::fold::delta::DimensionKey;
 use crate::fold::plan::Plan;
 
+/// Open items that a node shows, besides those that are overdue.
+const SHOWN_ITEMS: usize = 100;
 /// Local days that a node shows.
 const DAILY: usize = 42;
 /// An instance that has brought nothing for this long before its period, and has no target in it, is retired.
@@ -184,6 +186,7 @@ impl CompiledNode {
         plan: &Plan,
         moment: Moment<'_>,
         states: &mut Vec<NodeState>,
+        items: &mut Vec<OpenItems>,
     ) {
         self.discover(catalog, cells, plan);
         let node = catalog.node(self.id);
@@ -205,7 +208,9 @@ impl CompiledNode {
         } = self;
         for &index in sorted.iter() {
             let instance = &mut instances[index];
-            if !node.each.is_empty() && !instance.is_alive(cells, groups, &period, moment.last_day) {
+            let open = instance.open(node, formula, cells, moment.at);
+            let is_alive = || open.is_some() || instance.is_alive(cells, groups, &period, moment.last_day);
+            if !node.each.is_empty() && !is_alive() {
                 continue;
             }
             let (computed, shares) = instance.compute(
@@ -219,6 +224,7 @@ impl CompiledNode {
                 *accumulates,
             );
             states.push(instance.state(node, &computed, shares));
+            items.extend(open);
             instance.computed = Some(computed);
         }
     }
@@ -331,6 +337,9 @@ impl Instance {
         };
         if let Some(computed) = self.computed.as_ref().filter(is_current) {
             let mut computed = computed.clone();
+            if formula.ages() {
+                computed.value = self.value(formula, cells, &period, moment);
+            }
             let shares = computed.shares(moment, by_calendar, accumulates);
             if !shares.accumulates || computed.history < STEADY_DAYS {
                 computed.forecast = project(&computed, &period, moment, shares);
@@ -338,10 +347,6 @@ impl Instance {
             return (computed, shares);
         }
         let key = &self.cell_key;
-        let (from, to) = (
-            Day::of(period.start),
-            Day::of(period.end).min(Day(moment.last_day.0 + 1)),
-        );
         let first = Day(moment.today.0 + 1 - i32::try_from(DAILY).unwrap_or(0));
         // Days before the first cell are no zeros: the node was not there yet.
         let started = formula.first_day(cells, key).map_or(i32::MAX, |day| day.0);
@@ -357,7 +362,7 @@ impl Instance {
             today: moment.today,
             last_day: moment.last_day,
             period,
-            value: formula.value(cells, key, from, to),
+            value: self.value(formula, cells, &period, moment),
             target: self.target(node, formula, cells, &period, moment),
             plan: self.plan(node, formula, cells, &period, moment.calendar, accumulates),
             daily: daily.into(),
@@ -459,6 +464,44 @@ impl Instance {
         } else {
             1.0
         }
+    }
+
+    /// The value of the running period.
+    fn value(&self, formula: &Formula, cells: &Cells, period: &Period, moment: Moment<'_>) -> Option<f64> {
+        let (from, to) = (
+            Day::of(period.start),
+            Day::of(period.end).min(Day(moment.last_day.0 + 1)),
+        );
+        let at_ms = Some(moment.at.as_millisecond());
+        formula.value_at(cells, &self.cell_key, from, to, at_ms)
+    }
+
+    /// Its open items; `None` where it has none.
+    fn open(&self, node: &Node, formula: &Formula, cells: &Cells, at: Timestamp) -> Option<OpenItems> {
+        let mut open = OpenItems {
+            key: self.key.clone(),
+            count: 0,
+            overdue: 0,
+            overdue_after: node.overdue_after,
+            items: Vec::new(),
+        };
+        let at_ms = at.as_millisecond();
+        let items = formula.open_items(cells, &self.cell_key);
+        for (start_ms, name) in items.take_while(|(start_ms, _)| *start_ms <= at_ms) {
+            let age = SignedDuration::from_millis(at_ms - start_ms);
+            let is_overdue = node.overdue_after.is_some_and(|after| age > after);
+            open.count += 1;
+            open.overdue += u64::from(is_overdue);
+            if is_overdue || open.items.len() < SHOWN_ITEMS {
+                open.items.push(OpenItem {
+                    name: name.into(),
+                    started: Timestamp::from_millisecond(start_ms).unwrap_or(at),
+                    age,
+                    is_overdue,
+                });
+            }
+        }
+        (open.count > 0).then_some(open)
     }
 
     /// The plan by last year's days follows what this instance brought then.

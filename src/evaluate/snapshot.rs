@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::{Timestamp, civil};
+use jiff::{SignedDuration, Timestamp, civil};
 use serde::Serialize;
 
 use super::outlook::Outlook;
@@ -163,6 +163,34 @@ pub struct NodeState {
     pub daily: Arc<[Option<f64>]>,
 }
 
+/// Items of an instance that have begun and not ended.
+#[derive(Clone, Debug)]
+pub struct OpenItems {
+    /// The instance.
+    pub key: InstanceKey,
+    /// How many there are.
+    pub count: u64,
+    /// How many of them are overdue.
+    pub overdue: u64,
+    /// The age from which an item is overdue, if one is.
+    pub overdue_after: Option<SignedDuration>,
+    /// The oldest first: all that are overdue, and the 100 oldest at least.
+    pub items: Vec<OpenItem>,
+}
+
+/// An item that has begun and not ended.
+#[derive(Clone, Debug)]
+pub struct OpenItem {
+    /// What the key says.
+    pub name: Arc<str>,
+    /// Event time of its start.
+    pub started: Timestamp,
+    /// Event time since then.
+    pub age: SignedDuration,
+    /// Whether it is older than the node's `overdue_after`.
+    pub is_overdue: bool,
+}
+
 /// What people and rules need to know of a node besides its numbers; the same for all its instances.
 #[derive(Clone, Debug, Serialize)]
 pub struct NodeInfo {
@@ -212,8 +240,12 @@ pub struct Snapshot {
     pub nodes: Arc<[NodeInfo]>,
     /// Instances, in tree order (a parent before its children).
     pub instances: Vec<NodeState>,
+    /// Instances that have open items, in the order of `instances`.
+    pub items: Vec<OpenItems>,
     /// Sources, in catalogue order.
     pub sources: Vec<SourceState>,
     /// Keys forgotten since start because there were more than `max_keys`, by metric; only of metrics that forgot any.
     pub evicted_keys: BTreeMap<String, u64>,
+    /// Items forgotten since start because there were more than `max_items`, by metric.
+    pub evicted_items: BTreeMap<String, u64>,
 }

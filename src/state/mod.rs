@@ -5,6 +5,7 @@
 //! until it is delivered.
 
 mod episodes;
+mod items;
 mod keys;
 mod lock;
 mod outbox;
@@ -23,7 +24,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
-use crate::fold::cells::{StoredCell, StoredKey};
+use crate::fold::cells::{StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
 use lock::Lock;
 
@@ -88,6 +89,8 @@ pub struct Commit<'a> {
     pub cells: &'a [StoredCell],
     /// Keys that changed, whole.
     pub keys: &'a [StoredKey],
+    /// Items that changed, whole.
+    pub items: &'a [StoredItem],
     /// Ids that partitions brought and forgot.
     pub seen: &'a [((Arc<str>, i32), SeenDelta)],
     /// Alert records that changed.
@@ -114,6 +117,8 @@ pub struct Restored {
     pub cells: Vec<StoredCell>,
     /// Every key that is known.
     pub keys: Vec<StoredKey>,
+    /// Every item that is known.
+    pub items: Vec<StoredItem>,
     /// Ids that each partition remembers.
     pub seen: SeenByPartition,
     /// Every alert record.
@@ -199,6 +204,7 @@ impl Store {
             positions: read_positions(&connection)?,
             cells: read_cells(&connection)?,
             keys: keys::read(&connection)?,
+            items: items::read(&connection)?,
             seen: seen::read(&connection)?,
             alerts: read_alerts(&connection)?,
             watermark_ms: read_number(&connection, "watermark_ms")?,
@@ -226,6 +232,7 @@ impl Store {
         let mut tables = TableIds::default();
         put_cells(&transaction, &mut tables, commit.cells)?;
         keys::put(&transaction, &mut tables, commit.keys)?;
+        items::put(&transaction, &mut tables, commit.items)?;
         seen::put(&transaction, commit.seen)?;
         put_positions(&transaction, commit.positions)?;
         requests::put(&transaction, commit.requests)?;
