@@ -17,6 +17,7 @@ pub mod lint;
 pub mod load;
 pub mod model;
 mod path;
+mod target;
 pub(crate) mod yaml;
 
 pub use agg::{Agg, Quantile, UnknownAgg};

@@ -97,6 +97,7 @@ impl Evaluator {
             nodes: infos,
             instances,
             sources: Vec::new(),
+            evicted_keys: Default::default(),
         }
     }
 

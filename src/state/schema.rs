@@ -9,8 +9,9 @@ use super::StateError;
 /// Version of the tables below and of what stands in them; a newer one is refused, never guessed at.
 ///
 /// 1: the first. 2: ids for dedup, partials of percentiles, and counts below 0. 3: the history of episodes.
+/// 4: keys that are known, and partials of `count_new` beside them.
 /// What an older version wrote means the same in a newer one.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 /// The oldest version that is brought up to date by making the tables that it lacks.
 const OLDEST: i64 = 1;
 
@@ -23,6 +24,8 @@ CREATE TABLE IF NOT EXISTS cell_tables (id INTEGER PRIMARY KEY, name TEXT NOT NU
 CREATE TABLE IF NOT EXISTS cells (
     table_id INTEGER, key TEXT, day INTEGER, partial BLOB NOT NULL,
     PRIMARY KEY (table_id, key, day)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS keys (
+    table_id INTEGER, hash INTEGER, runs BLOB NOT NULL, PRIMARY KEY (table_id, hash)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (
     topic TEXT, partition INTEGER, hour INTEGER, chunk INTEGER, hashes BLOB NOT NULL,
     PRIMARY KEY (topic, partition, hour, chunk)) WITHOUT ROWID;
@@ -31,6 +34,10 @@ CREATE TABLE IF NOT EXISTS episodes (
     fingerprint TEXT, number INTEGER, fired_ms INTEGER NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (fingerprint, number)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS episodes_fired ON episodes (fired_ms);
+CREATE TABLE IF NOT EXISTS requests (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    source TEXT NOT NULL, key TEXT NOT NULL, body_hash INTEGER NOT NULL, receipt TEXT NOT NULL,
+    UNIQUE (source, key));
 CREATE TABLE IF NOT EXISTS notices (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL, receiver TEXT NOT NULL, episode TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,

@@ -3,9 +3,12 @@ use crate::alert::identity::fingerprint;
 use crate::alert::notice::ResolveReason;
 use crate::alert::record::{AlertState, Clocks, Facts, History, Labels, Told};
 use crate::catalog::Severity;
+use crate::fold::cells::StoredRun;
+use crate::fold::day::Day;
 use crate::fold::partial::Partial;
 use crate::notify::outbox::{Of, Outbox, Postponed};
 use crate::notify::samples;
+use crate::source::push::Receipt;
 use jiff::Timestamp;
 
 fn position(next_offset: i64) -> Position {
@@ -23,6 +26,20 @@ fn cell(day: i32, count: i64) -> StoredCell {
         key: "华东\u{1f}web".into(),
         day,
         partial: Partial::Count(count),
+    }
+}
+
+fn key(hash: u64, days: &[i32]) -> StoredKey {
+    let run = |day: &i32| StoredRun {
+        first_ms: i64::from(*day) * 86_400_000 + 1,
+        first: Day(*day),
+        last: Day(day + 3),
+        key: "华东".into(),
+    };
+    StoredKey {
+        table: "orders_new".into(),
+        hash,
+        runs: days.iter().map(run).collect(),
     }
 }
 
@@ -70,6 +87,7 @@ fn what_was_committed_is_restored_and_nothing_else() {
     let commit = Commit {
         positions: &[position(10)],
         cells: &[cell(1, 5), cell(2, 1)],
+        keys: &[key(7, &[1]), key(u64::MAX, &[2]), key(9, &[3])],
         seen: &[seen(
             &[((8, 0), &[1, 2]), ((9, 0), &[3]), ((9, 1), &[u64::MAX])],
             None,
@@ -84,6 +102,7 @@ fn what_was_committed_is_restored_and_nothing_else() {
     let commit = Commit {
         positions: &[position(20)],
         cells: &[cell(2, 9)],
+        keys: &[key(7, &[]), key(8, &[]), key(9, &[3, 90])],
         seen: &[seen(&[((9, 1), &[u64::MAX, 5])], Some((9, 1)))],
         alerts: &[record("b", 2)],
         removed_alerts: &[named("a"), named("unknown")],
@@ -99,6 +118,9 @@ fn what_was_committed_is_restored_and_nothing_else() {
     let restored = store.restore().unwrap();
     assert_eq!(restored.positions, [position(20)]);
     assert_eq!(restored.cells, [cell(1, 5), cell(2, 9)]);
+    let mut keys = restored.keys;
+    keys.sort_by_key(|key| key.hash);
+    assert_eq!(keys, [key(9, &[3, 90]), key(u64::MAX, &[2])]);
     let (partition, kept) = seen(&[((9, 1), &[u64::MAX, 5])], None);
     assert_eq!(
         restored.seen.into_iter().collect::<Vec<_>>(),
@@ -248,7 +270,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
         ..Commit::default()
     };
     store.commit(&commit).unwrap();
-    let as_before = "DROP TABLE seen; DROP TABLE episodes; UPDATE meta SET value = 1 WHERE key = 'schema'";
+    let as_before = "DROP TABLE seen; DROP TABLE episodes; DROP TABLE keys; UPDATE meta SET value = 1 WHERE key = 'schema'";
     store.lock().execute_batch(as_before).unwrap();
     let id = store.id().to_owned();
     drop(store);
@@ -264,7 +286,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
             row.get(0)
         })
         .unwrap();
-    assert_eq!(found, 3);
+    assert_eq!(found, 4);
 }
 
 #[test]
@@ -376,4 +398,38 @@ fn old_notices_of_episodes_that_are_over_are_let_go() {
     assert_eq!(left(89 * day, 3), ["e1.1", "e1.3", "e2.1", "e3.1"]);
     // Episode 2 still burns: that it was told decides whether its end will be.
     assert_eq!(left(91 * day, 4), ["e2.1", "e3.1", "e4.1"]);
+}
+
+#[test]
+fn requests_are_kept_with_the_commit_that_holds_their_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let request = |key: &str, accepted| KeptRequest {
+        source: "orders".to_owned(),
+        key: key.to_owned(),
+        body_hash: u64::MAX,
+        receipt: Receipt {
+            accepted,
+            rejected: 1,
+            ..Receipt::default()
+        },
+    };
+    let store = Store::open(&path).unwrap();
+    for requests in [
+        vec![request("a", 1), request("b", 2)],
+        vec![request("a", 3)],
+        vec![],
+    ] {
+        store
+            .commit(&Commit {
+                requests: &requests,
+                ..Commit::default()
+            })
+            .unwrap();
+    }
+    drop(store);
+    assert_eq!(
+        Store::open(&path).unwrap().requests().unwrap(),
+        [request("b", 2), request("a", 3)]
+    );
 }

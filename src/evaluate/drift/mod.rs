@@ -154,14 +154,8 @@ impl Evaluator {
         }
     }
 
-    /// What each of the days `from..to` brought, as known now.
-    pub(super) fn flow(
-        &self,
-        cells: &Cells,
-        key: &InstanceKey,
-        from: Day,
-        to: Day,
-    ) -> Option<Vec<Option<f64>>> {
+    /// What each of the days `from..to` brought to an instance, as known now.
+    pub fn flow(&self, cells: &Cells, key: &InstanceKey, from: Day, to: Day) -> Option<Vec<Option<f64>>> {
         let NodeId(index) = key.node;
         let compiled = self.nodes.get(index as usize)?.as_ref()?;
         Some(compiled.flow(cells, &self.cell_key(key), from, to))
