@@ -17,6 +17,7 @@ use crate::alert::judge;
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint, Labels};
 use crate::catalog::{Calendar, Catalog, Severity, SourceId};
+use crate::evaluate::drift::StoredLink;
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
 use crate::fold::cells::{Cells, StoredCell, StoredKey};
 use crate::fold::dedup::SeenDelta;
@@ -96,6 +97,7 @@ pub(super) struct Totals {
 struct Pending {
     positions: HashMap<(Arc<str>, i32), Position>,
     cells: Vec<StoredCell>,
+    links: Vec<StoredLink>,
     keys: Vec<StoredKey>,
     seen: Vec<(TopicPartition, SeenDelta)>,
     alerts: Vec<AlertRecord>,
@@ -110,6 +112,7 @@ impl Pending {
     fn is_empty(&self) -> bool {
         self.positions.is_empty()
             && self.cells.is_empty()
+            && self.links.is_empty()
             && self.alerts.is_empty()
             && self.notices.is_empty()
             && self.removed_alerts.is_empty()
@@ -257,6 +260,7 @@ impl EvaluatorThread {
         snapshot.sources = self.source_states();
         snapshot.evicted_keys = self.totals.evicted_keys.clone();
         pending.cells.extend(self.cells.take_changed());
+        pending.links.extend(self.evaluator.take_changed_links());
         pending.keys.extend(self.cells.take_changed_keys());
         self.count_bounds();
 
@@ -332,6 +336,7 @@ impl EvaluatorThread {
         let commit = Commit {
             positions: &positions,
             cells: &pending.cells,
+            links: &pending.links,
             keys: &pending.keys,
             seen: &pending.seen,
             alerts: &pending.alerts,

@@ -74,6 +74,8 @@ impl Pipeline {
         let mut cells = Cells::new(plan.clone());
         cells.restore(restored.cells);
         cells.restore_keys(restored.keys);
+        let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
+        evaluator.restore_links(restored.links);
         let mut engine = Engine::new(around.store.id());
         engine.restore(restored.alerts);
         engine.withdraw(|record| judge::declares(catalog, record));
@@ -184,7 +186,7 @@ impl Pipeline {
         let evaluator = EvaluatorThread {
             catalog: catalog.clone(),
             cells,
-            evaluator: Evaluator::new(catalog.clone(), plan),
+            evaluator,
             engine,
             watermarks,
             route: Box::new(move |labels, severity| to_route.receivers_of(labels, severity)),

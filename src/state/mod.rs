@@ -6,6 +6,7 @@
 
 mod episodes;
 mod keys;
+mod links;
 mod lock;
 mod outbox;
 mod reading;
@@ -23,6 +24,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
+use crate::evaluate::drift::StoredLink;
 use crate::fold::cells::{StoredCell, StoredKey};
 use crate::fold::dedup::SeenDelta;
 use lock::Lock;
@@ -90,6 +92,8 @@ pub struct Commit<'a> {
     pub keys: &'a [StoredKey],
     /// Ids that partitions brought and forgot.
     pub seen: &'a [((Arc<str>, i32), SeenDelta)],
+    /// Links that were judged.
+    pub links: &'a [StoredLink],
     /// Alert records that changed.
     pub alerts: &'a [AlertRecord],
     /// Identities whose record is no longer needed.
@@ -116,6 +120,8 @@ pub struct Restored {
     pub keys: Vec<StoredKey>,
     /// Ids that each partition remembers.
     pub seen: SeenByPartition,
+    /// What is known of every link.
+    pub links: Vec<StoredLink>,
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
     /// Watermark of the last evaluation, in milliseconds since the epoch.
@@ -200,6 +206,7 @@ impl Store {
             cells: read_cells(&connection)?,
             keys: keys::read(&connection)?,
             seen: seen::read(&connection)?,
+            links: links::read(&connection)?,
             alerts: read_alerts(&connection)?,
             watermark_ms: read_number(&connection, "watermark_ms")?,
             dead_letter_bytes: read_number(&connection, "dead_letter_bytes")?
@@ -229,6 +236,7 @@ impl Store {
         seen::put(&transaction, commit.seen)?;
         put_positions(&transaction, commit.positions)?;
         requests::put(&transaction, commit.requests)?;
+        links::put(&transaction, commit.links)?;
         put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
         episodes::put(&transaction, commit.alerts)?;
         outbox::put(&transaction, commit.notices, commit.wall_ms)?;
