@@ -17,6 +17,7 @@ use crate::alert::judge;
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint, Labels};
 use crate::catalog::{Calendar, Catalog, Severity, SourceId};
+use crate::evaluate::drift::StoredLink;
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
 use crate::fold::cells::{Cells, StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
@@ -98,6 +99,7 @@ pub(super) struct Totals {
 struct Pending {
     positions: HashMap<(Arc<str>, i32), Position>,
     cells: Vec<StoredCell>,
+    links: Vec<StoredLink>,
     keys: Vec<StoredKey>,
     items: Vec<StoredItem>,
     seen: Vec<(TopicPartition, SeenDelta)>,
@@ -113,6 +115,7 @@ impl Pending {
     fn is_empty(&self) -> bool {
         self.positions.is_empty()
             && self.cells.is_empty()
+            && self.links.is_empty()
             && self.alerts.is_empty()
             && self.notices.is_empty()
             && self.removed_alerts.is_empty()
@@ -265,6 +268,7 @@ impl EvaluatorThread {
         snapshot.evicted_keys = self.totals.evicted_keys.clone();
         snapshot.evicted_items = self.totals.evicted_items.clone();
         pending.cells.extend(self.cells.take_changed());
+        pending.links.extend(self.evaluator.take_changed_links());
         pending.keys.extend(self.cells.take_changed_keys());
         pending.items.extend(self.cells.take_changed_items());
         self.count_bounds();
@@ -341,6 +345,7 @@ impl EvaluatorThread {
         let commit = Commit {
             positions: &positions,
             cells: &pending.cells,
+            links: &pending.links,
             keys: &pending.keys,
             items: &pending.items,
             seen: &pending.seen,

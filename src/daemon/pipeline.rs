@@ -75,6 +75,8 @@ impl Pipeline {
         cells.restore(restored.cells);
         cells.restore_keys(restored.keys);
         cells.restore_items(restored.items);
+        let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
+        evaluator.restore_links(restored.links);
         let mut engine = Engine::new(around.store.id());
         engine.restore(restored.alerts);
         engine.withdraw(|record| judge::declares(catalog, record));
@@ -185,7 +187,7 @@ impl Pipeline {
         let evaluator = EvaluatorThread {
             catalog: catalog.clone(),
             cells,
-            evaluator: Evaluator::new(catalog.clone(), plan),
+            evaluator,
             engine,
             watermarks,
             route: Box::new(move |labels, severity| to_route.receivers_of(labels, severity)),

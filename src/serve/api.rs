@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::view::{AlertView, View};
 use crate::alert::record::{AlertState, Labels};
+use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Rule, RuleOn};
-use crate::evaluate::{NodeInfo, NodeState, OpenItems, Pace};
+use crate::evaluate::{LinkState, NodeInfo, NodeState, OpenItems, Pace};
 use crate::words::sentence;
 
 fn success(data: Value) -> Response {
@@ -97,6 +98,7 @@ fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
         "forecastRange80": instance.outlook.as_ref().and_then(|outlook| outlook.range(0.8)),
         "targetProbability": instance.target_probability,
         "daily": instance.daily,
+        "link": instance.link.as_deref().map(link_json),
         "firing": alerts,
     })
 }
@@ -116,6 +118,34 @@ fn open_items(open: &OpenItems) -> Value {
         "overdue": open.overdue,
         "overdueAfterSeconds": open.overdue_after.map(|after| after.as_secs()),
         "oldest": items.collect::<Vec<_>>(),
+    })
+}
+
+/// What the judgement says of a KPI's link to its parent. Shares: −0.2 is 20 % less.
+fn link_json(link: &LinkState) -> Value {
+    let scores: BTreeMap<&str, f64> = DriftKind::ALL
+        .into_iter()
+        .map(|kind| (kind.as_str(), link.score(kind)))
+        .collect();
+    let findings = link.findings.iter().map(|finding| {
+        json!({
+            "kind": finding.kind.as_str(),
+            "since": finding.since.map(|day| day.to_string()),
+            "gap": finding.gap,
+            "kpi": finding.kpi,
+            "parent": finding.parent,
+            "evidence": finding.evidence,
+            "confidence": finding.confidence,
+            "stream": finding.stream,
+        })
+    });
+    json!({
+        "findings": findings.collect::<Vec<Value>>(),
+        "scores": scores,
+        "parentGap": link.parent_gap,
+        "strength": link.strength,
+        "lagDays": link.lag_days,
+        "judgedDays": link.judged_days,
     })
 }
 

@@ -9,6 +9,7 @@ use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::view::{AlertView, View};
 use crate::alert::record::AlertState;
+use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, Role};
 use crate::evaluate::{NodeInfo, NodeState, OpenItems, Snapshot};
 
@@ -16,7 +17,7 @@ use crate::evaluate::{NodeInfo, NodeState, OpenItems, Snapshot};
 type Series = BTreeMap<String, String>;
 
 /// Labels that every node's series may carry; a dimension of the same name is prefixed.
-const NODE_LABELS: [&str; 5] = ["node", "role", "level", "owner", "parent"];
+const NODE_LABELS: [&str; 6] = ["node", "role", "level", "owner", "parent", "kind"];
 /// Labels of an alert's series; a dimension or rule label of the same name is prefixed.
 const ALERT_LABELS: [&str; 5] = ["alertname", "kind", "node", "owner", "parent"];
 
@@ -27,6 +28,7 @@ const ALERT_LABELS: [&str; 5] = ["alertname", "kind", "node", "owner", "parent"]
 pub fn text(view: &View) -> prometheus::Result<String> {
     let mut families = Vec::new();
     alerts(view, &mut families);
+    drift(&view.snapshot, &mut families);
     sources(&view.snapshot, &mut families);
     bounds(&view.snapshot, &mut families);
     items(&view.snapshot, &mut families);
@@ -46,7 +48,7 @@ pub fn text(view: &View) -> prometheus::Result<String> {
 type NodeNumber = fn(&NodeInfo, &NodeState) -> Option<f64>;
 
 /// Name, help and number of every family of a node.
-const NODE_FAMILIES: [(&str, &str, NodeNumber); 9] = [
+const NODE_FAMILIES: [(&str, &str, NodeNumber); 12] = [
     (
         "tautline_kpi_value",
         "Value of the node for the running period, in the metric's unit.",
@@ -91,6 +93,21 @@ const NODE_FAMILIES: [(&str, &str, NodeNumber); 9] = [
         "tautline_kpi_elapsed_ratio",
         "Share of the running period that has passed.",
         |_, s| Some(s.elapsed),
+    ),
+    (
+        "tautline_link_strength_ratio",
+        "How strongly the parent follows the KPI, 0 to 1.",
+        |_, s| s.link.as_ref()?.strength,
+    ),
+    (
+        "tautline_link_lag_days",
+        "Days by which the parent follows the KPI.",
+        |_, s| s.link.as_ref()?.lag_days,
+    ),
+    (
+        "tautline_link_parent_gap_ratio",
+        "The parent against what the KPI explains: -0.2 is 20 % less than that.",
+        |_, s| s.link.as_ref()?.parent_gap,
     ),
 ];
 
@@ -236,6 +253,27 @@ fn alert_labels(alert: &AlertView) -> Series {
         labels.insert(name, value.clone());
     }
     labels
+}
+
+/// Evidence by kind for every link that is judged; 1 and more is told.
+fn drift(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
+    let judged = snapshot
+        .instances
+        .iter()
+        .filter_map(|instance| Some((instance, instance.link.as_deref()?)));
+    let series = judged.flat_map(|(instance, link)| {
+        let labels = node_labels(snapshot, instance);
+        DriftKind::ALL.map(|kind| {
+            let mut labels = labels.clone();
+            labels.insert("kind".into(), kind.as_str().into());
+            (labels, link.score(kind))
+        })
+    });
+    families.push(gauge(
+        "drift_score",
+        "Evidence for a kind of drift of a KPI from its parent, as a share of what it takes to tell; 1 and more is told.",
+        series,
+    ));
 }
 
 fn sources(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {

@@ -7,6 +7,7 @@
 mod episodes;
 mod items;
 mod keys;
+mod links;
 mod lock;
 mod outbox;
 mod reading;
@@ -24,6 +25,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
+use crate::evaluate::drift::StoredLink;
 use crate::fold::cells::{StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
 use lock::Lock;
@@ -93,6 +95,8 @@ pub struct Commit<'a> {
     pub items: &'a [StoredItem],
     /// Ids that partitions brought and forgot.
     pub seen: &'a [((Arc<str>, i32), SeenDelta)],
+    /// Links that were judged.
+    pub links: &'a [StoredLink],
     /// Alert records that changed.
     pub alerts: &'a [AlertRecord],
     /// Identities whose record is no longer needed.
@@ -121,6 +125,8 @@ pub struct Restored {
     pub items: Vec<StoredItem>,
     /// Ids that each partition remembers.
     pub seen: SeenByPartition,
+    /// What is known of every link.
+    pub links: Vec<StoredLink>,
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
     /// Watermark of the last evaluation, in milliseconds since the epoch.
@@ -206,6 +212,7 @@ impl Store {
             keys: keys::read(&connection)?,
             items: items::read(&connection)?,
             seen: seen::read(&connection)?,
+            links: links::read(&connection)?,
             alerts: read_alerts(&connection)?,
             watermark_ms: read_number(&connection, "watermark_ms")?,
             dead_letter_bytes: read_number(&connection, "dead_letter_bytes")?
@@ -236,6 +243,7 @@ impl Store {
         seen::put(&transaction, commit.seen)?;
         put_positions(&transaction, commit.positions)?;
         requests::put(&transaction, commit.requests)?;
+        links::put(&transaction, commit.links)?;
         put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
         episodes::put(&transaction, commit.alerts)?;
         outbox::put(&transaction, commit.notices, commit.wall_ms)?;

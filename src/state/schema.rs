@@ -9,7 +9,8 @@ use super::StateError;
 /// Version of the tables below and of what stands in them; a newer one is refused, never guessed at.
 ///
 /// 1: the first. 2: ids for dedup, partials of percentiles, and counts below 0. 3: the history of episodes.
-/// 4: keys that are known, and partials of `count_new` beside them. 5: items, and partials of durations.
+/// 4: keys that are known, and partials of `count_new` beside them. 5: items, partials of durations, and what is known of
+/// links.
 /// What an older version wrote means the same in a newer one.
 const SCHEMA: i64 = 5;
 /// The oldest version that is brought up to date by making the tables that it lacks.
@@ -32,6 +33,9 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE TABLE IF NOT EXISTS seen (
     topic TEXT, partition INTEGER, hour INTEGER, chunk INTEGER, hashes BLOB NOT NULL,
     PRIMARY KEY (topic, partition, hour, chunk)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS links (
+    node TEXT, dimensions TEXT, body BLOB NOT NULL,
+    PRIMARY KEY (node, dimensions)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alerts (fingerprint TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS episodes (
     fingerprint TEXT, number INTEGER, fired_ms INTEGER NOT NULL, body TEXT NOT NULL,

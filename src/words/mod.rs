@@ -4,6 +4,7 @@
 //! * [`sentence`]: what an alert says, as a heading and as one sentence with its numbers.
 
 pub mod definition;
+mod drift;
 pub mod sentence;
 
 use jiff::tz::TimeZone;

@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Language, percent};
+use super::{Language, drift, percent};
 use crate::alert::record::{Facts, Figure, ItemFacts};
+use crate::catalog::attribute::DriftKind;
 
 /// What the alert says, as a heading: in the reader's language for the kinds that tautline knows, else the title
 /// that the rule gives.
@@ -19,6 +20,9 @@ pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> Str
         };
     }
     match (kind, &facts.node) {
+        (kind, Some(node)) if DriftKind::of(kind).is_some() && facts.title.is_empty() => {
+            drift::heading(kind, node, facts.parent.as_ref(), language)
+        }
         ("behind_pace", Some(node)) => {
             format!("{}{}", name(node), language.pick("落后于计划", " is behind plan"))
         }
@@ -52,6 +56,9 @@ pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> Str
 pub fn of(kind: &str, facts: &Facts, language: Language) -> String {
     if let Some(item) = &facts.item {
         return open_for(item, language);
+    }
+    if let (Some(kpi), Some(parent), Some(found)) = (&facts.node, &facts.parent, &facts.link) {
+        return drift::of(kind, kpi, parent, found, language);
     }
     match (&facts.node, &facts.parent) {
         (Some(kpi), Some(parent)) => link(kpi, parent, language),

@@ -271,3 +271,6 @@ fn state_of(link: &Link, tuning: &Tuning) -> LinkState {
         judged_days: reading.judged_days,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,14 +46,20 @@ impl Liveness {
     }
 }
 
+/// Days whose mean tells the unit of a stream of few events, where single days tell nothing.
+const FEW: usize = 5;
+
 /// Whether a stream still counts in the same unit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Units {
     /// Usual log ratio to the reference by weekday.
     usual: [Option<f64>; 7],
-    deviation: f64,
+    /// Mean deviation of a day: of weekdays of usual size, and of small ones, which vary more.
+    deviation: [f64; 2],
     /// The last day and its log size, if it was odd.
     odd: Option<(i32, f64)>,
+    /// The latest days with their log sizes and what was usual then, oldest first.
+    latest: Vec<(i32, f64, f64)>,
     /// First day and log size of a change that is on.
     pub(super) changed: Option<(i32, f64)>,
 }
@@ -62,45 +68,77 @@ impl Default for Units {
     fn default() -> Units {
         Units {
             usual: [None; 7],
-            deviation: 0.25,
+            deviation: [0.25; 2],
             odd: None,
+            latest: Vec::new(),
             changed: None,
         }
     }
 }
 
 impl Units {
-    /// Takes in a day; true when the day is not to be used.
+    /// Takes in a day; true when the day is not to be used. `ratio` is the log ratio of a day
+    /// to its reference as known now. On an unusual day (a holiday, a promotion or a day beside one) only a size tells
+    /// that no holiday makes.
     pub(super) fn day(
         &mut self,
         day: i32,
-        value: f64,
-        reference: f64,
+        ratio: impl Fn(i32) -> Option<f64>,
+        is_unusual: bool,
         may_alert: bool,
         tuning: &Tuning,
     ) -> bool {
-        let weekday = super::calendar::weekday(day);
-        if value <= 0.0 || reference <= 0.0 {
-            return self.changed.is_some();
+        // Late data has come in since.
+        for (of_day, off, usual) in &mut self.latest {
+            *off = ratio(*of_day).map_or(*off, |ratio| ratio - *usual);
         }
-        let ratio = (value / reference).ln();
+        let Some(ratio) = ratio(day) else {
+            return self.changed.is_some();
+        };
+        let weekday = super::calendar::weekday(day);
+        let largest = self.usual.iter().flatten().copied().fold(f64::MIN, f64::max);
         let Some(usual) = &mut self.usual[weekday] else {
-            self.usual[weekday] = Some(ratio);
+            if !is_unusual {
+                self.usual[weekday] = Some(ratio);
+            }
             return false;
         };
+        let deviation = &mut self.deviation[usize::from(*usual < largest - 1.0)];
         let off = ratio - *usual;
-        let is_odd = off.abs() > tuning.unit_log && off.abs() > tuning.unit_sigmas * self.deviation;
+        let least = match (is_unusual, off > 0.0) {
+            (false, _) => tuning.unit_log,
+            (true, true) => tuning.unit_log + 0.5,
+            // However small a day is, a holiday may have made it so.
+            (true, false) => f64::INFINITY,
+        };
+        let is_odd = off.abs() > least && off.abs() > tuning.unit_sigmas * *deviation;
+        let spread = *deviation;
+        if !is_unusual {
+            // A change teaches nothing: the usual size moves by its usual deviations only.
+            let step = off.clamp(-3.0 * spread, 3.0 * spread);
+            if !is_odd {
+                *usual += 0.15 * step;
+                let size = 1.2533 * off.abs().min(4.0 * spread);
+                *deviation = f64::max(0.05, spread + 0.03 * (size - spread));
+            }
+            self.latest.push((day, off, ratio - off));
+            if self.latest.len() > FEW {
+                self.latest.remove(0);
+            }
+        }
         if !is_odd {
             self.odd = None;
-            self.changed = None;
-            *usual += 0.15 * off.clamp(-3.0 * self.deviation, 3.0 * self.deviation);
-            let size = 1.2533 * off.abs().min(4.0 * self.deviation);
-            self.deviation = f64::max(0.05, self.deviation + 0.03 * (size - self.deviation));
-            return false;
+            if self.changed.is_none() || !self.is_changed_on_average(spread, tuning) {
+                self.changed = None;
+            }
+            if may_alert && self.is_changed_on_average(spread, tuning) && self.changed.is_none() {
+                let first = self.latest.first().map_or(day, |(first, ..)| *first);
+                self.changed = Some((first, self.average()));
+            }
+            return self.changed.is_some();
         }
-        let alike = |(_, last): &(i32, f64)| {
-            off * last > 0.0 && (off - last).abs() < f64::max(1.0, 4.0 * self.deviation)
-        };
+        let alike =
+            |(_, last): &(i32, f64)| off * last > 0.0 && (off - last).abs() < f64::max(1.0, 4.0 * spread);
         if let Some((first, _)) = self.odd.filter(alike)
             && may_alert
         {
@@ -109,6 +147,19 @@ impl Units {
         }
         self.odd = Some((day, off));
         true
+    }
+
+    fn average(&self) -> f64 {
+        self.latest.iter().map(|(_, off, _)| off).sum::<f64>() / self.latest.len().max(1) as f64
+    }
+
+    /// Whether the latest days together are of another size, all to one side.
+    fn is_changed_on_average(&self, spread: f64, tuning: &Tuning) -> bool {
+        let mean = self.average();
+        self.latest.len() == FEW
+            && mean.abs() > tuning.unit_log - 0.35
+            && mean.abs() > tuning.unit_sigmas * spread / (FEW as f64).sqrt()
+            && self.latest.iter().all(|(_, off, _)| off * mean > 0.0)
     }
 }
 

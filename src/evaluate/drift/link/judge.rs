@@ -15,6 +15,8 @@ pub(super) struct Seen {
     pub(super) raw: Vec<f64>,
     /// Standard deviation from calendar effects that are not well known.
     pub(super) doubt: f64,
+    /// Variance of the difference of both log ratios that the noise of single days makes.
+    pub(super) noise: f64,
     /// Times by which the spread is wider because days of the window are not usable.
     pub(super) thin: f64,
 }
@@ -39,6 +41,8 @@ pub(super) struct Judge {
     pub(super) elasticity: f64,
     pub(super) strength: f64,
     learned: u32,
+    /// The last day that was learned from, or passed over.
+    learned_to: Option<i32>,
     pub(super) judged: u32,
     pub(super) sums: [f64; 2],
     pub(super) since: [Option<i32>; 2],
@@ -74,6 +78,7 @@ impl Judge {
             elasticity: 0.6,
             strength: 0.0,
             learned: 0,
+            learned_to: None,
             judged: 0,
             sums: [0.0; 2],
             since: [None; 2],
@@ -101,12 +106,7 @@ impl Judge {
         };
         self.judged += 1;
         if may_learn {
-            let back = if self.judged > tuning.warmup + tuning.delay as u32 {
-                tuning.delay as i32
-            } else {
-                0
-            };
-            self.learn(day - back, tuning);
+            self.catch_up(day, tuning);
         }
         if self.judged < 8 {
             return;
@@ -120,7 +120,14 @@ impl Judge {
             return;
         }
         let young = (1.0 + tuning.young / f64::from(self.learned.max(1))).sqrt();
-        let spread = self.sigma.max(tuning.sigma_min) * young * seen.thin;
+        // Few windows do not overlap, so their spread is known badly: it is drawn to what links have on the whole, and
+        // what the noise of single days makes of it.
+        let known = f64::from(self.learned).min(1.5 * tuning.half_life);
+        let usual = tuning.sigma_usual.powi(2) + seen.noise;
+        let sigma = ((self.sigma.powi(2) * known + usual * tuning.sigma_weight)
+            / (known + tuning.sigma_weight))
+            .sqrt();
+        let spread = sigma.max(tuning.sigma_min) * young * seen.thin;
         let u = gap / spread.hypot(seen.doubt);
         self.deviations = u;
         for (side, step) in [-u, u].into_iter().enumerate() {
@@ -161,6 +168,27 @@ impl Judge {
             hull = hull.map(|(a, b)| (a.min(answer), b.max(answer)));
         }
         hull.map_or(dy, |(low, high)| dy.clamp(low, high))
+    }
+
+    /// Learns the days that were passed over while a sum was suspicious, too: it came to nothing, so they are part of
+    /// what is usual. Without them the spread would be that of the calm days alone.
+    fn catch_up(&mut self, day: i32, tuning: &Tuning) {
+        let back = if self.judged > tuning.warmup + tuning.delay as u32 {
+            tuning.delay as i32
+        } else {
+            0
+        };
+        let oldest = day - (RING as i32 - tuning.max_lag as i32 - 1);
+        let from = self.learned_to.map_or(day - back, |last| last + 1).max(oldest);
+        for past in from..=day - back {
+            self.learn(past, tuning);
+            self.learned_to = Some(past);
+        }
+    }
+
+    /// Passes over the days of an alert: they were no usual ones.
+    pub(super) fn pass_over(&mut self, day: i32) {
+        self.learned_to = self.learned_to.max(Some(day));
     }
 
     fn learn(&mut self, day: i32, tuning: &Tuning) {

@@ -220,17 +220,20 @@ impl Link {
             let raw: Vec<f64> = (0..5)
                 .filter_map(|lag| self.kpi.raw_ratio(day - 7 * lag, judge.window, days))
                 .collect();
-            judge.day(
-                day,
-                &Seen {
-                    ratios,
-                    raw,
-                    doubt,
-                    thin,
-                },
-                quiet,
-                tuning,
-            );
+            let noise_of = |side: usize| {
+                let window = &windows[side];
+                let level = judge.level(side) * window.sign();
+                window.noise / (window.reference * level.exp()).max(f64::MIN_POSITIVE)
+            };
+            let noise = (noise_of(1) + 0.5 * noise_of(0)).min(4.0);
+            let seen = Seen {
+                ratios,
+                raw,
+                doubt,
+                noise,
+                thin,
+            };
+            judge.day(day, &seen, quiet, tuning);
         }
         for side in 0..2 {
             let over = self.judges.iter().find(|judge| judge.is_over(side));
@@ -244,7 +247,10 @@ impl Link {
                 }
                 (Some(_), _) if self.judges.iter().all(is_calm) => {
                     self.active[side] = None;
-                    self.judges.iter_mut().for_each(|judge| judge.sums[side] = 0.0);
+                    for judge in &mut self.judges {
+                        judge.sums[side] = 0.0;
+                        judge.pass_over(day);
+                    }
                 }
                 _ => {}
             }

@@ -29,6 +29,8 @@ pub(super) struct Plan {
     running: Vec<Running>,
     anchor: f64,
     last_rate: Option<f64>,
+    /// Mean square of the plan's steps between periods, season taken out.
+    steps: f64,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -48,6 +50,7 @@ impl Plan {
             running: Vec::new(),
             anchor: 1.0,
             last_rate: None,
+            steps: 0.0025,
         }
     }
 
@@ -123,9 +126,12 @@ impl Plan {
                     .is_some_and(|last| days.unusual_share(last.start, last.end) > ODD_SHARE);
             if changed_inside || is_odd || step.abs() > tuning.retarget {
                 self.anchor *= (-step).exp();
-            } else if self.monthly.is_some() {
-                // Targets carry the planner's error of the period; the season is known without them.
-                self.anchor *= (-step * (1.0 - tuning.trust)).exp();
+            } else {
+                // Targets carry the planner's error of the period, which their steps show where season is not
+                // what they are about: a plan that jumps is followed the less.
+                self.steps += 0.2 * (step * step - self.steps);
+                let trust = (tuning.plan_steps.powi(2) / self.steps).min(1.0);
+                self.anchor *= (-step * (1.0 - trust)).exp();
             }
         }
         if rate > 0.0 {

@@ -109,7 +109,12 @@ impl Window {
     /// few events is a number too.
     pub(super) fn ratio(&self) -> f64 {
         let half = 0.5 * self.noise.min(self.reference);
-        ((self.value + half) / (self.reference + half)).ln() * if self.lower { -1.0 } else { 1.0 }
+        ((self.value + half) / (self.reference + half)).ln() * self.sign()
+    }
+
+    /// −1 where less is better.
+    pub(super) fn sign(&self) -> f64 {
+        if self.lower { -1.0 } else { 1.0 }
     }
 }
 
@@ -168,8 +173,12 @@ impl Stream {
             }
             health.silent_days = Some(self.live.days);
         }
-        let (value, reference) = (self.value[slot], self.reference[slot]);
-        if !is_unusual && self.units.day(day, value, reference, warm, tuning) {
+        let ratio = |day: i32| {
+            let (value, reference) = (self.value[at(day)], self.reference[at(day)]);
+            (value > 0.0 && reference > 0.0).then(|| (value / reference).ln())
+        };
+        let is_makeup = days.special(day) == Some(super::calendar::Special::Workday);
+        if !is_makeup && self.units.day(day, ratio, is_unusual, warm, tuning) {
             self.masked[slot] = true;
         }
         health.unit_change = self.units.changed;

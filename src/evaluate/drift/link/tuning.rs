@@ -29,14 +29,18 @@ pub struct Tuning {
     pub beta_floor: f64,
     /// The spread of a young link is widened by √(1 + young / days learned).
     pub young: f64,
+    /// Spread that links have on the whole, besides the noise of single days, as a log ratio.
+    pub sigma_usual: f64,
+    /// Days of learning as much as which that speaks.
+    pub sigma_weight: f64,
     /// Least spread, as a log ratio.
     pub sigma_min: f64,
     /// An alert clears when its sum is below this share of the limit.
     pub clear: f64,
     /// Log size of a step of the plan between periods from which on it is a new plan, not growth.
     pub retarget: f64,
-    /// Share of a target's step between periods that the reference follows where the season is known without it.
-    pub trust: f64,
+    /// Log size of the steps of a plan between periods, season taken out, up to which the reference follows it whole.
+    pub plan_steps: f64,
     /// A silence is a feed gap when −log₁₀ of its probability reaches this.
     pub silence: f64,
     /// A day whose log ratio to its usual size passes this, and `unit_sigmas` deviations, is odd.
@@ -58,15 +62,17 @@ impl Default for Tuning {
             half_life: 75.0,
             link_half_life: 90.0,
             window: [7, 14, 28],
-            kappa: [2.0, 2.2, 2.4],
+            kappa: [1.7, 1.8, 1.9],
             limit: [10.0, 20.0, 30.0],
-            beta: (0.6, 1.1),
+            beta: (0.7, 1.1),
             beta_floor: 0.4,
-            young: 40.0,
+            young: 0.0,
+            sigma_usual: 0.09,
+            sigma_weight: 60.0,
             sigma_min: 0.05,
             clear: 0.25,
             retarget: 0.25,
-            trust: 1.0,
+            plan_steps: 0.06,
             silence: 5.0,
             unit_log: 1.95,
             unit_sigmas: 6.0,

@@ -1,0 +1,173 @@
+//! Links as specifications: hand-made series whose verdict is known, and what must not change a verdict.
+
+use super::link::{Announced, Before, DayInput, Days, Link, Reading, Tuning};
+use crate::catalog::attribute::DriftKind;
+
+/// 2024-01-01, a Monday.
+const FIRST: i32 = 19_723;
+const DAYS: usize = 240;
+
+/// A KPI of about 100 a day and a parent of about 5,000, with weekdays and a little of everything; no chance in it.
+fn world() -> [Vec<f64>; 2] {
+    let wave = |day: usize, length: f64, size: f64| 1.0 + size * (day as f64 / length).sin();
+    let weekday = |day: usize| [1.1, 1.1, 1.0, 1.0, 1.0, 0.9, 0.9][day % 7];
+    let kpi = |day| 100.0 * weekday(day) * wave(day, 9.0, 0.1) * wave(day, 1.7, 0.05);
+    let parent = |day| 5000.0 * weekday(day) * wave(day, 9.0, 0.08) * wave(day, 2.3, 0.06);
+    [(0..DAYS).map(kpi).collect(), (0..DAYS).map(parent).collect()]
+}
+
+struct Run {
+    first: i32,
+    scale: [f64; 2],
+    /// The day from which on the link goes through its encoded form at every close.
+    restarts: bool,
+}
+
+const PLAIN: Run = Run {
+    first: FIRST,
+    scale: [1.0; 2],
+    restarts: false,
+};
+
+/// First day of every kind that is told, counted from the first day.
+fn told(flows: &[Vec<f64>; 2], run: &Run) -> Vec<(DriftKind, usize)> {
+    let (tuning, days) = (Tuning::default(), Days::default());
+    let mut link = Link::new(run.first, Before::default(), Before::default(), &days, &tuning);
+    let mut told: Vec<(DriftKind, usize)> = Vec::new();
+    for at in 0..flows[0].len() {
+        let day = run.first + at as i32;
+        let flow = |side: usize| -> Vec<Option<f64>> {
+            let values = &flows[side][at.saturating_sub(47)..=at];
+            values.iter().map(|value| Some(value * run.scale[side])).collect()
+        };
+        let target = |per_day: f64| Announced {
+            start: day,
+            end: day + 30,
+            target: per_day * 30.0,
+        };
+        let targets = match at % 30 {
+            0 => [
+                vec![target(100.0 * run.scale[0])],
+                vec![target(5000.0 * run.scale[1])],
+            ],
+            _ => [Vec::new(), Vec::new()],
+        };
+        let (kpi, parent) = (flow(0), flow(1));
+        let input = |side: usize, flow| DayInput {
+            flow,
+            targets: &targets[side],
+        };
+        link.close(day, input(0, &kpi), input(1, &parent), &days, &tuning);
+        if run.restarts {
+            let body = postcard::to_allocvec(&link).unwrap();
+            link = postcard::from_bytes(&body).unwrap();
+        }
+        for finding in link.reading(&tuning).findings {
+            assert!(finding.gap.is_finite() && finding.evidence >= 1.0);
+            if !told.iter().any(|(kind, _)| *kind == finding.kind) {
+                told.push((finding.kind, at));
+            }
+        }
+    }
+    told
+}
+
+fn from(day: usize, values: &mut [f64], change: impl Fn(f64) -> f64) {
+    values[day..].iter_mut().for_each(|value| *value = change(*value));
+}
+
+#[test]
+fn a_link_that_is_well_has_nothing_told_of_it() {
+    assert_eq!(told(&world(), &PLAIN), []);
+}
+
+#[test]
+fn every_kind_is_told_by_its_name_and_soon() {
+    let onset = 180;
+    type Fault = fn(&mut [Vec<f64>; 2]);
+    let cases: [(Fault, DriftKind, usize); 6] = [
+        (|f| from(180, &mut f[1], |v| v * 0.5), DriftKind::Hollow, 14),
+        (|f| from(180, &mut f[0], |v| v * 2.2), DriftKind::Gaming, 21),
+        (|f| from(180, &mut f[1], |v| v * 1.7), DriftKind::Uncredited, 14),
+        (|f| from(180, &mut f[0], |_| 0.0), DriftKind::FeedGap, 3),
+        (|f| from(180, &mut f[1], |v| v * 100.0), DriftKind::UnitChange, 2),
+        (|f| from(180, &mut f[0], |v| v * 0.01), DriftKind::UnitChange, 2),
+    ];
+    for (fault, kind, within) in cases {
+        let mut flows = world();
+        fault(&mut flows);
+        let told = told(&flows, &PLAIN);
+        let (first, at) = told.first().copied().expect(kind.as_str());
+        assert_eq!(first, kind);
+        assert!((onset..=onset + within).contains(&at), "{kind:?} on day {at}");
+    }
+}
+
+#[test]
+fn what_changes_no_verdict() {
+    let mut flows = world();
+    from(180, &mut flows[1], |v| v * 0.6);
+    let expected = told(&flows, &PLAIN);
+    assert_eq!(expected.first().map(|(kind, _)| *kind), Some(DriftKind::Hollow));
+    let same = [
+        (
+            "units",
+            Run {
+                scale: [0.001, 1000.0],
+                ..PLAIN
+            },
+        ),
+        (
+            "whole weeks",
+            Run {
+                first: FIRST + 7 * 60,
+                ..PLAIN
+            },
+        ),
+        (
+            "restarts",
+            Run {
+                restarts: true,
+                ..PLAIN
+            },
+        ),
+    ];
+    for (what, run) in same {
+        assert_eq!(told(&flows, &run), expected, "{what}");
+    }
+}
+
+#[test]
+fn both_falling_together_is_no_drift() {
+    let mut flows = world();
+    flows.iter_mut().for_each(|flow| from(180, flow, |v| v * 0.6));
+    assert_eq!(told(&flows, &PLAIN), []);
+}
+
+#[test]
+fn nothing_and_nonsense_are_no_verdict() {
+    let empty = vec![0.0; DAYS];
+    for flows in [
+        [empty.clone(), empty.clone()],
+        [world()[0].clone(), vec![f64::NAN; DAYS]],
+        [vec![1.0], vec![1.0]],
+    ] {
+        let said: Vec<_> = told(&flows, &PLAIN)
+            .into_iter()
+            .filter(|(kind, _)| *kind != DriftKind::FeedGap)
+            .collect();
+        assert_eq!(said, []);
+    }
+    let young = Link::new(
+        FIRST,
+        Before::default(),
+        Before::default(),
+        &Days::default(),
+        &Tuning::default(),
+    );
+    let reading: Reading = young.reading(&Tuning::default());
+    assert_eq!(
+        (reading.gap, reading.strength, reading.lag_days),
+        (None, None, None)
+    );
+}

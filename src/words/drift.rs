@@ -1,0 +1,167 @@
+//! What the judgement of a link says, in a sentence that a manager reads: since when, how much, how sure.
+
+use super::sentence::name;
+use super::{Language, percent};
+use crate::alert::record::{Figure, LinkFigure};
+use crate::catalog::attribute::DriftKind;
+
+/// One line: who is apart from whom.
+pub(super) fn heading(kind: &str, kpi: &Figure, parent: Option<&Figure>, language: Language) -> String {
+    let Some(parent) = parent.map(name) else {
+        return name(kpi);
+    };
+    let kpi = name(kpi);
+    match (DriftKind::of(kind), language) {
+        (Some(DriftKind::Hollow), Language::Zh) => format!("两张皮：{kpi}照常，{parent}却没有跟上"),
+        (Some(DriftKind::Hollow), Language::En) => format!("{kpi} is done, and {parent} does not follow"),
+        (Some(DriftKind::Gaming), Language::Zh) => format!("疑似刷指标：{kpi}大涨，{parent}没有反应"),
+        (Some(DriftKind::Gaming), Language::En) => format!("{kpi} has jumped, and {parent} does not answer"),
+        (Some(DriftKind::Uncredited), Language::Zh) => format!("{parent}在增长，但不是{kpi}带来的"),
+        (Some(DriftKind::Uncredited), Language::En) => {
+            format!("{parent} grows, and {kpi} does not explain it")
+        }
+        (Some(DriftKind::WeakLink), Language::Zh) => format!("{parent}不再随{kpi}变动"),
+        (Some(DriftKind::WeakLink), Language::En) => format!("{parent} no longer moves with {kpi}"),
+        (Some(DriftKind::LagChange), Language::Zh) => format!("{parent}对{kpi}的反应时间变了"),
+        (Some(DriftKind::LagChange), Language::En) => {
+            format!("{parent} answers {kpi} at another time than before")
+        }
+        (Some(DriftKind::FeedGap), Language::Zh) => format!("{kpi}或{parent}的数据断了"),
+        (Some(DriftKind::FeedGap), Language::En) => format!("No data for {kpi} or {parent}"),
+        (Some(DriftKind::UnitChange), Language::Zh) => format!("{kpi}或{parent}的口径或单位变了"),
+        (Some(DriftKind::UnitChange), Language::En) => format!("{kpi} or {parent} counts in another unit"),
+        (None, _) => kpi,
+    }
+}
+
+/// The numbers behind it.
+pub(super) fn of(
+    kind: &str,
+    kpi: &Figure,
+    parent: &Figure,
+    found: &LinkFigure,
+    language: Language,
+) -> String {
+    let side = match found.stream.as_deref() {
+        Some("parent") => name(parent),
+        _ => name(kpi),
+    };
+    let since = found.since.map_or_else(String::new, |day| match language {
+        Language::Zh => format!("自 {day} 起，"),
+        Language::En => format!("Since {day}, "),
+    });
+    match (DriftKind::of(kind), language) {
+        (Some(DriftKind::FeedGap), Language::Zh) => format!("{since}{side}没有任何数据。"),
+        (Some(DriftKind::FeedGap), Language::En) => format!("{since}no data has come for {side}."),
+        (Some(DriftKind::UnitChange), Language::Zh) => {
+            format!("{since}{side}的数值约为平时的 {} 倍。", times(found.gap))
+        }
+        (Some(DriftKind::UnitChange), Language::En) => {
+            format!(
+                "{since}values of {side} are about {} times their usual size.",
+                times(found.gap)
+            )
+        }
+        _ => departure(kpi, parent, found, &since, language),
+    }
+}
+
+fn departure(kpi: &Figure, parent: &Figure, found: &LinkFigure, since: &str, language: Language) -> String {
+    let (kpi, parent) = (name(kpi), name(parent));
+    let gap = found.gap.unwrap_or(0.0);
+    let size = percent(gap.abs());
+    let moved = |value: Option<f64>| {
+        value.map_or_else(
+            || "—".to_owned(),
+            |value| format!("{}{}", if value < 0.0 { "−" } else { "+" }, percent(value.abs())),
+        )
+    };
+    let (of_kpi, of_parent) = (moved(found.kpi), moved(found.parent));
+    let sure = found
+        .confidence
+        .map_or_else(String::new, |confidence| match (confidence > 0.999, language) {
+            (true, Language::Zh) => "，把握超过 99.9%".to_owned(),
+            (true, Language::En) => ", more than 99.9% sure".to_owned(),
+            (false, Language::Zh) => format!("，把握 {}", percent(confidence)),
+            (false, Language::En) => format!(", {} sure", percent(confidence)),
+        });
+    match (language, gap < 0.0) {
+        (Language::Zh, true) => format!(
+            "{since}{parent}比{kpi}所能解释的少 {size}{sure}。与平时相比：{kpi} {of_kpi}，{parent} {of_parent}。"
+        ),
+        (Language::Zh, false) => format!(
+            "{since}{parent}比{kpi}所能解释的多 {size}{sure}。与平时相比：{kpi} {of_kpi}，{parent} {of_parent}。"
+        ),
+        (Language::En, true) => format!(
+            "{since}{parent} brings {size} less than {kpi} explains{sure}. Against their usual levels: {kpi} {of_kpi}, {parent} {of_parent}."
+        ),
+        (Language::En, false) => format!(
+            "{since}{parent} brings {size} more than {kpi} explains{sure}. Against their usual levels: {kpi} {of_kpi}, {parent} {of_parent}."
+        ),
+    }
+}
+
+/// A factor with two digits that count: 100, 9.8, 0.012.
+fn times(factor: Option<f64>) -> String {
+    let factor = factor.unwrap_or(1.0);
+    if factor >= 10.0 {
+        format!("{factor:.0}")
+    } else if factor >= 0.1 {
+        format!("{factor:.1}")
+    } else {
+        format!("{factor:.3}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure(title: &str) -> Figure {
+        Figure {
+            title: title.to_owned(),
+            ..Figure::default()
+        }
+    }
+
+    #[test]
+    fn says_since_when_how_much_and_how_sure() {
+        let found = LinkFigure {
+            since: Some("2026-03-04".parse().unwrap()),
+            gap: Some(-0.32),
+            kpi: Some(0.03),
+            parent: Some(-0.3),
+            confidence: Some(0.9999),
+            ..LinkFigure::default()
+        };
+        let (kpi, parent) = (figure("Articles"), figure("Revenue"));
+        assert_eq!(
+            of("hollow", &kpi, &parent, &found, Language::En),
+            "Since 2026-03-04, Revenue brings 32% less than Articles explains, more than 99.9% sure. \
+             Against their usual levels: Articles +3%, Revenue −30%."
+        );
+        assert_eq!(
+            of("hollow", &figure("文章数"), &figure("营收"), &found, Language::Zh),
+            "自 2026-03-04 起，营收比文章数所能解释的少 32%，把握超过 99.9%。与平时相比：文章数 +3%，营收 −30%。"
+        );
+    }
+
+    #[test]
+    fn a_changed_unit_says_whose_and_how_many_times() {
+        let found = LinkFigure {
+            gap: Some(99.6),
+            stream: Some("parent".to_owned()),
+            ..LinkFigure::default()
+        };
+        assert_eq!(
+            of(
+                "unit_change",
+                &figure("Visits"),
+                &figure("Revenue"),
+                &found,
+                Language::En
+            ),
+            "values of Revenue are about 100 times their usual size."
+        );
+    }
+}
