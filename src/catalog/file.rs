@@ -13,6 +13,7 @@ use super::agg::AggWord;
 use super::model::{
     Direction, Format, Layout, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn, Severity,
 };
+use super::template::{TemplateEntry, UseEntry};
 use super::yaml::Named;
 
 /// One file; sections of several files merge.
@@ -24,6 +25,8 @@ pub(super) struct File {
     pub(super) metrics: Named<MetricEntry>,
     pub(super) nodes: Named<NodeEntry>,
     pub(super) rules: Named<RuleEntry>,
+    pub(super) templates: Named<TemplateEntry>,
+    pub(super) r#use: Named<UseEntry>,
     /// Accepted findings: code, then subject, then reason.
     pub(super) lint: Named<Named<String>>,
 }
@@ -338,7 +341,7 @@ fn parse_share(text: &str) -> Option<f64> {
 }
 
 /// A number, or a text such as `3%` or `1_200`.
-fn parse_number(text: &str) -> Option<f64> {
+pub(super) fn parse_number(text: &str) -> Option<f64> {
     parse_share(&text.replace('_', ""))
 }
 

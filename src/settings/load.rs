@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{DeadLetter, Kafka, Matcher, Receiver, Route, Secret, Serve, Settings, SlackWebhook};
 use crate::catalog::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 use crate::catalog::file::Duration as Time;
-use crate::catalog::yaml::{self, Outline};
+use crate::catalog::yaml::{self, Tree};
 use crate::words::Language;
 
 /// Where settings are looked for when nobody says.
@@ -134,7 +134,7 @@ pub fn load(file: Option<&Path>) -> Result<Settings, Diagnostics> {
         .map_err(|error| one(place_of(&path), format!("cannot be read: {error}")))?;
     let shown: Arc<str> = path.display().to_string().into();
     yaml::read::<File>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
-    let outline = yaml::read::<Outline>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
+    let outline = yaml::read::<Tree>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
     let merged = merge(&text).map_err(|message| {
         let place = Place {
             file: "environment".into(),
@@ -181,7 +181,7 @@ fn one(place: Place, message: String) -> Diagnostics {
 
 struct Checker {
     file: Arc<str>,
-    outline: Outline,
+    outline: Tree,
     folder: PathBuf,
     problems: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
