@@ -27,6 +27,7 @@ pub(super) struct File {
     pub(super) rules: Named<RuleEntry>,
     pub(super) templates: Named<TemplateEntry>,
     pub(super) r#use: Named<UseEntry>,
+    pub(super) assess: Option<Spanned<AssessEntry>>,
     /// Accepted findings: code, then subject, then reason.
     pub(super) lint: Named<Named<String>>,
 }
@@ -39,6 +40,14 @@ pub(super) struct CalendarEntry {
     pub(super) week_starts: Option<Weekday>,
     pub(super) workdays: Option<Vec<Weekday>>,
     pub(super) holidays: Option<Spanned<String>>,
+}
+
+/// `assess: {kpi: 70, business: 30}`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AssessEntry {
+    pub(super) kpi: f64,
+    pub(super) business: f64,
 }
 
 #[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +72,9 @@ pub(super) enum Weekday {
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SourceEntry {
-    pub(super) topics: Spanned<Vec<Spanned<String>>>,
+    pub(super) topics: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default)]
+    pub(super) http: bool,
     pub(super) format: Format,
     #[serde(default)]
     pub(super) payload: Layout,
@@ -111,6 +122,8 @@ pub(super) struct MetricEntry {
     pub(super) percentile: Option<Spanned<f64>>,
     pub(super) expr: Option<Spanned<String>>,
     pub(super) filter: Option<Spanned<String>>,
+    pub(super) within: Option<Spanned<Duration>>,
+    pub(super) max_keys: Option<Spanned<WholeNumber>>,
     pub(super) numerator: Option<Spanned<PartEntry>>,
     pub(super) denominator: Option<Spanned<PartEntry>>,
     pub(super) unit: Option<String>,
@@ -132,6 +145,8 @@ pub(super) struct InlinePart {
     pub(super) percentile: Option<Spanned<f64>>,
     pub(super) expr: Option<Spanned<String>>,
     pub(super) filter: Option<Spanned<String>>,
+    pub(super) within: Option<Spanned<Duration>>,
+    pub(super) max_keys: Option<Spanned<WholeNumber>>,
 }
 
 #[derive(Deserialize, Debug)]

@@ -18,6 +18,7 @@ pub mod lint;
 pub mod load;
 pub mod model;
 mod path;
+mod target;
 pub mod template;
 pub(crate) mod yaml;
 

@@ -3,7 +3,10 @@
 
 pub mod check;
 mod demo;
+mod explain;
+mod import;
 mod logging;
+mod review;
 mod run;
 pub mod tree;
 
@@ -11,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::catalog::{Catalog, Diagnostics, lint, load};
 use crate::settings::{self, Settings};
@@ -35,9 +39,20 @@ enum Command {
     /// Check settings and catalogue; every mistake with its place and what to write instead
     #[command(after_help = "Example:\n  tautline check --config config/tautline.yaml")]
     Check(CheckArgs),
+    /// Send the events of a file to the running daemon; a part that was taken before is not counted again
+    #[command(after_help = "Example:\n  tautline import --source orders history/orders-2025.csv")]
+    Import(import::ImportArgs),
     /// Print the decomposition of the business into KPIs
-    #[command(after_help = "Example:\n  tautline tree --format mermaid > tree.mmd")]
+    #[command(after_help = "Examples:\n  tautline tree --format svg > tree.svg\n  tautline tree --mapping")]
     Tree(TreeArgs),
+    /// Every number behind a node's state, down to days and thresholds, in words
+    #[command(
+        after_help = "Example:\n  tautline explain revenue --at 2026-06-24\n  tautline explain region-revenue 华东"
+    )]
+    Explain(explain::ExplainArgs),
+    /// The review of a closed period: what was met, by whom, and where KPI and business came apart
+    #[command(after_help = "Example:\n  tautline review --period 2026-06 --format html > june.html")]
+    Review(review::ReviewArgs),
 }
 
 #[derive(Args, Debug, Clone)]
@@ -72,12 +87,17 @@ struct TreeArgs {
     /// How to draw it
     #[arg(long, value_enum, default_value_t = TreeFormat::Text)]
     format: TreeFormat,
+    /// Print the KPI mapping table instead: which KPIs serve a business metric, and what a KPI serves (text or json)
+    #[arg(long)]
+    mapping: bool,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 enum TreeFormat {
     Text,
     Mermaid,
+    Svg,
+    Json,
 }
 
 /// Runs the command that the arguments name.
@@ -86,16 +106,11 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(args) => demo::demo(&args),
         Command::Run(args) => run::run(args.config.as_deref()),
+        Command::Import(args) => import::import(&args),
         Command::Check(args) => check_command(&args),
-        Command::Tree(args) => load_all(args.config.config.as_deref())
-            .map(|(_, catalog)| {
-                let drawn = match args.format {
-                    TreeFormat::Text => tree::text(&catalog),
-                    TreeFormat::Mermaid => tree::mermaid(&catalog),
-                };
-                print(&drawn);
-            })
-            .map_err(|diagnostics| diagnostics.to_string()),
+        Command::Explain(args) => explain::explain_command(&args),
+        Command::Review(args) => review::review_command(&args),
+        Command::Tree(args) => tree_command(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -131,6 +146,29 @@ fn check_command(args: &CheckArgs) -> Result<(), String> {
             "{open} findings; mend them, or accept them in the catalogue: lint: {{S10: {{name: reason}}}}"
         )),
     }
+}
+
+fn tree_command(args: &TreeArgs) -> Result<(), String> {
+    let (settings, catalog) =
+        load_all(args.config.config.as_deref()).map_err(|diagnostics| diagnostics.to_string())?;
+    let drawn = match (args.mapping, args.format) {
+        (false, TreeFormat::Text) => tree::text(&catalog),
+        (false, TreeFormat::Mermaid) => tree::mermaid(&catalog),
+        (false, TreeFormat::Svg) => {
+            let today = catalog.calendar.day_of(jiff::Timestamp::now());
+            tree::svg::svg(&catalog, settings.language, today)
+        }
+        (true, TreeFormat::Text) => tree::mapping::text(&catalog),
+        (_, TreeFormat::Json) => tree::mapping::json(&catalog),
+        (true, TreeFormat::Mermaid | TreeFormat::Svg) => Cli::command()
+            .error(
+                ErrorKind::ArgumentConflict,
+                "--mapping is a table: print it with --format text or json",
+            )
+            .exit(),
+    };
+    print(&drawn);
+    Ok(())
 }
 
 /// Settings and catalogue, both checked.

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::clock::Clock;
 use super::dead_letter::{DeadLetter, DeadLetterFile};
+use super::door::Ack;
 use super::reader::Batch;
 use crate::alert::engine::Engine;
 use crate::alert::judge;
@@ -17,14 +18,17 @@ use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint, Labels};
 use crate::catalog::{Catalog, Severity, SourceId};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
-use crate::fold::cells::{Cells, StoredCell};
+use crate::fold::cells::{Cells, StoredCell, StoredKey};
 use crate::fold::dedup::SeenDelta;
 use crate::source::kafka::{KafkaReader, TopicPartition};
+use crate::source::push::is_pushed;
 use crate::source::watermark::Watermarks;
-use crate::state::{Commit, Position, StateError, Store};
+use crate::state::{Commit, KeptRequest, Position, StateError, Store};
 
 /// Rejected events that the page shows.
 const NEWEST_REJECTED: usize = 100;
+/// How long a request waits for others that go into the same commit.
+const ANSWER_AFTER: Duration = Duration::from_millis(20);
 /// A watermark that moved while nothing else did is written this often.
 const IDLE_COMMIT_EVERY: Duration = Duration::from_secs(30);
 
@@ -83,6 +87,8 @@ pub(super) struct Totals {
     pub(super) rejected: VecDeque<DeadLetter>,
     /// Ids forgotten before their time, by source.
     pub(super) evicted_ids: HashMap<String, u64>,
+    /// Keys forgotten before their time, by metric.
+    pub(super) evicted_keys: BTreeMap<String, u64>,
 }
 
 /// What waits for the next commit.
@@ -90,11 +96,14 @@ pub(super) struct Totals {
 struct Pending {
     positions: HashMap<(Arc<str>, i32), Position>,
     cells: Vec<StoredCell>,
+    keys: Vec<StoredKey>,
     seen: Vec<(TopicPartition, SeenDelta)>,
     alerts: Vec<AlertRecord>,
     removed_alerts: Vec<Fingerprint>,
     notices: Vec<Notice>,
     dead_letters: Vec<DeadLetter>,
+    requests: Vec<KeptRequest>,
+    acks: Vec<Ack>,
 }
 
 impl Pending {
@@ -104,6 +113,7 @@ impl Pending {
             && self.alerts.is_empty()
             && self.notices.is_empty()
             && self.removed_alerts.is_empty()
+            && self.acks.is_empty()
     }
 
     /// Adds what a partition brought and forgot to what it did before.
@@ -125,7 +135,12 @@ impl EvaluatorThread {
             let ended = loop {
                 let wait = next_step.saturating_duration_since(Instant::now());
                 match batches.recv_timeout(wait) {
-                    Ok(batch) => self.absorb(batch, &mut pending),
+                    Ok(batch) => {
+                        if !batch.acks.is_empty() {
+                            next_step = next_step.min(Instant::now() + ANSWER_AFTER);
+                        }
+                        self.absorb(batch, &mut pending);
+                    }
                     Err(RecvTimeoutError::Timeout) => break false,
                     // Without fold threads there is nobody to wait for but the one who stops us.
                     Err(RecvTimeoutError::Disconnected) if self.has_partitions => break true,
@@ -179,6 +194,8 @@ impl EvaluatorThread {
         }
         self.totals.rejected.truncate(NEWEST_REJECTED);
         pending.dead_letters.extend(batch.folded.dead_letters);
+        pending.requests.extend(batch.requests);
+        pending.acks.extend(batch.acks);
     }
 
     /// Ids that were forgotten before their time: copies of their events would be counted.
@@ -195,6 +212,21 @@ impl EvaluatorThread {
             );
         }
         *total += evicted;
+    }
+
+    /// What was let go because a bound of the catalogue was reached.
+    fn count_bounds(&mut self) {
+        for (metric, count) in self.cells.take_evicted_keys() {
+            let name = &self.catalog.metric(metric).name;
+            let total = self.totals.evicted_keys.entry(name.clone()).or_insert(0);
+            if *total == 0 {
+                tracing::warn!(
+                    metric = name,
+                    "more keys than max_keys: those that were last seen longest ago are forgotten, and are new when they come again"
+                );
+            }
+            *total += count;
+        }
     }
 
     /// One evaluation and, if there is something to keep, one commit.
@@ -218,7 +250,10 @@ impl EvaluatorThread {
             snapshot = self.judge(watermark, Horizon::Known, !caught_up, pending);
         }
         snapshot.sources = self.source_states();
+        snapshot.evicted_keys = self.totals.evicted_keys.clone();
         pending.cells.extend(self.cells.take_changed());
+        pending.keys.extend(self.cells.take_changed_keys());
+        self.count_bounds();
 
         let started = Instant::now();
         let committed = if pending.is_empty() && !commit_anyway {
@@ -313,6 +348,7 @@ impl EvaluatorThread {
         let commit = Commit {
             positions: &positions,
             cells: &pending.cells,
+            keys: &pending.keys,
             seen: &pending.seen,
             alerts: &pending.alerts,
             removed_alerts: &pending.removed_alerts,
@@ -320,12 +356,17 @@ impl EvaluatorThread {
             watermark_ms: watermark.map(Timestamp::as_millisecond),
             wall_ms: self.clock.now().as_millisecond(),
             dead_letter_bytes: self.dead_letters.bytes(),
+            requests: &pending.requests,
         };
         self.store
             .commit(&commit)
             .map_err(|error: StateError| error.to_string())?;
+        for Ack { answer, receipt } in pending.acks.drain(..) {
+            // Who asked may be gone.
+            let _ = answer.send(Ok(receipt));
+        }
         if let Some(reader) = self.readers.first() {
-            reader.publish_offsets(&positions);
+            reader.publish_offsets(positions.iter().filter(|position| !is_pushed(&position.topic)));
         }
         if !pending.notices.is_empty() {
             self.wake_outbox.notify_one();

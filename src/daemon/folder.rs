@@ -6,12 +6,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::dead_letter::DeadLetter;
-use crate::catalog::{Catalog, SourceId};
+use crate::catalog::{Catalog, Layout, SourceId};
 use crate::decode::{self, Found, Item, Record, Reject};
 use crate::fold::dedup::Seen;
 use crate::fold::delta::Delta;
 use crate::fold::plan::Plan;
 use crate::fold::worker::{Folded, Worker};
+
+/// The outcome of a copy.
+const DUPLICATE: &str = "duplicate";
 
 /// How many events of a source had an outcome.
 pub(super) type Outcomes = HashMap<(SourceId, &'static str), u64>;
@@ -24,6 +27,19 @@ pub(super) struct Folder {
     max_skew_ms: Vec<i64>,
     outcomes: Outcomes,
     dead_letters: Vec<DeadLetter>,
+}
+
+/// What became of one record.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Account {
+    /// Number of its events; a record that was refused as a whole counts as one.
+    pub(super) events: u64,
+    /// How many of them were rejected.
+    pub(super) rejected: u64,
+    /// How many of them are copies of what was counted before.
+    pub(super) duplicates: u64,
+    /// The newest event time of those that were not, in milliseconds since the epoch.
+    pub(super) newest_ms: Option<i64>,
 }
 
 /// What was folded since it was last taken.
@@ -46,15 +62,41 @@ impl Folder {
         }
     }
 
-    /// Folds every event of a record; returns the newest event time among those that were folded, in milliseconds
-    /// since the epoch. Where `seen` is given, copies of what it remembers are not folded.
+    /// Folds every event of a record of Kafka. Where `seen` is given, copies of what it remembers are not folded.
     pub(super) fn fold(
         &mut self,
         source: SourceId,
         record: &Record<'_>,
         now: Timestamp,
+        seen: Option<&mut Seen>,
+    ) -> Account {
+        let layout = self.catalog.source(source).layout;
+        self.fold_all(layout, source, record, now, seen, |_| record.offset)
+    }
+
+    /// Folds every event of a request. Each event has an offset of its own, from that of the record on.
+    pub(super) fn fold_as(
+        &mut self,
+        layout: Layout,
+        source: SourceId,
+        record: &Record<'_>,
+        now: Timestamp,
+        seen: Option<&mut Seen>,
+    ) -> Account {
+        self.fold_all(layout, source, record, now, seen, |n| {
+            record.offset + n.cast_signed()
+        })
+    }
+
+    fn fold_all(
+        &mut self,
+        layout: Layout,
+        source: SourceId,
+        record: &Record<'_>,
+        now: Timestamp,
         mut seen: Option<&mut Seen>,
-    ) -> Option<i64> {
+        offset: impl Fn(u64) -> i64,
+    ) -> Account {
         let Folder {
             catalog,
             decoders,
@@ -64,19 +106,23 @@ impl Folder {
             dead_letters,
         } = self;
         let latest_ms = now.as_millisecond() + max_skew_ms[source.0 as usize];
-        let mut newest = None;
-        decoders[source.0 as usize].read(record, |item| {
+        let mut account = Account::default();
+        decoders[source.0 as usize].read_as(layout, record, |item| {
             let Item { index, text, found } = item;
+            let offset = offset(account.events);
+            account.events += 1;
             let folded = found.and_then(|found| {
                 let seen = seen.as_deref_mut();
-                fold_one(worker, source, &found, record.offset, latest_ms, seen)
+                fold_one(worker, source, &found, offset, latest_ms, seen)
             });
             let outcome = match folded {
                 Ok((outcome, time_ms)) => {
-                    newest = newest.max(time_ms);
+                    account.newest_ms = account.newest_ms.max(time_ms);
+                    account.duplicates += u64::from(outcome == DUPLICATE);
                     outcome
                 }
                 Err(reject) => {
+                    account.rejected += 1;
                     let detail = reject.explain(catalog.source(source));
                     dead_letters.push(DeadLetter::new(
                         source,
@@ -91,7 +137,13 @@ impl Folder {
             };
             *outcomes.entry((source, outcome)).or_insert(0) += 1;
         });
-        newest
+        account
+    }
+
+    /// The dead letters that were written last, oldest first.
+    pub(super) fn newest_dead_letters(&self, count: u64) -> &[DeadLetter] {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        &self.dead_letters[self.dead_letters.len().saturating_sub(count)..]
     }
 
     /// Hands over what was folded since the last call.
@@ -127,7 +179,7 @@ fn fold_one(
     let outcome = match folded {
         Folded::Counted => "folded",
         Folded::Filtered => "filtered",
-        Folded::Duplicate => "duplicate",
+        Folded::Duplicate => DUPLICATE,
     };
     Ok((outcome, time_ms))
 }
@@ -164,7 +216,7 @@ mod tests {
             payload: Some(payload.as_bytes()),
             ..Record::default()
         };
-        let newest = folder.fold(
+        let account = folder.fold(
             SourceId(0),
             &record,
             Timestamp::from_second(1_780_000_000).unwrap(),
@@ -182,7 +234,7 @@ mod tests {
             .into_iter()
             .map(|letter| (letter.index, letter.reason, letter.payload))
             .collect();
-        (newest, outcomes, letters)
+        (account.newest_ms, outcomes, letters)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The daemon: starts tasks and wires channels. The only place, besides the command line, that knows everybody.
 //!
 //! * [`reader`]: fold threads, each with its partitions. [`folder`]: what they fold with.
+//! * [`door`]: folds what is sent over HTTP.
 //! * [`evaluator`]: the one thread that merges, judges and commits.
 //! * [`pipeline`]: both together, over one catalogue and one set of partitions.
 //! * [`publisher`]: what the server shows, and changes of health said once.
@@ -11,6 +12,7 @@
 pub mod clock;
 pub mod dead_letter;
 mod discovery;
+mod door;
 mod evaluator;
 mod folder;
 pub mod history;

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::clock::Clock;
 use super::dead_letter::DeadLetterFile;
+use super::door::{self, Door, DoorParts};
 use super::evaluator::{EvaluatorThread, Report, Totals};
 use super::reader::{Assigned, FoldThread};
 use crate::alert::engine::Engine;
@@ -22,7 +23,8 @@ use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
 use crate::settings::Settings;
-use crate::source::kafka::{Connection, KafkaReader, TopicPartition};
+use crate::source::kafka::{Connection, End, KafkaReader, TopicPartition};
+use crate::source::push::Inbox;
 use crate::source::watermark::{Progress, Watermarks};
 use crate::state::{Position, Store};
 
@@ -36,6 +38,8 @@ pub(super) struct Surroundings {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) publish: Arc<dyn Fn(Report) + Send + Sync>,
     pub(super) wake_outbox: Arc<tokio::sync::Notify>,
+    /// What is sent over HTTP.
+    pub(super) inbox: Inbox,
 }
 
 /// A partition of a source with its bounds, as the broker told.
@@ -69,6 +73,7 @@ impl Pipeline {
         let plan = Arc::new(Plan::compile(catalog));
         let mut cells = Cells::new(plan.clone());
         cells.restore(restored.cells);
+        cells.restore_keys(restored.keys);
         let mut engine = Engine::new(around.store.id());
         engine.restore(restored.alerts);
         engine.withdraw(|record| judge::declares(catalog, record));
@@ -111,9 +116,10 @@ impl Pipeline {
                     position: position.clone(),
                     end: None,
                     high_at_start: part.high,
+                    pushed: false,
                     moved_at: now,
                 });
-                let seen = dedup(catalog, found, &part).map(|bounds| {
+                let seen = dedup(catalog, found, part.source).map(|bounds| {
                     let kept = remembered.remove(&part.partition);
                     Seen::restore(bounds, kept.unwrap_or_default())
                 });
@@ -140,6 +146,38 @@ impl Pipeline {
             };
             threads.push(spawn(format!("fold-{}", threads.len()), move || thread.run())?);
         }
+        let desks: Vec<Assigned> = door::positions(catalog, |topic| known.get(&(topic.into(), 0)).cloned())
+            .into_iter()
+            .map(|(source, position)| Assigned {
+                source,
+                seen: dedup(catalog, found, source).map(|bounds| {
+                    let kept = remembered.remove(&(position.topic.clone(), position.partition));
+                    Seen::restore(bounds, kept.unwrap_or_default())
+                }),
+                position,
+            })
+            .collect();
+        // While Kafka's partitions are not known yet, what is sent must not move the watermark past them.
+        let pushed_only = catalog.sources.iter().all(|source| source.topics.is_empty());
+        let has_partitions = !found.is_empty() || (pushed_only && !desks.is_empty());
+        if has_partitions {
+            desks
+                .iter()
+                .for_each(|desk| watermarks.track(at_desk(desk.source, &desk.position, now)));
+        }
+        if !desks.is_empty() {
+            let door = Door::new(DoorParts {
+                inbox: around.inbox.clone(),
+                catalog: catalog.clone(),
+                plan: plan.clone(),
+                desks,
+                kept: around.store.requests().map_err(|error| error.to_string())?,
+                clock: around.clock.clone(),
+                hand_over: hand_over.clone(),
+                stop: stop.clone(),
+            });
+            threads.push(spawn("door".to_owned(), move || door.run())?);
+        }
         drop(hand_over);
         let to_route = settings.clone();
         let publish = around.publish.clone();
@@ -155,7 +193,7 @@ impl Pipeline {
             clock: around.clock.clone(),
             readers,
             every: settings.evaluate_every,
-            has_partitions: !found.is_empty(),
+            has_partitions,
             publish: Box::new(move |report| publish(report)),
             wake_outbox: around.wake_outbox.clone(),
             totals,
@@ -214,11 +252,15 @@ fn shares(found: &[Found], threads: usize) -> Vec<Vec<Found>> {
     shares
 }
 
-/// How many ids a partition remembers, if its source looks for copies.
-fn dedup(catalog: &Catalog, found: &[Found], part: &Found) -> Option<Bounds> {
-    let dedup = catalog.source(part.source).dedup.as_ref()?;
-    let of_source = found.iter().filter(|other| other.source == part.source);
-    Some(Bounds::of_partition(dedup, of_source.count()))
+/// How many ids a partition remembers, if its source looks for copies. What is sent over HTTP is one partition more.
+fn dedup(catalog: &Catalog, found: &[Found], source: SourceId) -> Option<Bounds> {
+    let declared = catalog.source(source);
+    let dedup = declared.dedup.as_ref()?;
+    let of_topics = found.iter().filter(|other| other.source == source).count();
+    Some(Bounds::of_partition(
+        dedup,
+        of_topics + usize::from(declared.http),
+    ))
 }
 
 fn starting_position(part: &Found, known: Option<&Position>) -> Position {
@@ -252,6 +294,21 @@ fn starting_position(part: &Found, known: Option<&Position>) -> Position {
             start(part.low, position.newest_event_ms)
         }
         Some(position) => position.clone(),
+    }
+}
+
+/// What the watermark knows of a source's requests: they are always read up to their end.
+fn at_desk(source: SourceId, position: &Position, now: Instant) -> Progress {
+    Progress {
+        source,
+        position: position.clone(),
+        end: Some(End {
+            high: position.next_offset,
+            reached: true,
+        }),
+        high_at_start: position.next_offset,
+        pushed: true,
+        moved_at: now,
     }
 }
 

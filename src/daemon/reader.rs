@@ -11,13 +11,14 @@ use rdkafka::message::{BorrowedMessage, Headers};
 use smallvec::SmallVec;
 
 use super::clock::Clock;
+use super::door::Ack;
 use super::folder::{Folder, Taken};
 use crate::catalog::{Catalog, SourceId};
 use crate::decode::Record;
 use crate::fold::dedup::{Seen, SeenDelta};
 use crate::fold::plan::Plan;
 use crate::source::kafka::{End, KafkaReader, Polled, TopicPartition};
-use crate::state::Position;
+use crate::state::{KeptRequest, Position};
 
 /// How often a thread hands over; half of it is what a value waits here on average.
 const HAND_OVER_EVERY: Duration = Duration::from_millis(200);
@@ -31,6 +32,10 @@ pub(super) struct Batch {
     pub(super) seen: Vec<(SourceId, TopicPartition, SeenDelta)>,
     pub(super) positions: Vec<Position>,
     pub(super) ends: Vec<(TopicPartition, End)>,
+    /// Requests to answer after the commit that holds this batch.
+    pub(super) acks: Vec<Ack>,
+    /// Requests to remember.
+    pub(super) requests: Vec<KeptRequest>,
 }
 
 /// A partition as a thread knows it.
@@ -146,12 +151,12 @@ impl Partitions {
             headers: &headers,
             timestamp_ms: message.timestamp().to_millis(),
         };
-        let newest = self
+        let account = self
             .folder
             .fold(partition.source, &record, now, partition.seen.as_mut());
         partition.moved = true;
         partition.position.next_offset = message.offset() + 1;
-        partition.position.newest_event_ms = partition.position.newest_event_ms.max(newest);
+        partition.position.newest_event_ms = partition.position.newest_event_ms.max(account.newest_ms);
     }
 
     fn partition_of(&self, topic: &str, number: i32) -> Option<usize> {
@@ -179,6 +184,8 @@ impl Partitions {
             positions: moved.cloned().collect(),
             folded: self.folder.take(),
             ends: reader.ends(),
+            acks: Vec::new(),
+            requests: Vec::new(),
         }
     }
 }

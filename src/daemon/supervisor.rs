@@ -20,6 +20,7 @@ use crate::notify;
 use crate::serve;
 use crate::settings::Settings;
 use crate::source::kafka::KafkaReader;
+use crate::source::push::Intake;
 use crate::state::Store;
 
 /// How often the supervisor looks whether its threads are alive.
@@ -89,9 +90,12 @@ impl Daemon {
         let views = publisher.subscribe();
 
         let (reloads, mut reload_requests) = mpsc::channel::<serve::ReloadRequest>(1);
+        let (intake, submissions) = Intake::new();
         let shared = serve::Shared {
             view: views.clone(),
             reload: reloads.clone(),
+            intake,
+            tokens: settings.serve.tokens.clone().into(),
         };
         let server = tokio::spawn(serve::run(listener, shared, stopped(stopping.clone())));
         let targets = notify::targets(&settings)?;
@@ -119,6 +123,7 @@ impl Daemon {
             clock,
             publish: Arc::new(move |report| publish.publish(report)),
             wake_outbox,
+            inbox: submissions,
         };
         let (tell_end, ended) = oneshot::channel();
         let supervisor = Supervisor {

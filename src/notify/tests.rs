@@ -34,6 +34,7 @@ fn settings(urls: &[(&str, &str)]) -> Settings {
         serve: Serve {
             listen: ([127, 0, 0, 1], 0).into(),
             external_url: Some("https://kpi.example".into()),
+            tokens: Vec::new(),
         },
         evaluate_every: Duration::from_secs(1),
         language: Language::Zh,

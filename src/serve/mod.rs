@@ -4,12 +4,15 @@
 //! * [`view`]: what the daemon publishes for this module.
 //! * [`metrics`]: `/metrics` in the Prometheus text format.
 //! * [`api`]: `/api/v1/…` as JSON.
+//! * `ingest`: takes events.
 //! * [`health`]: `/-/healthy`, `/-/ready`, `/-/reload`.
 //! * [`page`]: the pages for people.
 
 pub mod api;
+mod bounds;
 mod chart;
 pub mod health;
+mod ingest;
 pub mod metrics;
 mod node_page;
 pub mod page;
@@ -20,7 +23,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, Query, Request, State};
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -32,6 +37,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{Stream, StreamExt};
 
+use crate::decode::MAX_BATCH_BYTES;
+use crate::settings::Token;
+use crate::source::push::Intake;
 use crate::words::Language;
 
 pub use view::{AlertView, Histogram, NotReady, ReadyState, Rejected, Stats, View};
@@ -47,6 +55,10 @@ pub struct Shared {
     pub view: watch::Receiver<Arc<View>>,
     /// Where reload requests go.
     pub reload: mpsc::Sender<ReloadRequest>,
+    /// Where events that are sent to us are handed in.
+    pub intake: Intake,
+    /// Who may do what.
+    pub tokens: Arc<[Token]>,
 }
 
 #[derive(Clone)]
@@ -93,6 +105,10 @@ fn router(app: App) -> Router {
         .route("/-/healthy", get(async || "tautline is healthy.\n"))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload).put(reload))
+        .route(
+            "/api/v1/events/{source}",
+            post(post_events).layer(DefaultBodyLimit::max(MAX_BATCH_BYTES)),
+        )
         .route("/api/v1/nodes", get(api_nodes))
         .route("/api/v1/nodes/{name}", get(api_node))
         .route("/api/v1/alerts", get(api_alerts))
@@ -237,6 +253,17 @@ async fn ready(State(app): State<App>, headers: HeaderMap) -> Response {
 
 async fn reload(State(app): State<App>) -> Response {
     health::reload(&app.shared.reload).await
+}
+
+async fn post_events(
+    State(app): State<App>,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let shared = &app.shared;
+    let catalog = app.view().catalog.clone();
+    ingest::take(&shared.intake, &shared.tokens, &catalog, source, &headers, body).await
 }
 
 async fn api_nodes(State(app): State<App>) -> Response {

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{DeadLetter, Kafka, Matcher, Receiver, Route, Secret, Serve, Settings, SlackWebhook};
+use super::{
+    DeadLetter, Kafka, Matcher, Receiver, Role, Route, Secret, Serve, Settings, SlackWebhook, Token,
+};
 use crate::catalog::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 use crate::catalog::file::Duration as Time;
 use crate::catalog::yaml::{self, Tree};
@@ -17,6 +19,8 @@ use crate::words::Language;
 /// Where settings are looked for when nobody says.
 const DEFAULT_FILES: [&str; 2] = ["tautline.yaml", "config/tautline.yaml"];
 const PREFIX: &str = "TAUTLINE";
+/// Shortest token, in bytes.
+const MIN_TOKEN_BYTES: usize = 16;
 
 #[derive(Deserialize, Debug, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -69,6 +73,15 @@ struct DeadLetterEntry {
 struct ServeEntry {
     listen: Option<String>,
     external_url: Option<String>,
+    tokens: Vec<TokenEntry>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+struct TokenEntry {
+    token: Option<String>,
+    token_file: Option<PathBuf>,
+    role: Role,
 }
 
 #[derive(Deserialize, Debug, Default)]
@@ -108,6 +121,13 @@ struct RouteEntry {
     group_wait: Option<Time>,
     group_interval: Option<Time>,
     repeat_interval: Option<Time>,
+}
+
+/// How a secret is written.
+struct SecretKeys {
+    file: &'static str,
+    /// One of the two keys, with values.
+    example: &'static str,
 }
 
 /// Reads the settings: from the file given, else from `tautline.yaml`, else from `config/tautline.yaml`, with
@@ -280,7 +300,34 @@ impl Checker {
         Serve {
             listen,
             external_url: entry.external_url.map(|url| url.trim_end_matches('/').to_owned()),
+            tokens: self.tokens(entry.tokens),
         }
+    }
+
+    fn tokens(&mut self, entries: Vec<TokenEntry>) -> Vec<Token> {
+        let mut tokens = Vec::new();
+        for (index, entry) in entries.into_iter().enumerate() {
+            let index = index.to_string();
+            let path = ["serve", "tokens", index.as_str()];
+            let names = SecretKeys {
+                file: "token_file",
+                example: "token_file: /run/secrets/ingest or token: ${INGEST_TOKEN}",
+            };
+            let Some(secret) = self.secret(&path, &names, entry.token, entry.token_file) else {
+                continue;
+            };
+            if secret.len() < MIN_TOKEN_BYTES {
+                let message = format!(
+                    "a token of fewer than {MIN_TOKEN_BYTES} characters can be guessed; make one with: openssl rand -hex 32"
+                );
+                self.problem(&path, message);
+            }
+            tokens.push(Token {
+                secret: Secret::new(secret),
+                role: entry.role,
+            });
+        }
+        tokens
     }
 
     fn every(&mut self, every: Option<Time>) -> Duration {
@@ -306,7 +353,11 @@ impl Checker {
         for (name, entry) in entries {
             let slack = entry.slack_webhook;
             let path = ["receivers", name.as_str(), "slack_webhook"];
-            let Some(url) = self.secret(&path, slack.url, slack.url_file) else {
+            let names = SecretKeys {
+                file: "url_file",
+                example: "url_file: /run/secrets/slack_url or url: ${SLACK_URL}",
+            };
+            let Some(url) = self.secret(&path, &names, slack.url, slack.url_file) else {
                 continue;
             };
             self.check_url(&path, &url, slack.allow_insecure);
@@ -325,7 +376,13 @@ impl Checker {
         receivers
     }
 
-    fn secret(&mut self, path: &[&str], text: Option<String>, file: Option<PathBuf>) -> Option<String> {
+    fn secret(
+        &mut self,
+        path: &[&str],
+        names: &SecretKeys,
+        text: Option<String>,
+        file: Option<PathBuf>,
+    ) -> Option<String> {
         match (text, file) {
             (Some(text), None) => Some(self.with_variables(path, &text)),
             (None, Some(file)) => match std::fs::read_to_string(self.below(file.clone())) {
@@ -333,16 +390,17 @@ impl Checker {
                 Err(error) => {
                     self.problem(
                         path,
-                        format!("url_file {} cannot be read: {error}", self.below(file).display()),
+                        format!(
+                            "{} {} cannot be read: {error}",
+                            names.file,
+                            self.below(file).display()
+                        ),
                     );
                     None
                 }
             },
             _ => {
-                self.problem(
-                    path,
-                    "write either url_file: /run/secrets/slack_url or url: ${SLACK_URL}",
-                );
+                self.problem(path, format!("write either {}", names.example));
                 None
             }
         }
@@ -539,7 +597,7 @@ mod tests {
     const GOOD: &str = "kafka: {brokers: 127.0.0.1:9092, properties: {security.protocol: ssl, linger.ms: 5}}
 catalog: catalog/
 state: {sqlite: data/tautline.db}
-serve: {listen: 127.0.0.1:9464, external_url: null}
+serve: {listen: 127.0.0.1:9464, external_url: null, tokens: [{token: 0123456789abcdef, role: ingest}]}
 evaluate: {every: 1s}
 language: en
 receivers:
@@ -562,6 +620,12 @@ routes:
         );
         assert!(settings.state_sqlite.ends_with("data/tautline.db") && settings.state_sqlite.is_absolute());
         assert!(!format!("{settings:?}").contains("secret\""));
+        assert!(!format!("{settings:?}").contains("0123456789abcdef"));
+        let token = &settings.serve.tokens[0].secret;
+        assert!(token.is("0123456789abcdef"));
+        for other in ["", "0123456789abcde", "0123456789abcdeg", "0123456789abcdef0"] {
+            assert!(!token.is(other), "{other}");
+        }
         let told = |node: &str, severity| {
             settings.receivers_of(&Labels::from([("node".into(), node.into())]), severity)
         };
@@ -607,6 +671,21 @@ routes:
                 "{url: http://127.0.0.1:1/secret}",
                 "{url: '${TAUTLINE_NOT_SET}'}",
                 "tautline.yaml:8:9: the environment variable TAUTLINE_NOT_SET is not set",
+            ),
+            (
+                "token: 0123456789abcdef",
+                "token: secret",
+                "tautline.yaml:4:62: a token of fewer than 16 characters can be guessed; make one with: openssl rand -hex 32",
+            ),
+            (
+                "token: 0123456789abcdef, role",
+                "role",
+                "tautline.yaml:4:62: write either token_file: /run/secrets/ingest or token: ${INGEST_TOKEN}",
+            ),
+            (
+                "role: ingest",
+                "role: injest",
+                "tautline.yaml:4:94: 'injest' is not one of ingest (did you mean 'ingest'?)",
             ),
             (
                 "{url: http://127.0.0.1:1/secret}",

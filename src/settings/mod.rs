@@ -69,6 +69,25 @@ pub struct Serve {
     pub listen: SocketAddr,
     /// Address under which people reach the page; links in messages use it.
     pub external_url: Option<String>,
+    /// Who may do what.
+    pub tokens: Vec<Token>,
+}
+
+/// Somebody who may do something, known by a secret.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// What they show.
+    pub secret: Secret,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// What a token allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Send events.
+    Ingest,
 }
 
 /// Somebody who can be told.
@@ -98,6 +117,13 @@ impl Secret {
     pub fn new(text: impl Into<String>) -> Secret {
         Secret(text.into())
     }
+    /// Whether it is this text; how long that takes does not depend on where they differ.
+    pub fn is(&self, text: &str) -> bool {
+        let (mine, other) = (self.0.as_bytes(), text.as_bytes());
+        let differences = mine.iter().zip(other).fold(0, |all, (a, b)| all | (a ^ b));
+        mine.len() == other.len() && std::hint::black_box(differences) == 0
+    }
+
     /// The secret itself, for the one place that needs it.
     pub fn reveal(&self) -> &str {
         &self.0

@@ -220,8 +220,8 @@ impl KafkaReader {
 
     /// Tells the group how far the state is, without waiting. Only for people and their tools: tautline itself starts
     /// from its own state.
-    pub fn publish_offsets(&self, positions: &[Position]) {
-        let mut list = TopicPartitionList::with_capacity(positions.len());
+    pub fn publish_offsets<'p>(&self, positions: impl Iterator<Item = &'p Position>) {
+        let mut list = TopicPartitionList::new();
         for position in positions {
             let offset = Offset::Offset(position.next_offset);
             if let Err(error) = list.add_partition_offset(&position.topic, position.partition, offset) {

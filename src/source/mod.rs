@@ -1,5 +1,7 @@
-//! Sources: where records come from. [`kafka`] hands over records with topic, partition and offset;
+//! Sources: where records come from. [`kafka`] hands over records with topic, partition and offset; [`push`]
+//! takes what is sent over HTTP;
 //! [`watermark`] says up to which event time everything has been read.
 
 pub mod kafka;
+pub mod push;
 pub mod watermark;

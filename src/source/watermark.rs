@@ -23,6 +23,8 @@ pub struct Progress {
     pub end: Option<End>,
     /// Its end when reading began.
     pub high_at_start: i64,
+    /// Whether its events are sent to us, so that silence never means that somebody is away.
+    pub pushed: bool,
     /// When it last moved.
     pub moved_at: Instant,
 }
@@ -104,8 +106,9 @@ impl Watermarks {
     ) -> Option<Timestamp> {
         let mut candidates: HashMap<SourceId, Option<Timestamp>> = HashMap::new();
         for progress in self.partitions.values() {
-            let idle =
-                live && progress.at_end() && at.saturating_duration_since(progress.moved_at) >= IDLE_AFTER;
+            let idle = (live || progress.pushed)
+                && progress.at_end()
+                && at.saturating_duration_since(progress.moved_at) >= IDLE_AFTER;
             let newest = progress
                 .position
                 .newest_event_ms
@@ -190,6 +193,7 @@ mod tests {
             position,
             end: Some(End { high, reached: false }),
             high_at_start: high,
+            pushed: false,
             moved_at: Instant::now(),
         }
     }
@@ -223,6 +227,13 @@ mod tests {
         };
         assert_eq!(advance(partitions(), 1000, true), Some(490));
         assert_eq!(advance(partitions(), 1000, false), Some(90));
+    }
+
+    #[test]
+    fn silence_of_those_who_send_lets_go_without_a_broker() {
+        let mut pushed = partition(ORDERS, 0, Some(100), 9, 9);
+        pushed.pushed = true;
+        assert_eq!(advance(vec![pushed], 1000, false), Some(990));
     }
 
     #[test]

@@ -12,9 +12,11 @@
 mod alert;
 mod broker_loss;
 mod check;
+mod copies;
 mod demo;
 mod exactly_once;
 mod harness;
+mod ingest;
 mod kcat;
 mod parts;
 mod poison;

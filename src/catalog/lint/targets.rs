@@ -119,7 +119,7 @@ fn growth(
 /// finer split comes to it by itself.
 fn parts(catalog: &Catalog, id: NodeId, today: Date, findings: &mut Findings) {
     let whole = catalog.node(id);
-    let Some(target) = total(catalog, whole, today).filter(|_| whole.each.is_empty()) else {
+    let Some(target) = catalog.target_on(whole, today).filter(|_| whole.each.is_empty()) else {
         return;
     };
     let by_sum = |child: &&Node| {
@@ -137,7 +137,7 @@ fn parts(catalog: &Catalog, id: NodeId, today: Date, findings: &mut Findings) {
     for group in groups.filter(|group| !group.is_empty()) {
         let Some(sum) = group
             .iter()
-            .map(|child| total(catalog, child, today))
+            .map(|child| catalog.target_on(child, today))
             .sum::<Option<f64>>()
         else {
             continue;
@@ -155,33 +155,5 @@ fn parts(catalog: &Catalog, id: NodeId, today: Date, findings: &mut Findings) {
                 findings.warning(S13, &first.name, &first.place, message);
             }
         }
-    }
-}
-
-/// The target of the running period, over all instances; `None` where the catalogue alone does not tell.
-fn total(catalog: &Catalog, node: &Node, today: Date) -> Option<f64> {
-    match &node.target {
-        Target::Number(number) => node.each.is_empty().then_some(*number),
-        Target::Growth {
-            growth,
-            over: GrowthBase::Value(base),
-        } => node.each.is_empty().then_some(base * (1.0 + growth)),
-        Target::Table(rows) => {
-            let (start, end) = catalog.calendar.bounds(node.period, today);
-            let mut by_instance: BTreeMap<&[String], &TargetRow> = BTreeMap::new();
-            let known = |row: &&TargetRow| row.announced.is_none_or(|announced| announced <= today);
-            for row in rows
-                .iter()
-                .filter(|row| (start..end).contains(&row.start))
-                .filter(known)
-            {
-                let latest = by_instance.entry(&row.dimensions).or_insert(row);
-                if row.announced >= latest.announced {
-                    *latest = row;
-                }
-            }
-            (!by_instance.is_empty()).then(|| by_instance.values().map(|row| row.target).sum())
-        }
-        Target::None | Target::Growth { .. } => None,
     }
 }

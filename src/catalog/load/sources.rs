@@ -84,14 +84,19 @@ impl Loader<'_> {
         let mut topics: HashMap<String, (String, Place)> = HashMap::new();
         for entry in entries(declared) {
             let value = entry.value;
-            if value.topics.value.is_empty() {
+            let declared_topics = value.topics.as_ref().map_or(&[][..], |topics| &topics.value);
+            if declared_topics.is_empty() && !value.http {
                 let message = format!(
-                    "source '{}' has no topic; write topics: [orders]",
+                    "source '{}' has no topic; write topics: [orders], or http: true for events that are sent over HTTP",
                     entry.name.value
                 );
-                self.problem(entry.at(&value.topics), message);
+                let place = value
+                    .topics
+                    .as_ref()
+                    .map_or(entry.place(), |topics| entry.at(topics));
+                self.problem(place, message);
             }
-            for topic in &value.topics.value {
+            for topic in declared_topics {
                 let place = entry.at(topic);
                 if let Some((other, first)) = topics.get(&topic.value) {
                     let message = format!(
@@ -133,12 +138,8 @@ impl Loader<'_> {
             let dedup = self.dedup(&entry, id);
             sources.push(Source {
                 name: entry.name.value.clone(),
-                topics: value
-                    .topics
-                    .value
-                    .iter()
-                    .map(|topic| topic.value.clone())
-                    .collect(),
+                topics: declared_topics.iter().map(|topic| topic.value.clone()).collect(),
+                http: value.http,
                 format: value.format,
                 layout: value.payload,
                 time,

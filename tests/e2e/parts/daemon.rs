@@ -19,6 +19,9 @@ const HEALTHY_WITHIN: Duration = Duration::from_secs(30);
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
+/// The token of those who may send events.
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
 /// The binary under test.
 pub(crate) const TAUTLINE: &str = env!("CARGO_BIN_EXE_tautline");
 
@@ -34,10 +37,20 @@ pub(crate) struct Site {
 impl Site {
     /// A site whose daemon reads from this broker. Nobody is told anything until [`Site::tells`].
     pub(crate) fn new(broker: &Broker) -> Site {
+        Site::at(broker.bootstrap())
+    }
+
+    /// A site without Kafka.
+    #[allow(dead_code, reason = "benches/peers has a broker")]
+    pub(crate) fn without_broker() -> Site {
+        Site::at("127.0.0.1:9".to_owned())
+    }
+
+    fn at(brokers: String) -> Site {
         let site = Site {
             folder: scratch("site"),
             port: free_port(),
-            brokers: broker.bootstrap(),
+            brokers,
             group: unique("tautline"),
             // The discard port: nobody listens there.
             slack: "{url: \"http://127.0.0.1:9/\"}".to_owned(),
@@ -85,7 +98,7 @@ impl Site {
              catalog: {folder}/catalog\n\
              state: {{sqlite: {folder}/tautline.db}}\n\
              dead_letter: {{path: {folder}/dead-letter.ndjson}}\n\
-             serve: {{listen: \"127.0.0.1:{port}\"}}\n\
+             serve: {{listen: \"127.0.0.1:{port}\", tokens: [{{token: {TOKEN}, role: ingest}}]}}\n\
              evaluate: {{every: 200ms}}\n\
              language: en\n\
              receivers:\n  ops: {{slack_webhook: {slack}}}\n\
@@ -217,6 +230,12 @@ impl Daemon {
         } else {
             Err(answer.body)
         }
+    }
+
+    /// The port that it serves on.
+    #[allow(dead_code, reason = "for benches/peers")]
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// GET.

@@ -26,24 +26,35 @@ impl Answer {
 
 /// GET.
 pub(crate) fn get(port: u16, path: &str) -> io::Result<Answer> {
-    request(port, "GET", path)
+    request(port, "GET", path, &[], b"")
 }
 
 /// POST without a body.
 pub(crate) fn post(port: u16, path: &str) -> io::Result<Answer> {
-    request(port, "POST", path)
+    request(port, "POST", path, &[], b"")
 }
 
-fn request(port: u16, method: &str, path: &str) -> io::Result<Answer> {
+/// POST of a body.
+#[allow(dead_code, reason = "benches/peers sends nothing")]
+pub(crate) fn send(port: u16, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Answer> {
+    request(port, "POST", path, headers, body)
+}
+
+fn request(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Answer> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     // HTTP/1.0: the server closes at the end, and never answers in chunks.
-    write!(
-        stream,
-        "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\n\r\n"
-    )?;
+    let mut head = format!(
+        "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes())?;
+    stream.write_all(body)?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);

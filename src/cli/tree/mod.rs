@@ -1,4 +1,9 @@
 //! `tautline tree`: the decomposition of the business into KPIs, with levels, targets and owners.
+//!
+//! * [`svg`]: as a picture for a slide. [`mapping`]: as a table, from business metrics to KPIs and back.
+
+pub mod mapping;
+pub mod svg;
 
 use std::fmt::Write;
 

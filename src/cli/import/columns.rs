@@ -1,0 +1,231 @@
+//! Rows of a CSV file as events of a source: the header names fields, and each value goes to the path of its field.
+
+use std::io::Read;
+
+use serde_json::{Map, Value};
+
+use super::chunk::FileEvent;
+use crate::catalog::diagnostic::nearest;
+use crate::catalog::{FieldPath, FieldType, Format, Source};
+
+/// Name of the column with the event time, unless a field has it.
+const TIME: &str = "time";
+
+/// The rows of a file.
+pub(super) struct Rows<R> {
+    reader: csv::Reader<R>,
+    columns: Vec<Column>,
+    shown: String,
+    /// Where the last row ended, in bytes.
+    read_to: u64,
+}
+
+/// Where the values of a column go.
+struct Column {
+    keys: Vec<String>,
+    kind: FieldType,
+}
+
+impl<R: Read> Rows<R> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// In words, with the place: a column that is no field, or an event time that no column gives.
+    pub(super) fn new(source: &Source, file: R, shown: String) -> Result<Rows<R>, String> {
+        if source.format == Format::Debezium {
+            return Err(format!(
+                "{shown}: rows of source '{}' come from Debezium with what they were before; import its envelopes as NDJSON",
+                source.name
+            ));
+        }
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+        let header = reader
+            .headers()
+            .map_err(|error| format!("{shown}: {error}"))?
+            .clone();
+        let mut columns = Vec::new();
+        for name in &header {
+            let name = name.trim_start_matches('\u{feff}');
+            columns.push(column(source, name).map_err(|message| format!("{shown}:1: {message}"))?);
+        }
+        let timed = |keys: &[String]| columns.iter().any(|column| column.keys == keys);
+        match &source.time {
+            Some(FieldPath::Payload(keys)) if !timed(keys) => Err(format!(
+                "{shown}:1: no column has the event time; name it '{TIME}', or as the field of {}",
+                keys.join(".")
+            )),
+            _ => Ok(Rows {
+                reader,
+                columns,
+                shown,
+                read_to: 0,
+            }),
+        }
+    }
+
+    fn event(&self, row: &csv::StringRecord) -> Vec<u8> {
+        let mut event = Map::new();
+        for (column, text) in self.columns.iter().zip(row).filter(|(_, text)| !text.is_empty()) {
+            put(&mut event, &column.keys, value(column.kind, text));
+        }
+        Value::Object(event).to_string().into_bytes()
+    }
+}
+
+impl<R: Read> Iterator for Rows<R> {
+    type Item = Result<FileEvent, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut row = csv::StringRecord::new();
+        match self.reader.read_record(&mut row) {
+            Ok(false) => None,
+            Ok(true) => {
+                let to = self.reader.position().byte();
+                let read_bytes = to - self.read_to;
+                self.read_to = to;
+                Some(Ok(FileEvent {
+                    json: self.event(&row),
+                    line: row.position().map_or(0, csv::Position::line),
+                    read_bytes,
+                }))
+            }
+            Err(error) => Some(Err(format!("{}: {error}", self.shown))),
+        }
+    }
+}
+
+fn column(source: &Source, name: &str) -> Result<Column, String> {
+    let (path, kind) = match source.fields.iter().find(|field| field.name == name) {
+        Some(field) => (Some(&field.path), field.kind),
+        None if name == TIME => (source.time.as_ref(), FieldType::Any),
+        None => {
+            let names = || source.fields.iter().map(|field| field.name.as_str());
+            let hint = nearest(name, names().chain([TIME])).map_or_else(
+                || format!("it has {}", names().collect::<Vec<_>>().join(", ")),
+                |near| format!("did you mean '{near}'?"),
+            );
+            return Err(format!(
+                "column '{name}' is no field of source '{}'; {hint}",
+                source.name
+            ));
+        }
+    };
+    match path {
+        Some(FieldPath::Payload(keys)) => Ok(Column {
+            keys: keys.clone(),
+            kind,
+        }),
+        Some(part) => Err(format!(
+            "column '{name}' cannot be imported: it is {part}, a part of the record around an event"
+        )),
+        None => Err(format!(
+            "source '{}' takes the time of arrival as event time; to import the past, write 'time: …' in the catalogue",
+            source.name
+        )),
+    }
+}
+
+/// Numbers stay texts: a text that is a number counts as one.
+fn value(kind: FieldType, text: &str) -> Value {
+    let truth = match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "1" => Some(true),
+        "false" | "no" | "0" => Some(false),
+        _ => None,
+    };
+    match truth {
+        Some(truth) if kind == FieldType::Bool => Value::Bool(truth),
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+/// Puts a value at its path, with the objects on the way.
+fn put(object: &mut Map<String, Value>, keys: &[String], value: Value) {
+    match keys {
+        [] => {}
+        [last] => {
+            object.insert(last.clone(), value);
+        }
+        [first, rest @ ..] => {
+            let below = object
+                .entry(first.clone())
+                .or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(below) = below {
+                put(below, rest, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::load::{Files, load};
+
+    fn rows(source: &str, csv: &str) -> Result<Vec<(u64, String)>, String> {
+        let yaml = format!("sources:\n  s: {source}\n");
+        let source = load(&Files::new("", [("a.yaml", yaml.as_str())]))
+            .map_err(|d| d.to_string())
+            .unwrap()
+            .sources
+            .remove(0);
+        let rows = Rows::new(&source, csv.as_bytes(), "f.csv".to_owned())?;
+        rows.map(|row| row.map(|row| (row.line, String::from_utf8(row.json).unwrap())))
+            .collect()
+    }
+
+    const SOURCE: &str = "{http: true, format: json, time: at, fields: {amount: data.amount, rep: data.rep.name, ok: {path: ok, type: bool}, when: at, key: $key}}";
+
+    #[test]
+    fn values_go_to_the_paths_of_their_fields() {
+        let csv = "\u{feff}time, amount ,rep,ok\n2026-06-01T00:00:00Z,12.50,\"李\n雷\",yes\n2026-06-02T00:00:00Z,,Ann,maybe\n";
+        assert_eq!(
+            rows(SOURCE, csv),
+            Ok(vec![
+                (2, r#"{"at":"2026-06-01T00:00:00Z","data":{"amount":"12.50","rep":{"name":"李\n雷"}},"ok":true}"#.to_owned()),
+                (4, r#"{"at":"2026-06-02T00:00:00Z","data":{"rep":{"name":"Ann"}},"ok":"maybe"}"#.to_owned()),
+            ])
+        );
+        assert_eq!(
+            rows(SOURCE, "when\n1780000000\n"),
+            Ok(vec![(2, r#"{"at":"1780000000"}"#.to_owned())])
+        );
+    }
+
+    #[test]
+    fn a_header_that_does_not_fit_says_what_would() {
+        for (source, csv, message) in [
+            (
+                SOURCE,
+                "time,amont\n",
+                "f.csv:1: column 'amont' is no field of source 's'; did you mean 'amount'?",
+            ),
+            (
+                SOURCE,
+                "amount\n",
+                "f.csv:1: no column has the event time; name it 'time', or as the field of at",
+            ),
+            (
+                SOURCE,
+                "time,key\n",
+                "f.csv:1: column 'key' cannot be imported: it is $key, a part of the record around an event",
+            ),
+            (
+                "{http: true, format: json, fields: {}}",
+                "time\n",
+                "f.csv:1: source 's' takes the time of arrival as event time; to import the past, write 'time: …' in the catalogue",
+            ),
+            (
+                "{http: true, format: debezium, fields: {}}",
+                "time\n",
+                "f.csv: rows of source 's' come from Debezium with what they were before; import its envelopes as NDJSON",
+            ),
+            (
+                SOURCE,
+                "time,amount\n1,2,3\n",
+                "f.csv: CSV error: record 1 (line: 2, byte: 12): found record with 3 fields, but the previous record has 2 fields",
+            ),
+        ] {
+            assert_eq!(rows(source, csv), Err(message.to_owned()));
+        }
+    }
+}
