@@ -6,6 +6,7 @@
 //! * [`attribute`]: what rules and titles may ask of a node or a link.
 //! * `file`: the YAML as types; [`load`]: from there to the model, with the place of every mistake.
 //! * [`template`]: decompositions with parameters, put to work by `use:`.
+//! * [`schema`]: what a file may say, as JSON Schema for editors.
 //! * [`lint`]: what is right and not SMART.
 
 mod agg;
@@ -18,6 +19,7 @@ pub mod lint;
 pub mod load;
 pub mod model;
 mod path;
+pub mod schema;
 mod target;
 pub mod template;
 pub(crate) mod yaml;

@@ -10,6 +10,7 @@ mod fill;
 mod parameter;
 mod shipped;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::Deserializer;
 use serde_saphyr::Spanned;
@@ -27,7 +28,7 @@ pub(super) const LANGUAGE: &str = "language";
 pub(super) const USE: &str = "use";
 
 /// A template as the catalogue declares it.
-#[derive(Deserialize, Debug, Clone)]
+#[derive(Deserialize, JsonSchema, Debug, Clone)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TemplateEntry {
     /// What it decomposes, for people who look for one.
@@ -35,13 +36,16 @@ pub(super) struct TemplateEntry {
     pub(super) _title: Option<String>,
     #[serde(default)]
     pub(super) parameters: Named<ParameterEntry>,
+    #[schemars(with = "Option<Tree>")]
     pub(super) metrics: Option<Spanned<Tree>>,
+    #[schemars(with = "Option<Tree>")]
     pub(super) nodes: Option<Spanned<Tree>>,
+    #[schemars(with = "Option<Tree>")]
     pub(super) rules: Option<Spanned<Tree>>,
 }
 
 /// `amount: {type: field, of: orders, default: amount}`.
-#[derive(Deserialize, Debug, Clone)]
+#[derive(Deserialize, JsonSchema, Debug, Clone)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ParameterEntry {
     pub(super) r#type: ParameterType,
@@ -50,14 +54,16 @@ pub(super) struct ParameterEntry {
     pub(super) _title: Option<String>,
     /// The parameters of type `source` whose fields are meant.
     #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(with = "serde_json::Value")]
     pub(super) of: Vec<Spanned<String>>,
     /// Without one a use must give a value; `null` leaves out the keys that it stands in.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "serde_json::Value")]
     pub(super) default: Option<Spanned<Tree>>,
 }
 
 /// What a parameter takes.
-#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ParameterType {
     Text,
@@ -76,11 +82,13 @@ pub(super) enum ParameterType {
 }
 
 /// `shop: {template: retail, with: {…}}`.
-#[derive(Deserialize, Debug, Clone)]
+#[derive(Deserialize, JsonSchema, Debug, Clone)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UseEntry {
+    #[schemars(with = "String")]
     pub(super) template: Spanned<String>,
     #[serde(default)]
+    #[schemars(with = "Named<Tree>")]
     pub(super) with: Named<Spanned<Tree>>,
 }
 
