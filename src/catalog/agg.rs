@@ -55,7 +55,7 @@ impl Quantile {
 }
 
 /// Words that are offered where one is wrong.
-const WORDS: [&str; 15] = [
+pub(super) const WORDS: [&str; 15] = [
     "sum",
     "count",
     "count_distinct",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::SignedDuration;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
@@ -13,34 +14,42 @@ use super::agg::AggWord;
 use super::model::{
     Direction, Format, Layout, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn, Severity,
 };
+use super::template::{TemplateEntry, UseEntry};
 use super::yaml::Named;
 
 /// One file; sections of several files merge.
-#[derive(Deserialize, Debug, Default)]
+#[derive(Deserialize, JsonSchema, Debug, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
+    #[schemars(with = "Option<CalendarEntry>")]
     pub(super) calendar: Option<Spanned<CalendarEntry>>,
     pub(super) sources: Named<SourceEntry>,
     pub(super) metrics: Named<MetricEntry>,
     pub(super) nodes: Named<NodeEntry>,
     pub(super) rules: Named<RuleEntry>,
+    pub(super) templates: Named<TemplateEntry>,
+    pub(super) r#use: Named<UseEntry>,
+    #[schemars(with = "Option<AssessEntry>")]
     pub(super) assess: Option<Spanned<AssessEntry>>,
     /// Accepted findings: code, then subject, then reason.
     pub(super) lint: Named<Named<String>>,
 }
 
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CalendarEntry {
+    #[schemars(with = "Option<String>")]
     pub(super) timezone: Option<Spanned<String>>,
+    #[schemars(with = "Option<String>")]
     pub(super) fiscal_year_starts: Option<Spanned<String>>,
     pub(super) week_starts: Option<Weekday>,
     pub(super) workdays: Option<Vec<Weekday>>,
+    #[schemars(with = "Option<String>")]
     pub(super) holidays: Option<Spanned<String>>,
 }
 
 /// `assess: {kpi: 70, business: 30}`.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AssessEntry {
     pub(super) kpi: f64,
@@ -66,22 +75,28 @@ pub(super) enum Weekday {
     Sunday,
 }
 
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SourceEntry {
+    #[schemars(with = "Option<Vec<String>>")]
     pub(super) topics: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default)]
     pub(super) http: bool,
     pub(super) format: Format,
     #[serde(default)]
     pub(super) payload: Layout,
+    #[schemars(with = "Option<String>")]
     pub(super) time: Option<Spanned<String>>,
     pub(super) lateness: Option<Duration>,
     pub(super) max_skew: Option<Duration>,
     pub(super) max_rejected: Option<Share>,
+    #[schemars(with = "Option<String>")]
     pub(super) id: Option<Spanned<String>>,
+    #[schemars(with = "Option<String>")]
     pub(super) retract: Option<Spanned<String>>,
+    #[schemars(with = "Option<Duration>")]
     pub(super) dedup: Option<Spanned<Duration>>,
+    #[schemars(with = "Option<WholeNumber>")]
     pub(super) dedup_max_keys: Option<Spanned<WholeNumber>>,
     pub(super) fields: Named<FieldEntry>,
 }
@@ -93,7 +108,7 @@ pub(super) struct FieldEntry {
     pub(super) kind: Option<FieldKind>,
 }
 
-#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum FieldKind {
     Text,
@@ -101,7 +116,7 @@ pub(super) enum FieldKind {
     Bool,
 }
 
-#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum MetricType {
     Simple,
@@ -110,26 +125,41 @@ pub(super) enum MetricType {
     Duration,
 }
 
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MetricEntry {
     pub(super) title: Option<String>,
+    #[schemars(with = "Option<MetricType>")]
     pub(super) r#type: Option<Spanned<MetricType>>,
+    #[schemars(with = "Option<String>")]
     pub(super) source: Option<Spanned<String>>,
+    #[schemars(with = "Option<AggWord>")]
     pub(super) agg: Option<Spanned<AggWord>>,
+    #[schemars(with = "Option<f64>")]
     pub(super) percentile: Option<Spanned<f64>>,
+    #[schemars(with = "Option<String>")]
     pub(super) expr: Option<Spanned<String>>,
+    #[schemars(with = "Option<String>")]
     pub(super) filter: Option<Spanned<String>>,
+    #[schemars(with = "Option<Duration>")]
     pub(super) within: Option<Spanned<Duration>>,
+    #[schemars(with = "Option<WholeNumber>")]
     pub(super) max_keys: Option<Spanned<WholeNumber>>,
+    #[schemars(with = "Option<String>")]
     pub(super) key: Option<Spanned<String>>,
+    #[schemars(with = "Option<String>")]
     pub(super) start: Option<Spanned<String>>,
+    #[schemars(with = "Option<String>")]
     pub(super) end: Option<Spanned<String>>,
+    #[schemars(with = "Option<WholeNumber>")]
     pub(super) max_items: Option<Spanned<WholeNumber>>,
+    #[schemars(with = "Option<PartEntry>")]
     pub(super) numerator: Option<Spanned<PartEntry>>,
+    #[schemars(with = "Option<PartEntry>")]
     pub(super) denominator: Option<Spanned<PartEntry>>,
     pub(super) unit: Option<String>,
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub(super) dimensions: Vec<Spanned<String>>,
 }
 
@@ -140,35 +170,48 @@ pub(super) enum PartEntry {
     Inline(Box<InlinePart>),
 }
 
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InlinePart {
+    #[schemars(with = "AggWord")]
     pub(super) agg: Spanned<AggWord>,
+    #[schemars(with = "Option<f64>")]
     pub(super) percentile: Option<Spanned<f64>>,
+    #[schemars(with = "Option<String>")]
     pub(super) expr: Option<Spanned<String>>,
+    #[schemars(with = "Option<String>")]
     pub(super) filter: Option<Spanned<String>>,
+    #[schemars(with = "Option<Duration>")]
     pub(super) within: Option<Spanned<Duration>>,
+    #[schemars(with = "Option<WholeNumber>")]
     pub(super) max_keys: Option<Spanned<WholeNumber>>,
 }
 
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NodeEntry {
     pub(super) title: Option<String>,
+    #[schemars(with = "String")]
     pub(super) metric: Spanned<String>,
     pub(super) role: Role,
     pub(super) level: Option<Level>,
+    #[schemars(with = "Option<String>")]
     pub(super) parent: Option<Spanned<String>>,
+    #[schemars(with = "Option<Relation>")]
     pub(super) relation: Option<Spanned<Relation>>,
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub(super) each: Vec<Spanned<String>>,
     pub(super) period: PeriodEntry,
+    #[schemars(with = "Option<TargetEntry>")]
     pub(super) target: Option<Spanned<TargetEntry>>,
     pub(super) baseline: Option<f64>,
     #[serde(default)]
     pub(super) direction: Direction,
+    #[schemars(with = "Option<Duration>")]
     pub(super) overdue_after: Option<Spanned<Duration>>,
     pub(super) owner: Option<String>,
+    #[schemars(with = "Option<f64>")]
     pub(super) weight: Option<Spanned<f64>>,
     pub(super) profile: Option<ProfileEntry>,
     pub(super) min_share: Option<Share>,
@@ -184,10 +227,12 @@ pub(super) enum PeriodEntry {
     Every(EveryEntry),
 }
 
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EveryEntry {
+    #[schemars(with = "Duration")]
     pub(super) every: Spanned<Duration>,
+    #[schemars(with = "String")]
     pub(super) from: Spanned<String>,
 }
 
@@ -211,9 +256,10 @@ pub(super) struct GrowthEntry {
     pub(super) over: Over,
 }
 
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileEntry {
+    #[schemars(with = "String")]
     pub(super) file: Spanned<String>,
 }
 
@@ -232,12 +278,15 @@ pub(super) enum Override {
     Changed(Box<RuleEntry>),
 }
 
-#[derive(Deserialize, Debug, Default)]
+#[derive(Deserialize, JsonSchema, Debug, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RuleEntry {
     pub(super) on: Option<RuleOn>,
+    #[schemars(with = "Vec<String>")]
     pub(super) nodes: Vec<Spanned<String>>,
+    #[schemars(with = "Option<String>")]
     pub(super) when: Option<Spanned<String>>,
+    #[schemars(with = "Option<String>")]
     pub(super) clear: Option<Spanned<String>>,
     pub(super) r#for: Option<Duration>,
     pub(super) keep_firing_for: Option<Duration>,
@@ -300,10 +349,11 @@ impl<'de> Deserialize<'de> for RuleTitleEntry {
     }
 }
 
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LevelEntry {
     pub(super) severity: Severity,
+    #[schemars(with = "String")]
     pub(super) when: Spanned<String>,
     pub(super) r#for: Option<Duration>,
 }
@@ -360,7 +410,7 @@ fn parse_share(text: &str) -> Option<f64> {
 }
 
 /// A number, or a text such as `3%` or `1_200`.
-fn parse_number(text: &str) -> Option<f64> {
+pub(super) fn parse_number(text: &str) -> Option<f64> {
     parse_share(&text.replace('_', ""))
 }
 
@@ -473,18 +523,19 @@ scalar!(
     map: |map| OverValue::deserialize(map).map(|over| Over::Value(over.value))
 );
 
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 struct OverValue {
     value: f64,
 }
 
 /// A target as a mapping: which of the two it is shows by its keys.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 struct TargetMap {
     growth: Option<Share>,
     over: Option<Over>,
+    #[schemars(with = "Option<String>")]
     file: Option<Spanned<String>>,
 }
 

@@ -5,6 +5,8 @@
 //! * [`expr`]: CEL expressions for filters and rules, with types checked at load.
 //! * [`attribute`]: what rules and titles may ask of a node or a link.
 //! * `file`: the YAML as types; [`load`]: from there to the model, with the place of every mistake.
+//! * [`template`]: decompositions with parameters, put to work by `use:`.
+//! * [`schema`]: what a file may say, as JSON Schema for editors.
 //! * [`lint`]: what is right and not SMART.
 
 mod agg;
@@ -17,7 +19,9 @@ pub mod lint;
 pub mod load;
 pub mod model;
 mod path;
+pub mod schema;
 mod target;
+pub mod template;
 pub(crate) mod yaml;
 
 pub use agg::{Agg, Quantile, UnknownAgg};

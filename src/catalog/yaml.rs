@@ -1,14 +1,18 @@
 //! YAML with the place of everything: what serde gives, turned into diagnostics that people can act on.
 
+mod tree;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_saphyr::{Error, Location, Spanned};
 
 use super::diagnostic::{Diagnostic, Place, nearest};
+
+pub(crate) use tree::{Node, Tree};
 
 /// A mapping whose keys are names that the user chose, in the order of the file, each with its place.
 #[derive(Clone, Debug)]
@@ -43,93 +47,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
     }
 }
 
-/// Where everything in a file is: for what is found wrong only after reading.
-#[derive(Debug, Default)]
-pub(crate) enum Outline {
-    /// A scalar.
-    #[default]
-    Leaf,
-    /// A list; a path names its items by number.
-    List(Vec<Spanned<Outline>>),
-    /// A mapping.
-    Map(Vec<(Spanned<String>, Spanned<Outline>)>),
-}
-
-impl<'de> Deserialize<'de> for Outline {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Outline, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Outline;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<Outline, E> {
-                Ok(Outline::Leaf)
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Outline, E> {
-                Ok(Outline::Leaf)
-            }
-            fn visit_u64<E>(self, _: u64) -> Result<Outline, E> {
-                Ok(Outline::Leaf)
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Outline, E> {
-                Ok(Outline::Leaf)
-            }
-            fn visit_str<E>(self, _: &str) -> Result<Outline, E> {
-                Ok(Outline::Leaf)
-            }
-            fn visit_unit<E>(self) -> Result<Outline, E> {
-                Ok(Outline::Leaf)
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Outline, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = seq.next_element()? {
-                    items.push(item);
-                }
-                Ok(Outline::List(items))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outline, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(key) = map.next_key()? {
-                    pairs.push((key, map.next_value()?));
-                }
-                Ok(Outline::Map(pairs))
-            }
-        }
-        deserializer.deserialize_any(Any)
-    }
-}
-
-impl Outline {
-    /// The place of what `path` leads to: of the scalar itself where the file has it, else of the deepest key that the
-    /// file has, else its first line.
-    pub(crate) fn place(&self, file: &Arc<str>, path: &[&str]) -> Place {
-        let mut found = Place {
-            file: file.clone(),
-            line: 1,
-            column: 1,
-        };
-        let mut at = self;
-        for (depth, key) in path.iter().enumerate() {
-            let (place_of_key, below) = match at {
-                Outline::Leaf => break,
-                Outline::List(items) => match key.parse::<usize>().ok().and_then(|index| items.get(index)) {
-                    Some(item) => (item.referenced, item),
-                    None => break,
-                },
-                Outline::Map(pairs) => match pairs.iter().find(|(name, _)| name.value == *key) {
-                    Some((name, below)) => (name.referenced, below),
-                    None => break,
-                },
-            };
-            let scalar = depth + 1 == path.len() && matches!(below.value, Outline::Leaf);
-            found = place(file, if scalar { below.referenced } else { place_of_key });
-            at = &below.value;
-        }
-        found
-    }
-}
-
 /// A place in a file.
 pub(crate) fn place(file: &Arc<str>, location: Location) -> Place {
     let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
@@ -161,21 +78,11 @@ fn diagnostic(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
     let error = error.without_snippet();
     let place = place(file, error.location().unwrap_or(Location::UNKNOWN));
     let message = match error {
-        Error::SerdeUnknownField { field, expected, .. } => {
-            let hint = match nearest(field, expected.iter().copied()) {
-                Some(near) => format!("; did you mean '{near}'?"),
-                None => format!("; known are {}", expected.join(", ")),
-            };
-            format!("unknown key '{field}'{hint}")
-        }
+        Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
         Error::SerdeUnknownVariant {
             variant, expected, ..
-        } => {
-            let hint = nearest(variant, expected.iter().copied())
-                .map_or_else(String::new, |near| format!(" (did you mean '{near}'?)"));
-            format!("'{variant}' is not one of {}{hint}", expected.join(", "))
-        }
-        Error::SerdeMissingField { field, .. } => format!("the key '{field}' is missing here"),
+        } => unknown_word(variant, expected),
+        Error::SerdeMissingField { field, .. } => missing_key(field),
         Error::SerdeInvalidType {
             unexpected, expected, ..
         } => format!("found {unexpected}, expected {expected}"),
@@ -190,6 +97,24 @@ fn diagnostic(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
         }
     };
     Diagnostic { place, message }
+}
+
+fn unknown_key(found: &str, expected: &[&str]) -> String {
+    let hint = match nearest(found, expected.iter().copied()) {
+        Some(near) => format!("; did you mean '{near}'?"),
+        None => format!("; known are {}", expected.join(", ")),
+    };
+    format!("unknown key '{found}'{hint}")
+}
+
+fn unknown_word(found: &str, expected: &[&str]) -> String {
+    let hint = nearest(found, expected.iter().copied())
+        .map_or_else(String::new, |near| format!(" (did you mean '{near}'?)"));
+    format!("'{found}' is not one of {}{hint}", expected.join(", "))
+}
+
+fn missing_key(name: &str) -> String {
+    format!("the key '{name}' is missing here")
 }
 
 /// Where the other definition stands: the nearest line above with the same key at the same depth.
@@ -218,10 +143,6 @@ fn first_definition(text: &str, key: &str, line: u32) -> String {
 mod tests {
     use super::*;
 
-    fn outline(text: &str) -> Outline {
-        serde_saphyr::from_str(text).unwrap()
-    }
-
     #[test]
     fn keys_know_their_place() {
         let named: Named<u32> =
@@ -236,18 +157,6 @@ mod tests {
             ),
             ("bee", 2, 1, 2)
         );
-    }
-
-    #[test]
-    fn an_outline_finds_the_deepest_key() {
-        let outline = outline("kafka: {brokers: x}\nreceivers:\n  ops:\n    slack: [1, {a: b}]\n");
-        let file: Arc<str> = "f".into();
-        let at = |path: &[&str]| outline.place(&file, path).to_string();
-        assert_eq!(at(&["kafka", "brokers"]), "f:1:18");
-        assert_eq!(at(&["receivers", "ops", "slack", "0"]), "f:4:13");
-        assert_eq!(at(&["receivers", "ops", "slack", "1", "b"]), "f:4:16");
-        assert_eq!(at(&["receivers", "ops", "url"]), "f:3:3");
-        assert_eq!(at(&["nothing"]), "f:1:1");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod backtest;
 pub mod check;
 mod demo;
 mod explain;
+mod export;
 mod import;
 mod logging;
 mod review;
@@ -51,6 +52,11 @@ enum Command {
     /// Print the decomposition of the business into KPIs
     #[command(after_help = "Examples:\n  tautline tree --format svg > tree.svg\n  tautline tree --mapping")]
     Tree(TreeArgs),
+    /// Print what other programs read
+    #[command(
+        after_help = "Examples:\n  tautline export json-schema catalog > catalog.schema.json\n  tautline export template retail"
+    )]
+    Export(export::ExportArgs),
     /// Every number behind a node's state, down to days and thresholds, in words
     #[command(
         after_help = "Example:\n  tautline explain revenue --at 2026-06-24\n  tautline explain region-revenue 华东"
@@ -115,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args.config.as_deref()),
         Command::Import(args) => import::import(&args),
         Command::Check(args) => check_command(&args),
+        Command::Export(args) => export::export(&args),
         Command::Explain(args) => explain::explain_command(&args),
         Command::Review(args) => review::review_command(&args),
         Command::Tree(args) => tree_command(&args),

@@ -162,4 +162,6 @@ fn info(catalog: &Catalog, id: NodeId) -> NodeInfo {
 }
 
 #[cfg(test)]
+mod template_tests;
+#[cfg(test)]
 mod tests;

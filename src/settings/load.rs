@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::catalog::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 use crate::catalog::file::Duration as Time;
-use crate::catalog::yaml::{self, Outline};
+use crate::catalog::yaml::{self, Tree};
 use crate::words::Language;
 
 /// Where settings are looked for when nobody says.
@@ -22,7 +23,7 @@ const PREFIX: &str = "TAUTLINE";
 /// Shortest token, in bytes.
 const MIN_TOKEN_BYTES: usize = 16;
 
-#[derive(Deserialize, Debug, Default)]
+#[derive(Deserialize, JsonSchema, Debug, Default)]
 #[serde(deny_unknown_fields, default)]
 struct File {
     kafka: KafkaEntry,
@@ -36,7 +37,7 @@ struct File {
     routes: Option<RouteEntry>,
 }
 
-#[derive(Deserialize, Debug, Default)]
+#[derive(Deserialize, JsonSchema, Debug, Default)]
 #[serde(deny_unknown_fields, default)]
 struct KafkaEntry {
     brokers: Option<String>,
@@ -46,7 +47,7 @@ struct KafkaEntry {
 }
 
 /// librdkafka takes texts; YAML writers write numbers and truths as well.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(untagged)]
 enum Scalar {
     Bool(bool),
@@ -55,20 +56,20 @@ enum Scalar {
     Text(String),
 }
 
-#[derive(Deserialize, Debug, Default)]
+#[derive(Deserialize, JsonSchema, Debug, Default)]
 #[serde(deny_unknown_fields, default)]
 struct StateEntry {
     sqlite: Option<PathBuf>,
 }
 
-#[derive(Deserialize, Debug, Default)]
+#[derive(Deserialize, JsonSchema, Debug, Default)]
 #[serde(deny_unknown_fields, default)]
 struct DeadLetterEntry {
     path: Option<PathBuf>,
     max_bytes: Option<u64>,
 }
 
-#[derive(Deserialize, Debug, Default)]
+#[derive(Deserialize, JsonSchema, Debug, Default)]
 #[serde(deny_unknown_fields, default)]
 struct ServeEntry {
     listen: Option<String>,
@@ -76,7 +77,7 @@ struct ServeEntry {
     tokens: Vec<TokenEntry>,
 }
 
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 struct TokenEntry {
     token: Option<String>,
@@ -84,19 +85,19 @@ struct TokenEntry {
     role: Role,
 }
 
-#[derive(Deserialize, Debug, Default)]
+#[derive(Deserialize, JsonSchema, Debug, Default)]
 #[serde(deny_unknown_fields, default)]
 struct EvaluateEntry {
     every: Option<Time>,
 }
 
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 struct ReceiverEntry {
     slack_webhook: SlackEntry,
 }
 
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 struct SlackEntry {
     url: Option<String>,
@@ -107,7 +108,7 @@ struct SlackEntry {
     allow_insecure: bool,
 }
 
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 struct RouteEntry {
     receiver: Option<String>,
@@ -128,6 +129,11 @@ struct SecretKeys {
     file: &'static str,
     /// One of the two keys, with values.
     example: &'static str,
+}
+
+/// What a settings file may say, as JSON Schema.
+pub fn schema() -> serde_json::Value {
+    crate::catalog::schema::of::<File>("Settings of tautline: what the operator sets")
 }
 
 /// Reads the settings: from the file given, else from `tautline.yaml`, else from `config/tautline.yaml`, with
@@ -154,7 +160,7 @@ pub fn load(file: Option<&Path>) -> Result<Settings, Diagnostics> {
         .map_err(|error| one(place_of(&path), format!("cannot be read: {error}")))?;
     let shown: Arc<str> = path.display().to_string().into();
     yaml::read::<File>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
-    let outline = yaml::read::<Outline>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
+    let outline = yaml::read::<Tree>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
     let merged = merge(&text).map_err(|message| {
         let place = Place {
             file: "environment".into(),
@@ -201,7 +207,7 @@ fn one(place: Place, message: String) -> Diagnostics {
 
 struct Checker {
     file: Arc<str>,
-    outline: Outline,
+    outline: Tree,
     folder: PathBuf,
     problems: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,

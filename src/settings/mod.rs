@@ -13,7 +13,7 @@ use crate::alert::record::Labels;
 use crate::catalog::{Diagnostic, Severity};
 use crate::words::Language;
 
-pub use load::load;
+pub use load::{load, schema};
 
 /// What the operator sets, checked.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ pub struct Token {
 }
 
 /// What a token allows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Send events.

@@ -71,6 +71,17 @@ pub enum Value<'a> {
     Bool(bool),
 }
 
+/// A value that an expression gave, owned.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Scalar {
+    /// Text.
+    Text(String),
+    /// Number.
+    Number(f64),
+    /// True or false.
+    Bool(bool),
+}
+
 /// A mistake in an expression.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExprError {
@@ -176,6 +187,16 @@ impl Expr {
             Code::Tree(tree) => read(tree.value(variable)),
             Code::Interpreted(program) => program.value(variable, &self.uses, read),
         }
+    }
+
+    /// Its value, of any type; `None` for "no value".
+    pub(crate) fn scalar<'v>(&'v self, variable: impl Fn(usize) -> Value<'v>) -> Option<Scalar> {
+        self.with_value(&variable, |value| match value {
+            Value::Missing => None,
+            Value::Text(text) => Some(Scalar::Text(text.to_owned())),
+            Value::Number(number) => number.is_finite().then_some(Scalar::Number(number)),
+            Value::Bool(truth) => Some(Scalar::Bool(truth)),
+        })
     }
 
     /// Its truth; `None` for "no answer".

@@ -1,6 +1,7 @@
 //! From the folder of YAML files to the checked [`Catalog`]: every mistake with its place and what to write instead.
 //!
-//! One file a section: [`calendar`], [`sources`], [`metrics`] (with [`simple`]), [`nodes`] with their [`targets`], and [`rules`].
+//! One file a section: [`calendar`], [`sources`], [`metrics`] (with [`simple`]), [`nodes`] with their [`targets`], and
+//! [`rules`]; [`templates`] first of all puts templates to work.
 //! Reading the folder is the only I/O; [`load`] itself takes texts.
 
 mod calendar;
@@ -11,6 +12,7 @@ mod rules;
 mod simple;
 mod sources;
 mod targets;
+mod templates;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -124,11 +126,15 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
     let mut loader = Loader {
         files,
         problems: Vec::new(),
+        origins: Vec::new(),
     };
-    let merged = loader.merge();
+    let mut merged = loader.merge();
+    if loader.problems.is_empty() {
+        loader.expand(&mut merged);
+    }
     // What did not parse is missing everywhere else: its consequences would only hide the cause.
     if !loader.problems.is_empty() {
-        return Err(Diagnostics(loader.problems));
+        return Err(loader.refused());
     }
     let calendar = loader.calendar(&merged.calendars);
     let mut sources = loader.sources(&merged.sources);
@@ -149,7 +155,7 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
         );
     }
     if loader.problems.is_empty() {
-        Ok(Catalog {
+        let mut catalog = Catalog {
             calendar,
             sources: sources.sources,
             metrics: metrics.metrics,
@@ -157,10 +163,11 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
             rules,
             assess,
             accepted,
-        })
+        };
+        loader.place_at_uses(&mut catalog);
+        Ok(catalog)
     } else {
-        loader.problems.sort_by(|a, b| a.place.cmp(&b.place));
-        Err(Diagnostics(loader.problems))
+        Err(loader.refused())
     }
 }
 
@@ -188,6 +195,8 @@ struct Merged {
     metrics: Owned<super::file::MetricEntry>,
     nodes: Owned<super::file::NodeEntry>,
     rules: Owned<super::file::RuleEntry>,
+    templates: Owned<super::template::TemplateEntry>,
+    uses: Owned<super::template::UseEntry>,
     lint: Vec<(Arc<str>, Named<Named<String>>)>,
 }
 
@@ -204,6 +213,8 @@ fn entries<T>(owned: &Owned<T>) -> impl Iterator<Item = Entry<'_, T>> {
 struct Loader<'a> {
     files: &'a Files,
     problems: Vec<Diagnostic>,
+    /// Where the entries that came of templates are from.
+    origins: Vec<templates::Origin>,
 }
 
 impl Loader<'_> {
@@ -222,6 +233,8 @@ impl Loader<'_> {
             metrics: vec![],
             nodes: vec![],
             rules: vec![],
+            templates: vec![],
+            uses: vec![],
             lint: vec![],
         };
         for (path, text) in self.files.yaml() {
@@ -238,6 +251,8 @@ impl Loader<'_> {
                     self.add("metric", &shown, file.metrics, &mut merged.metrics);
                     self.add("node", &shown, file.nodes, &mut merged.nodes);
                     self.add("rule", &shown, file.rules, &mut merged.rules);
+                    self.add("template", &shown, file.templates, &mut merged.templates);
+                    self.add("use", &shown, file.r#use, &mut merged.uses);
                     merged.lint.push((shown, file.lint));
                 }
                 Err(diagnostic) => self.problems.push(diagnostic),
@@ -371,13 +386,8 @@ impl Loader<'_> {
     /// The place of a character inside a scalar: exact where the scalar stands on one line.
     fn inside(&self, file: &Arc<str>, location: Location, value: &str, offset: usize) -> Place {
         let mut place = yaml::place(file, location);
-        let text = self
-            .files
-            .texts
-            .iter()
-            .find(|(path, _)| self.files.shown(path) == *file)
-            .map(|(_, text)| text);
-        let line = text
+        let line = self
+            .text_of(file)
             .and_then(|text| text.lines().nth(place.line as usize - 1))
             .unwrap_or_default();
         let written: String = line.chars().skip(place.column as usize - 1).collect();
