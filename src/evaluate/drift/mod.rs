@@ -198,10 +198,20 @@ impl Evaluator {
         }
     }
 
+    /// Every link, to be kept.
+    #[cfg(test)]
+    pub(crate) fn all_links(&self) -> Vec<StoredLink> {
+        self.stored(self.drift.links.keys())
+    }
+
     /// The links that were closed since the last call, to be kept.
     pub fn take_changed_links(&mut self) -> Vec<StoredLink> {
         let changed = std::mem::take(&mut self.drift.changed);
-        let stored = changed.iter().filter_map(|key| {
+        self.stored(changed.iter())
+    }
+
+    fn stored<'k>(&self, keys: impl Iterator<Item = &'k InstanceKey>) -> Vec<StoredLink> {
+        let stored = keys.filter_map(|key| {
             let judged = self.drift.links.get(key)?;
             Some(StoredLink {
                 node: self.catalog.node(key.node).name.clone(),
