@@ -1,32 +1,34 @@
 //! Rules over a snapshot: what each says of each node and link. The step between evaluation and the state machine.
 
 use hashbrown::HashMap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
 use super::engine::{Engine, Route, Step};
 use super::identity::{Fingerprint, fingerprint_of};
-use super::record::{AlertRecord, Facts, Figure, Labels, LinkFigure};
+use super::record::{AlertRecord, Facts, Figure, ItemFacts, Labels, LinkFigure};
 use super::sample::{About, Condition, Sample};
 use crate::catalog::attribute::{
     Attribute, DriftKind, RuleVariable, Subject, Title, TitlePart, vocabulary_of,
 };
 use crate::catalog::expr::Value;
 use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
-use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, Period, Snapshot};
+use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
 use crate::fold::cells::Cells;
 use crate::words;
 
 /// Score counts completion up to this.
 const SCORE_CAP: f64 = 1.2;
 
-/// A node or a link under a rule.
+/// A node, a link or an item under a rule.
 #[derive(Clone, Copy)]
 pub struct Judged<'a> {
     catalog: &'a Catalog,
     rule: &'a Rule,
     node: &'a NodeState,
     parent: Option<&'a NodeState>,
+    /// The item, for a rule on items, and the age from which it is overdue.
+    item: Option<(&'a OpenItem, SignedDuration)>,
     period: &'a PeriodName,
 }
 
@@ -94,6 +96,8 @@ pub fn samples<'a>(
         .iter()
         .map(|state| (&state.key, state))
         .collect();
+    let items: HashMap<&InstanceKey, &OpenItems> =
+        snapshot.items.iter().map(|open| (&open.key, open)).collect();
     let mut samples = Vec::new();
     for rule in &catalog.rules {
         let applies: Vec<bool> = catalog
@@ -107,7 +111,7 @@ pub fn samples<'a>(
                 continue;
             }
             let parent = match rule.on {
-                RuleOn::Node => None,
+                RuleOn::Node | RuleOn::Item => None,
                 RuleOn::Link if declared.role != Role::Kpi => continue,
                 RuleOn::Link => match node.parent.as_ref().and_then(|parent| by_key.get(parent)) {
                     Some(parent) => Some(*parent),
@@ -117,16 +121,26 @@ pub fn samples<'a>(
             let Some(period) = periods.0.iter().find(|known| known.period == node.period) else {
                 continue;
             };
-            samples.push(
-                Judged {
-                    catalog,
-                    rule,
-                    node,
-                    parent,
-                    period,
-                }
-                .sample(),
-            );
+            let judged = Judged {
+                catalog,
+                rule,
+                node,
+                parent,
+                item: None,
+                period,
+            };
+            if rule.on != RuleOn::Item {
+                samples.push(judged.sample());
+                continue;
+            }
+            let Some(open) = items.get(&node.key) else {
+                continue;
+            };
+            let overdue = open.items.iter().filter(|item| item.is_overdue);
+            samples.extend(overdue.filter_map(|item| {
+                let item = Some((item, open.overdue_after?));
+                Some(Judged { item, ..judged }.sample())
+            }));
         }
     }
     samples
@@ -151,6 +165,7 @@ pub fn readings(
         rule,
         node,
         parent: node.parent.as_ref().and_then(find),
+        item: None,
         period,
     };
     let words = vocabulary_of(rule.on);
@@ -199,7 +214,8 @@ impl<'a> Judged<'a> {
             node: &self.catalog.node(self.node.key.node).name,
             fingerprint: self.fingerprint(),
             condition: self.condition(),
-            period_end: self.rule.is_of_a_period().then_some(self.period.ends_at),
+            // What is remembered of an item is let go some time after the last period in which it was overdue.
+            period_end: (self.rule.is_of_a_period() || self.item.is_some()).then_some(self.period.ends_at),
             about: self,
         }
     }
@@ -213,6 +229,9 @@ impl<'a> Judged<'a> {
         pairs.push(("node", &declared.name));
         if self.rule.is_of_a_period() {
             pairs.push(("period", &self.period.id));
+        }
+        if let Some((item, _)) = self.item {
+            pairs.push(("item", &item.name));
         }
         if let Some(parent) = &declared.parent {
             pairs.push(("parent", &self.catalog.node(parent.node).name));
@@ -263,6 +282,7 @@ impl<'a> Judged<'a> {
                 None => return Value::Missing,
             },
             Subject::Link => return self.link(variable.attribute),
+            Subject::Item => return self.item(variable.attribute),
         };
         let declared = self.catalog.node(state.key.node);
         let number = |value: Option<f64>| value.map_or(Value::Missing, Value::Number);
@@ -295,6 +315,9 @@ impl<'a> Judged<'a> {
             Attribute::Gap
             | Attribute::Strength
             | Attribute::LagDays
+            | Attribute::ItemName
+            | Attribute::AgeDays
+            | Attribute::OverdueDays
             | Attribute::ParentGap
             | Attribute::Drift(_) => Value::Missing,
         }
@@ -315,6 +338,40 @@ impl<'a> Judged<'a> {
             Attribute::Drift(kind) => number(judged.map(|link| link.score(kind))),
             _ => Value::Missing,
         }
+    }
+
+    fn item(&self, attribute: Attribute) -> Value<'a> {
+        let Some((item, after)) = self.item else {
+            return Value::Missing;
+        };
+        let days = |time: SignedDuration| Value::Number(time.as_secs_f64() / 86_400.0);
+        match attribute {
+            Attribute::ItemName => Value::Text(&item.name),
+            Attribute::AgeDays => days(item.age),
+            Attribute::OverdueDays => days(item.age - after),
+            _ => Value::Missing,
+        }
+    }
+
+    /// What is told of an item: its age in whole days (in whole hours, where less than two days are allowed), so that
+    /// it is not another one with every second.
+    fn item_facts(&self) -> Option<ItemFacts> {
+        let (item, after) = self.item?;
+        let declared = self.catalog.node(self.node.key.node);
+        let step = if after < SignedDuration::from_hours(48) {
+            3600
+        } else {
+            86_400
+        };
+        Some(ItemFacts {
+            name: item.name.to_string(),
+            node: declared.title.clone(),
+            instance: self.node.key.dimensions.join(" / "),
+            owner: declared.owner.clone(),
+            started: item.started,
+            age_seconds: item.age.as_secs() / step * step,
+            allowed_seconds: after.as_secs(),
+        })
     }
 
     fn figure(&self, state: &NodeState) -> Figure {
@@ -380,6 +437,9 @@ impl<'a> Judged<'a> {
                     ) => {
                         text.push_str(&words::Language::En.number(number));
                     }
+                    (Value::Number(days), Attribute::AgeDays | Attribute::OverdueDays) => {
+                        text.push_str(&words::Language::En.number(days.floor()));
+                    }
                     (Value::Number(ratio), _) => text.push_str(&words::percent(ratio)),
                     (Value::Bool(_) | Value::Missing, _) => text.push('—'),
                 },
@@ -421,6 +481,9 @@ impl About for Judged<'_> {
         if self.rule.is_of_a_period() {
             labels.insert("period".to_owned(), self.period.id.clone());
         }
+        if let Some((item, _)) = self.item {
+            labels.insert("item".to_owned(), item.name.to_string());
+        }
         if let Some(parent) = &declared.parent {
             labels.insert("parent".to_owned(), catalog.node(parent.node).name.clone());
         }
@@ -439,7 +502,9 @@ impl About for Judged<'_> {
                 .map(|title| self.title(title))
                 .unwrap_or_default(),
             title_zh: self.rule.title_zh.as_ref().map(|title| self.title(title)),
-            node: Some(self.figure(self.node)),
+            item: self.item_facts(),
+            // The numbers of the node change with every event: what is told of an item is about the item.
+            node: self.item.is_none().then(|| self.figure(self.node)),
             parent: self.parent.map(|parent| self.figure(parent)),
             link: self.told_of_link(),
         }

@@ -49,6 +49,28 @@ pub struct Facts {
     /// What the judgement of the link says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<LinkFigure>,
+    /// The item, for an alert about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<ItemFacts>,
+}
+
+/// What is told of an item that is open for too long.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct ItemFacts {
+    /// What the key says.
+    pub name: String,
+    /// Title of its node.
+    pub node: String,
+    /// Dimension values of the node's instance, joined by " / "; empty without `each`.
+    pub instance: String,
+    /// Who answers for the node.
+    pub owner: Option<String>,
+    /// Event time of its start.
+    pub started: Timestamp,
+    /// Event time since then, in seconds; whole days or hours.
+    pub age_seconds: i64,
+    /// The age from which it is overdue, in seconds.
+    pub allowed_seconds: i64,
 }
 
 /// The numbers behind a judgement of a link, for a message.
@@ -112,6 +134,9 @@ impl Facts {
     /// How bad these numbers are, to find the peak of an episode: how far a KPI and its parent are apart in pace, or
     /// how far a node is behind its plan. Only numbers of one alert can be compared.
     pub(super) fn badness(&self) -> Option<f64> {
+        if let Some(item) = &self.item {
+            return Some(item.age_seconds as f64);
+        }
         let node = self.node.as_ref()?.pace?;
         match &self.parent {
             Some(parent) => Some((node - parent.pace?).abs()),

@@ -1,4 +1,4 @@
-//! What rules and titles may ask of a node or a link: `node.pace`, `kpi.completion`, `parent.title`, `link.gap`.
+//! What rules and titles may ask of a node, a link or an item: `node.pace`, `kpi.completion`, `parent.title`, `link.gap`.
 
 use std::sync::LazyLock;
 
@@ -67,6 +67,8 @@ pub enum Subject {
     Parent,
     /// `link.*`: the link itself.
     Link,
+    /// `item.*`: an open item of the node.
+    Item,
 }
 
 /// What it asks.
@@ -108,6 +110,12 @@ pub enum Attribute {
     Strength,
     /// Of a link: how many days later the parent follows.
     LagDays,
+    /// Of an item: what the key says.
+    ItemName,
+    /// Of an item: days since its start.
+    AgeDays,
+    /// Of an item: days beyond its node's `overdue_after`.
+    OverdueDays,
     /// Of a link: how far the parent is from what its KPI explains, as a share; below 0 where it brings less.
     ParentGap,
     /// Of a link: evidence for a kind of drift, as a share of what it takes to say so.
@@ -141,6 +149,12 @@ const OF_A_NODE: [(&str, Attribute, Type); 15] = [
     ("unreconciled", Attribute::Unreconciled, Type::Number),
 ];
 
+const OF_AN_ITEM: [(&str, Attribute, Type); 3] = [
+    ("name", Attribute::ItemName, Type::Text),
+    ("age_days", Attribute::AgeDays, Type::Number),
+    ("overdue_days", Attribute::OverdueDays, Type::Number),
+];
+
 const OF_A_LINK: [(&str, Attribute, Type); 11] = [
     ("gap", Attribute::Gap, Type::Number),
     ("strength", Attribute::Strength, Type::Number),
@@ -172,6 +186,17 @@ pub struct Vocabulary {
 }
 
 static ON_NODES: LazyLock<Vocabulary> = LazyLock::new(|| vocabulary(&[("node", Subject::Node)]));
+static ON_ITEMS: LazyLock<Vocabulary> = LazyLock::new(|| {
+    let mut words = vocabulary(&[("node", Subject::Node)]);
+    for (name, attribute, kind) in OF_AN_ITEM {
+        words.variables.push(Variable::new(format!("item.{name}"), kind));
+        words.asks.push(RuleVariable {
+            subject: Subject::Item,
+            attribute,
+        });
+    }
+    words
+});
 static ON_LINKS: LazyLock<Vocabulary> = LazyLock::new(|| {
     let mut words = vocabulary(&[("kpi", Subject::Kpi), ("parent", Subject::Parent)]);
     for (name, attribute, kind) in OF_A_LINK {
@@ -203,11 +228,12 @@ fn vocabulary(subjects: &[(&str, Subject)]) -> Vocabulary {
     words
 }
 
-/// The variables of rules on nodes, or on links.
+/// The variables of rules on nodes, on links, or on items.
 pub fn vocabulary_of(on: RuleOn) -> &'static Vocabulary {
     match on {
         RuleOn::Node => &ON_NODES,
         RuleOn::Link => &ON_LINKS,
+        RuleOn::Item => &ON_ITEMS,
     }
 }
 

@@ -107,6 +107,7 @@ pub(super) enum MetricType {
     Simple,
     Ratio,
     Derived,
+    Duration,
 }
 
 #[derive(Deserialize, Debug)]
@@ -121,6 +122,10 @@ pub(super) struct MetricEntry {
     pub(super) filter: Option<Spanned<String>>,
     pub(super) within: Option<Spanned<Duration>>,
     pub(super) max_keys: Option<Spanned<WholeNumber>>,
+    pub(super) key: Option<Spanned<String>>,
+    pub(super) start: Option<Spanned<String>>,
+    pub(super) end: Option<Spanned<String>>,
+    pub(super) max_items: Option<Spanned<WholeNumber>>,
     pub(super) numerator: Option<Spanned<PartEntry>>,
     pub(super) denominator: Option<Spanned<PartEntry>>,
     pub(super) unit: Option<String>,
@@ -162,6 +167,7 @@ pub(super) struct NodeEntry {
     pub(super) baseline: Option<f64>,
     #[serde(default)]
     pub(super) direction: Direction,
+    pub(super) overdue_after: Option<Spanned<Duration>>,
     pub(super) owner: Option<String>,
     pub(super) weight: Option<Spanned<f64>>,
     pub(super) profile: Option<ProfileEntry>,

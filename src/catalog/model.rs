@@ -91,7 +91,7 @@ impl Catalog {
     pub fn accumulates(&self, id: MetricId) -> bool {
         match &self.metric(id).kind {
             MetricKind::Simple(simple) => simple.agg.accumulates(),
-            MetricKind::Ratio { .. } => false,
+            MetricKind::Ratio { .. } | MetricKind::Duration(_) => false,
             MetricKind::Derived { expr, inputs } => {
                 expr.is_linear() && inputs.iter().all(|input| self.accumulates(*input))
             }
@@ -324,6 +324,8 @@ pub struct Metric {
 pub enum MetricKind {
     /// An aggregation over one source.
     Simple(Simple),
+    /// From a start to an end of an item.
+    Duration(Box<Duration>),
     /// Numerator over denominator; no value while the denominator is empty.
     Ratio {
         /// Above the line.
@@ -353,6 +355,59 @@ pub struct Simple {
     pub filter: Option<Expr>,
     /// How keys are remembered, for an aggregation that does.
     pub keys: Option<Keys>,
+}
+
+/// From a start to an end of an item, by key; items that are open count with their age.
+#[derive(Clone, Debug)]
+pub struct Duration {
+    /// The source, the key as the field, and the aggregation over durations; without a filter.
+    pub marks: Simple,
+    /// The field that names an item.
+    pub key: FieldId,
+    /// Which events begin it; variables are the source's fields, by index.
+    pub start: Expr,
+    /// Which events end it.
+    pub end: Expr,
+    /// In what it is measured.
+    pub unit: TimeUnit,
+    /// How many items are remembered.
+    pub max_items: usize,
+}
+
+/// In what a duration is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// Seconds.
+    Seconds,
+    /// Minutes.
+    Minutes,
+    /// Hours.
+    Hours,
+    /// Days of 24 hours.
+    Days,
+}
+
+impl TimeUnit {
+    /// By its word.
+    pub fn of(word: &str) -> Option<TimeUnit> {
+        Some(match word {
+            "seconds" | "second" => TimeUnit::Seconds,
+            "minutes" | "minute" => TimeUnit::Minutes,
+            "hours" | "hour" => TimeUnit::Hours,
+            "days" | "day" => TimeUnit::Days,
+            _ => return None,
+        })
+    }
+
+    /// How many seconds one has.
+    pub fn seconds(self) -> f64 {
+        match self {
+            TimeUnit::Seconds => 1.0,
+            TimeUnit::Minutes => 60.0,
+            TimeUnit::Hours => 3600.0,
+            TimeUnit::Days => 86_400.0,
+        }
+    }
 }
 
 /// How the keys of a metric are remembered.
@@ -530,6 +585,8 @@ pub struct Node {
     pub baseline: Option<f64>,
     /// Which way is good.
     pub direction: Direction,
+    /// Of a duration: the age from which an open item is overdue.
+    pub overdue_after: Option<SignedDuration>,
     /// Who answers for it.
     pub owner: Option<String>,
     /// Weight in the owner's score, in points.
@@ -605,6 +662,8 @@ pub enum RuleOn {
     Node,
     /// Every KPI and its parent: variables `kpi.*`, `parent.*`, `link.*`.
     Link,
+    /// Every open item that is overdue: variables `item.*`, `node.*`.
+    Item,
 }
 
 /// How bad.
@@ -702,9 +761,10 @@ impl Rule {
         !self.except.iter().any(matches) && (self.nodes.is_empty() || self.nodes.iter().any(matches))
     }
 
-    /// Whether its alerts belong to a period and end with it. A link does not come together when a month ends.
+    /// Whether its alerts belong to a period and end with it. A link does not come together when a month ends, and an
+    /// item is not done.
     pub fn is_of_a_period(&self) -> bool {
-        super::attribute::DriftKind::of(&self.kind).is_none()
+        self.on != RuleOn::Item && super::attribute::DriftKind::of(&self.kind).is_none()
     }
 
     /// Whether a node of this name switched the rule off.

@@ -19,7 +19,7 @@ use crate::alert::record::{AlertRecord, Fingerprint, Labels};
 use crate::catalog::{Calendar, Catalog, Severity, SourceId};
 use crate::evaluate::drift::StoredLink;
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
-use crate::fold::cells::{Cells, StoredCell, StoredKey};
+use crate::fold::cells::{Cells, StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
 use crate::source::kafka::{KafkaReader, TopicPartition};
 use crate::source::push::is_pushed;
@@ -90,6 +90,8 @@ pub(super) struct Totals {
     pub(super) evicted_ids: HashMap<String, u64>,
     /// Keys forgotten before their time, by metric.
     pub(super) evicted_keys: BTreeMap<String, u64>,
+    /// Items forgotten because there were too many, by metric.
+    pub(super) evicted_items: BTreeMap<String, u64>,
 }
 
 /// What waits for the next commit.
@@ -99,6 +101,7 @@ struct Pending {
     cells: Vec<StoredCell>,
     links: Vec<StoredLink>,
     keys: Vec<StoredKey>,
+    items: Vec<StoredItem>,
     seen: Vec<(TopicPartition, SeenDelta)>,
     alerts: Vec<AlertRecord>,
     removed_alerts: Vec<Fingerprint>,
@@ -219,16 +222,20 @@ impl EvaluatorThread {
 
     /// What was let go because a bound of the catalogue was reached.
     fn count_bounds(&mut self) {
-        for (metric, count) in self.cells.take_evicted_keys() {
-            let name = &self.catalog.metric(metric).name;
-            let total = self.totals.evicted_keys.entry(name.clone()).or_insert(0);
+        for evicted in self.cells.take_evicted() {
+            let name = &self.catalog.metric(evicted.metric).name;
+            let (totals, message) = if evicted.items {
+                let message = "more items than max_items: those that ended longest ago are forgotten, then the oldest open ones";
+                (&mut self.totals.evicted_items, message)
+            } else {
+                let message = "more keys than max_keys: those that were last seen longest ago are forgotten, and are new when they come again";
+                (&mut self.totals.evicted_keys, message)
+            };
+            let total = totals.entry(name.clone()).or_insert(0);
             if *total == 0 {
-                tracing::warn!(
-                    metric = name,
-                    "more keys than max_keys: those that were last seen longest ago are forgotten, and are new when they come again"
-                );
+                tracing::warn!(metric = name, "{message}");
             }
-            *total += count;
+            *total += evicted.count;
         }
     }
 
@@ -259,9 +266,11 @@ impl EvaluatorThread {
         }
         snapshot.sources = self.source_states();
         snapshot.evicted_keys = self.totals.evicted_keys.clone();
+        snapshot.evicted_items = self.totals.evicted_items.clone();
         pending.cells.extend(self.cells.take_changed());
         pending.links.extend(self.evaluator.take_changed_links());
         pending.keys.extend(self.cells.take_changed_keys());
+        pending.items.extend(self.cells.take_changed_items());
         self.count_bounds();
 
         let started = Instant::now();
@@ -338,6 +347,7 @@ impl EvaluatorThread {
             cells: &pending.cells,
             links: &pending.links,
             keys: &pending.keys,
+            items: &pending.items,
             seen: &pending.seen,
             alerts: &pending.alerts,
             removed_alerts: &pending.removed_alerts,

@@ -74,6 +74,7 @@ impl Pipeline {
         let mut cells = Cells::new(plan.clone());
         cells.restore(restored.cells);
         cells.restore_keys(restored.keys);
+        cells.restore_items(restored.items);
         let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
         evaluator.restore_links(restored.links);
         let mut engine = Engine::new(around.store.id());

@@ -288,6 +288,7 @@ nodes:
             pace: Pace::None,
             forecast: None,
             target_probability: None,
+            outlook: None,
             unreconciled: None,
             link: None,
             daily: Arc::from([]),

@@ -8,6 +8,7 @@ pub mod attribution;
 pub mod drift;
 pub mod forecast;
 mod node;
+pub mod outlook;
 pub mod pace;
 pub mod period;
 mod plan;
@@ -83,8 +84,9 @@ impl Evaluator {
             calendar: &catalog.calendar,
         };
         let mut instances = Vec::new();
+        let mut items = Vec::new();
         for compiled in nodes.iter_mut().flatten() {
-            compiled.states(catalog, cells, plan, moment, &mut instances);
+            compiled.states(catalog, cells, plan, moment, &mut instances, &mut items);
         }
         reconcile::reconcile(catalog, &mut instances);
         let infos = infos.clone();
@@ -96,8 +98,10 @@ impl Evaluator {
             watermark: Some(at),
             nodes: infos,
             instances,
+            items,
             sources: Vec::new(),
             evicted_keys: Default::default(),
+            evicted_items: Default::default(),
         }
     }
 

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
 use super::forecast::{DAYS, Forecast, Known, forecast};
+use super::outlook::{self, Ahead, Calibration, History, Outlook};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
-use super::snapshot::{InstanceKey, NodeState, Pace, Period};
+use super::snapshot::{InstanceKey, NodeState, OpenItem, OpenItems, Pace, Period};
 use super::value::Formula;
 use crate::catalog::{Calendar, Catalog, Direction, GrowthBase, Node, NodeId, Target};
 use crate::fold::cells::Cells;
@@ -19,6 +20,8 @@ use crate::fold::day::Day;
 use crate::fold::delta::DimensionKey;
 use crate::fold::plan::Plan;
 
+/// Open items that a node shows, besides those that are overdue.
+const SHOWN_ITEMS: usize = 100;
 /// Local days that a node shows.
 const DAILY: usize = 42;
 /// An instance that has brought nothing for this long before its period, and has no target in it, is retired.
@@ -80,6 +83,10 @@ struct Computed {
     /// Days of history before today.
     history: usize,
     forecast: Option<Forecast>,
+    /// What is still to come, of a total with some history.
+    ahead: Option<Arc<Ahead>>,
+    /// Holds for the day, whatever the day brings.
+    calibration: Calibration,
 }
 
 /// When a snapshot is taken.
@@ -179,6 +186,7 @@ impl CompiledNode {
         plan: &Plan,
         moment: Moment<'_>,
         states: &mut Vec<NodeState>,
+        items: &mut Vec<OpenItems>,
     ) {
         self.discover(catalog, cells, plan);
         let node = catalog.node(self.id);
@@ -187,6 +195,7 @@ impl CompiledNode {
         // By the calendar the plan is the same for all instances, and counting working days costs something.
         let by_calendar = ByCalendar {
             linear: elapsed,
+            of_today: pace::elapsed_of_day(moment.today.date(), moment.at, moment.calendar),
             workdays: PeriodPlan::Workdays.share(&period, moment.at, moment.calendar),
         };
         let CompiledNode {
@@ -199,7 +208,9 @@ impl CompiledNode {
         } = self;
         for &index in sorted.iter() {
             let instance = &mut instances[index];
-            if !node.each.is_empty() && !instance.is_alive(cells, groups, &period, moment.last_day) {
+            let open = instance.open(node, formula, cells, moment.at);
+            let is_alive = || open.is_some() || instance.is_alive(cells, groups, &period, moment.last_day);
+            if !node.each.is_empty() && !is_alive() {
                 continue;
             }
             let (computed, shares) = instance.compute(
@@ -213,6 +224,7 @@ impl CompiledNode {
                 *accumulates,
             );
             states.push(instance.state(node, &computed, shares));
+            items.extend(open);
             instance.computed = Some(computed);
         }
     }
@@ -233,11 +245,6 @@ impl CompiledNode {
         }
     }
 
-    /// The first day on which an instance has a cell.
-    pub(super) fn first_day(&self, cells: &Cells, key: &DimensionKey) -> Option<Day> {
-        self.formula.first_day(cells, key)
-    }
-
     /// Flow of the days `from..to` for the drift detector: what each day brought, as known now.
     pub(super) fn flow(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Vec<Option<f64>> {
         self.formula.daily(cells, key, from, to)
@@ -248,6 +255,8 @@ impl CompiledNode {
 #[derive(Clone, Copy)]
 struct ByCalendar {
     linear: f64,
+    /// Share of the local day that has passed.
+    of_today: f64,
     workdays: f64,
 }
 
@@ -255,6 +264,8 @@ struct ByCalendar {
 #[derive(Clone, Copy)]
 struct Shares {
     elapsed: f64,
+    /// Of the local day.
+    of_today: f64,
     expected: f64,
     accumulates: bool,
 }
@@ -268,6 +279,7 @@ impl Computed {
         };
         Shares {
             elapsed: by_calendar.linear,
+            of_today: by_calendar.of_today,
             expected,
             accumulates,
         }
@@ -320,6 +332,9 @@ impl Instance {
         };
         if let Some(computed) = self.computed.as_ref().filter(is_current) {
             let mut computed = computed.clone();
+            if formula.ages() {
+                computed.value = self.value(formula, cells, &period, moment);
+            }
             let shares = computed.shares(moment, by_calendar, accumulates);
             if !shares.accumulates || computed.history < STEADY_DAYS {
                 computed.forecast = project(&computed, &period, moment, shares);
@@ -327,10 +342,6 @@ impl Instance {
             return (computed, shares);
         }
         let key = &self.cell_key;
-        let (from, to) = (
-            Day::of(period.start),
-            Day::of(period.end).min(Day(moment.last_day.0 + 1)),
-        );
         let first = Day(moment.today.0 + 1 - i32::try_from(DAILY).unwrap_or(0));
         // Days before the first cell are no zeros: the node was not there yet.
         let started = formula.first_day(cells, key).map_or(i32::MAX, |day| day.0);
@@ -346,16 +357,146 @@ impl Instance {
             today: moment.today,
             last_day: moment.last_day,
             period,
-            value: formula.value(cells, key, from, to),
+            value: self.value(formula, cells, &period, moment),
             target: self.target(node, formula, cells, &period, moment),
             plan: self.plan(node, formula, cells, &period, moment.calendar, accumulates),
             daily: daily.into(),
             history: history.min(DAILY - 1),
             forecast: None,
+            ahead: None,
+            calibration: Calibration::default(),
         };
+        if accumulates {
+            self.look_ahead(&mut computed, formula, cells, moment, started);
+        }
         let shares = computed.shares(moment, by_calendar, accumulates);
         computed.forecast = project(&computed, &period, moment, shares);
         (computed, shares)
+    }
+
+    /// What is to come of a total. How sure that is holds for the day: closed periods do not change with every event.
+    fn look_ahead(
+        &self,
+        computed: &mut Computed,
+        formula: &Formula,
+        cells: &Cells,
+        moment: Moment<'_>,
+        started: i32,
+    ) {
+        let from = Day(started.max(moment.today.0 - outlook::HISTORY_DAYS));
+        if from >= moment.today {
+            return;
+        }
+        let days: Vec<f64> = formula
+            .daily(cells, &self.cell_key, from, moment.today)
+            .into_iter()
+            .map(|day| day.unwrap_or(0.0))
+            .collect();
+        let history = History {
+            from,
+            days: &days,
+            calendar: moment.calendar,
+        };
+        let holds = |before: &&Computed| {
+            (before.today, before.last_day, before.period)
+                == (computed.today, computed.last_day, computed.period)
+        };
+        computed.calibration = match self.computed.as_ref().filter(holds) {
+            Some(before) => before.calibration.clone(),
+            None => Calibration::of(history, computed.period),
+        };
+        let ahead = outlook::ahead(history, computed.period, &computed.calibration);
+        let ahead = match formula.is_additive() {
+            true => ahead,
+            false => {
+                ahead.map(|ahead| ahead.thinned(self.thinning(computed, formula, cells, history, moment)))
+            }
+        };
+        computed.ahead = ahead.map(Arc::new);
+    }
+
+    /// How much of what single days bring counts for the period, from here to its end: as in the last closed periods
+    /// that were seen whole, else as in the running one so far.
+    fn thinning(
+        &self,
+        computed: &Computed,
+        formula: &Formula,
+        cells: &Cells,
+        history: History<'_>,
+        moment: Moment<'_>,
+    ) -> f64 {
+        const PERIODS: usize = 3;
+        let value = |from: Day, to: Day| formula.value(cells, &self.cell_key, from, to).unwrap_or(0.0);
+        let of_days = |from: Day, to: Day| -> f64 {
+            let at = |day: Day| usize::try_from(day.0 - history.from.0).unwrap_or(0);
+            history.days[at(from).min(history.days.len())..at(to).min(history.days.len())]
+                .iter()
+                .sum()
+        };
+        let (start, today) = (Day::of(computed.period.start), moment.today);
+        let share =
+            f64::from(today.0 - start.0) / f64::from((Day::of(computed.period.end).0 - start.0).max(1));
+        let (mut counted, mut brought) = (0.0, 0.0);
+        let mut period = computed.period;
+        for _ in 0..PERIODS {
+            let Ok(before) = period.start.yesterday() else {
+                break;
+            };
+            period = Period::containing(period.kind, before, moment.calendar);
+            let (start, end) = (Day::of(period.start), Day::of(period.end));
+            if start < history.from {
+                break;
+            }
+            let then = Day(start.0 + (share * f64::from(end.0 - start.0)) as i32);
+            counted += value(start, end) - value(start, then);
+            brought += of_days(then, end);
+        }
+        if brought <= 0.0 {
+            (counted, brought) = (value(start, today), of_days(start.max(history.from), today));
+        }
+        if brought > 0.0 {
+            (counted / brought).clamp(0.0, 1.0)
+        } else {
+            1.0
+        }
+    }
+
+    /// The value of the running period.
+    fn value(&self, formula: &Formula, cells: &Cells, period: &Period, moment: Moment<'_>) -> Option<f64> {
+        let (from, to) = (
+            Day::of(period.start),
+            Day::of(period.end).min(Day(moment.last_day.0 + 1)),
+        );
+        let at_ms = Some(moment.at.as_millisecond());
+        formula.value_at(cells, &self.cell_key, from, to, at_ms)
+    }
+
+    /// Its open items; `None` where it has none.
+    fn open(&self, node: &Node, formula: &Formula, cells: &Cells, at: Timestamp) -> Option<OpenItems> {
+        let mut open = OpenItems {
+            key: self.key.clone(),
+            count: 0,
+            overdue: 0,
+            overdue_after: node.overdue_after,
+            items: Vec::new(),
+        };
+        let at_ms = at.as_millisecond();
+        let items = formula.open_items(cells, &self.cell_key);
+        for (start_ms, name) in items.take_while(|(start_ms, _)| *start_ms <= at_ms) {
+            let age = SignedDuration::from_millis(at_ms - start_ms);
+            let is_overdue = node.overdue_after.is_some_and(|after| age > after);
+            open.count += 1;
+            open.overdue += u64::from(is_overdue);
+            if is_overdue || open.items.len() < SHOWN_ITEMS {
+                open.items.push(OpenItem {
+                    name: name.into(),
+                    started: Timestamp::from_millisecond(start_ms).unwrap_or(at),
+                    age,
+                    is_overdue,
+                });
+            }
+        }
+        (open.count > 0).then_some(open)
     }
 
     /// The plan by last year's days follows what this instance brought then.
@@ -395,13 +536,21 @@ impl Instance {
             }),
             _ => Pace::None,
         };
-        let probability = computed.forecast.zip(target).and_then(|(forecast, target)| {
-            let above = forecast.probability_above(target)?;
-            Some(if node.direction == Direction::Higher {
+        let outlook: Option<Outlook> = computed
+            .ahead
+            .as_ref()
+            .zip(value)
+            .map(|(ahead, value)| ahead.outlook(value, shares.of_today));
+        let above = target.and_then(|target| match &outlook {
+            Some(outlook) => outlook.probability_above(target),
+            None => computed.forecast?.probability_above(target),
+        });
+        let probability = above.map(|above| {
+            if node.direction == Direction::Higher {
                 above
             } else {
                 1.0 - above
-            })
+            }
         });
         NodeState {
             key: self.key.clone(),
@@ -413,8 +562,12 @@ impl Instance {
             expected_share: shares.expected,
             elapsed: shares.elapsed,
             pace,
-            forecast: computed.forecast.map(|forecast| forecast.value),
+            forecast: outlook
+                .as_ref()
+                .map(|outlook| outlook.value)
+                .or(computed.forecast.map(|forecast| forecast.value)),
             target_probability: probability,
+            outlook,
             unreconciled: None,
             link: None,
             daily: computed.daily.clone(),
@@ -477,9 +630,7 @@ fn project(computed: &Computed, period: &Period, moment: Moment<'_>, shares: Sha
     let known = complete.len() - computed.history.min(DAYS);
     Some(forecast(Known {
         value: computed.value?,
-        today: computed.daily.last().copied().flatten().unwrap_or(0.0),
         days: &complete[known..],
-        weekday_of_last: Day(moment.today.0 - 1).date().weekday().to_monday_zero_offset() as usize,
         days_left: usize::try_from(Day::of(period.end).0 - moment.today.0 - 1).unwrap_or(0),
         elapsed: shares.elapsed,
         expected_share: shares.expected,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::{Timestamp, civil};
+use jiff::{SignedDuration, Timestamp, civil};
 use serde::Serialize;
 
+use super::outlook::Outlook;
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, NodeId, PeriodKind, Relation, Role};
 
@@ -151,6 +152,8 @@ pub struct NodeState {
     pub forecast: Option<f64>,
     /// Probability of meeting the target.
     pub target_probability: Option<f64>,
+    /// The distribution behind both, of a total with some history.
+    pub outlook: Option<Outlook>,
     /// How far its parts are from coming to it; `None` where it has none to compare with.
     pub unreconciled: Option<Mismatch>,
     /// What the judgement says of its link to its parent; `None` where there is none to judge.
@@ -158,6 +161,34 @@ pub struct NodeState {
     /// Values of the latest local days since its first event, oldest first, today last, at most 42; `None` where there
     /// is no value.
     pub daily: Arc<[Option<f64>]>,
+}
+
+/// Items of an instance that have begun and not ended.
+#[derive(Clone, Debug)]
+pub struct OpenItems {
+    /// The instance.
+    pub key: InstanceKey,
+    /// How many there are.
+    pub count: u64,
+    /// How many of them are overdue.
+    pub overdue: u64,
+    /// The age from which an item is overdue, if one is.
+    pub overdue_after: Option<SignedDuration>,
+    /// The oldest first: all that are overdue, and the 100 oldest at least.
+    pub items: Vec<OpenItem>,
+}
+
+/// An item that has begun and not ended.
+#[derive(Clone, Debug)]
+pub struct OpenItem {
+    /// What the key says.
+    pub name: Arc<str>,
+    /// Event time of its start.
+    pub started: Timestamp,
+    /// Event time since then.
+    pub age: SignedDuration,
+    /// Whether it is older than the node's `overdue_after`.
+    pub is_overdue: bool,
 }
 
 /// What people and rules need to know of a node besides its numbers; the same for all its instances.
@@ -209,8 +240,12 @@ pub struct Snapshot {
     pub nodes: Arc<[NodeInfo]>,
     /// Instances, in tree order (a parent before its children).
     pub instances: Vec<NodeState>,
+    /// Instances that have open items, in the order of `instances`.
+    pub items: Vec<OpenItems>,
     /// Sources, in catalogue order.
     pub sources: Vec<SourceState>,
     /// Keys forgotten since start because there were more than `max_keys`, by metric; only of metrics that forgot any.
     pub evicted_keys: BTreeMap<String, u64>,
+    /// Items forgotten since start because there were more than `max_items`, by metric.
+    pub evicted_items: BTreeMap<String, u64>,
 }

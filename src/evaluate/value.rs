@@ -5,6 +5,7 @@ use crate::catalog::{Agg, Catalog, MetricId, MetricKind};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
 use crate::fold::delta::DimensionKey;
+use crate::fold::durations::Durations;
 use crate::fold::partial::{Kind, Partial};
 use crate::fold::plan::{ColumnRef, Plan};
 
@@ -20,6 +21,15 @@ pub enum Formula {
         /// Those of them that are new.
         new: ColumnRef,
     },
+    /// How long items took, those that are open with their age.
+    Duration {
+        /// Where they are.
+        column: ColumnRef,
+        /// The aggregation.
+        agg: Agg,
+        /// Seconds of its unit.
+        unit_seconds: f64,
+    },
     /// Numerator over denominator.
     Ratio(Box<(Formula, Formula)>),
     /// An expression over metrics; its variables are the metrics of the catalogue by index.
@@ -33,6 +43,11 @@ impl Formula {
             MetricKind::Simple(simple) if simple.agg == Agg::CountReturning => Some(Formula::Returning {
                 all: plan.column(metric, dimensions)?,
                 new: plan.new_column(metric, dimensions)?,
+            }),
+            MetricKind::Duration(duration) => Some(Formula::Duration {
+                column: plan.column(metric, dimensions)?,
+                agg: duration.marks.agg,
+                unit_seconds: duration.unit.seconds(),
             }),
             MetricKind::Simple(simple) => Some(Formula::Column(plan.column(metric, dimensions)?, simple.agg)),
             MetricKind::Ratio {
@@ -53,10 +68,21 @@ impl Formula {
         }
     }
 
+    /// Whether the values of days add up to that of their period. Distinct keys do not.
+    pub fn is_additive(&self) -> bool {
+        match self {
+            Formula::Column(_, agg) => agg.accumulates() && *agg != Agg::CountDistinct,
+            Formula::Ratio(_) | Formula::Returning { .. } | Formula::Duration { .. } => false,
+            Formula::Derived(expr, inputs) => {
+                expr.is_linear() && inputs.iter().all(|(_, input)| input.is_additive())
+            }
+        }
+    }
+
     /// The groups whose rows it reads.
     pub fn groups(&self) -> Vec<usize> {
         match self {
-            Formula::Column(column, _) => vec![column.group],
+            Formula::Column(column, _) | Formula::Duration { column, .. } => vec![column.group],
             Formula::Returning { all, new } => vec![all.group, new.group],
             Formula::Ratio(sides) => [sides.0.groups(), sides.1.groups()].concat(),
             Formula::Derived(_, inputs) => inputs.iter().flat_map(|(_, input)| input.groups()).collect(),
@@ -65,7 +91,37 @@ impl Formula {
 
     /// The value over the days `from..to`; `None` where there is none (an average of nothing, an empty denominator).
     pub fn value(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Option<f64> {
+        self.value_at(cells, key, from, to, None)
+    }
+
+    /// The same at a moment of a running period, in milliseconds since the epoch: items that are open count with their
+    /// age.
+    pub fn value_at(
+        &self,
+        cells: &Cells,
+        key: &DimensionKey,
+        from: Day,
+        to: Day,
+        at_ms: Option<i64>,
+    ) -> Option<f64> {
         match self {
+            Formula::Duration {
+                column,
+                agg,
+                unit_seconds,
+            } => {
+                let mut durations = match cells.merged(*column, key, from, to) {
+                    Some(Partial::Durations(durations)) => durations,
+                    _ => Durations::default(),
+                };
+                if let Some(at_ms) = at_ms {
+                    let starts = cells.open_starts(*column, key);
+                    starts
+                        .take_while(|start_ms| *start_ms <= at_ms)
+                        .for_each(|start_ms| durations.add(at_ms - start_ms, 1));
+                }
+                Some(durations.seconds(*agg)? / unit_seconds)
+            }
             Formula::Column(column, agg) => match cells.merged(*column, key, from, to) {
                 Some(partial) => partial.value(*agg),
                 None => Partial::empty(Kind::of(*agg)).value(*agg),
@@ -82,14 +138,14 @@ impl Formula {
             Formula::Ratio(sides) => {
                 let denominator = sides
                     .1
-                    .value(cells, key, from, to)
+                    .value_at(cells, key, from, to, at_ms)
                     .filter(|value| *value != 0.0)?;
-                Some(sides.0.value(cells, key, from, to)? / denominator)
+                Some(sides.0.value_at(cells, key, from, to, at_ms)? / denominator)
             }
             Formula::Derived(expr, inputs) => {
                 let values: Vec<(usize, Option<f64>)> = inputs
                     .iter()
-                    .map(|(index, input)| (*index, input.value(cells, key, from, to)))
+                    .map(|(index, input)| (*index, input.value_at(cells, key, from, to, at_ms)))
                     .collect();
                 expr.number(|index| {
                     let value = values
@@ -100,6 +156,32 @@ impl Formula {
                 })
             }
         }
+    }
+
+    /// Whether its value changes as time goes by, without any event.
+    pub fn ages(&self) -> bool {
+        match self {
+            Formula::Column(..) | Formula::Returning { .. } => false,
+            Formula::Duration { .. } => true,
+            Formula::Ratio(sides) => sides.0.ages() || sides.1.ages(),
+            Formula::Derived(_, inputs) => inputs.iter().any(|(_, input)| input.ages()),
+        }
+    }
+
+    /// Open items, the oldest first; none but of a duration.
+    pub fn open_items<'c>(
+        &self,
+        cells: &'c Cells,
+        key: &DimensionKey,
+    ) -> impl Iterator<Item = (i64, &'c str)> + use<'c> {
+        let column = match self {
+            Formula::Duration { column, .. } => Some(*column),
+            _ => None,
+        };
+        let key = key.clone();
+        column
+            .into_iter()
+            .flat_map(move |column| cells.open_items(column, &key))
     }
 
     /// The value of each of the days `from..to`; totals have a 0 on a day without events.
@@ -117,7 +199,10 @@ impl Formula {
                 }
                 values
             }
-            Formula::Returning { .. } | Formula::Ratio(_) | Formula::Derived(..) => (from.0..to.0)
+            Formula::Returning { .. }
+            | Formula::Duration { .. }
+            | Formula::Ratio(_)
+            | Formula::Derived(..) => (from.0..to.0)
                 .map(|day| self.value(cells, key, Day(day), Day(day + 1)))
                 .collect(),
         }
@@ -126,7 +211,9 @@ impl Formula {
     /// The first day on which any of its columns has a cell.
     pub fn first_day(&self, cells: &Cells, key: &DimensionKey) -> Option<Day> {
         match self {
-            Formula::Column(column, _) | Formula::Returning { all: column, .. } => cells
+            Formula::Column(column, _)
+            | Formula::Returning { all: column, .. }
+            | Formula::Duration { column, .. } => cells
                 .days(*column, key, Day(i32::MIN), Day(i32::MAX))
                 .next()
                 .map(|(day, _)| day),

@@ -80,7 +80,9 @@ impl Worker {
             .groups
             .iter()
             .flat_map(|&group| &plan.groups[group].columns);
-        columns.into_iter().any(|column| column.kind != Kind::Last)
+        columns
+            .into_iter()
+            .any(|column| !matches!(column.kind, Kind::Last | Kind::Durations))
     }
 }
 

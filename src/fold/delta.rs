@@ -34,6 +34,27 @@ pub struct GroupDelta {
     pub partials: Vec<Partial>,
     /// Keys that came, for columns that remember keys: each once a row and column.
     pub arrivals: Vec<Arrival>,
+    /// Starts and ends of items, for columns of durations.
+    pub marks: Vec<MarkOf>,
+    /// Names of the items of `marks`, one after the other.
+    pub names: String,
+}
+
+/// A start or an end of an item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MarkOf {
+    /// Index of the row in [`GroupDelta::keys`].
+    pub row: u32,
+    /// Index of the column.
+    pub column: u16,
+    /// Whether it is an end.
+    pub is_end: bool,
+    /// Hash of the item's name.
+    pub hash: u64,
+    /// Time of the event, in milliseconds since the epoch.
+    pub time_ms: i64,
+    /// Where the item's name ends in [`GroupDelta::names`]; it begins where the one before ends.
+    pub name_end: usize,
 }
 
 /// A key that came in a row.

@@ -10,16 +10,11 @@
 //! Beyond `max_keys` runs the one with the oldest last day goes, between equal days the one with the smaller hash; should
 //! its key come again, it is new again. From then on the order of events may matter to forgotten keys.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::day::Day;
-
-/// Of so many runs one is put on the list of those that go next, whenever the list is made.
-const LIST_SHARE: usize = 16;
+use super::oldest::Oldest;
 
 /// A stretch of days of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,10 +65,8 @@ pub struct KnownKeys {
     runs: usize,
     /// Keys that changed since the last commit.
     changed: Vec<u64>,
-    /// Runs that go next, the first one first: every run with a last day up to `listed_to` is here, along with some that
-    /// are over. Made when it is needed, so that most columns have none.
-    oldest: BinaryHeap<Reverse<(Day, u64)>>,
-    listed_to: Option<(Day, u64)>,
+    /// Runs by last day and hash.
+    oldest: Oldest<(Day, u64)>,
     evicted: u64,
 }
 
@@ -86,8 +79,7 @@ impl KnownKeys {
             table: HashTable::new(),
             runs: 0,
             changed: Vec::new(),
-            oldest: BinaryHeap::new(),
-            listed_to: None,
+            oldest: Oldest::default(),
             evicted: 0,
         }
     }
@@ -177,9 +169,7 @@ impl KnownKeys {
         key.runs.drain(from..to);
         key.runs.insert(from, joined);
         mark(key, &mut self.changed);
-        if self.listed_to.is_some_and(|to| (joined.last, hash) <= to) {
-            self.oldest.push(Reverse((joined.last, hash)));
-        }
+        self.oldest.ranked((joined.last, hash));
         self.evict();
         moves
     }
@@ -198,11 +188,18 @@ impl KnownKeys {
     /// Forgets the oldest runs while there are too many.
     fn evict(&mut self) {
         while self.runs > self.max {
-            let Some(Reverse((last, hash))) = self.oldest.pop() else {
-                if !self.list() {
-                    return;
-                }
-                continue;
+            let keys = &self.table;
+            let ranks = || {
+                let of = |key: &'_ Key| {
+                    key.runs
+                        .iter()
+                        .map(|run| (run.last, key.hash))
+                        .collect::<SmallVec<[_; 1]>>()
+                };
+                keys.iter().flat_map(of)
+            };
+            let Some((last, hash)) = self.oldest.pop(ranks) else {
+                return;
             };
             let Ok(mut entry) = self.table.find_entry(hash, |key| key.hash == hash) else {
                 continue;
@@ -220,23 +217,6 @@ impl KnownKeys {
                 entry.remove();
             }
         }
-    }
-
-    /// Lists the oldest runs; whether there are any.
-    fn list(&mut self) -> bool {
-        let keys = self.table.iter();
-        let mut all: Vec<(Day, u64)> = keys
-            .flat_map(|key| key.runs.iter().map(|run| (run.last, key.hash)))
-            .collect();
-        let count = (all.len() / LIST_SHARE).max(1).min(all.len());
-        if count == 0 {
-            return false;
-        }
-        let (_, newest, _) = all.select_nth_unstable(count - 1);
-        self.listed_to = Some(*newest);
-        all.truncate(count);
-        self.oldest = all.into_iter().map(Reverse).collect();
-        true
     }
 }
 

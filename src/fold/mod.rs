@@ -6,6 +6,7 @@
 //! * [`partial`]: mergeable aggregates; order and partition do not matter to the result.
 //!   [`distinct`] and [`quantiles`] are the larger ones.
 //! * [`known`]: keys that came before, for those that are new.
+//! * [`items`]: what is under way, and how long it lasted ([`durations`]).
 //! * [`dedup`]: copies of an event are counted once.
 //! * [`day`]: local days of event times. [`interner`]: dimension values as numbers.
 
@@ -15,8 +16,11 @@ pub mod day;
 pub mod dedup;
 pub mod delta;
 pub mod distinct;
+pub mod durations;
 pub mod interner;
+pub mod items;
 pub mod known;
+mod oldest;
 pub mod partial;
 pub mod plan;
 pub mod quantiles;

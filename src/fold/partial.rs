@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::distinct::Distinct;
+use super::durations::Durations;
 use super::quantiles::Quantiles;
 use crate::catalog::Agg;
 use crate::fixed::Fixed;
@@ -32,6 +33,9 @@ pub enum Kind {
         /// Days after which a key that comes back is new again.
         within: Option<i32>,
     },
+    /// [`Partial::Durations`] of items that are over; which ones are is known where everything is merged
+    /// ([`super::items`]).
+    Durations,
 }
 
 impl Kind {
@@ -63,6 +67,7 @@ impl Kind {
             Kind::Last => "last",
             Kind::Quantiles => "quantiles",
             Kind::New { .. } => "count_new",
+            Kind::Durations => "durations",
         }
     }
 }
@@ -87,6 +92,8 @@ pub enum Partial {
     Distinct(Distinct),
     /// Values by bucket, for percentiles.
     Quantiles(Quantiles),
+    /// How long items lasted.
+    Durations(Durations),
 }
 
 /// Counts are written as unsigned numbers, as before anything could be taken back.
@@ -133,6 +140,7 @@ impl Partial {
             Kind::Avg => Partial::Avg(Fixed::ZERO, 0),
             Kind::Last => Partial::Last(None),
             Kind::Quantiles => Partial::Quantiles(Quantiles::default()),
+            Kind::Durations => Partial::Durations(Durations::default()),
         }
     }
 
@@ -158,6 +166,7 @@ impl Partial {
             (Partial::Last(newest), Partial::Last(other)) => *newest = (*newest).max(*other),
             (Partial::Distinct(set), Partial::Distinct(other)) => set.merge(other),
             (Partial::Quantiles(sketch), Partial::Quantiles(other)) => sketch.merge(other),
+            (Partial::Durations(durations), Partial::Durations(other)) => durations.merge(other),
             _ => {}
         }
         Ok(())
@@ -177,6 +186,7 @@ impl Partial {
                 Agg::Percentile(quantile) => sketch.value(quantile),
                 _ => None,
             },
+            Partial::Durations(durations) => durations.seconds(agg),
         }
     }
 }
@@ -209,6 +219,11 @@ mod tests {
                             sketch.insert(value);
                             Partial::Quantiles(sketch)
                         }
+                        Kind::Durations => {
+                            let mut durations = Durations::default();
+                            durations.add(time_ms, if offset % 3 == 0 { -1 } else { 1 });
+                            Partial::Durations(durations)
+                        }
                     };
                     partial.merge(&one).unwrap();
                 }
@@ -223,7 +238,7 @@ mod tests {
         out
     }
 
-    const KINDS: [Kind; 8] = [
+    const KINDS: [Kind; 9] = [
         Kind::Sum,
         Kind::Count,
         Kind::Distinct,
@@ -232,6 +247,7 @@ mod tests {
         Kind::Avg,
         Kind::Last,
         Kind::Quantiles,
+        Kind::Durations,
     ];
 
     proptest! {
@@ -254,6 +270,8 @@ mod tests {
         let value = Fixed::from_micros(3);
         let mut sketch = Quantiles::default();
         sketch.insert(value);
+        let mut durations = Durations::default();
+        durations.add(3, 1);
         for (partial, bytes) in [
             (Partial::Sum(value, 2), &[0, 6, 2][..]),
             (Partial::Count(200), &[1, 200, 1]),
@@ -275,6 +293,7 @@ mod tests {
             (Partial::Distinct(Distinct::Exact([7].into())), &[6, 0, 1, 7]),
             (Partial::Distinct(Distinct::Sketch(vec![1])), &[6, 1, 1, 1]),
             (Partial::Quantiles(sketch), &[7, 1, 6, 1]),
+            (Partial::Durations(durations), &[8, 2, 6, 1, 186, 6, 2]),
         ] {
             assert_eq!(postcard::to_allocvec(&partial).unwrap(), bytes);
             assert_eq!(postcard::from_bytes::<Partial>(bytes).unwrap(), partial);

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::interner::Interner;
 use super::partial::Kind;
 use crate::catalog::expr::Expr;
-use crate::catalog::{Agg, Catalog, FieldId, MetricId, MetricKind, Simple, SourceId};
+use crate::catalog::{Agg, Catalog, Duration, FieldId, MetricId, MetricKind, Simple, Source, SourceId};
 
 /// The catalogue compiled.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct SourcePlan {
     pub filters: Vec<Expr>,
     /// Different values that columns take from an event; each is read once.
     pub inputs: Vec<Input>,
+    /// What begins and ends items; each once.
+    pub marks: Vec<MarkedBy>,
     /// Grouping sets, as indices into [`Plan::groups`].
     pub groups: Vec<usize>,
 }
@@ -84,14 +86,35 @@ pub struct Column {
     pub name: String,
     /// The metric that it is for; the first one, where several share it.
     pub metric: MetricId,
-    /// How many keys it remembers, if it does.
+    /// How many keys or items it remembers, if it does.
     pub max_keys: usize,
+    /// What begins and ends items, for a column of durations.
+    pub marks: Option<MarkedBy>,
+}
+
+/// What begins and ends items.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MarkedBy {
+    /// The field that names an item.
+    pub key: FieldId,
+    /// The filter of starts, as an index into [`SourcePlan::filters`].
+    pub start: usize,
+    /// The filter of ends.
+    pub end: usize,
 }
 
 impl Column {
     /// Whether its cells may come to hold nothing again.
     pub fn can_fall(&self) -> bool {
-        self.remembers_keys()
+        self.remembers_keys() || self.marks.is_some()
+    }
+
+    /// Whether an event that passes these filters has something for it.
+    pub fn applies(&self, passes: &[bool]) -> bool {
+        match &self.marks {
+            Some(marks) => passes[marks.start] || passes[marks.end],
+            None => self.filter.is_none_or(|filter| passes[filter]),
+        }
     }
 
     /// Whether its cells follow from keys that are remembered, not from rows alone.
@@ -149,6 +172,13 @@ impl Plan {
                     .iter()
                     .for_each(|input| self.need(catalog, *input, dimensions));
             }
+            MetricKind::Duration(duration) => {
+                let names = sorted(dimensions);
+                if !self.columns.contains_key(&(metric, names.clone())) {
+                    let column = self.add_duration(catalog, metric, duration, &names);
+                    self.columns.insert((metric, names), column);
+                }
+            }
             MetricKind::Simple(simple) => {
                 let names = sorted(dimensions);
                 if !self.columns.contains_key(&(metric, names.clone())) {
@@ -174,16 +204,7 @@ impl Plan {
         let retract = catalog.source(simple.source).retract.as_ref();
         let source = &mut self.sources[simple.source.0 as usize];
         source.retract = retract.map(|retract| retract.condition.clone());
-        let filter = simple.filter.as_ref().map(|filter| {
-            let known = source
-                .filters
-                .iter()
-                .position(|other| other.source() == filter.source());
-            known.unwrap_or_else(|| {
-                source.filters.push(filter.clone());
-                source.filters.len() - 1
-            })
-        });
+        let filter = simple.filter.as_ref().map(|filter| source.filter(filter));
         let kind = if agg.is_numeric() {
             InputKind::Number
         } else {
@@ -216,25 +237,7 @@ impl Plan {
             }
             index
         });
-        let known = source
-            .groups
-            .iter()
-            .copied()
-            .find(|&group| self.groups[group].names == names);
-        let group = known.unwrap_or_else(|| {
-            self.groups.push(Group {
-                source: simple.source,
-                retracts: catalog.source(simple.source).retracts(),
-                names: names.to_vec(),
-                fields: names
-                    .iter()
-                    .filter_map(|name| field_of(catalog, simple.source, name))
-                    .collect(),
-                columns: Vec::new(),
-            });
-            source.groups.push(self.groups.len() - 1);
-            self.groups.len() - 1
-        });
+        let group = self.group(catalog, simple.source, names);
         let columns = &mut self.groups[group].columns;
         let same =
             |column: &Column| column.kind == partial && column.input == input && column.filter == filter;
@@ -246,6 +249,7 @@ impl Plan {
                 name: definition(catalog, simple, partial, names),
                 metric,
                 max_keys: 0,
+                marks: None,
             });
             columns.len() - 1
         });
@@ -254,6 +258,80 @@ impl Plan {
             columns[column].max_keys = columns[column].max_keys.max(max_keys);
         }
         ColumnRef { group, column }
+    }
+
+    fn add_duration(
+        &mut self,
+        catalog: &Catalog,
+        metric: MetricId,
+        duration: &Duration,
+        names: &[String],
+    ) -> ColumnRef {
+        let of = duration.marks.source;
+        let source = &mut self.sources[of.0 as usize];
+        let marks = MarkedBy {
+            key: duration.key,
+            start: source.filter(&duration.start),
+            end: source.filter(&duration.end),
+        };
+        if !source.marks.contains(&marks) {
+            source.marks.push(marks);
+        }
+        let group = self.group(catalog, of, names);
+        let columns = &mut self.groups[group].columns;
+        let known = columns.iter().position(|column| column.marks == Some(marks));
+        let column = known.unwrap_or_else(|| {
+            columns.push(Column {
+                kind: Kind::Durations,
+                input: None,
+                filter: None,
+                name: definition_of_duration(catalog, duration, names),
+                metric,
+                max_keys: 0,
+                marks: Some(marks),
+            });
+            columns.len() - 1
+        });
+        columns[column].max_keys = columns[column].max_keys.max(duration.max_items);
+        ColumnRef { group, column }
+    }
+
+    /// The grouping set of a source by these names, made when it is new.
+    fn group(&mut self, catalog: &Catalog, of: SourceId, names: &[String]) -> usize {
+        let source = &mut self.sources[of.0 as usize];
+        let known = source
+            .groups
+            .iter()
+            .copied()
+            .find(|&group| self.groups[group].names == names);
+        known.unwrap_or_else(|| {
+            self.groups.push(Group {
+                source: of,
+                retracts: catalog.source(of).retracts(),
+                names: names.to_vec(),
+                fields: names
+                    .iter()
+                    .filter_map(|name| field_of(catalog, of, name))
+                    .collect(),
+                columns: Vec::new(),
+            });
+            source.groups.push(self.groups.len() - 1);
+            self.groups.len() - 1
+        })
+    }
+}
+
+impl SourcePlan {
+    /// The index of a filter, added when it is new.
+    fn filter(&mut self, filter: &Expr) -> usize {
+        let known = self
+            .filters
+            .iter()
+            .position(|other| other.source() == filter.source());
+        known.unwrap_or_else(|| {
+            self.filters.push(filter.clone());
+            self.filters.len() - 1
+        })
     }
 }
 
@@ -281,23 +359,46 @@ fn definition(catalog: &Catalog, simple: &Simple, kind: Kind, names: &[String]) 
     let field = simple.field.map_or_else(String::new, path);
     let mut text = format!("{}: {agg}({field})", source.name);
     let retract = source.retract.as_ref().map(|retract| &retract.condition);
-    for (word, condition) in [("where", &simple.filter.as_ref()), ("less", &retract)] {
+    for (word, condition) in [("where", simple.filter.as_ref()), ("less", retract)] {
         let Some(condition) = condition else { continue };
-        text.push_str(&format!(" {word} {}", condition.source()));
-        // A condition speaks of fields by name: where they point belongs to the definition.
-        for &variable in condition.uses() {
-            let field = &source.fields[variable];
-            text.push_str(&format!("; {} = {}", field.name, field.path));
-        }
+        add_condition(&mut text, word, source, condition);
     }
     if let Kind::New { within: Some(days) } = kind {
         text.push_str(&format!(" within {days}d"));
     }
-    if !names.is_empty() {
-        let by = names
-            .iter()
-            .filter_map(|name| field_of(catalog, simple.source, name).map(path));
-        text.push_str(&format!(" by {}", by.collect::<Vec<_>>().join(", ")));
-    }
+    add_names(&mut text, catalog, simple.source, names);
     text
+}
+
+/// `launches: durations(product) from state == "approved"; state = state to state == "on_sale"; state = state by region`.
+fn definition_of_duration(catalog: &Catalog, duration: &Duration, names: &[String]) -> String {
+    let of = duration.marks.source;
+    let source = catalog.source(of);
+    let key = &source.fields[usize::from(duration.key.0)].path;
+    let mut text = format!("{}: {}({key})", source.name, Kind::Durations.word());
+    add_condition(&mut text, "from", source, &duration.start);
+    add_condition(&mut text, "to", source, &duration.end);
+    add_names(&mut text, catalog, of, names);
+    text
+}
+
+fn add_condition(text: &mut String, word: &str, source: &Source, condition: &Expr) {
+    text.push_str(&format!(" {word} {}", condition.source()));
+    // A condition speaks of fields by name: where they point belongs to the definition.
+    for &variable in condition.uses() {
+        let field = &source.fields[variable];
+        text.push_str(&format!("; {} = {}", field.name, field.path));
+    }
+}
+
+fn add_names(text: &mut String, catalog: &Catalog, of: SourceId, names: &[String]) {
+    if names.is_empty() {
+        return;
+    }
+    let source = catalog.source(of);
+    let path = |field: FieldId| source.fields[usize::from(field.0)].path.to_string();
+    let by = names
+        .iter()
+        .filter_map(|name| field_of(catalog, of, name).map(path));
+    text.push_str(&format!(" by {}", by.collect::<Vec<_>>().join(", ")));
 }

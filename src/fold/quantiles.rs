@@ -82,7 +82,7 @@ impl Quantiles {
     }
 }
 
-fn bucket_of(value: Fixed) -> i16 {
+pub(super) fn bucket_of(value: Fixed) -> i16 {
     let units = value.micros().unsigned_abs();
     let bucket = if units < PER_OCTAVE {
         units
@@ -95,7 +95,7 @@ fn bucket_of(value: Fixed) -> i16 {
     if value < Fixed::ZERO { -bucket } else { bucket }
 }
 
-fn middle_of(bucket: i16) -> f64 {
+pub(super) fn middle_of(bucket: i16) -> f64 {
     let magnitude = u128::from(bucket.unsigned_abs());
     let octave = (magnitude / PER_OCTAVE).saturating_sub(1);
     let low = (magnitude - octave * PER_OCTAVE) << octave;

@@ -7,7 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::day::DayClock;
-use super::delta::{Arrival, Delta, DimensionKey, GroupDelta, RowKey};
+use super::delta::{Arrival, Delta, DimensionKey, GroupDelta, MarkOf, RowKey};
 use super::interner::{LocalInterner, ValueId};
 use super::partial::{Newest, Partial};
 use super::plan::{Column, Group, InputKind, Plan, SourcePlan};
@@ -105,7 +105,7 @@ impl Worker {
         let mut counted = false;
         for &index in &source.groups {
             let group = &plan.groups[index];
-            let applies = |column: &Column| column.filter.is_none_or(|filter| passes[filter]);
+            let applies = |column: &Column| column.applies(passes);
             if !group.columns.iter().any(applies) {
                 continue;
             }
@@ -127,6 +127,16 @@ impl Worker {
                 .enumerate()
                 .filter(|(_, column)| applies(column))
             {
+                if let Some(marks) = &column.marks {
+                    // What has begun has: a row before its change says nothing about items.
+                    if let (Sign::Add, Some(name)) = (sign, event.key(marks.key)?) {
+                        let is_end = [(passes[marks.start], false), (passes[marks.end], true)];
+                        for (_, is_end) in is_end.into_iter().filter(|(passes, _)| *passes) {
+                            rows.mark(row, at, name, event.time_ms, is_end);
+                        }
+                    }
+                    continue;
+                }
                 let input = column.input.map_or(Value::Nothing, |input| inputs[input]);
                 if !column.remembers_keys() {
                     let partial = &mut rows.delta.partials[row * width + at];
@@ -157,7 +167,12 @@ impl Worker {
                 .map(|filter| filter.test(|i| event.filter_value(i)) == Some(true)),
         );
         read_inputs(source, event, &self.passes, &mut self.inputs)?;
-        // A dimension that is an object rejects the event before anything of it is folded.
+        // A dimension or a key that is an object rejects the event before anything of it is folded.
+        for marks in &source.marks {
+            if self.passes[marks.start] || self.passes[marks.end] {
+                event.key(marks.key)?;
+            }
+        }
         for &group in &source.groups {
             for &field in &self.plan.groups[group].fields {
                 event.key(field)?;
@@ -294,6 +309,19 @@ impl Rows {
                 self.arrivals.insert_unique(hash_of(&arrival), at, hash_at);
             }
         }
+    }
+
+    /// Notes that an item begins or ends.
+    fn mark(&mut self, row: usize, column: usize, name: &str, time_ms: i64, is_end: bool) {
+        self.delta.names.push_str(name);
+        self.delta.marks.push(MarkOf {
+            row: u32::try_from(row).unwrap_or(u32::MAX),
+            column: u16::try_from(column).unwrap_or(u16::MAX),
+            is_end,
+            hash: xxh3_64(name.as_bytes()),
+            time_ms,
+            name_end: self.delta.names.len(),
+        });
     }
 
     fn take(&mut self) -> GroupDelta {

@@ -204,6 +204,8 @@ fn lead(notice: &Notice, language: Language) -> String {
             | ResolveReason::Updated
             | ResolveReason::NoData,
         ) => String::new(),
+        // It is over: how old it was says nothing any more.
+        Some(ResolveReason::Recovered) | None if notice.facts.item.is_some() => String::new(),
         Some(ResolveReason::Recovered) | None => link_now(&notice.facts, language).unwrap_or(now),
     };
     let space = if now.is_empty() {
@@ -259,6 +261,12 @@ fn fields(notice: &Notice, language: Language) -> Vec<Field> {
         fields.extend(value.map(|value| Field { name, value }));
     };
 
+    if let Some(item) = &facts.item {
+        add(
+            language.pick("事项", "Item").to_owned(),
+            Some(Value::Text(item.name.clone())),
+        );
+    }
     if let Some(node) = &facts.node {
         let prefix = if is_link { "KPI " } else { "" };
         let before = then.and_then(|facts| facts.node.as_ref());

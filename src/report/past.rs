@@ -36,6 +36,7 @@ impl Past {
         let plan = Arc::new(Plan::compile(&catalog));
         let mut cells = Cells::new(plan.clone());
         cells.restore(reading.cells);
+        cells.restore_items(reading.items);
         Past {
             evaluator: Evaluator::new(catalog.clone(), plan),
             catalog,

@@ -11,7 +11,7 @@ use super::view::{AlertView, View};
 use crate::alert::record::{AlertState, Labels};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Rule, RuleOn};
-use crate::evaluate::{LinkState, NodeInfo, NodeState, Pace};
+use crate::evaluate::{LinkState, NodeInfo, NodeState, OpenItems, Pace};
 use crate::words::sentence;
 
 fn success(data: Value) -> Response {
@@ -78,7 +78,9 @@ fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
         .filter(|alert| alert.is_firing() && alert.concerns(&view.snapshot, &instance.key))
         .map(|alert| alert.rule.as_str())
         .collect();
+    let open = view.snapshot.items.iter().find(|open| open.key == instance.key);
     json!({
+        "openItems": open.map(open_items),
         "dimensions": dimensions,
         "period": {
             "kind": instance.period.kind.as_str(),
@@ -93,6 +95,7 @@ fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
         "pace": instance.pace.ratio(),
         "tooEarly": instance.pace == Pace::TooEarly,
         "forecast": instance.forecast,
+        "forecastRange80": instance.outlook.as_ref().and_then(|outlook| outlook.range(0.8)),
         "targetProbability": instance.target_probability,
         "daily": instance.daily,
         "link": instance.link.as_deref().map(link_json),
@@ -125,6 +128,24 @@ fn link_json(link: &LinkState) -> Value {
         "strength": link.strength,
         "lagDays": link.lag_days,
         "judgedDays": link.judged_days,
+    })
+}
+
+/// Open items: how many, and the oldest of them, with those that are overdue.
+fn open_items(open: &OpenItems) -> Value {
+    let items = open.items.iter().map(|item| {
+        json!({
+            "item": item.name,
+            "started": item.started.to_string(),
+            "ageSeconds": item.age.as_secs(),
+            "overdue": item.is_overdue,
+        })
+    });
+    json!({
+        "count": open.count,
+        "overdue": open.overdue,
+        "overdueAfterSeconds": open.overdue_after.map(|after| after.as_secs()),
+        "oldest": items.collect::<Vec<_>>(),
     })
 }
 
@@ -166,19 +187,23 @@ fn alert_json(view: &View, alert: &AlertView) -> Option<Value> {
 
 /// Every rule with its alerts, as Prometheus' `/api/v1/rules`: rules on nodes and rules on links are two groups.
 pub fn rules(view: &View) -> Response {
-    let groups: Vec<Value> = [(RuleOn::Node, "node"), (RuleOn::Link, "link")]
-        .into_iter()
-        .map(|(on, name)| {
-            let rules: Vec<Value> = view
-                .catalog
-                .rules
-                .iter()
-                .filter(|rule| rule.on == on)
-                .map(|rule| rule_json(view, rule))
-                .collect();
-            json!({"name": name, "file": "", "interval": 0, "limit": 0, "rules": rules})
-        })
-        .collect();
+    let groups: Vec<Value> = [
+        (RuleOn::Node, "node"),
+        (RuleOn::Link, "link"),
+        (RuleOn::Item, "item"),
+    ]
+    .into_iter()
+    .map(|(on, name)| {
+        let rules: Vec<Value> = view
+            .catalog
+            .rules
+            .iter()
+            .filter(|rule| rule.on == on)
+            .map(|rule| rule_json(view, rule))
+            .collect();
+        json!({"name": name, "file": "", "interval": 0, "limit": 0, "rules": rules})
+    })
+    .collect();
     success(json!({ "groups": groups }))
 }
 

@@ -49,5 +49,16 @@ fn sentences(view: &View, language: Language) -> Vec<String> {
             ),
         });
     }
+    for (name, count) in &view.snapshot.evicted_items {
+        let count = number(*count);
+        sentences.push(match language {
+            Language::Zh => {
+                format!("指标 {name}：事项数超过 max_items，忘记了 {count} 个：先是最早结束的，然后是最早开始的。")
+            }
+            Language::En => format!(
+                "Metric {name}: more items than max_items; {count} were forgotten: first those that ended longest ago, then the oldest open ones."
+            ),
+        });
+    }
     sentences
 }

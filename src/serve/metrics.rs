@@ -11,7 +11,7 @@ use super::view::{AlertView, View};
 use crate::alert::record::AlertState;
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, Role};
-use crate::evaluate::{NodeInfo, NodeState, Snapshot};
+use crate::evaluate::{NodeInfo, NodeState, OpenItems, Snapshot};
 
 /// Labels of one series, sorted by name.
 type Series = BTreeMap<String, String>;
@@ -31,6 +31,7 @@ pub fn text(view: &View) -> prometheus::Result<String> {
     drift(&view.snapshot, &mut families);
     sources(&view.snapshot, &mut families);
     bounds(&view.snapshot, &mut families);
+    items(&view.snapshot, &mut families);
     process(view, &mut families);
     families.retain(|family| !family.get_metric().is_empty());
     let mut blocks = nodes(&view.snapshot);
@@ -320,6 +321,39 @@ fn bounds(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
         "Keys forgotten because there were more than max_keys: they are new when they come again.",
         snapshot
             .evicted_keys
+            .iter()
+            .map(|(metric, count)| (one("metric", metric), *count as f64)),
+    ));
+}
+
+fn items(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
+    let by_key: std::collections::HashMap<_, _> = snapshot
+        .instances
+        .iter()
+        .map(|instance| (&instance.key, instance))
+        .collect();
+    let labelled = |number: fn(&OpenItems) -> Option<u64>| {
+        let by_key = &by_key;
+        snapshot.items.iter().filter_map(move |open| {
+            let labels = node_labels(snapshot, by_key.get(&open.key)?);
+            Some((labels, number(open)? as f64))
+        })
+    };
+    families.push(gauge(
+        "open_items",
+        "Items that have begun and not ended.",
+        labelled(|open| Some(open.count)),
+    ));
+    families.push(gauge(
+        "overdue_items",
+        "Open items that are older than overdue_after.",
+        labelled(|open| open.overdue_after.map(|_| open.overdue)),
+    ));
+    families.push(counter(
+        "evicted_items_total",
+        "Items forgotten because there were more than max_items.",
+        snapshot
+            .evicted_items
             .iter()
             .map(|(metric, count)| (one("metric", metric), *count as f64)),
     ));

@@ -6,8 +6,11 @@ use super::chart;
 use super::page::{self, Reader, Tree};
 use super::view::{AlertView, View};
 use crate::catalog::{Level, Relation};
-use crate::evaluate::{LinkState, NodeInfo, NodeState};
+use crate::evaluate::{LinkState, NodeInfo, NodeState, OpenItem, OpenItems};
 use crate::words::{Language, definition, percent};
+
+/// Open items on a page; the API has all that are overdue.
+const SHOWN_ITEMS: usize = 100;
 
 /// The page of a node, or `None` where there is no node of this name.
 pub(super) fn node(view: &View, reader: Reader, name: &str) -> Option<Markup> {
@@ -32,6 +35,7 @@ pub(super) fn node(view: &View, reader: Reader, name: &str) -> Option<Markup> {
             [one] => (single(&tree, reader, *one)),
             many => section.tree { (page::branch(&tree, reader, many)) },
         }
+        (open_items(view, reader, at, info))
         (declared(view, reader, at, info))
     };
     let path = format!("/nodes/{}", page::encoded(name));
@@ -147,6 +151,57 @@ fn judged(tree: &Tree<'_>, language: Language, state: &NodeState, link: &LinkSta
                 @if let Some(number) = number { div { dt { (term) } dd { (number) } } }
             }
         }
+    }
+}
+
+/// Items of all instances that are under way, the oldest first.
+fn open_items(view: &View, reader: Reader, at: usize, info: &NodeInfo) -> Markup {
+    let language = reader.language;
+    let zone = &view.catalog.calendar.timezone;
+    let is_mine = |open: &&OpenItems| open.key.node.0 as usize == at;
+    let mine: Vec<&OpenItems> = view.snapshot.items.iter().filter(is_mine).collect();
+    let Some(first) = mine.first() else {
+        return html! {};
+    };
+    let count: u64 = mine.iter().map(|open| open.count).sum();
+    let overdue: u64 = mine.iter().map(|open| open.overdue).sum();
+    let number = |count: u64| language.number(count as f64);
+    let mut items: Vec<(&OpenItems, &OpenItem)> = Vec::new();
+    for open in mine.iter().copied() {
+        items.extend(open.items.iter().take(SHOWN_ITEMS).map(|item| (open, item)));
+    }
+    items.sort_by_key(|(_, item)| item.started);
+    html! {
+        h3 { (language.pick("进行中", "Open")) }
+        p {
+            (number(count)) (language.pick(" 项", if count == 1 { " item" } else { " items" }))
+            @if first.overdue_after.is_some() {
+                (language.pick("，其中 ", ", ")) (number(overdue)) (language.pick(" 项逾期", " overdue"))
+            }
+        }
+        div.scroll { table {
+            thead { tr {
+                th { (language.pick("事项", "Item")) }
+                @if !info.each.is_empty() { th { (info.each.join(" / ")) } }
+                th { (language.pick("开始于", "Started")) }
+                th { (language.pick("已进行", "Open for")) }
+            } }
+            tbody {
+                @for (open, item) in items.into_iter().take(SHOWN_ITEMS) {
+                    tr {
+                        td { (item.name) }
+                        @if !info.each.is_empty() { td { (open.key.dimensions.join(" / ")) } }
+                        td { (language.moment(item.started, zone)) }
+                        td {
+                            (language.lasting(item.started, item.started + item.age))
+                            @if item.is_overdue {
+                                span.overdue { (language.pick("，已逾期", ", overdue")) }
+                            }
+                        }
+                    }
+                }
+            }
+        } }
     }
 }
 

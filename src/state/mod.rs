@@ -5,6 +5,7 @@
 //! until it is delivered.
 
 mod episodes;
+mod items;
 mod keys;
 mod links;
 mod lock;
@@ -25,7 +26,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
 use crate::evaluate::drift::StoredLink;
-use crate::fold::cells::{StoredCell, StoredKey};
+use crate::fold::cells::{StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
 use lock::Lock;
 
@@ -90,6 +91,8 @@ pub struct Commit<'a> {
     pub cells: &'a [StoredCell],
     /// Keys that changed, whole.
     pub keys: &'a [StoredKey],
+    /// Items that changed, whole.
+    pub items: &'a [StoredItem],
     /// Ids that partitions brought and forgot.
     pub seen: &'a [((Arc<str>, i32), SeenDelta)],
     /// Links that were judged.
@@ -118,6 +121,8 @@ pub struct Restored {
     pub cells: Vec<StoredCell>,
     /// Every key that is known.
     pub keys: Vec<StoredKey>,
+    /// Every item that is known.
+    pub items: Vec<StoredItem>,
     /// Ids that each partition remembers.
     pub seen: SeenByPartition,
     /// What is known of every link.
@@ -205,6 +210,7 @@ impl Store {
             positions: read_positions(&connection)?,
             cells: read_cells(&connection)?,
             keys: keys::read(&connection)?,
+            items: items::read(&connection)?,
             seen: seen::read(&connection)?,
             links: links::read(&connection)?,
             alerts: read_alerts(&connection)?,
@@ -233,6 +239,7 @@ impl Store {
         let mut tables = TableIds::default();
         put_cells(&transaction, &mut tables, commit.cells)?;
         keys::put(&transaction, &mut tables, commit.keys)?;
+        items::put(&transaction, &mut tables, commit.items)?;
         seen::put(&transaction, commit.seen)?;
         put_positions(&transaction, commit.positions)?;
         requests::put(&transaction, commit.requests)?;

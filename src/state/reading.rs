@@ -6,14 +6,16 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::outbox::{self, LoggedNotice};
-use super::{StateError, episodes, read_alerts, read_cells, read_number, schema};
+use super::{StateError, episodes, items, read_alerts, read_cells, read_number, schema};
 use crate::alert::record::{AlertRecord, Episode};
-use crate::fold::cells::StoredCell;
+use crate::fold::cells::{StoredCell, StoredItem};
 
 /// What a state file held at one moment.
 pub struct Reading {
     /// Every cell.
     pub cells: Vec<StoredCell>,
+    /// Every item that is known.
+    pub items: Vec<StoredItem>,
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
     /// Episodes of the last two years, in the order of firing.
@@ -49,6 +51,7 @@ impl Reading {
         let transaction = connection.transaction()?;
         Ok(Reading {
             cells: read_cells(&transaction)?,
+            items: items::read(&transaction)?,
             alerts: read_alerts(&transaction)?,
             episodes: episodes::read(&transaction)?,
             notices: outbox::read_log(&transaction)?,

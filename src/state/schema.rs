@@ -9,10 +9,10 @@ use super::StateError;
 /// Version of the tables below and of what stands in them; a newer one is refused, never guessed at.
 ///
 /// 1: the first. 2: ids for dedup, partials of percentiles, and counts below 0. 3: the history of episodes.
-/// 4: keys that are known, and partials of `count_new` beside them.
-/// 5: what is known of links.
+/// 4: keys that are known, and partials of `count_new` beside them. 5: items, and partials of durations.
+/// 6: what is known of links.
 /// What an older version wrote means the same in a newer one.
-const SCHEMA: i64 = 5;
+const SCHEMA: i64 = 6;
 /// The oldest version that is brought up to date by making the tables that it lacks.
 const OLDEST: i64 = 1;
 
@@ -27,6 +27,9 @@ CREATE TABLE IF NOT EXISTS cells (
     PRIMARY KEY (table_id, key, day)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS keys (
     table_id INTEGER, hash INTEGER, runs BLOB NOT NULL, PRIMARY KEY (table_id, hash)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS items (
+    table_id INTEGER, hash INTEGER, name TEXT NOT NULL, marks BLOB NOT NULL,
+    PRIMARY KEY (table_id, hash)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (
     topic TEXT, partition INTEGER, hour INTEGER, chunk INTEGER, hashes BLOB NOT NULL,
     PRIMARY KEY (topic, partition, hour, chunk)) WITHOUT ROWID;

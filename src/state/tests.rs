@@ -3,7 +3,7 @@ use crate::alert::identity::fingerprint;
 use crate::alert::notice::ResolveReason;
 use crate::alert::record::{AlertState, Clocks, Facts, History, Labels, Told};
 use crate::catalog::Severity;
-use crate::fold::cells::StoredRun;
+use crate::fold::cells::{StoredMark, StoredRun};
 use crate::fold::day::Day;
 use crate::fold::partial::Partial;
 use crate::notify::outbox::{Of, Outbox, Postponed};
@@ -40,6 +40,21 @@ fn key(hash: u64, days: &[i32]) -> StoredKey {
         table: "orders_new".into(),
         hash,
         runs: days.iter().map(run).collect(),
+    }
+}
+
+fn item(hash: u64, marks: &[(i64, bool)]) -> StoredItem {
+    let mark = |(time_ms, is_end): &(i64, bool)| StoredMark {
+        time_ms: *time_ms,
+        day: Day(1),
+        is_end: *is_end,
+        key: "华东".into(),
+    };
+    StoredItem {
+        table: "launches".into(),
+        hash,
+        name: format!("p{hash}"),
+        marks: marks.iter().map(mark).collect(),
     }
 }
 
@@ -87,6 +102,7 @@ fn what_was_committed_is_restored_and_nothing_else() {
     let commit = Commit {
         positions: &[position(10)],
         cells: &[cell(1, 5), cell(2, 1)],
+        items: &[item(1, &[(5, false)]), item(2, &[(6, false)])],
         keys: &[key(7, &[1]), key(u64::MAX, &[2]), key(9, &[3])],
         seen: &[seen(
             &[((8, 0), &[1, 2]), ((9, 0), &[3]), ((9, 1), &[u64::MAX])],
@@ -102,6 +118,7 @@ fn what_was_committed_is_restored_and_nothing_else() {
     let commit = Commit {
         positions: &[position(20)],
         cells: &[cell(2, 9)],
+        items: &[item(1, &[]), item(2, &[(6, false), (9, true)])],
         keys: &[key(7, &[]), key(8, &[]), key(9, &[3, 90])],
         seen: &[seen(&[((9, 1), &[u64::MAX, 5])], Some((9, 1)))],
         alerts: &[record("b", 2)],
@@ -118,6 +135,7 @@ fn what_was_committed_is_restored_and_nothing_else() {
     let restored = store.restore().unwrap();
     assert_eq!(restored.positions, [position(20)]);
     assert_eq!(restored.cells, [cell(1, 5), cell(2, 9)]);
+    assert_eq!(restored.items, [item(2, &[(6, false), (9, true)])]);
     let mut keys = restored.keys;
     keys.sort_by_key(|key| key.hash);
     assert_eq!(keys, [key(9, &[3, 90]), key(u64::MAX, &[2])]);
@@ -270,7 +288,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
         ..Commit::default()
     };
     store.commit(&commit).unwrap();
-    let as_before = "DROP TABLE seen; DROP TABLE episodes; DROP TABLE keys; DROP TABLE links; UPDATE meta SET value = 1 WHERE key = 'schema'";
+    let as_before = "DROP TABLE seen; DROP TABLE episodes; DROP TABLE keys; DROP TABLE items; DROP TABLE links; UPDATE meta SET value = 1 WHERE key = 'schema'";
     store.lock().execute_batch(as_before).unwrap();
     let id = store.id().to_owned();
     drop(store);
@@ -286,7 +304,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
             row.get(0)
         })
         .unwrap();
-    assert_eq!(found, 5);
+    assert_eq!(found, 6);
 }
 
 #[test]

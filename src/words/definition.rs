@@ -23,6 +23,19 @@ pub fn of_metric(catalog: &Catalog, id: MetricId) -> String {
             let within = within.map_or_else(String::new, |within| format!(" within {}d", within.days));
             format!("{} = {}({of}){filter}{within}", metric.name, simple.agg)
         }
+        MetricKind::Duration(duration) => {
+            let source = catalog.source(duration.marks.source);
+            let key = source.fields.get(usize::from(duration.key.0));
+            format!(
+                "{} = {}({}.{}) from {} to {}",
+                metric.name,
+                duration.marks.agg,
+                source.name,
+                key.map_or("", |field| field.name.as_str()),
+                duration.start.source(),
+                duration.end.source()
+            )
+        }
         MetricKind::Ratio {
             numerator,
             denominator,

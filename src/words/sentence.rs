@@ -1,12 +1,24 @@
 //! One clear sentence with numbers for every alert.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{Language, drift, percent};
-use crate::alert::record::{Facts, Figure};
+use crate::alert::record::{Facts, Figure, ItemFacts};
 use crate::catalog::attribute::DriftKind;
 
 /// What the alert says, as a heading: in the reader's language for the kinds that tautline knows, else the title
 /// that the rule gives.
 pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> String {
+    if let ("overdue", Some(item)) = (kind, &facts.item) {
+        let node = match item.instance.as_str() {
+            "" => item.node.clone(),
+            instance => format!("{} · {instance}", item.node),
+        };
+        return match language {
+            Language::Zh => format!("{} 已逾期（{node}）", item.name),
+            Language::En => format!("{} is overdue ({node})", item.name),
+        };
+    }
     match (kind, &facts.node) {
         (kind, Some(node)) if DriftKind::of(kind).is_some() && facts.title.is_empty() => {
             drift::heading(kind, node, facts.parent.as_ref(), language)
@@ -45,6 +57,9 @@ pub fn of(kind: &str, facts: &Facts, language: Language) -> String {
     if let (Some(kpi), Some(parent), Some(found)) = (&facts.node, &facts.parent, &facts.link) {
         return drift::of(kind, kpi, parent, found, language);
     }
+    if let Some(item) = &facts.item {
+        return open_for(item, language);
+    }
     match (&facts.node, &facts.parent) {
         (Some(kpi), Some(parent)) => link(kpi, parent, language),
         (Some(node), None) if kind == "target_at_risk" => at_risk(node, language),
@@ -60,6 +75,18 @@ pub fn name(figure: &Figure) -> String {
         figure.title.clone()
     } else {
         format!("{} · {}", figure.title, figure.instance)
+    }
+}
+
+fn open_for(item: &ItemFacts, language: Language) -> String {
+    let length = |seconds| {
+        let end = Timestamp::UNIX_EPOCH.saturating_add(SignedDuration::from_secs(seconds));
+        language.lasting(Timestamp::UNIX_EPOCH, end.unwrap_or(Timestamp::UNIX_EPOCH))
+    };
+    let (age, allowed) = (length(item.age_seconds), length(item.allowed_seconds));
+    match language {
+        Language::Zh => format!("已进行 {age}，期限为 {allowed}。"),
+        Language::En => format!("It has been open for {age}; {allowed} are allowed."),
     }
 }
 

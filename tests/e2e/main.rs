@@ -17,6 +17,7 @@ mod demo;
 mod exactly_once;
 mod harness;
 mod ingest;
+mod items;
 mod kcat;
 mod parts;
 mod poison;

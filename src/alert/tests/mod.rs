@@ -5,6 +5,7 @@ mod absent;
 mod boundaries;
 mod flapping;
 mod invariants;
+mod items;
 mod levels;
 mod missing;
 mod rule_errors;
@@ -106,6 +107,7 @@ impl About for Known<'_> {
             title_zh: None,
             node: Some(node),
             parent: None,
+            item: None,
             link: None,
         }
     }

@@ -8,7 +8,7 @@ use super::{Entry, Loader, Owned, entries};
 use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Type, Variable};
 use crate::catalog::file::{InlinePart, MetricEntry, MetricType, PartEntry};
-use crate::catalog::model::{Metric, MetricId, MetricKind, Simple};
+use crate::catalog::model::{FieldId, Metric, MetricId, MetricKind, Simple};
 
 /// Metrics with the sources that each draws on.
 pub(super) struct Metrics {
@@ -37,6 +37,7 @@ impl Metrics {
             }
             match &self.metrics[at].kind {
                 MetricKind::Simple(simple) => parts.push(simple),
+                MetricKind::Duration(duration) => parts.push(&duration.marks),
                 MetricKind::Ratio {
                     numerator,
                     denominator,
@@ -50,6 +51,10 @@ impl Metrics {
         }
         parts
     }
+}
+
+pub(super) fn id_of_field(index: usize) -> FieldId {
+    FieldId(u16::try_from(index).unwrap_or(u16::MAX))
 }
 
 fn id(index: usize) -> MetricId {
@@ -119,12 +124,49 @@ impl Loader<'_> {
         let value = entry.value;
         let kind = match &value.r#type {
             Some(kind) => kind.value,
+            None if value.key.is_some() || value.start.is_some() || value.end.is_some() => {
+                MetricType::Duration
+            }
             None if value.numerator.is_some() || value.denominator.is_some() => MetricType::Ratio,
             None if value.agg.is_none() && value.expr.is_some() && value.source.is_none() => {
                 MetricType::Derived
             }
             None => MetricType::Simple,
         };
+        if kind != MetricType::Duration {
+            let of_items = [
+                ("key", value.key.as_ref().map(|it| entry.at(it))),
+                ("start", value.start.as_ref().map(|it| entry.at(it))),
+                ("end", value.end.as_ref().map(|it| entry.at(it))),
+                ("max_items", value.max_items.as_ref().map(|it| entry.at(it))),
+            ];
+            for (key, place) in of_items {
+                if let Some(place) = place {
+                    let message = format!(
+                        "metric '{}' is no duration; write type: duration, or remove '{key}'",
+                        entry.name.value
+                    );
+                    self.problem(place, message);
+                    return None;
+                }
+            }
+        }
+        if kind != MetricType::Simple {
+            let of_keys = [
+                ("within", value.within.as_ref().map(|it| entry.at(it))),
+                ("max_keys", value.max_keys.as_ref().map(|it| entry.at(it))),
+            ];
+            for (key, place) in of_keys {
+                if let Some(place) = place {
+                    let message = format!(
+                        "metric '{}' remembers no keys of its own; '{key}' belongs to agg: count_new or count_returning",
+                        entry.name.value
+                    );
+                    self.problem(place, message);
+                    return None;
+                }
+            }
+        }
         match kind {
             MetricType::Simple => {
                 let source = self.metric_source(entry, sources)?;
@@ -147,6 +189,11 @@ impl Loader<'_> {
                 };
                 self.simple(&entry.file, entry.place(), &part, source, sources)
                     .map(MetricKind::Simple)
+            }
+            MetricType::Duration => {
+                let source = self.metric_source(entry, sources)?;
+                self.duration(entry, source, sources)
+                    .map(|duration| MetricKind::Duration(Box::new(duration)))
             }
             MetricType::Ratio => self.ratio(entry, sources, names, inline),
             MetricType::Derived => {
@@ -245,7 +292,7 @@ impl Loader<'_> {
     /// A metric that is made of itself has no value.
     fn cycles(&mut self, metrics: &[Metric]) {
         let below = |at: usize| match &metrics[at].kind {
-            MetricKind::Simple(_) => Vec::new(),
+            MetricKind::Simple(_) | MetricKind::Duration(_) => Vec::new(),
             MetricKind::Ratio {
                 numerator,
                 denominator,

@@ -4,6 +4,7 @@
 //! Reading the folder is the only I/O; [`load`] itself takes texts.
 
 mod calendar;
+mod duration;
 mod metrics;
 mod nodes;
 mod rules;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use jiff::civil::Date;
 
 use super::metrics::Metrics;
@@ -9,8 +10,8 @@ use super::sources::Sources;
 use super::{Entry, Loader, Owned, entries};
 use crate::catalog::file::{NodeEntry, Over, PeriodEntry, ProfileEntry, TargetEntry};
 use crate::catalog::model::{
-    Direction, GrowthBase, Level, MetricId, Node, NodeId, ParentLink, PeriodKind, Profile, Relation, Role,
-    Target,
+    Direction, GrowthBase, Level, MetricId, MetricKind, Node, NodeId, ParentLink, PeriodKind, Profile,
+    Relation, Role, Target,
 };
 
 /// Share of the period before which pace is "too early", unless a node says otherwise.
@@ -107,6 +108,7 @@ impl Loader<'_> {
             metrics.names(),
         )?;
         let each = self.each(entry, metric, metrics, sources);
+        let overdue_after = self.overdue_after(entry, metric, metrics)?;
         let period = self.period(entry)?;
         for part in metrics.parts(metric) {
             let Some(within) = part.keys.as_ref().and_then(|keys| keys.within.as_ref()) else {
@@ -155,6 +157,7 @@ impl Loader<'_> {
             period,
             target,
             baseline: value.baseline,
+            overdue_after,
             direction: value.direction,
             owner: value.owner.clone(),
             weight: value.weight.as_ref().map(|weight| weight.value),
@@ -242,6 +245,34 @@ impl Loader<'_> {
             node: NodeId(u32::try_from(parent).unwrap_or(u32::MAX)),
             relation,
         })
+    }
+
+    /// The age from which an open item is overdue: `Some(None)` where none is said.
+    fn overdue_after(
+        &mut self,
+        entry: &Entry<'_, NodeEntry>,
+        metric: usize,
+        metrics: &Metrics,
+    ) -> Option<Option<SignedDuration>> {
+        let Some(after) = &entry.value.overdue_after else {
+            return Some(None);
+        };
+        let message = if !matches!(metrics.metrics[metric].kind, MetricKind::Duration(_)) {
+            // A metric that is refused is something else for the time being.
+            if !self.problems.is_empty() {
+                return Some(None);
+            }
+            format!(
+                "metric '{}' has no items that could be overdue; 'overdue_after' goes with a metric of type: duration",
+                metrics.metrics[metric].name
+            )
+        } else if after.value.0.is_zero() {
+            "every item would be overdue from its start; write an age such as 30d".to_owned()
+        } else {
+            return Some(Some(after.value.0));
+        };
+        self.problem(entry.at(after), message);
+        None
     }
 
     fn period(&mut self, entry: &Entry<'_, NodeEntry>) -> Option<PeriodKind> {

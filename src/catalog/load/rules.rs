@@ -45,7 +45,7 @@ impl BuiltIn {
     }
 }
 
-const BUILT_IN: [BuiltIn; 10] = [
+const BUILT_IN: [BuiltIn; 11] = [
     BuiltIn::drift(
         "hollow",
         "link.hollow >= 1",
@@ -97,6 +97,15 @@ const BUILT_IN: [BuiltIn; 10] = [
         when: "node.unreconciled > 0.01",
         clear: "node.unreconciled <= 0.01",
         hold_for: SignedDuration::from_hours(24),
+        severity: Severity::Warning,
+        critical: None,
+    },
+    BuiltIn {
+        name: "overdue",
+        on: RuleOn::Item,
+        when: "item.overdue_days > 0.0",
+        clear: "item.overdue_days <= 0.0",
+        hold_for: SignedDuration::ZERO,
         severity: Severity::Warning,
         critical: None,
     },
@@ -258,6 +267,7 @@ impl Loader<'_> {
                 "owner",
                 "severity",
                 "kind",
+                "item",
             ];
             if reserved.contains(&label.as_str()) {
                 self.problem(
@@ -292,7 +302,11 @@ impl Loader<'_> {
             on_missing: entry
                 .on_missing
                 .or(general.map(|rule| rule.on_missing))
-                .unwrap_or(OnMissing::Keep),
+                // An item is judged while it is open and overdue: one that is not is settled.
+                .unwrap_or(match on {
+                    RuleOn::Item => OnMissing::Resolve,
+                    RuleOn::Node | RuleOn::Link => OnMissing::Keep,
+                }),
             labels,
             title,
             title_zh,

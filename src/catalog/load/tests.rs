@@ -359,6 +359,91 @@ fn a_key_is_new_once_a_period() {
 }
 
 #[test]
+fn a_duration_says_what_begins_and_ends_an_item() {
+    const METRIC: &str = "{source: s, type: duration, key: id, start: state == \"a\", end: state == \"b\", agg: p90, unit: days}";
+    let with = |find: &str, replace: &str, node: &str| {
+        assert!(METRIC.contains(find), "{find}");
+        let metric = METRIC.replacen(find, replace, 1);
+        let yaml = format!(
+            "sources:\n  s: {{topics: [t], format: json, fields: {{id: id, state: state}}}}\nmetrics:\n  m: {metric}\n  n: {{source: s, agg: count}}\nnodes:\n  x: {{{node}, role: business, period: month}}\n"
+        );
+        load_text(&yaml)
+            .map(|_| ())
+            .map_err(|problems| problems.to_string())
+    };
+    let node = "metric: m, overdue_after: 30d";
+    assert_eq!(with("p90", "median", node), Ok(()));
+    assert_eq!(with("type: duration, ", "", node), Ok(()));
+    let mut wrong = Vec::new();
+    for (find, replace, node, expected) in [
+        (
+            "key: id, ",
+            "",
+            node,
+            "4:3: metric 'm' is a duration and needs 'key' (the field that names an item), 'start' and 'end' (which events begin and end it)",
+        ),
+        (
+            "p90",
+            "sum",
+            node,
+            "4:88: metric 'm' is a duration and needs one of avg, median, p90, min and max; for the number of items write agg: count over their ends",
+        ),
+        (
+            ", unit: days",
+            ", unit: CNY",
+            node,
+            "4:3: metric 'm' is a duration, and its unit is 'CNY'; write unit: days, hours, minutes or seconds",
+        ),
+        (
+            ", unit: days",
+            "",
+            node,
+            "4:3: metric 'm' is a duration, and its unit is not said; write unit: days, hours, minutes or seconds",
+        ),
+        (
+            "key: id",
+            "key: ids",
+            node,
+            "4:39: there is no field in source 's' named 'ids'; did you mean 'id'?",
+        ),
+        (
+            "agg: p90",
+            "max_items: 0, agg: p90",
+            node,
+            "4:94: at least one item must be remembered; write a number such as 1_000_000",
+        ),
+        (
+            "duration",
+            "simple",
+            node,
+            "4:37: metric 'm' is no duration; write type: duration, or remove 'key'",
+        ),
+        (
+            "agg: p90",
+            "within: 3d, agg: p90",
+            node,
+            "4:91: metric 'm' remembers no keys of its own; 'within' belongs to agg: count_new or count_returning",
+        ),
+        (
+            "p90",
+            "p90",
+            "metric: n, overdue_after: 30d",
+            "7:33: metric 'n' has no items that could be overdue; 'overdue_after' goes with a metric of type: duration",
+        ),
+        (
+            "p90",
+            "p90",
+            "metric: m, overdue_after: 0",
+            "7:33: every item would be overdue from its start; write an age such as 30d",
+        ),
+    ] {
+        let found = with(find, replace, node).unwrap_err();
+        wrong.extend((found != format!("catalog/a.yaml:{expected}")).then_some(found));
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
 fn a_title_may_be_said_in_two_languages() {
     let both = GOOD.replace(
         "title: \"{{ kpi.title }} is done\"",

@@ -87,6 +87,8 @@ pub struct Explanation {
     pub too_early_before: Option<f64>,
     /// Projected value at the period's end.
     pub forecast: Option<f64>,
+    /// Range in which it ends with a probability of 80 %.
+    pub forecast_range: Option<(f64, f64)>,
     /// Probability of meeting the target.
     pub target_probability: Option<f64>,
     /// The parent's numbers.
@@ -388,6 +390,7 @@ fn explanation(
         pace: state.pace.ratio(),
         too_early_before: (state.pace == Pace::TooEarly).then_some(node.min_share),
         forecast: state.forecast,
+        forecast_range: state.outlook.as_ref().and_then(|outlook| outlook.range(0.8)),
         target_probability: state.target_probability,
         parent: parent(catalog, snapshot, state),
         rules: rules(past, catalog, snapshot, state),

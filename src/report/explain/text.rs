@@ -288,6 +288,13 @@ fn outlook(table: &mut Table, found: &Explanation, language: Language) {
         (None, Language::Zh) => format!("期末约 {amount}"),
         (None, Language::En) => format!("about {amount} at the end"),
     };
+    if let Some((low, high)) = found.forecast_range {
+        let (low, high) = (language.number(low), language.number(high));
+        let _ = match language {
+            Language::Zh => write!(text, "，八成把握在 {low} 到 {high} 之间"),
+            Language::En => write!(text, ", four times in five between {low} and {high}"),
+        };
+    }
     if let Some(chance) = found.target_probability {
         let _ = match language {
             Language::Zh => write!(text, "，达成概率{}", sentence::likely(chance, language)),

@@ -104,7 +104,7 @@ fn html_block(block: &Block) -> Markup {
         Block::List(lines) => html! { ul { @for line in lines { li { (line) } } } },
         Block::Table(table) => html! {
             div.scroll {
-                table {
+                table.wide[table.columns.len() > 5] {
                     thead { tr { @for column in &table.columns { th.number[column.is_number] { (column.name) } } } }
                     tbody { @for row in &table.rows { (html_row(table, row)) } }
                 }

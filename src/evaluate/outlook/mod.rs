@@ -1,0 +1,176 @@
+//! The forecast: what a total will have come to when its period ends, how sure that is, and how likely it meets its
+//! target.
+//!
+//! Period-end value = value so far + Σ over the time left of level × weekday × season × phase × special day
+//! ([`model`]). How sure it is, is learned from the periods that have closed: the same forecast is made for each of
+//! them at the same share elapsed, from what was known then, and `ln(outcome / forecast)` is kept ([`calibration`]).
+//! The distribution of the outcome is made of these scores (split conformal prediction: Vovk, Gammerman, Shafer 2005,
+//! "Algorithmic Learning in a Random World") and of a prior from the noise of single days, which fades as periods close.
+
+mod calibration;
+mod model;
+#[cfg(test)]
+mod tests;
+
+use jiff::civil::Date;
+
+use super::snapshot::Period;
+use crate::catalog::Calendar;
+use crate::fold::day::Day;
+
+pub use calibration::Calibration;
+pub(super) use calibration::normal;
+
+/// Days of history that a forecast looks at, at most: two years and what their beginning needs.
+pub const HISTORY_DAYS: i32 = 2 * 366 + 60;
+/// Complete days without which there is nothing to project from.
+const MIN_DAYS: usize = 7;
+/// Complete days without which there is no spread, and so no probability.
+const MIN_DAYS_OF_SPREAD: usize = 14;
+
+/// What each day brought, up to yesterday.
+#[derive(Clone, Copy, Debug)]
+pub struct History<'a> {
+    /// Day of the first value.
+    pub from: Day,
+    /// Values of complete days, the last one yesterday; days without a value count as 0.
+    pub days: &'a [f64],
+    /// The calendar of weekdays and special days.
+    pub calendar: &'a Calendar,
+}
+
+impl History<'_> {
+    /// The day after the last one: today.
+    fn today(&self) -> Day {
+        Day(self.from.0 + i32::try_from(self.days.len()).unwrap_or(0))
+    }
+
+    /// The history as it was known on the morning of a day.
+    fn until(&self, today: Day) -> Self {
+        let count = usize::try_from(today.0 - self.from.0)
+            .unwrap_or(0)
+            .min(self.days.len());
+        History {
+            days: &self.days[..count],
+            ..*self
+        }
+    }
+}
+
+/// A projected value with its distribution.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Outlook {
+    /// Projected value at the period's end: the median of the distribution.
+    pub value: f64,
+    /// What was there already when it was made: a total of positive parts does not fall below it.
+    so_far: f64,
+    /// Spread of what is to come by the noise of single days, as a share of it; `None` with too little history.
+    spread: Option<f64>,
+    /// Scores of closed periods: ln of what was still to come against what was forecast of it.
+    scores: std::sync::Arc<[f32]>,
+}
+
+/// What is to come of a period, as seen on one of its days. It holds all day; [`Ahead::outlook`] is a little arithmetic.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Ahead {
+    /// What today is expected to bring.
+    of_today: f64,
+    /// What the days after today are expected to bring.
+    later: f64,
+    /// Days after today.
+    days_later: f64,
+    /// Noise of a day and of the level; `None` with too little history.
+    noise: Option<model::Noise>,
+    /// Factor that mends what forecasts of this series are off by.
+    mended: f64,
+    scores: std::sync::Arc<[f32]>,
+}
+
+/// What is to come of a total's running period; `None` with less than a week of history.
+pub fn ahead(history: History<'_>, period: Period, calibration: &Calibration) -> Option<Ahead> {
+    if history.days.len() < MIN_DAYS {
+        return None;
+    }
+    let sums = model::Sums::of(history);
+    let model = model::Model::of(history, &sums, period);
+    let today = history.today();
+    let end = Day::of(period.end);
+    Some(Ahead {
+        of_today: model.expected(today),
+        later: (today.0 + 1..end.0).map(|day| model.expected(Day(day))).sum(),
+        days_later: f64::from((end.0 - today.0 - 1).max(0)),
+        noise: (history.days.len() >= MIN_DAYS_OF_SPREAD).then(|| model.noise()),
+        mended: calibration.bias().exp(),
+        scores: calibration.centred(),
+    })
+}
+
+impl Ahead {
+    /// The same where days do not add up to their period: a customer who comes on two days is one in the month.
+    /// `share` is how much of what days bring counts for the period.
+    #[must_use]
+    pub fn thinned(self, share: f64) -> Ahead {
+        Ahead {
+            of_today: self.of_today * share,
+            later: self.later * share,
+            ..self
+        }
+    }
+
+    /// The projection when a share of today has passed and the period has come to `so_far`.
+    pub fn outlook(&self, so_far: f64, share_of_today: f64) -> Outlook {
+        let rest = 1.0 - share_of_today;
+        // The rest of today comes at the rate of its plan, whatever its beginning brought.
+        let to_come = (self.of_today * rest + self.later) * self.mended;
+        Outlook {
+            value: so_far + to_come,
+            so_far,
+            spread: self.noise.map(|noise| noise.of_days(self.days_later + rest)),
+            scores: self.scores.clone(),
+        }
+    }
+}
+
+impl Outlook {
+    /// Probability of ending at or above a target; `None` without a spread.
+    pub fn probability_above(&self, target: f64) -> Option<f64> {
+        let spread = self.spread?;
+        let to_come = self.value - self.so_far;
+        let needed = target - self.so_far;
+        if to_come.abs() <= f64::EPSILON * self.value.abs() {
+            return Some(if needed <= 0.0 { 1.0 } else { 0.0 });
+        }
+        // A share of what is to come; below 0 the target has been met already, or lies on the other side.
+        let ratio = needed / to_come;
+        if to_come > 0.0 && ratio <= 0.0 {
+            return Some(1.0);
+        }
+        let above = if ratio <= 0.0 {
+            // What is to come is negative (net of refunds) and the target is above: only by a sign that has never been.
+            0.0
+        } else {
+            1.0 - calibration::cumulative(ratio.ln(), spread, &self.scores)
+        };
+        Some(if to_come > 0.0 { above } else { 1.0 - above })
+    }
+
+    /// The range in which the outcome lies with a probability, its tails equal; `None` without a spread.
+    pub fn range(&self, probability: f64) -> Option<(f64, f64)> {
+        let spread = self.spread?;
+        let tail = (1.0 - probability) / 2.0;
+        let to_come = self.value - self.so_far;
+        let at =
+            |share: f64| self.so_far + to_come * calibration::quantile(share, spread, &self.scores).exp();
+        let (low, high) = (at(tail), at(1.0 - tail));
+        Some((low.min(high), low.max(high)))
+    }
+}
+
+/// The date of a day's same weekday a year before.
+fn year_before(day: Day) -> Day {
+    Day(day.0 - 364)
+}
+
+fn is_special(calendar: &Calendar, date: Date) -> bool {
+    calendar.special_days.contains_key(&date)
+}
