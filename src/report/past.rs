@@ -37,8 +37,10 @@ impl Past {
         let mut cells = Cells::new(plan.clone());
         cells.restore(reading.cells);
         cells.restore_items(reading.items);
+        let mut evaluator = Evaluator::new(catalog.clone(), plan);
+        evaluator.restore_links(reading.links);
         Past {
-            evaluator: Evaluator::new(catalog.clone(), plan),
+            evaluator,
             catalog,
             cells,
             alerts: reading.alerts,
@@ -52,7 +54,12 @@ impl Past {
     pub fn at(&mut self, at: Timestamp) -> Snapshot {
         let is_now = self.watermark.is_some_and(|watermark| at >= watermark);
         let horizon = if is_now { Horizon::Known } else { Horizon::Day };
-        self.evaluator.snapshot(&self.cells, at, horizon)
+        let mut snapshot = self.evaluator.snapshot(&self.cells, at, horizon);
+        if !is_now {
+            // What is kept of a link is what is known of it now.
+            snapshot.instances.iter_mut().for_each(|state| state.link = None);
+        }
+        snapshot
     }
 
     /// What each of the days `from..to` brought to an instance; `None` for a day without a value.

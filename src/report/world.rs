@@ -87,6 +87,7 @@ pub(super) fn june() -> Past {
         Reading {
             cells: stored,
             items: Vec::new(),
+            links: Vec::new(),
             alerts,
             episodes,
             notices: Vec::new(),

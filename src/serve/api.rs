@@ -103,6 +103,24 @@ fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
     })
 }
 
+/// Open items: how many, and the oldest of them, with those that are overdue.
+fn open_items(open: &OpenItems) -> Value {
+    let items = open.items.iter().map(|item| {
+        json!({
+            "item": item.name,
+            "started": item.started.to_string(),
+            "ageSeconds": item.age.as_secs(),
+            "overdue": item.is_overdue,
+        })
+    });
+    json!({
+        "count": open.count,
+        "overdue": open.overdue,
+        "overdueAfterSeconds": open.overdue_after.map(|after| after.as_secs()),
+        "oldest": items.collect::<Vec<_>>(),
+    })
+}
+
 /// What the judgement says of a KPI's link to its parent. Shares: −0.2 is 20 % less.
 fn link_json(link: &LinkState) -> Value {
     let scores: BTreeMap<&str, f64> = DriftKind::ALL
@@ -128,24 +146,6 @@ fn link_json(link: &LinkState) -> Value {
         "strength": link.strength,
         "lagDays": link.lag_days,
         "judgedDays": link.judged_days,
-    })
-}
-
-/// Open items: how many, and the oldest of them, with those that are overdue.
-fn open_items(open: &OpenItems) -> Value {
-    let items = open.items.iter().map(|item| {
-        json!({
-            "item": item.name,
-            "started": item.started.to_string(),
-            "ageSeconds": item.age.as_secs(),
-            "overdue": item.is_overdue,
-        })
-    });
-    json!({
-        "count": open.count,
-        "overdue": open.overdue,
-        "overdueAfterSeconds": open.overdue_after.map(|after| after.as_secs()),
-        "oldest": items.collect::<Vec<_>>(),
     })
 }
 

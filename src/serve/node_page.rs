@@ -114,46 +114,6 @@ fn numbers(tree: &Tree<'_>, language: Language, state: &NodeState) -> Markup {
     }
 }
 
-/// What the judgement of its link knows, in figures.
-fn judged(tree: &Tree<'_>, language: Language, state: &NodeState, link: &LinkState) -> Markup {
-    let info = tree.info(state.key.node);
-    let parent = info
-        .parent
-        .as_deref()
-        .and_then(|name| tree.view.snapshot.nodes.iter().find(|other| other.name == name))
-        .map_or("", |parent| parent.title.as_str());
-    let signed = |gap: f64| format!("{}{}", if gap < 0.0 { "−" } else { "+" }, percent(gap.abs()));
-    let figures = [
-        (
-            language.pick("与所能解释的相差", "Against what it explains"),
-            link.parent_gap.map(signed),
-        ),
-        (
-            language.pick("联动强度", "Link strength"),
-            link.strength.map(|strength| format!("{strength:.2}")),
-        ),
-        (
-            language.pick("反应时间（天）", "Answers after (days)"),
-            link.lag_days.map(|lag| format!("{lag:.0}")),
-        ),
-        (
-            language.pick("已观察（天）", "Judged for (days)"),
-            Some(link.judged_days.to_string()),
-        ),
-    ];
-    html! {
-        h3 { (language.pick("与所服务指标的联动：", "Its link to ")) (parent) }
-        @if link.parent_gap.is_none() {
-            p.meta { (language.pick("还在了解它平时的样子，暂不下结论。", "Still learning what is usual: no judgement yet.")) }
-        }
-        dl.figures {
-            @for (term, number) in figures {
-                @if let Some(number) = number { div { dt { (term) } dd { (number) } } }
-            }
-        }
-    }
-}
-
 /// Items of all instances that are under way, the oldest first.
 fn open_items(view: &View, reader: Reader, at: usize, info: &NodeInfo) -> Markup {
     let language = reader.language;
@@ -202,6 +162,46 @@ fn open_items(view: &View, reader: Reader, at: usize, info: &NodeInfo) -> Markup
                 }
             }
         } }
+    }
+}
+
+/// What the judgement of its link knows, in figures.
+fn judged(tree: &Tree<'_>, language: Language, state: &NodeState, link: &LinkState) -> Markup {
+    let info = tree.info(state.key.node);
+    let parent = info
+        .parent
+        .as_deref()
+        .and_then(|name| tree.view.snapshot.nodes.iter().find(|other| other.name == name))
+        .map_or("", |parent| parent.title.as_str());
+    let signed = |gap: f64| format!("{}{}", if gap < 0.0 { "−" } else { "+" }, percent(gap.abs()));
+    let figures = [
+        (
+            language.pick("与所能解释的相差", "Against what it explains"),
+            link.parent_gap.map(signed),
+        ),
+        (
+            language.pick("联动强度", "Link strength"),
+            link.strength.map(|strength| format!("{strength:.2}")),
+        ),
+        (
+            language.pick("反应时间（天）", "Answers after (days)"),
+            link.lag_days.map(|lag| format!("{lag:.0}")),
+        ),
+        (
+            language.pick("已观察（天）", "Judged for (days)"),
+            Some(link.judged_days.to_string()),
+        ),
+    ];
+    html! {
+        h3 { (language.pick("与所服务指标的联动：", "Its link to ")) (parent) }
+        @if link.parent_gap.is_none() {
+            p.meta { (language.pick("还在了解它平时的样子，暂不下结论。", "Still learning what is usual: no judgement yet.")) }
+        }
+        dl.figures {
+            @for (term, number) in figures {
+                @if let Some(number) = number { div { dt { (term) } dd { (number) } } }
+            }
+        }
     }
 }
 

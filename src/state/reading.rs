@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::outbox::{self, LoggedNotice};
-use super::{StateError, episodes, items, read_alerts, read_cells, read_number, schema};
+use super::{StateError, episodes, items, links, read_alerts, read_cells, read_number, schema};
 use crate::alert::record::{AlertRecord, Episode};
+use crate::evaluate::drift::StoredLink;
 use crate::fold::cells::{StoredCell, StoredItem};
 
 /// What a state file held at one moment.
@@ -16,6 +17,8 @@ pub struct Reading {
     pub cells: Vec<StoredCell>,
     /// Every item that is known.
     pub items: Vec<StoredItem>,
+    /// What is known of every link.
+    pub links: Vec<StoredLink>,
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
     /// Episodes of the last two years, in the order of firing.
@@ -52,6 +55,7 @@ impl Reading {
         Ok(Reading {
             cells: read_cells(&transaction)?,
             items: items::read(&transaction)?,
+            links: links::read(&transaction)?,
             alerts: read_alerts(&transaction)?,
             episodes: episodes::read(&transaction)?,
             notices: outbox::read_log(&transaction)?,

@@ -9,10 +9,10 @@ use super::StateError;
 /// Version of the tables below and of what stands in them; a newer one is refused, never guessed at.
 ///
 /// 1: the first. 2: ids for dedup, partials of percentiles, and counts below 0. 3: the history of episodes.
-/// 4: keys that are known, and partials of `count_new` beside them. 5: items, and partials of durations.
-/// 6: what is known of links.
+/// 4: keys that are known, and partials of `count_new` beside them. 5: items, partials of durations, and what is known of
+/// links.
 /// What an older version wrote means the same in a newer one.
-const SCHEMA: i64 = 6;
+const SCHEMA: i64 = 5;
 /// The oldest version that is brought up to date by making the tables that it lacks.
 const OLDEST: i64 = 1;
 

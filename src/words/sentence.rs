@@ -54,11 +54,11 @@ pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> Str
 
 /// The numbers behind it, as one sentence; empty where there are none.
 pub fn of(kind: &str, facts: &Facts, language: Language) -> String {
-    if let (Some(kpi), Some(parent), Some(found)) = (&facts.node, &facts.parent, &facts.link) {
-        return drift::of(kind, kpi, parent, found, language);
-    }
     if let Some(item) = &facts.item {
         return open_for(item, language);
+    }
+    if let (Some(kpi), Some(parent), Some(found)) = (&facts.node, &facts.parent, &facts.link) {
+        return drift::of(kind, kpi, parent, found, language);
     }
     match (&facts.node, &facts.parent) {
         (Some(kpi), Some(parent)) => link(kpi, parent, language),

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::past::Past;
 use crate::alert::judge;
 use crate::alert::record::{AlertRecord, AlertState};
+use crate::catalog::attribute::DriftKind;
 use crate::catalog::expr::Value;
 use crate::catalog::{
     Catalog, Direction, GrowthBase, Level, Node, NodeId, PeriodKind, Profile, Relation, Role, Rule, RuleOn,
@@ -93,6 +94,8 @@ pub struct Explanation {
     pub target_probability: Option<f64>,
     /// The parent's numbers.
     pub parent: Option<ParentText>,
+    /// What the judgement of its link knows; of the present only.
+    pub link: Option<LinkText>,
     /// Rules that judge it, with what they read.
     pub rules: Vec<RuleText>,
     /// What its distance from plan is made of.
@@ -161,6 +164,21 @@ pub struct ParentText {
     pub expected_share: f64,
     /// Pace.
     pub pace: Option<f64>,
+}
+
+/// What the judgement of a link knows.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct LinkText {
+    /// How strongly the parent follows, 0 to 1.
+    pub strength: Option<f64>,
+    /// How many days later it follows.
+    pub lag_days: Option<f64>,
+    /// How far the parent is from what its KPI explains, as a share.
+    pub parent_gap: Option<f64>,
+    /// Days judged so far.
+    pub judged_days: u32,
+    /// Evidence by kind, as a share of what it takes to say so.
+    pub evidence: BTreeMap<&'static str, f64>,
 }
 
 /// One rule on this instance.
@@ -393,6 +411,16 @@ fn explanation(
         forecast_range: state.outlook.as_ref().and_then(|outlook| outlook.range(0.8)),
         target_probability: state.target_probability,
         parent: parent(catalog, snapshot, state),
+        link: state.link.as_ref().map(|link| LinkText {
+            strength: link.strength,
+            lag_days: link.lag_days,
+            parent_gap: link.parent_gap,
+            judged_days: link.judged_days,
+            evidence: DriftKind::ALL
+                .into_iter()
+                .map(|kind| (kind.as_str(), link.score(kind)))
+                .collect(),
+        }),
         rules: rules(past, catalog, snapshot, state),
         accounts: attribution::attribute(catalog, snapshot, &state.key, |_| None)
             .map(|found| accounts(catalog, found))

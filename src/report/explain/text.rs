@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use unicode_width::UnicodeWidthStr;
 
-use super::{Explanation, LevelText, ParentText, RuleText, StateText, TargetFrom};
+use super::{Explanation, LevelText, LinkText, ParentText, RuleText, StateText, TargetFrom};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, Relation, Role};
 use crate::evaluate::Period;
@@ -26,6 +26,9 @@ pub fn text(found: &Explanation, language: Language, zone: &TimeZone) -> String 
     outlook(&mut table, found, language);
     if let Some(parent) = &found.parent {
         table.row(language.pick("服务于", "Serves"), served(parent, language));
+    }
+    if let Some(link) = &found.link {
+        table.row(language.pick("联动", "Link"), linked(link, language));
     }
     table.print(&mut out);
     days(&mut out, found, language);
@@ -335,6 +338,40 @@ fn served(parent: &ParentText, language: Language) -> String {
     if let Some(pace) = parent.pace {
         let _ = write!(text, "{}{pace:.2}", language.pick("，进度 ", ", pace "));
     }
+    text
+}
+
+fn linked(link: &LinkText, language: Language) -> String {
+    let signed = |gap: f64| format!("{}{}", if gap < 0.0 { "−" } else { "+" }, percent(gap.abs()));
+    let Some(gap) = link.parent_gap else {
+        return match language {
+            Language::Zh => format!("已观察 {} 天，还在了解平时的样子，暂不下结论", link.judged_days),
+            Language::En => format!(
+                "judged for {} days, still learning what is usual",
+                link.judged_days
+            ),
+        };
+    };
+    let mut text = match language {
+        Language::Zh => format!("上级与它所能解释的相差 {}", signed(gap)),
+        Language::En => format!("the parent is {} from what this explains", signed(gap)),
+    };
+    if let Some(strength) = link.strength {
+        let _ = match language {
+            Language::Zh => write!(text, "，强度 {strength:.2}"),
+            Language::En => write!(text, ", strength {strength:.2}"),
+        };
+    }
+    if let Some(lag) = link.lag_days {
+        let _ = match language {
+            Language::Zh => write!(text, "，约 {lag:.0} 天后反应"),
+            Language::En => write!(text, ", answering after about {lag:.0} days"),
+        };
+    }
+    let _ = match language {
+        Language::Zh => write!(text, "，已观察 {} 天", link.judged_days),
+        Language::En => write!(text, ", judged for {} days", link.judged_days),
+    };
     text
 }
 
