@@ -40,6 +40,8 @@ pub struct Episode {
 /// A replay of history.
 pub struct Replay {
     catalog: Arc<Catalog>,
+    #[cfg(test)]
+    plan: Arc<Plan>,
     folder: Folder,
     seen: Vec<Option<Seen>>,
     cells: Cells,
@@ -69,6 +71,8 @@ impl Replay {
             folder: Folder::new(catalog.clone(), plan.clone()),
             seen: catalog.sources.iter().map(seen).collect(),
             cells: Cells::new(plan.clone()),
+            #[cfg(test)]
+            plan: plan.clone(),
             evaluator: Evaluator::new(catalog.clone(), plan),
             engine: Engine::new("backtest"),
             route,
@@ -217,5 +221,84 @@ fn episode(record: &AlertRecord, raised: Timestamp) -> Episode {
         cleared: None,
         facts: record.facts.clone(),
         notices: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::load::{Files, load};
+    use crate::evaluate::drift::StoredLink;
+    use jiff::ToSpan;
+    use jiff::civil::date;
+
+    const YAML: &str = "sources:\n  s: {topics: [t], format: json, time: t, fields: {k: k, v: v}}\nmetrics:\n  visits: {source: s, agg: sum, expr: v, filter: k == \"visits\"}\n  sales: {source: s, agg: sum, expr: v, filter: k == \"sales\"}\nnodes:\n  sales: {metric: sales, role: business, period: month, target: 150000}\n  visits: {metric: visits, role: kpi, owner: o, parent: sales, relation: influence, period: month, target: 3000}\n";
+
+    fn catalog() -> Arc<Catalog> {
+        Arc::new(
+            load(&Files::new("", [("a.yaml", YAML)]))
+                .map_err(|d| d.to_string())
+                .unwrap(),
+        )
+    }
+
+    /// Two events a day for 240 days; sales halve after 180.
+    fn events() -> Vec<(Timestamp, String)> {
+        let first = date(2025, 1, 1);
+        let mut events = Vec::new();
+        for n in 0..240 {
+            let day = first.saturating_add(n.days());
+            let wave = 1.0 + 0.05 * (f64::from(n) / 3.0).sin();
+            let sales = if n >= 180 { 2500.0 } else { 5000.0 };
+            for (key, value) in [("visits", 100.0 * wave), ("sales", sales * wave)] {
+                let at = format!("{day}T12:00:00Z");
+                let line = format!("{{\"t\":\"{at}\",\"k\":\"{key}\",\"v\":{value:.2}}}");
+                events.push((at.parse().unwrap(), line));
+            }
+        }
+        events
+    }
+
+    /// The episodes of a replay whose judges are dropped and made anew from what is kept, every day or never.
+    fn told(restarts: bool) -> Vec<(String, Timestamp, Option<Timestamp>)> {
+        let mut replay = Replay::new(catalog(), Box::new(|_, _| Vec::new()));
+        for (at, line) in events() {
+            let record = Record {
+                payload: Some(line.as_bytes()),
+                ..Record::default()
+            };
+            replay.record(SourceId(0), &record, at).unwrap();
+            if restarts {
+                let links: Vec<StoredLink> = replay.evaluator.all_links();
+                replay.evaluator = Evaluator::new(replay.catalog.clone(), replay.plan.clone());
+                replay.evaluator.restore_links(links);
+                let records = replay.engine.records().cloned().collect();
+                replay.engine = Engine::new("backtest");
+                replay.engine.restore(records);
+            }
+        }
+        let episodes = replay.episodes().iter();
+        episodes
+            .map(|episode| (episode.kind.clone(), episode.raised, episode.cleared))
+            .collect()
+    }
+
+    #[test]
+    fn a_restart_every_day_tells_the_same_episodes() {
+        assert_eq!(told(true), told(false));
+    }
+
+    #[test]
+    fn halved_sales_are_told_as_hollow() {
+        let told = told(false);
+        let onset: Timestamp = "2025-06-30T00:00:00Z".parse().unwrap();
+        let (_, raised, _) = told.iter().find(|(kind, ..)| kind == "hollow").unwrap();
+        assert!(*raised > onset && *raised < onset + SignedDuration::from_hours(24 * 14));
+        let drift = |kind: &String| crate::catalog::attribute::DriftKind::of(kind).is_some();
+        assert!(
+            told.iter()
+                .filter(|(kind, ..)| drift(kind))
+                .all(|(_, raised, _)| *raised > onset)
+        );
     }
 }

@@ -245,11 +245,6 @@ impl CompiledNode {
         }
     }
 
-    /// The first day on which an instance has a cell.
-    pub(super) fn first_day(&self, cells: &Cells, key: &DimensionKey) -> Option<Day> {
-        self.formula.first_day(cells, key)
-    }
-
     /// Flow of the days `from..to` for the drift detector: what each day brought, as known now.
     pub(super) fn flow(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Vec<Option<f64>> {
         self.formula.daily(cells, key, from, to)

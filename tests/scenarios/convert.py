@@ -61,21 +61,23 @@ def into(corpus, work):
     calendar = ["calendar:", "  timezone: UTC"]
     if holidays(corpus, os.path.join(catalog, "holidays.csv")):
         calendar.append("  holidays: holidays.csv")
-    lines = calendar + [
-        "sources:",
-        "  corpus: {topics: [corpus], format: json, time: time, max_skew: 3650d, fields: {pair: pair, stream: stream, value: value}}",
-        "metrics:",
-    ]
-    for stream in STREAMS:
-        lines.append("  %s: {source: corpus, agg: sum, expr: value, filter: stream == \"%s\", dimensions: [pair]}" % (stream, stream))
+    # A source for each kind of period: a node's instances are the pairs that its source brings.
+    lines = calendar + ["sources:"]
+    for kind in used:
+        lines.append("  %s: {topics: [%s], format: json, time: time, max_skew: 3650d, fields: {pair: pair, stream: stream, value: value}}" % (kind, kind))
+    lines.append("metrics:")
+    for kind in used:
+        for stream in STREAMS:
+            lines.append("  %s-%s: {source: %s, agg: sum, expr: value, filter: stream == \"%s\", dimensions: [pair]}" % (
+                stream, kind, kind, stream))
     lines.append("nodes:")
     off = "behind_pace: off, target_at_risk: off, unreconciled: off"
     for kind in used:
         common = "each: [pair], period: %s, profile: linear" % kind
         files = "target: {file: %s-{0}.csv}, last_year: {file: %s-{0}-last-year.csv}".replace("{0}", kind)
-        lines.append("  parent-%s: {metric: parent, role: business, %s, %s, rules: {%s}}" % (kind, common, files % ("parent", "parent"), off))
-        lines.append("  kpi-%s: {metric: kpi, role: kpi, owner: owner, parent: parent-%s, relation: influence, %s, %s, rules: {%s}}" % (
-            kind, kind, common, files % ("kpi", "kpi"), off))
+        lines.append("  parent-%s: {metric: parent-%s, role: business, %s, %s, rules: {%s}}" % (kind, kind, common, files % ("parent", "parent"), off))
+        lines.append("  kpi-%s: {metric: kpi-%s, role: kpi, owner: owner, parent: parent-%s, relation: influence, %s, %s, rules: {%s}}" % (
+            kind, kind, kind, common, files % ("kpi", "kpi"), off))
     with open(os.path.join(catalog, "corpus.yaml"), "w", encoding="utf-8") as fh:
         fh.write("\n".join(lines) + "\n")
     with open(os.path.join(work, "tautline.yaml"), "w", encoding="utf-8") as fh:
@@ -86,7 +88,7 @@ def into(corpus, work):
         for row in csv.DictReader(fh):
             if row["pair"] not in known or row["stream"] not in STREAMS or not row["value"]:
                 continue
-            event = {"pair": row["pair"], "stream": row["stream"], "value": float(row["value"]),
+            event = {"pair": row["pair"], "stream": row["stream"], "_source": kinds[row["pair"]], "value": float(row["value"]),
                      "time": row["event_date"][:10] + "T12:00:00Z", "_arrival": row["arrival_date"][:10] + "T23:00:00Z"}
             out.write(json.dumps(event, separators=(",", ":")) + "\n")
 

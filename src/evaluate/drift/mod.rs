@@ -118,15 +118,17 @@ impl Evaluator {
         self.drift.links.insert(key.clone(), judged);
     }
 
-    /// A link that has brought something on either side.
+    /// A link begins once both sides have brought something, on the first day that did; history of long before is not gone
+    /// through, a young link takes a season to learn.
     fn begin(&self, cells: &Cells, today: Day, kpi: &NodeState, parent: &NodeState) -> Option<Judged> {
-        let first = [kpi, parent].into_iter().filter_map(|side| {
-            let compiled = self.nodes.get(side.key.node.0 as usize)?.as_ref()?;
-            compiled.first_day(cells, &self.cell_key(&side.key))
-        });
-        let first = first.min().filter(|first| *first <= today)?;
-        // History of long before is not gone through: a young link takes a season to learn.
-        let first_day = first.0.max(today.0 - LOOKS_BACK + 1);
+        let from = Day(today.0 + 1 - LOOKS_BACK);
+        let first_of = |side: &NodeState| {
+            let flow = self.flow(cells, &side.key, from, Day(today.0 + 1))?;
+            let has_some = |value: &Option<f64>| value.is_some_and(|value| value != 0.0);
+            let days = i32::try_from(flow.iter().position(has_some)?).ok()?;
+            Some(from.0 + days)
+        };
+        let first_day = first_of(kpi)?.min(first_of(parent)?);
         let Drift { days, tuning, .. } = &self.drift;
         let link = Link::new(first_day, self.before(kpi), self.before(parent), days, tuning);
         Some(Judged {
@@ -198,10 +200,20 @@ impl Evaluator {
         }
     }
 
+    /// Every link, to be kept.
+    #[cfg(test)]
+    pub(crate) fn all_links(&self) -> Vec<StoredLink> {
+        self.stored(self.drift.links.keys())
+    }
+
     /// The links that were closed since the last call, to be kept.
     pub fn take_changed_links(&mut self) -> Vec<StoredLink> {
         let changed = std::mem::take(&mut self.drift.changed);
-        let stored = changed.iter().filter_map(|key| {
+        self.stored(changed.iter())
+    }
+
+    fn stored<'k>(&self, keys: impl Iterator<Item = &'k InstanceKey>) -> Vec<StoredLink> {
+        let stored = keys.filter_map(|key| {
             let judged = self.drift.links.get(key)?;
             Some(StoredLink {
                 node: self.catalog.node(key.node).name.clone(),

@@ -97,7 +97,7 @@ fn every_kind_is_told_by_its_name_and_soon() {
         let mut flows = world();
         fault(&mut flows);
         let told = told(&flows, &PLAIN);
-        let (first, at) = told.first().copied().expect(kind.as_str());
+        let (first, at) = told.first().copied().unwrap();
         assert_eq!(first, kind);
         assert!((onset..=onset + within).contains(&at), "{kind:?} on day {at}");
     }

@@ -199,6 +199,11 @@ impl Judge {
         let learned = f64::from(self.learned);
         let rate = 1.0 - 0.5f64.powf(1.0 / tuning.half_life);
         let g = rate.max(1.0 / learned);
+        if self.learned == 1 {
+            // Without a target, and with one in another unit, the usual level is nowhere near the reference.
+            self.base_x = x;
+            self.base_y = y;
+        }
         self.base_x += g * (x - self.base_x).clamp(-0.3, 0.3);
         self.base_y += g * (y - self.base_y).clamp(-0.3, 0.3);
         let (dx, dy) = (x - self.base_x, y - self.base_y);

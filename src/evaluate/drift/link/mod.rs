@@ -212,7 +212,7 @@ impl Link {
             let windows = [&self.kpi, &self.parent].map(|stream| stream.window(day, judge.window));
             let ratios = windows.map(|window| {
                 let enough = window.days * 7 >= judge.window * 3 && window.reference > 0.0;
-                enough.then(|| window.ratio())
+                enough.then(|| window.ratio()).filter(|ratio| ratio.is_finite())
             });
             let days_used = windows[0].days.min(windows[1].days);
             let thin = (judge.window as f64 / days_used.max(1) as f64).sqrt();
