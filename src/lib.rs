@@ -17,6 +17,7 @@
 //! * [`state`]: offsets, partials, alert records and notices in one atomic commit.
 //! * [`notify`]: drains the outbox, one queue a destination.
 //! * [`serve`]: metrics, page and API, all read from the latest snapshot.
+//! * [`report`]: explanations and reviews, from the state and the catalogue.
 //! * [`settings`]: what the operator sets. [`words`]: words and numbers for people, zh and en. [`cli`]: one file a
 //!   command. [`daemon`]: starts tasks and wires channels.
 //!
@@ -33,6 +34,7 @@ pub mod evaluate;
 pub mod fixed;
 pub mod fold;
 pub mod notify;
+pub mod report;
 pub mod serve;
 pub mod settings;
 pub mod source;

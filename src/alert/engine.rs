@@ -196,14 +196,14 @@ impl Engine {
             let before = Position::of(record);
             let is_closed = record.period_end.is_some_and(|period_end| period_end <= at);
             match policy_of(record, rules) {
-                None => end(record, ResolveReason::RuleDeleted, at),
-                Some(_) if is_withdrawn => end(record, ResolveReason::Updated, at),
-                Some(_) if is_closed => end(record, ResolveReason::PeriodClosed, at),
+                Err(reason) => end(record, reason, at),
+                Ok(_) if is_withdrawn => end(record, ResolveReason::Updated, at),
+                Ok(_) if is_closed => end(record, ResolveReason::PeriodClosed, at),
                 // Nobody was told of it, so nothing is kept for when it comes back.
-                Some(_) if matches!(record.state, AlertState::Pending { .. }) => {
+                Ok(_) if matches!(record.state, AlertState::Pending { .. }) => {
                     end(record, ResolveReason::NoData, at);
                 }
-                Some(policy) => advance(record, policy, Condition::Missing, None, at),
+                Ok(policy) => advance(record, policy, Condition::Missing, None, at),
             }
             let is_changed = before != Position::of(record);
             self.book.settle(fingerprint, is_changed, changes);
@@ -263,16 +263,25 @@ fn relabel(record: &mut AlertRecord, judgement: &Judgement<'_>) -> bool {
     !is_same
 }
 
-/// The rule of a record, if it is still there and applies.
-fn policy_of<'r>(record: &AlertRecord, rules: &'r [Rule]) -> Option<Policy<'r>> {
-    let find = |name: &str, node: Option<&str>| {
-        rules
-            .iter()
-            .find(|rule| rule.name == name && node.is_none_or(|node| rule.applies_to(node)))
+/// The rule of a record, if it is still there and applies; otherwise why its alerts end.
+fn policy_of<'r>(record: &AlertRecord, rules: &'r [Rule]) -> Result<Policy<'r>, ResolveReason> {
+    let watched = Watched::of(record);
+    let (name, node) = match &watched {
+        Some(watched) => (watched.rule(), Some(watched.node())),
+        None => (
+            record.rule.as_str(),
+            record.labels.get("node").map(String::as_str),
+        ),
     };
-    match Watched::of(record) {
-        Some(watched) => find(watched.rule(), Some(watched.node())).map(|_| Policy::RuleError),
-        None => find(&record.rule, record.labels.get("node").map(String::as_str)).map(Policy::Rule),
+    let mut named = rules.iter().filter(|rule| rule.name == name);
+    let applies = named
+        .clone()
+        .find(|rule| node.is_none_or(|node| rule.applies_to(node)));
+    match applies {
+        Some(_) if watched.is_some() => Ok(Policy::RuleError),
+        Some(rule) => Ok(Policy::Rule(rule)),
+        None if named.any(|rule| node.is_some_and(|node| rule.is_off_at(node))) => Err(ResolveReason::Paused),
+        None => Err(ResolveReason::RuleDeleted),
     }
 }
 

@@ -101,6 +101,47 @@ pub fn samples<'a>(
     samples
 }
 
+/// What a rule reads of an instance, in the names of its conditions and as `written` puts it; a link's rule reads the
+/// parent too.
+pub fn readings(
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+    rule: &Rule,
+    node: &NodeState,
+    written: impl Fn(Value<'_>) -> String,
+) -> Vec<(String, String)> {
+    let periods = Periods::of(catalog, snapshot);
+    let Some(period) = periods.0.iter().find(|known| known.period == node.period) else {
+        return Vec::new();
+    };
+    let find = |key: &InstanceKey| snapshot.instances.iter().find(|state| state.key == *key);
+    let judged = Judged {
+        catalog,
+        rule,
+        node,
+        parent: node.parent.as_ref().and_then(find),
+        period,
+    };
+    let words = vocabulary_of(rule.on);
+    let mut uses: Vec<usize> = rule
+        .levels
+        .iter()
+        .map(|level| &level.when)
+        .chain(&rule.clear)
+        .flat_map(|expr| expr.uses().iter().copied())
+        .collect();
+    uses.sort_unstable();
+    uses.dedup();
+    uses.into_iter()
+        .map(|index| {
+            (
+                words.variables[index].name.clone(),
+                written(judged.value(words.asks[index])),
+            )
+        })
+        .collect()
+}
+
 /// Whether the catalogue still declares what an alert is about, in the same words.
 pub fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
     let label = |name: &str| record.labels.get(name).map(String::as_str);

@@ -28,6 +28,8 @@ pub enum ResolveReason {
     PeriodClosed,
     /// The rule is gone from the catalogue, or does not apply any more.
     RuleDeleted,
+    /// The rule is there, and the node switched it off.
+    Paused,
     /// There was no data, and the rule says that this ends it.
     NoData,
     /// What it was about is declared differently now.

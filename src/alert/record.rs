@@ -133,6 +133,51 @@ pub struct AlertRecord {
     pub told: Told,
 }
 
+/// One episode as the history keeps it: from its firing to its end, with the words of its beginning.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Episode {
+    /// Identity of the alert.
+    pub fingerprint: Fingerprint,
+    /// Which episode of this identity, from 1.
+    pub number: u64,
+    /// Name of the rule.
+    pub rule: String,
+    /// Drift kind, or the rule's name.
+    pub kind: String,
+    /// Labels.
+    pub labels: Labels,
+    /// Level it stands at, or stood at when it ended.
+    pub severity: Severity,
+    /// Event time at which it fired.
+    pub fired_at: Timestamp,
+    /// Event time at which it ended; `None` while it runs.
+    pub ended_at: Option<Timestamp>,
+    /// Why it ended.
+    pub end_reason: Option<ResolveReason>,
+    /// Numbers when it fired.
+    pub facts: Facts,
+}
+
+impl AlertRecord {
+    /// The current or last episode; `None` before the first.
+    pub fn episode(&self) -> Option<Episode> {
+        let fired_at = self.fired_at.filter(|_| self.episodes > 0)?;
+        let is_running = matches!(self.state, AlertState::Firing | AlertState::Recovering { .. });
+        Some(Episode {
+            fingerprint: self.fingerprint,
+            number: self.episodes,
+            rule: self.rule.clone(),
+            kind: self.kind.clone(),
+            labels: self.labels.clone(),
+            severity: self.severity,
+            fired_at,
+            ended_at: self.history.ended_at.filter(|_| !is_running),
+            end_reason: self.history.end_reason.filter(|_| !is_running),
+            facts: self.facts_at_firing.clone().unwrap_or_default(),
+        })
+    }
+}
+
 /// Clocks of event time. They stand still while there is no data or the rule cannot be evaluated.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Clocks {

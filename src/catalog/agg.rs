@@ -16,6 +16,10 @@ pub enum Agg {
     Count,
     /// Number of different keys.
     CountDistinct,
+    /// Number of keys that come for the first time, ever or since long.
+    CountNew,
+    /// Number of different keys that are not new.
+    CountReturning,
     /// Smallest value.
     Min,
     /// Largest value.
@@ -51,10 +55,12 @@ impl Quantile {
 }
 
 /// Words that are offered where one is wrong.
-const WORDS: [&str; 13] = [
+const WORDS: [&str; 15] = [
     "sum",
     "count",
     "count_distinct",
+    "count_new",
+    "count_returning",
     "min",
     "max",
     "avg",
@@ -70,12 +76,17 @@ const WORDS: [&str; 13] = [
 impl Agg {
     /// Whether the value grows with the period, so that pace compares it with the planned share.
     pub fn accumulates(self) -> bool {
-        matches!(self, Agg::Sum | Agg::Count | Agg::CountDistinct)
+        self.remembers_keys() || matches!(self, Agg::Sum | Agg::Count | Agg::CountDistinct)
     }
 
     /// Whether it aggregates numbers; the others count events or keys.
     pub fn is_numeric(self) -> bool {
-        !matches!(self, Agg::Count | Agg::CountDistinct)
+        !self.remembers_keys() && !matches!(self, Agg::Count | Agg::CountDistinct)
+    }
+
+    /// Whether keys that came before must be known.
+    pub fn remembers_keys(self) -> bool {
+        matches!(self, Agg::CountNew | Agg::CountReturning)
     }
 }
 
@@ -86,6 +97,8 @@ impl fmt::Display for Agg {
             Agg::Sum => f.write_str("sum"),
             Agg::Count => f.write_str("count"),
             Agg::CountDistinct => f.write_str("count_distinct"),
+            Agg::CountNew => f.write_str("count_new"),
+            Agg::CountReturning => f.write_str("count_returning"),
             Agg::Min => f.write_str("min"),
             Agg::Max => f.write_str("max"),
             Agg::Avg => f.write_str("avg"),
@@ -112,6 +125,8 @@ impl FromStr for Agg {
             "sum" => Agg::Sum,
             "count" => Agg::Count,
             "count_distinct" => Agg::CountDistinct,
+            "count_new" => Agg::CountNew,
+            "count_returning" => Agg::CountReturning,
             "min" => Agg::Min,
             "max" => Agg::Max,
             "avg" | "average" => Agg::Avg,
@@ -212,7 +227,7 @@ mod tests {
             ("summ", "there is no aggregation 'summ'; did you mean 'sum'?"),
             (
                 "standard_deviation",
-                "there is no aggregation 'standard_deviation'; known are sum, count, count_distinct, min, max, avg, last, median, p50, p75, p90, p95, p99",
+                "there is no aggregation 'standard_deviation'; known are sum, count, count_distinct, count_new, count_returning, min, max, avg, last, median, p50, p75, p90, p95, p99",
             ),
         ] {
             assert_eq!(word.parse::<Agg>().unwrap_err().to_string(), said);

@@ -24,6 +24,7 @@ pub(super) struct File {
     pub(super) metrics: Named<MetricEntry>,
     pub(super) nodes: Named<NodeEntry>,
     pub(super) rules: Named<RuleEntry>,
+    pub(super) assess: Option<Spanned<AssessEntry>>,
     /// Accepted findings: code, then subject, then reason.
     pub(super) lint: Named<Named<String>>,
 }
@@ -36,6 +37,14 @@ pub(super) struct CalendarEntry {
     pub(super) week_starts: Option<Weekday>,
     pub(super) workdays: Option<Vec<Weekday>>,
     pub(super) holidays: Option<Spanned<String>>,
+}
+
+/// `assess: {kpi: 70, business: 30}`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AssessEntry {
+    pub(super) kpi: f64,
+    pub(super) business: f64,
 }
 
 #[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +119,8 @@ pub(super) struct MetricEntry {
     pub(super) percentile: Option<Spanned<f64>>,
     pub(super) expr: Option<Spanned<String>>,
     pub(super) filter: Option<Spanned<String>>,
+    pub(super) within: Option<Spanned<Duration>>,
+    pub(super) max_keys: Option<Spanned<WholeNumber>>,
     pub(super) numerator: Option<Spanned<PartEntry>>,
     pub(super) denominator: Option<Spanned<PartEntry>>,
     pub(super) unit: Option<String>,
@@ -131,6 +142,8 @@ pub(super) struct InlinePart {
     pub(super) percentile: Option<Spanned<f64>>,
     pub(super) expr: Option<Spanned<String>>,
     pub(super) filter: Option<Spanned<String>>,
+    pub(super) within: Option<Spanned<Duration>>,
+    pub(super) max_keys: Option<Spanned<WholeNumber>>,
 }
 
 #[derive(Deserialize, Debug)]

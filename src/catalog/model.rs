@@ -36,8 +36,29 @@ pub struct Catalog {
     pub nodes: Vec<Node>,
     /// Built-in rules as overridden, and own rules.
     pub rules: Vec<Rule>,
+    /// How the score of an owner is made up.
+    pub assess: Assess,
     /// Findings of the SMART lint that somebody has looked at and accepts.
     pub accepted: Vec<Accepted>,
+}
+
+/// How the score of an owner is made up: of its KPIs, and of the business that these serve. In points of any scale.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Assess {
+    /// Points for the KPIs.
+    pub kpi: f64,
+    /// Points for the business metrics.
+    pub business: f64,
+}
+
+impl Default for Assess {
+    /// KPIs alone: what a catalogue that says nothing is used to.
+    fn default() -> Assess {
+        Assess {
+            kpi: 100.0,
+            business: 0.0,
+        }
+    }
 }
 
 /// A finding of the SMART lint that somebody has looked at and accepts.
@@ -330,6 +351,26 @@ pub struct Simple {
     pub field: Option<FieldId>,
     /// Which events count; variables are the source's fields, by index.
     pub filter: Option<Expr>,
+    /// How keys are remembered, for an aggregation that does.
+    pub keys: Option<Keys>,
+}
+
+/// How the keys of a metric are remembered.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Days after which a key that comes back is new again; never, where there is none.
+    pub within: Option<Within>,
+    /// How many are remembered.
+    pub max: usize,
+}
+
+/// After how many days without an event a key that comes back is new again.
+#[derive(Clone, Debug)]
+pub struct Within {
+    /// In days.
+    pub days: i32,
+    /// Where it is declared.
+    pub place: Place,
 }
 
 /// What a node is for.
@@ -408,6 +449,19 @@ pub enum PeriodKind {
 }
 
 impl PeriodKind {
+    /// How many days one of them has at most.
+    pub fn longest_days(self) -> i32 {
+        match self {
+            PeriodKind::Day => 1,
+            PeriodKind::Week => 7,
+            PeriodKind::Month => 31,
+            PeriodKind::Quarter => 92,
+            PeriodKind::Half => 184,
+            PeriodKind::Year => 366,
+            PeriodKind::Every { days, .. } => i32::from(days),
+        }
+    }
+
     /// The word for it in the catalogue.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -605,6 +659,8 @@ pub struct Rule {
     pub nodes: Vec<String>,
     /// Node names it does not apply to.
     pub except: Vec<String>,
+    /// Those of them that switched it off, and have no rule of their own in its place.
+    pub off: Vec<String>,
     /// Its levels, the mildest first; never empty. One alert identity climbs and descends them.
     pub levels: Vec<RuleLevel>,
     /// Clear condition; `None`: no level's `when` holds.
@@ -633,5 +689,10 @@ impl Rule {
             None => node == pattern,
         };
         !self.except.iter().any(matches) && (self.nodes.is_empty() || self.nodes.iter().any(matches))
+    }
+
+    /// Whether a node of this name switched the rule off.
+    pub fn is_off_at(&self, node: &str) -> bool {
+        self.off.iter().any(|off| off == node)
     }
 }

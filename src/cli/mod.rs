@@ -3,8 +3,10 @@
 
 pub mod check;
 mod demo;
+mod explain;
 mod import;
 mod logging;
+mod review;
 mod run;
 pub mod tree;
 
@@ -43,6 +45,14 @@ enum Command {
     /// Print the decomposition of the business into KPIs
     #[command(after_help = "Examples:\n  tautline tree --format svg > tree.svg\n  tautline tree --mapping")]
     Tree(TreeArgs),
+    /// Every number behind a node's state, down to days and thresholds, in words
+    #[command(
+        after_help = "Example:\n  tautline explain revenue --at 2026-06-24\n  tautline explain region-revenue 华东"
+    )]
+    Explain(explain::ExplainArgs),
+    /// The review of a closed period: what was met, by whom, and where KPI and business came apart
+    #[command(after_help = "Example:\n  tautline review --period 2026-06 --format html > june.html")]
+    Review(review::ReviewArgs),
 }
 
 #[derive(Args, Debug, Clone)]
@@ -98,6 +108,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args.config.as_deref()),
         Command::Import(args) => import::import(&args),
         Command::Check(args) => check_command(&args),
+        Command::Explain(args) => explain::explain_command(&args),
+        Command::Review(args) => review::review_command(&args),
         Command::Tree(args) => tree_command(&args),
     };
     match done {

@@ -18,7 +18,7 @@ use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint, Labels};
 use crate::catalog::{Catalog, Severity, SourceId};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
-use crate::fold::cells::{Cells, StoredCell};
+use crate::fold::cells::{Cells, StoredCell, StoredKey};
 use crate::fold::dedup::SeenDelta;
 use crate::source::kafka::{KafkaReader, TopicPartition};
 use crate::source::push::is_pushed;
@@ -87,6 +87,8 @@ pub(super) struct Totals {
     pub(super) rejected: VecDeque<DeadLetter>,
     /// Ids forgotten before their time, by source.
     pub(super) evicted_ids: HashMap<String, u64>,
+    /// Keys forgotten before their time, by metric.
+    pub(super) evicted_keys: BTreeMap<String, u64>,
 }
 
 /// What waits for the next commit.
@@ -94,6 +96,7 @@ pub(super) struct Totals {
 struct Pending {
     positions: HashMap<(Arc<str>, i32), Position>,
     cells: Vec<StoredCell>,
+    keys: Vec<StoredKey>,
     seen: Vec<(TopicPartition, SeenDelta)>,
     alerts: Vec<AlertRecord>,
     removed_alerts: Vec<Fingerprint>,
@@ -211,6 +214,21 @@ impl EvaluatorThread {
         *total += evicted;
     }
 
+    /// What was let go because a bound of the catalogue was reached.
+    fn count_bounds(&mut self) {
+        for (metric, count) in self.cells.take_evicted_keys() {
+            let name = &self.catalog.metric(metric).name;
+            let total = self.totals.evicted_keys.entry(name.clone()).or_insert(0);
+            if *total == 0 {
+                tracing::warn!(
+                    metric = name,
+                    "more keys than max_keys: those that were last seen longest ago are forgotten, and are new when they come again"
+                );
+            }
+            *total += count;
+        }
+    }
+
     /// One evaluation and, if there is something to keep, one commit.
     fn step(&mut self, pending: &mut Pending, broker_up: bool, commit_anyway: bool) -> Report {
         let before = self.watermarks.overall();
@@ -232,7 +250,10 @@ impl EvaluatorThread {
             snapshot = self.judge(watermark, Horizon::Known, !caught_up, pending);
         }
         snapshot.sources = self.source_states();
+        snapshot.evicted_keys = self.totals.evicted_keys.clone();
         pending.cells.extend(self.cells.take_changed());
+        pending.keys.extend(self.cells.take_changed_keys());
+        self.count_bounds();
 
         let started = Instant::now();
         let committed = if pending.is_empty() && !commit_anyway {
@@ -327,6 +348,7 @@ impl EvaluatorThread {
         let commit = Commit {
             positions: &positions,
             cells: &pending.cells,
+            keys: &pending.keys,
             seen: &pending.seen,
             alerts: &pending.alerts,
             removed_alerts: &pending.removed_alerts,

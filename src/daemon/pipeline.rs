@@ -73,6 +73,7 @@ impl Pipeline {
         let plan = Arc::new(Plan::compile(catalog));
         let mut cells = Cells::new(plan.clone());
         cells.restore(restored.cells);
+        cells.restore_keys(restored.keys);
         let mut engine = Engine::new(around.store.id());
         engine.restore(restored.alerts);
         engine.withdraw(|record| judge::declares(catalog, record));

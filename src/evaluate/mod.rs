@@ -1,8 +1,10 @@
 //! Evaluate: one place where partials are merged and a [`Snapshot`] is computed at a watermark. Pure: no I/O, no clock.
 //!
 //! * [`snapshot`]: the result. [`period`], [`pace`], [`forecast`], [`value`]: its arithmetic.
+//! * [`attribution`]: what a distance from plan is made of.
 //! * [`drift`]: whether a KPI and the business it serves have come apart.
 
+pub mod attribution;
 pub mod drift;
 pub mod forecast;
 mod node;
@@ -86,6 +88,7 @@ impl Evaluator {
             nodes: infos.clone(),
             instances,
             sources: Vec::new(),
+            evicted_keys: Default::default(),
         }
     }
 

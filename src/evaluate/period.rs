@@ -51,6 +51,24 @@ impl Period {
         }
     }
 
+    /// The period of a name that [`Period::id`] gives; `None` for no such name.
+    pub fn named(text: &str, calendar: &Calendar) -> Option<Period> {
+        let year: i16 = text.trim_start_matches("FY").get(..4)?.parse().ok()?;
+        let first = Date::new(year, 1, 1).ok()?.saturating_sub(7.days());
+        // A fiscal year may begin in December: its last day is nearly two years on. Names are found by making them.
+        let days = std::iter::successors(Some(first), |day| day.tomorrow().ok()).take(2 * 366 + 14);
+        let kinds = [
+            PeriodKind::Year,
+            PeriodKind::Half,
+            PeriodKind::Quarter,
+            PeriodKind::Month,
+            PeriodKind::Week,
+            PeriodKind::Day,
+        ];
+        days.flat_map(|day| kinds.map(|kind| Period::containing(kind, day, calendar)))
+            .find(|period| period.id(calendar) == text)
+    }
+
     /// Its first moment.
     pub fn starts_at(&self, calendar: &Calendar) -> Timestamp {
         calendar.start_of(self.start)

@@ -158,4 +158,6 @@ pub struct Snapshot {
     pub instances: Vec<NodeState>,
     /// Sources, in catalogue order.
     pub sources: Vec<SourceState>,
+    /// Keys forgotten since start because there were more than `max_keys`, by metric; only of metrics that forgot any.
+    pub evicted_keys: BTreeMap<String, u64>,
 }

@@ -13,6 +13,13 @@ use crate::fold::plan::{ColumnRef, Plan};
 pub enum Formula {
     /// One column.
     Column(ColumnRef, Agg),
+    /// Different keys less those that are new.
+    Returning {
+        /// Different keys.
+        all: ColumnRef,
+        /// Those of them that are new.
+        new: ColumnRef,
+    },
     /// Numerator over denominator.
     Ratio(Box<(Formula, Formula)>),
     /// An expression over metrics; its variables are the metrics of the catalogue by index.
@@ -23,6 +30,10 @@ impl Formula {
     /// The formula of a metric; `None` where the plan does not fold it, which does not happen for a node's metric.
     pub fn of(catalog: &Catalog, plan: &Plan, metric: MetricId, dimensions: &[String]) -> Option<Formula> {
         match &catalog.metric(metric).kind {
+            MetricKind::Simple(simple) if simple.agg == Agg::CountReturning => Some(Formula::Returning {
+                all: plan.column(metric, dimensions)?,
+                new: plan.new_column(metric, dimensions)?,
+            }),
             MetricKind::Simple(simple) => Some(Formula::Column(plan.column(metric, dimensions)?, simple.agg)),
             MetricKind::Ratio {
                 numerator,
@@ -46,6 +57,7 @@ impl Formula {
     pub fn groups(&self) -> Vec<usize> {
         match self {
             Formula::Column(column, _) => vec![column.group],
+            Formula::Returning { all, new } => vec![all.group, new.group],
             Formula::Ratio(sides) => [sides.0.groups(), sides.1.groups()].concat(),
             Formula::Derived(_, inputs) => inputs.iter().flat_map(|(_, input)| input.groups()).collect(),
         }
@@ -58,6 +70,15 @@ impl Formula {
                 Some(partial) => partial.value(*agg),
                 None => Partial::empty(Kind::of(*agg)).value(*agg),
             },
+            Formula::Returning { all, new } => {
+                let count = |column, agg| {
+                    let merged = cells.merged(column, key, from, to);
+                    merged.and_then(|partial| partial.value(agg)).unwrap_or(0.0)
+                };
+                let (all, new) = (count(*all, Agg::CountDistinct), count(*new, Agg::CountNew));
+                // Beyond its exact range the number of different keys is an estimate, which may fall below the new ones.
+                Some((all - new).max(0.0))
+            }
             Formula::Ratio(sides) => {
                 let denominator = sides
                     .1
@@ -96,7 +117,7 @@ impl Formula {
                 }
                 values
             }
-            Formula::Ratio(_) | Formula::Derived(..) => (from.0..to.0)
+            Formula::Returning { .. } | Formula::Ratio(_) | Formula::Derived(..) => (from.0..to.0)
                 .map(|day| self.value(cells, key, Day(day), Day(day + 1)))
                 .collect(),
         }
@@ -105,7 +126,7 @@ impl Formula {
     /// The first day on which any of its columns has a cell.
     pub fn first_day(&self, cells: &Cells, key: &DimensionKey) -> Option<Day> {
         match self {
-            Formula::Column(column, _) => cells
+            Formula::Column(column, _) | Formula::Returning { all: column, .. } => cells
                 .days(*column, key, Day(i32::MIN), Day(i32::MAX))
                 .next()
                 .map(|(day, _)| day),

@@ -1,14 +1,19 @@
 //! Cells: every partial merged, by series (grouping set and dimension values) and local day.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::FoldError;
 use super::day::Day;
 use super::delta::{Delta, DimensionKey};
+use super::known::{KnownKeys, Move, Run, Runs};
 use super::partial::{Kind, Partial};
-use super::plan::{ColumnRef, Plan};
+use super::plan::{Column, ColumnRef, Plan};
+use crate::catalog::{MetricId, SourceId};
 
 /// Joins dimension values in the state.
 const SEPARATOR: char = '\u{1f}';
@@ -26,11 +31,37 @@ pub struct StoredCell {
     pub partial: Partial,
 }
 
+/// What is known of a key as the state keeps it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StoredKey {
+    /// Its column's definition.
+    pub table: String,
+    /// Hash of the key.
+    pub hash: u64,
+    /// Its runs, ascending; without any the key is forgotten.
+    pub runs: Vec<StoredRun>,
+}
+
+/// A [`Run`] as the state keeps it.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct StoredRun {
+    /// Time of its earliest event, in milliseconds since the epoch.
+    pub first_ms: i64,
+    /// The local day of that.
+    pub first: Day,
+    /// The last day with an event.
+    pub last: Day,
+    /// Dimension values of the cell in which it counts, joined by the unit separator (U+001F).
+    pub key: String,
+}
+
 /// All cells.
 #[derive(Debug)]
 pub struct Cells {
     plan: Arc<Plan>,
     groups: Vec<GroupCells>,
+    /// Keys of the columns that remember them.
+    known: BTreeMap<ColumnRef, KnownKeys>,
     changed: Vec<(u32, u32, Day)>,
 }
 
@@ -57,9 +88,16 @@ impl Cells {
     /// No cells yet.
     pub fn new(plan: Arc<Plan>) -> Cells {
         let groups = plan.groups.iter().map(|_| GroupCells::default()).collect();
+        let known = columns_of(&plan)
+            .filter_map(|(at, column)| match column.kind {
+                Kind::New { within } => Some((at, KnownKeys::new(within, column.max_keys))),
+                _ => None,
+            })
+            .collect();
         Cells {
             plan,
             groups,
+            known,
             changed: Vec::new(),
         }
     }
@@ -89,6 +127,35 @@ impl Cells {
         }
     }
 
+    /// Takes keys that the state kept, of definitions that the catalogue still has.
+    pub fn restore_keys(&mut self, stored: Vec<StoredKey>) {
+        let plan = self.plan.clone();
+        let columns: HashMap<&str, ColumnRef> = columns_of(&plan)
+            .map(|(at, column)| (column.name.as_str(), at))
+            .collect();
+        for StoredKey { table, hash, runs } in stored {
+            let Some(at) = columns.get(table.as_str()) else {
+                continue;
+            };
+            let names = plan.groups[at.group].names.len();
+            let runs: Runs = runs
+                .into_iter()
+                .map(|run| {
+                    let dimensions = self.parse_key(&run.key, names);
+                    Run {
+                        first_ms: run.first_ms,
+                        first: run.first,
+                        last: run.last,
+                        series: number(self.groups[at.group].series_index(&dimensions)),
+                    }
+                })
+                .collect();
+            if let Some(known) = self.known.get_mut(at) {
+                known.restore(hash, runs);
+            }
+        }
+    }
+
     fn parse_key(&self, key: &str, width: usize) -> DimensionKey {
         if width == 0 {
             return DimensionKey::new();
@@ -108,6 +175,41 @@ impl Cells {
         for (g, (group, delta)) in plan.groups.iter().zip(delta.groups).enumerate() {
             let width = group.columns.len();
             let cells = &mut self.groups[g];
+            let keys = &delta.keys;
+            for arrival in &delta.arrivals {
+                let at = ColumnRef {
+                    group: g,
+                    column: usize::from(arrival.column),
+                };
+                let Some(known) = self.known.get_mut(&at) else {
+                    continue;
+                };
+                let key = &keys[arrival.row as usize];
+                let moves = {
+                    let series = number(cells.series_index(&key.dimensions));
+                    let event = Run {
+                        first_ms: arrival.first_ms,
+                        first: key.day,
+                        last: key.day,
+                        series,
+                    };
+                    let place = |series: u32| {
+                        let dimensions = &cells.series[series as usize].dimensions;
+                        xxh3_64(join(&plan, dimensions).as_bytes())
+                    };
+                    known.arrive(arrival.hash, event, place)
+                };
+                for Move { series, day, by } in moves {
+                    let series_of = &mut cells.series[series as usize];
+                    let row = series_of.row_mut(day, group.columns.iter().map(|column| column.kind), width);
+                    if let Partial::Count(count) = &mut series_of.partials[row * width + at.column] {
+                        *count += by;
+                    }
+                    if series_of.touch(row) {
+                        self.changed.push((number(g), series, day));
+                    }
+                }
+            }
             for (key, partials) in delta.keys.iter().zip(delta.partials.chunks(width)) {
                 let s = cells.series_index(&key.dimensions);
                 let series = &mut cells.series[s];
@@ -120,10 +222,8 @@ impl Cells {
                         failed = Some(error);
                     }
                 }
-                series.generation = series.generation.wrapping_add(1);
-                if !std::mem::replace(&mut series.dirty[row], true) {
-                    let index = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-                    self.changed.push((index(g), index(s), key.day));
+                if series.touch(row) {
+                    self.changed.push((number(g), number(s), key.day));
                 }
             }
         }
@@ -147,7 +247,7 @@ impl Cells {
                 .zip(&group.columns)
             {
                 // What was taken back to nothing must not stay in the state as it was.
-                if group.retracts || *partial != Partial::empty(column.kind) {
+                if group.retracts || column.can_fall() || *partial != Partial::empty(column.kind) {
                     stored.push(StoredCell {
                         table: column.name.clone(),
                         key: key.clone(),
@@ -160,6 +260,44 @@ impl Cells {
         stored
     }
 
+    /// Keys that changed since the last call, whole.
+    pub fn take_changed_keys(&mut self) -> Vec<StoredKey> {
+        let mut stored = Vec::new();
+        for (at, known) in &mut self.known {
+            let group = &self.groups[at.group];
+            let column = &self.plan.groups[at.group].columns[at.column];
+            for (hash, runs) in known.take_changed() {
+                let runs = runs.into_iter().map(|run| StoredRun {
+                    first_ms: run.first_ms,
+                    first: run.first,
+                    last: run.last,
+                    key: join(&self.plan, &group.series[run.series as usize].dimensions),
+                });
+                stored.push(StoredKey {
+                    table: column.name.clone(),
+                    hash,
+                    runs: runs.collect(),
+                });
+            }
+        }
+        stored
+    }
+
+    /// Keys that were forgotten since the last call because there were more than `max_keys`, by metric.
+    pub fn take_evicted_keys(&mut self) -> Vec<(MetricId, u64)> {
+        let plan = &self.plan;
+        let evicted = self.known.iter_mut().map(|(at, known)| {
+            let column = &plan.groups[at.group].columns[at.column];
+            (column.metric, known.take_evicted())
+        });
+        evicted.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// How many keys a column remembers.
+    pub fn known_keys(&self, column: ColumnRef) -> usize {
+        self.known.get(&column).map_or(0, KnownKeys::len)
+    }
+
     /// The first day that has a cell.
     pub fn first_day(&self) -> Option<Day> {
         let first = |series: &Series| series.days.first().copied();
@@ -167,6 +305,21 @@ impl Cells {
             .iter()
             .flat_map(|group| group.series.iter().filter_map(first))
             .min()
+    }
+
+    /// Days of `from..to` on which a source brought anything that is folded, ascending.
+    pub fn days_of_source(&self, source: SourceId, from: Day, to: Day) -> BTreeSet<Day> {
+        self.plan
+            .groups
+            .iter()
+            .zip(&self.groups)
+            .filter(|(group, _)| group.source == source)
+            .flat_map(|(_, cells)| &cells.series)
+            .flat_map(|series| {
+                let start = series.days.partition_point(|day| *day < from);
+                series.days[start..].iter().copied().take_while(|day| *day < to)
+            })
+            .collect()
     }
 
     /// Number of series that a group has. They are numbered from 0 in the order in which they were met, for good.
@@ -259,6 +412,12 @@ impl GroupCells {
 }
 
 impl Series {
+    /// Notes that a row was changed; whether it is the first time since the last commit.
+    fn touch(&mut self, row: usize) -> bool {
+        self.generation = self.generation.wrapping_add(1);
+        !std::mem::replace(&mut self.dirty[row], true)
+    }
+
     /// The row of a day, made when it is new.
     fn row_mut(&mut self, day: Day, kinds: impl Iterator<Item = Kind>, width: usize) -> usize {
         match self.days.binary_search(&day) {
@@ -272,6 +431,17 @@ impl Series {
             }
         }
     }
+}
+
+fn columns_of(plan: &Plan) -> impl Iterator<Item = (ColumnRef, &Column)> {
+    plan.groups.iter().enumerate().flat_map(|(group, of)| {
+        let columns = of.columns.iter().enumerate();
+        columns.map(move |(column, it)| (ColumnRef { group, column }, it))
+    })
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }
 
 fn join(plan: &Plan, dimensions: &DimensionKey) -> String {

@@ -32,4 +32,19 @@ pub struct GroupDelta {
     pub keys: Vec<RowKey>,
     /// Partials, row by row: as many a row as the group has columns.
     pub partials: Vec<Partial>,
+    /// Keys that came, for columns that remember keys: each once a row and column.
+    pub arrivals: Vec<Arrival>,
+}
+
+/// A key that came in a row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// Index of the row in [`GroupDelta::keys`].
+    pub row: u32,
+    /// Index of the column.
+    pub column: u16,
+    /// Hash of the key.
+    pub hash: u64,
+    /// Earliest time of its events, in milliseconds since the epoch.
+    pub first_ms: i64,
 }

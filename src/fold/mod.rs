@@ -5,6 +5,7 @@
 //! * [`cells`]: everything merged, by series and day, where things are evaluated.
 //! * [`partial`]: mergeable aggregates; order and partition do not matter to the result.
 //!   [`distinct`] and [`quantiles`] are the larger ones.
+//! * [`known`]: keys that came before, for those that are new.
 //! * [`dedup`]: copies of an event are counted once.
 //! * [`day`]: local days of event times. [`interner`]: dimension values as numbers.
 
@@ -15,6 +16,7 @@ pub mod dedup;
 pub mod delta;
 pub mod distinct;
 pub mod interner;
+pub mod known;
 pub mod partial;
 pub mod plan;
 pub mod quantiles;

@@ -27,6 +27,11 @@ pub enum Kind {
     Distinct,
     /// [`Partial::Quantiles`].
     Quantiles,
+    /// [`Partial::Count`] of new keys; which ones are new is known where everything is merged ([`super::known`]).
+    New {
+        /// Days after which a key that comes back is new again.
+        within: Option<i32>,
+    },
 }
 
 impl Kind {
@@ -35,7 +40,9 @@ impl Kind {
         match agg {
             Agg::Sum => Kind::Sum,
             Agg::Count => Kind::Count,
-            Agg::CountDistinct => Kind::Distinct,
+            // Those that return are the different ones less the new ones.
+            Agg::CountDistinct | Agg::CountReturning => Kind::Distinct,
+            Agg::CountNew => Kind::New { within: None },
             Agg::Min => Kind::Min,
             Agg::Max => Kind::Max,
             Agg::Avg => Kind::Avg,
@@ -55,6 +62,7 @@ impl Kind {
             Kind::Avg => "avg",
             Kind::Last => "last",
             Kind::Quantiles => "quantiles",
+            Kind::New { .. } => "count_new",
         }
     }
 }
@@ -118,7 +126,7 @@ impl Partial {
     pub fn empty(kind: Kind) -> Partial {
         match kind {
             Kind::Sum => Partial::Sum(Fixed::ZERO, 0),
-            Kind::Count => Partial::Count(0),
+            Kind::Count | Kind::New { .. } => Partial::Count(0),
             Kind::Distinct => Partial::Distinct(Distinct::default()),
             Kind::Min => Partial::Min(None),
             Kind::Max => Partial::Max(None),
@@ -186,7 +194,7 @@ mod tests {
                     let value = Fixed::from_micros(micros);
                     let one = match kind {
                         Kind::Sum => Partial::Sum(value, 1),
-                        Kind::Count => Partial::Count(1),
+                        Kind::Count | Kind::New { .. } => Partial::Count(1),
                         Kind::Min => Partial::Min(Some(value)),
                         Kind::Max => Partial::Max(Some(value)),
                         Kind::Avg => Partial::Avg(value, 1),

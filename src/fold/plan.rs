@@ -19,6 +19,8 @@ pub struct Plan {
     /// Dimension values, shared by all threads.
     pub interner: Interner,
     columns: HashMap<(MetricId, Vec<String>), ColumnRef>,
+    /// Where the new ones of the metrics that count keys that return are.
+    new_columns: HashMap<(MetricId, Vec<String>), ColumnRef>,
 }
 
 /// What one source feeds.
@@ -80,10 +82,26 @@ pub struct Column {
     pub filter: Option<usize>,
     /// Its definition in words: the name of its cells in the state. Another definition is another name.
     pub name: String,
+    /// The metric that it is for; the first one, where several share it.
+    pub metric: MetricId,
+    /// How many keys it remembers, if it does.
+    pub max_keys: usize,
+}
+
+impl Column {
+    /// Whether its cells may come to hold nothing again.
+    pub fn can_fall(&self) -> bool {
+        self.remembers_keys()
+    }
+
+    /// Whether its cells follow from keys that are remembered, not from rows alone.
+    pub fn remembers_keys(&self) -> bool {
+        matches!(self.kind, Kind::New { .. })
+    }
 }
 
 /// Where a metric's cells are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ColumnRef {
     /// Index into [`Plan::groups`].
     pub group: usize,
@@ -99,6 +117,7 @@ impl Plan {
             groups: Vec::new(),
             interner: Interner::default(),
             columns: HashMap::new(),
+            new_columns: HashMap::new(),
         };
         for node in &catalog.nodes {
             plan.need(catalog, node.metric, &node.each);
@@ -109,6 +128,11 @@ impl Plan {
     /// Where the cells of a simple metric, split by these dimensions (in any order), are.
     pub fn column(&self, metric: MetricId, dimensions: &[String]) -> Option<ColumnRef> {
         self.columns.get(&(metric, sorted(dimensions))).copied()
+    }
+
+    /// Where the new ones of a metric that counts keys that return are.
+    pub fn new_column(&self, metric: MetricId, dimensions: &[String]) -> Option<ColumnRef> {
+        self.new_columns.get(&(metric, sorted(dimensions))).copied()
     }
 
     fn need(&mut self, catalog: &Catalog, metric: MetricId, dimensions: &[String]) {
@@ -128,14 +152,25 @@ impl Plan {
             MetricKind::Simple(simple) => {
                 let names = sorted(dimensions);
                 if !self.columns.contains_key(&(metric, names.clone())) {
-                    let column = self.add(catalog, simple, &names);
+                    if simple.agg == Agg::CountReturning {
+                        let new = self.add(catalog, metric, simple, Agg::CountNew, &names);
+                        self.new_columns.insert((metric, names.clone()), new);
+                    }
+                    let column = self.add(catalog, metric, simple, simple.agg, &names);
                     self.columns.insert((metric, names), column);
                 }
             }
         }
     }
 
-    fn add(&mut self, catalog: &Catalog, simple: &Simple, names: &[String]) -> ColumnRef {
+    fn add(
+        &mut self,
+        catalog: &Catalog,
+        metric: MetricId,
+        simple: &Simple,
+        agg: Agg,
+        names: &[String],
+    ) -> ColumnRef {
         let retract = catalog.source(simple.source).retract.as_ref();
         let source = &mut self.sources[simple.source.0 as usize];
         source.retract = retract.map(|retract| retract.condition.clone());
@@ -149,13 +184,21 @@ impl Plan {
                 source.filters.len() - 1
             })
         });
-        let kind = if simple.agg.is_numeric() {
+        let kind = if agg.is_numeric() {
             InputKind::Number
         } else {
             InputKind::Key
         };
-        let partial = Kind::of(simple.agg);
-        let input = simple.field.filter(|_| simple.agg != Agg::Count).map(|field| {
+        let keys = simple.keys.as_ref();
+        let partial = match Kind::of(agg) {
+            Kind::New { .. } => Kind::New {
+                within: keys
+                    .and_then(|keys| keys.within.as_ref())
+                    .map(|within| within.days),
+            },
+            kind => kind,
+        };
+        let input = simple.field.filter(|_| agg != Agg::Count).map(|field| {
             let known = source
                 .inputs
                 .iter()
@@ -200,10 +243,16 @@ impl Plan {
                 kind: partial,
                 input,
                 filter,
-                name: definition(catalog, simple, names),
+                name: definition(catalog, simple, partial, names),
+                metric,
+                max_keys: 0,
             });
             columns.len() - 1
         });
+        if columns[column].remembers_keys() {
+            let max_keys = keys.map_or(0, |keys| keys.max);
+            columns[column].max_keys = columns[column].max_keys.max(max_keys);
+        }
         ColumnRef { group, column }
     }
 }
@@ -225,10 +274,10 @@ fn field_of(catalog: &Catalog, source: SourceId, name: &str) -> Option<FieldId> 
 
 /// `orders: sum(data.amount) where type == "order.paid" by region`, with paths instead of names, so that renaming a
 /// field does not lose its history and pointing it elsewhere does not mix two things.
-fn definition(catalog: &Catalog, simple: &Simple, names: &[String]) -> String {
+fn definition(catalog: &Catalog, simple: &Simple, kind: Kind, names: &[String]) -> String {
     let source = catalog.source(simple.source);
     let path = |field: FieldId| source.fields[usize::from(field.0)].path.to_string();
-    let agg = Kind::of(simple.agg).word();
+    let agg = kind.word();
     let field = simple.field.map_or_else(String::new, path);
     let mut text = format!("{}: {agg}({field})", source.name);
     let retract = source.retract.as_ref().map(|retract| &retract.condition);
@@ -240,6 +289,9 @@ fn definition(catalog: &Catalog, simple: &Simple, names: &[String]) -> String {
             let field = &source.fields[variable];
             text.push_str(&format!("; {} = {}", field.name, field.path));
         }
+    }
+    if let Kind::New { within: Some(days) } = kind {
+        text.push_str(&format!(" within {days}d"));
     }
     if !names.is_empty() {
         let by = names

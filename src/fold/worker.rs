@@ -7,7 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::day::DayClock;
-use super::delta::{Delta, DimensionKey, GroupDelta, RowKey};
+use super::delta::{Arrival, Delta, DimensionKey, GroupDelta, RowKey};
 use super::interner::{LocalInterner, ValueId};
 use super::partial::{Newest, Partial};
 use super::plan::{Column, Group, InputKind, Plan, SourcePlan};
@@ -50,6 +50,8 @@ pub struct Worker {
 #[derive(Debug, Default)]
 struct Rows {
     index: HashTable<u32>,
+    /// Indices into the delta's arrivals.
+    arrivals: HashTable<u32>,
     hasher: DefaultHashBuilder,
     delta: GroupDelta,
 }
@@ -116,14 +118,22 @@ impl Worker {
                         .map_or(ValueId::default(), |value| values.id(value)),
                 );
             }
-            let partials = groups[index].row(key, group);
-            for (partial, column) in partials
-                .iter_mut()
-                .zip(&group.columns)
+            let rows = &mut groups[index];
+            let row = rows.row(key, group);
+            let width = group.columns.len();
+            for (at, column) in group
+                .columns
+                .iter()
+                .enumerate()
                 .filter(|(_, column)| applies(column))
             {
                 let input = column.input.map_or(Value::Nothing, |input| inputs[input]);
-                add(partial, input, sign, event.time_ms, offset);
+                if !column.remembers_keys() {
+                    let partial = &mut rows.delta.partials[row * width + at];
+                    add(partial, input, sign, event.time_ms, offset);
+                } else if let Value::Key(hash) = input {
+                    rows.arrive(row, at, hash, event.time_ms);
+                }
             }
         }
         Ok(if counted {
@@ -235,12 +245,13 @@ fn add(partial: &mut Partial, input: Value, sign: Sign, time_ms: i64, offset: i6
 }
 
 impl Rows {
-    /// The partials of a key's row, made when it is new.
-    fn row(&mut self, key: &RowKey, group: &Group) -> &mut [Partial] {
-        let Rows { index, hasher, delta } = self;
+    /// The row of a key, made when it is new.
+    fn row(&mut self, key: &RowKey, group: &Group) -> usize {
+        let Rows {
+            index, hasher, delta, ..
+        } = self;
         let hash = hasher.hash_one(key);
-        let width = group.columns.len();
-        let row = match index.find(hash, |row| delta.keys[*row as usize] == *key) {
+        match index.find(hash, |row| delta.keys[*row as usize] == *key) {
             Some(row) => *row as usize,
             None => {
                 let row = delta.keys.len();
@@ -252,12 +263,42 @@ impl Rows {
                 index.insert_unique(hash, u32::try_from(row).unwrap_or(u32::MAX), hash_of);
                 row
             }
+        }
+    }
+
+    /// Notes that a key came in a row; what a row says twice is kept once.
+    fn arrive(&mut self, row: usize, column: usize, hash: u64, first_ms: i64) {
+        let arrivals = &mut self.delta.arrivals;
+        let arrival = Arrival {
+            row: u32::try_from(row).unwrap_or(u32::MAX),
+            column: u16::try_from(column).unwrap_or(u16::MAX),
+            hash,
+            first_ms,
         };
-        &mut delta.partials[row * width..(row + 1) * width]
+        let place = |arrival: &Arrival| (arrival.row, arrival.column, arrival.hash);
+        // Keys are hashes already; the row is mixed in (with a multiplier of Fibonacci hashing).
+        let hash_of = |arrival: &Arrival| {
+            let row = u64::from(arrival.row) << 16 | u64::from(arrival.column);
+            arrival.hash ^ row.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        };
+        let is_same = |at: &u32| place(&arrivals[*at as usize]) == place(&arrival);
+        match self.arrivals.find(hash_of(&arrival), is_same) {
+            Some(&at) => {
+                let known = &mut arrivals[at as usize];
+                known.first_ms = known.first_ms.min(first_ms);
+            }
+            None => {
+                arrivals.push(arrival);
+                let at = u32::try_from(arrivals.len() - 1).unwrap_or(u32::MAX);
+                let hash_at = |at: &u32| hash_of(&arrivals[*at as usize]);
+                self.arrivals.insert_unique(hash_of(&arrival), at, hash_at);
+            }
+        }
     }
 
     fn take(&mut self) -> GroupDelta {
         self.index.clear();
+        self.arrivals.clear();
         std::mem::take(&mut self.delta)
     }
 }

@@ -115,6 +115,12 @@ fn title(notice: &Notice, language: Language) -> String {
         (NoticeKind::Resolved, Some(ResolveReason::RuleDeleted)) => {
             format!("⏹️ {}{heading}", language.pick("规则已移除：", "Rule removed: "))
         }
+        (NoticeKind::Resolved, Some(ResolveReason::Paused)) => {
+            format!(
+                "⏸️ {}{heading}",
+                language.pick("规则已停用：", "Rule switched off: ")
+            )
+        }
         (NoticeKind::Resolved, Some(ResolveReason::Updated)) => {
             format!(
                 "⏹️ {}{heading}",
@@ -165,6 +171,14 @@ fn lead(notice: &Notice, language: Language) -> String {
                 "The rule was removed from the catalogue and is not judged any more; this had lasted {lasted}."
             )
         }
+        (Some(ResolveReason::Paused), Language::Zh) => {
+            format!("规则在目录中已对这一项停用，不再判断；此前持续了 {lasted}。")
+        }
+        (Some(ResolveReason::Paused), Language::En) => {
+            format!(
+                "The rule was switched off for this in the catalogue and is not judged any more; this had lasted {lasted}."
+            )
+        }
         (Some(ResolveReason::Updated), Language::Zh) => {
             format!("指标树中已没有这一项或其负责人已变更；此前持续了 {lasted}。")
         }
@@ -184,7 +198,12 @@ fn lead(notice: &Notice, language: Language) -> String {
     };
     let now = match notice.reason {
         Some(ResolveReason::PeriodClosed) => verdict(&notice.facts, language),
-        Some(ResolveReason::RuleDeleted | ResolveReason::Updated | ResolveReason::NoData) => String::new(),
+        Some(
+            ResolveReason::RuleDeleted
+            | ResolveReason::Paused
+            | ResolveReason::Updated
+            | ResolveReason::NoData,
+        ) => String::new(),
         Some(ResolveReason::Recovered) | None => link_now(&notice.facts, language).unwrap_or(now),
     };
     let space = if now.is_empty() {

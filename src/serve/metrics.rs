@@ -277,6 +277,14 @@ fn bounds(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
             .iter()
             .map(|s| (one("source", &s.name), s.evicted_ids as f64)),
     ));
+    families.push(counter(
+        "evicted_keys_total",
+        "Keys forgotten because there were more than max_keys: they are new when they come again.",
+        snapshot
+            .evicted_keys
+            .iter()
+            .map(|(metric, count)| (one("metric", metric), *count as f64)),
+    ));
 }
 
 fn process(view: &View, families: &mut Vec<MetricFamily>) {

@@ -9,6 +9,7 @@
 //! * [`page`]: the pages for people.
 
 pub mod api;
+mod bounds;
 mod chart;
 pub mod health;
 mod ingest;

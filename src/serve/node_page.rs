@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use super::chart;
 use super::page::{self, Reader, Tree};
 use super::view::{AlertView, View};
-use crate::catalog::{Level, MetricId, MetricKind, Relation};
+use crate::catalog::{Level, Relation};
 use crate::evaluate::{NodeInfo, NodeState};
-use crate::words::{Language, percent};
+use crate::words::{Language, definition, percent};
 
 /// The page of a node, or `None` where there is no node of this name.
 pub(super) fn node(view: &View, reader: Reader, name: &str) -> Option<Markup> {
@@ -32,7 +32,7 @@ pub(super) fn node(view: &View, reader: Reader, name: &str) -> Option<Markup> {
             [one] => (single(&tree, reader, *one)),
             many => section.tree { (page::branch(&tree, reader, many)) },
         }
-        (definition(view, reader, at, info))
+        (declared(view, reader, at, info))
     };
     let path = format!("/nodes/{}", page::encoded(name));
     Some(page::frame(view, reader, &path, &info.title, &content))
@@ -145,7 +145,7 @@ fn days(view: &View, language: Language, state: &NodeState) -> Markup {
     }
 }
 
-fn definition(view: &View, reader: Reader, at: usize, info: &NodeInfo) -> Markup {
+fn declared(view: &View, reader: Reader, at: usize, info: &NodeInfo) -> Markup {
     let language = reader.language;
     let node = view.catalog.nodes.get(at);
     let relation = info.relation.map(|relation| match relation {
@@ -165,7 +165,7 @@ fn definition(view: &View, reader: Reader, at: usize, info: &NodeInfo) -> Markup
         dl.definition {
             @if let Some(node) = node {
                 dt { (language.pick("口径", "Metric")) }
-                dd { code { (metric(view, node.metric)) } }
+                dd { code { (definition::of_metric(&view.catalog, node.metric)) } }
             }
             dt { (language.pick("层级", "Level")) } dd { (level) }
             @if let (Some(relation), Some(parent)) = (relation, &info.parent) {
@@ -179,38 +179,5 @@ fn definition(view: &View, reader: Reader, at: usize, info: &NodeInfo) -> Markup
                 dt { (language.pick("声明于", "Declared at")) } dd { code { (node.place) } }
             }
         }
-    }
-}
-
-/// A metric's definition on one line, in the catalogue's own words.
-fn metric(view: &View, id: MetricId) -> String {
-    let catalog = &view.catalog;
-    let metric = catalog.metric(id);
-    match &metric.kind {
-        MetricKind::Simple(simple) => {
-            let source = catalog.source(simple.source);
-            let field = simple
-                .field
-                .and_then(|field| source.fields.get(usize::from(field.0)));
-            let of = field.map_or_else(
-                || source.name.clone(),
-                |field| format!("{}.{}", source.name, field.name),
-            );
-            let filter = simple
-                .filter
-                .as_ref()
-                .map_or_else(String::new, |filter| format!(" where {}", filter.source()));
-            format!("{} = {}({of}){filter}", metric.name, simple.agg)
-        }
-        MetricKind::Ratio {
-            numerator,
-            denominator,
-        } => format!(
-            "{} = {} / {}",
-            metric.name,
-            catalog.metric(*numerator).name,
-            catalog.metric(*denominator).name
-        ),
-        MetricKind::Derived { expr, .. } => format!("{} = {}", metric.name, expr.source()),
     }
 }

@@ -4,7 +4,11 @@
 //! were committed with the partials. So no event is lost and none is counted twice, and a decided notice is kept
 //! until it is delivered.
 
+mod episodes;
+mod keys;
+mod lock;
 mod outbox;
+mod reading;
 mod requests;
 mod schema;
 mod seen;
@@ -19,10 +23,12 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
-use crate::fold::cells::StoredCell;
+use crate::fold::cells::{StoredCell, StoredKey};
 use crate::fold::dedup::SeenDelta;
+use lock::Lock;
 
 pub use outbox::{LoggedNotice, Status};
+pub use reading::Reading;
 pub use requests::{KEPT_REQUESTS, KeptRequest};
 pub use seen::SeenByPartition;
 
@@ -80,6 +86,8 @@ pub struct Commit<'a> {
     pub positions: &'a [Position],
     /// Cells that changed, whole.
     pub cells: &'a [StoredCell],
+    /// Keys that changed, whole.
+    pub keys: &'a [StoredKey],
     /// Ids that partitions brought and forgot.
     pub seen: &'a [((Arc<str>, i32), SeenDelta)],
     /// Alert records that changed.
@@ -104,6 +112,8 @@ pub struct Restored {
     pub positions: Vec<Position>,
     /// Every cell.
     pub cells: Vec<StoredCell>,
+    /// Every key that is known.
+    pub keys: Vec<StoredKey>,
     /// Ids that each partition remembers.
     pub seen: SeenByPartition,
     /// Every alert record.
@@ -119,6 +129,8 @@ pub struct Restored {
 pub struct Store {
     connection: Arc<Mutex<Connection>>,
     store_id: Arc<str>,
+    /// Kept to the end of the last clone; none for a state in memory.
+    _lock: Option<Arc<Lock>>,
 }
 
 impl Store {
@@ -134,20 +146,13 @@ impl Store {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| refuse(error.to_string()))?;
         }
+        let lock = Lock::take(path).map_err(refuse)?;
         let connection = Connection::open(path).map_err(|error| refuse(error.to_string()))?;
         schema::prepare(&connection).map_err(|error| match error {
-            StateError::Sqlite(error)
-                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) =>
-            {
-                refuse(
-                    "another tautline is using it; stop that one or set state.sqlite to another file"
-                        .to_owned(),
-                )
-            }
             StateError::Sqlite(error) => refuse(error.to_string()),
             other => other,
         })?;
-        Store::with(connection)
+        Store::with(connection, Some(lock))
     }
 
     /// A state in memory, for tests and the demo.
@@ -157,10 +162,10 @@ impl Store {
     pub fn in_memory() -> Result<Store, StateError> {
         let connection = Connection::open_in_memory()?;
         schema::prepare(&connection)?;
-        Store::with(connection)
+        Store::with(connection, None)
     }
 
-    fn with(connection: Connection) -> Result<Store, StateError> {
+    fn with(connection: Connection, lock: Option<Lock>) -> Result<Store, StateError> {
         let store_id: String =
             connection.query_row("SELECT value FROM meta WHERE key = 'store_id'", [], |row| {
                 row.get(0)
@@ -168,6 +173,7 @@ impl Store {
         Ok(Store {
             connection: Arc::new(Mutex::new(connection)),
             store_id: store_id.into(),
+            _lock: lock.map(Arc::new),
         })
     }
 
@@ -192,6 +198,7 @@ impl Store {
         Ok(Restored {
             positions: read_positions(&connection)?,
             cells: read_cells(&connection)?,
+            keys: keys::read(&connection)?,
             seen: seen::read(&connection)?,
             alerts: read_alerts(&connection)?,
             watermark_ms: read_number(&connection, "watermark_ms")?,
@@ -216,11 +223,14 @@ impl Store {
     pub fn commit(&self, commit: &Commit<'_>) -> Result<(), StateError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
-        put_cells(&transaction, commit.cells)?;
+        let mut tables = TableIds::default();
+        put_cells(&transaction, &mut tables, commit.cells)?;
+        keys::put(&transaction, &mut tables, commit.keys)?;
         seen::put(&transaction, commit.seen)?;
         put_positions(&transaction, commit.positions)?;
         requests::put(&transaction, commit.requests)?;
         put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
+        episodes::put(&transaction, commit.alerts)?;
         outbox::put(&transaction, commit.notices, commit.wall_ms)?;
         if let Some(watermark_ms) = commit.watermark_ms {
             put_number(&transaction, "watermark_ms", watermark_ms)?;
@@ -301,25 +311,36 @@ fn read_cells(connection: &Connection) -> Result<Vec<StoredCell>, StateError> {
     Ok(cells)
 }
 
-fn put_cells(transaction: &Transaction<'_>, cells: &[StoredCell]) -> Result<(), StateError> {
-    // The update changes nothing; it is there so that RETURNING gives the id of a table that is known already.
-    let mut table_id = transaction.prepare_cached(
-        "INSERT INTO cell_tables (name) VALUES (?1) ON CONFLICT (name) DO UPDATE SET name = name RETURNING id",
-    )?;
+/// Numbers of tables of cells and keys by name, as far as a commit has asked for them.
+#[derive(Default)]
+struct TableIds(HashMap<String, i64>);
+
+impl TableIds {
+    fn id(&mut self, transaction: &Transaction<'_>, name: &str) -> Result<i64, StateError> {
+        if let Some(id) = self.0.get(name) {
+            return Ok(*id);
+        }
+        // The update changes nothing; it is there so that RETURNING gives the id of a table that is known already.
+        let mut put = transaction.prepare_cached(
+            "INSERT INTO cell_tables (name) VALUES (?1) ON CONFLICT (name) DO UPDATE SET name = name RETURNING id",
+        )?;
+        let id = put.query_row([name], |row| row.get(0))?;
+        self.0.insert(name.to_owned(), id);
+        Ok(id)
+    }
+}
+
+fn put_cells(
+    transaction: &Transaction<'_>,
+    tables: &mut TableIds,
+    cells: &[StoredCell],
+) -> Result<(), StateError> {
     let mut put = transaction.prepare_cached(
         "INSERT INTO cells (table_id, key, day, partial) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (table_id, key, day) DO UPDATE SET partial = excluded.partial",
     )?;
-    let mut ids: HashMap<&str, i64> = HashMap::new();
     for cell in cells {
-        let id = match ids.get(cell.table.as_str()) {
-            Some(id) => *id,
-            None => {
-                let id = table_id.query_row([&cell.table], |row| row.get(0))?;
-                ids.insert(&cell.table, id);
-                id
-            }
-        };
+        let id = tables.id(transaction, &cell.table)?;
         let blob = postcard::to_allocvec(&cell.partial)
             .map_err(|error| corrupt(&format!("cell {} {}", cell.table, cell.key), &error))?;
         put.execute(params![id, cell.key, cell.day, blob])?;

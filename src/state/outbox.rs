@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use super::{StateError, Store, corrupt};
 use crate::alert::notice::{Notice, NoticeKind};
@@ -31,6 +31,32 @@ pub struct LoggedNotice {
     pub decided: Timestamp,
     /// When it was settled, by the wall clock.
     pub settled: Option<Timestamp>,
+}
+
+/// Every notice of the log, oldest first.
+pub(super) fn read_log(connection: &Connection) -> Result<Vec<LoggedNotice>, StateError> {
+    let mut select = connection.prepare(
+        "SELECT body, status, attempts, detail, decided_wall_ms, settled_ms FROM notices ORDER BY position",
+    )?;
+    let mut rows = select.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(logged(row)?);
+    }
+    Ok(found)
+}
+
+fn logged(row: &Row<'_>) -> Result<LoggedNotice, StateError> {
+    let settled: Option<i64> = row.get(5)?;
+    Ok(LoggedNotice {
+        notice: serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
+            .map_err(|error| corrupt("notice", &error))?,
+        status: status(row, 1)?,
+        attempts: row.get(2)?,
+        detail: row.get(3)?,
+        decided: timestamp("notice time", row.get(4)?)?,
+        settled: settled.map(|ms| timestamp("notice time", ms)).transpose()?,
+    })
 }
 
 /// Adds notices, and lets go of what is too old to be asked for.
@@ -111,16 +137,7 @@ impl Store {
         let mut rows = select.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            let settled: Option<i64> = row.get(5)?;
-            found.push(LoggedNotice {
-                notice: serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
-                    .map_err(|error| corrupt("notice", &error))?,
-                status: status(row, 1)?,
-                attempts: row.get(2)?,
-                detail: row.get(3)?,
-                decided: timestamp("notice time", row.get(4)?)?,
-                settled: settled.map(|ms| timestamp("notice time", ms)).transpose()?,
-            });
+            found.push(logged(row)?);
         }
         Ok(found)
     }

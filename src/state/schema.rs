@@ -8,8 +8,10 @@ use super::StateError;
 
 /// Version of the tables below and of what stands in them; a newer one is refused, never guessed at.
 ///
-/// 1: the first. 2: ids for dedup, partials of percentiles, and counts below 0. What version 1 wrote means the same in version 2.
-const SCHEMA: i64 = 2;
+/// 1: the first. 2: ids for dedup, partials of percentiles, and counts below 0. 3: the history of episodes.
+/// 4: keys that are known, and partials of `count_new` beside them.
+/// What an older version wrote means the same in a newer one.
+const SCHEMA: i64 = 4;
 /// The oldest version that is brought up to date by making the tables that it lacks.
 const OLDEST: i64 = 1;
 
@@ -22,10 +24,16 @@ CREATE TABLE IF NOT EXISTS cell_tables (id INTEGER PRIMARY KEY, name TEXT NOT NU
 CREATE TABLE IF NOT EXISTS cells (
     table_id INTEGER, key TEXT, day INTEGER, partial BLOB NOT NULL,
     PRIMARY KEY (table_id, key, day)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS keys (
+    table_id INTEGER, hash INTEGER, runs BLOB NOT NULL, PRIMARY KEY (table_id, hash)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (
     topic TEXT, partition INTEGER, hour INTEGER, chunk INTEGER, hashes BLOB NOT NULL,
     PRIMARY KEY (topic, partition, hour, chunk)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alerts (fingerprint TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS episodes (
+    fingerprint TEXT, number INTEGER, fired_ms INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (fingerprint, number)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS episodes_fired ON episodes (fired_ms);
 CREATE TABLE IF NOT EXISTS requests (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     source TEXT NOT NULL, key TEXT NOT NULL, body_hash INTEGER NOT NULL, receipt TEXT NOT NULL,
@@ -44,32 +52,44 @@ CREATE INDEX IF NOT EXISTS notices_episode ON notices (receiver, episode);
 CREATE INDEX IF NOT EXISTS notices_settled ON notices (settled_ms) WHERE settled_ms IS NOT NULL;
 ";
 
+/// How long SQLite waits for another process that is just recovering or closing the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
 const META: &str = "
 INSERT OR IGNORE INTO meta (key, value) VALUES ('store_id', lower(hex(randomblob(8))));
 ";
 
-/// Makes the tables and takes the file for this process alone.
+/// Makes the tables. That nobody else writes is seen to by a [`Lock`](super::lock::Lock); readers may come and go.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StateError> {
-    // A predecessor that is just stopping gets a moment to let go of the file.
-    connection.busy_timeout(Duration::from_secs(1))?;
-    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL: a notice that was sent must not be forgotten by a power cut, or it would be sent again.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    match version(connection)? {
-        None | Some(OLDEST..=SCHEMA) => {}
-        Some(found) => {
-            return Err(StateError::Schema {
-                found,
-                expected: SCHEMA,
-            });
-        }
+    if let Some(found) = version(connection)?
+        && !(OLDEST..=SCHEMA).contains(&found)
+    {
+        return Err(StateError::Schema {
+            found,
+            expected: SCHEMA,
+        });
     }
     connection.execute_batch(&format!(
         "BEGIN EXCLUSIVE; {TABLES} {META}
         INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', {SCHEMA}); COMMIT;"
     ))?;
     Ok(())
+}
+
+/// Makes a connection that only reads ready: the file must be of this version.
+pub(super) fn prepare_reading(connection: &Connection) -> Result<(), StateError> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    match version(connection)? {
+        Some(SCHEMA) => Ok(()),
+        found => Err(StateError::Schema {
+            found: found.unwrap_or(0),
+            expected: SCHEMA,
+        }),
+    }
 }
 
 /// The version of a file; `None` for a new one.

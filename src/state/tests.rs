@@ -1,7 +1,10 @@
 use super::*;
 use crate::alert::identity::fingerprint;
+use crate::alert::notice::ResolveReason;
 use crate::alert::record::{AlertState, Clocks, Facts, History, Labels, Told};
 use crate::catalog::Severity;
+use crate::fold::cells::StoredRun;
+use crate::fold::day::Day;
 use crate::fold::partial::Partial;
 use crate::notify::outbox::{Of, Outbox, Postponed};
 use crate::notify::samples;
@@ -23,6 +26,20 @@ fn cell(day: i32, count: i64) -> StoredCell {
         key: "华东\u{1f}web".into(),
         day,
         partial: Partial::Count(count),
+    }
+}
+
+fn key(hash: u64, days: &[i32]) -> StoredKey {
+    let run = |day: &i32| StoredRun {
+        first_ms: i64::from(*day) * 86_400_000 + 1,
+        first: Day(*day),
+        last: Day(day + 3),
+        key: "华东".into(),
+    };
+    StoredKey {
+        table: "orders_new".into(),
+        hash,
+        runs: days.iter().map(run).collect(),
     }
 }
 
@@ -70,6 +87,7 @@ fn what_was_committed_is_restored_and_nothing_else() {
     let commit = Commit {
         positions: &[position(10)],
         cells: &[cell(1, 5), cell(2, 1)],
+        keys: &[key(7, &[1]), key(u64::MAX, &[2]), key(9, &[3])],
         seen: &[seen(
             &[((8, 0), &[1, 2]), ((9, 0), &[3]), ((9, 1), &[u64::MAX])],
             None,
@@ -84,6 +102,7 @@ fn what_was_committed_is_restored_and_nothing_else() {
     let commit = Commit {
         positions: &[position(20)],
         cells: &[cell(2, 9)],
+        keys: &[key(7, &[]), key(8, &[]), key(9, &[3, 90])],
         seen: &[seen(&[((9, 1), &[u64::MAX, 5])], Some((9, 1)))],
         alerts: &[record("b", 2)],
         removed_alerts: &[named("a"), named("unknown")],
@@ -99,6 +118,9 @@ fn what_was_committed_is_restored_and_nothing_else() {
     let restored = store.restore().unwrap();
     assert_eq!(restored.positions, [position(20)]);
     assert_eq!(restored.cells, [cell(1, 5), cell(2, 9)]);
+    let mut keys = restored.keys;
+    keys.sort_by_key(|key| key.hash);
+    assert_eq!(keys, [key(9, &[3, 90]), key(u64::MAX, &[2])]);
     let (partition, kept) = seen(&[((9, 1), &[u64::MAX, 5])], None);
     assert_eq!(
         restored.seen.into_iter().collect::<Vec<_>>(),
@@ -143,6 +165,84 @@ fn a_second_process_is_refused_with_a_reason() {
 }
 
 #[test]
+fn reports_read_one_moment_while_the_daemon_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let missing = Reading::of(&path).err().unwrap().to_string();
+    assert!(missing.contains("`tautline run` makes it"), "{missing}");
+
+    let store = Store::open(&path).unwrap();
+    let commit = |day, at_ms| {
+        let cells = [cell(day, 5)];
+        let commit = Commit {
+            cells: &cells,
+            watermark_ms: Some(at_ms),
+            ..Commit::default()
+        };
+        store.commit(&commit).unwrap();
+    };
+    commit(1, 1000);
+    let reading = Reading::of(&path).unwrap();
+    assert_eq!(reading.cells, [cell(1, 5)]);
+    assert_eq!(
+        reading.watermark,
+        Some(Timestamp::from_millisecond(1000).unwrap())
+    );
+    commit(2, 2000);
+    assert_eq!(Reading::of(&path).unwrap().cells.len(), 2);
+    drop(store);
+    assert_eq!(
+        Reading::of(&path).unwrap().cells.len(),
+        2,
+        "nor does it need the daemon"
+    );
+}
+
+#[test]
+fn episodes_outlive_their_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = Store::open(&path).unwrap();
+    let at = |hour: i64| Timestamp::from_second(hour * 3600).unwrap();
+    let write = |alerts: &[AlertRecord]| {
+        let commit = Commit {
+            alerts,
+            ..Commit::default()
+        };
+        store.commit(&commit).unwrap();
+    };
+    let mut alert = record("a", 1);
+    (alert.state, alert.fired_at) = (AlertState::Firing, Some(at(1)));
+    let mut quiet = record("never fired", 0);
+    quiet.fired_at = None;
+    write(&[alert.clone(), quiet]);
+    let running = Reading::of(&path).unwrap().episodes;
+    assert_eq!(running.len(), 1);
+    assert_eq!((running[0].fired_at, running[0].ended_at), (at(1), None));
+
+    let mut ended = alert.clone();
+    ended.state = AlertState::Inactive;
+    (ended.history.ended_at, ended.history.end_reason) = (Some(at(5)), Some(ResolveReason::Recovered));
+    let mut again = alert.clone();
+    (again.episodes, again.fired_at) = (2, Some(at(9)));
+    // Both in one commit, as after a replay.
+    write(&[ended, again.clone()]);
+    let forget = Commit {
+        removed_alerts: &[again.fingerprint],
+        ..Commit::default()
+    };
+    store.commit(&forget).unwrap();
+    let reading = Reading::of(&path).unwrap();
+    assert_eq!(reading.alerts.len(), 1);
+    let times: Vec<_> = reading
+        .episodes
+        .iter()
+        .map(|episode| (episode.number, episode.fired_at, episode.ended_at))
+        .collect();
+    assert_eq!(times, [(1, at(1), Some(at(5))), (2, at(9), None)]);
+}
+
+#[test]
 fn a_file_of_another_version_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
@@ -170,7 +270,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
         ..Commit::default()
     };
     store.commit(&commit).unwrap();
-    let as_before = "DROP TABLE seen; UPDATE meta SET value = 1 WHERE key = 'schema'";
+    let as_before = "DROP TABLE seen; DROP TABLE episodes; DROP TABLE keys; UPDATE meta SET value = 1 WHERE key = 'schema'";
     store.lock().execute_batch(as_before).unwrap();
     let id = store.id().to_owned();
     drop(store);
@@ -186,7 +286,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
             row.get(0)
         })
         .unwrap();
-    assert_eq!(found, 2);
+    assert_eq!(found, 4);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Words and numbers for people, in Chinese and English: used by messages and pages.
 //!
+//! * [`definition`]: what a metric is, on one line.
 //! * [`sentence`]: what an alert says, as a heading and as one sentence with its numbers.
 
+pub mod definition;
 pub mod sentence;
 
 use jiff::tz::TimeZone;

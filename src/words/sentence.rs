@@ -167,12 +167,14 @@ fn parts(node: &Figure, language: Language) -> String {
     }
 }
 
-/// A chance is never told as nothing: the forecast is not that sure.
-fn likely(chance: f64, language: Language) -> String {
+/// A chance is never told as nothing or as certain: the forecast is not that sure. It follows a Chinese word at once.
+pub fn likely(chance: f64, language: Language) -> String {
     if chance < 0.01 {
         language.pick("不足 1%", "below 1%").to_owned()
+    } else if chance > 0.99 {
+        language.pick("超过 99%", "above 99%").to_owned()
     } else {
-        percent(chance)
+        format!("{}{}", language.pick(" ", ""), percent(chance))
     }
 }
 
@@ -186,7 +188,7 @@ fn at_risk(node: &Figure, language: Language) -> String {
         language,
         node.target_probability.map(|chance| likely(chance, language)),
     ) {
-        (Language::Zh, Some(chance)) => format!("预计期末为 {forecast}，目标 {target}，达成概率 {chance}。"),
+        (Language::Zh, Some(chance)) => format!("预计期末为 {forecast}，目标 {target}，达成概率{chance}。"),
         (Language::Zh, None) => format!("预计期末为 {forecast}，目标 {target}。"),
         (Language::En, Some(chance)) => {
             format!(

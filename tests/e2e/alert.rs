@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::parts::broker::Broker;
-use crate::parts::daemon::{Daemon, Site, zone_at_noon};
+use crate::parts::daemon::{Daemon, Site, shown, tautline, zone_at_noon};
 use crate::parts::events::{Order, article};
 use crate::parts::produce::Producer;
 use crate::parts::slack::Slack;
@@ -35,8 +35,10 @@ fn a_link_rule_fires_once_and_resolves_once_over_a_restart() {
         assert!(fired.body.contains(part), "'{part}' is missing in {fired:#?}");
     }
     assert_firing(&daemon, true);
+    reports_tell_of_it(&site);
     daemon.wait_for_evaluations(QUIET);
     daemon.stop();
+    reports_tell_of_it(&site);
 
     let daemon = site.start();
     daemon.wait_until_ready();
@@ -57,6 +59,43 @@ fn a_link_rule_fires_once_and_resolves_once_over_a_restart() {
     let metrics = daemon.metrics();
     assert_eq!(metrics.get("tautline_oldest_undelivered_seconds", &[]), Some(0.0));
     daemon.stop();
+}
+
+/// `explain` and `review` read the state, whether the daemon is running or not.
+#[track_caller]
+fn reports_tell_of_it(site: &Site) {
+    let config = site.settings();
+    let config = config.to_str().unwrap();
+    let told = |args: &[&str]| {
+        let output = tautline(&[args, &["--config", config, "--language", "en"]].concat());
+        assert!(output.status.success(), "{args:?}: {}", shown(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let explained = told(&["explain", "articles"]);
+    for part in [
+        "100% = 50 / 50",
+        "done-but-flat: firing since",
+        "kpi.completion = 1,",
+    ] {
+        assert!(explained.contains(part), "'{part}' is missing in {explained}");
+    }
+    let zone = jiff::tz::TimeZone::get(&zone_at_noon()).unwrap();
+    let today = zone.to_datetime(jiff::Timestamp::now()).date().to_string();
+    let reviewed = told(&["review", "--period", &today]);
+    for part in [
+        "The period is not over",
+        "Articles is done, Revenue is not",
+        "still firing",
+    ] {
+        assert!(reviewed.contains(part), "'{part}' is missing in {reviewed}");
+    }
+    let misspelt = tautline(&["explain", "artcles", "--config", config]);
+    assert_eq!(misspelt.status.code(), Some(1));
+    assert!(
+        shown(&misspelt).contains("did you mean 'articles'?"),
+        "{}",
+        shown(&misspelt)
+    );
 }
 
 /// The part of a notice's id before its number.

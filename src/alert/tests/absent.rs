@@ -28,6 +28,23 @@ fn a_rule_that_does_not_apply_any_more_resolves_its_alerts() {
 }
 
 #[test]
+fn a_rule_that_is_switched_off_at_the_node_pauses_its_alerts() {
+    let mut bench = firing();
+    bench.rules[0].except = vec![NODE.to_owned()];
+    bench.rules[0].off = vec![NODE.to_owned()];
+    assert_eq!(bench.vanish(11), "2 resolved ops Paused");
+    assert_eq!(bench.vanish(12), "");
+    bench.rules[0].except.clear();
+    bench.rules[0].off.clear();
+    bench.judge(13, WARNING);
+    assert_eq!(
+        bench.state(),
+        "pending since 13",
+        "switched on again, it begins anew"
+    );
+}
+
+#[test]
 fn an_identity_that_is_not_declared_any_more_resolves() {
     let mut bench = firing();
     bench.engine.withdraw(|record| record.labels["node"] != NODE);

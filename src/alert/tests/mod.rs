@@ -54,6 +54,7 @@ fn rule(levels: &[(Severity, i64)], keep_firing_for: i64) -> Rule {
         on: RuleOn::Link,
         nodes: Vec::new(),
         except: Vec::new(),
+        off: Vec::new(),
         levels: levels.iter().map(level).collect(),
         clear: None,
         keep_firing_for: SignedDuration::from_mins(keep_firing_for),

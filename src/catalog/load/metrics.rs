@@ -130,7 +130,7 @@ impl Loader<'_> {
                 let source = self.metric_source(entry, sources)?;
                 let Some(agg) = &value.agg else {
                     let message = format!(
-                        "metric '{}' says no 'agg'; write one of sum, count, count_distinct, min, max, avg, last, median, p95",
+                        "metric '{}' says no 'agg'; write one of sum, count, count_distinct, count_new, count_returning, min, max, avg, last, median, p95",
                         entry.name.value
                     );
                     self.problem(entry.place(), message);
@@ -142,6 +142,8 @@ impl Loader<'_> {
                     percentile: value.percentile.as_ref(),
                     expr: value.expr.as_ref(),
                     filter: value.filter.as_ref(),
+                    within: value.within.as_ref(),
+                    max_keys: value.max_keys.as_ref(),
                 };
                 self.simple(&entry.file, entry.place(), &part, source, sources)
                     .map(MetricKind::Simple)
@@ -209,6 +211,8 @@ impl Loader<'_> {
                     percentile,
                     expr,
                     filter,
+                    within,
+                    max_keys,
                 } = &**part;
                 let part = Part {
                     name: &name,
@@ -216,6 +220,8 @@ impl Loader<'_> {
                     percentile: percentile.as_ref(),
                     expr: expr.as_ref(),
                     filter: filter.as_ref(),
+                    within: within.as_ref(),
+                    max_keys: max_keys.as_ref(),
                 };
                 let simple = self.simple(&entry.file, entry.place(), &part, source, sources)?;
                 inline.push(Metric {

@@ -21,7 +21,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 use super::expr::{Expr, Variable};
 use super::file::File;
 use super::lint::Code;
-use super::model::{Accepted, Catalog};
+use super::model::{Accepted, Assess, Catalog};
 use super::yaml::{self, Named};
 
 /// The texts of a catalogue folder: YAML, and the CSV files that it names.
@@ -134,6 +134,7 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
     let metrics = loader.metrics(&merged.metrics, &mut sources);
     let nodes = loader.nodes(&merged.nodes, &metrics, &sources);
     let rules = loader.rules(&merged.rules, &merged.nodes);
+    let assess = loader.assess(&merged.assess);
     let accepted = loader.accepted(&merged.lint);
     if merged.sources.is_empty() && loader.problems.is_empty() {
         let place = Place {
@@ -153,6 +154,7 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
             metrics: metrics.metrics,
             nodes: nodes.nodes,
             rules,
+            assess,
             accepted,
         })
     } else {
@@ -180,6 +182,7 @@ impl<T> Entry<'_, T> {
 /// All files with their sections, each entry once.
 struct Merged {
     calendars: Vec<(Arc<str>, Spanned<super::file::CalendarEntry>)>,
+    assess: Vec<(Arc<str>, Spanned<super::file::AssessEntry>)>,
     sources: Owned<super::file::SourceEntry>,
     metrics: Owned<super::file::MetricEntry>,
     nodes: Owned<super::file::NodeEntry>,
@@ -213,6 +216,7 @@ impl Loader<'_> {
     fn merge(&mut self) -> Merged {
         let mut merged = Merged {
             calendars: vec![],
+            assess: vec![],
             sources: vec![],
             metrics: vec![],
             nodes: vec![],
@@ -226,6 +230,9 @@ impl Loader<'_> {
                     merged
                         .calendars
                         .extend(file.calendar.map(|calendar| (shown.clone(), calendar)));
+                    merged
+                        .assess
+                        .extend(file.assess.map(|assess| (shown.clone(), assess)));
                     self.add("source", &shown, file.sources, &mut merged.sources);
                     self.add("metric", &shown, file.metrics, &mut merged.metrics);
                     self.add("node", &shown, file.nodes, &mut merged.nodes);
@@ -276,6 +283,29 @@ impl Loader<'_> {
             known.insert(name.value.clone(), place);
             to.push((file.clone(), name, value));
         }
+    }
+
+    /// How owners are assessed: `assess: {kpi: 70, business: 30}`, said once.
+    fn assess(&mut self, found: &[(Arc<str>, Spanned<super::file::AssessEntry>)]) -> Assess {
+        if let [(first, one), (second, another), ..] = found {
+            let first = yaml::place(first, one.referenced);
+            self.problem(
+                yaml::place(second, another.referenced),
+                format!("'assess' is declared twice, first at {first}; keep one of them"),
+            );
+        }
+        let Some((file, assess)) = found.first() else {
+            return Assess::default();
+        };
+        let (kpi, business) = (assess.value.kpi, assess.value.business);
+        let is_share = |points: f64| points.is_finite() && points >= 0.0;
+        if !is_share(kpi) || !is_share(business) || kpi + business <= 0.0 {
+            self.problem(
+                yaml::place(file, assess.referenced),
+                "'assess' takes points of 0 or more, not both 0: {kpi: 70, business: 30}",
+            );
+        }
+        Assess { kpi, business }
     }
 
     /// Findings of the lint that the catalogue accepts: `lint: {S10: {visits: "why"}}`.

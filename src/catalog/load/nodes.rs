@@ -107,6 +107,21 @@ impl Loader<'_> {
             metrics.names(),
         )?;
         let each = self.each(entry, metric, metrics, sources);
+        let period = self.period(entry)?;
+        for part in metrics.parts(metric) {
+            let Some(within) = part.keys.as_ref().and_then(|keys| keys.within.as_ref()) else {
+                continue;
+            };
+            let longest = period.longest_days();
+            if within.days < longest {
+                let message = format!(
+                    "within a period of node '{}' ({}, up to {longest}d) a key could be new twice; write within: {longest}d or more, or remove 'within'",
+                    entry.name.value,
+                    period.as_str(),
+                );
+                self.problem(within.place.clone(), message);
+            }
+        }
         let parent = self.parent_link(entry, parent, made, &each);
         let target = self.target(entry, &each);
         if let Some(weight) = value
@@ -124,7 +139,6 @@ impl Loader<'_> {
             Role::Kpi => Level::Tactic,
         });
         let (profile, plan) = self.profile(entry);
-        let period = self.period(entry)?;
         let metric_title = &metrics.metrics[metric].title;
         Some(Node {
             name: entry.name.value.clone(),

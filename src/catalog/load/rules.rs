@@ -138,7 +138,10 @@ impl Loader<'_> {
             return;
         };
         rules[general].except.push(node.to_owned());
-        let Override::Changed(entry) = changed else { return };
+        let Override::Changed(entry) = changed else {
+            rules[general].off.push(node.to_owned());
+            return;
+        };
         if !entry.nodes.is_empty() || entry.on.is_some() {
             self.problem(
                 place,
@@ -215,6 +218,7 @@ impl Loader<'_> {
             on,
             nodes: entry.nodes.iter().map(|node| node.value.clone()).collect(),
             except: Vec::new(),
+            off: Vec::new(),
             levels,
             clear,
             keep_firing_for: entry

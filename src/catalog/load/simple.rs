@@ -9,7 +9,8 @@ use super::sources::Sources;
 use crate::catalog::agg::{Agg, AggWord, Quantile};
 use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Expr, Type};
-use crate::catalog::model::{FieldId, FieldType, Simple, Source, SourceId};
+use crate::catalog::file::{Duration, WholeNumber};
+use crate::catalog::model::{FieldId, FieldType, Keys, Simple, Source, SourceId, Within};
 
 /// What a simple metric and an inline part have in common.
 pub(super) struct Part<'a> {
@@ -18,7 +19,13 @@ pub(super) struct Part<'a> {
     pub(super) percentile: Option<&'a Spanned<f64>>,
     pub(super) expr: Option<&'a Spanned<String>>,
     pub(super) filter: Option<&'a Spanned<String>>,
+    pub(super) within: Option<&'a Spanned<Duration>>,
+    pub(super) max_keys: Option<&'a Spanned<WholeNumber>>,
 }
+
+/// Keys that a metric remembers unless it says otherwise: about 500 MB, when they are all there.
+const MAX_KEYS: usize = 5_000_000;
+const DAY_MS: i128 = 86_400_000;
 
 impl Loader<'_> {
     pub(super) fn simple(
@@ -69,12 +76,62 @@ impl Loader<'_> {
             None => None,
         };
         let source = SourceId(u32::try_from(source).unwrap_or(u32::MAX));
+        let keys = self.keys(file, part, agg, &user)?;
         Some(Simple {
             source,
             agg,
             field,
             filter,
+            keys,
         })
+    }
+
+    /// How keys are remembered: `Some(None)` for an aggregation that has no use for them.
+    fn keys(&mut self, file: &Arc<str>, part: &Part<'_>, agg: Agg, user: &str) -> Option<Option<Keys>> {
+        let at = |location| super::yaml::place(file, location);
+        if !agg.remembers_keys() {
+            let given = [
+                ("within", part.within.map(|within| within.referenced)),
+                ("max_keys", part.max_keys.map(|max| max.referenced)),
+            ];
+            for (key, location) in given {
+                if let Some(location) = location {
+                    let message = format!(
+                        "{user} is a {agg} and remembers no keys; write agg: count_new or count_returning, or remove '{key}'"
+                    );
+                    self.problem(at(location), message);
+                    return None;
+                }
+            }
+            return Some(None);
+        }
+        if let Some(max) = part.max_keys.filter(|max| max.value.0 == 0) {
+            let message = "at least one key must be remembered; write a number such as 5_000_000";
+            self.problem(at(max.referenced), message);
+            return None;
+        }
+        let within = match part.within {
+            None => None,
+            Some(within) => {
+                let ms = within.value.0.as_millis();
+                let Some(days) = i32::try_from(ms / DAY_MS)
+                    .ok()
+                    .filter(|days| *days > 0 && ms % DAY_MS == 0)
+                else {
+                    let message = "'within' is a number of whole days, at least one, such as 90d";
+                    self.problem(at(within.referenced), message);
+                    return None;
+                };
+                Some(Within {
+                    days,
+                    place: at(within.referenced),
+                })
+            }
+        };
+        Some(Some(Keys {
+            within,
+            max: part.max_keys.map_or(MAX_KEYS, |max| max.value.0),
+        }))
     }
 
     fn agg(&mut self, file: &Arc<str>, part: &Part<'_>, user: &str) -> Option<Agg> {

@@ -306,6 +306,26 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
             "catalog/a.yaml:11:83: metric 'revenue' is a sum and has no use for 'percentile'; write agg: percentile",
         ),
         (
+            "agg: sum, expr",
+            "agg: sum, within: 30d, expr",
+            "catalog/a.yaml:11:79: metric 'revenue' is a sum and remembers no keys; write agg: count_new or count_returning, or remove 'within'",
+        ),
+        (
+            "agg: sum, expr",
+            "agg: sum, max_keys: 5, expr",
+            "catalog/a.yaml:11:81: metric 'revenue' is a sum and remembers no keys; write agg: count_new or count_returning, or remove 'max_keys'",
+        ),
+        (
+            "agg: sum, expr",
+            "agg: count_new, within: 36h, expr",
+            "catalog/a.yaml:11:85: 'within' is a number of whole days, at least one, such as 90d",
+        ),
+        (
+            "agg: sum, expr",
+            "agg: count_new, max_keys: 0, expr",
+            "catalog/a.yaml:11:87: at least one key must be remembered; write a number such as 5_000_000",
+        ),
+        (
             "behind_pace: off",
             "behind_pase: off",
             "catalog/a.yaml:17:140: there is no rule 'behind_pase'; did you mean 'behind_pace'?",
@@ -318,6 +338,24 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
             .to_string();
         assert_eq!(found, expected);
     }
+}
+
+#[test]
+fn a_key_is_new_once_a_period() {
+    let with = |within: &str| {
+        let yaml = format!(
+            "sources:\n  o: {{topics: [t], format: json, fields: {{c: c}}}}\nmetrics:\n  new: {{source: o, agg: count_new, expr: c, within: {within}}}\n  share: {{source: o, numerator: {{agg: count_returning, expr: c, within: {within}}}, denominator: {{agg: count_distinct, expr: c}}}}\nnodes:\n  month: {{metric: new, role: business, period: month}}\n  year: {{metric: share, role: kpi, parent: month, relation: influence, period: year}}\n"
+        );
+        load_text(&yaml)
+            .map(|_| ())
+            .map_err(|problems| problems.to_string())
+    };
+    assert_eq!(with("366d"), Ok(()));
+    assert_eq!(
+        with("92d"),
+        Err("catalog/a.yaml:5:73: within a period of node 'year' (year, up to 366d) a key could be new twice; write within: 366d or more, or remove 'within'".to_owned())
+    );
+    assert_eq!(with("30d").unwrap_err().lines().count(), 2);
 }
 
 #[test]

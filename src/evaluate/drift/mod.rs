@@ -28,7 +28,8 @@ impl Evaluator {
         })
     }
 
-    fn flow(&self, cells: &Cells, key: &InstanceKey, from: Day, to: Day) -> Option<Vec<Option<f64>>> {
+    /// What each of the days `from..to` brought to an instance.
+    pub fn flow(&self, cells: &Cells, key: &InstanceKey, from: Day, to: Day) -> Option<Vec<Option<f64>>> {
         let NodeId(index) = key.node;
         let cell_key = self.cell_key(key);
         Some(

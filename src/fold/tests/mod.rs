@@ -1,6 +1,7 @@
 //! The fold as a whole: order, splits and batches do not matter, and an independent model agrees.
 
 mod corrections;
+mod known;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,0 +1,561 @@
+//! `tautline explain NODE`: every number behind a node's state, each with what it was made from, down to days and
+//! thresholds.
+
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::past::Past;
+use crate::alert::judge;
+use crate::alert::record::{AlertRecord, AlertState};
+use crate::catalog::expr::Value;
+use crate::catalog::{
+    Catalog, Direction, GrowthBase, Level, Node, NodeId, PeriodKind, Profile, Relation, Role, Rule, RuleOn,
+    Severity, Target,
+};
+use crate::evaluate::attribution::{self, Attribution};
+use crate::evaluate::{InstanceKey, NodeState, Pace, Snapshot};
+use crate::words::definition;
+
+pub use text::text;
+
+/// How a missing value is written.
+const MISSING: &str = "—";
+
+/// Everything behind one instance at one moment.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Explanation {
+    /// Name in the catalogue.
+    pub node: String,
+    /// Title for people.
+    pub title: String,
+    /// Values of the `each` dimensions.
+    pub dimensions: BTreeMap<String, String>,
+    /// Business or KPI.
+    pub role: Role,
+    /// Level.
+    pub level: Level,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Weight in points.
+    pub weight: Option<f64>,
+    /// Where the node is declared.
+    pub declared_at: String,
+    /// The moment that is explained.
+    pub at: Timestamp,
+    /// The period that holds it.
+    pub period: PeriodText,
+    /// The metric on one line, and where it is declared.
+    pub metric: String,
+    /// Where the metric is declared.
+    pub metric_declared_at: String,
+    /// Unit.
+    pub unit: Option<String>,
+    /// Whether the value grows with the period.
+    pub accumulates: bool,
+    /// Value so far.
+    pub value: Option<f64>,
+    /// What each day of the period brought so far.
+    pub days: Vec<DayValue>,
+    /// Target.
+    pub target: Option<f64>,
+    /// Where the target comes from.
+    pub target_from: TargetFrom,
+    /// Value at which completion is 0.
+    pub baseline: Option<f64>,
+    /// Whether less is better.
+    pub lower_is_better: bool,
+    /// Actual against target.
+    pub completion: Option<f64>,
+    /// Share of the period that has passed.
+    pub elapsed: f64,
+    /// Share of the target that the plan expects by now.
+    pub expected_share: f64,
+    /// What the plan expects by now, in the unit of the value.
+    pub planned: Option<f64>,
+    /// What the plan follows: `linear`, `workdays`, `last_year`, `file`, `flat` or `default`.
+    pub profile: &'static str,
+    /// Pace.
+    pub pace: Option<f64>,
+    /// Whether it is too early for a pace, and until which planned share.
+    pub too_early_before: Option<f64>,
+    /// Projected value at the period's end.
+    pub forecast: Option<f64>,
+    /// Probability of meeting the target.
+    pub target_probability: Option<f64>,
+    /// The parent's numbers.
+    pub parent: Option<ParentText>,
+    /// Rules that judge it, with what they read.
+    pub rules: Vec<RuleText>,
+    /// What its distance from plan is made of.
+    pub accounts: Vec<AccountText>,
+}
+
+/// A period.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct PeriodText {
+    /// Its name.
+    pub id: String,
+    /// First day.
+    pub start: Date,
+    /// The day after the last.
+    pub end: Date,
+    /// Kind of period.
+    #[serde(skip)]
+    pub kind: PeriodKind,
+}
+
+/// What one day brought.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct DayValue {
+    /// The day.
+    pub day: Date,
+    /// What it brought; `None` where there is no value.
+    pub value: Option<f64>,
+}
+
+/// Where a target comes from.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetFrom {
+    /// There is none.
+    None,
+    /// The same number every period.
+    Fixed,
+    /// Growth over a base.
+    Growth {
+        /// 0.3 for 30 %.
+        growth: f64,
+        /// What it grows over.
+        base: f64,
+        /// The year of the base; `None` for a stated value.
+        year: Option<i16>,
+    },
+    /// A line of a target file.
+    File {
+        /// Since when it is known; `None`: always.
+        announced: Option<Date>,
+    },
+}
+
+/// The parent at the same moment.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ParentText {
+    /// Name in the catalogue.
+    pub node: String,
+    /// Title with dimension values.
+    pub title: String,
+    /// How it is served.
+    pub relation: Relation,
+    /// Completion.
+    pub completion: Option<f64>,
+    /// Share of its target that its plan expects by now.
+    pub expected_share: f64,
+    /// Pace.
+    pub pace: Option<f64>,
+}
+
+/// One rule on this instance.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct RuleText {
+    /// Name.
+    pub rule: String,
+    /// On the node, or on the link to its parent.
+    pub on_link: bool,
+    /// Levels: severity, condition as written, seconds for which it must hold.
+    pub levels: Vec<LevelText>,
+    /// Clear condition as written.
+    pub clear: Option<String>,
+    /// What it read: names of its conditions with their values.
+    pub readings: Vec<(String, String)>,
+    /// Where its alert stands now.
+    pub state: StateText,
+}
+
+/// One level of a rule.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct LevelText {
+    /// Severity.
+    pub severity: Severity,
+    /// Condition as written.
+    pub when: String,
+    /// For how many seconds of event time it must hold.
+    pub for_seconds: f64,
+}
+
+/// Where an alert stands.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum StateText {
+    /// Nothing to say.
+    Inactive,
+    /// Breaching, not for long enough yet.
+    Pending {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// People know.
+    Firing {
+        /// Since when.
+        since: Timestamp,
+        /// Level.
+        severity: Severity,
+    },
+}
+
+/// One account of the distance from plan.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct AccountText {
+    /// How the parts make it up.
+    pub relation: Relation,
+    /// Each part with its amount, the largest first.
+    pub parts: Vec<PartText>,
+    /// What they do not explain.
+    pub not_explained: f64,
+}
+
+/// One part.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct PartText {
+    /// Title with dimension values.
+    pub title: String,
+    /// Contribution in the unit of the whole; `None` where it is not known.
+    pub amount: Option<f64>,
+}
+
+/// Why a node cannot be explained.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum Unexplained {
+    /// There is no such node.
+    #[error("no node '{name}' in the catalogue{}", nearest_hint(.nearest.as_deref()))]
+    NoNode {
+        /// What was asked for.
+        name: String,
+        /// The nearest name.
+        nearest: Option<String>,
+    },
+    /// There has been no event yet.
+    #[error("there is nothing to explain yet: no event has been read into this state")]
+    NoEvents,
+    /// It was not there then.
+    #[error("'{name}' had no numbers at {at}; the state begins on {begins}")]
+    NotThen {
+        /// The node.
+        name: String,
+        /// The moment.
+        at: Timestamp,
+        /// First day of the state.
+        begins: Date,
+    },
+    /// The node has many instances, and none or an unknown one was named.
+    #[error(
+        "'{name}' is one node for every {each}; say which: tautline explain {name} {}\n{}",
+        .known.first().cloned().unwrap_or_default(),
+        listed(.known)
+    )]
+    WhichInstance {
+        /// The node.
+        name: String,
+        /// Names of its dimensions.
+        each: String,
+        /// Its instances, values joined by blanks.
+        known: Vec<String>,
+    },
+}
+
+fn nearest_hint(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!("; did you mean '{name}'?"))
+}
+
+fn listed(known: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let mut lines: Vec<String> = known.iter().take(SHOWN).map(|name| format!("  {name}")).collect();
+    if known.len() > SHOWN {
+        lines.push(format!("  and {} more", known.len() - SHOWN));
+    }
+    lines.join("\n")
+}
+
+/// Explains an instance: `dimensions` are the values of its `each`, in their order; `at` is the watermark where not
+/// given.
+///
+/// # Errors
+/// [`Unexplained`], in words for the one who asked.
+pub fn explain(
+    past: &mut Past,
+    name: &str,
+    dimensions: &[String],
+    at: Option<Timestamp>,
+) -> Result<Explanation, Unexplained> {
+    let catalog = past.catalog.clone();
+    let Some(index) = catalog.nodes.iter().position(|node| node.name == name) else {
+        let names = catalog.nodes.iter().map(|node| node.name.as_str());
+        return Err(Unexplained::NoNode {
+            name: name.to_owned(),
+            nearest: crate::catalog::diagnostic::nearest(name, names).map(str::to_owned),
+        });
+    };
+    let (Some(watermark), Some(begins)) = (past.watermark, past.first_day()) else {
+        return Err(Unexplained::NoEvents);
+    };
+    let at = at.unwrap_or(watermark).min(watermark);
+    let snapshot = past.at(at);
+    let id = NodeId(u32::try_from(index).unwrap_or(u32::MAX));
+    let of_node = || snapshot.instances.iter().filter(|state| state.key.node == id);
+    let is_asked = |state: &&NodeState| {
+        state
+            .key
+            .dimensions
+            .iter()
+            .map(|value| &**value)
+            .eq(dimensions.iter().map(String::as_str))
+    };
+    let Some(state) = of_node().find(is_asked) else {
+        if catalog.nodes[index].each.is_empty() || of_node().next().is_none() {
+            return Err(Unexplained::NotThen {
+                name: name.to_owned(),
+                at,
+                begins,
+            });
+        }
+        return Err(Unexplained::WhichInstance {
+            name: name.to_owned(),
+            each: catalog.nodes[index].each.join(" × "),
+            known: of_node().map(|state| state.key.dimensions.join(" ")).collect(),
+        });
+    };
+    Ok(explanation(past, &catalog, &snapshot, state, at))
+}
+
+fn explanation(
+    past: &Past,
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+    state: &NodeState,
+    at: Timestamp,
+) -> Explanation {
+    let node = catalog.node(state.key.node);
+    let metric = catalog.metric(node.metric);
+    let accumulates = catalog.accumulates(node.metric);
+    let today = catalog.calendar.day_of(at);
+    let until = today.tomorrow().unwrap_or(today).min(state.period.end);
+    let days = past.days(&state.key, state.period.start, until);
+    Explanation {
+        node: node.name.clone(),
+        title: node.title.clone(),
+        dimensions: node
+            .each
+            .iter()
+            .cloned()
+            .zip(state.key.dimensions.iter().map(|value| value.to_string()))
+            .collect(),
+        role: node.role,
+        level: node.level,
+        owner: node.owner.clone(),
+        weight: node.weight,
+        declared_at: node.place.to_string(),
+        at,
+        period: PeriodText {
+            id: state.period.id(&catalog.calendar),
+            start: state.period.start,
+            end: state.period.end,
+            kind: state.period.kind,
+        },
+        metric: definition::of_metric(catalog, node.metric),
+        metric_declared_at: metric.place.to_string(),
+        unit: metric.unit.clone(),
+        accumulates,
+        value: state.value,
+        days: std::iter::successors(Some(state.period.start), |day| day.tomorrow().ok())
+            .zip(days)
+            .map(|(day, value)| DayValue { day, value })
+            .collect(),
+        target: state.target,
+        target_from: target_from(node, state),
+        baseline: node.baseline,
+        lower_is_better: node.direction == Direction::Lower,
+        completion: state.completion,
+        elapsed: state.elapsed,
+        expected_share: state.expected_share,
+        planned: attribution::planned(catalog, state),
+        profile: profile(node, catalog),
+        pace: state.pace.ratio(),
+        too_early_before: (state.pace == Pace::TooEarly).then_some(node.min_share),
+        forecast: state.forecast,
+        target_probability: state.target_probability,
+        parent: parent(catalog, snapshot, state),
+        rules: rules(past, catalog, snapshot, state),
+        accounts: attribution::attribute(catalog, snapshot, &state.key, |_| None)
+            .map(|found| accounts(catalog, found))
+            .unwrap_or_default(),
+    }
+}
+
+fn target_from(node: &Node, state: &NodeState) -> TargetFrom {
+    match (&node.target, state.target) {
+        (Target::None, _) | (_, None) => TargetFrom::None,
+        (Target::Number(_), _) => TargetFrom::Fixed,
+        (Target::Growth { growth, over }, Some(target)) => TargetFrom::Growth {
+            growth: *growth,
+            base: target / (1.0 + growth),
+            year: match over {
+                GrowthBase::LastYear => Some(state.period.start.year() - 1),
+                GrowthBase::Year(year) => Some(*year),
+                GrowthBase::Value(_) => None,
+            },
+        },
+        (Target::Table(rows), Some(target)) => TargetFrom::File {
+            announced: rows
+                .iter()
+                .filter(|row| state.period.holds(row.start) && row.target == target)
+                .filter(|row| {
+                    row.dimensions
+                        .iter()
+                        .map(String::as_str)
+                        .eq(state.key.dimensions.iter().map(|v| &**v))
+                })
+                .filter_map(|row| row.announced)
+                .max(),
+        },
+    }
+}
+
+fn profile(node: &Node, catalog: &Catalog) -> &'static str {
+    match node.profile {
+        Profile::Linear => "linear",
+        Profile::Workdays => "workdays",
+        Profile::LastYear => "last_year",
+        Profile::Flat => "flat",
+        Profile::File => "file",
+        Profile::Default if catalog.calendar.workdays_declared => "last_year, else workdays",
+        Profile::Default => "last_year, else linear",
+    }
+}
+
+/// Title with dimension values.
+fn title_of(catalog: &Catalog, key: &InstanceKey) -> String {
+    let title = &catalog.node(key.node).title;
+    if key.dimensions.is_empty() {
+        title.clone()
+    } else {
+        format!("{title} · {}", key.dimensions.join(" / "))
+    }
+}
+
+fn parent(catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) -> Option<ParentText> {
+    let key = state.parent.as_ref()?;
+    let parent = snapshot.instances.iter().find(|other| other.key == *key)?;
+    Some(ParentText {
+        node: catalog.node(key.node).name.clone(),
+        title: title_of(catalog, key),
+        relation: catalog.node(state.key.node).parent.as_ref()?.relation,
+        completion: parent.completion,
+        expected_share: parent.expected_share,
+        pace: parent.pace.ratio(),
+    })
+}
+
+fn rules(past: &Past, catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) -> Vec<RuleText> {
+    let node = catalog.node(state.key.node);
+    let judges = |rule: &&Rule| {
+        let can = rule.on == RuleOn::Node || (node.role == Role::Kpi && state.parent.is_some());
+        can && rule.applies_to(&node.name)
+    };
+    let period = state.period.id(&catalog.calendar);
+    let explained = |rule: &Rule| {
+        let readings = judge::readings(catalog, snapshot, rule, state, written);
+        RuleText {
+            rule: rule.name.clone(),
+            on_link: rule.on == RuleOn::Link,
+            levels: rule
+                .levels
+                .iter()
+                .map(|level| LevelText {
+                    severity: level.severity,
+                    when: level.when.source().to_owned(),
+                    for_seconds: level.hold_for.as_secs_f64(),
+                })
+                .collect(),
+            clear: rule.clear.as_ref().map(|clear| clear.source().to_owned()),
+            readings,
+            state: past
+                .alerts
+                .iter()
+                .find(|alert| alert.rule == rule.name && is_about(alert, node, state, &period))
+                .map_or(StateText::Inactive, stands),
+        }
+    };
+    // A rule that reads nothing here (no parts to add up, no target) has nothing to say.
+    let says_something = |rule: &RuleText| {
+        rule.state != StateText::Inactive || rule.readings.iter().any(|(_, value)| value != MISSING)
+    };
+    catalog
+        .rules
+        .iter()
+        .filter(judges)
+        .map(explained)
+        .filter(says_something)
+        .collect()
+}
+
+/// Whether an alert is about an instance in a period.
+fn is_about(alert: &AlertRecord, node: &Node, state: &NodeState, period: &str) -> bool {
+    let label = |name: &str| alert.labels.get(name).map(String::as_str);
+    label("node") == Some(&node.name)
+        && label("period") == Some(period)
+        && node
+            .each
+            .iter()
+            .zip(state.key.dimensions.iter())
+            .all(|(name, value)| label(name) == Some(value))
+}
+
+fn stands(alert: &AlertRecord) -> StateText {
+    match (alert.state, alert.fired_at) {
+        (AlertState::Inactive, _) => StateText::Inactive,
+        (AlertState::Pending { since }, _) => StateText::Pending { since },
+        (AlertState::Firing | AlertState::Recovering { .. }, fired_at) => StateText::Firing {
+            since: fired_at.unwrap_or(Timestamp::UNIX_EPOCH),
+            severity: alert.severity,
+        },
+    }
+}
+
+/// A value as exact as it is judged, without noise.
+fn written(value: Value<'_>) -> String {
+    match value {
+        Value::Missing => MISSING.to_owned(),
+        Value::Text(text) => format!("\"{text}\""),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Number(number) => {
+            let text = format!("{number:.4}");
+            let trimmed = text.trim_end_matches('0').trim_end_matches('.');
+            trimmed.to_owned()
+        }
+    }
+}
+
+fn accounts(catalog: &Catalog, found: Attribution) -> Vec<AccountText> {
+    found
+        .accounts
+        .into_iter()
+        .map(|account| AccountText {
+            relation: account.relation,
+            parts: account
+                .parts
+                .iter()
+                .map(|part| PartText {
+                    title: title_of(catalog, &part.key),
+                    amount: part.amount,
+                })
+                .collect(),
+            not_explained: account.not_explained,
+        })
+        .collect()
+}

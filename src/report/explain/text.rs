@@ -1,0 +1,477 @@
+//! An explanation in words, for a terminal: what it is, what it comes to, what judges it, what it is made of.
+
+use std::fmt::Write;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use unicode_width::UnicodeWidthStr;
+
+use super::{Explanation, LevelText, ParentText, RuleText, StateText, TargetFrom};
+use crate::catalog::{Level, Relation, Role};
+use crate::evaluate::Period;
+use crate::words::{Language, percent, sentence};
+
+/// Days that are written out; the others are in the JSON form.
+const DAYS_SHOWN: usize = 14;
+
+/// The whole explanation. Times are of `zone`, the calendar's.
+pub fn text(found: &Explanation, language: Language, zone: &TimeZone) -> String {
+    let mut out = String::new();
+    head(&mut out, found, language, zone);
+    let mut table = Table::default();
+    value(&mut table, found, language);
+    target(&mut table, found, language);
+    plan(&mut table, found, language);
+    outlook(&mut table, found, language);
+    if let Some(parent) = &found.parent {
+        table.row(language.pick("服务于", "Serves"), served(parent, language));
+    }
+    table.print(&mut out);
+    days(&mut out, found, language);
+    accounts(&mut out, found, language);
+    rules(&mut out, found, language, zone);
+    out
+}
+
+/// Terms with what belongs to them, aligned also where Chinese stands among them.
+#[derive(Default)]
+struct Table {
+    rows: Vec<(String, String)>,
+}
+
+impl Table {
+    fn row(&mut self, term: &str, text: impl Into<String>) {
+        self.rows.push((term.to_owned(), text.into()));
+    }
+
+    fn print(&self, out: &mut String) {
+        let width = self.rows.iter().map(|(term, _)| term.width()).max().unwrap_or(0);
+        for (term, text) in &self.rows {
+            let gap = " ".repeat(width - term.width());
+            line(out, &format!("{term}{gap}  {text}"));
+        }
+    }
+}
+
+fn line(out: &mut String, text: &str) {
+    // Writing to a String does not fail.
+    let _ = writeln!(out, "{}", text.trim_end());
+}
+
+fn head(out: &mut String, found: &Explanation, language: Language, zone: &TimeZone) {
+    let role = match found.role {
+        Role::Business => language.pick("业务指标", "business metric"),
+        Role::Kpi => "KPI",
+    };
+    let level = match found.level {
+        Level::Strategy => language.pick("战略层", "strategy"),
+        Level::Tactic => language.pick("战术层", "tactic"),
+        Level::Execution => language.pick("执行层", "execution"),
+        Level::Individual => language.pick("个人层", "individual"),
+    };
+    let instance: Vec<&str> = found.dimensions.values().map(String::as_str).collect();
+    let title = match instance.as_slice() {
+        [] => found.title.clone(),
+        values => format!("{} · {}", found.title, values.join(" / ")),
+    };
+    let mut about = vec![role.to_owned(), level.to_owned()];
+    about.push(match &found.owner {
+        Some(owner) => format!("{} {owner}", language.pick("负责人", "owner")),
+        None => language.pick("无负责人", "no owner").to_owned(),
+    });
+    about.extend(
+        found
+            .weight
+            .map(|weight| format!("{} {}", language.pick("权重", "weight"), language.number(weight))),
+    );
+    line(out, &format!("{title} ({})", found.node));
+    line(out, &about.join(language.pick("，", ", ")));
+    let period = Period {
+        kind: found.period.kind,
+        start: found.period.start,
+        end: found.period.end,
+    };
+    line(
+        out,
+        &format!(
+            "{} · {}{} · {}",
+            language.period(&period),
+            language.pick("数据截至 ", "data up to "),
+            language.moment(found.at, zone),
+            found.declared_at
+        ),
+    );
+    out.push('\n');
+}
+
+fn value(table: &mut Table, found: &Explanation, language: Language) {
+    let amount = found.value.map_or_else(
+        || language.pick("没有数值", "no value").to_owned(),
+        |value| language.quantity(value, found.unit.as_deref()),
+    );
+    let with = found
+        .days
+        .iter()
+        .filter(|day| day.value.is_some_and(|value| value != 0.0));
+    let best = found
+        .days
+        .iter()
+        .filter_map(|day| Some((day.day, day.value?)))
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .filter(|(_, value)| *value != 0.0);
+    let mut text = amount;
+    match language {
+        Language::Zh => {
+            let _ = write!(text, "，{} 天中有 {} 天有数", found.days.len(), with.count());
+            if let Some((day, value)) = best {
+                let _ = write!(
+                    text,
+                    "，单日最高 {}（{}）",
+                    language.quantity(value, found.unit.as_deref()),
+                    language.date(day)
+                );
+            }
+        }
+        Language::En => {
+            let _ = write!(text, " from {} of {} days", with.count(), found.days.len());
+            if let Some((day, value)) = best {
+                let _ = write!(
+                    text,
+                    ", at most {} a day ({})",
+                    language.quantity(value, found.unit.as_deref()),
+                    language.date(day)
+                );
+            }
+        }
+    }
+    table.row(language.pick("实际", "Value"), text);
+    table.row("", format!("{}   {}", found.metric, found.metric_declared_at));
+}
+
+fn target(table: &mut Table, found: &Explanation, language: Language) {
+    let term = language.pick("目标", "Target");
+    let Some(target) = found.target else {
+        table.row(
+            term,
+            language.pick(
+                "本期没有目标，因此没有完成度和进度",
+                "none for this period, so there is no completion and no pace",
+            ),
+        );
+        return;
+    };
+    let unit = found.unit.as_deref();
+    let mut text = language.quantity(target, unit);
+    let from = match (&found.target_from, language) {
+        (TargetFrom::None, _) => String::new(),
+        (TargetFrom::Fixed, Language::Zh) => "每期相同".to_owned(),
+        (TargetFrom::Fixed, Language::En) => "the same every period".to_owned(),
+        (TargetFrom::Growth { growth, base, year }, _) => {
+            let base = language.quantity(*base, unit);
+            let year = year.map_or_else(String::new, |year| format!(" ({year})"));
+            format!("{base}{year} × {}", percent(1.0 + growth))
+        }
+        (TargetFrom::File { announced: None }, Language::Zh) => "来自目标文件".to_owned(),
+        (TargetFrom::File { announced: None }, Language::En) => "from the target file".to_owned(),
+        (TargetFrom::File { announced: Some(day) }, Language::Zh) => format!("来自目标文件，{day} 公布"),
+        (TargetFrom::File { announced: Some(day) }, Language::En) => {
+            format!("from the target file, announced on {day}")
+        }
+    };
+    if !from.is_empty() {
+        let _ = write!(text, " = {from}");
+    }
+    if found.lower_is_better {
+        text.push_str(language.pick("，越低越好", ", lower is better"));
+    }
+    table.row(term, text);
+    if let (Some(completion), Some(value)) = (found.completion, found.value) {
+        let number = |value: f64| language.number(value);
+        let formula = match (found.lower_is_better, found.baseline) {
+            (false, None) => format!("{} / {}", number(value), number(target)),
+            (false, Some(base)) => format!(
+                "({} − {}) / ({} − {})",
+                number(value),
+                number(base),
+                number(target),
+                number(base)
+            ),
+            (true, None) => format!("{} / {}", number(target), number(value)),
+            (true, Some(base)) => format!(
+                "({} − {}) / ({} − {})",
+                number(base),
+                number(value),
+                number(base),
+                number(target)
+            ),
+        };
+        table.row(
+            language.pick("完成", "Completion"),
+            format!("{} = {formula}", percent(completion)),
+        );
+    }
+}
+
+fn plan(table: &mut Table, found: &Explanation, language: Language) {
+    if found.target.is_none() {
+        return;
+    }
+    let term = language.pick("计划", "Plan");
+    if found.accumulates {
+        let planned = found.planned.map_or_else(String::new, |planned| {
+            format!(" = {}", language.quantity(planned, found.unit.as_deref()))
+        });
+        let text = match language {
+            Language::Zh => format!(
+                "此时应完成 {}{planned}（按 {}，期间已过 {}）",
+                percent(found.expected_share),
+                found.profile,
+                percent(found.elapsed)
+            ),
+            Language::En => format!(
+                "expects {}{planned} by now (by {}; {} of the period has passed)",
+                percent(found.expected_share),
+                found.profile,
+                percent(found.elapsed)
+            ),
+        };
+        table.row(term, text);
+    } else {
+        table.row(
+            term,
+            language.pick(
+                "这是水平值，任何时候都应达到目标",
+                "a level: it should be at its target at any time",
+            ),
+        );
+    }
+    let term = language.pick("进度", "Pace");
+    match (found.pace, found.completion, found.too_early_before) {
+        (Some(pace), Some(completion), _) if found.accumulates && !found.lower_is_better => table.row(
+            term,
+            format!(
+                "{pace:.2} = {} / {}",
+                percent(completion),
+                percent(found.expected_share)
+            ),
+        ),
+        (Some(pace), ..) => table.row(term, format!("{pace:.2}")),
+        (None, _, Some(share)) => table.row(
+            term,
+            match language {
+                Language::Zh => format!("为时尚早：计划完成 {} 之前不判断", percent(share)),
+                Language::En => format!(
+                    "too early: it is not judged before the plan expects {}",
+                    percent(share)
+                ),
+            },
+        ),
+        _ => {}
+    }
+}
+
+fn outlook(table: &mut Table, found: &Explanation, language: Language) {
+    let Some(forecast) = found.forecast else { return };
+    let amount = language.quantity(forecast, found.unit.as_deref());
+    let mut text = match (found.value.filter(|_| found.accumulates), language) {
+        (Some(value), Language::Zh) => format!(
+            "期末约 {amount} = 已有 {} + 余下各日约 {}",
+            language.number(value),
+            language.number(forecast - value)
+        ),
+        (Some(value), Language::En) => format!(
+            "about {amount} at the end = {} so far + about {} to come",
+            language.number(value),
+            language.number(forecast - value)
+        ),
+        (None, Language::Zh) => format!("期末约 {amount}"),
+        (None, Language::En) => format!("about {amount} at the end"),
+    };
+    if let Some(chance) = found.target_probability {
+        let _ = match language {
+            Language::Zh => write!(text, "，达成概率{}", sentence::likely(chance, language)),
+            Language::En => write!(
+                text,
+                "; the chance of meeting the target is {}",
+                sentence::likely(chance, language)
+            ),
+        };
+    }
+    table.row(language.pick("预测", "Forecast"), text);
+}
+
+fn served(parent: &ParentText, language: Language) -> String {
+    let relation = match parent.relation {
+        Relation::Sum => language.pick("相加", "adds up to it"),
+        Relation::Product => language.pick("相乘", "multiplies to it"),
+        Relation::Ratio => language.pick("构成比率", "is part of its ratio"),
+        Relation::Influence => language.pick("驱动", "drives it"),
+    };
+    let mut text = format!("{} ({}), {relation}", parent.title, parent.node);
+    if let Some(completion) = parent.completion {
+        let _ = match language {
+            Language::Zh => write!(
+                text,
+                "：完成 {}，计划此时 {}",
+                percent(completion),
+                percent(parent.expected_share)
+            ),
+            Language::En => write!(
+                text,
+                ": at {} where the plan expects {}",
+                percent(completion),
+                percent(parent.expected_share)
+            ),
+        };
+    }
+    if let Some(pace) = parent.pace {
+        let _ = write!(text, "{}{pace:.2}", language.pick("，进度 ", ", pace "));
+    }
+    text
+}
+
+fn days(out: &mut String, found: &Explanation, language: Language) {
+    if found.days.is_empty() {
+        return;
+    }
+    let shown = &found.days[found.days.len().saturating_sub(DAYS_SHOWN)..];
+    let more = found.days.len() - shown.len();
+    let mut heading = language.pick("每日", "Day by day").to_owned();
+    if more > 0 {
+        let _ = match language {
+            Language::Zh => write!(
+                heading,
+                "（最近 {} 天；更早的 {more} 天用 --format json 查看）",
+                shown.len()
+            ),
+            Language::En => write!(
+                heading,
+                " (the last {}; {more} more with --format json)",
+                shown.len()
+            ),
+        };
+    }
+    out.push('\n');
+    line(out, &heading);
+    for day in shown {
+        let value = day.value.map_or_else(
+            || "—".to_owned(),
+            |value| language.quantity(value, found.unit.as_deref()),
+        );
+        line(out, &format!("  {} {:>12}", day.day, value));
+    }
+}
+
+fn accounts(out: &mut String, found: &Explanation, language: Language) {
+    let unit = found.unit.as_deref();
+    let signed = |amount: f64| {
+        // Of a difference of large numbers the last digits are none.
+        let amount = if amount.abs() < 1e-9 * found.value.unwrap_or(0.0).abs() {
+            0.0
+        } else {
+            amount
+        };
+        let sign = if amount > 0.0 { "+" } else { "" };
+        format!("{sign}{}", language.quantity(amount, unit))
+    };
+    for account in &found.accounts {
+        let heading = match account.relation {
+            Relation::Sum => language.pick("与计划的差距，按组成部分", "Distance from plan, by its parts"),
+            Relation::Product | Relation::Ratio => language.pick(
+                "与计划的差距，按因子（LMDI）",
+                "Distance from plan, by its factors (LMDI)",
+            ),
+            Relation::Influence => language.pick(
+                "与计划的差距，按驱动它的 KPI",
+                "Distance from plan, by the KPIs that drive it",
+            ),
+        };
+        out.push('\n');
+        line(out, heading);
+        let mut table = Table::default();
+        for part in &account.parts {
+            table.row(
+                &format!("  {}", part.title),
+                part.amount.map_or_else(
+                    || {
+                        language
+                            .pick("尚未学到关联强度", "its link is not known yet")
+                            .to_owned()
+                    },
+                    signed,
+                ),
+            );
+        }
+        table.row(
+            &format!("  {}", language.pick("未能解释", "not explained")),
+            signed(account.not_explained),
+        );
+        table.print(out);
+    }
+}
+
+fn rules(out: &mut String, found: &Explanation, language: Language, zone: &TimeZone) {
+    if found.rules.is_empty() {
+        return;
+    }
+    out.push('\n');
+    line(out, language.pick("规则", "Rules"));
+    for rule in &found.rules {
+        line(out, &format!("  {}: {}", rule.rule, stands(rule, language, zone)));
+        for level in &rule.levels {
+            line(out, &format!("    {}", fires(level, language)));
+        }
+        if let Some(clear) = &rule.clear {
+            line(
+                out,
+                &format!("    {} {clear}", language.pick("解除条件", "clears when")),
+            );
+        }
+        let readings: Vec<String> = rule
+            .readings
+            .iter()
+            .map(|(name, value)| format!("{name} = {value}"))
+            .collect();
+        line(
+            out,
+            &format!("    {} {}", language.pick("此时", "now"), readings.join(", ")),
+        );
+    }
+}
+
+fn stands(rule: &RuleText, language: Language, zone: &TimeZone) -> String {
+    let when = |since: Timestamp| language.moment(since, zone);
+    match (rule.state, language) {
+        (StateText::Inactive, _) => language.pick("没有告警", "no alert").to_owned(),
+        (StateText::Pending { since }, Language::Zh) => format!("自 {} 起超出，尚未持续够久", when(since)),
+        (StateText::Pending { since }, Language::En) => {
+            format!("breached since {}, not for long enough yet", when(since))
+        }
+        (StateText::Firing { since, severity }, Language::Zh) => {
+            format!("自 {} 起告警（{}）", when(since), severity.as_str())
+        }
+        (StateText::Firing { since, severity }, Language::En) => {
+            format!("firing since {} ({})", when(since), severity.as_str())
+        }
+    }
+}
+
+fn fires(level: &LevelText, language: Language) -> String {
+    let hold = SignedDuration::from_secs_f64(level.for_seconds);
+    let severity = level.severity.as_str();
+    let held = if hold.is_zero() {
+        String::new()
+    } else {
+        let from = Timestamp::UNIX_EPOCH;
+        let lasting = language.lasting(from, from + hold);
+        match language {
+            Language::Zh => format!("，持续 {lasting}"),
+            Language::En => format!(" for {lasting}"),
+        }
+    };
+    format!(
+        "{severity}{} {}{held}",
+        language.pick("：当", " when"),
+        level.when
+    )
+}

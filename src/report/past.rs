@@ -1,0 +1,85 @@
+//! The past: snapshots at any moment since the first event, from the cells that the state keeps day by day.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::alert::record::{AlertRecord, Episode};
+use crate::catalog::Catalog;
+use crate::evaluate::{Evaluator, Horizon, InstanceKey, Snapshot};
+use crate::fold::cells::Cells;
+use crate::fold::day::Day;
+use crate::fold::plan::Plan;
+use crate::state::{LoggedNotice, Reading};
+
+/// What a state file held, ready to be evaluated at any moment up to its watermark.
+pub struct Past {
+    /// The catalogue in force now; the past is told in its words.
+    pub catalog: Arc<Catalog>,
+    /// Cells, to look at single days.
+    pub cells: Cells,
+    /// Alert records as they stand now.
+    pub alerts: Vec<AlertRecord>,
+    /// Episodes of the last two years, in the order of firing.
+    pub episodes: Vec<Episode>,
+    /// Notices that are still in the log, oldest first.
+    pub notices: Vec<LoggedNotice>,
+    /// Up to when everything is known; `None` before the first event.
+    pub watermark: Option<Timestamp>,
+    evaluator: Evaluator,
+}
+
+impl Past {
+    /// Compiles the catalogue over what was read.
+    pub fn new(catalog: Arc<Catalog>, reading: Reading) -> Past {
+        let plan = Arc::new(Plan::compile(&catalog));
+        let mut cells = Cells::new(plan.clone());
+        cells.restore(reading.cells);
+        Past {
+            evaluator: Evaluator::new(catalog.clone(), plan),
+            catalog,
+            cells,
+            alerts: reading.alerts,
+            episodes: reading.episodes,
+            notices: reading.notices,
+            watermark: reading.watermark,
+        }
+    }
+
+    /// Every number as of a moment. Of its local day everything is known, of later days nothing.
+    pub fn at(&mut self, at: Timestamp) -> Snapshot {
+        let is_now = self.watermark.is_some_and(|watermark| at >= watermark);
+        let horizon = if is_now { Horizon::Known } else { Horizon::Day };
+        self.evaluator.snapshot(&self.cells, at, horizon)
+    }
+
+    /// What each of the days `from..to` brought to an instance; `None` for a day without a value.
+    pub fn days(&self, key: &InstanceKey, from: Date, to: Date) -> Vec<Option<f64>> {
+        self.evaluator
+            .flow(&self.cells, key, Day::of(from), Day::of(to))
+            .unwrap_or_default()
+    }
+
+    /// Every number as a day closed: at its last millisecond, or at the watermark where the day is not over.
+    pub fn at_close_of(&mut self, day: Date) -> Snapshot {
+        let close = self.close_of(day);
+        self.at(self.watermark.map_or(close, |watermark| close.min(watermark)))
+    }
+
+    /// The last millisecond of a local day.
+    pub fn close_of(&self, day: Date) -> Timestamp {
+        let next = day.tomorrow().unwrap_or(day);
+        self.catalog.calendar.start_of(next) - SignedDuration::from_millis(1)
+    }
+
+    /// The local day of the watermark.
+    pub fn today(&self) -> Option<Date> {
+        Some(self.catalog.calendar.day_of(self.watermark?))
+    }
+
+    /// The first day that has any event.
+    pub fn first_day(&self) -> Option<Date> {
+        self.cells.first_day().map(Day::date)
+    }
+}

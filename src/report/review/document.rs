@@ -1,0 +1,546 @@
+//! A review as a document in a language: headings, paragraphs, tables and lists, before it is Markdown or HTML.
+
+use jiff::tz::TimeZone;
+
+use super::{EpisodeResult, Next, NodeResult, Review, Verdict};
+use crate::alert::notice::ResolveReason;
+use crate::catalog::Role;
+use crate::words::{Language, percent, sentence};
+
+/// Instances of one node that a table shows: those furthest from their targets.
+const INSTANCES_SHOWN: usize = 5;
+/// Episodes that are listed one by one.
+const EPISODES_SHOWN: usize = 30;
+
+/// One piece of a document.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Block {
+    Title(String),
+    Heading(String),
+    Paragraph(String),
+    /// What must not be overlooked.
+    Callout(String),
+    List(Vec<String>),
+    Table(Table),
+}
+
+/// A table; numbers stand to the right.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Table {
+    pub(super) columns: Vec<Column>,
+    pub(super) rows: Vec<Vec<Cell>>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) is_number: bool,
+}
+
+/// A cell with the tone that it is printed in.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    pub(super) tone: Tone,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Tone {
+    Plain,
+    Good,
+    Bad,
+    Quiet,
+}
+
+impl Cell {
+    fn plain(text: impl Into<String>) -> Cell {
+        Cell {
+            text: text.into(),
+            tone: Tone::Plain,
+        }
+    }
+}
+
+fn columns(names: &[(&str, bool)]) -> Vec<Column> {
+    names
+        .iter()
+        .map(|(name, is_number)| Column {
+            name: (*name).to_owned(),
+            is_number: *is_number,
+        })
+        .collect()
+}
+
+/// The whole document.
+pub(super) fn document(review: &Review, language: Language, zone: &TimeZone) -> Vec<Block> {
+    let period = language.period(&review.period.period);
+    let mut blocks = vec![Block::Title(match language {
+        Language::Zh => format!("{period} 复盘"),
+        Language::En => format!("Review of {period}"),
+    })];
+    blocks.push(Block::Paragraph(opening(review, language, zone)));
+    apart(&mut blocks, review, language);
+    owners(&mut blocks, review, language);
+    results(&mut blocks, review, language);
+    episodes(&mut blocks, review, language, zone);
+    forecasts(&mut blocks, review, language);
+    quality(&mut blocks, review, language);
+    next(&mut blocks, review, language, zone);
+    blocks
+}
+
+fn opening(review: &Review, language: Language, zone: &TimeZone) -> String {
+    let count = |role: Role| {
+        let judged = || {
+            review
+                .results
+                .iter()
+                .filter(move |result| result.role == role && result.closed > 0)
+        };
+        (
+            judged().filter(|result| result.verdict == Verdict::Met).count(),
+            judged().count(),
+        )
+    };
+    let ((business_met, business), (kpi_met, kpis)) = (count(Role::Business), count(Role::Kpi));
+    let fired = review.episodes.len();
+    let up_to = language.moment(review.up_to, zone);
+    let running = match (review.is_over, language) {
+        (true, _) => String::new(),
+        (false, Language::Zh) => format!("期间尚未结束，以下截至 {up_to}。"),
+        (false, Language::En) => format!("The period is not over; this is how it stood at {up_to}. "),
+    };
+    match language {
+        Language::Zh => format!(
+            "{running}业务指标 {business} 个中达成 {business_met} 个，KPI {kpis} 个中达成 {kpi_met} 个；告警 {fired} 次。"
+        ),
+        Language::En => format!(
+            "{running}{business_met} of {business} business targets and {kpi_met} of {kpis} KPI targets were met; {fired} alerts fired."
+        ),
+    }
+}
+
+fn apart(blocks: &mut Vec<Block>, review: &Review, language: Language) {
+    if review.apart.is_empty() {
+        return;
+    }
+    blocks.push(Block::Heading(
+        language
+            .pick("KPI 完成了，业务没有（两张皮）", "KPI done, business not")
+            .to_owned(),
+    ));
+    for (kpi, parent) in &review.apart {
+        let (kpi, parent) = (&review.results[*kpi], &review.results[*parent]);
+        let done = |result: &NodeResult| result.completion.map_or_else(|| "—".to_owned(), percent);
+        let slack = match (parent.verdict, parent.pace, language) {
+            (Verdict::Running, Some(pace), Language::Zh) => format!("进度只有计划的 {}", percent(pace)),
+            (Verdict::Running, Some(pace), Language::En) => format!("runs at {} of its plan", percent(pace)),
+            (_, _, Language::Zh) => format!("只完成 {}", done(parent)),
+            (_, _, Language::En) => format!("ended at {}", done(parent)),
+        };
+        blocks.push(Block::Callout(match language {
+            Language::Zh => format!(
+                "{}完成 {}，而它所服务的{}{slack}。",
+                kpi.name(),
+                done(kpi),
+                parent.name()
+            ),
+            Language::En => format!(
+                "{} came to {} of its target; {}, which it serves, {slack}.",
+                kpi.name(),
+                done(kpi),
+                parent.name()
+            ),
+        }));
+    }
+}
+
+fn owners(blocks: &mut Vec<Block>, review: &Review, language: Language) {
+    if review.owners.iter().all(|owner| owner.kpi.is_none()) {
+        return;
+    }
+    blocks.push(Block::Heading(language.pick("按负责人", "By owner").to_owned()));
+    let share = |value: Option<f64>| Cell::plain(value.map_or_else(|| "—".to_owned(), percent));
+    let rows = review
+        .owners
+        .iter()
+        .map(|owner| {
+            // Process done and result not: the two scores side by side say it.
+            let is_apart = owner
+                .kpi
+                .zip(owner.business)
+                .is_some_and(|(kpi, business)| kpi >= 1.0 && business < 0.9);
+            let mut business = share(owner.business);
+            if is_apart {
+                business.tone = Tone::Bad;
+            }
+            vec![
+                Cell::plain(&owner.owner),
+                share(owner.combined),
+                share(owner.kpi),
+                business,
+                Cell::plain(format!("{} / {}", owner.met, owner.closed)),
+            ]
+        })
+        .collect();
+    blocks.push(Block::Table(Table {
+        columns: columns(&[
+            (language.pick("负责人", "Owner"), false),
+            (language.pick("得分", "Score"), true),
+            (language.pick("KPI 得分", "KPIs"), true),
+            (language.pick("所服务的业务", "Business served"), true),
+            (language.pick("达成 / 考核", "Met / assessed"), true),
+        ]),
+        rows,
+    }));
+}
+
+fn results(blocks: &mut Vec<Block>, review: &Review, language: Language) {
+    blocks.push(Block::Heading(
+        language.pick("目标与结果", "Targets and results").to_owned(),
+    ));
+    let mut rows = Vec::new();
+    let mut at = 0;
+    while at < review.results.len() {
+        let node = &review.results[at].node;
+        let count = review.results[at..]
+            .iter()
+            .take_while(|result| result.node == *node)
+            .count();
+        let of_node = &review.results[at..at + count];
+        rows.extend(rows_of(of_node, language));
+        at += count;
+    }
+    blocks.push(Block::Table(Table {
+        columns: columns(&[
+            (language.pick("指标", "Metric"), false),
+            (language.pick("负责人", "Owner"), false),
+            (language.pick("期间", "Period"), false),
+            (language.pick("实际", "Actual"), true),
+            (language.pick("目标", "Target"), true),
+            (language.pick("完成", "Completion"), true),
+            (language.pick("结论", "Verdict"), false),
+        ]),
+        rows,
+    }));
+}
+
+/// Rows of one node: all of its few instances, or the furthest from their targets of its many.
+fn rows_of(results: &[NodeResult], language: Language) -> Vec<Vec<Cell>> {
+    let mut shown: Vec<&NodeResult> = results.iter().collect();
+    if shown.len() <= INSTANCES_SHOWN {
+        return shown.into_iter().map(|result| row(result, language)).collect();
+    }
+    let completion = |result: &NodeResult| result.completion.unwrap_or(f64::INFINITY);
+    shown.sort_by(|a, b| completion(a).total_cmp(&completion(b)));
+    let mut rows: Vec<Vec<Cell>> = shown[..INSTANCES_SHOWN]
+        .iter()
+        .map(|result| row(result, language))
+        .collect();
+    let rest = &shown[INSTANCES_SHOWN..];
+    let met = rest
+        .iter()
+        .filter(|result| result.verdict == Verdict::Met)
+        .count();
+    let text = match language {
+        Language::Zh => format!("{} 另有 {} 项，其中 {met} 项达成", results[0].title, rest.len()),
+        Language::En => format!("{}: {} more, {met} of them met", results[0].title, rest.len()),
+    };
+    let mut more = vec![Cell {
+        text,
+        tone: Tone::Quiet,
+    }];
+    more.resize(7, Cell::plain(""));
+    rows.push(more);
+    rows
+}
+
+fn row(result: &NodeResult, language: Language) -> Vec<Cell> {
+    let unit = result.unit.as_deref();
+    let quantity = |value: Option<f64>| {
+        Cell::plain(value.map_or_else(|| "—".to_owned(), |value| language.quantity(value, unit)))
+    };
+    let name = match result.role {
+        Role::Business => Cell::plain(result.name()),
+        Role::Kpi => Cell::plain(format!("{}{}", result.name(), language.pick("（KPI）", " (KPI)"))),
+    };
+    vec![
+        name,
+        Cell::plain(result.owner.clone().unwrap_or_default()),
+        Cell::plain(&result.period.id),
+        quantity(result.value),
+        quantity(result.target),
+        Cell::plain(result.completion.map_or_else(|| "—".to_owned(), percent)),
+        verdict(result, language),
+    ]
+}
+
+fn verdict(result: &NodeResult, language: Language) -> Cell {
+    let (text, tone) = match result.verdict {
+        Verdict::Met => (language.pick("达成", "met").to_owned(), Tone::Good),
+        Verdict::Missed => (language.pick("未达成", "missed").to_owned(), Tone::Bad),
+        Verdict::Running => {
+            let pace = result.pace.map_or_else(String::new, |pace| format!("{pace:.2}"));
+            let text = match language {
+                Language::Zh if pace.is_empty() => "进行中".to_owned(),
+                Language::Zh => format!("进行中，进度 {pace}"),
+                Language::En if pace.is_empty() => "running".to_owned(),
+                Language::En => format!("running, pace {pace}"),
+            };
+            (text, Tone::Quiet)
+        }
+        Verdict::NotJudged => (language.pick("无目标", "no target").to_owned(), Tone::Quiet),
+    };
+    // Of several periods the last one stands in the row; how many of them were met belongs to it.
+    let text = match (result.closed, language) {
+        (0 | 1, _) => text,
+        (closed, Language::Zh) => format!("{text}（{closed} 期中达成 {} 期）", result.met),
+        (closed, Language::En) => format!("{text} ({} of {closed} met)", result.met),
+    };
+    Cell { text, tone }
+}
+
+fn episodes(blocks: &mut Vec<Block>, review: &Review, language: Language, zone: &TimeZone) {
+    blocks.push(Block::Heading(
+        language.pick("告警与原因", "Alerts and their causes").to_owned(),
+    ));
+    if review.episodes.is_empty() {
+        blocks.push(Block::Paragraph(language.pick("没有告警。", "None.").to_owned()));
+        return;
+    }
+    let lines = review
+        .episodes
+        .iter()
+        .take(EPISODES_SHOWN)
+        .map(|found| episode(found, language, zone))
+        .collect();
+    blocks.push(Block::List(lines));
+    let more = review.episodes.len().saturating_sub(EPISODES_SHOWN);
+    if more > 0 {
+        blocks.push(Block::Paragraph(match language {
+            Language::Zh => format!("另有 {more} 次。"),
+            Language::En => format!("And {more} more."),
+        }));
+    }
+}
+
+fn episode(found: &EpisodeResult, language: Language, zone: &TimeZone) -> String {
+    let episode = &found.episode;
+    let heading = sentence::heading(&episode.rule, &episode.kind, &episode.facts, language);
+    let from = language.moment(episode.fired_at, zone);
+    let when = match episode.ended_at {
+        Some(ended_at) => {
+            let lasting = language.lasting(episode.fired_at, ended_at);
+            let reason = episode.end_reason.map_or("", |reason| ended(reason, language));
+            match language {
+                Language::Zh => format!("{from} 起，持续 {lasting}{reason}"),
+                Language::En => format!("from {from} for {lasting}{reason}"),
+            }
+        }
+        None => match language {
+            Language::Zh => format!("{from} 起，仍在告警"),
+            Language::En => format!("since {from}, still firing"),
+        },
+    };
+    let mut text = format!("{heading} — {when}");
+    let owner = episode.facts.node.as_ref().and_then(|node| node.owner.as_deref());
+    if let Some(owner) = owner {
+        text.push_str(language.pick("，负责人 ", ", owner "));
+        text.push_str(owner);
+    }
+    text.push_str(language.pick("。", ". "));
+    text.push_str(&sentence::of(&episode.kind, &episode.facts, language));
+    if let (Some((of, unit)), false) = (&found.of, found.causes.is_empty()) {
+        let parts: Vec<String> = found
+            .causes
+            .iter()
+            .map(|(title, amount)| {
+                let sign = if *amount >= 0.0 { "+" } else { "" };
+                format!("{title} {sign}{}", language.quantity(*amount, unit.as_deref()))
+            })
+            .collect();
+        text.push_str(&match language {
+            Language::Zh => format!("当时{of}与计划的差距主要来自：{}。", parts.join("，")),
+            Language::En => format!(" What {of} was off its plan by came from: {}.", parts.join(", ")),
+        });
+    }
+    text
+}
+
+fn ended(reason: ResolveReason, language: Language) -> &'static str {
+    match reason {
+        ResolveReason::Recovered => language.pick("后恢复", ", then recovered"),
+        ResolveReason::PeriodClosed => language.pick("，到期间结束", ", to the end of the period"),
+        ResolveReason::RuleDeleted => language.pick("，规则随后移除", ", then the rule was removed"),
+        ResolveReason::Paused => language.pick("，规则随后停用", ", then the rule was switched off"),
+        ResolveReason::NoData => language.pick("，随后没有数据", ", then there was no data"),
+        ResolveReason::Updated => language.pick("，随后定义变更", ", then it was declared differently"),
+    }
+}
+
+fn forecasts(blocks: &mut Vec<Block>, review: &Review, language: Language) {
+    if review.forecasts.is_empty() {
+        return;
+    }
+    blocks.push(Block::Heading(
+        language
+            .pick("预测与结果（期中预测）", "Forecasts half-way and what came")
+            .to_owned(),
+    ));
+    let rows = review
+        .forecasts
+        .iter()
+        .map(|found| {
+            let unit = found.unit.as_deref();
+            let error = |said: f64| {
+                let off = if found.outcome == 0.0 {
+                    f64::NAN
+                } else {
+                    said / found.outcome - 1.0
+                };
+                if off.is_finite() {
+                    let sign = if off >= 0.0 { "+" } else { "" };
+                    format!("{sign}{}", percent(off))
+                } else {
+                    "—".to_owned()
+                }
+            };
+            vec![
+                Cell::plain(&found.title),
+                Cell::plain(language.quantity(found.forecast, unit)),
+                Cell::plain(language.quantity(found.outcome, unit)),
+                Cell::plain(error(found.forecast)),
+                Cell {
+                    text: found.rule_of_three.map_or_else(|| "—".to_owned(), error),
+                    tone: Tone::Quiet,
+                },
+            ]
+        })
+        .collect();
+    blocks.push(Block::Table(Table {
+        columns: columns(&[
+            (language.pick("指标", "Metric"), false),
+            (language.pick("期中预测", "Forecast"), true),
+            (language.pick("结果", "Outcome"), true),
+            (language.pick("误差", "Error"), true),
+            (
+                language.pick("按进度外推的误差", "Error of value / planned share"),
+                true,
+            ),
+        ]),
+        rows,
+    }));
+}
+
+fn quality(blocks: &mut Vec<Block>, review: &Review, language: Language) {
+    blocks.push(Block::Heading(
+        language.pick("数据质量", "Data quality").to_owned(),
+    ));
+    let mut lines = Vec::new();
+    for feed in &review.feeds {
+        let silent = feed.silent.len();
+        lines.push(match (silent, language) {
+            (0, Language::Zh) => format!("{}：{} 天，每天都有数据。", feed.source, feed.days),
+            (0, Language::En) => format!("{}: data on each of {} days.", feed.source, feed.days),
+            (_, Language::Zh) if silent == feed.days => {
+                format!("{}：整个期间没有数据。", feed.source)
+            }
+            (_, Language::En) if silent == feed.days => {
+                format!("{}: no data in the whole period.", feed.source)
+            }
+            (_, _) => {
+                const NAMED: usize = 5;
+                let mut named: Vec<String> = feed
+                    .silent
+                    .iter()
+                    .take(NAMED)
+                    .map(|day| language.date(*day))
+                    .collect();
+                if silent > NAMED {
+                    named.push("…".to_owned());
+                }
+                let named = named.join(language.pick("、", ", "));
+                match language {
+                    Language::Zh => format!(
+                        "{}：{} 天中有 {silent} 天没有数据（{named}）。",
+                        feed.source, feed.days
+                    ),
+                    Language::En => format!(
+                        "{}: nothing on {silent} of {} days ({named}).",
+                        feed.source, feed.days
+                    ),
+                }
+            }
+        });
+    }
+    if review.undelivered > 0 {
+        lines.push(match language {
+            Language::Zh => format!("{} 条通知没有送达。", review.undelivered),
+            Language::En => format!("{} notices reached nobody.", review.undelivered),
+        });
+    }
+    blocks.push(Block::List(lines));
+}
+
+fn next(blocks: &mut Vec<Block>, review: &Review, language: Language, zone: &TimeZone) {
+    blocks.push(Block::Heading(
+        language.pick("下一步看什么", "What to look at next").to_owned(),
+    ));
+    if review.next.is_empty() {
+        blocks.push(Block::Paragraph(
+            language
+                .pick("没有需要特别关注的。", "Nothing stands out.")
+                .to_owned(),
+        ));
+        return;
+    }
+    let lines = review
+        .next
+        .iter()
+        .map(|next| match (next, language) {
+            (Next::Link { kpi, parent }, Language::Zh) => {
+                format!("{kpi} 是否仍是 {parent} 的正确 KPI？它完成了，而 {parent} 没有。")
+            }
+            (Next::Link { kpi, parent }, Language::En) => {
+                format!("Is {kpi} still the right KPI for {parent}? It was done, and {parent} was not.")
+            }
+            (Next::StillFiring { rule, title, since }, Language::Zh) => {
+                format!(
+                    "{title}：规则 {rule} 自 {} 起仍在告警。",
+                    language.moment(*since, zone)
+                )
+            }
+            (Next::StillFiring { rule, title, since }, Language::En) => {
+                format!(
+                    "{title}: {rule} has been firing since {}.",
+                    language.moment(*since, zone)
+                )
+            }
+            (Next::Unlikely { title, chance }, Language::Zh) => {
+                format!("{title} 正在进行，达成概率只有 {}。", percent(*chance))
+            }
+            (Next::Unlikely { title, chance }, Language::En) => {
+                format!(
+                    "{title} is running with a chance of {} of meeting its target.",
+                    percent(*chance)
+                )
+            }
+            (Next::NoTargetNext { title, period }, Language::Zh) => {
+                format!("{title} 在 {period} 还没有目标。")
+            }
+            (Next::NoTargetNext { title, period }, Language::En) => {
+                format!("{title} has no target for {period} yet.")
+            }
+            (Next::Feed { source, silent }, Language::Zh) => {
+                format!("数据源 {source} 有 {silent} 天没有数据：是没有业务，还是断了？")
+            }
+            (Next::Feed { source, silent: 1 }, Language::En) => {
+                format!("Source {source} was silent on one day: no business, or a broken feed?")
+            }
+            (Next::Feed { source, silent }, Language::En) => {
+                format!("Source {source} was silent on {silent} days: no business, or a broken feed?")
+            }
+        })
+        .collect();
+    blocks.push(Block::List(lines));
+}

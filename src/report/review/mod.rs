@@ -1,0 +1,646 @@
+//! `tautline review`: the review (复盘) of a period: what was met and missed and by whom, where KPIs were done and the
+//! business was not, what fired, how good the forecasts were, how good the data was, and what to look at next.
+
+mod document;
+mod render;
+mod score;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use serde::Serialize;
+
+use super::past::Past;
+use crate::alert::record::Episode;
+use crate::catalog::{Catalog, NodeId, PeriodKind, Role, SourceId, Target};
+use crate::evaluate::attribution::{self, Account};
+use crate::evaluate::{InstanceKey, NodeState, Period, Snapshot};
+use crate::fold::day::Day;
+use crate::state::Status;
+use crate::words::Language;
+
+pub use score::OwnerScore;
+
+/// A pace below which a running business counts as one that does not move with its KPI.
+const SLACK_PACE: f64 = 0.9;
+/// A chance below which a running node is named among what to look at next.
+const UNLIKELY: f64 = 0.2;
+/// Episodes whose causes are worked out; a storm of them is counted, not explained one by one.
+const CAUSES_AT_MOST: usize = 50;
+
+/// The review of a period.
+#[derive(Clone, Debug, Serialize)]
+pub struct Review {
+    /// Which.
+    #[serde(serialize_with = "period_id")]
+    pub period: NamedPeriod,
+    /// Up to when everything was known when it was made: the close of the period, or earlier while it runs.
+    pub up_to: Timestamp,
+    /// Whether the period is over.
+    pub is_over: bool,
+    /// Every node instance, in tree order.
+    pub results: Vec<NodeResult>,
+    /// Every owner with a score, the lowest first.
+    pub owners: Vec<OwnerScore>,
+    /// Where a KPI was done and the business that it serves was not: indices into `results`, KPI and parent.
+    pub apart: Vec<(usize, usize)>,
+    /// Episodes that ran in the period, in the order of firing.
+    pub episodes: Vec<EpisodeResult>,
+    /// Forecasts made half-way, against what came.
+    pub forecasts: Vec<ForecastResult>,
+    /// How the sources were.
+    pub feeds: Vec<FeedResult>,
+    /// Notices of the period that nobody got.
+    pub undelivered: usize,
+    /// What to look at next.
+    pub next: Vec<Next>,
+}
+
+/// A period with its name.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NamedPeriod {
+    /// The period.
+    pub period: Period,
+    /// Its name, such as `2026-06`.
+    pub id: String,
+}
+
+fn period_id<S: serde::Serializer>(period: &NamedPeriod, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&period.id)
+}
+
+/// How a node instance did.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct NodeResult {
+    /// Name in the catalogue.
+    pub node: String,
+    /// Title for people.
+    pub title: String,
+    /// Values of its dimensions.
+    pub dimensions: Vec<String>,
+    /// Business or KPI.
+    pub role: Role,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Weight in points.
+    pub weight: Option<f64>,
+    /// Unit.
+    pub unit: Option<String>,
+    /// The last of its periods that is told of: closed within the reviewed one, else the running one.
+    #[serde(serialize_with = "period_id")]
+    pub period: NamedPeriod,
+    /// Value.
+    pub value: Option<f64>,
+    /// Target.
+    pub target: Option<f64>,
+    /// Completion.
+    pub completion: Option<f64>,
+    /// Pace, of a running one.
+    pub pace: Option<f64>,
+    /// Probability of meeting the target, of a running one.
+    pub target_probability: Option<f64>,
+    /// Its periods that closed within the reviewed one and had a target.
+    pub closed: u32,
+    /// Those of them whose target was met.
+    pub met: u32,
+    /// Completions of those, for the score.
+    pub completions: Vec<f64>,
+    /// Verdict.
+    pub verdict: Verdict,
+    #[serde(skip)]
+    pub(super) key: InstanceKey,
+    #[serde(skip)]
+    pub(super) parent: Option<InstanceKey>,
+}
+
+/// How a node's last period ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The target was met.
+    Met,
+    /// It was missed.
+    Missed,
+    /// The period is longer than the reviewed one, or not over.
+    Running,
+    /// There is no target, or no value to compare with it.
+    NotJudged,
+}
+
+/// An episode with its cause.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct EpisodeResult {
+    /// The episode.
+    #[serde(flatten)]
+    pub episode: Episode,
+    /// The largest parts of the distance from plan when it fired; title and amount in the unit of `of`.
+    pub causes: Vec<(String, f64)>,
+    /// Title and unit of the node that the causes are about.
+    pub of: Option<(String, Option<String>)>,
+}
+
+/// A forecast made half-way through a period against its outcome.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ForecastResult {
+    /// Title of the node.
+    pub title: String,
+    /// Unit.
+    pub unit: Option<String>,
+    /// What was forecast half-way.
+    pub forecast: f64,
+    /// What came.
+    pub outcome: f64,
+    /// What the plain rule of three said half-way: value so far over planned share.
+    pub rule_of_three: Option<f64>,
+}
+
+/// How a source was.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct FeedResult {
+    /// Name in the catalogue.
+    pub source: String,
+    /// Days of the period that are over.
+    pub days: usize,
+    /// Those of them on which it brought nothing that is folded.
+    pub silent: Vec<Date>,
+}
+
+/// Something to look at next.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "look_at")]
+pub enum Next {
+    /// A KPI is done and its business is not: is it the right KPI?
+    Link {
+        /// Title of the KPI.
+        kpi: String,
+        /// Title of what it serves.
+        parent: String,
+    },
+    /// An alert is still firing.
+    StillFiring {
+        /// Rule.
+        rule: String,
+        /// Title of the node.
+        title: String,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// A running target that is not likely to be met.
+    Unlikely {
+        /// Title.
+        title: String,
+        /// Chance.
+        chance: f64,
+    },
+    /// No target for the next period.
+    NoTargetNext {
+        /// Title.
+        title: String,
+        /// Name of the next period.
+        period: String,
+    },
+    /// A source that was silent on some days.
+    Feed {
+        /// Source.
+        source: String,
+        /// On how many days.
+        silent: usize,
+    },
+}
+
+/// Why there is no review.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum NoReview {
+    /// No event has been read yet.
+    #[error("there is nothing to review yet: no event has been read into this state")]
+    NoEvents,
+    /// The period lies outside of what the state knows.
+    #[error("nothing is known of {asked}: the state begins on {first} and goes up to {last}")]
+    Unknown {
+        /// The period.
+        asked: String,
+        /// First day known.
+        first: Date,
+        /// Last day known.
+        last: Date,
+    },
+}
+
+/// Reviews a period; where none is asked for, the last month that is over.
+///
+/// # Errors
+/// [`NoReview`] where nothing is known of it.
+pub fn review(past: &mut Past, asked: Option<Period>) -> Result<Review, NoReview> {
+    let catalog = past.catalog.clone();
+    let calendar = &catalog.calendar;
+    let (Some(today), Some(first), Some(watermark)) = (past.today(), past.first_day(), past.watermark) else {
+        return Err(NoReview::NoEvents);
+    };
+    let period = asked.unwrap_or_else(|| {
+        let running = Period::containing(PeriodKind::Month, today, calendar);
+        Period::containing(PeriodKind::Month, running.start.saturating_sub(1.day()), calendar)
+    });
+    let named = named(period, &catalog);
+    if period.end <= first || period.start > today {
+        return Err(NoReview::Unknown {
+            asked: named.id,
+            first,
+            last: today,
+        });
+    }
+    let is_over = calendar.start_of(period.end) <= watermark;
+    let last_day = period.end.saturating_sub(1.day()).min(today);
+    let results = results(past, &catalog, period, last_day, is_over);
+    let apart = apart(&results);
+    let episodes = episodes(past, &catalog, period);
+    let forecasts = forecasts(past, &catalog, period, &results);
+    let feeds = feeds(past, &catalog, period, today);
+    let within = |at: Timestamp| (period.starts_at(calendar)..period.ends_at(calendar)).contains(&at);
+    let lost = |status: Status| matches!(status, Status::Dead | Status::Dropped);
+    let undelivered = past
+        .notices
+        .iter()
+        .filter(|logged| lost(logged.status) && within(logged.notice.decided_at))
+        .count();
+    let next = next(&catalog, period, &results, &apart, &episodes, &feeds);
+    Ok(Review {
+        up_to: past.close_of(last_day).min(watermark),
+        is_over,
+        owners: score::owners(&catalog, &results),
+        period: named,
+        results,
+        apart,
+        episodes,
+        forecasts,
+        feeds,
+        undelivered,
+        next,
+    })
+}
+
+/// The review as Markdown.
+pub fn markdown(review: &Review, language: Language, zone: &TimeZone) -> String {
+    render::markdown(&document::document(review, language, zone))
+}
+
+/// The review as one page to print; it needs nothing from elsewhere.
+pub fn html(review: &Review, language: Language, zone: &TimeZone) -> String {
+    render::html(&document::document(review, language, zone), language)
+}
+
+fn named(period: Period, catalog: &Catalog) -> NamedPeriod {
+    NamedPeriod {
+        period,
+        id: period.id(&catalog.calendar),
+    }
+}
+
+/// Last days of the periods of a kind that close within a period, as far as they are over.
+fn closes(kind: PeriodKind, within: Period, last_day: Date, catalog: &Catalog, is_over: bool) -> Vec<Date> {
+    let mut closes = Vec::new();
+    let mut next = Period::containing(kind, within.start, &catalog.calendar);
+    while next.end <= within.end {
+        let close = next.end.saturating_sub(1.day());
+        if close < last_day || (close == last_day && is_over) {
+            closes.push(close);
+        }
+        next = Period::containing(kind, next.end, &catalog.calendar);
+    }
+    closes
+}
+
+fn results(
+    past: &mut Past,
+    catalog: &Catalog,
+    period: Period,
+    last_day: Date,
+    is_over: bool,
+) -> Vec<NodeResult> {
+    let mut kinds: Vec<PeriodKind> = Vec::new();
+    for node in &catalog.nodes {
+        if !kinds.contains(&node.period) {
+            kinds.push(node.period);
+        }
+    }
+    let mut days: BTreeSet<Date> = BTreeSet::from([last_day]);
+    let mut closes_of: Vec<(PeriodKind, Vec<Date>)> = Vec::new();
+    for kind in kinds {
+        let closes = closes(kind, period, last_day, catalog, is_over);
+        days.extend(&closes);
+        closes_of.push((kind, closes));
+    }
+    let closes_of = |kind: PeriodKind| {
+        closes_of
+            .iter()
+            .find(|(known, _)| *known == kind)
+            .map_or(&[][..], |(_, closes)| closes.as_slice())
+    };
+    let mut found: BTreeMap<InstanceKey, NodeResult> = BTreeMap::new();
+    // One snapshot a day, whatever number of nodes close on it.
+    for day in days {
+        let snapshot = past.at_close_of(day);
+        for state in &snapshot.instances {
+            let closes = closes_of(catalog.node(state.key.node).period);
+            let is_close = closes.contains(&day);
+            let is_running = closes.is_empty() && day == last_day;
+            if !is_close && !is_running {
+                continue;
+            }
+            let result = result(catalog, state, is_close);
+            match found.get_mut(&state.key) {
+                Some(known) => known.then(result),
+                None => drop(found.insert(state.key.clone(), result)),
+            }
+        }
+    }
+    found.into_values().collect()
+}
+
+fn result(catalog: &Catalog, state: &NodeState, is_close: bool) -> NodeResult {
+    let node = catalog.node(state.key.node);
+    let verdict = match state.completion {
+        None => Verdict::NotJudged,
+        Some(_) if !is_close => Verdict::Running,
+        Some(completion) if completion >= 1.0 => Verdict::Met,
+        Some(_) => Verdict::Missed,
+    };
+    let completions: Vec<f64> = state.completion.filter(|_| is_close).into_iter().collect();
+    NodeResult {
+        node: node.name.clone(),
+        title: node.title.clone(),
+        dimensions: state
+            .key
+            .dimensions
+            .iter()
+            .map(|value| value.to_string())
+            .collect(),
+        role: node.role,
+        owner: node.owner.clone(),
+        weight: node.weight,
+        unit: catalog.metric(node.metric).unit.clone(),
+        period: named(state.period, catalog),
+        value: state.value,
+        target: state.target,
+        completion: state.completion,
+        pace: state.pace.ratio().filter(|_| !is_close),
+        target_probability: state.target_probability.filter(|_| !is_close),
+        closed: u32::try_from(completions.len()).unwrap_or(0),
+        met: u32::from(verdict == Verdict::Met),
+        completions,
+        verdict,
+        key: state.key.clone(),
+        parent: state.parent.clone(),
+    }
+}
+
+impl NodeResult {
+    /// Title with dimension values.
+    pub fn name(&self) -> String {
+        if self.dimensions.is_empty() {
+            self.title.clone()
+        } else {
+            format!("{} · {}", self.title, self.dimensions.join(" / "))
+        }
+    }
+
+    /// A later period of the same instance takes its place; what was counted adds up.
+    fn then(&mut self, later: NodeResult) {
+        let mut completions = std::mem::take(&mut self.completions);
+        completions.extend(&later.completions);
+        *self = NodeResult {
+            closed: self.closed + later.closed,
+            met: self.met + later.met,
+            completions,
+            ..later
+        };
+    }
+
+    /// Whether its last period was done.
+    fn is_done(&self) -> bool {
+        self.completion.is_some_and(|completion| completion >= 1.0)
+    }
+
+    /// Whether it was missed, or runs well behind its plan.
+    fn is_slack(&self) -> bool {
+        match self.verdict {
+            Verdict::Missed => true,
+            Verdict::Running => self.pace.is_some_and(|pace| pace < SLACK_PACE),
+            Verdict::Met | Verdict::NotJudged => false,
+        }
+    }
+}
+
+/// KPIs that were done while what they serve was not (两张皮).
+fn apart(results: &[NodeResult]) -> Vec<(usize, usize)> {
+    let position = |key: &InstanceKey| results.iter().position(|result| result.key == *key);
+    let mut found = Vec::new();
+    for (at, result) in results.iter().enumerate() {
+        if result.role != Role::Kpi || !result.is_done() {
+            continue;
+        }
+        if let Some(parent) = result.parent.as_ref().and_then(position)
+            && results[parent].is_slack()
+        {
+            found.push((at, parent));
+        }
+    }
+    found
+}
+
+fn episodes(past: &mut Past, catalog: &Catalog, period: Period) -> Vec<EpisodeResult> {
+    let (start, end) = (
+        period.starts_at(&catalog.calendar),
+        period.ends_at(&catalog.calendar),
+    );
+    let ran = |episode: &&Episode| {
+        episode.fired_at < end && episode.ended_at.is_none_or(|ended_at| ended_at > start)
+    };
+    let episodes: Vec<Episode> = past.episodes.iter().filter(ran).cloned().collect();
+    episodes
+        .into_iter()
+        .enumerate()
+        .map(|(at, episode)| {
+            let cause = (at < CAUSES_AT_MOST)
+                .then(|| cause(past, catalog, &episode))
+                .flatten();
+            let (of, causes) = cause.map_or((None, Vec::new()), |(of, causes)| (Some(of), causes));
+            EpisodeResult { episode, causes, of }
+        })
+        .collect()
+}
+
+type Cause = ((String, Option<String>), Vec<(String, f64)>);
+
+/// What the distance from plan was made of when an episode fired: of the parent for a link, else of the node.
+fn cause(past: &mut Past, catalog: &Catalog, episode: &Episode) -> Option<Cause> {
+    let snapshot = past.at(episode.fired_at);
+    let judged = instance_of(catalog, &snapshot, episode)?;
+    let about = if episode.facts.parent.is_some() {
+        judged.parent.clone()?
+    } else {
+        judged.key.clone()
+    };
+    let found = attribution::attribute(catalog, &snapshot, &about, |_| None)?;
+    let is_exact = |account: &&Account| account.parts.iter().any(|part| part.amount.is_some());
+    let account = found.accounts.iter().find(is_exact)?;
+    // Parts that pull the other way are no cause.
+    let against = |amount: &f64| amount.signum() == found.distance().signum();
+    let causes = account
+        .parts
+        .iter()
+        .filter_map(|part| Some((title_of(catalog, &part.key), part.amount.filter(against)?)))
+        .take(2)
+        .collect();
+    let unit = catalog.metric(catalog.node(about.node).metric).unit.clone();
+    Some(((title_of(catalog, &about), unit), causes))
+}
+
+fn instance_of<'s>(catalog: &Catalog, snapshot: &'s Snapshot, episode: &Episode) -> Option<&'s NodeState> {
+    let label = |name: &str| episode.labels.get(name).map(String::as_str);
+    snapshot.instances.iter().find(|state| {
+        let node = catalog.node(state.key.node);
+        label("node") == Some(&node.name)
+            && node
+                .each
+                .iter()
+                .zip(state.key.dimensions.iter())
+                .all(|(name, value)| label(name) == Some(value))
+    })
+}
+
+fn title_of(catalog: &Catalog, key: &InstanceKey) -> String {
+    let title = &catalog.node(key.node).title;
+    if key.dimensions.is_empty() {
+        title.clone()
+    } else {
+        format!("{title} · {}", key.dimensions.join(" / "))
+    }
+}
+
+/// Of totals whose whole period is the reviewed one and over: what was forecast half-way, and what came.
+fn forecasts(
+    past: &mut Past,
+    catalog: &Catalog,
+    period: Period,
+    results: &[NodeResult],
+) -> Vec<ForecastResult> {
+    let closed: Vec<&NodeResult> = results
+        .iter()
+        .filter(|result| result.closed == 1 && result.period.period == period && result.dimensions.is_empty())
+        .filter(|result| catalog.accumulates(catalog.node(result.key.node).metric))
+        .collect();
+    if closed.is_empty() {
+        return Vec::new();
+    }
+    let half = period.start.until(period.end).map_or(0, |span| span.get_days()) / 2;
+    let half_way = past.at_close_of(period.start.saturating_add(half.days()).saturating_sub(1.day()));
+    closed
+        .into_iter()
+        .filter_map(|result| {
+            let then = half_way.instances.iter().find(|state| state.key == result.key)?;
+            Some(ForecastResult {
+                title: result.title.clone(),
+                unit: result.unit.clone(),
+                forecast: then.forecast?,
+                outcome: result.value?,
+                rule_of_three: then
+                    .value
+                    .filter(|_| then.expected_share > 0.0)
+                    .map(|value| value / then.expected_share),
+            })
+        })
+        .collect()
+}
+
+fn feeds(past: &Past, catalog: &Catalog, period: Period, today: Date) -> Vec<FeedResult> {
+    // Today is not over: that nothing came yet says nothing.
+    let (from, to) = (period.start, period.end.min(today));
+    (0u32..)
+        .map(SourceId)
+        .zip(&catalog.sources)
+        .map(|(id, source)| {
+            let brought = past.cells.days_of_source(id, Day::of(from), Day::of(to));
+            let days: Vec<Date> = std::iter::successors(Some(from), |day| day.tomorrow().ok())
+                .take_while(|day| *day < to)
+                .collect();
+            FeedResult {
+                source: source.name.clone(),
+                silent: days
+                    .iter()
+                    .copied()
+                    .filter(|day| !brought.contains(&Day::of(*day)))
+                    .collect(),
+                days: days.len(),
+            }
+        })
+        .collect()
+}
+
+fn next(
+    catalog: &Catalog,
+    period: Period,
+    results: &[NodeResult],
+    apart: &[(usize, usize)],
+    episodes: &[EpisodeResult],
+    feeds: &[FeedResult],
+) -> Vec<Next> {
+    let mut next: Vec<Next> = apart
+        .iter()
+        .map(|(kpi, parent)| Next::Link {
+            kpi: results[*kpi].name(),
+            parent: results[*parent].name(),
+        })
+        .collect();
+    next.extend(
+        episodes
+            .iter()
+            .filter(|found| found.episode.ended_at.is_none())
+            .map(|found| Next::StillFiring {
+                rule: found.episode.rule.clone(),
+                title: found
+                    .episode
+                    .facts
+                    .node
+                    .as_ref()
+                    .map_or_else(String::new, crate::words::sentence::name),
+                since: found.episode.fired_at,
+            }),
+    );
+    next.extend(results.iter().filter_map(|result| {
+        let chance = result
+            .target_probability
+            .filter(|chance| result.verdict == Verdict::Running && *chance < UNLIKELY)?;
+        Some(Next::Unlikely {
+            title: result.name(),
+            chance,
+        })
+    }));
+    for (id, node) in (0u32..).map(NodeId).zip(&catalog.nodes) {
+        let Target::Table(rows) = &node.target else {
+            continue;
+        };
+        let following = Period::containing(node.period, period.end, &catalog.calendar);
+        let was_told = results
+            .iter()
+            .any(|result| result.key.node == id && result.target.is_some());
+        if was_told && !rows.iter().any(|row| following.holds(row.start)) {
+            next.push(Next::NoTargetNext {
+                title: node.title.clone(),
+                period: following.id(&catalog.calendar),
+            });
+        }
+    }
+    // A source that speaks on most days and was silent on some; one that speaks now and then says nothing by it.
+    let silent = feeds
+        .iter()
+        .filter(|feed| !feed.silent.is_empty() && feed.silent.len() * 5 <= feed.days);
+    next.extend(silent.map(|feed| Next::Feed {
+        source: feed.source.clone(),
+        silent: feed.silent.len(),
+    }));
+    next
+}

@@ -1,0 +1,125 @@
+//! A small shop with a year of events, for the tests of reports.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::past::Past;
+use crate::alert::engine::Engine;
+use crate::alert::judge;
+use crate::alert::record::{AlertRecord, Episode};
+use crate::catalog::load::{Files, load};
+use crate::catalog::{Catalog, Severity, SourceId};
+use crate::decode::{Reader, Record, Sign};
+use crate::evaluate::{Evaluator, Horizon};
+use crate::fold::cells::Cells;
+use crate::fold::plan::Plan;
+use crate::fold::worker::Worker;
+use crate::state::Reading;
+
+const CATALOG: &str = r#"
+calendar: {timezone: Asia/Shanghai}
+assess: {kpi: 70, business: 30}
+sources:
+  orders: {topics: [orders], format: json, time: time, fields: {amount: amount, region: region}}
+  articles: {topics: [articles], format: json, time: time, fields: {author: author}}
+metrics:
+  revenue:  {source: orders, agg: sum, expr: amount, unit: CNY, dimensions: [region]}
+  articles: {source: articles, agg: count}
+nodes:
+  revenue:  {title: 销售额, metric: revenue, role: business, level: strategy, period: month, profile: linear, target: 3000, owner: ceo}
+  regions:  {title: 区域销售额, metric: revenue, role: business, parent: revenue, relation: sum, each: [region], period: month, profile: linear, target: {file: regions.csv}, owner: regions}
+  articles: {title: 文章, metric: articles, role: kpi, parent: revenue, relation: influence, period: month, profile: linear, target: 10, weight: 100, owner: content}
+  weekly:   {title: 每周文章, metric: articles, role: kpi, parent: revenue, relation: influence, period: week, profile: linear, target: 2, weight: 50, owner: content}
+rules:
+  done-but-flat:
+    on: link
+    nodes: [articles]
+    when: kpi.completion >= 0.9 && parent.pace < 0.9
+    for: 1d
+    severity: critical
+    title: "{{ kpi.title }} is done, {{ parent.title }} is not"
+"#;
+
+const REGIONS: &str = "start,region,target\n2026-06-01,east,2000\n2026-06-01,west,1000\n";
+
+/// June 2026: two articles on each of its first six days, 60 a day in the east, 20 in the west, nothing on the 20th.
+/// Known up to the morning of 2 July.
+pub(super) fn june() -> Past {
+    let files = Files::new("", [("a.yaml", CATALOG), ("regions.csv", REGIONS)]);
+    let catalog = Arc::new(load(&files).map_err(|error| error.to_string()).unwrap());
+    let plan = Arc::new(Plan::compile(&catalog));
+    let mut worker = Worker::new(&catalog, plan.clone());
+    let mut event = |source: u32, payload: String| {
+        let mut reader = Reader::new(&catalog.sources[source as usize]);
+        let record = Record {
+            payload: Some(payload.as_bytes()),
+            ..Record::default()
+        };
+        worker
+            .fold(SourceId(source), &reader.read_one(&record).unwrap(), 0, Sign::Add)
+            .unwrap();
+    };
+    for day in 1..=30 {
+        let time = format!("2026-06-{day:02}T10:00:00+08:00");
+        if day != 20 {
+            event(
+                0,
+                format!(r#"{{"time": "{time}", "amount": 60, "region": "east"}}"#),
+            );
+            event(
+                0,
+                format!(r#"{{"time": "{time}", "amount": 20, "region": "west"}}"#),
+            );
+        }
+        if day <= 6 {
+            event(1, format!(r#"{{"time": "{time}", "author": "a"}}"#));
+            event(1, format!(r#"{{"time": "{time}", "author": "b"}}"#));
+        }
+    }
+    let mut cells = Cells::new(plan.clone());
+    cells.merge(worker.take()).unwrap();
+    let stored = cells.take_changed();
+    let watermark: Timestamp = "2026-07-02T09:00:00+08:00".parse().unwrap();
+    let (alerts, episodes) = judged(&catalog, plan, &cells, watermark);
+    Past::new(
+        catalog,
+        Reading {
+            cells: stored,
+            alerts,
+            episodes,
+            notices: Vec::new(),
+            watermark: Some(watermark),
+        },
+    )
+}
+
+/// What the daemon would have judged, day by day.
+fn judged(
+    catalog: &Arc<Catalog>,
+    plan: Arc<Plan>,
+    cells: &Cells,
+    watermark: Timestamp,
+) -> (Vec<AlertRecord>, Vec<Episode>) {
+    let mut evaluator = Evaluator::new(catalog.clone(), plan);
+    let mut engine = Engine::new("test");
+    let mut episodes: Vec<Episode> = Vec::new();
+    let closes = (1..=31).map(|day| {
+        let start: Timestamp = "2026-06-01T23:59:59.999+08:00".parse().unwrap();
+        start + jiff::SignedDuration::from_hours(24 * (day - 1))
+    });
+    for at in closes.filter(|at| *at < watermark).chain([watermark]) {
+        let snapshot = evaluator.snapshot(cells, at, Horizon::Day);
+        let periods = judge::Periods::of(catalog, &snapshot);
+        let samples = judge::samples(catalog, &snapshot, &periods);
+        let route = |_: &_, _: Severity| vec!["ops".to_owned()];
+        let step = engine.step(&samples, &catalog.rules, at, &route, false);
+        for episode in step.changed.iter().filter_map(AlertRecord::episode) {
+            episodes
+                .retain(|known| (known.fingerprint, known.number) != (episode.fingerprint, episode.number));
+            episodes.push(episode);
+        }
+    }
+    episodes.sort_by_key(|episode| episode.fired_at);
+    (engine.records().cloned().collect(), episodes)
+}

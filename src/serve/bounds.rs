@@ -1,0 +1,53 @@
+//! Bounds of the catalogue that were reached since start: what was let go, said on every page.
+
+use maud::{Markup, html};
+
+use super::page::Reader;
+use super::view::View;
+use crate::words::Language;
+
+/// One line a bound that was reached; nothing where none was.
+pub(super) fn reached(view: &View, reader: Reader) -> Markup {
+    let language = reader.language;
+    let sentences = sentences(view, language);
+    html! {
+        @if !sentences.is_empty() {
+            section.notes aria-label=(language.pick("已达上限", "Bounds reached")) {
+                @for sentence in sentences { p.note { (sentence) } }
+            }
+        }
+    }
+}
+
+fn sentences(view: &View, language: Language) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let number = |count: u64| language.number(count as f64);
+    for source in view
+        .snapshot
+        .sources
+        .iter()
+        .filter(|source| source.evicted_ids > 0)
+    {
+        let (name, count) = (&source.name, number(source.evicted_ids));
+        sentences.push(match language {
+            Language::Zh => format!(
+                "数据源 {name}：去重 id 超过 dedup_max_keys，提前忘记了 {count} 个最旧的；它们的重复事件会被重复计数。"
+            ),
+            Language::En => format!(
+                "Source {name}: more ids than dedup_max_keys; the {count} oldest were forgotten early, and copies of their events count."
+            ),
+        });
+    }
+    for (name, count) in &view.snapshot.evicted_keys {
+        let count = number(*count);
+        sentences.push(match language {
+            Language::Zh => {
+                format!("指标 {name}：键数超过 max_keys，忘记了 {count} 个最久未出现的；它们再出现时算作新的。")
+            }
+            Language::En => format!(
+                "Metric {name}: more keys than max_keys; {count} that were last seen longest ago were forgotten, and are new when they come again."
+            ),
+        });
+    }
+    sentences
+}

@@ -1,0 +1,48 @@
+//! The history of episodes in the state file: what fired and ended, long after its alert record is forgotten.
+
+use rusqlite::{Connection, Transaction, params};
+
+use super::{StateError, corrupt};
+use crate::alert::record::{AlertRecord, Episode};
+
+/// How long an episode is kept after it fired, in event time: reviews compare with the year before.
+const KEEP_MS: i64 = 800 * 24 * 3600 * 1000;
+
+/// Keeps the current or last episode of each record. A record that is pending again still holds its last one.
+pub(super) fn put(transaction: &Transaction<'_>, changed: &[AlertRecord]) -> Result<(), StateError> {
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO episodes (fingerprint, number, fired_ms, body) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (fingerprint, number) DO UPDATE SET body = excluded.body WHERE body <> excluded.body",
+    )?;
+    let mut newest_ms = None;
+    for episode in changed.iter().filter_map(AlertRecord::episode) {
+        let body = serde_json::to_string(&episode).map_err(|error| corrupt("episode", &error))?;
+        let fired_ms = episode.fired_at.as_millisecond();
+        put.execute(params![
+            episode.fingerprint.to_string(),
+            episode.number.cast_signed(),
+            fired_ms,
+            body
+        ])?;
+        newest_ms = newest_ms.max(Some(fired_ms));
+    }
+    if let Some(newest_ms) = newest_ms {
+        transaction
+            .prepare_cached("DELETE FROM episodes WHERE fired_ms < ?1")?
+            .execute([newest_ms - KEEP_MS])?;
+    }
+    Ok(())
+}
+
+/// Every episode, in the order of firing.
+pub(super) fn read(connection: &Connection) -> Result<Vec<Episode>, StateError> {
+    let mut select =
+        connection.prepare("SELECT body FROM episodes ORDER BY fired_ms, fingerprint, number")?;
+    let mut rows = select.query([])?;
+    let mut episodes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let body = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        episodes.push(serde_json::from_str(body).map_err(|error| corrupt("episode", &error))?);
+    }
+    Ok(episodes)
+}

@@ -1,0 +1,59 @@
+//! The state as reports read it: one moment of it, also while the daemon goes on writing.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags};
+
+use super::outbox::{self, LoggedNotice};
+use super::{StateError, episodes, read_alerts, read_cells, read_number, schema};
+use crate::alert::record::{AlertRecord, Episode};
+use crate::fold::cells::StoredCell;
+
+/// What a state file held at one moment.
+pub struct Reading {
+    /// Every cell.
+    pub cells: Vec<StoredCell>,
+    /// Every alert record.
+    pub alerts: Vec<AlertRecord>,
+    /// Episodes of the last two years, in the order of firing.
+    pub episodes: Vec<Episode>,
+    /// Every notice that is still in the log, oldest first.
+    pub notices: Vec<LoggedNotice>,
+    /// Watermark of the last evaluation.
+    pub watermark: Option<Timestamp>,
+}
+
+impl Reading {
+    /// Reads a state file, which the daemon may be writing.
+    ///
+    /// # Errors
+    /// [`StateError::Open`] when there is none or it cannot be read, [`StateError::Schema`], [`StateError::Corrupt`].
+    pub fn of(path: &Path) -> Result<Reading, StateError> {
+        let refuse = |reason: String| StateError::Open {
+            path: path.display().to_string(),
+            reason,
+        };
+        if !path.exists() {
+            return Err(refuse(
+                "there is none yet; `tautline run` makes it, and `state.sqlite` of the settings says where"
+                    .to_owned(),
+            ));
+        }
+        let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .or_else(|_| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY))
+            .map_err(|error| refuse(error.to_string()))?;
+        connection.pragma_update(None, "query_only", true)?;
+        schema::prepare_reading(&connection)?;
+        // One transaction: everything is of one commit.
+        let transaction = connection.transaction()?;
+        Ok(Reading {
+            cells: read_cells(&transaction)?,
+            alerts: read_alerts(&transaction)?,
+            episodes: episodes::read(&transaction)?,
+            notices: outbox::read_log(&transaction)?,
+            watermark: read_number(&transaction, "watermark_ms")?
+                .and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+        })
+    }
+}

@@ -1,0 +1,37 @@
+//! Definitions on one line, in the catalogue's own words.
+
+use crate::catalog::{Catalog, MetricId, MetricKind};
+
+/// A metric: `revenue = sum(orders.amount) where type == "order.paid"`.
+pub fn of_metric(catalog: &Catalog, id: MetricId) -> String {
+    let metric = catalog.metric(id);
+    match &metric.kind {
+        MetricKind::Simple(simple) => {
+            let source = catalog.source(simple.source);
+            let field = simple
+                .field
+                .and_then(|field| source.fields.get(usize::from(field.0)));
+            let of = field.map_or_else(
+                || source.name.clone(),
+                |field| format!("{}.{}", source.name, field.name),
+            );
+            let filter = simple
+                .filter
+                .as_ref()
+                .map_or_else(String::new, |filter| format!(" where {}", filter.source()));
+            let within = simple.keys.as_ref().and_then(|keys| keys.within.as_ref());
+            let within = within.map_or_else(String::new, |within| format!(" within {}d", within.days));
+            format!("{} = {}({of}){filter}{within}", metric.name, simple.agg)
+        }
+        MetricKind::Ratio {
+            numerator,
+            denominator,
+        } => format!(
+            "{} = {} / {}",
+            metric.name,
+            catalog.metric(*numerator).name,
+            catalog.metric(*denominator).name
+        ),
+        MetricKind::Derived { expr, .. } => format!("{} = {}", metric.name, expr.source()),
+    }
+}
