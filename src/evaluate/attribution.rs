@@ -289,6 +289,7 @@ nodes:
             forecast: None,
             target_probability: None,
             unreconciled: None,
+            counted_since: None,
             daily: Arc::from([]),
         }
     }

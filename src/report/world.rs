@@ -86,6 +86,7 @@ pub(super) fn june() -> Past {
         catalog,
         Reading {
             cells: stored,
+            definitions: Vec::new(),
             alerts,
             episodes,
             notices: Vec::new(),

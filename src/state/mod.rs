@@ -4,6 +4,7 @@
 //! were committed with the partials. So no event is lost and none is counted twice, and a decided notice is kept
 //! until it is delivered.
 
+mod definitions;
 mod episodes;
 mod keys;
 mod lock;
@@ -23,6 +24,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
+use crate::evaluate::definition::Definition;
 use crate::fold::cells::{StoredCell, StoredKey};
 use crate::fold::dedup::SeenDelta;
 use lock::Lock;
@@ -114,6 +116,8 @@ pub struct Restored {
     pub cells: Vec<StoredCell>,
     /// Every key that is known.
     pub keys: Vec<StoredKey>,
+    /// Definitions that cells were counted under.
+    pub definitions: Vec<Definition>,
     /// Ids that each partition remembers.
     pub seen: SeenByPartition,
     /// Every alert record.
@@ -199,6 +203,7 @@ impl Store {
             positions: read_positions(&connection)?,
             cells: read_cells(&connection)?,
             keys: keys::read(&connection)?,
+            definitions: definitions::read(&connection)?,
             seen: seen::read(&connection)?,
             alerts: read_alerts(&connection)?,
             watermark_ms: read_number(&connection, "watermark_ms")?,

@@ -6,14 +6,17 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::outbox::{self, LoggedNotice};
-use super::{StateError, episodes, read_alerts, read_cells, read_number, schema};
+use super::{StateError, definitions, episodes, read_alerts, read_cells, read_number, schema};
 use crate::alert::record::{AlertRecord, Episode};
+use crate::evaluate::definition::Definition;
 use crate::fold::cells::StoredCell;
 
 /// What a state file held at one moment.
 pub struct Reading {
     /// Every cell.
     pub cells: Vec<StoredCell>,
+    /// Definitions that cells were counted under.
+    pub definitions: Vec<Definition>,
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
     /// Episodes of the last two years, in the order of firing.
@@ -49,6 +52,7 @@ impl Reading {
         let transaction = connection.transaction()?;
         Ok(Reading {
             cells: read_cells(&transaction)?,
+            definitions: definitions::read(&transaction)?,
             alerts: read_alerts(&transaction)?,
             episodes: episodes::read(&transaction)?,
             notices: outbox::read_log(&transaction)?,

@@ -85,6 +85,10 @@ pub struct Explanation {
     pub pace: Option<f64>,
     /// Whether it is too early for a pace, and until which planned share.
     pub too_early_before: Option<f64>,
+    /// Since when the metric is counted as it is declared now, where that is not from its first event on.
+    pub counted_since: Option<Timestamp>,
+    /// Whether it has been counted so for the whole period; else nothing is judged.
+    pub judged: bool,
     /// Projected value at the period's end.
     pub forecast: Option<f64>,
     /// Probability of meeting the target.
@@ -387,11 +391,14 @@ fn explanation(
         profile: profile(node, catalog),
         pace: state.pace.ratio(),
         too_early_before: (state.pace == Pace::TooEarly).then_some(node.min_share),
+        counted_since: state.counted_since,
+        judged: state.is_judged(),
         forecast: state.forecast,
         target_probability: state.target_probability,
         parent: parent(catalog, snapshot, state),
         rules: rules(past, catalog, snapshot, state),
         accounts: attribution::attribute(catalog, snapshot, &state.key, |_| None)
+            .filter(|_| state.is_judged())
             .map(|found| accounts(catalog, found))
             .unwrap_or_default(),
     }

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{Explanation, LevelText, ParentText, RuleText, StateText, TargetFrom};
 use crate::catalog::{Level, Relation, Role};
 use crate::evaluate::Period;
-use crate::words::{Language, percent, sentence};
+use crate::words::{Language, definition, percent, sentence};
 
 /// Days that are written out; the others are in the JSON form.
 const DAYS_SHOWN: usize = 14;
@@ -101,6 +101,12 @@ fn head(out: &mut String, found: &Explanation, language: Language, zone: &TimeZo
             found.declared_at
         ),
     );
+    if let Some(since) = found.counted_since {
+        line(
+            out,
+            &definition::counted_since(language, since, zone, found.judged),
+        );
+    }
     out.push('\n');
 }
 
