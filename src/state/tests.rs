@@ -286,7 +286,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
             row.get(0)
         })
         .unwrap();
-    assert_eq!(found, 4);
+    assert_eq!(found, 5);
 }
 
 #[test]
