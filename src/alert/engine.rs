@@ -118,7 +118,7 @@ impl Engine {
                 policy: Policy::Rule(sample.rule),
                 fingerprint: sample.fingerprint,
                 condition: sample.condition,
-                period_end: Some(sample.period_end),
+                period_end: sample.period_end,
                 about: &sample.about,
             };
             self.judge(&judgement, at, changes);

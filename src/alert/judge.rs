@@ -4,13 +4,17 @@ use hashbrown::HashMap;
 use jiff::Timestamp;
 use smallvec::SmallVec;
 
+use super::engine::{Engine, Route, Step};
 use super::identity::{Fingerprint, fingerprint_of};
-use super::record::{AlertRecord, Facts, Figure, Labels};
+use super::record::{AlertRecord, Facts, Figure, Labels, LinkFigure};
 use super::sample::{About, Condition, Sample};
-use crate::catalog::attribute::{Attribute, RuleVariable, Subject, Title, TitlePart, vocabulary_of};
+use crate::catalog::attribute::{
+    Attribute, DriftKind, RuleVariable, Subject, Title, TitlePart, vocabulary_of,
+};
 use crate::catalog::expr::Value;
 use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
-use crate::evaluate::{InstanceKey, NodeState, Period, Snapshot};
+use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, Period, Snapshot};
+use crate::fold::cells::Cells;
 use crate::words;
 
 /// Score counts completion up to this.
@@ -50,6 +54,33 @@ impl Periods {
         }
         Periods(periods)
     }
+}
+
+/// When to judge, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct When {
+    /// The watermark.
+    pub at: Timestamp,
+    /// How much of the cells counts.
+    pub horizon: Horizon,
+    /// Whether states move on without anybody being told.
+    pub quiet: bool,
+}
+
+/// One judgement, as the daemon and a replay of history make it: the snapshot at a watermark, and what it does to alerts.
+pub fn step(
+    catalog: &Catalog,
+    evaluator: &mut Evaluator,
+    cells: &Cells,
+    engine: &mut Engine,
+    route: Route<'_>,
+    when: When,
+) -> (Snapshot, Step) {
+    let snapshot = evaluator.snapshot(cells, when.at, when.horizon);
+    let periods = Periods::of(catalog, &snapshot);
+    let samples = samples(catalog, &snapshot, &periods);
+    let step = engine.step(&samples, &catalog.rules, when.at, route, when.quiet);
+    (snapshot, step)
 }
 
 /// What every rule says of every identity.
@@ -168,7 +199,7 @@ impl<'a> Judged<'a> {
             node: &self.catalog.node(self.node.key.node).name,
             fingerprint: self.fingerprint(),
             condition: self.condition(),
-            period_end: self.period.ends_at,
+            period_end: self.rule.is_of_a_period().then_some(self.period.ends_at),
             about: self,
         }
     }
@@ -180,7 +211,9 @@ impl<'a> Judged<'a> {
         // Later ones win, as in a map: what tautline sets, then dimensions, then the rule's own labels.
         pairs.push(("alertname", &self.rule.name));
         pairs.push(("node", &declared.name));
-        pairs.push(("period", &self.period.id));
+        if self.rule.is_of_a_period() {
+            pairs.push(("period", &self.period.id));
+        }
         if let Some(parent) = &declared.parent {
             pairs.push(("parent", &self.catalog.node(parent.node).name));
         }
@@ -262,18 +295,27 @@ impl<'a> Judged<'a> {
             ),
             Attribute::Elapsed => Value::Number(state.elapsed),
             Attribute::Unreconciled => number(state.unreconciled.map(|mismatch| mismatch.share())),
-            Attribute::Gap | Attribute::Strength | Attribute::LagDays => Value::Missing,
+            Attribute::Gap
+            | Attribute::Strength
+            | Attribute::LagDays
+            | Attribute::ParentGap
+            | Attribute::Drift(_) => Value::Missing,
         }
     }
 
     fn link(&self, attribute: Attribute) -> Value<'a> {
-        match (
-            attribute,
-            self.node.pace.ratio(),
-            self.parent.and_then(|parent| parent.pace.ratio()),
-        ) {
-            (Attribute::Gap, Some(kpi), Some(parent)) => Value::Number(kpi - parent),
-            // Strength and lag are learned by the drift detector.
+        let number = |value: Option<f64>| value.map_or(Value::Missing, Value::Number);
+        let judged = self.node.link.as_deref();
+        match attribute {
+            Attribute::Gap => {
+                let parent = self.parent.and_then(|parent| parent.pace.ratio());
+                let paces = self.node.pace.ratio().zip(parent);
+                number(paces.map(|(kpi, parent)| kpi - parent))
+            }
+            Attribute::Strength => number(judged.and_then(|link| link.strength)),
+            Attribute::LagDays => number(judged.and_then(|link| link.lag_days)),
+            Attribute::ParentGap => number(judged.and_then(|link| link.parent_gap)),
+            Attribute::Drift(kind) => number(judged.map(|link| link.score(kind))),
             _ => Value::Missing,
         }
     }
@@ -304,6 +346,24 @@ impl<'a> Judged<'a> {
             unreconciled: state.unreconciled,
             daily: state.daily.to_vec(),
         }
+    }
+
+    /// The numbers behind a judgement of the link.
+    fn told_of_link(&self) -> Option<LinkFigure> {
+        let kind = DriftKind::of(&self.rule.kind)?;
+        let link = self.node.link.as_deref()?;
+        let finding = link.finding(kind)?;
+        Some(LinkFigure {
+            since: finding.since,
+            gap: finding.gap,
+            kpi: finding.kpi,
+            parent: finding.parent,
+            evidence: finding.evidence,
+            confidence: finding.confidence,
+            lag_days: link.lag_days,
+            strength: link.strength,
+            stream: finding.stream.map(str::to_owned),
+        })
     }
 
     fn title(&self, title: &Title) -> String {
@@ -361,7 +421,9 @@ impl About for Judged<'_> {
         );
         labels.insert("alertname".to_owned(), self.rule.name.clone());
         labels.insert("node".to_owned(), declared.name.clone());
-        labels.insert("period".to_owned(), self.period.id.clone());
+        if self.rule.is_of_a_period() {
+            labels.insert("period".to_owned(), self.period.id.clone());
+        }
         if let Some(parent) = &declared.parent {
             labels.insert("parent".to_owned(), catalog.node(parent.node).name.clone());
         }
@@ -382,6 +444,7 @@ impl About for Judged<'_> {
             title_zh: self.rule.title_zh.as_ref().map(|title| self.title(title)),
             node: Some(self.figure(self.node)),
             parent: self.parent.map(|parent| self.figure(parent)),
+            link: self.told_of_link(),
         }
     }
 }

@@ -46,6 +46,32 @@ pub struct Facts {
     pub node: Option<Figure>,
     /// The same of the parent, for a link.
     pub parent: Option<Figure>,
+    /// What the judgement of the link says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkFigure>,
+}
+
+/// The numbers behind a judgement of a link, for a message.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct LinkFigure {
+    /// First day of it, as far as can be told.
+    pub since: Option<jiff::civil::Date>,
+    /// The parent against what its KPI explains, as a share: −0.3 is 30 % less. For a changed unit: times the usual size.
+    pub gap: Option<f64>,
+    /// The KPI against its usual level, as a share.
+    pub kpi: Option<f64>,
+    /// The parent against its usual level, as a share.
+    pub parent: Option<f64>,
+    /// Evidence as a share of what it takes to say so.
+    pub evidence: Option<f64>,
+    /// Probability that it is no chance, 0 to 1.
+    pub confidence: Option<f64>,
+    /// Days by which the parent follows.
+    pub lag_days: Option<f64>,
+    /// How strongly the parent follows, 0 to 1.
+    pub strength: Option<f64>,
+    /// Whose feed it is, `kpi` or `parent`, where it is about one.
+    pub stream: Option<String>,
 }
 
 /// The numbers of one node, for a message.

@@ -67,6 +67,7 @@ impl About for Watched {
             title_zh: None,
             node: Some(node),
             parent: None,
+            link: None,
         }
     }
 }

@@ -46,8 +46,8 @@ pub struct Sample<'a, A> {
     pub fingerprint: Fingerprint,
     /// Judgement.
     pub condition: Condition,
-    /// Event time at which the period of this identity ends.
-    pub period_end: Timestamp,
+    /// Event time at which the period of this identity ends; `None`: it has no period.
+    pub period_end: Option<Timestamp>,
     /// Labels and facts.
     pub about: A,
 }

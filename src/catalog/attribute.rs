@@ -6,6 +6,56 @@ use super::diagnostic::nearest;
 use super::expr::{Type, Variable};
 use super::model::RuleOn;
 
+/// What the judgement of a link can say.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum DriftKind {
+    /// The KPI is done, the parent falls behind what it explains.
+    Hollow,
+    /// The KPI rises, the parent does not answer.
+    Gaming,
+    /// The parent rises without its KPI.
+    Uncredited,
+    /// The parent no longer moves with its KPI.
+    WeakLink,
+    /// The parent answers later than it did.
+    LagChange,
+    /// No data comes.
+    FeedGap,
+    /// Values are of another size than they were.
+    UnitChange,
+}
+
+impl DriftKind {
+    /// Every kind.
+    pub const ALL: [DriftKind; 7] = [
+        DriftKind::Hollow,
+        DriftKind::Gaming,
+        DriftKind::Uncredited,
+        DriftKind::WeakLink,
+        DriftKind::LagChange,
+        DriftKind::FeedGap,
+        DriftKind::UnitChange,
+    ];
+
+    /// The word for it, in rules, labels and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DriftKind::Hollow => "hollow",
+            DriftKind::Gaming => "gaming",
+            DriftKind::Uncredited => "uncredited",
+            DriftKind::WeakLink => "weak_link",
+            DriftKind::LagChange => "lag_change",
+            DriftKind::FeedGap => "feed_gap",
+            DriftKind::UnitChange => "unit_change",
+        }
+    }
+
+    /// The kind of a word.
+    pub fn of(word: &str) -> Option<DriftKind> {
+        DriftKind::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
 /// Whom a rule asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Subject {
@@ -58,6 +108,10 @@ pub enum Attribute {
     Strength,
     /// Of a link: how many days later the parent follows.
     LagDays,
+    /// Of a link: how far the parent is from what its KPI explains, as a share; below 0 where it brings less.
+    ParentGap,
+    /// Of a link: evidence for a kind of drift, as a share of what it takes to say so.
+    Drift(DriftKind),
 }
 
 /// One variable of a rule.
@@ -87,10 +141,26 @@ const OF_A_NODE: [(&str, Attribute, Type); 15] = [
     ("unreconciled", Attribute::Unreconciled, Type::Number),
 ];
 
-const OF_A_LINK: [(&str, Attribute, Type); 3] = [
+const OF_A_LINK: [(&str, Attribute, Type); 11] = [
     ("gap", Attribute::Gap, Type::Number),
     ("strength", Attribute::Strength, Type::Number),
     ("lag_days", Attribute::LagDays, Type::Number),
+    ("parent_gap", Attribute::ParentGap, Type::Number),
+    ("hollow", Attribute::Drift(DriftKind::Hollow), Type::Number),
+    ("gaming", Attribute::Drift(DriftKind::Gaming), Type::Number),
+    (
+        "uncredited",
+        Attribute::Drift(DriftKind::Uncredited),
+        Type::Number,
+    ),
+    ("weak_link", Attribute::Drift(DriftKind::WeakLink), Type::Number),
+    ("lag_change", Attribute::Drift(DriftKind::LagChange), Type::Number),
+    ("feed_gap", Attribute::Drift(DriftKind::FeedGap), Type::Number),
+    (
+        "unit_change",
+        Attribute::Drift(DriftKind::UnitChange),
+        Type::Number,
+    ),
 ];
 
 /// Variables of a rule with what they ask, index by index.

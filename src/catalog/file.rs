@@ -166,6 +166,7 @@ pub(super) struct NodeEntry {
     pub(super) weight: Option<Spanned<f64>>,
     pub(super) profile: Option<ProfileEntry>,
     pub(super) min_share: Option<Share>,
+    pub(super) last_year: Option<FileEntry>,
     #[serde(default)]
     pub(super) rules: Named<Override>,
 }

@@ -540,6 +540,8 @@ pub struct Node {
     pub plan: BTreeMap<civil::Date, f64>,
     /// Share of the period before which pace is "too early".
     pub min_share: f64,
+    /// What a day brought by month in the year before the node's first day, where a file says so.
+    pub last_year: Vec<MonthlyRates>,
     /// Where it is declared.
     pub place: Place,
 }
@@ -584,6 +586,15 @@ pub struct TargetRow {
     pub target: f64,
     /// Since when it is known; the latest one announced by a day is the target of that day.
     pub announced: Option<civil::Date>,
+}
+
+/// What a day brought, by month, before tautline looked: lines of a `last_year` file put together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MonthlyRates {
+    /// Dimension values in the order of [`Node::each`]; empty for a node without `each`.
+    pub dimensions: Vec<String>,
+    /// Mean daily value by calendar month, January first; each above 0.
+    pub rates: [f64; 12],
 }
 
 /// What a rule looks at.
@@ -689,6 +700,11 @@ impl Rule {
             None => node == pattern,
         };
         !self.except.iter().any(matches) && (self.nodes.is_empty() || self.nodes.iter().any(matches))
+    }
+
+    /// Whether its alerts belong to a period and end with it. A link does not come together when a month ends.
+    pub fn is_of_a_period(&self) -> bool {
+        super::attribute::DriftKind::of(&self.kind).is_none()
     }
 
     /// Whether a node of this name switched the rule off.

@@ -1,6 +1,7 @@
 //! The command line: one file a command. Results go to stdout, logs to stderr.
 //! Exit codes: 0 fine, 1 the input or the check failed, 2 usage.
 
+mod backtest;
 pub mod check;
 mod demo;
 mod explain;
@@ -42,6 +43,11 @@ enum Command {
     /// Send the events of a file to the running daemon; a part that was taken before is not counted again
     #[command(after_help = "Example:\n  tautline import --source orders history/orders-2025.csv")]
     Import(import::ImportArgs),
+    /// Run history through the same core as the daemon, and list what it would have told
+    #[command(
+        after_help = "Example:\n  tautline backtest --input events.ndjson --since 2026-01-01 --format ndjson"
+    )]
+    Backtest(backtest::BacktestArgs),
     /// Print the decomposition of the business into KPIs
     #[command(after_help = "Examples:\n  tautline tree --format svg > tree.svg\n  tautline tree --mapping")]
     Tree(TreeArgs),
@@ -105,6 +111,7 @@ pub fn main() -> ExitCode {
     // Clap prints usage errors and help itself, and exits with 2 and 0.
     let done = match Cli::parse().command {
         Command::Demo(args) => demo::demo(&args),
+        Command::Backtest(args) => backtest::backtest(&args),
         Command::Run(args) => run::run(args.config.as_deref()),
         Command::Import(args) => import::import(&args),
         Command::Check(args) => check_command(&args),

@@ -16,7 +16,7 @@ use crate::alert::engine::Engine;
 use crate::alert::judge;
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint, Labels};
-use crate::catalog::{Catalog, Severity, SourceId};
+use crate::catalog::{Calendar, Catalog, Severity, SourceId};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
 use crate::fold::cells::{Cells, StoredCell, StoredKey};
 use crate::fold::dedup::SeenDelta;
@@ -244,7 +244,12 @@ impl EvaluatorThread {
 
         let mut snapshot = Snapshot::default();
         if let Some(watermark) = watermark {
-            for at in self.day_closes(before, watermark) {
+            let first = self.cells.first_day();
+            let before = before.or(first.map(|day| self.catalog.calendar.start_of(day.date())));
+            let closes = before.map_or_else(Vec::new, |before| {
+                day_closes(&self.catalog.calendar, before, watermark)
+            });
+            for at in closes {
                 self.judge(at, Horizon::Day, true, pending);
             }
             snapshot = self.judge(watermark, Horizon::Known, !caught_up, pending);
@@ -283,39 +288,18 @@ impl EvaluatorThread {
     }
 
     fn judge(&mut self, at: Timestamp, horizon: Horizon, quiet: bool, pending: &mut Pending) -> Snapshot {
-        let snapshot = self.evaluator.snapshot(&self.cells, at, horizon);
-        let periods = judge::Periods::of(&self.catalog, &snapshot);
-        let samples = judge::samples(&self.catalog, &snapshot, &periods);
-        let step = self
-            .engine
-            .step(&samples, &self.catalog.rules, at, &self.route, quiet);
+        let (snapshot, step) = judge::step(
+            &self.catalog,
+            &mut self.evaluator,
+            &self.cells,
+            &mut self.engine,
+            &self.route,
+            judge::When { at, horizon, quiet },
+        );
         pending.alerts.extend(step.changed);
         pending.removed_alerts.extend(step.removed);
         pending.notices.extend(step.notices);
         snapshot
-    }
-
-    /// The last moments of the local days that the watermark passed: clocks of rules see every day, also when a year
-    /// of history is read in a second.
-    fn day_closes(&self, before: Option<Timestamp>, now: Timestamp) -> Vec<Timestamp> {
-        let calendar = &self.catalog.calendar;
-        let Some(before) = before.or_else(|| self.cells.first_day().map(|day| calendar.start_of(day.date())))
-        else {
-            return Vec::new();
-        };
-        let mut closes = Vec::new();
-        let mut day = calendar.day_of(before);
-        while let Ok(next) = day.tomorrow() {
-            let close = calendar.start_of(next) - SignedDuration::from_millis(1);
-            if close >= now {
-                break;
-            }
-            if close > before {
-                closes.push(close);
-            }
-            day = next;
-        }
-        closes
     }
 
     fn source_states(&self) -> Vec<SourceState> {
@@ -374,4 +358,22 @@ impl EvaluatorThread {
         *pending = Pending::default();
         Ok(())
     }
+}
+
+/// The last moments of the local days that a watermark passed on its way from `before` to `now`: clocks of rules see
+/// every day, also when a year of history is read in a second.
+pub(super) fn day_closes(calendar: &Calendar, before: Timestamp, now: Timestamp) -> Vec<Timestamp> {
+    let mut closes = Vec::new();
+    let mut day = calendar.day_of(before);
+    while let Ok(next) = day.tomorrow() {
+        let close = calendar.start_of(next) - SignedDuration::from_millis(1);
+        if close >= now {
+            break;
+        }
+        if close > before {
+            closes.push(close);
+        }
+        day = next;
+    }
+    closes
 }

@@ -7,6 +7,7 @@
 //! * [`publisher`]: what the server shows, and changes of health said once.
 //! * [`discovery`]: watches which partitions there are.
 //! * [`history`]: folds what does not come from Kafka.
+//! * [`replay`]: history through the same core, day by day of arrival.
 //! * [`dead_letter`]: the file of rejected events. [`clock`]: the only clock.
 
 pub mod clock;
@@ -19,6 +20,7 @@ pub mod history;
 mod pipeline;
 mod publisher;
 mod reader;
+pub mod replay;
 mod supervisor;
 
 pub use clock::{Clock, SystemClock};

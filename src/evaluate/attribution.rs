@@ -290,6 +290,7 @@ nodes:
             target_probability: None,
             unreconciled: None,
             counted_since: None,
+            link: None,
             daily: Arc::from([]),
         }
     }

@@ -46,6 +46,7 @@ pub struct Evaluator {
     plan: Arc<Plan>,
     nodes: Vec<Option<CompiledNode>>,
     infos: Arc<[NodeInfo]>,
+    drift: drift::Drift,
 }
 
 impl Evaluator {
@@ -55,6 +56,7 @@ impl Evaluator {
         let nodes = ids().map(|id| CompiledNode::new(&catalog, &plan, id)).collect();
         let infos = ids().map(|id| info(&catalog, id)).collect();
         Evaluator {
+            drift: drift::Drift::new(&catalog.calendar),
             catalog,
             plan,
             nodes,
@@ -70,13 +72,15 @@ impl Evaluator {
         self
     }
 
-    /// Every number at a watermark. What did not change since the last call is not computed again.
+    /// Every number at a watermark. What did not change since the last call is not computed again. A snapshot with
+    /// [`Horizon::Day`] closes its day: links are judged then, each day once.
     pub fn snapshot(&mut self, cells: &Cells, at: Timestamp, horizon: Horizon) -> Snapshot {
         let Evaluator {
             catalog,
             plan,
             nodes,
             infos,
+            ..
         } = self;
         let today = Day::of(catalog.calendar.day_of(at));
         let last_day = match horizon {
@@ -95,9 +99,14 @@ impl Evaluator {
             compiled.states(catalog, cells, plan, moment, &mut instances);
         }
         reconcile::reconcile(catalog, &mut instances);
+        let infos = infos.clone();
+        if horizon == Horizon::Day {
+            self.close_day(cells, today, &instances);
+        }
+        self.show_links(&mut instances);
         Snapshot {
             watermark: Some(at),
-            nodes: infos.clone(),
+            nodes: infos,
             instances,
             sources: Vec::new(),
             evicted_keys: Default::default(),

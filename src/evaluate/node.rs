@@ -254,6 +254,11 @@ impl CompiledNode {
         }
     }
 
+    /// The first day on which an instance has a cell.
+    pub(super) fn first_day(&self, cells: &Cells, key: &DimensionKey) -> Option<Day> {
+        self.formula.first_day(cells, key)
+    }
+
     /// Flow of the days `from..to` for the drift detector: what each day brought, as known now.
     pub(super) fn flow(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Vec<Option<f64>> {
         self.formula.daily(cells, key, from, to)
@@ -434,6 +439,7 @@ impl Instance {
             target_probability: probability,
             unreconciled: None,
             counted_since: None,
+            link: None,
             daily: computed.daily.clone(),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{Timestamp, civil};
 use serde::Serialize;
 
+use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, NodeId, PeriodKind, Relation, Role};
 
 /// Event time up to which every live partition has been read, less allowed lateness. Only moves forward.
@@ -77,6 +78,56 @@ impl Mismatch {
     }
 }
 
+/// A link at the last day close.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LinkState {
+    /// What is wrong with it.
+    pub findings: Vec<LinkFinding>,
+    /// Evidence by kind, in the order of [`DriftKind::ALL`], as a share of what it takes to say so; 1 and more is said.
+    pub scores: [f64; 7],
+    /// How far the parent is from what its KPI explains, as a share; `None` before the warm-up is over.
+    pub parent_gap: Option<f64>,
+    /// How strongly the parent follows, 0 to 1; `None` before it can be told.
+    pub strength: Option<f64>,
+    /// How many days later the parent follows.
+    pub lag_days: Option<f64>,
+    /// Days judged so far.
+    pub judged_days: u32,
+}
+
+/// Something that is wrong with a link.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LinkFinding {
+    /// What.
+    pub kind: DriftKind,
+    /// First day of it, as far as can be told.
+    pub since: Option<civil::Date>,
+    /// The parent against what its KPI explains, as a share; for a changed unit, times the usual size.
+    pub gap: Option<f64>,
+    /// The KPI against its usual level, as a share.
+    pub kpi: Option<f64>,
+    /// The parent against its usual level, as a share.
+    pub parent: Option<f64>,
+    /// Evidence as a share of what it takes to say so.
+    pub evidence: Option<f64>,
+    /// Probability that it is no chance.
+    pub confidence: Option<f64>,
+    /// Whose feed it is, `kpi` or `parent`, where it is about one.
+    pub stream: Option<&'static str>,
+}
+
+impl LinkState {
+    /// Evidence for a kind.
+    pub fn score(&self, kind: DriftKind) -> f64 {
+        self.scores[kind as usize]
+    }
+
+    /// What is found of a kind.
+    pub fn finding(&self, kind: DriftKind) -> Option<&LinkFinding> {
+        self.findings.iter().find(|finding| finding.kind == kind)
+    }
+}
+
 /// One node instance at the watermark.
 #[derive(Clone, Debug)]
 pub struct NodeState {
@@ -107,6 +158,8 @@ pub struct NodeState {
     /// Since when its metric is counted as it is declared now: what came before is not in its numbers, and not compared
     /// with. `None`: from its first event on.
     pub counted_since: Option<Timestamp>,
+    /// What the judgement says of its link to its parent; `None` where there is none to judge.
+    pub link: Option<Arc<LinkState>>,
     /// Values of the latest local days since its first event, oldest first, today last, at most 42; `None` where there
     /// is no value.
     pub daily: Arc<[Option<f64>]>,

@@ -87,6 +87,7 @@ fn facts(kpi: f64, business: f64) -> Facts {
             daily: daily([10.0, 10.0, 11.0, 10.0, 10.0, 9.0, 10.0, 10.0]),
             ..figure("营收", Some("CNY"), "老李", business, 1e6)
         }),
+        link: None,
     }
 }
 

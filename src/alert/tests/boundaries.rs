@@ -12,7 +12,7 @@ fn first_told(bench: &mut Bench, from: i64, condition: Condition) -> i64 {
                 node: NODE,
                 fingerprint: fingerprint_of(NODE),
                 condition,
-                period_end: minute(FAR),
+                period_end: Some(minute(FAR)),
                 about: Known {
                     node: NODE,
                     completion: 0.5,

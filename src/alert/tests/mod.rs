@@ -106,6 +106,7 @@ impl About for Known<'_> {
             title_zh: None,
             node: Some(node),
             parent: None,
+            link: None,
         }
     }
 }
@@ -152,7 +153,7 @@ impl Bench {
             node,
             fingerprint: fingerprint_of(node),
             condition: *condition,
-            period_end: minute(self.period_end),
+            period_end: Some(minute(self.period_end)),
             about: Known {
                 node,
                 completion: self.completion,

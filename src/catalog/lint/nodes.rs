@@ -152,7 +152,7 @@ fn action_only(catalog: &Catalog, node: &Node, findings: &mut Findings) {
     let judged = catalog
         .rules
         .iter()
-        .any(|rule| rule.on == RuleOn::Link && rule.applies_to(&node.name));
+        .any(|rule| rule.on == RuleOn::Link && rule.place.is_some() && rule.applies_to(&node.name));
     if node.role == Role::Kpi && counts && !judged {
         let (name, served) = (&node.name, &catalog.node(parent.node).name);
         let message = format!(

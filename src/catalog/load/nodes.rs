@@ -139,6 +139,10 @@ impl Loader<'_> {
             Role::Kpi => Level::Tactic,
         });
         let (profile, plan) = self.profile(entry);
+        let last_year = value
+            .last_year
+            .as_ref()
+            .map_or_else(Vec::new, |named| self.last_year(&entry.file, &named.file, &each));
         let metric_title = &metrics.metrics[metric].title;
         Some(Node {
             name: entry.name.value.clone(),
@@ -156,6 +160,7 @@ impl Loader<'_> {
             weight: value.weight.as_ref().map(|weight| weight.value),
             profile,
             plan,
+            last_year,
             min_share: value.min_share.map_or(MIN_SHARE, |share| share.0),
             place: entry.place(),
         })

@@ -9,7 +9,7 @@ use serde_saphyr::{Location, Spanned};
 use super::{Loader, Owned, entries};
 use crate::catalog::attribute::{Title, vocabulary_of};
 use crate::catalog::expr::{Expr, Type};
-use crate::catalog::file::{NodeEntry, Override, RuleEntry};
+use crate::catalog::file::{LevelEntry, NodeEntry, Override, RuleEntry};
 use crate::catalog::model::{OnMissing, Rule, RuleLevel, RuleOn, Severity};
 use crate::catalog::yaml;
 
@@ -21,9 +21,58 @@ struct BuiltIn {
     clear: &'static str,
     hold_for: SignedDuration,
     severity: Severity,
+    /// When it is critical.
+    critical: Option<&'static str>,
 }
 
-const BUILT_IN: [BuiltIn; 3] = [
+impl BuiltIn {
+    /// A rule by which the judgement of links is told: it fires and clears as the detector says.
+    const fn drift(
+        name: &'static str,
+        when: &'static str,
+        clear: &'static str,
+        critical: Option<&'static str>,
+    ) -> BuiltIn {
+        BuiltIn {
+            name,
+            on: RuleOn::Link,
+            when,
+            clear,
+            hold_for: SignedDuration::ZERO,
+            severity: Severity::Warning,
+            critical,
+        }
+    }
+}
+
+const BUILT_IN: [BuiltIn; 10] = [
+    BuiltIn::drift(
+        "hollow",
+        "link.hollow >= 1",
+        "link.hollow < 1",
+        Some("link.hollow >= 1 && link.parent_gap <= -0.2"),
+    ),
+    BuiltIn::drift(
+        "gaming",
+        "link.gaming >= 1",
+        "link.gaming < 1",
+        Some("link.gaming >= 1 && link.parent_gap <= -0.2"),
+    ),
+    BuiltIn::drift(
+        "uncredited",
+        "link.uncredited >= 1",
+        "link.uncredited < 1",
+        Some("link.uncredited >= 1 && link.parent_gap >= 0.2"),
+    ),
+    BuiltIn::drift("weak_link", "link.weak_link >= 1", "link.weak_link < 1", None),
+    BuiltIn::drift("lag_change", "link.lag_change >= 1", "link.lag_change < 1", None),
+    BuiltIn::drift("feed_gap", "link.feed_gap >= 1", "link.feed_gap < 1", None),
+    BuiltIn::drift(
+        "unit_change",
+        "link.unit_change >= 1",
+        "link.unit_change < 1",
+        None,
+    ),
     BuiltIn {
         name: "behind_pace",
         on: RuleOn::Node,
@@ -31,6 +80,7 @@ const BUILT_IN: [BuiltIn; 3] = [
         clear: "node.pace >= 0.95",
         hold_for: SignedDuration::from_hours(48),
         severity: Severity::Warning,
+        critical: None,
     },
     BuiltIn {
         name: "target_at_risk",
@@ -39,6 +89,7 @@ const BUILT_IN: [BuiltIn; 3] = [
         clear: "node.target_probability >= 0.3",
         hold_for: SignedDuration::from_hours(24),
         severity: Severity::Warning,
+        critical: None,
     },
     BuiltIn {
         name: "unreconciled",
@@ -47,6 +98,7 @@ const BUILT_IN: [BuiltIn; 3] = [
         clear: "node.unreconciled <= 0.01",
         hold_for: SignedDuration::from_hours(24),
         severity: Severity::Warning,
+        critical: None,
     },
 ];
 
@@ -54,7 +106,13 @@ impl BuiltIn {
     /// As if it had been written in a catalogue file.
     fn entry(&self) -> RuleEntry {
         let written = |text: &str| Spanned::new(text.to_owned(), Location::UNKNOWN, Location::UNKNOWN);
+        let levels = self.critical.map(|when| LevelEntry {
+            severity: Severity::Critical,
+            when: written(when),
+            r#for: None,
+        });
         RuleEntry {
+            levels: levels.into_iter().collect(),
             on: Some(self.on),
             when: Some(written(self.when)),
             clear: Some(written(self.clear)),

@@ -8,7 +8,7 @@ use serde_saphyr::Spanned;
 
 use super::Loader;
 use crate::catalog::diagnostic::{Place, nearest};
-use crate::catalog::model::TargetRow;
+use crate::catalog::model::{MonthlyRates, TargetRow};
 use crate::catalog::yaml;
 
 /// One line of a CSV file, its cells in the order that was asked for.
@@ -130,6 +130,73 @@ impl Loader<'_> {
             }
         }
         plan
+    }
+
+    /// A file of last year's months: `month,[dimension…,]rate`, twelve lines for every combination of values.
+    pub(super) fn last_year(
+        &mut self,
+        file: &Arc<str>,
+        named: &Spanned<String>,
+        each: &[String],
+    ) -> Vec<MonthlyRates> {
+        let columns: Vec<&str> = std::iter::once("month")
+            .chain(each.iter().map(String::as_str))
+            .chain(["rate"])
+            .collect();
+        let Some((shown, rows)) = self.csv(file, named, &columns) else {
+            return Vec::new();
+        };
+        let mut found: BTreeMap<Vec<String>, ([Option<f64>; 12], u32)> = BTreeMap::new();
+        for row in rows {
+            let place = Place {
+                file: shown.clone(),
+                line: row.line,
+                column: 1,
+            };
+            let [month, dimensions @ .., rate] = row.cells.as_slice() else {
+                continue;
+            };
+            let Some(month) = month
+                .parse::<usize>()
+                .ok()
+                .filter(|month| (1..=12).contains(month))
+            else {
+                self.problem(place, format!("'{month}' is no month; write 1 to 12"));
+                continue;
+            };
+            match rate.replace('_', "").parse::<f64>() {
+                Ok(rate) if rate > 0.0 && rate.is_finite() => {
+                    let (rates, _) = found.entry(dimensions.to_vec()).or_insert(([None; 12], row.line));
+                    rates[month - 1] = Some(rate);
+                }
+                _ => self.problem(
+                    place,
+                    format!("'{rate}' is no rate; write what a day of the month brought, above 0"),
+                ),
+            }
+        }
+        let mut complete = Vec::new();
+        for (dimensions, (rates, line)) in found {
+            let known: Vec<f64> = rates.iter().copied().flatten().collect();
+            match <[f64; 12]>::try_from(known) {
+                Ok(rates) => complete.push(MonthlyRates { dimensions, rates }),
+                Err(known) => {
+                    let place = Place {
+                        file: shown.clone(),
+                        line,
+                        column: 1,
+                    };
+                    self.problem(
+                        place,
+                        format!(
+                            "here begin {} months, and a year has 12; name each of them",
+                            known.len()
+                        ),
+                    );
+                }
+            }
+        }
+        complete
     }
 
     /// A target file: `start,[dimension…,]target[,announced]`.

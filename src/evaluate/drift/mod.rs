@@ -1,42 +1,291 @@
-//! Drift: whether a KPI and the business it serves have come apart. The place of the detector; here is what it sees.
+//! Drift: whether a KPI and the business it serves have come apart.
+//!
+//! [`link`] is the judgement of one link: numbers in, numbers out. Here is what it sees of catalogue and cells, and what
+//! the snapshot shows of it. A link is judged when a local day closes, never in between.
+
+pub mod link;
+
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use super::Evaluator;
-use crate::catalog::NodeId;
-use crate::evaluate::InstanceKey;
+use super::snapshot::{InstanceKey, LinkFinding, LinkState, NodeState};
+use crate::catalog::attribute::DriftKind;
+use crate::catalog::{Calendar, Catalog, DayKind, Direction, NodeId, Relation, Role};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
+use link::{Announced, Before, DayInput, Days, Link, Side, Special, Tuning};
 
-/// What both sides of a link brought, day by day, as known now.
+/// Days back over which values are looked at again: what is later than this is not seen by the judgement.
+const LOOKS_BACK: i32 = 48;
+
+/// The links of a catalogue.
+#[derive(Debug)]
+pub(super) struct Drift {
+    days: Days,
+    tuning: Tuning,
+    links: HashMap<InstanceKey, Judged>,
+    /// Links that were closed since [`Evaluator::take_changed_links`].
+    changed: HashSet<InstanceKey>,
+    /// The last day that was closed.
+    closed_to: Option<i32>,
+}
+
+/// A link and what was told to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Judged {
+    link: Link,
+    /// The last target announced, of KPI and parent: first day of its period, and the target.
+    announced: [Option<(i32, f64)>; 2],
+    #[serde(skip)]
+    state: Option<Arc<LinkState>>,
+}
+
+/// A link as it is kept over a restart.
 #[derive(Clone, PartialEq, Debug)]
-pub struct LinkFlows {
-    /// First day.
-    pub from: Day,
-    /// What the KPI brought each day; `None` where it has no value.
-    pub kpi: Vec<Option<f64>>,
-    /// What the parent brought each day; as long as `kpi`.
-    pub parent: Vec<Option<f64>>,
+pub struct StoredLink {
+    /// Name of the KPI's node.
+    pub node: String,
+    /// Its values of the `each` dimensions.
+    pub dimensions: Vec<String>,
+    /// The link, encoded.
+    pub body: Vec<u8>,
+}
+
+impl Drift {
+    pub(super) fn new(calendar: &Calendar) -> Drift {
+        let special = calendar.special_days.iter().map(|(date, special)| {
+            let kind = match special.kind {
+                DayKind::Holiday => Special::Holiday,
+                DayKind::Workday => Special::Workday,
+                DayKind::Promotion => Special::Promotion,
+            };
+            (*date, kind)
+        });
+        Drift {
+            days: Days::new(special),
+            tuning: Tuning::default(),
+            links: HashMap::new(),
+            changed: HashSet::new(),
+            closed_to: None,
+        }
+    }
 }
 
 impl Evaluator {
-    /// The daily flows of a KPI instance and its parent over the days `from..to`; `None` for what has no parent.
-    pub fn link_flows(&self, cells: &Cells, kpi: &InstanceKey, from: Day, to: Day) -> Option<LinkFlows> {
-        let parent = super::parent_of(&self.catalog, kpi)?;
-        Some(LinkFlows {
-            from,
-            kpi: self.flow(cells, kpi, from, to)?,
-            parent: self.flow(cells, &parent, from, to)?,
+    /// Closes a local day for every link: `instances` are those of a snapshot at its end. Days are closed once, in order.
+    pub(super) fn close_day(&mut self, cells: &Cells, today: Day, instances: &[NodeState]) {
+        if self.drift.closed_to.is_some_and(|closed| closed >= today.0) {
+            return;
+        }
+        self.drift.closed_to = Some(today.0);
+        let by_key: HashMap<&InstanceKey, &NodeState> =
+            instances.iter().map(|state| (&state.key, state)).collect();
+        for kpi in instances {
+            let parent = kpi.parent.as_ref().and_then(|parent| by_key.get(parent));
+            if let Some(parent) = parent.filter(|_| is_judged(&self.catalog, kpi.key.node)) {
+                self.close_link(cells, today, kpi, parent);
+            }
+        }
+    }
+
+    fn close_link(&mut self, cells: &Cells, today: Day, kpi: &NodeState, parent: &NodeState) {
+        let key = &kpi.key;
+        // What was learned of another definition says nothing of this one: the link begins anew.
+        let whole_from = [kpi, parent]
+            .into_iter()
+            .filter_map(|side| self.catalog.calendar.day_of(side.counted_since?).tomorrow().ok())
+            .map(Day::of)
+            .max()
+            .unwrap_or(Day(i32::MIN));
+        let known = self.drift.links.remove(key);
+        let mut judged = match known.filter(|known| known.link.first_day() >= whole_from.0) {
+            Some(judged) => judged,
+            None => match self.begin(cells, today, kpi, parent, whole_from) {
+                Some(judged) => judged,
+                None => return,
+            },
+        };
+        let from = Day(today.0 + 1 - LOOKS_BACK);
+        let to = Day(today.0 + 1);
+        let flows = [kpi, parent].map(|side| self.flow(cells, &side.key, from, to).unwrap_or_default());
+        let Judged { link, announced, .. } = &mut judged;
+        let mut announce = |at: usize, side: &NodeState| announcement(side, &mut announced[at]);
+        let targets = [announce(0, kpi), announce(1, parent)];
+        let input = |at: usize| DayInput {
+            flow: &flows[at],
+            targets: targets[at].as_slice(),
+        };
+        let Drift { days, tuning, .. } = &self.drift;
+        link.close(today.0, input(0), input(1), days, tuning);
+        judged.state = Some(Arc::new(state_of(link, tuning)));
+        self.drift.changed.insert(key.clone());
+        self.drift.links.insert(key.clone(), judged);
+    }
+
+    /// A link that has brought something on either side.
+    fn begin(
+        &self,
+        cells: &Cells,
+        today: Day,
+        kpi: &NodeState,
+        parent: &NodeState,
+        whole_from: Day,
+    ) -> Option<Judged> {
+        let first = [kpi, parent].into_iter().filter_map(|side| {
+            let compiled = self.nodes.get(side.key.node.0 as usize)?.as_ref()?;
+            compiled.first_day(cells, &self.cell_key(&side.key))
+        });
+        let first = first.min()?.max(whole_from);
+        if first > today {
+            return None;
+        }
+        // History of long before is not gone through: a young link takes a season to learn.
+        let first_day = first.0.max(today.0 - LOOKS_BACK + 1);
+        let Drift { days, tuning, .. } = &self.drift;
+        let link = Link::new(first_day, self.before(kpi), self.before(parent), days, tuning);
+        Some(Judged {
+            link,
+            announced: [None; 2],
+            state: None,
         })
     }
 
-    /// What each of the days `from..to` brought to an instance.
+    /// What the catalogue knows of a side before its first day.
+    fn before(&self, side: &NodeState) -> Before {
+        let node = self.catalog.node(side.key.node);
+        let is_same = |dimensions: &[String]| {
+            let values = side.key.dimensions.iter().map(|value| &**value);
+            dimensions.iter().map(String::as_str).eq(values)
+        };
+        Before {
+            level: !self.catalog.accumulates(node.metric),
+            lower: node.direction == Direction::Lower,
+            last_year: node
+                .last_year
+                .iter()
+                .find(|monthly| is_same(&monthly.dimensions))
+                .map(|monthly| monthly.rates),
+        }
+    }
+
+    /// What each of the days `from..to` brought to an instance, as known now.
     pub fn flow(&self, cells: &Cells, key: &InstanceKey, from: Day, to: Day) -> Option<Vec<Option<f64>>> {
         let NodeId(index) = key.node;
-        let cell_key = self.cell_key(key);
-        Some(
-            self.nodes
-                .get(index as usize)?
-                .as_ref()?
-                .flow(cells, &cell_key, from, to),
-        )
+        let compiled = self.nodes.get(index as usize)?.as_ref()?;
+        Some(compiled.flow(cells, &self.cell_key(key), from, to))
+    }
+
+    /// Shows the judgement of links in the instances of a snapshot.
+    pub(super) fn show_links(&self, instances: &mut [NodeState]) {
+        for state in instances {
+            state.link = self
+                .drift
+                .links
+                .get(&state.key)
+                .and_then(|judged| judged.state.clone());
+        }
+    }
+
+    /// Takes over the links of an earlier run. What the catalogue does not declare any more is left out, and so is what
+    /// cannot be read: such a link begins anew.
+    pub fn restore_links(&mut self, stored: Vec<StoredLink>) {
+        for stored in stored {
+            let position = self.infos.iter().position(|info| info.name == stored.node);
+            let node = position.and_then(|at| u32::try_from(at).ok()).map(NodeId);
+            let Some(node) = node.filter(|node| {
+                let declared = self.catalog.node(*node);
+                is_judged(&self.catalog, *node) && declared.each.len() == stored.dimensions.len()
+            }) else {
+                continue;
+            };
+            let Ok(mut judged) = postcard::from_bytes::<Judged>(&stored.body) else {
+                continue;
+            };
+            judged.state = Some(Arc::new(state_of(&judged.link, &self.drift.tuning)));
+            let closed_to = self.drift.closed_to.max(Some(judged.link.closed_to()));
+            self.drift.closed_to = closed_to;
+            let key = InstanceKey {
+                node,
+                dimensions: stored.dimensions.into_iter().map(Into::into).collect(),
+            };
+            self.drift.links.insert(key, judged);
+        }
+    }
+
+    /// The links that were closed since the last call, to be kept.
+    pub fn take_changed_links(&mut self) -> Vec<StoredLink> {
+        let changed = std::mem::take(&mut self.drift.changed);
+        let stored = changed.iter().filter_map(|key| {
+            let judged = self.drift.links.get(key)?;
+            Some(StoredLink {
+                node: self.catalog.node(key.node).name.clone(),
+                dimensions: key.dimensions.iter().map(ToString::to_string).collect(),
+                // Numbers and lists of them: encoding cannot fail.
+                body: postcard::to_allocvec(judged).ok()?,
+            })
+        });
+        stored.collect()
+    }
+}
+
+/// Whether the link of a node to its parent is judged: of a KPI that drives its parent. Parts of a sum or a ratio are
+/// arithmetic, and reconciled instead.
+fn is_judged(catalog: &Catalog, node: NodeId) -> bool {
+    let node = catalog.node(node);
+    let relation = node.parent.as_ref().map(|parent| parent.relation);
+    node.role == Role::Kpi && relation == Some(Relation::Influence)
+}
+
+/// The target of the running period, if it is news.
+fn announcement(side: &NodeState, last: &mut Option<(i32, f64)>) -> Option<Announced> {
+    let target = side.target.filter(|target| *target > 0.0 && target.is_finite())?;
+    let start = Day::of(side.period.start).0;
+    if *last == Some((start, target)) {
+        return None;
+    }
+    *last = Some((start, target));
+    Some(Announced {
+        start,
+        end: Day::of(side.period.end).0,
+        target,
+    })
+}
+
+fn state_of(link: &Link, tuning: &Tuning) -> LinkState {
+    let reading = link.reading(tuning);
+    let date = |day: i32| Some(Day(day).date()).filter(|date| *date > Date::MIN);
+    let share = |log: f64| log.exp() - 1.0;
+    let findings = reading.findings.iter().map(|finding| {
+        let is_feed = finding.side.is_some();
+        let of_link = |value: f64| (!is_feed).then_some(value);
+        LinkFinding {
+            kind: finding.kind,
+            since: date(finding.since),
+            gap: match finding.kind {
+                DriftKind::FeedGap => None,
+                DriftKind::UnitChange => Some(finding.gap.exp()),
+                _ => Some(share(finding.gap)),
+            },
+            kpi: of_link(share(finding.moves[0])),
+            parent: of_link(share(finding.moves[1])),
+            evidence: of_link(finding.evidence),
+            confidence: of_link(finding.confidence),
+            stream: finding.side.map(|side| match side {
+                Side::Kpi => "kpi",
+                Side::Parent => "parent",
+            }),
+        }
+    });
+    LinkState {
+        findings: findings.collect(),
+        scores: reading.scores,
+        parent_gap: reading.gap.map(share),
+        strength: reading.strength,
+        lag_days: reading.lag_days,
+        judged_days: reading.judged_days,
     }
 }

@@ -515,7 +515,8 @@ fn rules(past: &Past, catalog: &Catalog, snapshot: &Snapshot, state: &NodeState)
 fn is_about(alert: &AlertRecord, node: &Node, state: &NodeState, period: &str) -> bool {
     let label = |name: &str| alert.labels.get(name).map(String::as_str);
     label("node") == Some(&node.name)
-        && label("period") == Some(period)
+        // The judgement of a link knows no period: it goes on over its end.
+        && label("period").is_none_or(|of| of == period)
         && node
             .each
             .iter()

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use unicode_width::UnicodeWidthStr;
 
 use super::{Explanation, LevelText, ParentText, RuleText, StateText, TargetFrom};
+use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, Relation, Role};
 use crate::evaluate::Period;
 use crate::words::{Language, definition, percent, sentence};
@@ -422,7 +423,23 @@ fn rules(out: &mut String, found: &Explanation, language: Language, zone: &TimeZ
     }
     out.push('\n');
     line(out, language.pick("规则", "Rules"));
-    for rule in &found.rules {
+    // Kinds of drift without any evidence, in one line.
+    let is_drift = |rule: &RuleText| DriftKind::ALL.iter().any(|kind| kind.as_str() == rule.rule);
+    let is_quiet = |rule: &&RuleText| {
+        let is_nothing = |(_, value): &(String, String)| value == "0" || value == super::MISSING;
+        is_drift(rule) && rule.state == StateText::Inactive && rule.readings.iter().all(is_nothing)
+    };
+    let quiet: Vec<&str> = found
+        .rules
+        .iter()
+        .filter(is_quiet)
+        .map(|rule| rule.rule.as_str())
+        .collect();
+    if !quiet.is_empty() {
+        let nothing = language.pick("没有迹象", "no evidence");
+        line(out, &format!("  {}: {nothing}", quiet.join(", ")));
+    }
+    for rule in found.rules.iter().filter(|rule| !is_quiet(rule)) {
         line(out, &format!("  {}: {}", rule.rule, stands(rule, language, zone)));
         for level in &rule.levels {
             line(out, &format!("    {}", fires(level, language)));

@@ -1,0 +1,259 @@
+//! `tautline backtest`: a file of events through the same core as the daemon, in the order of their arrival.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Config, complain, load_all, print};
+use crate::alert::record::Labels;
+use crate::catalog::{Catalog, Severity, SourceId};
+use crate::daemon::replay::{Episode, Replay};
+use crate::decode::{Found, Reader, Record};
+use crate::words::{Language, sentence};
+
+#[derive(Args, Debug)]
+pub(super) struct BacktestArgs {
+    #[command(flatten)]
+    config: Config,
+    /// Events, one JSON object a line. `_arrival` (RFC 3339) says when a line arrived, else its event time does;
+    /// `_source` says whose it is, where the catalogue has several sources
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// List only episodes raised on or after this day; history before it is learned from all the same
+    #[arg(long, value_name = "DATE")]
+    since: Option<Date>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = BacktestFormat::Text)]
+    format: BacktestFormat,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum BacktestFormat {
+    Text,
+    Ndjson,
+}
+
+/// What a line says of itself besides the event.
+#[derive(Deserialize)]
+struct About<'l> {
+    #[serde(borrow, default, rename = "_arrival")]
+    arrival: Option<std::borrow::Cow<'l, str>>,
+    #[serde(borrow, default, rename = "_source")]
+    source: Option<std::borrow::Cow<'l, str>>,
+}
+
+/// A line in its place.
+struct Line<'t> {
+    arrival: Timestamp,
+    source: SourceId,
+    text: &'t str,
+}
+
+pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
+    let (settings, catalog) =
+        load_all(args.config.config.as_deref()).map_err(|diagnostics| diagnostics.to_string())?;
+    let shown = args.input.display();
+    let text = std::fs::read_to_string(&args.input).map_err(|error| format!("{shown}: {error}"))?;
+    let mut lines = lines(&catalog, &text, &shown.to_string())?;
+    // Lines of one moment stay in the order of the file.
+    lines.sort_by_key(|line| line.arrival);
+    let Some(last) = lines.last() else {
+        return Err(format!("{shown}: no events; write one JSON object a line"));
+    };
+    let end = last.arrival;
+    let route = settings.clone();
+    let mut replay = Replay::new(
+        catalog.clone(),
+        Box::new(move |labels: &Labels, severity: Severity| route.receivers_of(labels, severity)),
+    );
+    for line in &lines {
+        let record = Record {
+            payload: Some(line.text.as_bytes()),
+            ..Record::default()
+        };
+        replay.record(line.source, &record, line.arrival)?;
+    }
+    // The day of the last arrival is over too, with the lateness that the catalogue allows.
+    let zone = &catalog.calendar;
+    let lateness = catalog.sources.iter().map(|source| source.lateness).max();
+    let next = zone.day_of(end).tomorrow().map_err(|error| error.to_string())?;
+    replay.pass(zone.start_of(next) + lateness.unwrap_or_default())?;
+    for (source, reason) in replay.rejected() {
+        complain(&format!(
+            "{source}: some events were rejected; the newest: {reason}"
+        ));
+    }
+    let since = args.since.map(|day| zone.start_of(day));
+    let told: Vec<&Episode> = replay
+        .episodes()
+        .iter()
+        .filter(|episode| since.is_none_or(|since| episode.raised >= since))
+        .collect();
+    match args.format {
+        BacktestFormat::Ndjson => {
+            let rows: Vec<String> = told.iter().map(|episode| ndjson(&catalog, episode)).collect();
+            print(&rows.join("\n"));
+        }
+        BacktestFormat::Text => print(&text_report(&catalog, &replay, &told, settings.language)),
+    }
+    Ok(())
+}
+
+/// The lines of the file that are not blank, with arrival and source.
+fn lines<'t>(catalog: &Catalog, text: &'t str, file: &str) -> Result<Vec<Line<'t>>, String> {
+    let mut readers: Vec<Reader> = catalog.sources.iter().map(Reader::new).collect();
+    let mut lines = Vec::new();
+    for (number, text) in (1u32..).zip(text.lines()) {
+        if text.trim().is_empty() {
+            continue;
+        }
+        let at = |message: String| format!("{file}:{number}:1: {message}");
+        let about: About<'_> = serde_json::from_str(text).map_err(|error| {
+            format!(
+                "{file}:{number}:{}: no JSON object: {error}; write one event a line",
+                error.column()
+            )
+        })?;
+        let source = source_of(catalog, about.source.as_deref()).map_err(at)?;
+        let arrival = match &about.arrival {
+            Some(arrival) => arrival.parse::<Timestamp>().map_err(|_| {
+                at(format!(
+                    "'_arrival' is '{arrival}'; write it as 2026-06-03T14:00:00Z"
+                ))
+            })?,
+            None => {
+                let record = Record {
+                    payload: Some(text.as_bytes()),
+                    ..Record::default()
+                };
+                event_time(&mut readers[source.0 as usize], &record).ok_or_else(|| {
+                    at("neither '_arrival' nor a readable event time; add \"_arrival\": \"2026-06-03T14:00:00Z\""
+                        .to_owned())
+                })?
+            }
+        };
+        lines.push(Line {
+            arrival,
+            source,
+            text,
+        });
+    }
+    Ok(lines)
+}
+
+fn source_of(catalog: &Catalog, named: Option<&str>) -> Result<SourceId, String> {
+    let names = || catalog.sources.iter().map(|source| source.name.as_str());
+    let position = match named {
+        Some(name) => names().position(|other| other == name),
+        None if catalog.sources.len() == 1 => Some(0),
+        None => None,
+    };
+    position
+        .and_then(|at| u32::try_from(at).ok())
+        .map(SourceId)
+        .ok_or_else(|| {
+            let known: Vec<&str> = names().collect();
+            match named {
+                Some(name) => format!(
+                    "there is no source '{name}'; the catalogue has {}",
+                    known.join(", ")
+                ),
+                None => format!(
+                    "whose event is it? the catalogue has {}; add \"_source\": \"{}\"",
+                    known.join(", "),
+                    known.first().unwrap_or(&"…")
+                ),
+            }
+        })
+}
+
+/// The newest event time of a record.
+fn event_time(reader: &mut Reader, record: &Record<'_>) -> Option<Timestamp> {
+    let mut newest = None;
+    reader.read(record, |item| {
+        if let Ok(Found::Change(change)) = &item.found {
+            newest = newest.max(change.newest_ms());
+        }
+    });
+    Timestamp::from_millisecond(newest?).ok()
+}
+
+/// A moment in the calendar's zone, RFC 3339.
+fn told_at(catalog: &Catalog, at: Timestamp) -> String {
+    let zone = &catalog.calendar.timezone;
+    let offset = zone.to_offset(at);
+    at.display_with_offset(offset).to_string()
+}
+
+fn ndjson(catalog: &Catalog, episode: &Episode) -> String {
+    let label = |name: &str| episode.labels.get(name);
+    let dimensions: BTreeMap<&String, &String> = episode
+        .labels
+        .iter()
+        .filter(|(name, _)| !["alertname", "node", "parent", "period", "owner"].contains(&name.as_str()))
+        .collect();
+    json!({
+        "node": label("node"),
+        "parent": label("parent"),
+        "kind": episode.kind,
+        "severity": episode.severity,
+        "raised": told_at(catalog, episode.raised),
+        "cleared": episode.cleared.map(|at| told_at(catalog, at)),
+        "note": sentence::of(&episode.kind, &episode.facts, Language::En),
+        "owner": label("owner"),
+        "period": label("period"),
+        "dimensions": dimensions,
+        "notices": episode.notices,
+        "link": episode.facts.link,
+    })
+    .to_string()
+}
+
+fn text_report(catalog: &Catalog, replay: &Replay, told: &[&Episode], language: Language) -> String {
+    let mut report = String::new();
+    for episode in told {
+        let label = |name: &str| episode.labels.get(name).map_or("", String::as_str);
+        let day = |at: Timestamp| catalog.calendar.day_of(at).to_string();
+        let cleared = episode
+            .cleared
+            .map_or_else(|| language.pick("至今", "still on").to_owned(), day);
+        let instance = episode
+            .facts
+            .node
+            .as_ref()
+            .map_or("", |node| node.instance.as_str());
+        report.push_str(&format!(
+            "{} … {cleared}  {}  {}  {}{}{instance}\n    {}\n",
+            day(episode.raised),
+            episode.severity.as_str(),
+            episode.kind,
+            label("node"),
+            if instance.is_empty() { "" } else { " · " },
+            sentence::of(&episode.kind, &episode.facts, language),
+        ));
+    }
+    let mut by_kind: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+    for episode in told {
+        let count = by_kind.entry(&episode.kind).or_default();
+        count.0 += 1;
+        count.1 += episode.notices;
+    }
+    if told.is_empty() {
+        report.push_str(language.pick("没有告警。\n", "Nothing would have been told.\n"));
+    }
+    for (kind, (episodes, notices)) in by_kind {
+        report.push_str(&match language {
+            Language::Zh => format!("{kind}：{episodes} 次，消息 {notices} 条\n"),
+            Language::En => format!("{kind}: {episodes} episodes, {notices} messages\n"),
+        });
+    }
+    for ((source, outcome), count) in replay.outcomes() {
+        report.push_str(&format!("{source}: {count} {outcome}\n"));
+    }
+    report
+}

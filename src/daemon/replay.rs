@@ -1,0 +1,221 @@
+//! History through the same fold, evaluation and state machine as the daemon, as it would have seen it: record by record
+//! in the order of arrival, judged at the close of every local day.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::evaluator::{Route, day_closes};
+use super::folder::{Folder, Outcomes};
+use crate::alert::engine::{Engine, Step};
+use crate::alert::judge;
+use crate::alert::record::{AlertRecord, AlertState, Facts, Fingerprint, Labels};
+use crate::catalog::{Catalog, Severity, Source, SourceId};
+use crate::decode::Record;
+use crate::evaluate::{Evaluator, Horizon};
+use crate::fold::cells::Cells;
+use crate::fold::dedup::{Bounds, Seen};
+use crate::fold::plan::Plan;
+
+/// One episode of the history.
+#[derive(Clone, Debug)]
+pub struct Episode {
+    /// Drift kind, or the rule's name.
+    pub kind: String,
+    /// Labels of its alert.
+    pub labels: Labels,
+    /// The highest level it reached.
+    pub severity: Severity,
+    /// When the daemon would have told that it fires.
+    pub raised: Timestamp,
+    /// When it would have told that it is over; `None` while it fires.
+    pub cleared: Option<Timestamp>,
+    /// Numbers when it was raised.
+    pub facts: Facts,
+    /// Messages that it costs, over all receivers.
+    pub notices: u32,
+}
+
+/// A replay of history.
+pub struct Replay {
+    catalog: Arc<Catalog>,
+    folder: Folder,
+    seen: Vec<Option<Seen>>,
+    cells: Cells,
+    evaluator: Evaluator,
+    engine: Engine,
+    route: Route,
+    /// Days close this much later than they end: the lateness that the catalogue allows.
+    lateness: SignedDuration,
+    /// The last close.
+    closed: Option<Timestamp>,
+    offset: i64,
+    outcomes: Outcomes,
+    /// A reason of the newest rejected event of each source, for people.
+    rejected: BTreeMap<String, String>,
+    episodes: Vec<Episode>,
+    /// Episodes that fire now.
+    open: HashMap<Fingerprint, usize>,
+}
+
+impl Replay {
+    /// A replay of nothing yet.
+    pub fn new(catalog: Arc<Catalog>, route: Route) -> Replay {
+        let plan = Arc::new(Plan::compile(&catalog));
+        let seen = |source: &Source| Some(Seen::new(Bounds::of_partition(source.dedup.as_ref()?, 1)));
+        let lateness = catalog.sources.iter().map(|source| source.lateness).max();
+        Replay {
+            folder: Folder::new(catalog.clone(), plan.clone()),
+            seen: catalog.sources.iter().map(seen).collect(),
+            cells: Cells::new(plan.clone()),
+            evaluator: Evaluator::new(catalog.clone(), plan),
+            engine: Engine::new("backtest"),
+            route,
+            lateness: lateness.unwrap_or(SignedDuration::ZERO),
+            closed: None,
+            offset: 0,
+            outcomes: Outcomes::new(),
+            rejected: BTreeMap::new(),
+            episodes: Vec::new(),
+            open: HashMap::new(),
+            catalog,
+        }
+    }
+
+    /// Takes in a record that arrived at `at`, after closing the days that were over by then. Arrivals must not go back.
+    ///
+    /// # Errors
+    /// When a sum leaves the range of exact numbers.
+    pub fn record(&mut self, source: SourceId, record: &Record<'_>, at: Timestamp) -> Result<(), String> {
+        if self.closed.is_none() {
+            // The first day closes at its end, not the days before it.
+            let day = self.catalog.calendar.day_of(at - self.lateness);
+            self.closed = Some(self.catalog.calendar.start_of(day) - SignedDuration::from_millis(1));
+        }
+        self.pass(at)?;
+        let record = Record {
+            offset: self.offset,
+            timestamp_ms: record.timestamp_ms.or(Some(at.as_millisecond())),
+            ..*record
+        };
+        self.offset += 1;
+        self.folder
+            .fold(source, &record, at, self.seen[source.0 as usize].as_mut());
+        Ok(())
+    }
+
+    /// Closes every local day that is over at `at`.
+    ///
+    /// # Errors
+    /// When a sum leaves the range of exact numbers.
+    pub fn pass(&mut self, at: Timestamp) -> Result<(), String> {
+        let Some(closed) = self.closed else {
+            return Ok(());
+        };
+        let now = at - self.lateness;
+        for close in day_closes(&self.catalog.calendar, closed, now) {
+            self.close(close)?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, at: Timestamp) -> Result<(), String> {
+        self.closed = Some(at);
+        self.merge()?;
+        let (_, step) = judge::step(
+            &self.catalog,
+            &mut self.evaluator,
+            &self.cells,
+            &mut self.engine,
+            &self.route,
+            judge::When {
+                at,
+                horizon: Horizon::Day,
+                quiet: false,
+            },
+        );
+        // Nothing is kept here: the replay is over when the process is.
+        self.cells.take_changed();
+        self.evaluator.take_changed_links();
+        self.follow(&step, at + self.lateness);
+        Ok(())
+    }
+
+    fn merge(&mut self) -> Result<(), String> {
+        let taken = self.folder.take();
+        for (key, count) in taken.outcomes {
+            *self.outcomes.entry(key).or_insert(0) += count;
+        }
+        for letter in taken.dead_letters {
+            let source = self.catalog.source(letter.source).name.clone();
+            self.rejected.insert(source, letter.detail);
+        }
+        self.cells.merge(taken.delta).map_err(|error| error.to_string())
+    }
+
+    /// Takes over what began and ended in a step.
+    fn follow(&mut self, step: &Step, told: Timestamp) {
+        for record in &step.changed {
+            let fires = matches!(record.state, AlertState::Firing | AlertState::Recovering { .. });
+            match self.open.get(&record.fingerprint) {
+                None if fires => {
+                    self.open.insert(record.fingerprint, self.episodes.len());
+                    self.episodes.push(episode(record, told));
+                }
+                Some(&at) if fires => {
+                    let severity = &mut self.episodes[at].severity;
+                    *severity = (*severity).max(record.severity);
+                }
+                Some(&at) => {
+                    self.episodes[at].cleared = Some(told);
+                    self.open.remove(&record.fingerprint);
+                }
+                None => {}
+            }
+        }
+        for fingerprint in &step.removed {
+            if let Some(at) = self.open.remove(fingerprint) {
+                self.episodes[at].cleared = Some(told);
+            }
+        }
+        for notice in &step.notices {
+            let about =
+                |episode: &&mut Episode| episode.kind == notice.alert_kind && episode.labels == notice.labels;
+            if let Some(episode) = self.episodes.iter_mut().rev().find(about) {
+                episode.notices += 1;
+            }
+        }
+    }
+
+    /// Episodes so far, in the order in which they were raised.
+    pub fn episodes(&self) -> &[Episode] {
+        &self.episodes
+    }
+
+    /// How many events had an outcome, by source and outcome.
+    pub fn outcomes(&self) -> BTreeMap<(String, &'static str), u64> {
+        let name = |source: &SourceId| self.catalog.source(*source).name.clone();
+        self.outcomes
+            .iter()
+            .map(|((source, outcome), count)| ((name(source), *outcome), *count))
+            .collect()
+    }
+
+    /// Why the newest rejected event of each source was rejected.
+    pub fn rejected(&self) -> &BTreeMap<String, String> {
+        &self.rejected
+    }
+}
+
+fn episode(record: &AlertRecord, raised: Timestamp) -> Episode {
+    Episode {
+        kind: record.kind.clone(),
+        labels: record.labels.clone(),
+        severity: record.severity,
+        raised,
+        cleared: None,
+        facts: record.facts.clone(),
+        notices: 0,
+    }
+}

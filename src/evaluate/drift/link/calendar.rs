@@ -1,0 +1,104 @@
+//! Days as the judgement of links counts them: since 1970-01-01, with the days that the catalogue's calendar calls special.
+
+use std::collections::BTreeMap;
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+
+/// How a special day differs, in the order of the catalogue's words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Special {
+    /// Nobody works.
+    Holiday,
+    /// A make-up working day.
+    Workday,
+    /// A promotion: unusual volume.
+    Promotion,
+}
+
+/// The special days of a calendar.
+#[derive(Clone, Default, Debug)]
+pub struct Days {
+    special: BTreeMap<i32, Special>,
+}
+
+/// Holidays in a row from which on the days around them are unusual too: people leave early and come back late.
+const LONG_HOLIDAY: i32 = 3;
+/// How many days around a long holiday are unusual.
+const AROUND: i32 = 6;
+
+impl Days {
+    /// From dates and what they are.
+    pub fn new(special: impl IntoIterator<Item = (Date, Special)>) -> Days {
+        Days {
+            special: special
+                .into_iter()
+                .map(|(date, kind)| (day_of(date), kind))
+                .collect(),
+        }
+    }
+
+    /// What a day is.
+    pub fn special(&self, day: i32) -> Option<Special> {
+        self.special.get(&day).copied()
+    }
+
+    /// Whether a day says nothing about an ordinary one: a holiday, a make-up day, a promotion, or a day beside a long
+    /// holiday.
+    pub fn is_unusual(&self, day: i32) -> bool {
+        self.special.contains_key(&day) || self.beside(day, -1) <= AROUND || self.beside(day, 1) <= AROUND
+    }
+
+    /// Share of a stretch of days that is unusual.
+    pub(super) fn unusual_share(&self, start: i32, end: i32) -> f64 {
+        let unusual = (start..end).filter(|day| self.is_unusual(*day)).count();
+        unusual as f64 / f64::from((end - start).max(1))
+    }
+
+    /// Days to the nearest long holiday in a direction; beyond [`AROUND`] where there is none.
+    fn beside(&self, day: i32, step: i32) -> i32 {
+        let is_holiday = |day: i32| self.special(day) == Some(Special::Holiday);
+        (1..=AROUND)
+            .find(|away| {
+                let first = day + step * away;
+                is_holiday(first) && (1..LONG_HOLIDAY).all(|more| is_holiday(first + step * more))
+            })
+            .unwrap_or(AROUND + 1)
+    }
+}
+
+/// The number of a date.
+pub fn day_of(date: Date) -> i32 {
+    Date::new(1970, 1, 1)
+        .unwrap_or(Date::ZERO)
+        .until(date)
+        .map_or(0, |span| span.get_days())
+}
+
+/// The date of a day.
+pub fn date_of(day: i32) -> Date {
+    Date::new(1970, 1, 1)
+        .unwrap_or(Date::ZERO)
+        .saturating_add(day.days())
+}
+
+/// The weekday of a day, 0 for Monday.
+pub(super) fn weekday(day: i32) -> usize {
+    (day + 3).rem_euclid(7) as usize
+}
+
+/// Month (0 to 11) and day of the month (1 to 31).
+pub(super) fn month_and_day(day: i32) -> (usize, i32) {
+    let date = date_of(day);
+    ((date.month() - 1) as usize, i32::from(date.day()))
+}
+
+/// The last days of a quarter, in which targets are chased.
+const QUARTER_END: i32 = 10;
+
+/// Which quarter a day closes, if it is one of the last days of one: counted from year 0.
+pub(super) fn quarter_end(day: i32) -> Option<i32> {
+    let date = date_of(day);
+    let closes = date.month() % 3 == 0 && i32::from(date.days_in_month() - date.day()) < QUARTER_END;
+    closes.then(|| i32::from(date.year()) * 4 + i32::from(date.month()) / 3)
+}

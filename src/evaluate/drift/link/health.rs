@@ -1,0 +1,156 @@
+//! Health of a feed, before anything is read out of it: silence, units, and how late its data is.
+
+use serde::{Deserialize, Serialize};
+
+use super::tuning::Tuning;
+
+/// How often each weekday is silent.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Liveness {
+    /// Days and silent days by weekday, forgetting 4 % a week.
+    seen: [f64; 7],
+    silent: [f64; 7],
+    /// −log₁₀ of the probability of the running silence.
+    evidence: f64,
+    /// Days of the running silence.
+    pub(super) days: u32,
+}
+
+impl Liveness {
+    /// Takes in a day; true when the silence is a gap.
+    pub(super) fn day(&mut self, weekday: usize, volume: f64, may_alert: bool, tuning: &Tuning) -> bool {
+        if volume > 0.0 {
+            self.days = 0;
+            self.evidence = 0.0;
+        } else {
+            self.days += 1;
+            self.evidence -= self.probability(weekday).log10();
+        }
+        if self.evidence >= tuning.silence && may_alert {
+            return true;
+        }
+        self.seen[weekday] = self.seen[weekday] * 0.96 + 1.0;
+        self.silent[weekday] = self.silent[weekday] * 0.96 + f64::from(u8::from(volume <= 0.0));
+        false
+    }
+
+    /// Probability that a weekday is silent; weekdays that never were are pooled.
+    fn probability(&self, weekday: usize) -> f64 {
+        let never = |day: &usize| self.silent[*day] < 0.5;
+        let (seen, silent) = if never(&weekday) {
+            ((0..7).filter(never).map(|day| self.seen[day]).sum(), 0.0)
+        } else {
+            (self.seen[weekday], self.silent[weekday])
+        };
+        f64::min(1.0, (silent + 0.5) / (seen + 1.0))
+    }
+}
+
+/// Whether a stream still counts in the same unit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Units {
+    /// Usual log ratio to the reference by weekday.
+    usual: [Option<f64>; 7],
+    deviation: f64,
+    /// The last day and its log size, if it was odd.
+    odd: Option<(i32, f64)>,
+    /// First day and log size of a change that is on.
+    pub(super) changed: Option<(i32, f64)>,
+}
+
+impl Default for Units {
+    fn default() -> Units {
+        Units {
+            usual: [None; 7],
+            deviation: 0.25,
+            odd: None,
+            changed: None,
+        }
+    }
+}
+
+impl Units {
+    /// Takes in a day; true when the day is not to be used.
+    pub(super) fn day(
+        &mut self,
+        day: i32,
+        value: f64,
+        reference: f64,
+        may_alert: bool,
+        tuning: &Tuning,
+    ) -> bool {
+        let weekday = super::calendar::weekday(day);
+        if value <= 0.0 || reference <= 0.0 {
+            return self.changed.is_some();
+        }
+        let ratio = (value / reference).ln();
+        let Some(usual) = &mut self.usual[weekday] else {
+            self.usual[weekday] = Some(ratio);
+            return false;
+        };
+        let off = ratio - *usual;
+        let is_odd = off.abs() > tuning.unit_log && off.abs() > tuning.unit_sigmas * self.deviation;
+        if !is_odd {
+            self.odd = None;
+            self.changed = None;
+            *usual += 0.15 * off.clamp(-3.0 * self.deviation, 3.0 * self.deviation);
+            let size = 1.2533 * off.abs().min(4.0 * self.deviation);
+            self.deviation = f64::max(0.05, self.deviation + 0.03 * (size - self.deviation));
+            return false;
+        }
+        let alike = |(_, last): &(i32, f64)| {
+            off * last > 0.0 && (off - last).abs() < f64::max(1.0, 4.0 * self.deviation)
+        };
+        if let Some((first, _)) = self.odd.filter(alike)
+            && may_alert
+        {
+            let since = self.changed.map_or(first, |(since, _)| since);
+            self.changed = Some((since, off));
+        }
+        self.odd = Some((day, off));
+        true
+    }
+}
+
+/// Ages in days that are told apart; older ones count as the last.
+const AGES: usize = 16;
+
+/// At what age a stream's volume arrives.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Lateness {
+    share: [f64; AGES],
+}
+
+impl Lateness {
+    /// Takes in what arrived on one day, by age; shares have a half-life of 5 days.
+    pub(super) fn arrived(&mut self, by_age: &[f64; AGES]) {
+        let volume: f64 = by_age.iter().sum();
+        if volume > 0.0 {
+            for (share, arrived) in self.share.iter_mut().zip(by_age) {
+                *share += 0.13 * (arrived / volume - *share);
+            }
+        }
+    }
+
+    /// The age at which a day has usually arrived.
+    pub(super) fn maturity(&self, tuning: &Tuning) -> i32 {
+        let all: f64 = self.share.iter().sum();
+        let mut sum = 0.0;
+        for (age, share) in (0i32..).zip(self.share) {
+            sum += share;
+            if sum >= tuning.mature * all {
+                return age;
+            }
+        }
+        AGES as i32 - 1
+    }
+
+    pub(super) fn empty_ages() -> [f64; AGES] {
+        [0.0; AGES]
+    }
+
+    /// The place of an age.
+    pub(super) fn age(days: i32) -> usize {
+        usize::try_from(days).unwrap_or(0).min(AGES - 1)
+    }
+}

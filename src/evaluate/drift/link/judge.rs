@@ -1,0 +1,214 @@
+//! The test of one window length: does the parent bring what its KPI explains?
+
+use serde::{Deserialize, Serialize};
+
+use super::tuning::Tuning;
+
+const RING: usize = super::stream::RING;
+
+/// What a judge sees of the window that ends with a day.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// Log ratios of KPI and parent to their references.
+    pub(super) ratios: [Option<f64>; 2],
+    /// Log ratios of the KPI in windows with holidays before, the holidays counted.
+    pub(super) raw: Vec<f64>,
+    /// Standard deviation from calendar effects that are not well known.
+    pub(super) doubt: f64,
+    /// Times by which the spread is wider because days of the window are not usable.
+    pub(super) thin: f64,
+}
+
+/// The test of one window length.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Judge {
+    pub(super) window: usize,
+    kappa: f64,
+    pub(super) limit: f64,
+    x: Vec<Option<f64>>,
+    y: Vec<Option<f64>>,
+    base_x: f64,
+    base_y: f64,
+    spread_x: f64,
+    spread_y: f64,
+    sigma: f64,
+    covariance: Vec<f64>,
+    var_x: f64,
+    var_y: f64,
+    pub(super) lag: usize,
+    pub(super) elasticity: f64,
+    pub(super) strength: f64,
+    learned: u32,
+    pub(super) judged: u32,
+    pub(super) sums: [f64; 2],
+    pub(super) since: [Option<i32>; 2],
+    /// Smoothed departures of KPI, parent, and parent from what is explained, as log ratios.
+    pub(super) kpi: f64,
+    pub(super) parent: f64,
+    pub(super) gap: f64,
+    /// Spreads by which the latest window is off.
+    pub(super) deviations: f64,
+}
+
+fn at(day: i32) -> usize {
+    day.rem_euclid(RING as i32) as usize
+}
+
+impl Judge {
+    pub(super) fn new(tuning: &Tuning, window: usize, kappa: f64, limit: f64) -> Judge {
+        Judge {
+            window,
+            kappa,
+            limit: limit / tuning.sensitivity,
+            x: vec![None; RING],
+            y: vec![None; RING],
+            base_x: 0.0,
+            base_y: 0.0,
+            spread_x: 0.1,
+            spread_y: 0.1,
+            sigma: 0.1,
+            covariance: vec![0.0; tuning.max_lag + 1],
+            var_x: 0.0,
+            var_y: 0.0,
+            lag: 0,
+            elasticity: 0.6,
+            strength: 0.0,
+            learned: 0,
+            judged: 0,
+            sums: [0.0; 2],
+            since: [None; 2],
+            kpi: 0.0,
+            parent: 0.0,
+            gap: 0.0,
+            deviations: 0.0,
+        }
+    }
+
+    pub(super) fn is_suspicious(&self, tuning: &Tuning) -> bool {
+        self.sums.iter().any(|sum| *sum > tuning.hold * self.limit)
+    }
+
+    pub(super) fn level(&self, side: usize) -> f64 {
+        if side == 0 { self.base_x } else { self.base_y }
+    }
+
+    pub(super) fn day(&mut self, day: i32, seen: &Seen, may_learn: bool, tuning: &Tuning) {
+        let [x, y] = seen.ratios;
+        self.x[at(day)] = x;
+        self.y[at(day)] = y;
+        let (Some(x), Some(y)) = (x, y) else {
+            return;
+        };
+        self.judged += 1;
+        if may_learn {
+            let back = if self.judged > tuning.warmup + tuning.delay as u32 {
+                tuning.delay as i32
+            } else {
+                0
+            };
+            self.learn(day - back, tuning);
+        }
+        if self.judged < 8 {
+            return;
+        }
+        let (dx, dy) = (x - self.base_x, y - self.base_y);
+        let gap = dy - self.explained(day, dy, &seen.raw, tuning);
+        self.gap += 0.2 * (gap - self.gap);
+        self.kpi += 0.15 * (dx - self.kpi);
+        self.parent += 0.15 * (dy - self.parent);
+        if self.judged <= tuning.warmup {
+            return;
+        }
+        let young = (1.0 + tuning.young / f64::from(self.learned.max(1))).sqrt();
+        let spread = self.sigma.max(tuning.sigma_min) * young * seen.thin;
+        let u = gap / spread.hypot(seen.doubt);
+        self.deviations = u;
+        for (side, step) in [-u, u].into_iter().enumerate() {
+            let sum = (self.sums[side] + step - self.kappa).clamp(0.0, 1.5 * self.limit);
+            if sum > 0.0 && self.sums[side] == 0.0 {
+                self.since[side] = Some(day);
+            }
+            self.sums[side] = sum;
+        }
+    }
+
+    /// The answer nearest to `dy` that the KPI explains: hull of β·dx over admissible lags and elasticities.
+    fn explained(&self, day: i32, dy: f64, raw: &[f64], tuning: &Tuning) -> f64 {
+        let known = self.strength >= 0.5 && self.learned >= 60;
+        let last = if known {
+            tuning.max_lag.min(self.lag + 3)
+        } else {
+            tuning.max_lag
+        };
+        let mut hull: Option<(f64, f64)> = None;
+        for lag in 0..=last {
+            let Some(x) = self.x[at(day - lag as i32)] else {
+                continue;
+            };
+            let dx = x - self.base_x;
+            let (mut low, mut high) = tuning.beta;
+            if known && lag.abs_diff(self.lag) <= 3 {
+                low = f64::max(tuning.beta_floor, low.min(self.elasticity - 0.1));
+                high = high.max(self.elasticity + 0.1);
+            }
+            for answer in [low * dx, high * dx] {
+                hull = Some(hull.map_or((answer, answer), |(a, b)| (a.min(answer), b.max(answer))));
+            }
+        }
+        // Holidays of the KPI are answered later, too.
+        for raw in raw {
+            let answer = tuning.beta.1 * (raw - self.base_x);
+            hull = hull.map(|(a, b)| (a.min(answer), b.max(answer)));
+        }
+        hull.map_or(dy, |(low, high)| dy.clamp(low, high))
+    }
+
+    fn learn(&mut self, day: i32, tuning: &Tuning) {
+        let (Some(x), Some(y)) = (self.x[at(day)], self.y[at(day)]) else {
+            return;
+        };
+        self.learned += 1;
+        let learned = f64::from(self.learned);
+        let rate = 1.0 - 0.5f64.powf(1.0 / tuning.half_life);
+        let g = rate.max(1.0 / learned);
+        self.base_x += g * (x - self.base_x).clamp(-0.3, 0.3);
+        self.base_y += g * (y - self.base_y).clamp(-0.3, 0.3);
+        let (dx, dy) = (x - self.base_x, y - self.base_y);
+        let g = rate.max(1.0 / (learned + 7.0));
+        self.spread_x += g * (1.2533 * dx.abs().min(3.0 * self.spread_x) - self.spread_x);
+        self.spread_y += g * (1.2533 * dy.abs().min(3.0 * self.spread_y) - self.spread_y);
+        let g = (1.0 - 0.5f64.powf(1.0 / tuning.link_half_life)).max(1.0 / learned);
+        let cy = dy.clamp(-3.0 * self.spread_y, 3.0 * self.spread_y);
+        for lag in 0..=tuning.max_lag {
+            if let Some(x) = self.x[at(day - lag as i32)] {
+                let d = (x - self.base_x).clamp(-3.0 * self.spread_x, 3.0 * self.spread_x);
+                self.covariance[lag] += g * (d * cy - self.covariance[lag]);
+                if lag == 0 {
+                    self.var_x += g * (d * d - self.var_x);
+                }
+            }
+        }
+        self.var_y += g * (cy * cy - self.var_y);
+        self.lag = (0..self.covariance.len())
+            .max_by(|a, b| self.covariance[*a].total_cmp(&self.covariance[*b]).then(b.cmp(a)))
+            .unwrap_or(0);
+        let c = self.covariance[self.lag];
+        self.elasticity = ((c + 0.005 * 0.6) / (self.var_x + 0.005)).clamp(0.2, 1.2);
+        let scale = (self.var_x * self.var_y).sqrt();
+        self.strength = if scale > 0.0 { c / scale } else { 0.0 };
+        if let Some(x) = self.x[at(day - self.lag as i32)] {
+            let rest = dy - self.elasticity * (x - self.base_x);
+            let g = rate.max(1.0 / (learned + 14.0));
+            self.sigma += g * (1.2533 * rest.abs().min(2.5 * self.sigma) - self.sigma);
+        }
+    }
+
+    /// Whether the KPI is up and the parent not down: the KPI itself is what moved.
+    pub(super) fn looks_gamed(&self) -> bool {
+        self.kpi > 0.2 && self.parent > -0.12
+    }
+
+    pub(super) fn is_over(&self, side: usize) -> bool {
+        self.sums[side] >= self.limit
+    }
+}

@@ -1,0 +1,268 @@
+//! The judgement of links: pure, no I/O, no clock, small state.
+
+mod calendar;
+mod health;
+mod judge;
+mod plan;
+mod stream;
+mod tuning;
+
+use serde::{Deserialize, Serialize};
+
+pub use calendar::{Days, Special, date_of, day_of};
+pub use plan::Announced;
+pub use stream::{Before, DayInput, RING};
+pub use tuning::Tuning;
+
+use crate::catalog::attribute::DriftKind;
+use judge::{Judge, Seen};
+use stream::{Health, Stream};
+
+/// A side of a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// The KPI.
+    Kpi,
+    /// The parent.
+    Parent,
+}
+
+/// Something that is wrong with a link now.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Finding {
+    /// What.
+    pub kind: DriftKind,
+    /// First day of it, as far as can be told.
+    pub since: i32,
+    /// Log ratio of the parent to what its KPI explains; for a changed unit, of values to their usual size.
+    pub gap: f64,
+    /// Log ratios of KPI and parent to their usual levels.
+    pub moves: [f64; 2],
+    /// Evidence as a share of what it takes to say so.
+    pub evidence: f64,
+    /// Probability that it is no chance, by the latest window alone.
+    pub confidence: f64,
+    /// Which side's feed it is, where it is about one.
+    pub side: Option<Side>,
+}
+
+/// What is known of a link at a day close.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
+    /// Evidence by kind, in the order of [`DriftKind::ALL`], as a share of what it takes to say so.
+    pub scores: [f64; 7],
+    /// Log ratio of the parent to what its KPI explains; `None` before the warm-up is over.
+    pub gap: Option<f64>,
+    /// Correlation of the parent with its KPI at its lag; `None` before it can be told.
+    pub strength: Option<f64>,
+    /// Days by which the parent follows.
+    pub lag_days: Option<f64>,
+    /// Days judged so far.
+    pub judged_days: u32,
+}
+
+/// Place of the longest window among the judges.
+const LONG: usize = 2;
+
+/// State of a link: a few rings and sums, whatever the length of its history.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Link {
+    first_day: i32,
+    kpi: Stream,
+    parent: Stream,
+    judges: [Judge; 3],
+    judged_to: i32,
+    closed_to: i32,
+    /// What the judges say, by direction: the parent brings less, or more.
+    active: [Option<Said>; 2],
+    /// What the feeds' health was at the last close.
+    feeds: [Health; 2],
+}
+
+/// A departure that is told, from when on.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Said {
+    is_gaming: bool,
+    since: i32,
+}
+
+impl Link {
+    /// A link whose first day is `first_day`.
+    pub fn new(first_day: i32, kpi: Before, parent: Before, days: &Days, tuning: &Tuning) -> Link {
+        Link {
+            first_day,
+            kpi: Stream::new(first_day, kpi, days),
+            parent: Stream::new(first_day, parent, days),
+            judges: std::array::from_fn(|at| {
+                Judge::new(tuning, tuning.window[at], tuning.kappa[at], tuning.limit[at])
+            }),
+            judged_to: first_day - 1,
+            closed_to: first_day - 1,
+            active: [None; 2],
+            feeds: [Health::default(); 2],
+        }
+    }
+
+    /// Takes in a day close. Days that were closed already are not closed again.
+    pub fn close(&mut self, day: i32, kpi: DayInput<'_>, parent: DayInput<'_>, days: &Days, tuning: &Tuning) {
+        if day <= self.closed_to {
+            return;
+        }
+        self.closed_to = day;
+        self.feeds = [
+            self.kpi.close(day, kpi, days, tuning),
+            self.parent.close(day, parent, days, tuning),
+        ];
+        let wait = self.kpi.maturity(tuning).max(self.parent.maturity(tuning));
+        while self.judged_to < day - wait {
+            self.judged_to += 1;
+            self.judge(self.judged_to, days, tuning);
+        }
+    }
+
+    /// The first day that it looks at, in days since 1970-01-01.
+    pub fn first_day(&self) -> i32 {
+        self.first_day
+    }
+
+    /// The last day that was closed.
+    pub fn closed_to(&self) -> i32 {
+        self.closed_to
+    }
+
+    /// What is known after the last close.
+    pub fn reading(&self, tuning: &Tuning) -> Reading {
+        let mut reading = Reading {
+            judged_days: self.judges[LONG].judged,
+            ..Reading::default()
+        };
+        for (side, health) in [Side::Kpi, Side::Parent].into_iter().zip(self.feeds) {
+            let about_feed = |kind, since, gap| Finding {
+                kind,
+                since,
+                gap,
+                moves: [0.0; 2],
+                evidence: 1.0,
+                confidence: 1.0,
+                side: Some(side),
+            };
+            if let Some(silent) = health.silent_days {
+                reading.findings.push(about_feed(
+                    DriftKind::FeedGap,
+                    self.closed_to + 1 - silent as i32,
+                    0.0,
+                ));
+            }
+            if let Some((since, factor)) = health.unit_change {
+                reading
+                    .findings
+                    .push(about_feed(DriftKind::UnitChange, since, factor));
+            }
+        }
+        for side in 0..2 {
+            let judge = self.leading(side);
+            let evidence = judge.sums[side] / judge.limit;
+            let is_gaming = self.active[side].map_or_else(|| judge.looks_gamed(), |said| said.is_gaming);
+            let kind = match (side, is_gaming) {
+                (1, _) => DriftKind::Uncredited,
+                (_, true) => DriftKind::Gaming,
+                (_, false) => DriftKind::Hollow,
+            };
+            let said = self.active[side];
+            reading.scores[kind as usize] = match said {
+                Some(_) => evidence.max(1.0),
+                None => evidence.min(0.999),
+            };
+            if let Some(said) = said {
+                reading.findings.push(Finding {
+                    kind,
+                    since: said.since,
+                    gap: judge.gap,
+                    moves: [judge.kpi, judge.parent],
+                    evidence: evidence.max(1.0),
+                    confidence: confidence(judge.deviations),
+                    side: None,
+                });
+            }
+        }
+        for finding in &reading.findings {
+            let score = &mut reading.scores[finding.kind as usize];
+            *score = score.max(1.0);
+        }
+        let long = &self.judges[LONG];
+        if long.judged > tuning.warmup {
+            reading.gap = Some(self.leading(usize::from(long.gap > 0.0)).gap);
+            reading.strength = Some(long.strength.clamp(0.0, 1.0));
+            reading.lag_days = Some(long.lag as f64);
+        }
+        reading
+    }
+
+    /// The judge whose evidence is the furthest.
+    fn leading(&self, side: usize) -> &Judge {
+        let share = |judge: &Judge| judge.sums[side] / judge.limit;
+        let longest = &self.judges[LONG];
+        let further = |best, judge| if share(judge) > share(best) { judge } else { best };
+        self.judges.iter().fold(longest, further)
+    }
+
+    fn judge(&mut self, day: i32, days: &Days, tuning: &Tuning) {
+        self.kpi.learn_day(day, self.judges[LONG].level(0));
+        self.parent.learn_day(day, self.judges[LONG].level(1));
+        let quiet = self.active.iter().all(Option::is_none)
+            && !self.judges.iter().any(|judge| judge.is_suspicious(tuning));
+        for judge in &mut self.judges {
+            let windows = [&self.kpi, &self.parent].map(|stream| stream.window(day, judge.window));
+            let ratios = windows.map(|window| {
+                let enough = window.days * 7 >= judge.window * 3 && window.reference > 0.0;
+                enough.then(|| window.ratio())
+            });
+            let days_used = windows[0].days.min(windows[1].days);
+            let thin = (judge.window as f64 / days_used.max(1) as f64).sqrt();
+            let doubt = windows[0].doubt.hypot(windows[1].doubt);
+            let raw: Vec<f64> = (0..5)
+                .filter_map(|lag| self.kpi.raw_ratio(day - 7 * lag, judge.window, days))
+                .collect();
+            judge.day(
+                day,
+                &Seen {
+                    ratios,
+                    raw,
+                    doubt,
+                    thin,
+                },
+                quiet,
+                tuning,
+            );
+        }
+        for side in 0..2 {
+            let over = self.judges.iter().find(|judge| judge.is_over(side));
+            let is_calm = |judge: &Judge| judge.sums[side] <= tuning.clear * judge.limit;
+            match (self.active[side], over) {
+                (None, Some(judge)) => {
+                    self.active[side] = Some(Said {
+                        is_gaming: judge.looks_gamed(),
+                        since: judge.since[side].unwrap_or(day),
+                    });
+                }
+                (Some(_), _) if self.judges.iter().all(is_calm) => {
+                    self.active[side] = None;
+                    self.judges.iter_mut().for_each(|judge| judge.sums[side] = 0.0);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Probability that a normal deviate is within ±z: the error function by Abramowitz and Stegun 7.1.26, to 1.5·10⁻⁷.
+fn confidence(z: f64) -> f64 {
+    let x = z.abs() / std::f64::consts::SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * x);
+    let poly = t
+        * (0.254_829_592
+            + t * (-0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
+    1.0 - poly * (-x * x).exp()
+}

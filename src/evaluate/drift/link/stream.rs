@@ -1,0 +1,296 @@
+//! One side of a link: what each day brought as known now, beside what the plan expects of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::calendar::{Days, quarter_end, weekday};
+use super::health::{Lateness, Liveness, Units};
+use super::plan::{Announced, Plan};
+use super::tuning::Tuning;
+
+/// Days that are kept: the windows, the delay of learning and the oldest late data fit into it.
+pub const RING: usize = 128;
+
+/// What is known of a stream before its first day.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Before {
+    /// Whether the stream is a level (ratio, average, newest value) and does not add up over days.
+    pub level: bool,
+    /// Whether less of it is better: it then explains, and is explained, the other way round.
+    pub lower: bool,
+    /// Mean daily rates of the months of the year before, January first.
+    pub last_year: Option<[f64; 12]>,
+}
+
+/// What a stream is at one day close.
+#[derive(Clone, Copy, Debug)]
+pub struct DayInput<'a> {
+    /// Values of the latest days as known now, oldest first, the closing day last. Days before the first are `None`;
+    /// so is a day of a level without a value.
+    pub flow: &'a [Option<f64>],
+    /// Targets announced since the last close, in the order of their announcement.
+    pub targets: &'a [Announced],
+}
+
+/// State of one side of a link.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Stream {
+    level: bool,
+    lower: bool,
+    first_day: i32,
+    plan: Plan,
+    value: Vec<f64>,
+    reference: Vec<f64>,
+    masked: Vec<bool>,
+    live: Liveness,
+    units: Units,
+    late: Lateness,
+    /// Share of its reference that a weekday brings: forgetting sums of values and references.
+    brought: [f64; 7],
+    expected: [f64; 7],
+    /// Size of a day's noise: mean of (value − expected)² / expected, in the unit of the values.
+    noise: f64,
+    noise_days: f64,
+    closing: QuarterEnd,
+}
+
+/// What the last days of a quarter bring more than others.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct QuarterEnd {
+    /// Quarter of the running sums.
+    quarter: Option<i32>,
+    brought: f64,
+    expected: f64,
+    /// Quarters seen.
+    seen: f64,
+    /// Log ratio of these days to others.
+    lift: f64,
+}
+
+impl QuarterEnd {
+    /// Takes in a mature day of a quarter's end with what it would bring as an ordinary day; `None` closes the quarter.
+    fn learn(&mut self, quarter: Option<i32>, value: f64, expected: f64) {
+        if quarter != self.quarter {
+            if self.expected > 0.0 && self.quarter.is_some() {
+                let lift = ((self.brought + 1e-9) / self.expected).max(0.05).ln();
+                self.seen = self.seen * 0.8 + 1.0;
+                self.lift += (lift - self.lift) / (self.seen + 0.3);
+            }
+            self.quarter = quarter;
+            self.brought = 0.0;
+            self.expected = 0.0;
+        }
+        if quarter.is_some() {
+            self.brought += value;
+            self.expected += expected;
+        }
+    }
+
+    /// Standard deviation of the lift of a quarter to come.
+    fn doubt(&self) -> f64 {
+        0.35 / (1.0 + 2.0 * self.seen)
+    }
+}
+
+/// Sums over the usable days of a window.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Window {
+    pub(super) value: f64,
+    pub(super) reference: f64,
+    pub(super) days: usize,
+    /// Standard deviation of the log ratio from calendar effects that are not well known.
+    pub(super) doubt: f64,
+    /// Size of a day's noise, in the unit of the values.
+    pub(super) noise: f64,
+    lower: bool,
+}
+
+impl Window {
+    /// Log ratio of what came to the reference. As much as half a noise is added to both, so that nothing in a window of
+    /// few events is a number too.
+    pub(super) fn ratio(&self) -> f64 {
+        let half = 0.5 * self.noise.min(self.reference);
+        ((self.value + half) / (self.reference + half)).ln() * if self.lower { -1.0 } else { 1.0 }
+    }
+}
+
+fn at(day: i32) -> usize {
+    day.rem_euclid(RING as i32) as usize
+}
+
+/// What a stream's health says at a day close.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Health {
+    /// Days of a silence that is a gap.
+    pub(super) silent_days: Option<u32>,
+    /// First day and log size, where its unit changed.
+    pub(super) unit_change: Option<(i32, f64)>,
+}
+
+impl Stream {
+    pub(super) fn new(first_day: i32, before: Before, days: &Days) -> Stream {
+        Stream {
+            level: before.level,
+            lower: before.lower,
+            first_day,
+            plan: Plan::new(before.level, before.last_year, first_day, days),
+            value: vec![0.0; RING],
+            reference: vec![0.0; RING],
+            masked: vec![true; RING],
+            live: Liveness::default(),
+            units: Units::default(),
+            late: Lateness::default(),
+            brought: [0.0; 7],
+            expected: [0.0; 7],
+            noise: 0.0,
+            noise_days: 0.0,
+            closing: QuarterEnd::default(),
+        }
+    }
+
+    /// Takes in a day close.
+    pub(super) fn close(&mut self, day: i32, input: DayInput<'_>, days: &Days, tuning: &Tuning) -> Health {
+        for target in input.targets {
+            self.plan.announce(target, day, self.first_day, days, tuning);
+        }
+        let slot = at(day);
+        self.value[slot] = 0.0;
+        self.reference[slot] = self.plan.reference(day).unwrap_or(0.0);
+        self.masked[slot] = days.is_unusual(day) || self.reference[slot] <= 0.0;
+        let volume = self.absorb(day, input.flow);
+        let warm = day - self.first_day >= tuning.warmup as i32;
+        let weekday = weekday(day);
+        let mut health = Health::default();
+        // On and around holidays nobody need work: silence and small days say nothing there.
+        let is_unusual = days.is_unusual(day);
+        if !(is_unusual && volume <= 0.0) && self.live.day(weekday, volume, warm, tuning) {
+            for ago in 0..self.live.days.min(RING as u32) as i32 {
+                self.masked[at(day - ago)] = true;
+            }
+            health.silent_days = Some(self.live.days);
+        }
+        let (value, reference) = (self.value[slot], self.reference[slot]);
+        if !is_unusual && self.units.day(day, value, reference, warm, tuning) {
+            self.masked[slot] = true;
+        }
+        health.unit_change = self.units.changed;
+        health
+    }
+
+    /// Takes in the values as known now; the volume that arrived since the last close.
+    fn absorb(&mut self, day: i32, flow: &[Option<f64>]) -> f64 {
+        let mut by_age = Lateness::empty_ages();
+        let mut volume = 0.0;
+        for (ago, value) in (0i32..).zip(flow.iter().rev()).take(RING) {
+            let of_day = day - ago;
+            if of_day < self.first_day {
+                break;
+            }
+            let slot = at(of_day);
+            match value {
+                Some(value) if value.is_finite() => {
+                    let arrived = value - self.value[slot];
+                    if arrived != 0.0 {
+                        self.value[slot] = *value;
+                        volume += arrived.abs();
+                        by_age[Lateness::age(ago)] += arrived.abs();
+                    }
+                }
+                // A level without a value has nothing to compare; a sum without a value is 0.
+                _ if self.level && ago == 0 => self.masked[slot] = true,
+                _ => {}
+            }
+        }
+        self.late.arrived(&by_age);
+        volume
+    }
+
+    /// Log ratio of what came to the reference over all days of a window, holidays too, where there are any in it.
+    pub(super) fn raw_ratio(&self, last: i32, length: usize, days: &Days) -> Option<f64> {
+        let (mut value, mut reference, mut unusual) = (0.0, 0.0, false);
+        for day in last + 1 - length as i32..=last {
+            if day < self.first_day {
+                return None;
+            }
+            unusual |= days.is_unusual(day);
+            value += self.value[at(day)];
+            reference += self.reference[at(day)] * self.weekday_share(day);
+        }
+        (unusual && reference > 0.0).then(|| ((value + 0.05 * reference) / (1.05 * reference)).ln())
+    }
+
+    pub(super) fn maturity(&self, tuning: &Tuning) -> i32 {
+        self.late.maturity(tuning)
+    }
+
+    /// Learns the share of a weekday, the quarter's end and the noise from a mature day; `level` is the usual log ratio
+    /// of the stream to its reference.
+    pub(super) fn learn_day(&mut self, day: i32, level: f64) {
+        let slot = at(day);
+        let quarter = quarter_end(day);
+        if self.masked[slot] {
+            self.closing.learn(quarter, 0.0, 0.0);
+            return;
+        }
+        let weekday = weekday(day);
+        let expected = self.reference[slot] * self.weekday_share(day) * level.exp();
+        self.closing.learn(quarter, self.value[slot], expected);
+        if quarter.is_some() {
+            return;
+        }
+        if expected > 0.0 && self.brought.iter().sum::<f64>() > 0.0 {
+            self.noise_days += 1.0;
+            let off = self.value[slot] - expected;
+            let size = (off * off / expected).min(if self.noise_days > 20.0 {
+                8.0 * self.noise
+            } else {
+                f64::MAX
+            });
+            self.noise += (size - self.noise) / self.noise_days.min(90.0);
+        }
+        self.brought[weekday] = self.brought[weekday] * 0.95 + self.value[slot];
+        self.expected[weekday] = self.expected[weekday] * 0.95 + self.reference[slot];
+    }
+
+    /// Share of its reference that a weekday brings, 1 on average, shrunk to it while little is known.
+    fn weekday_share(&self, day: i32) -> f64 {
+        let brought: f64 = self.brought.iter().sum();
+        let expected: f64 = self.expected.iter().sum();
+        if brought <= 0.0 || expected <= 0.0 {
+            return 1.0;
+        }
+        let level = brought / expected;
+        let weekday = weekday(day);
+        // As much as one day of average size speaks for "as any other day".
+        let prior = expected / 7.0 / 10.0;
+        (self.brought[weekday] + prior * level) / (self.expected[weekday] + prior) / level
+    }
+
+    /// Sums over the usable days of the window of `length` days that ends with a day.
+    pub(super) fn window(&self, last: i32, length: usize) -> Window {
+        let mut window = Window::default();
+        let mut closing = 0.0;
+        for ago in 0..length as i32 {
+            let day = last - ago;
+            if day < self.first_day {
+                break;
+            }
+            let slot = at(day);
+            if !self.masked[slot] {
+                let mut reference = self.reference[slot] * self.weekday_share(day);
+                if quarter_end(day).is_some() {
+                    reference *= self.closing.lift.exp();
+                    closing += reference;
+                }
+                window.value += self.value[slot];
+                window.reference += reference;
+                window.days += 1;
+            }
+        }
+        if window.reference > 0.0 {
+            window.doubt = closing / window.reference * self.closing.doubt();
+        }
+        window.noise = self.noise;
+        window.lower = self.lower;
+        window
+    }
+}
