@@ -78,7 +78,10 @@ pub fn step(
     route: Route<'_>,
     when: When,
 ) -> (Snapshot, Step) {
-    let snapshot = evaluator.snapshot(cells, when.at, when.horizon);
+    let mut snapshot = evaluator.snapshot(cells, when.at, when.horizon);
+    if when.horizon == Horizon::Day {
+        evaluator.close_day(cells, &mut snapshot);
+    }
     let periods = Periods::of(catalog, &snapshot);
     let samples = samples(catalog, &snapshot, &periods);
     let step = engine.step(&samples, &catalog.rules, when.at, route, when.quiet);

@@ -62,8 +62,8 @@ impl Evaluator {
         }
     }
 
-    /// Every number at a watermark. What did not change since the last call is not computed again. A snapshot with
-    /// [`Horizon::Day`] closes its day: links are judged then, each day once.
+    /// Every number at a watermark. What did not change since the last call is not computed again. Links are shown as
+    /// they were judged when the last day closed, see [`Evaluator::close_day`].
     pub fn snapshot(&mut self, cells: &Cells, at: Timestamp, horizon: Horizon) -> Snapshot {
         let Evaluator {
             catalog,
@@ -90,9 +90,6 @@ impl Evaluator {
         }
         reconcile::reconcile(catalog, &mut instances);
         let infos = infos.clone();
-        if horizon == Horizon::Day {
-            self.close_day(cells, today, &instances);
-        }
         self.show_links(&mut instances);
         Snapshot {
             watermark: Some(at),

@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::Evaluator;
-use super::snapshot::{InstanceKey, LinkFinding, LinkState, NodeState};
+use super::snapshot::{InstanceKey, LinkFinding, LinkState, NodeState, Snapshot};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Calendar, Catalog, DayKind, Direction, NodeId, Relation, Role};
 use crate::fold::cells::Cells;
@@ -76,12 +76,16 @@ impl Drift {
 }
 
 impl Evaluator {
-    /// Closes a local day for every link: `instances` are those of a snapshot at its end. Days are closed once, in order.
-    pub(super) fn close_day(&mut self, cells: &Cells, today: Day, instances: &[NodeState]) {
+    /// Closes a local day: judges every link by a snapshot at the day's end, and shows the judgement in it. Days are
+    /// closed once, in order; a day that is closed already changes nothing.
+    pub fn close_day(&mut self, cells: &Cells, snapshot: &mut Snapshot) {
+        let Some(at) = snapshot.watermark else { return };
+        let today = Day::of(self.catalog.calendar.day_of(at));
         if self.drift.closed_to.is_some_and(|closed| closed >= today.0) {
             return;
         }
         self.drift.closed_to = Some(today.0);
+        let instances = &snapshot.instances;
         let by_key: HashMap<&InstanceKey, &NodeState> =
             instances.iter().map(|state| (&state.key, state)).collect();
         for kpi in instances {
@@ -90,6 +94,8 @@ impl Evaluator {
                 self.close_link(cells, today, kpi, parent);
             }
         }
+        drop(by_key);
+        self.show_links(&mut snapshot.instances);
     }
 
     fn close_link(&mut self, cells: &Cells, today: Day, kpi: &NodeState, parent: &NodeState) {
