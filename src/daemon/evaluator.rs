@@ -116,6 +116,8 @@ impl Pending {
         self.positions.is_empty()
             && self.cells.is_empty()
             && self.links.is_empty()
+            && self.keys.is_empty()
+            && self.items.is_empty()
             && self.alerts.is_empty()
             && self.notices.is_empty()
             && self.removed_alerts.is_empty()

@@ -85,6 +85,8 @@ struct Computed {
     forecast: Option<Forecast>,
     /// What is still to come, of a total with some history.
     ahead: Option<Arc<Ahead>>,
+    /// Of what days it was fitted: their sum.
+    fitted_to: f64,
     /// Holds for the day, whatever the day brings.
     calibration: Calibration,
 }
@@ -364,6 +366,7 @@ impl Instance {
             history: history.min(DAILY - 1),
             forecast: None,
             ahead: None,
+            fitted_to: 0.0,
             calibration: Calibration::default(),
         };
         if accumulates {
@@ -374,7 +377,8 @@ impl Instance {
         (computed, shares)
     }
 
-    /// What is to come of a total. How sure that is holds for the day: closed periods do not change with every event.
+    /// What is to come of a total: fitted when the day begins, and again when an earlier day changes. How sure it is
+    /// holds for the day: closed periods do not change with every event.
     fn look_ahead(
         &self,
         computed: &mut Computed,
@@ -401,7 +405,17 @@ impl Instance {
             (before.today, before.last_day, before.period)
                 == (computed.today, computed.last_day, computed.period)
         };
-        computed.calibration = match self.computed.as_ref().filter(holds) {
+        computed.fitted_to = days.iter().sum();
+        let before = self.computed.as_ref().filter(holds);
+        // What today brings changes nothing of what is to come; an event of an earlier day does.
+        if let Some(before) = before
+            && before.fitted_to.to_bits() == computed.fitted_to.to_bits()
+        {
+            computed.ahead.clone_from(&before.ahead);
+            computed.calibration.clone_from(&before.calibration);
+            return;
+        }
+        computed.calibration = match before {
             Some(before) => before.calibration.clone(),
             None => Calibration::of(history, computed.period),
         };
