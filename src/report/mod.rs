@@ -4,8 +4,72 @@
 //! * [`past`]: the state as it was at any moment since its first event.
 //! * [`explain`]: every number behind a node's state. [`review`]: the review (复盘) of a closed period.
 
+use jiff::civil::Date;
+use serde::Serialize;
+
+use crate::alert::record::Labels;
+use crate::catalog::{Catalog, PeriodKind};
+use crate::evaluate::{InstanceKey, Period};
+
 pub mod explain;
 pub mod past;
 pub mod review;
 #[cfg(test)]
 mod world;
+
+/// A period with its name.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct NamedPeriod {
+    /// Its name, such as `2026-06`.
+    pub id: String,
+    /// First day.
+    pub start: Date,
+    /// The day after the last.
+    pub end: Date,
+    /// What kind.
+    #[serde(skip)]
+    pub kind: PeriodKind,
+}
+
+impl NamedPeriod {
+    /// Names a period.
+    fn of(period: Period, catalog: &Catalog) -> NamedPeriod {
+        NamedPeriod {
+            id: period.id(&catalog.calendar),
+            start: period.start,
+            end: period.end,
+            kind: period.kind,
+        }
+    }
+
+    /// The period.
+    pub fn period(&self) -> Period {
+        Period {
+            kind: self.kind,
+            start: self.start,
+            end: self.end,
+        }
+    }
+}
+
+/// The title of an instance: `区域销售额 · 华东`.
+fn title_of(catalog: &Catalog, key: &InstanceKey) -> String {
+    let title = &catalog.node(key.node).title;
+    if key.dimensions.is_empty() {
+        title.clone()
+    } else {
+        format!("{title} · {}", key.dimensions.join(" / "))
+    }
+}
+
+/// Whether the labels of an alert name an instance, of whatever period.
+fn is_about(labels: &Labels, catalog: &Catalog, key: &InstanceKey) -> bool {
+    let node = catalog.node(key.node);
+    let label = |name: &str| labels.get(name).map(String::as_str);
+    label("node") == Some(&node.name)
+        && node
+            .each
+            .iter()
+            .zip(key.dimensions.iter())
+            .all(|(name, value)| label(name) == Some(value))
+}

@@ -111,11 +111,13 @@ fn judged(
         start + jiff::SignedDuration::from_hours(24 * (day - 1))
     });
     for at in closes.filter(|at| *at < watermark).chain([watermark]) {
-        let snapshot = evaluator.snapshot(cells, at, Horizon::Day);
-        let periods = judge::Periods::of(catalog, &snapshot);
-        let samples = judge::samples(catalog, &snapshot, &periods);
         let route = |_: &_, _: Severity| vec!["ops".to_owned()];
-        let step = engine.step(&samples, &catalog.rules, at, &route, false);
+        let when = judge::When {
+            at,
+            horizon: Horizon::Day,
+            quiet: false,
+        };
+        let (_, step) = judge::step(catalog, &mut evaluator, cells, &mut engine, &route, when);
         for episode in step.changed.iter().filter_map(AlertRecord::episode) {
             episodes
                 .retain(|known| (known.fingerprint, known.number) != (episode.fingerprint, episode.number));

@@ -12,16 +12,17 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::past::Past;
+use super::{NamedPeriod, is_about, title_of};
 use crate::alert::judge;
-use crate::alert::record::{AlertRecord, AlertState};
+use crate::alert::record::{AlertRecord, AlertState, Episode, Labels};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::expr::Value;
 use crate::catalog::{
-    Catalog, Direction, GrowthBase, Level, Node, NodeId, PeriodKind, Profile, Relation, Role, Rule, RuleOn,
-    Severity, Target,
+    Catalog, Direction, GrowthBase, Level, Node, NodeId, Profile, Relation, Role, Rule, RuleOn, Severity,
+    Target,
 };
 use crate::evaluate::attribution::{self, Attribution};
-use crate::evaluate::{InstanceKey, NodeState, Pace, Snapshot};
+use crate::evaluate::{NodeState, Pace, Snapshot};
 use crate::words::definition;
 
 pub use text::text;
@@ -51,7 +52,7 @@ pub struct Explanation {
     /// The moment that is explained.
     pub at: Timestamp,
     /// The period that holds it.
-    pub period: PeriodText,
+    pub period: NamedPeriod,
     /// The metric on one line, and where it is declared.
     pub metric: String,
     /// Where the metric is declared.
@@ -100,20 +101,6 @@ pub struct Explanation {
     pub rules: Vec<RuleText>,
     /// What its distance from plan is made of.
     pub accounts: Vec<AccountText>,
-}
-
-/// A period.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct PeriodText {
-    /// Its name.
-    pub id: String,
-    /// First day.
-    pub start: Date,
-    /// The day after the last.
-    pub end: Date,
-    /// Kind of period.
-    #[serde(skip)]
-    pub kind: PeriodKind,
 }
 
 /// What one day brought.
@@ -194,7 +181,7 @@ pub struct RuleText {
     pub clear: Option<String>,
     /// What it read: names of its conditions with their values.
     pub readings: Vec<(String, String)>,
-    /// Where its alert stands now.
+    /// Where its alert stood; of the past, pending is not known.
     pub state: StateText,
 }
 
@@ -381,12 +368,7 @@ fn explanation(
         weight: node.weight,
         declared_at: node.place.to_string(),
         at,
-        period: PeriodText {
-            id: state.period.id(&catalog.calendar),
-            start: state.period.start,
-            end: state.period.end,
-            kind: state.period.kind,
-        },
+        period: NamedPeriod::of(state.period, catalog),
         metric: definition::of_metric(catalog, node.metric),
         metric_declared_at: metric.place.to_string(),
         unit: metric.unit.clone(),
@@ -421,7 +403,7 @@ fn explanation(
                 .map(|kind| (kind.as_str(), link.score(kind)))
                 .collect(),
         }),
-        rules: rules(past, catalog, snapshot, state),
+        rules: rules(past, catalog, snapshot, state, at),
         accounts: attribution::attribute(catalog, snapshot, &state.key, |_| None)
             .map(|found| accounts(catalog, found))
             .unwrap_or_default(),
@@ -469,16 +451,6 @@ fn profile(node: &Node, catalog: &Catalog) -> &'static str {
     }
 }
 
-/// Title with dimension values.
-fn title_of(catalog: &Catalog, key: &InstanceKey) -> String {
-    let title = &catalog.node(key.node).title;
-    if key.dimensions.is_empty() {
-        title.clone()
-    } else {
-        format!("{title} · {}", key.dimensions.join(" / "))
-    }
-}
-
 fn parent(catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) -> Option<ParentText> {
     let key = state.parent.as_ref()?;
     let parent = snapshot.instances.iter().find(|other| other.key == *key)?;
@@ -492,7 +464,13 @@ fn parent(catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) -> Option<P
     })
 }
 
-fn rules(past: &Past, catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) -> Vec<RuleText> {
+fn rules(
+    past: &Past,
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+    state: &NodeState,
+    at: Timestamp,
+) -> Vec<RuleText> {
     let node = catalog.node(state.key.node);
     let judges = |rule: &&Rule| {
         let can = rule.on == RuleOn::Node || (node.role == Role::Kpi && state.parent.is_some());
@@ -515,11 +493,7 @@ fn rules(past: &Past, catalog: &Catalog, snapshot: &Snapshot, state: &NodeState)
                 .collect(),
             clear: rule.clear.as_ref().map(|clear| clear.source().to_owned()),
             readings,
-            state: past
-                .alerts
-                .iter()
-                .find(|alert| alert.rule == rule.name && is_about(alert, node, state, &period))
-                .map_or(StateText::Inactive, stands),
+            state: standing(past, catalog, rule, state, &period, at),
         }
     };
     // A rule that reads nothing here (no parts to add up, no target) has nothing to say.
@@ -535,17 +509,39 @@ fn rules(past: &Past, catalog: &Catalog, snapshot: &Snapshot, state: &NodeState)
         .collect()
 }
 
-/// Whether an alert is about an instance in a period.
-fn is_about(alert: &AlertRecord, node: &Node, state: &NodeState, period: &str) -> bool {
-    let label = |name: &str| alert.labels.get(name).map(String::as_str);
-    label("node") == Some(&node.name)
-        // The judgement of a link knows no period: it goes on over its end.
-        && label("period").is_none_or(|of| of == period)
-        && node
-            .each
+/// Where the alert of a rule stood at a moment: now by its record; before that by the history, which does not keep who
+/// was pending.
+fn standing(
+    past: &Past,
+    catalog: &Catalog,
+    rule: &Rule,
+    state: &NodeState,
+    period: &str,
+    at: Timestamp,
+) -> StateText {
+    // The judgement of a link knows no period: it goes on over its end.
+    let is_mine = |name: &str, labels: &Labels| {
+        name == rule.name
+            && is_about(labels, catalog, &state.key)
+            && labels.get("period").is_none_or(|of| of == period)
+    };
+    if past.watermark.is_some_and(|watermark| at >= watermark) {
+        let record = past
+            .alerts
             .iter()
-            .zip(state.key.dimensions.iter())
-            .all(|(name, value)| label(name) == Some(value))
+            .find(|alert| is_mine(&alert.rule, &alert.labels));
+        return record.map_or(StateText::Inactive, stands);
+    }
+    let ran = |episode: &&Episode| {
+        is_mine(&episode.rule, &episode.labels)
+            && episode.fired_at <= at
+            && episode.ended_at.is_none_or(|ended_at| ended_at > at)
+    };
+    let running = past.episodes.iter().find(ran);
+    running.map_or(StateText::Inactive, |episode| StateText::Firing {
+        since: episode.fired_at,
+        severity: episode.severity,
+    })
 }
 
 fn stands(alert: &AlertRecord) -> StateText {

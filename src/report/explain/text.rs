@@ -9,7 +9,6 @@ use unicode_width::UnicodeWidthStr;
 use super::{Explanation, LevelText, LinkText, ParentText, RuleText, StateText, TargetFrom};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, Relation, Role};
-use crate::evaluate::Period;
 use crate::words::{Language, percent, sentence};
 
 /// Days that are written out; the others are in the JSON form.
@@ -90,16 +89,11 @@ fn head(out: &mut String, found: &Explanation, language: Language, zone: &TimeZo
     );
     line(out, &format!("{title} ({})", found.node));
     line(out, &about.join(language.pick("，", ", ")));
-    let period = Period {
-        kind: found.period.kind,
-        start: found.period.start,
-        end: found.period.end,
-    };
     line(
         out,
         &format!(
             "{} · {}{} · {}",
-            language.period(&period),
+            language.period(&found.period.period()),
             language.pick("数据截至 ", "data up to "),
             language.moment(found.at, zone),
             found.declared_at

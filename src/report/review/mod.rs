@@ -15,10 +15,11 @@ use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 
 use super::past::Past;
+use super::{NamedPeriod, is_about, title_of};
 use crate::alert::record::Episode;
 use crate::catalog::{Catalog, NodeId, PeriodKind, Role, SourceId, Target};
 use crate::evaluate::attribution::{self, Account};
-use crate::evaluate::{InstanceKey, NodeState, Period, Snapshot};
+use crate::evaluate::{InstanceKey, NodeState, Period};
 use crate::fold::day::Day;
 use crate::state::Status;
 use crate::words::Language;
@@ -36,7 +37,6 @@ const CAUSES_AT_MOST: usize = 50;
 #[derive(Clone, Debug, Serialize)]
 pub struct Review {
     /// Which.
-    #[serde(serialize_with = "period_id")]
     pub period: NamedPeriod,
     /// Up to when everything was known when it was made: the close of the period, or earlier while it runs.
     pub up_to: Timestamp,
@@ -60,19 +60,6 @@ pub struct Review {
     pub next: Vec<Next>,
 }
 
-/// A period with its name.
-#[derive(Clone, PartialEq, Debug)]
-pub struct NamedPeriod {
-    /// The period.
-    pub period: Period,
-    /// Its name, such as `2026-06`.
-    pub id: String,
-}
-
-fn period_id<S: serde::Serializer>(period: &NamedPeriod, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&period.id)
-}
-
 /// How a node instance did.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct NodeResult {
@@ -91,7 +78,6 @@ pub struct NodeResult {
     /// Unit.
     pub unit: Option<String>,
     /// The last of its periods that is told of: closed within the reviewed one, else the running one.
-    #[serde(serialize_with = "period_id")]
     pub period: NamedPeriod,
     /// Value.
     pub value: Option<f64>,
@@ -244,7 +230,7 @@ pub fn review(past: &mut Past, asked: Option<Period>) -> Result<Review, NoReview
         let running = Period::containing(PeriodKind::Month, today, calendar);
         Period::containing(PeriodKind::Month, running.start.saturating_sub(1.day()), calendar)
     });
-    let named = named(period, &catalog);
+    let named = NamedPeriod::of(period, &catalog);
     if period.end <= first || period.start > today {
         return Err(NoReview::Unknown {
             asked: named.id,
@@ -290,13 +276,6 @@ pub fn markdown(review: &Review, language: Language, zone: &TimeZone) -> String 
 /// The review as one page to print; it needs nothing from elsewhere.
 pub fn html(review: &Review, language: Language, zone: &TimeZone) -> String {
     render::html(&document::document(review, language, zone), language)
-}
-
-fn named(period: Period, catalog: &Catalog) -> NamedPeriod {
-    NamedPeriod {
-        period,
-        id: period.id(&catalog.calendar),
-    }
 }
 
 /// Last days of the periods of a kind that close within a period, as far as they are over.
@@ -382,7 +361,7 @@ fn result(catalog: &Catalog, state: &NodeState, is_close: bool) -> NodeResult {
         owner: node.owner.clone(),
         weight: node.weight,
         unit: catalog.metric(node.metric).unit.clone(),
-        period: named(state.period, catalog),
+        period: NamedPeriod::of(state.period, catalog),
         value: state.value,
         target: state.target,
         completion: state.completion,
@@ -478,7 +457,10 @@ type Cause = ((String, Option<String>), Vec<(String, f64)>);
 /// What the distance from plan was made of when an episode fired: of the parent for a link, else of the node.
 fn cause(past: &mut Past, catalog: &Catalog, episode: &Episode) -> Option<Cause> {
     let snapshot = past.at(episode.fired_at);
-    let judged = instance_of(catalog, &snapshot, episode)?;
+    let judged = snapshot
+        .instances
+        .iter()
+        .find(|state| is_about(&episode.labels, catalog, &state.key))?;
     let about = if episode.facts.parent.is_some() {
         judged.parent.clone()?
     } else {
@@ -499,28 +481,6 @@ fn cause(past: &mut Past, catalog: &Catalog, episode: &Episode) -> Option<Cause>
     Some(((title_of(catalog, &about), unit), causes))
 }
 
-fn instance_of<'s>(catalog: &Catalog, snapshot: &'s Snapshot, episode: &Episode) -> Option<&'s NodeState> {
-    let label = |name: &str| episode.labels.get(name).map(String::as_str);
-    snapshot.instances.iter().find(|state| {
-        let node = catalog.node(state.key.node);
-        label("node") == Some(&node.name)
-            && node
-                .each
-                .iter()
-                .zip(state.key.dimensions.iter())
-                .all(|(name, value)| label(name) == Some(value))
-    })
-}
-
-fn title_of(catalog: &Catalog, key: &InstanceKey) -> String {
-    let title = &catalog.node(key.node).title;
-    if key.dimensions.is_empty() {
-        title.clone()
-    } else {
-        format!("{title} · {}", key.dimensions.join(" / "))
-    }
-}
-
 /// Of totals whose whole period is the reviewed one and over: what was forecast half-way, and what came.
 fn forecasts(
     past: &mut Past,
@@ -530,7 +490,9 @@ fn forecasts(
 ) -> Vec<ForecastResult> {
     let closed: Vec<&NodeResult> = results
         .iter()
-        .filter(|result| result.closed == 1 && result.period.period == period && result.dimensions.is_empty())
+        .filter(|result| {
+            result.closed == 1 && result.period.period() == period && result.dimensions.is_empty()
+        })
         .filter(|result| catalog.accumulates(catalog.node(result.key.node).metric))
         .collect();
     if closed.is_empty() {
