@@ -9,7 +9,7 @@
 //! ```
 //!
 //! * [`catalog`]: what the business declares: sources, metrics, nodes, rules; checked at load, errors with their place.
-//! * [`source`]: where records come from (Kafka), with topic, partition and offset.
+//! * [`source`]: where records come from (Kafka, HTTP), with topic, partition and offset.
 //! * [`decode`]: bytes to an [`decode::Event`]: only the fields that the catalogue asks for, in one pass.
 //! * [`fold`]: where the partition is read: filter, pick the cells, update their partials. No lock, no clock.
 //! * [`evaluate`]: in one place: merges partials into a [`evaluate::Snapshot`] at a watermark.
