@@ -18,7 +18,13 @@ fn demo_once_ends_with_the_message_and_a_summary() {
     let output = tautline(&["demo", "--once", "--port", "0"]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
-    for part in ["Articles", "Revenue", "http://127.0.0.1:", "events of history"] {
+    for part in [
+        "Articles",
+        "Revenue",
+        "done-but-flat",
+        "http://127.0.0.1:",
+        "events of history",
+    ] {
         assert!(text.contains(part), "'{part}' is missing in\n{}", shown(&output));
     }
 }
