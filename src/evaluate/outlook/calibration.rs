@@ -33,15 +33,10 @@ impl Calibration {
         let (start, end) = (Day::of(running.start).0, Day::of(running.end).0);
         let today = history.today();
         let share = f64::from(today.0 - start) / f64::from((end - start).max(1));
-        let sums = model::Sums::of(history);
+        let prepared = model::Prepared::of(history, running);
         let mut scores = Vec::new();
-        let mut period = running;
-        for _ in 0..PERIODS {
-            let Ok(before) = period.start.yesterday() else {
-                break;
-            };
-            period = Period::containing(running.kind, before, history.calendar);
-            let (start, end) = (Day::of(period.start), Day::of(period.end));
+        for &period in prepared.closed().iter().take(PERIODS) {
+            let (start, end) = (Day(period.0), Day(period.1));
             let length = end.0 - start.0;
             let moment = Day(start.0 + ((share * f64::from(length)) as i32).clamp(0, length - 1));
             if moment.0 - history.from.0 < DAYS_BEFORE {
@@ -51,7 +46,7 @@ impl Calibration {
             if known.days.len() < MIN_DAYS {
                 break;
             }
-            let model = model::Model::of(known, &sums, period);
+            let model = model::Model::of(known, &prepared, period);
             let forecast: f64 = (moment.0..end.0).map(|day| model.expected(Day(day))).sum();
             let at = |day: Day| usize::try_from(day.0 - history.from.0).unwrap_or(0);
             let came: f64 = history.days[at(moment)..at(end).min(history.days.len())]

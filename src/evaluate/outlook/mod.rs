@@ -12,8 +12,6 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use jiff::civil::Date;
-
 use super::snapshot::Period;
 use crate::catalog::Calendar;
 use crate::fold::day::Day;
@@ -91,10 +89,10 @@ pub fn ahead(history: History<'_>, period: Period, calibration: &Calibration) ->
     if history.days.len() < MIN_DAYS {
         return None;
     }
-    let sums = model::Sums::of(history);
-    let model = model::Model::of(history, &sums, period);
+    let prepared = model::Prepared::of(history, period);
+    let (start, end) = (Day::of(period.start), Day::of(period.end));
+    let model = model::Model::of(history, &prepared, (start.0, end.0));
     let today = history.today();
-    let end = Day::of(period.end);
     Some(Ahead {
         of_today: model.expected(today),
         later: (today.0 + 1..end.0).map(|day| model.expected(Day(day))).sum(),
@@ -169,8 +167,4 @@ impl Outlook {
 /// The date of a day's same weekday a year before.
 fn year_before(day: Day) -> Day {
     Day(day.0 - 364)
-}
-
-fn is_special(calendar: &Calendar, date: Date) -> bool {
-    calendar.special_days.contains_key(&date)
 }

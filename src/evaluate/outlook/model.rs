@@ -1,7 +1,7 @@
 //! What a day is expected to bring: level × weekday × season × phase of the period × special day. Each factor is learned
 //! with shrinkage towards 1, from days that are not special.
 
-use super::{History, is_special, year_before};
+use super::{History, year_before};
 use crate::evaluate::snapshot::Period;
 use crate::fold::day::Day;
 
@@ -42,19 +42,23 @@ impl Noise {
     }
 }
 
-/// Sums of ordinary days up to each day of a history, so that a rate around any day costs nothing.
+/// What all models of a history share: sums of ordinary days up to each of its days, so that a rate around any day costs
+/// nothing, and the bounds of its periods. The calendar is asked once, not for every day of every model.
 #[derive(Debug)]
-pub(super) struct Sums {
+pub(super) struct Prepared {
     values: Vec<f64>,
     counts: Vec<f64>,
+    /// First day and day after the last of the running period and of those before it, the newest first.
+    periods: Vec<(i32, i32)>,
 }
 
-impl Sums {
-    /// Of a whole history; those of its beginnings are part of them.
-    pub(super) fn of(history: History<'_>) -> Sums {
-        let mut sums = Sums {
+impl Prepared {
+    /// Of a whole history; what its beginnings need is part of it.
+    pub(super) fn of(history: History<'_>, running: Period) -> Prepared {
+        let mut sums = Prepared {
             values: Vec::with_capacity(history.days.len() + 1),
             counts: Vec::with_capacity(history.days.len() + 1),
+            periods: Vec::new(),
         };
         let (mut value, mut count) = (0.0, 0.0);
         sums.values.push(0.0);
@@ -78,7 +82,26 @@ impl Sums {
             sums.values.push(value);
             sums.counts.push(count);
         }
+        let mut period = running;
+        loop {
+            let (start, end) = (Day::of(period.start).0, Day::of(period.end).0);
+            sums.periods.push((start, end));
+            let Ok(before) = period.start.yesterday() else {
+                break;
+            };
+            if start <= history.from.0 {
+                break;
+            }
+            period = Period::containing(running.kind, before, history.calendar);
+        }
         sums
+    }
+}
+
+impl Prepared {
+    /// The periods before the running one, the newest first.
+    pub(super) fn closed(&self) -> &[(i32, i32)] {
+        &self.periods[1..]
     }
 }
 
@@ -86,8 +109,8 @@ impl Sums {
 #[derive(Debug)]
 pub(super) struct Model<'a> {
     history: History<'a>,
-    sums: &'a Sums,
-    period: Period,
+    sums: &'a Prepared,
+    period: (i32, i32),
     level: f64,
     weekdays: [f64; 7],
     phases: [f64; PHASES],
@@ -101,7 +124,7 @@ pub(super) struct Model<'a> {
 
 impl<'a> Model<'a> {
     /// Fits the model to a history for the days of a period.
-    pub(super) fn of(history: History<'a>, sums: &'a Sums, period: Period) -> Model<'a> {
+    pub(super) fn of(history: History<'a>, sums: &'a Prepared, period: (i32, i32)) -> Model<'a> {
         let mut model = Model {
             history,
             sums,
@@ -140,13 +163,13 @@ impl<'a> Model<'a> {
     }
 
     fn ordinary(&self, day: Day) -> Option<f64> {
-        self.value(day)
-            .filter(|_| !is_special(self.history.calendar, day.date()))
+        let at = usize::try_from(day.0 - self.history.from.0).ok()?;
+        let value = *self.history.days.get(at)?;
+        (self.sums.counts[at + 1] > self.sums.counts[at]).then_some(value)
     }
 
     fn factor(&self, day: Day) -> f64 {
-        let ordinary =
-            self.weekdays[weekday(day)] * self.season(day) * self.phases[self.phase(day, &self.period)];
+        let ordinary = self.weekdays[weekday(day)] * self.season(day) * self.phases[phase(day, self.period)];
         match self.special(day) {
             Some(special) => special * self.season(day),
             None => ordinary,
@@ -208,35 +231,20 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// In which part of its period a day lies.
-    fn phase(&self, day: Day, period: &Period) -> usize {
-        let (start, end) = (Day::of(period.start).0, Day::of(period.end).0);
-        let length = f64::from((end - start).max(1));
-        let share = f64::from(day.0 - start) / length;
-        ((share * PHASES as f64) as usize).min(PHASES - 1)
-    }
-
     /// What each part of the closed periods brought, against the whole period's rate.
     fn learn_phases(&mut self) {
-        let calendar = self.history.calendar;
         let (mut sums, mut seen) = ([0.0; PHASES], 0.0);
-        let mut period = self.period;
+        let closed = self.sums.periods.iter().filter(|(_, end)| *end <= self.period.0);
         // Twelve closed periods are as good as all of them.
-        for _ in 0..12 {
-            period = Period::containing(
-                self.period.kind,
-                period.start.yesterday().unwrap_or(period.start),
-                calendar,
-            );
-            let (start, end) = (Day::of(period.start), Day::of(period.end));
-            if start < self.history.from || end.0 - start.0 < i32::try_from(PHASES).unwrap_or(12) {
+        for &period in closed.take(12) {
+            let (start, end) = period;
+            if start < self.history.from.0 || end - start < PHASES as i32 {
                 break;
             }
             let (mut brought, mut expected) = ([0.0; PHASES], [0.0; PHASES]);
-            for day in start.0..end.0 {
-                let day = Day(day);
+            for day in (start..end).map(Day) {
                 if let Some(value) = self.ordinary(day) {
-                    let phase = self.phase(day, &period);
+                    let phase = phase(day, period);
                     brought[phase] += value;
                     expected[phase] += self.weekdays[weekday(day)];
                 }
@@ -264,15 +272,15 @@ impl<'a> Model<'a> {
         let today = self.history.today();
         let (mut brought, mut expected, mut weights) = (0.0, 0.0, 0.0);
         let mut seen: Vec<(f64, f64, f64)> = Vec::with_capacity(LEVEL_DAYS as usize);
-        let mut period = self.period;
+        let mut periods = self.sums.periods.iter().copied().peekable();
         for back in 1..=LEVEL_DAYS {
             let day = Day(today.0 - back);
             let Some(value) = self.ordinary(day) else { continue };
-            if day < Day::of(period.start) {
-                period = Period::containing(self.period.kind, day.date(), self.history.calendar);
+            while periods.peek().is_some_and(|(start, _)| day.0 < *start) {
+                periods.next();
             }
-            let factor =
-                self.weekdays[weekday(day)] * self.season(day) * self.phases[self.phase(day, &period)];
+            let period = periods.peek().copied().unwrap_or(self.period);
+            let factor = self.weekdays[weekday(day)] * self.season(day) * self.phases[phase(day, period)];
             let weight = decay(back);
             brought += weight * value;
             expected += weight * factor;
@@ -319,6 +327,12 @@ impl<'a> Model<'a> {
         let ordinary = self.weekdays[weekday(day)];
         (count > 0.0).then(|| (sum + SPECIAL_SHRINKAGE * ordinary) / (count + SPECIAL_SHRINKAGE))
     }
+}
+
+/// In which part of its period a day lies.
+fn phase(day: Day, (start, end): (i32, i32)) -> usize {
+    let share = f64::from(day.0 - start) / f64::from((end - start).max(1));
+    ((share * PHASES as f64) as usize).min(PHASES - 1)
 }
 
 fn weekday(day: Day) -> usize {

@@ -3,6 +3,8 @@
 
 use std::f64::consts::TAU;
 
+use jiff::civil::Date;
+
 use super::*;
 use crate::catalog::PeriodKind;
 use crate::catalog::load::{Files, load};
