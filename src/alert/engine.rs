@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::book::{Book, Changes};
 use super::identity::{Fingerprint, fingerprint};
+use super::judge::Known;
 use super::notice::{Notice, ResolveReason};
 use super::policy::Policy;
 use super::record::{AlertRecord, AlertState, Clocks, Facts, History, Labels, Told};
@@ -70,6 +71,11 @@ impl Engine {
         self.book.entries().map(|entry| &entry.record)
     }
 
+    /// Rules and nodes of which there are records: all of their identities have to be judged at every step.
+    pub fn known(&self) -> Known<'_> {
+        Known::At(self.records().filter_map(judged_with).collect())
+    }
+
     /// To be called after [`Engine::restore`] and after every change of the catalogue: what is not declared any more
     /// (a node that is gone, another owner in the identity) resolves at the next step, unless that step judges it.
     pub fn withdraw(&mut self, is_declared: impl Fn(&AlertRecord) -> bool) {
@@ -80,7 +86,7 @@ impl Engine {
 
     /// Moves all alerts on to the watermark `at`.
     ///
-    /// `samples` are the judgements of all identities that exist, `rules` the rules of the catalogue: an alert that is
+    /// `samples` are the judgements of all identities that exist and are [known](Engine::known) or breach, `rules` the rules of the catalogue: an alert that is
     /// not judged resolves if its rule is gone or its period is over, and is without data otherwise. A step at the end
     /// of a period should bring its final figures; it resolves what still fires, and nothing begins with it.
     ///
@@ -223,6 +229,16 @@ impl Engine {
         }
         notices
     }
+}
+
+/// The rule and the node whose samples judge a record.
+fn judged_with(record: &AlertRecord) -> Option<(&str, &str)> {
+    // What watches a rule is judged by the samples of that rule.
+    let rule = match record.rule.as_str() {
+        RULE_ERROR => record.labels.get("rule")?,
+        rule => rule,
+    };
+    Some((rule, record.labels.get("node")?))
 }
 
 /// The record of an identity that breaches for the first time.

@@ -1,6 +1,6 @@
 //! Rules over a snapshot: what each says of each node and link. The step between evaluation and the state machine.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
@@ -83,16 +83,36 @@ pub fn step(
         evaluator.close_day(cells, &mut snapshot);
     }
     let periods = Periods::of(catalog, &snapshot);
-    let samples = samples(catalog, &snapshot, &periods);
+    let samples = samples(catalog, &snapshot, &periods, &engine.known());
     let step = engine.step(&samples, &catalog.rules, when.at, route, when.quiet);
     (snapshot, step)
 }
 
-/// What every rule says of every identity.
+/// Where there are alert records. Elsewhere only what breaches is worth a sample: of the many identities that are well
+/// and always were, not even the fingerprint is made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Known<'r> {
+    /// Everything is looked at.
+    Everywhere,
+    /// Of these rules and nodes.
+    At(HashSet<(&'r str, &'r str)>),
+}
+
+impl Known<'_> {
+    fn holds(&self, rule: &str, node: &str) -> bool {
+        match self {
+            Known::Everywhere => true,
+            Known::At(pairs) => pairs.contains(&(rule, node)),
+        }
+    }
+}
+
+/// What every rule says of every identity that is known or breaches.
 pub fn samples<'a>(
     catalog: &'a Catalog,
     snapshot: &'a Snapshot,
     periods: &'a Periods,
+    known: &Known<'_>,
 ) -> Vec<Sample<'a, Judged<'a>>> {
     let by_key: HashMap<&InstanceKey, &NodeState> = snapshot
         .instances
@@ -107,6 +127,11 @@ pub fn samples<'a>(
             .nodes
             .iter()
             .map(|node| rule.applies_to(&node.name))
+            .collect();
+        let is_known: Vec<bool> = catalog
+            .nodes
+            .iter()
+            .map(|node| known.holds(&rule.name, &node.name))
             .collect();
         for node in &snapshot.instances {
             let declared = catalog.node(node.key.node);
@@ -132,8 +157,9 @@ pub fn samples<'a>(
                 item: None,
                 period,
             };
+            let is_known = is_known[node.key.node.0 as usize];
             if rule.on != RuleOn::Item {
-                samples.push(judged.sample());
+                samples.extend(judged.sample(is_known));
                 continue;
             }
             let Some(open) = items.get(&node.key) else {
@@ -142,7 +168,7 @@ pub fn samples<'a>(
             let overdue = open.items.iter().filter(|item| item.is_overdue);
             samples.extend(overdue.filter_map(|item| {
                 let item = Some((item, open.overdue_after?));
-                Some(Judged { item, ..judged }.sample())
+                Judged { item, ..judged }.sample(is_known)
             }));
         }
     }
@@ -211,16 +237,21 @@ pub fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
 }
 
 impl<'a> Judged<'a> {
-    fn sample(self) -> Sample<'a, Judged<'a>> {
-        Sample {
+    /// The sample, unless nothing is known of it and nothing begins.
+    fn sample(self, is_known: bool) -> Option<Sample<'a, Judged<'a>>> {
+        let condition = self.condition();
+        if !is_known && !matches!(condition, Condition::Breach(_) | Condition::Error) {
+            return None;
+        }
+        Some(Sample {
             rule: self.rule,
             node: &self.catalog.node(self.node.key.node).name,
             fingerprint: self.fingerprint(),
-            condition: self.condition(),
+            condition,
             // What is remembered of an item is let go some time after the last period in which it was overdue.
             period_end: (self.rule.is_of_a_period() || self.item.is_some()).then_some(self.period.ends_at),
             about: self,
-        }
+        })
     }
 
     /// Of the same pairs as [`About::labels`], without making them.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::{Timestamp, ToSpan};
 
 use super::*;
+use crate::alert::engine::Engine;
 use crate::alert::judge;
 use crate::alert::sample::{About, Condition};
 use crate::catalog::load::{Files, load};
@@ -249,7 +250,7 @@ fn rules_see_nodes_and_links() {
     let condition = |at: &str, rule: &str, node: &str| {
         let snapshot = world.snapshot(at, Horizon::Known);
         let periods = judge::Periods::of(&world.catalog, &snapshot);
-        let samples = judge::samples(&world.catalog, &snapshot, &periods);
+        let samples = judge::samples(&world.catalog, &snapshot, &periods, &judge::Known::Everywhere);
         samples
             .iter()
             .find(|s| s.rule.name == rule && s.node == node)
@@ -287,6 +288,39 @@ fn rules_see_nodes_and_links() {
     );
 }
 
+/// The daemon makes samples only of what is known or breaches; people are told the same as if it made all.
+#[test]
+fn what_is_well_and_always_was_needs_no_sample() {
+    let mut world = june();
+    for day in 1..=9 {
+        world.event(
+            1,
+            &format!(r#"{{"time": "2026-06-{day:02}T10:00:00+08:00", "author": "a"}}"#),
+        );
+    }
+    let route = |_: &_, _: Severity| vec!["ops".to_owned()];
+    let (mut lazy, mut thorough) = (Engine::new("s"), Engine::new("s"));
+    let (mut one, mut other) = (world.evaluator(), world.evaluator());
+    let mut told = 0;
+    let first: Timestamp = "2026-06-01T23:59:59+08:00".parse().unwrap();
+    for at in (0..45).map(|days| first + jiff::SignedDuration::from_hours(24 * days)) {
+        let when = judge::When {
+            at,
+            horizon: Horizon::Day,
+            quiet: false,
+        };
+        let (_, step) = judge::step(&world.catalog, &mut one, &world.cells, &mut lazy, &route, when);
+        let mut snapshot = other.snapshot(&world.cells, at, Horizon::Day);
+        other.close_day(&world.cells, &mut snapshot);
+        let periods = judge::Periods::of(&world.catalog, &snapshot);
+        let samples = judge::samples(&world.catalog, &snapshot, &periods, &judge::Known::Everywhere);
+        let expected = thorough.step(&samples, &world.catalog.rules, at, &route, false);
+        assert_eq!(step, expected, "{at}");
+        told += step.notices.len();
+    }
+    assert!(told > 4, "alerts fired and ended: {told}");
+}
+
 #[test]
 fn what_people_are_told_has_labels_and_figures() {
     let mut world = june();
@@ -295,7 +329,7 @@ fn what_people_are_told_has_labels_and_figures() {
     }
     let snapshot = world.snapshot("2026-06-20T00:00:00+08:00", Horizon::Known);
     let periods = judge::Periods::of(&world.catalog, &snapshot);
-    let samples = judge::samples(&world.catalog, &snapshot, &periods);
+    let samples = judge::samples(&world.catalog, &snapshot, &periods, &judge::Known::Everywhere);
     let sample = samples.iter().find(|s| s.rule.name == "done-but-flat").unwrap();
     let labels: Vec<(String, String)> = sample.about.labels().into_iter().collect();
     let expected = [

@@ -91,7 +91,7 @@ impl World {
     fn step(&mut self, at: &str) -> Vec<Notice> {
         let snapshot = self.snapshot(at);
         let periods = judge::Periods::of(&self.catalog, &snapshot);
-        let samples = judge::samples(&self.catalog, &snapshot, &periods);
+        let samples = judge::samples(&self.catalog, &snapshot, &periods, &self.engine.known());
         let route = |_: &_, _: _| vec!["ops".to_owned()];
         let step = self.engine.step(
             &samples,
