@@ -288,6 +288,9 @@ impl<'a> Judged<'a> {
     }
 
     fn condition(&self) -> Condition {
+        if !self.node.is_judged() || self.parent.is_some_and(|parent| !parent.is_judged()) {
+            return Condition::NewDefinition;
+        }
         let asks = &vocabulary_of(self.rule.on).asks;
         let test = |expr: &crate::catalog::expr::Expr| expr.test(|index| self.value(asks[index]));
         let mut unanswered = false;

@@ -18,6 +18,8 @@ pub enum Condition {
     Clear,
     /// An operand has no value.
     Missing,
+    /// What it judges is declared differently, and has not been counted so for a whole period.
+    NewDefinition,
     /// The rule could not be evaluated.
     Error,
 }

@@ -19,12 +19,13 @@ use crate::alert::engine::Engine;
 use crate::alert::judge;
 use crate::catalog::{Catalog, SourceId};
 use crate::evaluate::Evaluator;
+use crate::evaluate::definition::{self, CountedSince, Definition};
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
 use crate::settings::Settings;
 use crate::source::kafka::{Connection, End, KafkaReader, TopicPartition};
-use crate::source::push::Inbox;
+use crate::source::push::{self, Inbox};
 use crate::source::watermark::{Progress, Watermarks};
 use crate::state::{Position, Store};
 
@@ -75,7 +76,15 @@ impl Pipeline {
         cells.restore(restored.cells);
         cells.restore_keys(restored.keys);
         cells.restore_items(restored.items);
-        let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
+        let counted_since = define(
+            around,
+            catalog,
+            &plan,
+            restored.definitions,
+            &restored.positions,
+            restored.watermark_ms,
+        )?;
+        let mut evaluator = Evaluator::new(catalog.clone(), plan.clone()).since(&counted_since);
         evaluator.restore_links(restored.links);
         let mut engine = Engine::new(around.store.id());
         engine.restore(restored.alerts);
@@ -264,6 +273,48 @@ fn dedup(catalog: &Catalog, found: &[Found], source: SourceId) -> Option<Bounds>
         dedup,
         of_topics + usize::from(declared.http),
     ))
+}
+
+/// Keeps what is counted under a definition that was not there before, and says since when each is counted. In the
+/// state before the first event is folded: a crash in between leaves nothing to be taken for whole.
+fn define(
+    around: &Surroundings,
+    catalog: &Catalog,
+    plan: &Plan,
+    mut known: Vec<Definition>,
+    positions: &[Position],
+    watermark_ms: Option<i64>,
+) -> Result<CountedSince, String> {
+    let now_ms = around.clock.now().as_millisecond();
+    let changed = definition::changes(&known, plan, |source| {
+        read_up_to(catalog, source, positions, watermark_ms.unwrap_or(now_ms))
+    });
+    for changed in changed.iter().filter(|changed| changed.in_use) {
+        if let Some(since) = changed
+            .since_ms
+            .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        {
+            tracing::info!(definition = changed.name, %since, "counted from now on; what was read before is not in it");
+        }
+    }
+    around.store.define(&changed).map_err(|error| error.to_string())?;
+    known.retain(|known| changed.iter().all(|changed| changed.name != known.name));
+    known.extend(changed);
+    Ok(CountedSince::of(&known))
+}
+
+/// The newest event time that was read of a source, in milliseconds since the epoch; `otherwise` where something was
+/// read and nothing of it could be used.
+fn read_up_to(catalog: &Catalog, source: SourceId, positions: &[Position], otherwise: i64) -> Option<i64> {
+    let source = catalog.source(source);
+    let (pushed, _) = push::partition_of(&source.name);
+    let of_source = |position: &&Position| {
+        let topic = &*position.topic;
+        topic == &*pushed || source.topics.iter().any(|name| name == topic)
+    };
+    let read: Vec<&Position> = positions.iter().filter(of_source).collect();
+    let newest = read.iter().filter_map(|position| position.newest_event_ms).max();
+    newest.or((!read.is_empty()).then_some(otherwise))
 }
 
 fn starting_position(part: &Found, known: Option<&Position>) -> Position {

@@ -291,6 +291,7 @@ nodes:
             outlook: None,
             unreconciled: None,
             link: None,
+            counted_since: None,
             daily: Arc::from([]),
         }
     }

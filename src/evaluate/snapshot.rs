@@ -40,6 +40,8 @@ pub enum Pace {
     Ratio(f64),
     /// Less than `min_share` of the period has passed.
     TooEarly,
+    /// The metric's definition has not seen the period from its beginning.
+    NewDefinition,
     /// No target, or no value.
     None,
 }
@@ -49,7 +51,7 @@ impl Pace {
     pub fn ratio(self) -> Option<f64> {
         match self {
             Pace::Ratio(ratio) => Some(ratio),
-            Pace::TooEarly | Pace::None => None,
+            Pace::TooEarly | Pace::NewDefinition | Pace::None => None,
         }
     }
 }
@@ -158,6 +160,9 @@ pub struct NodeState {
     pub unreconciled: Option<Mismatch>,
     /// What the judgement says of its link to its parent; `None` where there is none to judge.
     pub link: Option<Arc<LinkState>>,
+    /// Since when its metric is counted as it is declared now: what came before is not in its numbers, and not compared
+    /// with. `None`: from its first event on.
+    pub counted_since: Option<Timestamp>,
     /// Values of the latest local days since its first event, oldest first, today last, at most 42; `None` where there
     /// is no value.
     pub daily: Arc<[Option<f64>]>,
@@ -189,6 +194,22 @@ pub struct OpenItem {
     pub age: SignedDuration,
     /// Whether it is older than the node's `overdue_after`.
     pub is_overdue: bool,
+}
+
+impl NodeState {
+    /// Whether its numbers say something of the period; else its definition has not seen the period from its beginning.
+    pub fn is_judged(&self) -> bool {
+        self.pace != Pace::NewDefinition
+    }
+
+    /// Takes back what only a whole period can say.
+    pub(super) fn withhold(&mut self) {
+        self.completion = None;
+        self.pace = Pace::NewDefinition;
+        self.forecast = None;
+        self.outlook = None;
+        self.target_probability = None;
+    }
 }
 
 /// What people and rules need to know of a node besides its numbers; the same for all its instances.

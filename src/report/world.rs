@@ -88,6 +88,7 @@ pub(super) fn june() -> Past {
             cells: stored,
             items: Vec::new(),
             links: Vec::new(),
+            definitions: Vec::new(),
             alerts,
             episodes,
             notices: Vec::new(),

@@ -463,6 +463,7 @@ impl Status {
             .max();
         let (tone, text) = match (worst, state.pace) {
             (Some(severity), _) => (severity_class(severity), language.pick("有告警", "Alert")),
+            (None, Pace::NewDefinition) => ("none", language.pick("新口径", "New definition")),
             (None, _) if state.value.is_none() => ("none", language.pick("无数据", "No data")),
             (None, _) if state.target.is_none() => ("none", language.pick("无目标", "No target")),
             (None, Pace::TooEarly) => ("none", language.pick("为时尚早", "Too early")),

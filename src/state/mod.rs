@@ -4,6 +4,7 @@
 //! were committed with the partials. So no event is lost and none is counted twice, and a decided notice is kept
 //! until it is delivered.
 
+mod definitions;
 mod episodes;
 mod items;
 mod keys;
@@ -25,6 +26,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
+use crate::evaluate::definition::Definition;
 use crate::evaluate::drift::StoredLink;
 use crate::fold::cells::{StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
@@ -123,6 +125,8 @@ pub struct Restored {
     pub keys: Vec<StoredKey>,
     /// Every item that is known.
     pub items: Vec<StoredItem>,
+    /// Definitions that cells were counted under.
+    pub definitions: Vec<Definition>,
     /// Ids that each partition remembers.
     pub seen: SeenByPartition,
     /// What is known of every link.
@@ -211,6 +215,7 @@ impl Store {
             cells: read_cells(&connection)?,
             keys: keys::read(&connection)?,
             items: items::read(&connection)?,
+            definitions: definitions::read(&connection)?,
             seen: seen::read(&connection)?,
             links: links::read(&connection)?,
             alerts: read_alerts(&connection)?,
