@@ -13,7 +13,7 @@ use crate::alert::judge;
 use crate::alert::record::{AlertRecord, AlertState, Facts, Fingerprint, Labels};
 use crate::catalog::{Catalog, Format, Severity, Source, SourceId};
 use crate::decode::Record;
-use crate::evaluate::{Evaluator, Horizon};
+use crate::evaluate::{Evaluator, Horizon, Snapshot};
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
@@ -123,6 +123,16 @@ impl Replay {
             self.close(close)?;
         }
         Ok(())
+    }
+
+    /// Every number at a moment, after closing the days that are over by then.
+    ///
+    /// # Errors
+    /// When a sum leaves the range of exact numbers.
+    pub fn snapshot(&mut self, at: Timestamp) -> Result<Snapshot, String> {
+        self.pass(at)?;
+        self.merge()?;
+        Ok(self.evaluator.snapshot(&self.cells, at, Horizon::Known))
     }
 
     fn close(&mut self, at: Timestamp) -> Result<(), String> {

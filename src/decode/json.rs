@@ -134,7 +134,7 @@ impl Paths {
     }
 }
 
-/// Scans a payload and fills the spans of the paths that it has; of a scalar that stands twice the last one counts.
+/// Scans a payload and fills the spans of the paths that it has; of a key that stands twice the last one counts.
 pub(super) fn scan(
     payload: &str,
     paths: &Paths,
@@ -255,6 +255,10 @@ impl Scanner<'_> {
     /// A value on a wanted path, or on the way to one.
     fn wanted(&mut self, node: usize, depth: usize) -> Result<(), Reject> {
         let start = self.at;
+        if !self.paths.children(node).is_empty() {
+            // A key that stands twice: nothing stays of the first value.
+            self.paths.clear_below(node, self.spans);
+        }
         let span = match self.peek() {
             Some(b'"') => {
                 let (start, end, escaped) = self.string("expected a text")?;
