@@ -315,9 +315,14 @@ pub struct Metric {
     pub dimensions: Vec<String>,
     /// How it is computed.
     pub kind: MetricKind,
+    /// Combinations of dimension values that are kept a split; further ones count under [`OTHER`].
+    pub max_cells: usize,
     /// Where it is declared.
     pub place: Place,
 }
+
+/// The dimension value under which what is beyond [`Metric::max_cells`] counts.
+pub const OTHER: &str = "other";
 
 /// How a metric is computed.
 #[derive(Clone, Debug)]

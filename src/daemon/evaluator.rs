@@ -19,7 +19,7 @@ use crate::alert::record::{AlertRecord, Fingerprint, Labels};
 use crate::catalog::{Calendar, Catalog, Severity, SourceId};
 use crate::evaluate::drift::StoredLink;
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
-use crate::fold::cells::{Cells, StoredCell, StoredItem, StoredKey};
+use crate::fold::cells::{Bound, Cells, StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
 use crate::source::kafka::{KafkaReader, TopicPartition};
 use crate::source::push::is_pushed;
@@ -92,6 +92,8 @@ pub(super) struct Totals {
     pub(super) evicted_keys: BTreeMap<String, u64>,
     /// Items forgotten because there were too many, by metric.
     pub(super) evicted_items: BTreeMap<String, u64>,
+    /// Events that count as "other", because there were too many combinations, by metric.
+    pub(super) events_in_other: BTreeMap<String, u64>,
 }
 
 /// What waits for the next commit.
@@ -226,12 +228,19 @@ impl EvaluatorThread {
     fn count_bounds(&mut self) {
         for evicted in self.cells.take_evicted() {
             let name = &self.catalog.metric(evicted.metric).name;
-            let (totals, message) = if evicted.items {
-                let message = "more items than max_items: those that ended longest ago are forgotten, then the oldest open ones";
-                (&mut self.totals.evicted_items, message)
-            } else {
-                let message = "more keys than max_keys: those that were last seen longest ago are forgotten, and are new when they come again";
-                (&mut self.totals.evicted_keys, message)
+            let (totals, message) = match evicted.bound {
+                Bound::Items => {
+                    let message = "more items than max_items: those that ended longest ago are forgotten, then the oldest open ones";
+                    (&mut self.totals.evicted_items, message)
+                }
+                Bound::Keys => {
+                    let message = "more keys than max_keys: those that were last seen longest ago are forgotten, and are new when they come again";
+                    (&mut self.totals.evicted_keys, message)
+                }
+                Bound::Cells => {
+                    let message = "more combinations of dimension values than max_cells: events of further ones count as 'other'";
+                    (&mut self.totals.events_in_other, message)
+                }
             };
             let total = totals.entry(name.clone()).or_insert(0);
             if *total == 0 {
@@ -269,6 +278,7 @@ impl EvaluatorThread {
         snapshot.sources = self.source_states();
         snapshot.evicted_keys = self.totals.evicted_keys.clone();
         snapshot.evicted_items = self.totals.evicted_items.clone();
+        snapshot.events_in_other = self.totals.events_in_other.clone();
         pending.cells.extend(self.cells.take_changed());
         pending.links.extend(self.evaluator.take_changed_links());
         pending.keys.extend(self.cells.take_changed_keys());

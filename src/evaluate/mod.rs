@@ -111,6 +111,7 @@ impl Evaluator {
             sources: Vec::new(),
             evicted_keys: Default::default(),
             evicted_items: Default::default(),
+            events_in_other: Default::default(),
         }
     }
 

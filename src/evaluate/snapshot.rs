@@ -269,4 +269,6 @@ pub struct Snapshot {
     pub evicted_keys: BTreeMap<String, u64>,
     /// Items forgotten since start because there were more than `max_items`, by metric.
     pub evicted_items: BTreeMap<String, u64>,
+    /// Events since start that count as "other" because there were more combinations than `max_cells`, by metric.
+    pub events_in_other: BTreeMap<String, u64>,
 }
