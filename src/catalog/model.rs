@@ -324,6 +324,17 @@ pub struct Metric {
 /// The dimension value under which what is beyond [`Metric::max_cells`] counts.
 pub const OTHER: &str = "other";
 
+impl Metric {
+    /// The source that it aggregates; `None` for one that is made of other metrics.
+    pub fn source(&self) -> Option<SourceId> {
+        match &self.kind {
+            MetricKind::Simple(simple) => Some(simple.source),
+            MetricKind::Duration(duration) => Some(duration.marks.source),
+            MetricKind::Ratio { .. } | MetricKind::Derived { .. } => None,
+        }
+    }
+}
+
 /// How a metric is computed.
 #[derive(Clone, Debug)]
 pub enum MetricKind {
@@ -682,6 +693,8 @@ pub enum RuleOn {
     Link,
     /// Every open item that is overdue: variables `item.*`, `node.*`.
     Item,
+    /// Every source: variables `source.*`.
+    Source,
 }
 
 /// How bad.
@@ -793,7 +806,8 @@ impl Rule {
     /// Whether its alerts belong to a period and end with it. A link does not come together when a month ends, and an
     /// item is not done.
     pub fn is_of_a_period(&self) -> bool {
-        self.on != RuleOn::Item && super::attribute::DriftKind::of(&self.kind).is_none()
+        !matches!(self.on, RuleOn::Item | RuleOn::Source)
+            && super::attribute::DriftKind::of(&self.kind).is_none()
     }
 
     /// Whether a node of this name switched the rule off.
