@@ -19,6 +19,10 @@ run *args:
 test:
     tests/run
 
+# Bad records at every decoder, so many seconds each; a failure prints how to see it again.
+fuzz seconds="60":
+    TAUTLINE_FUZZ_SECONDS={{seconds}} cargo test --test fuzz -- --nocapture
+
 # Format the code.
 fmt:
     cargo fmt
