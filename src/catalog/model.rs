@@ -191,8 +191,10 @@ pub enum Format {
     Json,
     /// CloudEvents 1.0, structured or binary mode, told apart by the record's headers.
     CloudEvents,
-    /// Debezium's change events in JSON: rows of a table, before and after each change.
+    /// Debezium's change events, in JSON or in Avro: rows of a table, before and after each change.
     Debezium,
+    /// Avro with a schema registry, in the wire format of Confluent's serializers.
+    Avro,
 }
 
 /// How many events a record holds.

@@ -27,6 +27,7 @@ use crate::fold::plan::Plan;
 use crate::settings::Settings;
 use crate::source::kafka::{Connection, End, KafkaReader, TopicPartition};
 use crate::source::push::{self, Inbox};
+use crate::source::registry::Registry;
 use crate::source::watermark::{Progress, Watermarks};
 use crate::state::{Position, Store};
 
@@ -42,6 +43,8 @@ pub(super) struct Surroundings {
     pub(super) wake_outbox: Arc<tokio::sync::Notify>,
     /// What is sent over HTTP.
     pub(super) inbox: Inbox,
+    /// Knows the schemas of Avro, if the operator named one.
+    pub(super) registry: Option<Arc<Registry>>,
 }
 
 /// A partition of a source with its bounds, as the broker told.
@@ -150,6 +153,7 @@ impl Pipeline {
             readers.push(reader.clone());
             let thread = FoldThread {
                 reader,
+                registry: around.registry.clone(),
                 catalog: catalog.clone(),
                 plan: plan.clone(),
                 assigned,

@@ -1,7 +1,8 @@
 //! Sources: where records come from. [`kafka`] hands over records with topic, partition and offset; [`push`]
-//! takes what is sent over HTTP;
+//! takes what is sent over HTTP; [`registry`] fetches the schemas of Avro;
 //! [`watermark`] says up to which event time everything has been read.
 
 pub mod kafka;
 pub mod push;
+pub mod registry;
 pub mod watermark;
