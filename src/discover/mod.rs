@@ -65,7 +65,7 @@ pub struct Discovery {
 pub fn discover(sample: &Sample, now_ms: i64) -> Result<Discovery, Unreadable> {
     let observed = observe::observe(sample)?;
     let guess = guess::guess(sample, &observed, now_ms);
-    let (usable, rejected) = read_back(sample, &observed, &yaml::write(sample, &guess, None));
+    let (usable, rejected) = read_back(sample, now_ms, &observed, &yaml::write(sample, &guess, None));
     let yaml = yaml::write(sample, &guess, Some((usable, &rejected)));
     Ok(Discovery {
         records: sample.records.len(),
@@ -77,7 +77,12 @@ pub fn discover(sample: &Sample, now_ms: i64) -> Result<Discovery, Unreadable> {
 }
 
 /// Reads the sample with the source that was written: how many events are usable, and why the others are not.
-fn read_back(sample: &Sample, observed: &Observed, yaml: &str) -> (usize, BTreeMap<&'static str, usize>) {
+fn read_back(
+    sample: &Sample,
+    now_ms: i64,
+    observed: &Observed,
+    yaml: &str,
+) -> (usize, BTreeMap<&'static str, usize>) {
     let mut rejected = BTreeMap::new();
     let Ok(catalog) = load(&Files::new("", [("discovered.yaml", yaml)])) else {
         // Not reached as far as the property test can tell; what was observed is then the better answer than none.
@@ -86,11 +91,16 @@ fn read_back(sample: &Sample, observed: &Observed, yaml: &str) -> (usize, BTreeM
     let usable = catalog
         .sources
         .first()
-        .map_or(0, |source| count(sample, source, &mut rejected));
+        .map_or(0, |source| count(sample, now_ms, source, &mut rejected));
     (usable, rejected)
 }
 
-fn count(sample: &Sample, source: &Source, rejected: &mut BTreeMap<&'static str, usize>) -> usize {
+fn count(
+    sample: &Sample,
+    now_ms: i64,
+    source: &Source,
+    rejected: &mut BTreeMap<&'static str, usize>,
+) -> usize {
     let mut reader = Reader::new(source);
     let mut usable = 0;
     for taken in &sample.records {
@@ -104,7 +114,8 @@ fn count(sample: &Sample, source: &Source, rejected: &mut BTreeMap<&'static str,
             key: taken.key.as_deref(),
             payload: taken.payload.as_deref(),
             headers: &headers,
-            timestamp_ms: taken.timestamp_ms,
+            // A line of a file has none; in Kafka every record has one.
+            timestamp_ms: taken.timestamp_ms.or(Some(now_ms)),
             ..Record::default()
         };
         reader.read(&record, |item| match item.found {

@@ -202,7 +202,8 @@ fn scalar(text: &str) -> String {
     ];
     let first = text.chars().next();
     let starts = first.is_some_and(|c| c == '_' || c.is_alphabetic());
-    let inside = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | ' ' | '=' | '"' | '!' | '/');
+    let inside =
+        |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | ' ' | '=' | '"' | '!' | '/' | '&');
     let plain = starts
         && text.chars().all(inside)
         && !text.ends_with(' ')

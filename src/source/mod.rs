@@ -1,7 +1,9 @@
 //! Sources: where records come from. [`kafka`] hands over records with topic, partition and offset; [`push`]
 //! takes what is sent over HTTP;
+//! [`sample`] looks at a topic's newest records without a trace;
 //! [`watermark`] says up to which event time everything has been read.
 
 pub mod kafka;
 pub mod push;
+pub mod sample;
 pub mod watermark;

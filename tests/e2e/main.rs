@@ -14,6 +14,7 @@ mod broker_loss;
 mod check;
 mod copies;
 mod demo;
+mod discover;
 mod exactly_once;
 mod harness;
 mod ingest;

@@ -102,6 +102,9 @@ fn role(observed: &Observed, keys: &[String], values: &Values) -> Result<(Role, 
     if let Some(why) = personal(keys, values) {
         return Err(why);
     }
+    if let Some(why) = super::time::another(keys, values) {
+        return Err(why);
+    }
     let scalars = values.seen - values.composites;
     if values.composites * 2 > values.seen {
         return Err("a list, or an object without keys: no path reaches into it".to_owned());
@@ -121,6 +124,11 @@ fn role(observed: &Observed, keys: &[String], values: &Values) -> Result<(Role, 
             "a decimal as bytes, it seems: set decimal.handling.mode to string in the connector, and it is a number"
                 .to_owned(),
         );
+    }
+    let grouped =
+        |value: &String| value.contains(',') && value.replace(',', "").trim().parse::<f64>().is_ok();
+    if any(&leaf, &words::MONEY) && values.counts.keys().any(grouped) {
+        return Err("numbers with commas are no numbers: let the producer write 1200.00".to_owned());
     }
     text(observed, keys, &leaf, values, rows, spread)
 }

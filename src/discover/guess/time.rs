@@ -113,16 +113,30 @@ fn distance(values: &Values) -> String {
 
 /// A field that holds times of no zone, and one of them.
 fn local(observed: &Observed) -> Option<(String, String)> {
-    let is_local = |text: &str| {
-        let text = text.replace('/', "-").replace(' ', "T");
-        text.parse::<jiff::civil::DateTime>().is_ok() || text.parse::<jiff::civil::Date>().is_ok()
-    };
     observed.paths.iter().find_map(|(keys, values)| {
-        let (example, _) = *values.frequent().first()?;
-        let leaf = words::words(keys.last()?);
-        let is_it = values.texts > values.numeric_texts && any(&leaf, &words::TIME) && is_local(example);
-        is_it.then(|| (path_text(keys), example.to_owned()))
+        let example = local_time(values)?;
+        any(&words::words(keys.last()?), &words::TIME).then(|| (path_text(keys), example.to_owned()))
     })
+}
+
+/// The commonest value, if it is a time or date without an offset.
+fn local_time(values: &Values) -> Option<&str> {
+    let (example, _) = *values.frequent().first()?;
+    let text = example.replace('/', "-").replace(' ', "T");
+    let is_local = text.parse::<jiff::civil::DateTime>().is_ok() || text.parse::<jiff::civil::Date>().is_ok();
+    (values.texts > values.numeric_texts && text.len() >= 8 && is_local).then_some(example)
+}
+
+/// Why a field is a time that is not the event time; `None` when it is none.
+pub(super) fn another(keys: &[String], values: &Values) -> Option<String> {
+    let leaf = words::words(keys.last().map_or("", String::as_str));
+    let plausible = values.times.iter().filter(|(ms, _)| *ms >= EARLIEST_MS).count();
+    let mostly = plausible as f64 >= MOST * values.seen as f64;
+    let is_text = values.texts > values.numeric_texts;
+    if mostly && (is_text || any(&leaf, &words::TIME)) {
+        return Some("a time: days and periods come from the event time".to_owned());
+    }
+    local_time(values).map(|_| "times without an offset: tautline does not guess the zone".to_owned())
 }
 
 /// The id by which copies are told.
