@@ -21,6 +21,7 @@ use crate::evaluate::drift::StoredLink;
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
 use crate::fold::cells::{Cells, StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
+use crate::source::entry::Entry;
 use crate::source::kafka::{KafkaReader, TopicPartition};
 use crate::source::push::is_pushed;
 use crate::source::watermark::Watermarks;
@@ -45,6 +46,8 @@ pub struct Report {
     pub alerts: Vec<AlertRecord>,
     /// Newest rejected events, newest first.
     pub rejected: Vec<DeadLetter>,
+    /// Every entry that people typed in.
+    pub entries: Arc<Vec<Entry>>,
     /// Events rejected since the last report.
     pub new_dead_letters: u64,
     /// Whether any partition is known.
@@ -77,6 +80,8 @@ pub(super) struct EvaluatorThread {
     pub(super) publish: Box<dyn Fn(Report) + Send>,
     pub(super) wake_outbox: Arc<tokio::sync::Notify>,
     pub(super) totals: Totals,
+    /// Every entry that people typed in.
+    pub(super) entries: Arc<Vec<Entry>>,
     pub(super) new_dead_letters: u64,
     pub(super) stop: Arc<AtomicBool>,
 }
@@ -108,6 +113,7 @@ struct Pending {
     notices: Vec<Notice>,
     dead_letters: Vec<DeadLetter>,
     requests: Vec<KeptRequest>,
+    entries: Vec<Entry>,
     acks: Vec<Ack>,
 }
 
@@ -203,6 +209,7 @@ impl EvaluatorThread {
         self.totals.rejected.truncate(NEWEST_REJECTED);
         pending.dead_letters.extend(batch.folded.dead_letters);
         pending.requests.extend(batch.requests);
+        pending.entries.extend(batch.entries);
         pending.acks.extend(batch.acks);
     }
 
@@ -292,6 +299,7 @@ impl EvaluatorThread {
             snapshot: Arc::new(snapshot),
             alerts: self.engine.records().cloned().collect(),
             rejected: self.totals.rejected.iter().cloned().collect(),
+            entries: self.entries.clone(),
             new_dead_letters: std::mem::take(&mut self.new_dead_letters),
             has_partitions: self.has_partitions,
             partitions_behind,
@@ -358,10 +366,14 @@ impl EvaluatorThread {
             wall_ms: self.clock.now().as_millisecond(),
             dead_letter_bytes: self.dead_letters.bytes(),
             requests: &pending.requests,
+            entries: &pending.entries,
         };
         self.store
             .commit(&commit)
             .map_err(|error: StateError| error.to_string())?;
+        if !pending.entries.is_empty() {
+            Arc::make_mut(&mut self.entries).append(&mut pending.entries);
+        }
         for Ack { answer, receipt } in pending.acks.drain(..) {
             // Who asked may be gone.
             let _ = answer.send(Ok(receipt));

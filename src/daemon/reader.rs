@@ -17,6 +17,7 @@ use crate::catalog::{Catalog, SourceId};
 use crate::decode::Record;
 use crate::fold::dedup::{Seen, SeenDelta};
 use crate::fold::plan::Plan;
+use crate::source::entry::Entry;
 use crate::source::kafka::{End, KafkaReader, Polled, TopicPartition};
 use crate::state::{KeptRequest, Position};
 
@@ -36,6 +37,8 @@ pub(super) struct Batch {
     pub(super) acks: Vec<Ack>,
     /// Requests to remember.
     pub(super) requests: Vec<KeptRequest>,
+    /// Entries that people typed in.
+    pub(super) entries: Vec<Entry>,
 }
 
 /// A partition as a thread knows it.
@@ -186,6 +189,7 @@ impl Partitions {
             ends: reader.ends(),
             acks: Vec::new(),
             requests: Vec::new(),
+            entries: Vec::new(),
         }
     }
 }

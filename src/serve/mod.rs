@@ -4,13 +4,14 @@
 //! * [`view`]: what the daemon publishes for this module.
 //! * [`metrics`]: `/metrics` in the Prometheus text format.
 //! * [`api`]: `/api/v1/…` as JSON.
-//! * `ingest`: takes events.
+//! * `ingest`: takes events. * `entries`: takes what people type in.
 //! * [`health`]: `/-/healthy`, `/-/ready`, `/-/reload`.
 //! * [`page`]: the pages for people.
 
 pub mod api;
 mod bounds;
 mod chart;
+mod entries;
 pub mod health;
 mod ingest;
 pub mod metrics;
@@ -38,7 +39,7 @@ use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{Stream, StreamExt};
 
 use crate::decode::MAX_BATCH_BYTES;
-use crate::settings::Token;
+use crate::settings::{Role, Token};
 use crate::source::push::Intake;
 use crate::words::Language;
 
@@ -60,6 +61,9 @@ pub struct Shared {
     /// Who may do what.
     pub tokens: Arc<[Token]>,
 }
+
+/// Who may enter what people type in.
+const ENTERS: [Role; 2] = [Role::Entry, Role::Ingest];
 
 #[derive(Clone)]
 struct App {
@@ -109,6 +113,7 @@ fn router(app: App) -> Router {
             "/api/v1/events/{source}",
             post(post_events).layer(DefaultBodyLimit::max(MAX_BATCH_BYTES)),
         )
+        .route("/api/v1/entries/{metric}", get(get_entries).post(post_entry))
         .route("/api/v1/nodes", get(api_nodes))
         .route("/api/v1/nodes/{name}", get(api_node))
         .route("/api/v1/alerts", get(api_alerts))
@@ -264,6 +269,27 @@ async fn post_events(
     let shared = &app.shared;
     let catalog = app.view().catalog.clone();
     ingest::take(&shared.intake, &shared.tokens, &catalog, source, &headers, body).await
+}
+
+async fn get_entries(State(app): State<App>, Path(metric): Path<String>) -> Response {
+    entries::list(&app.view(), &metric)
+}
+
+async fn post_entry(
+    State(app): State<App>,
+    Path(metric): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let shared = &app.shared;
+    let checked = ingest::authorize(&shared.tokens, &ENTERS, ingest::bearer(&headers))
+        .and_then(|()| ingest::idempotency_key(&headers))
+        .and_then(|key| Ok((key, entries::read(&body)?)));
+    let catalog = app.view().catalog.clone();
+    entries::answer(match checked {
+        Ok((key, given)) => entries::enter(&shared.intake, &catalog, &metric, given, key).await,
+        Err(refusal) => Err(refusal),
+    })
 }
 
 async fn api_nodes(State(app): State<App>) -> Response {

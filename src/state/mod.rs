@@ -4,6 +4,7 @@
 //! were committed with the partials. So no event is lost and none is counted twice, and a decided notice is kept
 //! until it is delivered.
 
+mod entries;
 mod episodes;
 mod items;
 mod keys;
@@ -28,6 +29,7 @@ use crate::alert::record::{AlertRecord, Fingerprint};
 use crate::evaluate::drift::StoredLink;
 use crate::fold::cells::{StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
+use crate::source::entry::Entry;
 use lock::Lock;
 
 pub use outbox::{LoggedNotice, Status};
@@ -111,6 +113,8 @@ pub struct Commit<'a> {
     pub dead_letter_bytes: u64,
     /// Requests that were taken under a key.
     pub requests: &'a [KeptRequest],
+    /// Entries that people typed in.
+    pub entries: &'a [Entry],
 }
 
 /// What a start finds.
@@ -229,6 +233,14 @@ impl Store {
         requests::read(&self.lock())
     }
 
+    /// Every entry that people typed in, in the order of their numbers.
+    ///
+    /// # Errors
+    /// When SQLite refuses or a stored value cannot be read.
+    pub fn entries(&self) -> Result<Vec<Entry>, StateError> {
+        entries::read(&self.lock())
+    }
+
     /// Writes a commit: all of it or nothing.
     ///
     /// # Errors
@@ -243,6 +255,7 @@ impl Store {
         seen::put(&transaction, commit.seen)?;
         put_positions(&transaction, commit.positions)?;
         requests::put(&transaction, commit.requests)?;
+        entries::put(&transaction, commit.entries)?;
         links::put(&transaction, commit.links)?;
         put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
         episodes::put(&transaction, commit.alerts)?;
