@@ -291,6 +291,7 @@ nodes:
             outlook: None,
             unreconciled: None,
             link: None,
+            entry_due: None,
             daily: Arc::from([]),
         }
     }

@@ -158,9 +158,22 @@ pub struct NodeState {
     pub unreconciled: Option<Mismatch>,
     /// What the judgement says of its link to its parent; `None` where there is none to judge.
     pub link: Option<Arc<LinkState>>,
+    /// Of a metric that people type in, and are due to: the latest entry that should be there.
+    pub entry_due: Option<EntryDue>,
     /// Values of the latest local days since its first event, oldest first, today last, at most 42; `None` where there
     /// is no value.
     pub daily: Arc<[Option<f64>]>,
+}
+
+/// An entry that is due: the days for which it is, and whether somebody has typed it in.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct EntryDue {
+    /// First day.
+    pub from: civil::Date,
+    /// The day after the last one.
+    pub to: civil::Date,
+    /// Days since then; 0 when the entry is there.
+    pub late_days: f64,
 }
 
 /// Items of an instance that have begun and not ended.

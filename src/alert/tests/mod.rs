@@ -108,6 +108,7 @@ impl About for Known<'_> {
             node: Some(node),
             parent: None,
             item: None,
+            entry: None,
             link: None,
         }
     }

@@ -45,7 +45,10 @@ impl BuiltIn {
     }
 }
 
-const BUILT_IN: [BuiltIn; 11] = [
+/// The rule on metrics that people type in.
+const ENTRY_MISSED: &str = "entry_missed";
+
+const BUILT_IN: [BuiltIn; 12] = [
     BuiltIn::drift(
         "hollow",
         "link.hollow >= 1",
@@ -97,6 +100,15 @@ const BUILT_IN: [BuiltIn; 11] = [
         when: "node.unreconciled > 0.01",
         clear: "node.unreconciled <= 0.01",
         hold_for: SignedDuration::from_hours(24),
+        severity: Severity::Warning,
+        critical: None,
+    },
+    BuiltIn {
+        name: ENTRY_MISSED,
+        on: RuleOn::Node,
+        when: "node.missed_entry_days > 0.0",
+        clear: "node.missed_entry_days <= 0.0",
+        hold_for: SignedDuration::ZERO,
         severity: Severity::Warning,
         critical: None,
     },
@@ -282,7 +294,8 @@ impl Loader<'_> {
         let own = general.is_none() && location != Location::UNKNOWN;
         Some(Rule {
             name: name.to_owned(),
-            kind: name.to_owned(),
+            // An entry that nobody typed in is a feed that stopped.
+            kind: if name == ENTRY_MISSED { "feed_gap" } else { name }.to_owned(),
             on,
             nodes: entry.nodes.iter().map(|node| node.value.clone()).collect(),
             except: Vec::new(),
