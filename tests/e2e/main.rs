@@ -15,6 +15,7 @@ mod check;
 mod copies;
 mod demo;
 mod discover;
+mod entries;
 mod exactly_once;
 mod harness;
 mod ingest;
