@@ -73,6 +73,7 @@ impl Pipeline {
         found: &[Found],
         totals: Totals,
     ) -> Result<Pipeline, String> {
+        let entries = around.store.entries().map_err(|error| error.to_string())?;
         let restored = around.store.restore().map_err(|error| error.to_string())?;
         let settings = &around.settings;
         let plan = Arc::new(Plan::compile(catalog));
@@ -189,6 +190,7 @@ impl Pipeline {
                 plan: plan.clone(),
                 desks,
                 kept: around.store.requests().map_err(|error| error.to_string())?,
+                entries: entries.clone(),
                 clock: around.clock.clone(),
                 hand_over: hand_over.clone(),
                 stop: stop.clone(),
@@ -214,6 +216,7 @@ impl Pipeline {
             publish: Box::new(move |report| publish(report)),
             wake_outbox: around.wake_outbox.clone(),
             totals,
+            entries: Arc::new(entries),
             new_dead_letters: 0,
             intake: intake_of(catalog, restored.intake.as_deref()),
             stop: stop.clone(),

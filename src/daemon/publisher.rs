@@ -65,6 +65,7 @@ impl Publisher {
                 reasons: vec![NotReady::Starting],
             },
             newest_rejected: Arc::from([]),
+            entries: Arc::default(),
             stats: stats.clone(),
         };
         let known = Known {
@@ -181,6 +182,7 @@ impl Publisher {
                 .iter()
                 .map(|letter| rejected(letter, &known.catalog))
                 .collect(),
+            entries: report.entries,
             stats: known.stats.clone(),
         };
         self.view.send_replace(Arc::new(view));

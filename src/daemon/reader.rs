@@ -18,6 +18,7 @@ use crate::catalog::{Catalog, SourceId};
 use crate::decode::{Learned, Record, SchemaId};
 use crate::fold::dedup::{Seen, SeenDelta};
 use crate::fold::plan::Plan;
+use crate::source::entry::Entry;
 use crate::source::kafka::{End, KafkaReader, Polled, TopicPartition};
 use crate::source::registry::{Look, Registry};
 use crate::state::{KeptRequest, Position};
@@ -38,6 +39,8 @@ pub(super) struct Batch {
     pub(super) acks: Vec<Ack>,
     /// Requests to remember.
     pub(super) requests: Vec<KeptRequest>,
+    /// Entries that people typed in.
+    pub(super) entries: Vec<Entry>,
 }
 
 /// A partition as a thread knows it.
@@ -311,6 +314,7 @@ impl Partitions {
             ends,
             acks: Vec::new(),
             requests: Vec::new(),
+            entries: Vec::new(),
         }
     }
 }

@@ -25,6 +25,7 @@ pub use change::{Change, Found, Sign};
 pub use event::{Event, FieldValue};
 pub use reader::Reader;
 pub use reject::Reject;
+pub(crate) use time::event_time;
 
 /// Largest event that is read, in bytes.
 pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
@@ -64,3 +65,5 @@ pub struct Item<'r, 'e> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::any_json;

@@ -17,7 +17,7 @@ const LATEST_MS: i64 = 253_402_214_400_000;
 ///
 /// # Errors
 /// Missing, not a time, before 1970 or after 9999.
-pub(super) fn event_time(value: FieldValue<'_>, dates_are_days: bool) -> Result<i64, Reject> {
+pub(crate) fn event_time(value: FieldValue<'_>, dates_are_days: bool) -> Result<i64, Reject> {
     let ms = match value {
         FieldValue::Missing => return Err(Reject::MissingTime),
         FieldValue::Text(text) if dates_are_days && text.len() == 10 => {

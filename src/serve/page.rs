@@ -56,7 +56,7 @@ impl Reader {
 pub fn content_security_policy() -> HeaderValue {
     HeaderValue::from_static(
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+         base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     )
 }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::alert::record::{AlertState, Facts, Labels};
 use crate::catalog::{Catalog, Severity};
 use crate::evaluate::{InstanceKey, Snapshot};
+use crate::source::entry::Entry;
 use crate::source::registry::Status;
 use crate::words::Language;
 
@@ -28,6 +29,8 @@ pub struct View {
     pub ready: ReadyState,
     /// The newest rejected events, newest first.
     pub newest_rejected: Arc<[Rejected]>,
+    /// Every entry that people typed in.
+    pub entries: Arc<Vec<Entry>>,
     /// Counters of the process.
     pub stats: Stats,
 }

@@ -109,8 +109,10 @@ pub struct Token {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Send events.
+    /// Send events, and enter what people type in.
     Ingest,
+    /// Enter what people type in.
+    Entry,
 }
 
 /// Somebody who can be told.

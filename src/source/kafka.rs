@@ -171,6 +171,18 @@ impl KafkaReader {
             .collect())
     }
 
+    /// Names of all topics that the client may see, without those that Kafka keeps for itself.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn topics(&self) -> Result<Vec<String>, KafkaError> {
+        let metadata = self.consumer.fetch_metadata(None, REQUEST_TIMEOUT)?;
+        let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
+        let mut names: Vec<String> = names.filter(|name| !name.starts_with("__")).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Lowest and next offset of a partition, asked of its broker.
     ///
     /// # Errors

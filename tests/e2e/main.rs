@@ -15,6 +15,8 @@ mod broker_loss;
 mod check;
 mod copies;
 mod demo;
+mod discover;
+mod entries;
 mod exactly_once;
 mod harness;
 mod ingest;

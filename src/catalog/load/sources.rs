@@ -154,6 +154,7 @@ impl Loader<'_> {
                 name: entry.name.value.clone(),
                 topics: declared_topics.iter().map(|topic| topic.value.clone()).collect(),
                 http: value.http,
+                manual: false,
                 format: value.format,
                 layout: value.payload,
                 time,
