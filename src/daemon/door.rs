@@ -163,7 +163,7 @@ impl Door {
             return Ok(before);
         }
         let receipt = match metric_of(&parcel.source) {
-            Some(metric) => self.enter(&metric.to_owned(), &parcel, entries)?,
+            Some(metric) => self.enter(metric, &parcel, entries)?,
             None => self.fold(&parcel)?,
         };
         if let Some(key) = parcel.key {
