@@ -69,6 +69,7 @@ impl About for Watched {
             parent: None,
             item: None,
             entry: None,
+            source: None,
             link: None,
         }
     }

@@ -160,6 +160,8 @@ pub(super) struct MetricEntry {
     pub(super) every: Option<Spanned<PeriodKind>>,
     #[schemars(with = "Option<Duration>")]
     pub(super) grace: Option<Spanned<Duration>>,
+    #[schemars(with = "Option<WholeNumber>")]
+    pub(super) max_cells: Option<Spanned<WholeNumber>>,
     #[schemars(with = "Option<PartEntry>")]
     pub(super) numerator: Option<Spanned<PartEntry>>,
     #[schemars(with = "Option<PartEntry>")]

@@ -191,8 +191,10 @@ pub enum Format {
     Json,
     /// CloudEvents 1.0, structured or binary mode, told apart by the record's headers.
     CloudEvents,
-    /// Debezium's change events in JSON: rows of a table, before and after each change.
+    /// Debezium's change events, in JSON or in Avro: rows of a table, before and after each change.
     Debezium,
+    /// Avro with a schema registry, in the wire format of Confluent's serializers.
+    Avro,
 }
 
 /// How many events a record holds.
@@ -319,6 +321,8 @@ pub struct Metric {
     pub manual: Option<Manual>,
     /// How it is computed.
     pub kind: MetricKind,
+    /// Combinations of dimension values that are kept a split; further ones count under [`OTHER`].
+    pub max_cells: usize,
     /// Where it is declared.
     pub place: Place,
 }
@@ -332,6 +336,20 @@ pub struct Manual {
     pub every: Option<PeriodKind>,
     /// How long after the end of such a period its entry may come.
     pub grace: SignedDuration,
+}
+
+/// The dimension value under which what is beyond [`Metric::max_cells`] counts.
+pub const OTHER: &str = "other";
+
+impl Metric {
+    /// The source that it aggregates; `None` for one that is made of other metrics.
+    pub fn source(&self) -> Option<SourceId> {
+        match &self.kind {
+            MetricKind::Simple(simple) => Some(simple.source),
+            MetricKind::Duration(duration) => Some(duration.marks.source),
+            MetricKind::Ratio { .. } | MetricKind::Derived { .. } => None,
+        }
+    }
 }
 
 /// How a metric is computed.
@@ -692,6 +710,8 @@ pub enum RuleOn {
     Link,
     /// Every open item that is overdue: variables `item.*`, `node.*`.
     Item,
+    /// Every source: variables `source.*`.
+    Source,
 }
 
 /// How bad.
@@ -803,7 +823,8 @@ impl Rule {
     /// Whether its alerts belong to a period and end with it. A link does not come together when a month ends, and an
     /// item is not done.
     pub fn is_of_a_period(&self) -> bool {
-        self.on != RuleOn::Item && super::attribute::DriftKind::of(&self.kind).is_none()
+        !matches!(self.on, RuleOn::Item | RuleOn::Source)
+            && super::attribute::DriftKind::of(&self.kind).is_none()
     }
 
     /// Whether a node of this name switched the rule off.

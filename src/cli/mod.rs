@@ -196,6 +196,7 @@ fn tree_command(args: &TreeArgs) -> Result<(), String> {
 fn load_all(config: Option<&Path>) -> Result<(Arc<Settings>, Arc<Catalog>), Diagnostics> {
     let settings = settings::load(config)?;
     let catalog = load::load_dir(&settings.catalog)?;
+    settings::suffice(&settings, &catalog)?;
     Ok((Arc::new(settings), Arc::new(catalog)))
 }
 

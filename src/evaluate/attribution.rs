@@ -292,6 +292,7 @@ nodes:
             unreconciled: None,
             link: None,
             entry_due: None,
+            counted_since: None,
             daily: Arc::from([]),
         }
     }

@@ -102,16 +102,21 @@ impl Formula {
         }
     }
 
-    /// The groups whose rows it reads.
-    pub fn groups(&self) -> Vec<usize> {
+    /// The columns that it is made of.
+    pub fn columns(&self) -> Vec<ColumnRef> {
         match self {
             Formula::Column(column, _) | Formula::Entered(column, _) | Formula::Duration { column, .. } => {
-                vec![column.group]
+                vec![*column]
             }
-            Formula::Returning { all, new } => vec![all.group, new.group],
-            Formula::Ratio(sides) => [sides.0.groups(), sides.1.groups()].concat(),
-            Formula::Derived(_, inputs) => inputs.iter().flat_map(|(_, input)| input.groups()).collect(),
+            Formula::Returning { all, new } => vec![*all, *new],
+            Formula::Ratio(sides) => [sides.0.columns(), sides.1.columns()].concat(),
+            Formula::Derived(_, inputs) => inputs.iter().flat_map(|(_, input)| input.columns()).collect(),
         }
+    }
+
+    /// The groups whose rows it reads.
+    pub fn groups(&self) -> Vec<usize> {
+        self.columns().iter().map(|column| column.group).collect()
     }
 
     /// The value over the days `from..to`; `None` where there is none (an average of nothing, an empty denominator).

@@ -31,6 +31,10 @@ pub(super) fn node(view: &View, reader: Reader, name: &str, form: &FormState) ->
         (trail(view, reader, info))
         h1 { (info.title) }
         (page::alert_list(view, reader, &alerts))
+        // The same for all instances: they share the definition.
+        @if let Some((state, since)) = instances.first().and_then(|&at| Some((tree.instance(at), tree.instance(at).counted_since?))) {
+            p.note { (definition::counted_since(language, since, &view.catalog.calendar.timezone, state.is_judged())) }
+        }
         @match instances.as_slice() {
             [] => p.empty { (language.pick("还没有数字。", "No numbers yet.")) },
             [one] => (single(&tree, reader, *one)),

@@ -163,6 +163,24 @@ fn not_ready(reason: &NotReady, view: &View, language: Language) -> String {
                 ),
             }
         }
+        (
+            NotReady::RegistryAway {
+                since,
+                reason,
+                partitions,
+            },
+            _,
+        ) => {
+            let since = language.moment(*since, &view.catalog.calendar.timezone);
+            match language {
+                Language::Zh => format!(
+                    "{since} 起模式注册表（schema registry）没有应答（{reason}）。{partitions} 个分区在等待，没有数据丢失，恢复后会接着读。"
+                ),
+                Language::En => format!(
+                    "The schema registry has not answered since {since} ({reason}). Partitions that wait: {partitions}. Nothing is lost; reading goes on when it does."
+                ),
+            }
+        }
         (NotReady::StateFailed(error), Language::Zh) => format!("上次保存失败，将重试：{error}"),
         (NotReady::StateFailed(error), Language::En) => {
             format!("The last commit failed and will be tried again: {error}")
@@ -463,6 +481,7 @@ impl Status {
             .max();
         let (tone, text) = match (worst, state.pace) {
             (Some(severity), _) => (severity_class(severity), language.pick("有告警", "Alert")),
+            (None, Pace::NewDefinition) => ("none", language.pick("新口径", "New definition")),
             (None, _) if state.value.is_none() => ("none", language.pick("无数据", "No data")),
             (None, _) if state.target.is_none() => ("none", language.pick("无目标", "No target")),
             (None, Pace::TooEarly) => ("none", language.pick("为时尚早", "Too early")),

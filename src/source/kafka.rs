@@ -218,6 +218,22 @@ impl KafkaReader {
         }
     }
 
+    /// Stops reading a partition; what was fetched of it and not handed out will be fetched again.
+    ///
+    /// # Errors
+    /// When the client refuses.
+    pub fn pause(&self, partition: &TopicPartition) -> Result<(), KafkaError> {
+        self.consumer.pause(&list_of(partition))
+    }
+
+    /// Goes on reading a partition behind the last record that was handed out.
+    ///
+    /// # Errors
+    /// When the client refuses.
+    pub fn resume(&self, partition: &TopicPartition) -> Result<(), KafkaError> {
+        self.consumer.resume(&list_of(partition))
+    }
+
     /// Whether a broker is connected, as of the latest statistics.
     pub fn broker_up(&self) -> bool {
         self.consumer.context().observed().broker_up
@@ -244,4 +260,10 @@ impl KafkaReader {
             tracing::debug!(%error, "group offsets not committed; the next commit brings them");
         }
     }
+}
+
+fn list_of((topic, partition): &TopicPartition) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(1);
+    list.add_partition(topic, *partition);
+    list
 }

@@ -9,6 +9,7 @@ mod items;
 mod levels;
 mod missing;
 mod rule_errors;
+mod sources;
 mod table;
 mod telling;
 
@@ -109,6 +110,7 @@ impl About for Known<'_> {
             parent: None,
             item: None,
             entry: None,
+            source: None,
             link: None,
         }
     }
