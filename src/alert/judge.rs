@@ -587,8 +587,8 @@ impl About for Judged<'_> {
                 .unwrap_or_default(),
             title_zh: self.rule.title_zh.as_ref().map(|title| self.title(title)),
             item: self.item_facts(),
-            entry: self.entry_facts(),
             source: None,
+            entry: self.entry_facts(),
             // The numbers of the node change with every event: what is told of an item is about the item.
             node: self.item.is_none().then(|| self.figure(self.node)),
             parent: self.parent.map(|parent| self.figure(parent)),

@@ -68,8 +68,8 @@ impl About for Watched {
             node: Some(node),
             parent: None,
             item: None,
-            entry: None,
             source: None,
+            entry: None,
             link: None,
         }
     }

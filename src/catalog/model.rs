@@ -327,17 +327,6 @@ pub struct Metric {
     pub place: Place,
 }
 
-/// Who types a metric in, and how often. Its entries are the events of a source of its own.
-#[derive(Clone, Debug)]
-pub struct Manual {
-    /// Who may; at least one.
-    pub entered_by: Vec<String>,
-    /// For every such period an entry is due; `None`: whenever somebody likes.
-    pub every: Option<PeriodKind>,
-    /// How long after the end of such a period its entry may come.
-    pub grace: SignedDuration,
-}
-
 /// The dimension value under which what is beyond [`Metric::max_cells`] counts.
 pub const OTHER: &str = "other";
 
@@ -350,6 +339,17 @@ impl Metric {
             MetricKind::Ratio { .. } | MetricKind::Derived { .. } => None,
         }
     }
+}
+
+/// Who types a metric in, and how often. Its entries are the events of a source of its own.
+#[derive(Clone, Debug)]
+pub struct Manual {
+    /// Who may; at least one.
+    pub entered_by: Vec<String>,
+    /// For every such period an entry is due; `None`: whenever somebody likes.
+    pub every: Option<PeriodKind>,
+    /// How long after the end of such a period its entry may come.
+    pub grace: SignedDuration,
 }
 
 /// How a metric is computed.

@@ -291,8 +291,8 @@ nodes:
             outlook: None,
             unreconciled: None,
             link: None,
-            entry_due: None,
             counted_since: None,
+            entry_due: None,
             daily: Arc::from([]),
         }
     }

@@ -243,12 +243,12 @@ impl CompiledNode {
                 *accumulates,
             );
             let mut state = instance.state(node, &computed, shares);
-            if let Some(declared) = manual {
-                state.entry_due = entry_due(formula, cells, &instance.cell_key, declared, moment);
-            }
             state.counted_since = counted_since;
             if !is_whole {
                 state.withhold();
+            }
+            if let Some(declared) = manual {
+                state.entry_due = entry_due(formula, cells, &instance.cell_key, declared, moment);
             }
             states.push(state);
             items.extend(open);
@@ -631,8 +631,8 @@ impl Instance {
             outlook,
             unreconciled: None,
             link: None,
-            entry_due: None,
             counted_since: None,
+            entry_due: None,
             daily: computed.daily.clone(),
         }
     }

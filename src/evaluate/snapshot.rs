@@ -161,11 +161,11 @@ pub struct NodeState {
     pub unreconciled: Option<Mismatch>,
     /// What the judgement says of its link to its parent; `None` where there is none to judge.
     pub link: Option<Arc<LinkState>>,
-    /// Of a metric that people type in, and are due to: the latest entry that should be there.
-    pub entry_due: Option<EntryDue>,
     /// Since when its metric is counted as it is declared now: what came before is not in its numbers, and not compared
     /// with. `None`: from its first event on.
     pub counted_since: Option<Timestamp>,
+    /// Of a metric that people type in, and are due to: the latest entry that should be there.
+    pub entry_due: Option<EntryDue>,
     /// Values of the latest local days since its first event, oldest first, today last, at most 42; `None` where there
     /// is no value.
     pub daily: Arc<[Option<f64>]>,

@@ -86,6 +86,16 @@ impl Formula {
         }
     }
 
+    /// The columns that it is made of.
+    pub fn columns(&self) -> Vec<ColumnRef> {
+        match self {
+            Formula::Column(column, _) | Formula::Duration { column, .. } => vec![*column],
+            Formula::Returning { all, new } => vec![*all, *new],
+            Formula::Ratio(sides) => [sides.0.columns(), sides.1.columns()].concat(),
+            Formula::Derived(_, inputs) => inputs.iter().flat_map(|(_, input)| input.columns()).collect(),
+        }
+    }
+
     /// Whether the days `from..to` have brought anything.
     pub fn has_cells(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> bool {
         match self {
@@ -99,18 +109,6 @@ impl Formula {
             Formula::Derived(_, inputs) => inputs
                 .iter()
                 .any(|(_, input)| input.has_cells(cells, key, from, to)),
-        }
-    }
-
-    /// The columns that it is made of.
-    pub fn columns(&self) -> Vec<ColumnRef> {
-        match self {
-            Formula::Column(column, _) | Formula::Entered(column, _) | Formula::Duration { column, .. } => {
-                vec![*column]
-            }
-            Formula::Returning { all, new } => vec![*all, *new],
-            Formula::Ratio(sides) => [sides.0.columns(), sides.1.columns()].concat(),
-            Formula::Derived(_, inputs) => inputs.iter().flat_map(|(_, input)| input.columns()).collect(),
         }
     }
 

@@ -1,5 +1,5 @@
 //! Sources: where records come from. [`kafka`] hands over records with topic, partition and offset; [`push`]
-//! takes what is sent over HTTP; [`registry`] fetches the schemas of Avro; [`entry`] is what people type in;
+//! takes what is sent over HTTP; [`entry`] is what people type in; [`registry`] fetches the schemas of Avro;
 //! [`sample`] looks at a topic's newest records without a trace;
 //! [`watermark`] says up to which event time everything has been read.
 

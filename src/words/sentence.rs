@@ -19,14 +19,14 @@ pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> Str
             Language::En => format!("{} is overdue ({node})", item.name),
         };
     }
+    if let Some(source) = facts.source.as_ref().filter(|_| facts.title.is_empty()) {
+        return of_source(kind, source, language);
+    }
     if let (Some(_), Some(node)) = (&facts.entry, &facts.node) {
         return match language {
             Language::Zh => format!("{} 该填报了", name(node)),
             Language::En => format!("Nobody has entered {}", name(node)),
         };
-    }
-    if let Some(source) = facts.source.as_ref().filter(|_| facts.title.is_empty()) {
-        return of_source(kind, source, language);
     }
     match (kind, &facts.node) {
         (kind, Some(node)) if DriftKind::of(kind).is_some() && facts.title.is_empty() => {
@@ -66,11 +66,11 @@ pub fn of(kind: &str, facts: &Facts, language: Language) -> String {
     if let Some(item) = &facts.item {
         return open_for(item, language);
     }
-    if let Some(entry) = &facts.entry {
-        return to_enter(entry, language);
-    }
     if let Some(source) = &facts.source {
         return intake(kind, source, language);
+    }
+    if let Some(entry) = &facts.entry {
+        return to_enter(entry, language);
     }
     if let (Some(kpi), Some(parent), Some(found)) = (&facts.node, &facts.parent, &facts.link) {
         return drift::of(kind, kpi, parent, found, language);

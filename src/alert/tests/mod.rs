@@ -109,8 +109,8 @@ impl About for Known<'_> {
             node: Some(node),
             parent: None,
             item: None,
-            entry: None,
             source: None,
+            entry: None,
             link: None,
         }
     }

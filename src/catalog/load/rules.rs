@@ -342,7 +342,7 @@ impl Loader<'_> {
         let own = general.is_none() && location != Location::UNKNOWN;
         Some(Rule {
             name: name.to_owned(),
-            kind: name.to_owned(),
+            kind: general.map_or_else(|| name.to_owned(), |rule| rule.kind.clone()),
             on,
             nodes: entry.nodes.iter().map(|node| node.value.clone()).collect(),
             except: Vec::new(),
