@@ -89,7 +89,9 @@ impl Formula {
     /// The columns that it is made of.
     pub fn columns(&self) -> Vec<ColumnRef> {
         match self {
-            Formula::Column(column, _) | Formula::Duration { column, .. } => vec![*column],
+            Formula::Column(column, _) | Formula::Entered(column, _) | Formula::Duration { column, .. } => {
+                vec![*column]
+            }
             Formula::Returning { all, new } => vec![*all, *new],
             Formula::Ratio(sides) => [sides.0.columns(), sides.1.columns()].concat(),
             Formula::Derived(_, inputs) => inputs.iter().flat_map(|(_, input)| input.columns()).collect(),

@@ -12,7 +12,7 @@ use super::StateError;
 /// 4: keys that are known, and partials of `count_new` beside them. 5: items, partials of durations, and what is known of
 /// links. 6: since when definitions are counted, and entries.
 /// What an older version wrote means the same in a newer one.
-const SCHEMA: i64 = 7;
+const SCHEMA: i64 = 6;
 /// The oldest version that is brought up to date by making the tables that it lacks.
 const OLDEST: i64 = 1;
 

@@ -270,7 +270,6 @@ impl Loader<'_> {
         let general = rules[general].clone();
         if let Some(mut own) = self.rule(file, &name.value, name.referenced, entry, Some(&general)) {
             own.nodes = vec![node.to_owned()];
-            own.kind = general.kind;
             own.except = Vec::new();
             rules.push(own);
         }

@@ -100,7 +100,7 @@ proptest! {
     #[test]
     fn the_last_of_a_day_is_the_newest_that_stands(steps in steps()) {
         let (entries, cells) = typed_in(&steps, "newest", 1);
-        let mut expected: BTreeMap<(String, i32), f64> = BTreeMap::new();
+        let mut expected: BTreeMap<(String, i32), i64> = BTreeMap::new();
         // Those that stand, in the order in which what they correct was typed in.
         let mut standing: Vec<&Entry> = standing(&entries).collect();
         standing.sort_by_key(|entry| {
@@ -109,11 +109,11 @@ proptest! {
         });
         for entry in standing {
             let day = i32::try_from(entry.at_ms.div_euclid(86_400_000)).unwrap();
-            expected.insert((entry.dimensions["store"].clone(), day), entry.value.parse().unwrap());
+            expected.insert((entry.dimensions["store"].clone(), day), (entry.value.parse::<f64>().unwrap() * 100.0).round() as i64);
         }
-        let found: BTreeMap<(String, i32), f64> = cells
+        let found: BTreeMap<(String, i32), i64> = cells
             .into_iter()
-            .map(|cell| ((cell.key, cell.day), cell.partial.value(Agg::Last).unwrap()))
+            .map(|cell| ((cell.key, cell.day), (cell.partial.value(Agg::Last).unwrap() * 100.0).round() as i64))
             .collect();
         prop_assert_eq!(found, expected);
     }
