@@ -14,6 +14,8 @@ use crate::fold::plan::{ColumnRef, Plan};
 pub enum Formula {
     /// One column.
     Column(ColumnRef, Agg),
+    /// One column of what people type in: nobody said 0 where nobody typed anything in.
+    Entered(ColumnRef, Agg),
     /// Different keys less those that are new.
     Returning {
         /// Different keys.
@@ -49,6 +51,9 @@ impl Formula {
                 agg: duration.marks.agg,
                 unit_seconds: duration.unit.seconds(),
             }),
+            MetricKind::Simple(simple) if catalog.metric(metric).manual.is_some() => {
+                Some(Formula::Entered(plan.column(metric, dimensions)?, simple.agg))
+            }
             MetricKind::Simple(simple) => Some(Formula::Column(plan.column(metric, dimensions)?, simple.agg)),
             MetricKind::Ratio {
                 numerator,
@@ -71,7 +76,9 @@ impl Formula {
     /// Whether the values of days add up to that of their period. Distinct keys do not.
     pub fn is_additive(&self) -> bool {
         match self {
-            Formula::Column(_, agg) => agg.accumulates() && *agg != Agg::CountDistinct,
+            Formula::Column(_, agg) | Formula::Entered(_, agg) => {
+                agg.accumulates() && *agg != Agg::CountDistinct
+            }
             Formula::Ratio(_) | Formula::Returning { .. } | Formula::Duration { .. } => false,
             Formula::Derived(expr, inputs) => {
                 expr.is_linear() && inputs.iter().all(|(_, input)| input.is_additive())
@@ -82,7 +89,9 @@ impl Formula {
     /// The columns that it is made of.
     pub fn columns(&self) -> Vec<ColumnRef> {
         match self {
-            Formula::Column(column, _) | Formula::Duration { column, .. } => vec![*column],
+            Formula::Column(column, _) | Formula::Entered(column, _) | Formula::Duration { column, .. } => {
+                vec![*column]
+            }
             Formula::Returning { all, new } => vec![*all, *new],
             Formula::Ratio(sides) => [sides.0.columns(), sides.1.columns()].concat(),
             Formula::Derived(_, inputs) => inputs.iter().flat_map(|(_, input)| input.columns()).collect(),
@@ -92,7 +101,7 @@ impl Formula {
     /// Whether the days `from..to` have brought anything.
     pub fn has_cells(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> bool {
         match self {
-            Formula::Column(column, _) | Formula::Duration { column, .. } => {
+            Formula::Column(column, _) | Formula::Entered(column, _) | Formula::Duration { column, .. } => {
                 cells.days(*column, key, from, to).next().is_some()
             }
             Formula::Returning { all, .. } => cells.days(*all, key, from, to).next().is_some(),
@@ -143,6 +152,7 @@ impl Formula {
                 }
                 Some(durations.seconds(*agg)? / unit_seconds)
             }
+            Formula::Entered(column, agg) => cells.merged(*column, key, from, to)?.value(*agg),
             Formula::Column(column, agg) => match cells.merged(*column, key, from, to) {
                 Some(partial) => partial.value(*agg),
                 None => Partial::empty(Kind::of(*agg)).value(*agg),
@@ -182,7 +192,7 @@ impl Formula {
     /// Whether its value changes as time goes by, without any event.
     pub fn ages(&self) -> bool {
         match self {
-            Formula::Column(..) | Formula::Returning { .. } => false,
+            Formula::Column(..) | Formula::Entered(..) | Formula::Returning { .. } => false,
             Formula::Duration { .. } => true,
             Formula::Ratio(sides) => sides.0.ages() || sides.1.ages(),
             Formula::Derived(_, inputs) => inputs.iter().any(|(_, input)| input.ages()),
@@ -221,6 +231,7 @@ impl Formula {
                 values
             }
             Formula::Returning { .. }
+            | Formula::Entered(..)
             | Formula::Duration { .. }
             | Formula::Ratio(_)
             | Formula::Derived(..) => (from.0..to.0)
@@ -233,6 +244,7 @@ impl Formula {
     pub fn first_day(&self, cells: &Cells, key: &DimensionKey) -> Option<Day> {
         match self {
             Formula::Column(column, _)
+            | Formula::Entered(column, _)
             | Formula::Returning { all: column, .. }
             | Formula::Duration { column, .. } => cells
                 .days(*column, key, Day(i32::MIN), Day(i32::MAX))

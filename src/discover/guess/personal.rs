@@ -31,8 +31,8 @@ pub(super) fn personal(path: &[String], values: &Values) -> Option<String> {
     {
         return Some("may be the name of a person: hardly a value comes twice".to_owned());
     }
-    type Kind = (&'static str, fn(&str) -> bool);
-    let kinds: [Kind; 4] = [
+    type Form = (&'static str, fn(&str) -> bool);
+    let kinds: [Form; 4] = [
         ("e-mail addresses", is_mail),
         ("mobile numbers", is_mobile),
         ("identity cards", is_identity_card),
