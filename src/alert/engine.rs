@@ -172,7 +172,7 @@ impl Engine {
         let is_relabelled = relabel(record, judgement);
         // Words are only made where there is something to say: while frozen, the last known ones stay.
         let facts = match judgement.condition {
-            Condition::Missing | Condition::Error => None,
+            Condition::Missing | Condition::NewDefinition | Condition::Error => None,
             _ => Some(judgement.about.facts()),
         };
         let is_news = facts.as_ref().is_some_and(|facts| *facts != record.facts);
@@ -238,7 +238,8 @@ fn judged_with(record: &AlertRecord) -> Option<(&str, &str)> {
         RULE_ERROR => record.labels.get("rule")?,
         rule => rule,
     };
-    Some((rule, record.labels.get("node")?))
+    let judged = record.labels.get("node").or_else(|| record.labels.get("source"));
+    Some((rule, judged?))
 }
 
 /// The record of an identity that breaches for the first time.

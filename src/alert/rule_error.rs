@@ -68,6 +68,8 @@ impl About for Watched {
             node: Some(node),
             parent: None,
             item: None,
+            source: None,
+            entry: None,
             link: None,
         }
     }

@@ -7,17 +7,29 @@ use jiff::Timestamp;
 
 use super::dead_letter::DeadLetter;
 use crate::catalog::{Catalog, Layout, SourceId};
-use crate::decode::{self, Found, Item, Record, Reject};
+use crate::decode::{self, Found, Item, Learned, Record, Reject, SchemaId};
 use crate::fold::dedup::Seen;
 use crate::fold::delta::Delta;
 use crate::fold::plan::Plan;
 use crate::fold::worker::{Folded, Worker};
 
+/// The outcome of an event that counts.
+const FOLDED: &str = "folded";
+/// The outcome of an event that no filter lets pass.
+const FILTERED: &str = "filtered";
 /// The outcome of a copy.
 const DUPLICATE: &str = "duplicate";
 
 /// How many events of a source had an outcome.
 pub(super) type Outcomes = HashMap<(SourceId, &'static str), u64>;
+
+/// The outcome of a record that only says that a row is gone.
+const TOMBSTONE: &str = "tombstone";
+
+/// Whether an outcome is a reason of rejection.
+pub(super) fn is_rejection(outcome: &str) -> bool {
+    ![FOLDED, FILTERED, DUPLICATE, TOMBSTONE].contains(&outcome)
+}
 
 /// What one thread folds with. Keeps its buffers from record to record.
 pub(super) struct Folder {
@@ -60,6 +72,31 @@ impl Folder {
             dead_letters: Vec::new(),
             catalog,
         }
+    }
+
+    /// The schema that must be [learned](Folder::learn) before this record can be folded.
+    pub(super) fn schema_needed(&self, source: SourceId, record: &Record<'_>) -> Option<SchemaId> {
+        self.decoders[source.0 as usize].schema_needed(record)
+    }
+
+    /// Takes what the schema registry says of an id.
+    pub(super) fn learn(&mut self, source: SourceId, id: SchemaId, learned: Learned<'_>) {
+        let absent = self.decoders[source.0 as usize].learn(id, learned);
+        if absent.is_empty() {
+            return;
+        }
+        let source = self.catalog.source(source);
+        let fields: Vec<&str> = absent
+            .iter()
+            .filter_map(|field| source.fields.get(usize::from(field.0)))
+            .map(|field| field.name.as_str())
+            .collect();
+        tracing::warn!(
+            source = source.name,
+            schema = id.0,
+            fields = fields.join(", "),
+            "a schema has nothing for these fields: they are missing in every event written by it"
+        );
     }
 
     /// Folds every event of a record of Kafka. Where `seen` is given, copies of what it remembers are not folded.
@@ -166,7 +203,7 @@ fn fold_one(
     seen: Option<&mut Seen>,
 ) -> Result<(&'static str, Option<i64>), Reject> {
     let Found::Change(change) = found else {
-        return Ok(("tombstone", None));
+        return Ok((TOMBSTONE, None));
     };
     let time_ms = change.newest_ms();
     if time_ms.is_some_and(|time_ms| time_ms > latest_ms) {
@@ -177,8 +214,8 @@ fn fold_one(
         None => worker.fold_change(source, change, offset)?,
     };
     let outcome = match folded {
-        Folded::Counted => "folded",
-        Folded::Filtered => "filtered",
+        Folded::Counted => FOLDED,
+        Folded::Filtered => FILTERED,
         Folded::Duplicate => DUPLICATE,
     };
     Ok((outcome, time_ms))

@@ -19,12 +19,15 @@ use crate::alert::engine::Engine;
 use crate::alert::judge;
 use crate::catalog::{Catalog, SourceId};
 use crate::evaluate::Evaluator;
+use crate::evaluate::definition::{self, CountedSince, Definition};
+use crate::evaluate::intake::Intake;
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
 use crate::settings::Settings;
 use crate::source::kafka::{Connection, End, KafkaReader, TopicPartition};
-use crate::source::push::Inbox;
+use crate::source::push::{self, Inbox};
+use crate::source::registry::Registry;
 use crate::source::watermark::{Progress, Watermarks};
 use crate::state::{Position, Store};
 
@@ -40,6 +43,8 @@ pub(super) struct Surroundings {
     pub(super) wake_outbox: Arc<tokio::sync::Notify>,
     /// What is sent over HTTP.
     pub(super) inbox: Inbox,
+    /// Knows the schemas of Avro, if the operator named one.
+    pub(super) registry: Option<Arc<Registry>>,
 }
 
 /// A partition of a source with its bounds, as the broker told.
@@ -68,6 +73,7 @@ impl Pipeline {
         found: &[Found],
         totals: Totals,
     ) -> Result<Pipeline, String> {
+        let entries = around.store.entries().map_err(|error| error.to_string())?;
         let restored = around.store.restore().map_err(|error| error.to_string())?;
         let settings = &around.settings;
         let plan = Arc::new(Plan::compile(catalog));
@@ -75,7 +81,15 @@ impl Pipeline {
         cells.restore(restored.cells);
         cells.restore_keys(restored.keys);
         cells.restore_items(restored.items);
-        let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
+        let counted_since = define(
+            around,
+            catalog,
+            &plan,
+            restored.definitions,
+            &restored.positions,
+            restored.watermark_ms,
+        )?;
+        let mut evaluator = Evaluator::new(catalog.clone(), plan.clone()).since(&counted_since);
         evaluator.restore_links(restored.links);
         let mut engine = Engine::new(around.store.id());
         engine.restore(restored.alerts);
@@ -140,6 +154,7 @@ impl Pipeline {
             readers.push(reader.clone());
             let thread = FoldThread {
                 reader,
+                registry: around.registry.clone(),
                 catalog: catalog.clone(),
                 plan: plan.clone(),
                 assigned,
@@ -175,6 +190,7 @@ impl Pipeline {
                 plan: plan.clone(),
                 desks,
                 kept: around.store.requests().map_err(|error| error.to_string())?,
+                entries: entries.clone(),
                 clock: around.clock.clone(),
                 hand_over: hand_over.clone(),
                 stop: stop.clone(),
@@ -200,7 +216,9 @@ impl Pipeline {
             publish: Box::new(move |report| publish(report)),
             wake_outbox: around.wake_outbox.clone(),
             totals,
+            entries: Arc::new(entries),
             new_dead_letters: 0,
+            intake: intake_of(catalog, restored.intake.as_deref()),
             stop: stop.clone(),
         };
         let evaluator = spawn("evaluate".to_owned(), move || evaluator.run(&batches))?;
@@ -264,6 +282,59 @@ fn dedup(catalog: &Catalog, found: &[Found], source: SourceId) -> Option<Bounds>
         dedup,
         of_topics + usize::from(declared.http),
     ))
+}
+
+/// What came of each source lately, as the state has it. What cannot be read begins anew: it is a day old at most.
+fn intake_of(catalog: &Catalog, kept: Option<&str>) -> Vec<Intake> {
+    let kept = kept.and_then(|kept| serde_json::from_str::<HashMap<String, Intake>>(kept).ok());
+    let mut kept = kept.unwrap_or_default();
+    catalog
+        .sources
+        .iter()
+        .map(|source| kept.remove(&source.name).unwrap_or_default())
+        .collect()
+}
+
+/// Keeps what is counted under a definition that was not there before, and says since when each is counted. In the
+/// state before the first event is folded: a crash in between leaves nothing to be taken for whole.
+fn define(
+    around: &Surroundings,
+    catalog: &Catalog,
+    plan: &Plan,
+    mut known: Vec<Definition>,
+    positions: &[Position],
+    watermark_ms: Option<i64>,
+) -> Result<CountedSince, String> {
+    let now_ms = around.clock.now().as_millisecond();
+    let changed = definition::changes(&known, plan, |source| {
+        read_up_to(catalog, source, positions, watermark_ms.unwrap_or(now_ms))
+    });
+    for changed in changed.iter().filter(|changed| changed.in_use) {
+        if let Some(since) = changed
+            .since_ms
+            .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        {
+            tracing::info!(definition = changed.name, %since, "counted from now on; what was read before is not in it");
+        }
+    }
+    around.store.define(&changed).map_err(|error| error.to_string())?;
+    known.retain(|known| changed.iter().all(|changed| changed.name != known.name));
+    known.extend(changed);
+    Ok(CountedSince::of(&known))
+}
+
+/// The newest event time that was read of a source, in milliseconds since the epoch; `otherwise` where something was
+/// read and nothing of it could be used.
+fn read_up_to(catalog: &Catalog, source: SourceId, positions: &[Position], otherwise: i64) -> Option<i64> {
+    let source = catalog.source(source);
+    let (pushed, _) = push::partition_of(&source.name);
+    let of_source = |position: &&Position| {
+        let topic = &*position.topic;
+        topic == &*pushed || source.topics.iter().any(|name| name == topic)
+    };
+    let read: Vec<&Position> = positions.iter().filter(of_source).collect();
+    let newest = read.iter().filter_map(|position| position.newest_event_ms).max();
+    newest.or((!read.is_empty()).then_some(otherwise))
 }
 
 fn starting_position(part: &Found, known: Option<&Position>) -> Position {

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::evaluator::{Route, day_closes};
-use super::folder::{Folder, Outcomes};
+use super::folder::{Folder, Outcomes, is_rejection};
 use crate::alert::engine::{Engine, Step};
 use crate::alert::judge;
 use crate::alert::record::{AlertRecord, AlertState, Facts, Fingerprint, Labels};
-use crate::catalog::{Catalog, Severity, Source, SourceId};
+use crate::catalog::{Catalog, Format, Severity, Source, SourceId};
 use crate::decode::Record;
-use crate::evaluate::{Evaluator, Horizon};
+use crate::evaluate::intake::{Intake, Recent};
+use crate::evaluate::{Evaluator, Horizon, Snapshot};
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
@@ -53,6 +54,8 @@ pub struct Replay {
     /// The last close.
     closed: Option<Timestamp>,
     offset: i64,
+    /// What came of each source lately.
+    intake: Vec<Intake>,
     outcomes: Outcomes,
     /// A reason of the newest rejected event of each source, for people.
     rejected: BTreeMap<String, String>,
@@ -62,8 +65,9 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// A replay of nothing yet.
+    /// A replay of nothing yet. History is JSON, also that of sources whose records are Avro: paths are the same.
     pub fn new(catalog: Arc<Catalog>, route: Route) -> Replay {
+        let catalog = in_json(catalog);
         let plan = Arc::new(Plan::compile(&catalog));
         let seen = |source: &Source| Some(Seen::new(Bounds::of_partition(source.dedup.as_ref()?, 1)));
         let lateness = catalog.sources.iter().map(|source| source.lateness).max();
@@ -79,6 +83,7 @@ impl Replay {
             lateness: lateness.unwrap_or(SignedDuration::ZERO),
             closed: None,
             offset: 0,
+            intake: catalog.sources.iter().map(|_| Intake::default()).collect(),
             outcomes: Outcomes::new(),
             rejected: BTreeMap::new(),
             episodes: Vec::new(),
@@ -124,9 +129,23 @@ impl Replay {
         Ok(())
     }
 
+    /// Every number at a moment, after closing the days that are over by then.
+    ///
+    /// # Errors
+    /// When a sum leaves the range of exact numbers.
+    pub fn snapshot(&mut self, at: Timestamp) -> Result<Snapshot, String> {
+        self.pass(at)?;
+        self.merge(at - self.lateness)?;
+        Ok(self.evaluator.snapshot(&self.cells, at, Horizon::Known))
+    }
+
     fn close(&mut self, at: Timestamp) -> Result<(), String> {
         self.closed = Some(at);
-        self.merge()?;
+        self.merge(at)?;
+        self.intake
+            .iter_mut()
+            .for_each(|intake| intake.pass(at + self.lateness));
+        let intake: Vec<Recent> = self.intake.iter().map(Intake::recent).collect();
         let (_, step) = judge::step(
             &self.catalog,
             &mut self.evaluator,
@@ -137,6 +156,7 @@ impl Replay {
                 at,
                 horizon: Horizon::Day,
                 quiet: false,
+                intake: &intake,
             },
         );
         // Nothing is kept here: the replay is over when the process is.
@@ -146,9 +166,13 @@ impl Replay {
         Ok(())
     }
 
-    fn merge(&mut self) -> Result<(), String> {
+    /// Takes over what arrived until a day was closed.
+    fn merge(&mut self, at: Timestamp) -> Result<(), String> {
         let taken = self.folder.take();
         for (key, count) in taken.outcomes {
+            let (source, outcome) = key;
+            let arrived = at + self.lateness;
+            self.intake[source.0 as usize].count(arrived, count, is_rejection(outcome).then_some(outcome));
             *self.outcomes.entry(key).or_insert(0) += count;
         }
         for letter in taken.dead_letters {
@@ -210,6 +234,15 @@ impl Replay {
     pub fn rejected(&self) -> &BTreeMap<String, String> {
         &self.rejected
     }
+}
+
+fn in_json(mut catalog: Arc<Catalog>) -> Arc<Catalog> {
+    if catalog.sources.iter().any(|source| source.format == Format::Avro) {
+        let sources = &mut Arc::make_mut(&mut catalog).sources;
+        let avro = sources.iter_mut().filter(|source| source.format == Format::Avro);
+        avro.for_each(|source| source.format = Format::Json);
+    }
+    catalog
 }
 
 fn episode(record: &AlertRecord, raised: Timestamp) -> Episode {

@@ -291,6 +291,8 @@ nodes:
             outlook: None,
             unreconciled: None,
             link: None,
+            counted_since: None,
+            entry_due: None,
             daily: Arc::from([]),
         }
     }

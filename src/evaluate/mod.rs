@@ -2,11 +2,15 @@
 //!
 //! * [`snapshot`]: the result. [`period`], [`pace`], [`forecast`], [`value`]: its arithmetic.
 //! * [`attribution`]: what a distance from plan is made of.
+//! * [`definition`]: since when a metric is counted as it is declared now.
 //! * [`drift`]: whether a KPI and the business it serves have come apart.
+//! * [`intake`]: how many of a source's events could be used lately.
 
 pub mod attribution;
+pub mod definition;
 pub mod drift;
 pub mod forecast;
+pub mod intake;
 mod node;
 pub mod outlook;
 pub mod pace;
@@ -25,6 +29,7 @@ use crate::fold::cells::Cells;
 use crate::fold::day::Day;
 use crate::fold::delta::DimensionKey;
 use crate::fold::plan::Plan;
+use definition::CountedSince;
 use node::{CompiledNode, Moment};
 pub use snapshot::*;
 
@@ -62,6 +67,14 @@ impl Evaluator {
         }
     }
 
+    /// Judges no period that a metric's definition has not seen from its beginning.
+    pub fn since(mut self, since: &CountedSince) -> Evaluator {
+        for node in self.nodes.iter_mut().flatten() {
+            node.count_since(&self.plan, since);
+        }
+        self
+    }
+
     /// Every number at a watermark. What did not change since the last call is not computed again. Links are shown as
     /// they were judged when the last day closed, see [`Evaluator::close_day`].
     pub fn snapshot(&mut self, cells: &Cells, at: Timestamp, horizon: Horizon) -> Snapshot {
@@ -82,6 +95,7 @@ impl Evaluator {
             today,
             last_day,
             calendar: &catalog.calendar,
+            whole_from: Day(i32::MIN),
         };
         let mut instances = Vec::new();
         let mut items = Vec::new();
@@ -99,6 +113,8 @@ impl Evaluator {
             sources: Vec::new(),
             evicted_keys: Default::default(),
             evicted_items: Default::default(),
+            intake: Vec::new(),
+            events_in_other: Default::default(),
         }
     }
 

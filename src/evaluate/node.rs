@@ -8,13 +8,14 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
+use super::definition::CountedSince;
 use super::forecast::{DAYS, Forecast, Known, forecast};
 use super::outlook::{self, Ahead, Calibration, History, Outlook};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
-use super::snapshot::{InstanceKey, NodeState, OpenItem, OpenItems, Pace, Period};
+use super::snapshot::{EntryDue, InstanceKey, NodeState, OpenItem, OpenItems, Pace, Period};
 use super::value::Formula;
-use crate::catalog::{Calendar, Catalog, Direction, GrowthBase, Node, NodeId, Target};
+use crate::catalog::{Calendar, Catalog, Direction, GrowthBase, Manual, Node, NodeId, Target};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
 use crate::fold::delta::DimensionKey;
@@ -36,6 +37,8 @@ const STEADY_DAYS: usize = 7;
 pub(super) struct CompiledNode {
     id: NodeId,
     formula: Formula,
+    /// Since when every part of the formula is counted, where that is not from the beginning.
+    counted_since: Option<Timestamp>,
     accumulates: bool,
     /// Position of each dimension of `Node::each` among the sorted names that keys follow.
     order: Vec<usize>,
@@ -99,6 +102,8 @@ pub(super) struct Moment<'a> {
     /// Cells of later days are not looked at.
     pub(super) last_day: Day,
     pub(super) calendar: &'a Calendar,
+    /// The first day that the node's definition has seen whole; what was before is not compared with.
+    pub(super) whole_from: Day,
 }
 
 impl CompiledNode {
@@ -116,6 +121,7 @@ impl CompiledNode {
             accumulates: catalog.accumulates(node.metric),
             order: node.each.iter().map(position).collect::<Option<_>>()?,
             scanned: vec![0; groups.len()],
+            counted_since: None,
             formula,
             groups,
             instances: Vec::new(),
@@ -145,6 +151,10 @@ impl CompiledNode {
             .for_each(|instance| instance.targets.sort_by_key(|row| row.announced));
         compiled.sort();
         Some(compiled)
+    }
+
+    pub(super) fn count_since(&mut self, plan: &Plan, since: &CountedSince) {
+        self.counted_since = since.of_formula(plan, &self.formula);
     }
 
     /// The instance of a cell key, made when it is new.
@@ -192,8 +202,15 @@ impl CompiledNode {
     ) {
         self.discover(catalog, cells, plan);
         let node = catalog.node(self.id);
+        let manual = catalog.metric(node.metric).manual.as_ref();
         let period = Period::containing(node.period, moment.today.date(), moment.calendar);
         let elapsed = pace::elapsed(&period, moment.at, moment.calendar);
+        let counted_since = self.counted_since;
+        let is_whole = counted_since.is_none_or(|since| moment.calendar.start_of(period.start) > since);
+        let whole_from = counted_since.map_or(moment.whole_from, |since| {
+            Day(Day::of(moment.calendar.day_of(since)).0 + 1)
+        });
+        let moment = Moment { whole_from, ..moment };
         // By the calendar the plan is the same for all instances, and counting working days costs something.
         let by_calendar = ByCalendar {
             linear: elapsed,
@@ -225,7 +242,15 @@ impl CompiledNode {
                 by_calendar,
                 *accumulates,
             );
-            states.push(instance.state(node, &computed, shares));
+            let mut state = instance.state(node, &computed, shares);
+            state.counted_since = counted_since;
+            if !is_whole {
+                state.withhold();
+            }
+            if let Some(declared) = manual {
+                state.entry_due = entry_due(formula, cells, &instance.cell_key, declared, moment);
+            }
+            states.push(state);
             items.extend(open);
             instance.computed = Some(computed);
         }
@@ -251,6 +276,27 @@ impl CompiledNode {
     pub(super) fn flow(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Vec<Option<f64>> {
         self.formula.daily(cells, key, from, to)
     }
+}
+
+/// The latest entry that should be there by now, its grace over, and whether one of its days has it.
+fn entry_due(
+    formula: &Formula,
+    cells: &Cells,
+    key: &DimensionKey,
+    declared: &Manual,
+    moment: Moment<'_>,
+) -> Option<EntryDue> {
+    let Moment { at, calendar, .. } = moment;
+    let settled = calendar.day_of(at.checked_sub(declared.grace).ok()?);
+    let running = Period::containing(declared.every?, settled, calendar);
+    let due = Period::containing(declared.every?, running.start.yesterday().ok()?, calendar);
+    let is_there = formula.has_cells(cells, key, Day::of(due.start), Day::of(due.end));
+    let late = at.duration_since(calendar.start_of(due.end)).as_secs_f64() / 86_400.0;
+    Some(EntryDue {
+        from: due.start,
+        to: due.end,
+        late_days: if is_there { 0.0 } else { late },
+    })
 }
 
 /// Planned shares that follow from the calendar alone.
@@ -353,7 +399,8 @@ impl Instance {
         if started > moment.today.0 {
             daily.fill(None);
         }
-        let history = usize::try_from(i64::from(moment.today.0) - i64::from(started)).unwrap_or(0);
+        let comparable = started.max(moment.whole_from.0);
+        let history = usize::try_from(i64::from(moment.today.0) - i64::from(comparable)).unwrap_or(0);
         let mut computed = Computed {
             generation,
             today: moment.today,
@@ -361,7 +408,7 @@ impl Instance {
             period,
             value: self.value(formula, cells, &period, moment),
             target: self.target(node, formula, cells, &period, moment),
-            plan: self.plan(node, formula, cells, &period, moment.calendar, accumulates),
+            plan: self.plan(node, formula, cells, &period, moment, accumulates),
             daily: daily.into(),
             history: history.min(DAILY - 1),
             forecast: None,
@@ -387,7 +434,7 @@ impl Instance {
         moment: Moment<'_>,
         started: i32,
     ) {
-        let from = Day(started.max(moment.today.0 - outlook::HISTORY_DAYS));
+        let from = Day(started.max(moment.today.0 - outlook::HISTORY_DAYS)).max(moment.whole_from);
         if from >= moment.today {
             return;
         }
@@ -520,11 +567,11 @@ impl Instance {
         formula: &Formula,
         cells: &Cells,
         period: &Period,
-        calendar: &Calendar,
+        moment: Moment<'_>,
         accumulates: bool,
     ) -> PeriodPlan {
-        PeriodPlan::of(node, period, calendar, |from, to| {
-            let first = formula.first_day(cells, &self.cell_key)?;
+        PeriodPlan::of(node, period, moment.calendar, |from, to| {
+            let first = formula.first_day(cells, &self.cell_key)?.max(moment.whole_from);
             let seen = Day::of(period.start).0 - first.0 >= YEAR_OF_DATA;
             let flow = (accumulates && seen)
                 .then(|| formula.daily(cells, &self.cell_key, Day::of(from), Day::of(to)))?;
@@ -584,6 +631,8 @@ impl Instance {
             outlook,
             unreconciled: None,
             link: None,
+            counted_since: None,
+            entry_due: None,
             daily: computed.daily.clone(),
         }
     }
@@ -614,11 +663,11 @@ impl Instance {
                 let base = match over {
                     GrowthBase::Value(base) => *base,
                     GrowthBase::LastYear => {
-                        self.base(formula, cells, &period.shifted(-1, moment.calendar))?
+                        self.base(formula, cells, &period.shifted(-1, moment.calendar), moment)?
                     }
                     GrowthBase::Year(year) => {
                         let years = i32::from(*year) - i32::from(period.start.year());
-                        self.base(formula, cells, &period.shifted(years, moment.calendar))?
+                        self.base(formula, cells, &period.shifted(years, moment.calendar), moment)?
                     }
                 };
                 Some(base * (1.0 + growth))
@@ -626,11 +675,11 @@ impl Instance {
         }
     }
 
-    /// The actual value of a past period, if it was seen from its beginning or at least in part.
-    fn base(&self, formula: &Formula, cells: &Cells, period: &Period) -> Option<f64> {
+    /// The actual value of a past period, if it was seen from its beginning or at least in part, under this definition.
+    fn base(&self, formula: &Formula, cells: &Cells, period: &Period, moment: Moment<'_>) -> Option<f64> {
         let (from, to) = (Day::of(period.start), Day::of(period.end));
         let first = formula.first_day(cells, &self.cell_key)?;
-        if first >= to {
+        if first >= to || from < moment.whole_from {
             return None;
         }
         formula

@@ -9,7 +9,8 @@ use crate::catalog::{Catalog, NodeId, Relation};
 ///
 /// Children that are split finer than their parent are each a decomposition of their own (by region, by channel);
 /// the others make one together. Of several decompositions the one that is furthest off counts. Parts of another
-/// period, and parts without a value, are not compared.
+/// period, parts without a value, and what is counted under a new definition in the middle of a period, are not
+/// compared.
 pub(super) fn reconcile(catalog: &Catalog, instances: &mut [NodeState]) {
     if !catalog.nodes.iter().any(|node| {
         node.parent
@@ -41,7 +42,8 @@ pub(super) fn reconcile(catalog: &Catalog, instances: &mut [NodeState]) {
     for ((parent, relation, _), children) in parts {
         let Some(&at) = by_key.get(&parent) else { continue };
         let children: Vec<&NodeState> = children.iter().map(|&index| &instances[index]).collect();
-        if children.iter().any(|child| child.period != instances[at].period) {
+        let comparable = |child: &&NodeState| child.period == instances[at].period && child.is_judged();
+        if !instances[at].is_judged() || !children.iter().all(comparable) {
             continue;
         }
         let found = worst(compare(&instances[at], &children, relation));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp, civil};
 use serde::Serialize;
 
+use super::intake::Recent;
 use super::outlook::Outlook;
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, NodeId, PeriodKind, Relation, Role};
@@ -40,6 +41,8 @@ pub enum Pace {
     Ratio(f64),
     /// Less than `min_share` of the period has passed.
     TooEarly,
+    /// The metric's definition has not seen the period from its beginning.
+    NewDefinition,
     /// No target, or no value.
     None,
 }
@@ -49,7 +52,7 @@ impl Pace {
     pub fn ratio(self) -> Option<f64> {
         match self {
             Pace::Ratio(ratio) => Some(ratio),
-            Pace::TooEarly | Pace::None => None,
+            Pace::TooEarly | Pace::NewDefinition | Pace::None => None,
         }
     }
 }
@@ -158,9 +161,25 @@ pub struct NodeState {
     pub unreconciled: Option<Mismatch>,
     /// What the judgement says of its link to its parent; `None` where there is none to judge.
     pub link: Option<Arc<LinkState>>,
+    /// Since when its metric is counted as it is declared now: what came before is not in its numbers, and not compared
+    /// with. `None`: from its first event on.
+    pub counted_since: Option<Timestamp>,
+    /// Of a metric that people type in, and are due to: the latest entry that should be there.
+    pub entry_due: Option<EntryDue>,
     /// Values of the latest local days since its first event, oldest first, today last, at most 42; `None` where there
     /// is no value.
     pub daily: Arc<[Option<f64>]>,
+}
+
+/// An entry that is due: the days for which it is, and whether somebody has typed it in.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct EntryDue {
+    /// First day.
+    pub from: civil::Date,
+    /// The day after the last one.
+    pub to: civil::Date,
+    /// Days since then; 0 when the entry is there.
+    pub late_days: f64,
 }
 
 /// Items of an instance that have begun and not ended.
@@ -189,6 +208,22 @@ pub struct OpenItem {
     pub age: SignedDuration,
     /// Whether it is older than the node's `overdue_after`.
     pub is_overdue: bool,
+}
+
+impl NodeState {
+    /// Whether its numbers say something of the period; else its definition has not seen the period from its beginning.
+    pub fn is_judged(&self) -> bool {
+        self.pace != Pace::NewDefinition
+    }
+
+    /// Takes back what only a whole period can say.
+    pub(super) fn withhold(&mut self) {
+        self.completion = None;
+        self.pace = Pace::NewDefinition;
+        self.forecast = None;
+        self.outlook = None;
+        self.target_probability = None;
+    }
 }
 
 /// What people and rules need to know of a node besides its numbers; the same for all its instances.
@@ -248,4 +283,8 @@ pub struct Snapshot {
     pub evicted_keys: BTreeMap<String, u64>,
     /// Items forgotten since start because there were more than `max_items`, by metric.
     pub evicted_items: BTreeMap<String, u64>,
+    /// What came of each source lately, by [`SourceId`](crate::catalog::SourceId).
+    pub intake: Vec<Recent>,
+    /// Events since start that count as "other" because there were more combinations than `max_cells`, by metric.
+    pub events_in_other: BTreeMap<String, u64>,
 }

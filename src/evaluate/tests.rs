@@ -308,6 +308,7 @@ fn what_is_well_and_always_was_needs_no_sample() {
             at,
             horizon: Horizon::Day,
             quiet: false,
+            intake: &[],
         };
         let (_, step) = judge::step(&world.catalog, &mut one, &world.cells, &mut lazy, &route, when);
         let mut snapshot = other.snapshot(&world.cells, at, Horizon::Day);
@@ -460,4 +461,157 @@ fn a_target_counts_from_the_day_it_was_announced() {
     };
     assert_eq!(target("2026-06-09T23:00:00+08:00"), Some(2000.0));
     assert_eq!(target("2026-06-10T01:00:00+08:00"), Some(3000.0));
+}
+
+#[test]
+fn a_new_definition_is_judged_from_the_first_period_that_it_saw_whole() {
+    let mut world = june();
+    world.order("2026-07-02T10:00:00+08:00", "50", "east", false);
+    let revenue = world.catalog.nodes[0].metric;
+    let column = world.plan.column(revenue, &[]).unwrap();
+    let definition = |since: &str| definition::Definition {
+        name: world.plan.groups[column.group].columns[column.column]
+            .name
+            .clone(),
+        since_ms: Some(since.parse::<Timestamp>().unwrap().as_millisecond()),
+        in_use: true,
+    };
+    let states = |since: &str, at: &str| {
+        let since = CountedSince::of(&[definition(since)]);
+        let snapshot =
+            world
+                .evaluator()
+                .since(&since)
+                .snapshot(&world.cells, at.parse().unwrap(), Horizon::Known);
+        let periods = judge::Periods::of(&world.catalog, &snapshot);
+        let samples = judge::samples(&world.catalog, &snapshot, &periods, &judge::Known::Everywhere);
+        let mut redefined: Vec<&str> = samples
+            .iter()
+            .filter(|sample| sample.condition == Condition::NewDefinition)
+            .map(|sample| sample.node)
+            .collect();
+        redefined.sort_unstable();
+        redefined.dedup();
+        let shown = |node| {
+            let state = world.state(&snapshot, node, &[]);
+            (
+                state.value.is_some(),
+                state.completion.is_some(),
+                state.forecast.is_some(),
+                state.is_judged(),
+                state.counted_since.is_some(),
+            )
+        };
+        let redefined: Vec<String> = redefined.into_iter().map(str::to_owned).collect();
+        (shown("revenue"), shown("articles"), redefined)
+    };
+    let whole = (true, true, true, true, true);
+    let withheld = (true, false, false, false, true);
+    let other = (true, true, true, true, false);
+
+    // In the middle of June: the value is shown, and says nothing; links to it say nothing either. A metric that is
+    // made of it (net) is in the same state, and so is what serves any of them.
+    let (revenue, articles, redefined) = states("2026-06-05T12:00:00+08:00", "2026-06-16T00:00:00+08:00");
+    assert_eq!((revenue, articles), (withheld, other));
+    for node in ["revenue", "net", "average", "articles", "refunds"] {
+        assert!(redefined.iter().any(|name| name == node), "{node}: {redefined:?}");
+    }
+    assert!(
+        !redefined.iter().any(|name| name == "regions" || name == "local"),
+        "{redefined:?}"
+    );
+    // At the very beginning of the month something of it may have been read before.
+    let (revenue, ..) = states("2026-06-01T00:00:00+08:00", "2026-06-16T00:00:00+08:00");
+    assert_eq!(revenue, withheld);
+    for since in ["2026-05-31T23:59:59.999+08:00", "2025-01-01T00:00:00+08:00"] {
+        let (revenue, ..) = states(since, "2026-06-16T00:00:00+08:00");
+        assert_eq!(revenue, whole, "{since}");
+    }
+    let (revenue, ..) = states("2026-06-05T12:00:00+08:00", "2026-07-03T00:00:00+08:00");
+    assert_eq!(revenue, whole);
+}
+
+#[test]
+fn growth_is_not_measured_over_another_definition() {
+    let world = june();
+    let net = world
+        .catalog
+        .nodes
+        .iter()
+        .find(|node| node.name == "net")
+        .unwrap();
+    assert_eq!(net.period.as_str(), "quarter");
+    let columns: Vec<String> = world
+        .plan
+        .groups
+        .iter()
+        .flat_map(|group| &group.columns)
+        .map(|c| c.name.clone())
+        .collect();
+    let target = |since: &str| {
+        let known: Vec<definition::Definition> = columns
+            .iter()
+            .map(|name| definition::Definition {
+                name: name.clone(),
+                since_ms: Some(since.parse::<Timestamp>().unwrap().as_millisecond()),
+                in_use: true,
+            })
+            .collect();
+        let mut evaluator = world.evaluator().since(&CountedSince::of(&known));
+        let snapshot = evaluator.snapshot(
+            &world.cells,
+            "2026-06-16T00:00:00+08:00".parse().unwrap(),
+            Horizon::Known,
+        );
+        world.state(&snapshot, "net", &[]).target
+    };
+    assert_eq!(target("2025-03-31T00:00:00+08:00"), Some(45.0));
+    assert_eq!(target("2025-04-02T00:00:00+08:00"), None);
+}
+
+#[test]
+fn a_link_learns_anew_under_a_new_definition() {
+    let mut world = World::new();
+    let times: Vec<Timestamp> = (0..90)
+        .map(|day| {
+            let noon: Timestamp = "2026-03-01T12:00:00+08:00".parse().unwrap();
+            noon + jiff::SignedDuration::from_hours(24 * day)
+        })
+        .collect();
+    for at in &times {
+        world.order(&at.to_string(), "100", "east", false);
+        world.event(1, &format!(r#"{{"time": "{at}", "author": "a"}}"#));
+    }
+    let judged = |evaluator: &mut Evaluator, days: &[Timestamp]| {
+        let mut shown = None;
+        for at in days {
+            let mut snapshot = evaluator.snapshot(&world.cells, *at, Horizon::Day);
+            evaluator.close_day(&world.cells, &mut snapshot);
+            shown = world.state(&snapshot, "articles", &[]).link;
+        }
+        shown.map(|link| link.judged_days)
+    };
+    let (learned, last) = times.split_at(80);
+    let mut before = world.evaluator();
+    let days = judged(&mut before, learned).unwrap();
+    assert!(days > 0);
+    let restarted = |since: &CountedSince| {
+        let mut after = world.evaluator().since(since);
+        after.restore_links(before.all_links());
+        judged(&mut after, last)
+    };
+    assert!(restarted(&CountedSince::default()).unwrap() > days);
+    let revenue = world.plan.column(world.catalog.nodes[0].metric, &[]).unwrap();
+    let since = CountedSince::of(&[definition::Definition {
+        name: world.plan.groups[revenue.group].columns[revenue.column]
+            .name
+            .clone(),
+        since_ms: Some(times[79].as_millisecond()),
+        in_use: true,
+    }]);
+    assert_eq!(
+        restarted(&since),
+        Some(0),
+        "what it learned is of another definition"
+    );
 }

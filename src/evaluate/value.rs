@@ -79,14 +79,35 @@ impl Formula {
         }
     }
 
+    /// The columns that it is made of.
+    pub fn columns(&self) -> Vec<ColumnRef> {
+        match self {
+            Formula::Column(column, _) | Formula::Duration { column, .. } => vec![*column],
+            Formula::Returning { all, new } => vec![*all, *new],
+            Formula::Ratio(sides) => [sides.0.columns(), sides.1.columns()].concat(),
+            Formula::Derived(_, inputs) => inputs.iter().flat_map(|(_, input)| input.columns()).collect(),
+        }
+    }
+
+    /// Whether the days `from..to` have brought anything.
+    pub fn has_cells(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> bool {
+        match self {
+            Formula::Column(column, _) | Formula::Duration { column, .. } => {
+                cells.days(*column, key, from, to).next().is_some()
+            }
+            Formula::Returning { all, .. } => cells.days(*all, key, from, to).next().is_some(),
+            Formula::Ratio(sides) => {
+                sides.0.has_cells(cells, key, from, to) || sides.1.has_cells(cells, key, from, to)
+            }
+            Formula::Derived(_, inputs) => inputs
+                .iter()
+                .any(|(_, input)| input.has_cells(cells, key, from, to)),
+        }
+    }
+
     /// The groups whose rows it reads.
     pub fn groups(&self) -> Vec<usize> {
-        match self {
-            Formula::Column(column, _) | Formula::Duration { column, .. } => vec![column.group],
-            Formula::Returning { all, new } => vec![all.group, new.group],
-            Formula::Ratio(sides) => [sides.0.groups(), sides.1.groups()].concat(),
-            Formula::Derived(_, inputs) => inputs.iter().flat_map(|(_, input)| input.groups()).collect(),
-        }
+        self.columns().iter().map(|column| column.group).collect()
     }
 
     /// The value over the days `from..to`; `None` where there is none (an average of nothing, an empty denominator).

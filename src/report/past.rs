@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::alert::record::{AlertRecord, Episode};
 use crate::catalog::Catalog;
+use crate::evaluate::definition::CountedSince;
 use crate::evaluate::{Evaluator, Horizon, InstanceKey, Snapshot};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
@@ -37,7 +38,8 @@ impl Past {
         let mut cells = Cells::new(plan.clone());
         cells.restore(reading.cells);
         cells.restore_items(reading.items);
-        let mut evaluator = Evaluator::new(catalog.clone(), plan);
+        let mut evaluator =
+            Evaluator::new(catalog.clone(), plan).since(&CountedSince::of(&reading.definitions));
         evaluator.restore_links(reading.links);
         Past {
             evaluator,

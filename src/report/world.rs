@@ -88,6 +88,7 @@ pub(super) fn june() -> Past {
             cells: stored,
             items: Vec::new(),
             links: Vec::new(),
+            definitions: Vec::new(),
             alerts,
             episodes,
             notices: Vec::new(),
@@ -116,6 +117,7 @@ fn judged(
             at,
             horizon: Horizon::Day,
             quiet: false,
+            intake: &[],
         };
         let (_, step) = judge::step(catalog, &mut evaluator, cells, &mut engine, &route, when);
         for episode in step.changed.iter().filter_map(AlertRecord::episode) {

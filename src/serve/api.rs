@@ -94,6 +94,8 @@ fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
         "elapsed": instance.elapsed,
         "pace": instance.pace.ratio(),
         "tooEarly": instance.pace == Pace::TooEarly,
+        "judged": instance.is_judged(),
+        "countedSince": instance.counted_since.map(|since| since.to_string()),
         "forecast": instance.forecast,
         "forecastRange80": instance.outlook.as_ref().and_then(|outlook| outlook.range(0.8)),
         "targetProbability": instance.target_probability,
@@ -191,6 +193,7 @@ pub fn rules(view: &View) -> Response {
         (RuleOn::Node, "node"),
         (RuleOn::Link, "link"),
         (RuleOn::Item, "item"),
+        (RuleOn::Source, "source"),
     ]
     .into_iter()
     .map(|(on, name)| {

@@ -4,6 +4,8 @@
 //! were committed with the partials. So no event is lost and none is counted twice, and a decided notice is kept
 //! until it is delivered.
 
+mod definitions;
+mod entries;
 mod episodes;
 mod items;
 mod keys;
@@ -21,13 +23,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::HashMap;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params};
 
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
+use crate::evaluate::definition::Definition;
 use crate::evaluate::drift::StoredLink;
 use crate::fold::cells::{StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
+use crate::source::entry::Entry;
 use lock::Lock;
 
 pub use outbox::{LoggedNotice, Status};
@@ -109,8 +113,12 @@ pub struct Commit<'a> {
     pub watermark_ms: Option<i64>,
     /// Length of the dead-letter file that belongs to these positions, in bytes.
     pub dead_letter_bytes: u64,
+    /// What came of each source lately, encoded; `None` leaves it as it is.
+    pub intake: Option<&'a str>,
     /// Requests that were taken under a key.
     pub requests: &'a [KeptRequest],
+    /// Entries that people typed in.
+    pub entries: &'a [Entry],
 }
 
 /// What a start finds.
@@ -123,6 +131,8 @@ pub struct Restored {
     pub keys: Vec<StoredKey>,
     /// Every item that is known.
     pub items: Vec<StoredItem>,
+    /// Definitions that cells were counted under.
+    pub definitions: Vec<Definition>,
     /// Ids that each partition remembers.
     pub seen: SeenByPartition,
     /// What is known of every link.
@@ -133,6 +143,8 @@ pub struct Restored {
     pub watermark_ms: Option<i64>,
     /// Length of the dead-letter file that belongs to the positions, in bytes.
     pub dead_letter_bytes: u64,
+    /// What came of each source lately, encoded.
+    pub intake: Option<String>,
 }
 
 /// A handle on the state; clones share one connection. Held only by the evaluator (commits) and the outbox.
@@ -211,6 +223,7 @@ impl Store {
             cells: read_cells(&connection)?,
             keys: keys::read(&connection)?,
             items: items::read(&connection)?,
+            definitions: definitions::read(&connection)?,
             seen: seen::read(&connection)?,
             links: links::read(&connection)?,
             alerts: read_alerts(&connection)?,
@@ -218,6 +231,7 @@ impl Store {
             dead_letter_bytes: read_number(&connection, "dead_letter_bytes")?
                 .unwrap_or(0)
                 .unsigned_abs(),
+            intake: read_text(&connection, "intake")?,
         })
     }
 
@@ -227,6 +241,14 @@ impl Store {
     /// When SQLite refuses or a stored value cannot be read.
     pub fn requests(&self) -> Result<Vec<KeptRequest>, StateError> {
         requests::read(&self.lock())
+    }
+
+    /// Every entry that people typed in, in the order of their numbers.
+    ///
+    /// # Errors
+    /// When SQLite refuses or a stored value cannot be read.
+    pub fn entries(&self) -> Result<Vec<Entry>, StateError> {
+        entries::read(&self.lock())
     }
 
     /// Writes a commit: all of it or nothing.
@@ -243,12 +265,16 @@ impl Store {
         seen::put(&transaction, commit.seen)?;
         put_positions(&transaction, commit.positions)?;
         requests::put(&transaction, commit.requests)?;
+        entries::put(&transaction, commit.entries)?;
         links::put(&transaction, commit.links)?;
         put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
         episodes::put(&transaction, commit.alerts)?;
         outbox::put(&transaction, commit.notices, commit.wall_ms)?;
         if let Some(watermark_ms) = commit.watermark_ms {
             put_number(&transaction, "watermark_ms", watermark_ms)?;
+        }
+        if let Some(intake) = commit.intake {
+            put_meta(&transaction, "intake", intake)?;
         }
         put_number(
             &transaction,
@@ -265,7 +291,16 @@ fn read_number(connection: &Connection, key: &str) -> Result<Option<i64>, StateE
     Ok(connection.query_row(select, [key], |row| row.get(0)).optional()?)
 }
 
+fn read_text(connection: &Connection, key: &str) -> Result<Option<String>, StateError> {
+    let select = "SELECT value FROM meta WHERE key = ?1";
+    Ok(connection.query_row(select, [key], |row| row.get(0)).optional()?)
+}
+
 fn put_number(transaction: &Transaction<'_>, key: &str, value: i64) -> Result<(), StateError> {
+    put_meta(transaction, key, value)
+}
+
+fn put_meta(transaction: &Transaction<'_>, key: &str, value: impl ToSql) -> Result<(), StateError> {
     let mut put = transaction.prepare_cached(
         "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     )?;

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::outbox::{self, LoggedNotice};
-use super::{StateError, episodes, items, links, read_alerts, read_cells, read_number, schema};
+use super::{StateError, definitions, episodes, items, links, read_alerts, read_cells, read_number, schema};
 use crate::alert::record::{AlertRecord, Episode};
+use crate::evaluate::definition::Definition;
 use crate::evaluate::drift::StoredLink;
 use crate::fold::cells::{StoredCell, StoredItem};
 
@@ -19,6 +20,8 @@ pub struct Reading {
     pub items: Vec<StoredItem>,
     /// What is known of every link.
     pub links: Vec<StoredLink>,
+    /// Definitions that cells were counted under.
+    pub definitions: Vec<Definition>,
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
     /// Episodes of the last two years, in the order of firing.
@@ -56,6 +59,7 @@ impl Reading {
             cells: read_cells(&transaction)?,
             items: items::read(&transaction)?,
             links: links::read(&transaction)?,
+            definitions: definitions::read(&transaction)?,
             alerts: read_alerts(&transaction)?,
             episodes: episodes::read(&transaction)?,
             notices: outbox::read_log(&transaction)?,

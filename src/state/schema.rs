@@ -10,9 +10,9 @@ use super::StateError;
 ///
 /// 1: the first. 2: ids for dedup, partials of percentiles, and counts below 0. 3: the history of episodes.
 /// 4: keys that are known, and partials of `count_new` beside them. 5: items, partials of durations, and what is known of
-/// links.
+/// links. 6: since when definitions are counted, and entries.
 /// What an older version wrote means the same in a newer one.
-const SCHEMA: i64 = 5;
+const SCHEMA: i64 = 6;
 /// The oldest version that is brought up to date by making the tables that it lacks.
 const OLDEST: i64 = 1;
 
@@ -36,6 +36,10 @@ CREATE TABLE IF NOT EXISTS seen (
 CREATE TABLE IF NOT EXISTS links (
     node TEXT, dimensions TEXT, body BLOB NOT NULL,
     PRIMARY KEY (node, dimensions)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS definitions (
+    name TEXT PRIMARY KEY, since_ms INTEGER, in_use INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entries (
+    metric TEXT, number INTEGER, body TEXT NOT NULL, PRIMARY KEY (metric, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alerts (fingerprint TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS episodes (
     fingerprint TEXT, number INTEGER, fired_ms INTEGER NOT NULL, body TEXT NOT NULL,
@@ -72,7 +76,8 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), StateError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL: a notice that was sent must not be forgotten by a power cut, or it would be sent again.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    if let Some(found) = version(connection)?
+    let found = version(connection)?;
+    if let Some(found) = found
         && !(OLDEST..=SCHEMA).contains(&found)
     {
         return Err(StateError::Schema {
@@ -80,8 +85,14 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), StateError> {
             expected: SCHEMA,
         });
     }
+    // What was counted before there was this table counts as seen whole: nothing else is known of it.
+    let counted = if found.is_some_and(|found| found < 5) {
+        "INSERT OR IGNORE INTO definitions SELECT name, NULL, 1 FROM cell_tables;"
+    } else {
+        ""
+    };
     connection.execute_batch(&format!(
-        "BEGIN EXCLUSIVE; {TABLES} {META}
+        "BEGIN EXCLUSIVE; {TABLES} {META} {counted}
         INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', {SCHEMA}); COMMIT;"
     ))?;
     Ok(())

@@ -1,11 +1,37 @@
 //! Definitions on one line, in the catalogue's own words.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::Language;
 use crate::catalog::{Catalog, MetricId, MetricKind};
+
+/// Since when a metric is counted under its definition, and what that means for the running period.
+pub fn counted_since(language: Language, since: Timestamp, zone: &TimeZone, is_judged: bool) -> String {
+    let since = language.moment(since, zone);
+    match (language, is_judged) {
+        (Language::Zh, false) => format!(
+            "现行口径自 {since} 起统计，此前的事件不在其中。本期不完整：不计完成度、进度和预测，也不告警，从下一期开始评判。"
+        ),
+        (Language::Zh, true) => format!("现行口径自 {since} 起统计，不与此前比较。"),
+        (Language::En, false) => format!(
+            "Counted under this definition since {since}; earlier events are not in it. This period is not whole: it has no completion, pace or forecast and raises no alert. The next one is judged."
+        ),
+        (Language::En, true) => {
+            format!("Counted under this definition since {since}, and not compared with what was before.")
+        }
+    }
+}
 
 /// A metric: `revenue = sum(orders.amount) where type == "order.paid"`.
 pub fn of_metric(catalog: &Catalog, id: MetricId) -> String {
     let metric = catalog.metric(id);
     match &metric.kind {
+        MetricKind::Simple(simple) if metric.manual.is_some() => {
+            let who = metric.manual.iter().flat_map(|manual| manual.entered_by.iter());
+            let who: Vec<&str> = who.map(String::as_str).collect();
+            format!("{} = {}(entries by {})", metric.name, simple.agg, who.join(", "))
+        }
         MetricKind::Simple(simple) => {
             let source = catalog.source(simple.source);
             let field = simple

@@ -54,6 +54,95 @@ fn a_wrong_catalogue_is_refused_and_a_right_one_is_taken() {
     daemon.stop();
 }
 
+#[test]
+fn a_changed_definition_does_not_fire_and_says_why() {
+    let broker = Broker::shared();
+    let topic = unique("orders");
+    broker.create_topic(&topic, 1);
+    // What was small before would be smaller still: counted from nothing in the middle of the day.
+    let declared = catalog(&topic, 1000)
+        + "rules:\n  small: {on: node, nodes: [revenue, orders], when: \"node.value < 100.0\", for: 0s, severity: critical}\n"
+        + "  poor: {on: node, nodes: [revenue, orders], when: \"node.completion < 0.9\", for: 0s, severity: critical}\n";
+    let declared = declared
+        .replace("nodes:\n  revenue:", "  orders: {source: orders, agg: count}\nnodes:\n  orders: {metric: orders, role: business, period: day, rules: {small: off}}\n  revenue:");
+    let site = Site::new(broker).declares(&declared);
+    let mut daemon = site.start();
+    let mut producer = Producer::new(broker, &topic);
+    producer.send(0, Order::paid("o1", "950").structured());
+    producer.flush();
+    wait_for(&daemon, 0.95, 1.0);
+    let firing = |daemon: &Daemon| {
+        let alerts = daemon.get("/api/v1/alerts").json()["data"]["alerts"].clone();
+        let names = alerts.as_array().unwrap().iter();
+        names
+            .map(|alert| alert["labels"]["alertname"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(firing(&daemon), [""; 0]);
+
+    let changed = declared.replace("filter: type ==", "filter: amount > 0.0 && type ==");
+    site.write_catalog(&changed);
+    assert_eq!(daemon.post("/-/reload").status, 200);
+    for order in ["o2", "o3"] {
+        producer.send(0, Order::paid(order, "7").structured());
+        producer.flush();
+        daemon.wait_for("an order under the new definition", WITHIN, |metrics| {
+            let seen = metrics.get("tautline_kpi_value", &[("node", "revenue")]);
+            let wanted = if order == "o2" { 7.0 } else { 14.0 };
+            if seen == Some(wanted) {
+                Ok(())
+            } else {
+                Err(format!("{seen:?}"))
+            }
+        });
+        daemon.wait_for_evaluations(3);
+        assert_eq!(firing(&daemon), [""; 0]);
+        assert_eq!(
+            daemon
+                .metrics()
+                .get("tautline_kpi_completion_ratio", &[("node", "revenue")]),
+            None
+        );
+        // The metric beside it keeps its state.
+        let nodes = daemon.get("/api/v1/nodes").json()["data"]["nodes"].clone();
+        for node in nodes.as_array().unwrap() {
+            let instance = &node["instances"][0];
+            let is_changed = node["name"] == "revenue";
+            assert_eq!(instance["judged"], !is_changed, "{node}");
+            assert_eq!(instance["countedSince"].is_string(), is_changed, "{node}");
+            if !is_changed {
+                assert_eq!(instance["value"], if order == "o2" { 2.0 } else { 3.0 }, "{node}");
+            }
+        }
+        let page = daemon.get("/nodes/revenue?lang=en").body;
+        assert!(page.contains("Counted under this definition since"), "{page}");
+        let page = daemon.get("/nodes/revenue?lang=zh").body;
+        assert!(page.contains("本期不完整"), "{page}");
+        assert!(!daemon.get("/nodes/orders?lang=en").body.contains("Counted under"));
+        // It is in the state.
+        daemon.kill();
+        daemon = site.start();
+        daemon.wait_until_ready();
+    }
+
+    // Back again: what came meanwhile is missing, and it does not pretend otherwise.
+    site.write_catalog(&declared);
+    assert_eq!(daemon.post("/-/reload").status, 200);
+    daemon.wait_for("the first definition", WITHIN, |metrics| {
+        let seen = metrics.get("tautline_kpi_value", &[("node", "revenue")]);
+        if seen == Some(950.0) {
+            Ok(())
+        } else {
+            Err(format!("{seen:?}"))
+        }
+    });
+    daemon.wait_for_evaluations(3);
+    assert_eq!(firing(&daemon), [""; 0]);
+    let page = daemon.get("/nodes/revenue?lang=en").body;
+    assert!(page.contains("This period is not whole"), "{page}");
+    daemon.stop();
+}
+
 #[track_caller]
 fn wait_for(daemon: &Daemon, completion: f64, reloaded: f64) {
     daemon.wait_for("completion and reload state", WITHIN, |metrics| {

@@ -53,9 +53,16 @@ impl Metrics {
     }
 }
 
+fn max_cells(value: &MetricEntry) -> usize {
+    value.max_cells.as_ref().map_or(MAX_CELLS, |max| max.value.0)
+}
+
 pub(super) fn id_of_field(index: usize) -> FieldId {
     FieldId(u16::try_from(index).unwrap_or(u16::MAX))
 }
+
+/// Combinations of dimension values that a metric keeps unless it says otherwise.
+const MAX_CELLS: usize = 1_000_000;
 
 fn id(index: usize) -> MetricId {
     MetricId(u32::try_from(index).unwrap_or(u32::MAX))
@@ -98,7 +105,9 @@ impl Loader<'_> {
                     .iter()
                     .map(|dimension| dimension.value.clone())
                     .collect(),
+                manual: self.manual_of(&entry),
                 kind,
+                max_cells: max_cells(entry.value),
                 place: entry.place(),
             });
         }
@@ -124,6 +133,7 @@ impl Loader<'_> {
         let value = entry.value;
         let kind = match &value.r#type {
             Some(kind) => kind.value,
+            None if value.entered_by.is_some() && value.source.is_none() => MetricType::Manual,
             None if value.key.is_some() || value.start.is_some() || value.end.is_some() => {
                 MetricType::Duration
             }
@@ -133,6 +143,23 @@ impl Loader<'_> {
             }
             None => MetricType::Simple,
         };
+        if kind != MetricType::Manual {
+            let of_people = [
+                ("entered_by", value.entered_by.as_ref().map(|it| entry.at(it))),
+                ("every", value.every.as_ref().map(|it| entry.at(it))),
+                ("grace", value.grace.as_ref().map(|it| entry.at(it))),
+            ];
+            for (key, place) in of_people {
+                if let Some(place) = place {
+                    let message = format!(
+                        "metric '{}' is not typed in; write type: manual, or remove '{key}'",
+                        entry.name.value
+                    );
+                    self.problem(place, message);
+                    return None;
+                }
+            }
+        }
         if kind != MetricType::Duration {
             let of_items = [
                 ("key", value.key.as_ref().map(|it| entry.at(it))),
@@ -167,6 +194,7 @@ impl Loader<'_> {
                 }
             }
         }
+        self.check_max_cells(entry, kind)?;
         match kind {
             MetricType::Simple => {
                 let source = self.metric_source(entry, sources)?;
@@ -190,6 +218,7 @@ impl Loader<'_> {
                 self.simple(&entry.file, entry.place(), &part, source, sources)
                     .map(MetricKind::Simple)
             }
+            MetricType::Manual => self.manual(entry, sources).map(MetricKind::Simple),
             MetricType::Duration => {
                 let source = self.metric_source(entry, sources)?;
                 self.duration(entry, source, sources)
@@ -217,6 +246,37 @@ impl Loader<'_> {
                 Some(MetricKind::Derived { expr, inputs })
             }
         }
+    }
+
+    /// What is made of other metrics has no cells of its own.
+    fn check_max_cells(&mut self, entry: &Entry<'_, MetricEntry>, kind: MetricType) -> Option<()> {
+        let value = entry.value;
+        let Some(max) = &value.max_cells else {
+            return Some(());
+        };
+        let name = &entry.name.value;
+        let is_inline = |part: &Option<Spanned<PartEntry>>| {
+            part.as_ref()
+                .is_some_and(|part| matches!(part.value, PartEntry::Inline(_)))
+        };
+        let has_cells = match kind {
+            MetricType::Simple | MetricType::Duration | MetricType::Manual => true,
+            MetricType::Ratio => is_inline(&value.numerator) || is_inline(&value.denominator),
+            MetricType::Derived => false,
+        };
+        let message = if !has_cells {
+            format!(
+                "metric '{name}' has no cells of its own; write 'max_cells' at the metrics that it is made of"
+            )
+        } else if max.value.0 == 0 {
+            format!(
+                "metric '{name}' keeps no cells; write the number of combinations that it may have, at least 1"
+            )
+        } else {
+            return Some(());
+        };
+        self.problem(entry.at(max), message);
+        None
     }
 
     fn metric_source(&mut self, entry: &Entry<'_, MetricEntry>, sources: &Sources) -> Option<usize> {
@@ -276,7 +336,9 @@ impl Loader<'_> {
                     name,
                     unit: None,
                     dimensions: Vec::new(),
+                    manual: None,
                     kind: MetricKind::Simple(simple),
+                    max_cells: max_cells(value),
                     place: entry.place(),
                 });
                 Some(id(names.len() + inline.len() - 1))

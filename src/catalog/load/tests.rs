@@ -208,7 +208,7 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
         (
             "format: cloudevents",
             "format: debezum",
-            "catalog/a.yaml:6:13: 'debezum' is not one of json, cloudevents, debezium (did you mean 'debezium'?)",
+            "catalog/a.yaml:6:13: 'debezum' is not one of json, cloudevents, debezium, avro (did you mean 'debezium'?)",
         ),
         (
             "topics: [erp.orders]",
@@ -314,6 +314,11 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
             "agg: sum, expr",
             "agg: sum, max_keys: 5, expr",
             "catalog/a.yaml:11:81: metric 'revenue' is a sum and remembers no keys; write agg: count_new or count_returning, or remove 'max_keys'",
+        ),
+        (
+            "agg: sum, expr",
+            "agg: sum, max_cells: 0, expr",
+            "catalog/a.yaml:11:82: metric 'revenue' keeps no cells; write the number of combinations that it may have, at least 1",
         ),
         (
             "agg: sum, expr",

@@ -40,6 +40,8 @@ struct Judged {
     link: Link,
     /// The last target announced, of KPI and parent: first day of its period, and the target.
     announced: [Option<(i32, f64)>; 2],
+    /// The first day that both definitions have seen whole; `None`: all of them.
+    whole_from: Option<i32>,
     #[serde(skip)]
     state: Option<Arc<LinkState>>,
 }
@@ -100,9 +102,12 @@ impl Evaluator {
 
     fn close_link(&mut self, cells: &Cells, today: Day, kpi: &NodeState, parent: &NodeState) {
         let key = &kpi.key;
-        let mut judged = match self.drift.links.remove(key) {
+        // What a link learned under another definition says nothing of this one.
+        let whole_from = self.whole_from(kpi).max(self.whole_from(parent));
+        let known = self.drift.links.remove(key);
+        let mut judged = match known.filter(|judged| judged.whole_from == whole_from) {
             Some(judged) => judged,
-            None => match self.begin(cells, today, kpi, parent) {
+            None => match self.begin(cells, today, kpi, parent, whole_from) {
                 Some(judged) => judged,
                 None => return,
             },
@@ -126,8 +131,18 @@ impl Evaluator {
 
     /// A link begins once both sides have brought something, on the first day that did; history of long before is not gone
     /// through, a young link takes a season to learn.
-    fn begin(&self, cells: &Cells, today: Day, kpi: &NodeState, parent: &NodeState) -> Option<Judged> {
-        let from = Day(today.0 + 1 - LOOKS_BACK);
+    fn begin(
+        &self,
+        cells: &Cells,
+        today: Day,
+        kpi: &NodeState,
+        parent: &NodeState,
+        whole_from: Option<i32>,
+    ) -> Option<Judged> {
+        let from = Day((today.0 + 1 - LOOKS_BACK).max(whole_from.unwrap_or(i32::MIN)));
+        if from > today {
+            return None;
+        }
         let first_of = |side: &NodeState| {
             let flow = self.flow(cells, &side.key, from, Day(today.0 + 1))?;
             let has_some = |value: &Option<f64>| value.is_some_and(|value| value != 0.0);
@@ -140,8 +155,15 @@ impl Evaluator {
         Some(Judged {
             link,
             announced: [None; 2],
+            whole_from,
             state: None,
         })
+    }
+
+    /// The first day that the definition of a side has seen whole.
+    fn whole_from(&self, side: &NodeState) -> Option<i32> {
+        let since = side.counted_since?;
+        Some(Day::of(self.catalog.calendar.day_of(since)).0 + 1)
     }
 
     /// What the catalogue knows of a side before its first day.

@@ -87,6 +87,10 @@ pub struct Explanation {
     pub pace: Option<f64>,
     /// Whether it is too early for a pace, and until which planned share.
     pub too_early_before: Option<f64>,
+    /// Since when the metric is counted as it is declared now, where that is not from its first event on.
+    pub counted_since: Option<Timestamp>,
+    /// Whether it has been counted so for the whole period; else nothing is judged.
+    pub judged: bool,
     /// Projected value at the period's end.
     pub forecast: Option<f64>,
     /// Range in which it ends with a probability of 80 %.
@@ -389,6 +393,8 @@ fn explanation(
         profile: profile(node, catalog),
         pace: state.pace.ratio(),
         too_early_before: (state.pace == Pace::TooEarly).then_some(node.min_share),
+        counted_since: state.counted_since,
+        judged: state.is_judged(),
         forecast: state.forecast,
         forecast_range: state.outlook.as_ref().and_then(|outlook| outlook.range(0.8)),
         target_probability: state.target_probability,
@@ -405,6 +411,7 @@ fn explanation(
         }),
         rules: rules(past, catalog, snapshot, state, at),
         accounts: attribution::attribute(catalog, snapshot, &state.key, |_| None)
+            .filter(|_| state.is_judged())
             .map(|found| accounts(catalog, found))
             .unwrap_or_default(),
     }

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{Explanation, LevelText, LinkText, ParentText, RuleText, StateText, TargetFrom};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, Relation, Role};
-use crate::words::{Language, percent, sentence};
+use crate::words::{Language, definition, percent, sentence};
 
 /// Days that are written out; the others are in the JSON form.
 const DAYS_SHOWN: usize = 14;
@@ -99,6 +99,12 @@ fn head(out: &mut String, found: &Explanation, language: Language, zone: &TimeZo
             found.declared_at
         ),
     );
+    if let Some(since) = found.counted_since {
+        line(
+            out,
+            &definition::counted_since(language, since, zone, found.judged),
+        );
+    }
     out.push('\n');
 }
 

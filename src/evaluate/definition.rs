@@ -1,0 +1,140 @@
+//! Since when a metric is counted under its present definition. What was read before a definition came is not in its
+//! numbers: a period that it did not see from its beginning is not judged, and nothing before is compared with.
+
+use hashbrown::HashMap;
+use jiff::Timestamp;
+
+use super::value::Formula;
+use crate::catalog::SourceId;
+use crate::fold::plan::{ColumnRef, Plan};
+
+/// A definition that the state knows, by the name of its column.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Definition {
+    /// [`Column::name`](crate::fold::plan::Column::name).
+    pub name: String,
+    /// Event time up to which its source had been read when it came, in milliseconds since the epoch; `None`: it has
+    /// seen everything.
+    pub since_ms: Option<i64>,
+    /// Whether the catalogue has it. What was out of it for a while has missed what came meanwhile.
+    pub in_use: bool,
+}
+
+/// What changes with a catalogue: definitions that are new, came back, or went.
+///
+/// `read_up_to` is the newest event time that was read of a source, in milliseconds since the epoch; `None` before its
+/// first record.
+pub fn changes(
+    known: &[Definition],
+    plan: &Plan,
+    read_up_to: impl Fn(SourceId) -> Option<i64>,
+) -> Vec<Definition> {
+    let by_name: HashMap<&str, &Definition> =
+        known.iter().map(|known| (known.name.as_str(), known)).collect();
+    let columns = plan
+        .groups
+        .iter()
+        .flat_map(|group| group.columns.iter().map(|column| (group.source, column)));
+    let mut wanted: HashMap<&str, SourceId> = HashMap::new();
+    for (source, column) in columns {
+        wanted.insert(&column.name, source);
+    }
+    let mut changed: Vec<Definition> = Vec::new();
+    for (&name, &source) in &wanted {
+        let before = by_name.get(name);
+        if before.is_some_and(|before| before.in_use) {
+            continue;
+        }
+        let missed = before.and_then(|before| before.since_ms);
+        changed.push(Definition {
+            name: name.to_owned(),
+            since_ms: read_up_to(source).max(missed),
+            in_use: true,
+        });
+    }
+    let gone = known
+        .iter()
+        .filter(|known| known.in_use && !wanted.contains_key(known.name.as_str()));
+    changed.extend(gone.map(|gone| Definition {
+        in_use: false,
+        ..gone.clone()
+    }));
+    changed.sort_by(|a, b| a.name.cmp(&b.name));
+    changed
+}
+
+/// Since when each column is counted, by name; those that have seen everything are not in it.
+#[derive(Clone, Default, Debug)]
+pub struct CountedSince(HashMap<String, Timestamp>);
+
+impl CountedSince {
+    /// Of the definitions that the state knows.
+    pub fn of(known: &[Definition]) -> CountedSince {
+        let since = |known: &Definition| {
+            let since = Timestamp::from_millisecond(known.since_ms?).ok()?;
+            Some((known.name.clone(), since))
+        };
+        CountedSince(known.iter().filter_map(since).collect())
+    }
+
+    /// Since when every part of a formula is counted; `None` from the beginning.
+    pub(super) fn of_formula(&self, plan: &Plan, formula: &Formula) -> Option<Timestamp> {
+        let name = |column: ColumnRef| &plan.groups[column.group].columns[column.column].name;
+        let columns = formula.columns();
+        columns
+            .into_iter()
+            .filter_map(|column| self.0.get(name(column)))
+            .max()
+            .copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::load::{Files, load};
+
+    fn plan(filter: &str) -> Plan {
+        let yaml = format!(
+            "sources: {{s: {{topics: [t], format: json, time: t, fields: {{a: a, f: f}}}}}}\nmetrics:\n  m: {{source: s, agg: sum, expr: a, filter: f == \"{filter}\"}}\n  n: {{source: s, agg: count}}\nnodes:\n  m: {{metric: m, role: business, period: month}}\n  n: {{metric: n, role: business, period: month}}\n"
+        );
+        Plan::compile(
+            &load(&Files::new("", [("a.yaml", yaml.as_str())]))
+                .map_err(|d| d.to_string())
+                .unwrap(),
+        )
+    }
+
+    /// The state's definitions after a change.
+    fn after(known: &[Definition], changed: Vec<Definition>) -> Vec<Definition> {
+        let mut all = known.to_vec();
+        all.retain(|known| changed.iter().all(|changed| changed.name != known.name));
+        all.extend(changed);
+        all
+    }
+
+    #[test]
+    fn a_definition_misses_what_was_read_before_it_came_and_while_it_was_gone() {
+        let (old, new) = (plan("x"), plan("y"));
+        let since = |known: &[Definition], name: &str| {
+            let found = known.iter().find(|known| known.name.contains(name)).unwrap();
+            (found.since_ms, found.in_use)
+        };
+        // Nothing was read yet: everything will be seen.
+        let first = after(&[], changes(&[], &old, |_| None));
+        assert_eq!((first.len(), since(&first, "\"x\"")), (2, (None, true)));
+        assert_eq!(changes(&first, &old, |_| Some(50)), []);
+
+        // Another filter is another definition; the count beside it stays as it was.
+        let second = after(&first, changes(&first, &new, |_| Some(100)));
+        assert_eq!(since(&second, "\"x\""), (None, false));
+        assert_eq!(since(&second, "\"y\""), (Some(100), true));
+        assert_eq!(since(&second, "count"), (None, true));
+        assert_eq!(changes(&second, &new, |_| Some(150)), []);
+
+        // Back again: what came meanwhile is missing.
+        let third = after(&second, changes(&second, &old, |_| Some(200)));
+        assert_eq!(since(&third, "\"x\""), (Some(200), true));
+        assert_eq!(since(&third, "\"y\""), (Some(100), false));
+    }
+}

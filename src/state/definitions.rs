@@ -1,0 +1,51 @@
+//! Definitions that the fold has known, and since when.
+
+use rusqlite::{Connection, Transaction, params};
+
+use super::{StateError, Store};
+use crate::evaluate::definition::Definition;
+
+impl Store {
+    /// Keeps definitions that came, came back or went: before anything is folded under them.
+    ///
+    /// # Errors
+    /// When SQLite refuses; nothing has changed then.
+    pub fn define(&self, changed: &[Definition]) -> Result<(), StateError> {
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        put(&transaction, changed)?;
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+pub(super) fn read(connection: &Connection) -> Result<Vec<Definition>, StateError> {
+    let mut select = connection.prepare("SELECT name, since_ms, in_use FROM definitions ORDER BY name")?;
+    let rows = select.query_map([], |row| {
+        Ok(Definition {
+            name: row.get(0)?,
+            since_ms: row.get(1)?,
+            in_use: row.get(2)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn put(transaction: &Transaction<'_>, changed: &[Definition]) -> Result<(), StateError> {
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO definitions (name, since_ms, in_use) VALUES (?1, ?2, ?3)
+         ON CONFLICT (name) DO UPDATE SET since_ms = excluded.since_ms, in_use = excluded.in_use",
+    )?;
+    for Definition {
+        name,
+        since_ms,
+        in_use,
+    } in changed
+    {
+        put.execute(params![name, since_ms, in_use])?;
+    }
+    Ok(())
+}
