@@ -47,3 +47,8 @@ image:
 # tautline beside librdkafka on one topic; arguments: events, rounds.
 bench-peers *args:
     benches/peers/run {{args}}
+
+# How well links are judged, on labelled corpora: the table of docs/judgement.md. Arguments: the folder of the generators
+# and their scorer, then perhaps `--seeds 11` or `--generators causal`.
+detection scenarios *args:
+    tests/scenarios/detection {{scenarios}} {{args}}
