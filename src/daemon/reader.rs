@@ -137,13 +137,18 @@ impl Partitions {
             return;
         };
         self.last = index;
-        let partition = &mut self.partitions[index];
+        let Partition {
+            source,
+            position,
+            seen,
+            moved,
+        } = &mut self.partitions[index];
         let mut headers: SmallVec<[(&str, &[u8]); 8]> = SmallVec::new();
         if let Some(list) = message.headers() {
             headers.extend(list.iter().filter_map(|header| Some((header.key, header.value?))));
         }
         let record = Record {
-            topic: message.topic(),
+            topic: &position.topic,
             partition: message.partition(),
             offset: message.offset(),
             key: message.key(),
@@ -151,12 +156,10 @@ impl Partitions {
             headers: &headers,
             timestamp_ms: message.timestamp().to_millis(),
         };
-        let account = self
-            .folder
-            .fold(partition.source, &record, now, partition.seen.as_mut());
-        partition.moved = true;
-        partition.position.next_offset = message.offset() + 1;
-        partition.position.newest_event_ms = partition.position.newest_event_ms.max(account.newest_ms);
+        let account = self.folder.fold(*source, &record, now, seen.as_mut());
+        *moved = true;
+        position.next_offset = message.offset() + 1;
+        position.newest_event_ms = position.newest_event_ms.max(account.newest_ms);
     }
 
     fn partition_of(&self, topic: &str, number: i32) -> Option<usize> {

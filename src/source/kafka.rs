@@ -195,7 +195,9 @@ impl KafkaReader {
 
     /// The next record, waiting for it at most `wait`.
     pub fn poll(&self, wait: Duration) -> Polled<'_> {
-        match self.consumer.poll(wait) {
+        // Mostly one is there: not to wait spares the client its looks at the clock.
+        let polled = self.consumer.poll(Duration::ZERO);
+        match polled.or_else(|| self.consumer.poll(wait)) {
             Some(Ok(message)) => Polled::Record(message),
             Some(Err(error)) => {
                 // Transport errors heal by themselves and show as a broker that is not up.
