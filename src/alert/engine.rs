@@ -238,7 +238,8 @@ fn judged_with(record: &AlertRecord) -> Option<(&str, &str)> {
         RULE_ERROR => record.labels.get("rule")?,
         rule => rule,
     };
-    Some((rule, record.labels.get("node")?))
+    let judged = record.labels.get("node").or_else(|| record.labels.get("source"));
+    Some((rule, judged?))
 }
 
 /// The record of an identity that breaches for the first time.

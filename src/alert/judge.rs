@@ -8,11 +8,13 @@ use super::engine::{Engine, Route, Step};
 use super::identity::{Fingerprint, fingerprint_of};
 use super::record::{AlertRecord, Facts, Figure, ItemFacts, Labels, LinkFigure};
 use super::sample::{About, Condition, Sample};
+use super::source::{self, OfSource};
 use crate::catalog::attribute::{
     Attribute, DriftKind, RuleVariable, Subject, Title, TitlePart, vocabulary_of,
 };
 use crate::catalog::expr::Value;
 use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
+use crate::evaluate::intake::Recent;
 use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
 use crate::fold::cells::Cells;
 use crate::words;
@@ -30,6 +32,31 @@ pub struct Judged<'a> {
     /// The item, for a rule on items, and the age from which it is overdue.
     item: Option<(&'a OpenItem, SignedDuration)>,
     period: &'a PeriodName,
+}
+
+/// What a sample is about.
+#[derive(Clone, Copy)]
+pub enum Subjected<'a> {
+    /// A node, a link or an item.
+    Instance(Judged<'a>),
+    /// A source.
+    Source(OfSource<'a>),
+}
+
+impl About for Subjected<'_> {
+    fn labels(&self) -> Labels {
+        match self {
+            Subjected::Instance(judged) => judged.labels(),
+            Subjected::Source(source) => source.labels(),
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        match self {
+            Subjected::Instance(judged) => judged.facts(),
+            Subjected::Source(source) => source.facts(),
+        }
+    }
 }
 
 /// Names and ends of the periods of a snapshot: as many as there are kinds of period, however many instances.
@@ -60,13 +87,15 @@ impl Periods {
 
 /// When to judge, and how.
 #[derive(Clone, Copy, Debug)]
-pub struct When {
+pub struct When<'a> {
     /// The watermark.
     pub at: Timestamp,
     /// How much of the cells counts.
     pub horizon: Horizon,
     /// Whether states move on without anybody being told.
     pub quiet: bool,
+    /// What came of each source lately, by [`SourceId`](crate::catalog::SourceId); of none where that is not known.
+    pub intake: &'a [Recent],
 }
 
 /// One judgement, as the daemon and a replay of history make it: the snapshot at a watermark, and what it does to alerts.
@@ -76,12 +105,13 @@ pub fn step(
     cells: &Cells,
     engine: &mut Engine,
     route: Route<'_>,
-    when: When,
+    when: When<'_>,
 ) -> (Snapshot, Step) {
     let mut snapshot = evaluator.snapshot(cells, when.at, when.horizon);
     if when.horizon == Horizon::Day {
         evaluator.close_day(cells, &mut snapshot);
     }
+    snapshot.intake = when.intake.to_vec();
     let periods = Periods::of(catalog, &snapshot);
     let samples = samples(catalog, &snapshot, &periods, &engine.known());
     let step = engine.step(&samples, &catalog.rules, when.at, route, when.quiet);
@@ -99,7 +129,7 @@ pub enum Known<'r> {
 }
 
 impl Known<'_> {
-    fn holds(&self, rule: &str, node: &str) -> bool {
+    pub(super) fn holds(&self, rule: &str, node: &str) -> bool {
         match self {
             Known::Everywhere => true,
             Known::At(pairs) => pairs.contains(&(rule, node)),
@@ -113,7 +143,7 @@ pub fn samples<'a>(
     snapshot: &'a Snapshot,
     periods: &'a Periods,
     known: &Known<'_>,
-) -> Vec<Sample<'a, Judged<'a>>> {
+) -> Vec<Sample<'a, Subjected<'a>>> {
     let by_key: HashMap<&InstanceKey, &NodeState> = snapshot
         .instances
         .iter()
@@ -123,6 +153,11 @@ pub fn samples<'a>(
         snapshot.items.iter().map(|open| (&open.key, open)).collect();
     let mut samples = Vec::new();
     for rule in &catalog.rules {
+        if rule.on == RuleOn::Source {
+            let of_sources = source::samples(rule, &catalog.sources, &snapshot.intake, known);
+            samples.extend(of_sources.into_iter().map(|sample| sample.map(Subjected::Source)));
+            continue;
+        }
         let applies: Vec<bool> = catalog
             .nodes
             .iter()
@@ -139,7 +174,7 @@ pub fn samples<'a>(
                 continue;
             }
             let parent = match rule.on {
-                RuleOn::Node | RuleOn::Item => None,
+                RuleOn::Node | RuleOn::Item | RuleOn::Source => None,
                 RuleOn::Link if declared.role != Role::Kpi => continue,
                 RuleOn::Link => match node.parent.as_ref().and_then(|parent| by_key.get(parent)) {
                     Some(parent) => Some(*parent),
@@ -159,7 +194,11 @@ pub fn samples<'a>(
             };
             let is_known = is_known[node.key.node.0 as usize];
             if rule.on != RuleOn::Item {
-                samples.extend(judged.sample(is_known));
+                samples.extend(
+                    judged
+                        .sample(is_known)
+                        .map(|sample| sample.map(Subjected::Instance)),
+                );
                 continue;
             }
             let Some(open) = items.get(&node.key) else {
@@ -168,7 +207,8 @@ pub fn samples<'a>(
             let overdue = open.items.iter().filter(|item| item.is_overdue);
             samples.extend(overdue.filter_map(|item| {
                 let item = Some((item, open.overdue_after?));
-                Judged { item, ..judged }.sample(is_known)
+                let sample = Judged { item, ..judged }.sample(is_known)?;
+                Some(sample.map(Subjected::Instance))
             }));
         }
     }
@@ -220,6 +260,9 @@ pub fn readings(
 /// Whether the catalogue still declares what an alert is about, in the same words.
 pub fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
     let label = |name: &str| record.labels.get(name).map(String::as_str);
+    if let Some(source) = label("source").filter(|_| label("node").is_none()) {
+        return catalog.sources.iter().any(|declared| declared.name == source);
+    }
     let Some(node) = catalog
         .nodes
         .iter()
@@ -292,23 +335,8 @@ impl<'a> Judged<'a> {
             return Condition::NewDefinition;
         }
         let asks = &vocabulary_of(self.rule.on).asks;
-        let test = |expr: &crate::catalog::expr::Expr| expr.test(|index| self.value(asks[index]));
-        let mut unanswered = false;
-        for level in self.rule.levels.iter().rev() {
-            match test(&level.when) {
-                Some(true) => return Condition::Breach(level.severity),
-                Some(false) => {}
-                None => unanswered = true,
-            }
-        }
-        if unanswered {
-            return Condition::Missing;
-        }
-        match self.rule.clear.as_ref().map(test) {
-            None | Some(Some(true)) => Condition::Clear,
-            Some(Some(false)) => Condition::Band,
-            Some(None) => Condition::Missing,
-        }
+        self.rule
+            .condition(|expr| expr.test(|index| self.value(asks[index])))
     }
 
     fn value(&self, variable: RuleVariable) -> Value<'a> {
@@ -320,6 +348,7 @@ impl<'a> Judged<'a> {
             },
             Subject::Link => return self.link(variable.attribute),
             Subject::Item => return self.item(variable.attribute),
+            Subject::Source => return Value::Missing,
         };
         let declared = self.catalog.node(state.key.node);
         let number = |value: Option<f64>| value.map_or(Value::Missing, Value::Number);
@@ -356,7 +385,12 @@ impl<'a> Judged<'a> {
             | Attribute::AgeDays
             | Attribute::OverdueDays
             | Attribute::ParentGap
-            | Attribute::Drift(_) => Value::Missing,
+            | Attribute::Drift(_)
+            | Attribute::SourceName
+            | Attribute::Rejected
+            | Attribute::RejectedShare
+            | Attribute::MaxRejected
+            | Attribute::LetGo => Value::Missing,
         }
     }
 
@@ -540,6 +574,7 @@ impl About for Judged<'_> {
                 .unwrap_or_default(),
             title_zh: self.rule.title_zh.as_ref().map(|title| self.title(title)),
             item: self.item_facts(),
+            source: None,
             // The numbers of the node change with every event: what is told of an item is about the item.
             node: self.item.is_none().then(|| self.figure(self.node)),
             parent: self.parent.map(|parent| self.figure(parent)),

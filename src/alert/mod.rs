@@ -14,6 +14,7 @@ pub mod judge;
 pub mod notice;
 pub mod record;
 pub mod sample;
+pub mod source;
 
 mod book;
 mod policy;

@@ -52,6 +52,26 @@ pub struct Facts {
     /// The item, for an alert about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<ItemFacts>,
+    /// The source, for an alert about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceFacts>,
+}
+
+/// What is told of a source, over the last 24 hours.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct SourceFacts {
+    /// Its name.
+    pub name: String,
+    /// Events that were read.
+    pub read: u64,
+    /// Those that were rejected.
+    pub rejected: u64,
+    /// Share of rejected events from which on it is told.
+    pub allowed: f64,
+    /// The most frequent reason of rejection.
+    pub reason: Option<String>,
+    /// What bounds of the catalogue let go.
+    pub let_go: u64,
 }
 
 /// What is told of an item that is open for too long.
@@ -136,6 +156,9 @@ impl Facts {
     pub(super) fn badness(&self) -> Option<f64> {
         if let Some(item) = &self.item {
             return Some(item.age_seconds as f64);
+        }
+        if let Some(source) = &self.source {
+            return Some((source.rejected + source.let_go) as f64);
         }
         let node = self.node.as_ref()?.pace?;
         match &self.parent {

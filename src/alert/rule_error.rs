@@ -68,6 +68,7 @@ impl About for Watched {
             node: Some(node),
             parent: None,
             item: None,
+            source: None,
             link: None,
         }
     }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::identity::Fingerprint;
 use super::record::{Facts, Labels};
+use crate::catalog::expr::Expr;
 use crate::catalog::{Rule, Severity};
 
 /// What a rule says of one identity at one watermark.
@@ -50,4 +51,40 @@ pub struct Sample<'a, A> {
     pub period_end: Option<Timestamp>,
     /// Labels and facts.
     pub about: A,
+}
+
+impl<'a, A> Sample<'a, A> {
+    /// The same about something wider.
+    pub fn map<B>(self, about: impl FnOnce(A) -> B) -> Sample<'a, B> {
+        Sample {
+            rule: self.rule,
+            node: self.node,
+            fingerprint: self.fingerprint,
+            condition: self.condition,
+            period_end: self.period_end,
+            about: about(self.about),
+        }
+    }
+}
+
+impl Rule {
+    /// What the rule says, given whether each of its expressions holds; `None` where one of its variables has no value.
+    pub(super) fn condition(&self, test: impl Fn(&Expr) -> Option<bool>) -> Condition {
+        let mut unanswered = false;
+        for level in self.levels.iter().rev() {
+            match test(&level.when) {
+                Some(true) => return Condition::Breach(level.severity),
+                Some(false) => {}
+                None => unanswered = true,
+            }
+        }
+        if unanswered {
+            return Condition::Missing;
+        }
+        match self.clear.as_ref().map(test) {
+            None | Some(Some(true)) => Condition::Clear,
+            Some(Some(false)) => Condition::Band,
+            Some(None) => Condition::Missing,
+        }
+    }
 }

@@ -69,6 +69,8 @@ pub enum Subject {
     Link,
     /// `item.*`: an open item of the node.
     Item,
+    /// `source.*`: a source.
+    Source,
 }
 
 /// What it asks.
@@ -116,6 +118,16 @@ pub enum Attribute {
     AgeDays,
     /// Of an item: days beyond its node's `overdue_after`.
     OverdueDays,
+    /// Of a source: its name.
+    SourceName,
+    /// Of a source: events that were rejected over the last 24 hours.
+    Rejected,
+    /// Of a source: rejected events as a share of all, over the last 24 hours.
+    RejectedShare,
+    /// Of a source: its `max_rejected`.
+    MaxRejected,
+    /// Of a source: what its bounds let go over the last 24 hours.
+    LetGo,
     /// Of a link: how far the parent is from what its KPI explains, as a share; below 0 where it brings less.
     ParentGap,
     /// Of a link: evidence for a kind of drift, as a share of what it takes to say so.
@@ -153,6 +165,14 @@ const OF_AN_ITEM: [(&str, Attribute, Type); 3] = [
     ("name", Attribute::ItemName, Type::Text),
     ("age_days", Attribute::AgeDays, Type::Number),
     ("overdue_days", Attribute::OverdueDays, Type::Number),
+];
+
+const OF_A_SOURCE: [(&str, Attribute, Type); 5] = [
+    ("name", Attribute::SourceName, Type::Text),
+    ("rejected", Attribute::Rejected, Type::Number),
+    ("rejected_share", Attribute::RejectedShare, Type::Number),
+    ("max_rejected", Attribute::MaxRejected, Type::Number),
+    ("let_go", Attribute::LetGo, Type::Number),
 ];
 
 const OF_A_LINK: [(&str, Attribute, Type); 11] = [
@@ -197,6 +217,17 @@ static ON_ITEMS: LazyLock<Vocabulary> = LazyLock::new(|| {
     }
     words
 });
+static ON_SOURCES: LazyLock<Vocabulary> = LazyLock::new(|| {
+    let variable = |(name, _, kind): (&str, Attribute, Type)| Variable::new(format!("source.{name}"), kind);
+    let asks = |(_, attribute, _): (&str, Attribute, Type)| RuleVariable {
+        subject: Subject::Source,
+        attribute,
+    };
+    Vocabulary {
+        variables: OF_A_SOURCE.into_iter().map(variable).collect(),
+        asks: OF_A_SOURCE.into_iter().map(asks).collect(),
+    }
+});
 static ON_LINKS: LazyLock<Vocabulary> = LazyLock::new(|| {
     let mut words = vocabulary(&[("kpi", Subject::Kpi), ("parent", Subject::Parent)]);
     for (name, attribute, kind) in OF_A_LINK {
@@ -234,6 +265,7 @@ pub fn vocabulary_of(on: RuleOn) -> &'static Vocabulary {
         RuleOn::Node => &ON_NODES,
         RuleOn::Link => &ON_LINKS,
         RuleOn::Item => &ON_ITEMS,
+        RuleOn::Source => &ON_SOURCES,
     }
 }
 

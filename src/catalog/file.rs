@@ -153,6 +153,8 @@ pub(super) struct MetricEntry {
     pub(super) end: Option<Spanned<String>>,
     #[schemars(with = "Option<WholeNumber>")]
     pub(super) max_items: Option<Spanned<WholeNumber>>,
+    #[schemars(with = "Option<WholeNumber>")]
+    pub(super) max_cells: Option<Spanned<WholeNumber>>,
     #[schemars(with = "Option<PartEntry>")]
     pub(super) numerator: Option<Spanned<PartEntry>>,
     #[schemars(with = "Option<PartEntry>")]

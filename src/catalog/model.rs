@@ -315,8 +315,24 @@ pub struct Metric {
     pub dimensions: Vec<String>,
     /// How it is computed.
     pub kind: MetricKind,
+    /// Combinations of dimension values that are kept a split; further ones count under [`OTHER`].
+    pub max_cells: usize,
     /// Where it is declared.
     pub place: Place,
+}
+
+/// The dimension value under which what is beyond [`Metric::max_cells`] counts.
+pub const OTHER: &str = "other";
+
+impl Metric {
+    /// The source that it aggregates; `None` for one that is made of other metrics.
+    pub fn source(&self) -> Option<SourceId> {
+        match &self.kind {
+            MetricKind::Simple(simple) => Some(simple.source),
+            MetricKind::Duration(duration) => Some(duration.marks.source),
+            MetricKind::Ratio { .. } | MetricKind::Derived { .. } => None,
+        }
+    }
 }
 
 /// How a metric is computed.
@@ -677,6 +693,8 @@ pub enum RuleOn {
     Link,
     /// Every open item that is overdue: variables `item.*`, `node.*`.
     Item,
+    /// Every source: variables `source.*`.
+    Source,
 }
 
 /// How bad.
@@ -788,7 +806,8 @@ impl Rule {
     /// Whether its alerts belong to a period and end with it. A link does not come together when a month ends, and an
     /// item is not done.
     pub fn is_of_a_period(&self) -> bool {
-        self.on != RuleOn::Item && super::attribute::DriftKind::of(&self.kind).is_none()
+        !matches!(self.on, RuleOn::Item | RuleOn::Source)
+            && super::attribute::DriftKind::of(&self.kind).is_none()
     }
 
     /// Whether a node of this name switched the rule off.

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::clock::Clock;
 use super::dead_letter::{DeadLetter, DeadLetterFile};
 use super::door::Ack;
+use super::folder::is_rejection;
 use super::reader::Batch;
 use crate::alert::engine::Engine;
 use crate::alert::judge;
@@ -18,8 +19,9 @@ use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint, Labels};
 use crate::catalog::{Calendar, Catalog, Severity, SourceId};
 use crate::evaluate::drift::StoredLink;
+use crate::evaluate::intake::{Intake, Recent};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
-use crate::fold::cells::{Cells, StoredCell, StoredItem, StoredKey};
+use crate::fold::cells::{Bound, Cells, StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
 use crate::source::kafka::{KafkaReader, TopicPartition};
 use crate::source::push::is_pushed;
@@ -78,6 +80,8 @@ pub(super) struct EvaluatorThread {
     pub(super) wake_outbox: Arc<tokio::sync::Notify>,
     pub(super) totals: Totals,
     pub(super) new_dead_letters: u64,
+    /// What came of each source lately, by [`SourceId`].
+    pub(super) intake: Vec<Intake>,
     pub(super) stop: Arc<AtomicBool>,
 }
 
@@ -92,6 +96,8 @@ pub(super) struct Totals {
     pub(super) evicted_keys: BTreeMap<String, u64>,
     /// Items forgotten because there were too many, by metric.
     pub(super) evicted_items: BTreeMap<String, u64>,
+    /// Events that count as "other", because there were too many combinations, by metric.
+    pub(super) events_in_other: BTreeMap<String, u64>,
 }
 
 /// What waits for the next commit.
@@ -192,7 +198,10 @@ impl EvaluatorThread {
         for (partition, end) in batch.ends {
             self.watermarks.ended(&partition, end);
         }
+        let arrived = self.clock.now();
         for ((source, outcome), count) in batch.folded.outcomes {
+            let rejected = is_rejection(outcome).then_some(outcome);
+            self.intake[source.0 as usize].count(arrived, count, rejected);
             let name = self.catalog.source(source).name.clone();
             *self.totals.outcomes.entry((name, outcome)).or_insert(0) += count;
         }
@@ -211,6 +220,7 @@ impl EvaluatorThread {
         if evicted == 0 {
             return;
         }
+        self.intake[source.0 as usize].count_let_go(self.clock.now(), evicted);
         let name = &self.catalog.source(source).name;
         let total = self.totals.evicted_ids.entry(name.clone()).or_insert(0);
         if *total == 0 {
@@ -226,19 +236,36 @@ impl EvaluatorThread {
     fn count_bounds(&mut self) {
         for evicted in self.cells.take_evicted() {
             let name = &self.catalog.metric(evicted.metric).name;
-            let (totals, message) = if evicted.items {
-                let message = "more items than max_items: those that ended longest ago are forgotten, then the oldest open ones";
-                (&mut self.totals.evicted_items, message)
-            } else {
-                let message = "more keys than max_keys: those that were last seen longest ago are forgotten, and are new when they come again";
-                (&mut self.totals.evicted_keys, message)
+            let (totals, message) = match evicted.bound {
+                Bound::Items => {
+                    let message = "more items than max_items: those that ended longest ago are forgotten, then the oldest open ones";
+                    (&mut self.totals.evicted_items, message)
+                }
+                Bound::Keys => {
+                    let message = "more keys than max_keys: those that were last seen longest ago are forgotten, and are new when they come again";
+                    (&mut self.totals.evicted_keys, message)
+                }
+                Bound::Cells => {
+                    let message = "more combinations of dimension values than max_cells: events of further ones count as 'other'";
+                    (&mut self.totals.events_in_other, message)
+                }
             };
             let total = totals.entry(name.clone()).or_insert(0);
             if *total == 0 {
                 tracing::warn!(metric = name, "{message}");
             }
             *total += evicted.count;
+            if let Some(source) = self.catalog.metric(evicted.metric).source() {
+                self.intake[source.0 as usize].count_let_go(self.clock.now(), evicted.count);
+            }
         }
+    }
+
+    /// What came of each source over the last 24 hours.
+    fn recent_intake(&mut self) -> Vec<Recent> {
+        let now = self.clock.now();
+        self.intake.iter_mut().for_each(|intake| intake.pass(now));
+        self.intake.iter().map(Intake::recent).collect()
     }
 
     /// One evaluation and, if there is something to keep, one commit.
@@ -251,6 +278,8 @@ impl EvaluatorThread {
             broker_up && self.has_partitions,
             lateness,
         );
+        self.count_bounds();
+        let intake = self.recent_intake();
         let partitions_behind = self.watermarks.behind();
         let caught_up = self.has_partitions && partitions_behind == 0;
 
@@ -262,19 +291,18 @@ impl EvaluatorThread {
                 day_closes(&self.catalog.calendar, before, watermark)
             });
             for at in closes {
-                self.judge(at, Horizon::Day, true, pending);
+                self.judge(at, Horizon::Day, true, &intake, pending);
             }
-            snapshot = self.judge(watermark, Horizon::Known, !caught_up, pending);
+            snapshot = self.judge(watermark, Horizon::Known, !caught_up, &intake, pending);
         }
         snapshot.sources = self.source_states();
         snapshot.evicted_keys = self.totals.evicted_keys.clone();
         snapshot.evicted_items = self.totals.evicted_items.clone();
+        snapshot.events_in_other = self.totals.events_in_other.clone();
         pending.cells.extend(self.cells.take_changed());
         pending.links.extend(self.evaluator.take_changed_links());
         pending.keys.extend(self.cells.take_changed_keys());
         pending.items.extend(self.cells.take_changed_items());
-        self.count_bounds();
-
         let started = Instant::now();
         let committed = if pending.is_empty() && !commit_anyway {
             None
@@ -302,14 +330,26 @@ impl EvaluatorThread {
         }
     }
 
-    fn judge(&mut self, at: Timestamp, horizon: Horizon, quiet: bool, pending: &mut Pending) -> Snapshot {
+    fn judge(
+        &mut self,
+        at: Timestamp,
+        horizon: Horizon,
+        quiet: bool,
+        intake: &[Recent],
+        pending: &mut Pending,
+    ) -> Snapshot {
         let (snapshot, step) = judge::step(
             &self.catalog,
             &mut self.evaluator,
             &self.cells,
             &mut self.engine,
             &self.route,
-            judge::When { at, horizon, quiet },
+            judge::When {
+                at,
+                horizon,
+                quiet,
+                intake,
+            },
         );
         pending.alerts.extend(step.changed);
         pending.removed_alerts.extend(step.removed);
@@ -344,7 +384,11 @@ impl EvaluatorThread {
             .map_err(|error| format!("dead-letter file: {error}"))?;
         pending.dead_letters.clear();
         let positions: Vec<Position> = pending.positions.values().cloned().collect();
+        let of_sources = self.catalog.sources.iter().map(|source| source.name.as_str());
+        let intake: BTreeMap<&str, &Intake> = of_sources.zip(&self.intake).collect();
+        let intake = serde_json::to_string(&intake).map_err(|error| error.to_string())?;
         let commit = Commit {
+            intake: Some(&intake),
             positions: &positions,
             cells: &pending.cells,
             links: &pending.links,

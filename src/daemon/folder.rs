@@ -13,11 +13,23 @@ use crate::fold::delta::Delta;
 use crate::fold::plan::Plan;
 use crate::fold::worker::{Folded, Worker};
 
+/// The outcome of an event that counts.
+const FOLDED: &str = "folded";
+/// The outcome of an event that no filter lets pass.
+const FILTERED: &str = "filtered";
 /// The outcome of a copy.
 const DUPLICATE: &str = "duplicate";
 
 /// How many events of a source had an outcome.
 pub(super) type Outcomes = HashMap<(SourceId, &'static str), u64>;
+
+/// The outcome of a record that only says that a row is gone.
+const TOMBSTONE: &str = "tombstone";
+
+/// Whether an outcome is a reason of rejection.
+pub(super) fn is_rejection(outcome: &str) -> bool {
+    ![FOLDED, FILTERED, DUPLICATE, TOMBSTONE].contains(&outcome)
+}
 
 /// What one thread folds with. Keeps its buffers from record to record.
 pub(super) struct Folder {
@@ -174,7 +186,7 @@ fn fold_one(
     seen: Option<&mut Seen>,
 ) -> Result<(&'static str, Option<i64>), Reject> {
     let Found::Change(change) = found else {
-        return Ok(("tombstone", None));
+        return Ok((TOMBSTONE, None));
     };
     let time_ms = change.newest_ms();
     if time_ms.is_some_and(|time_ms| time_ms > latest_ms) {
@@ -185,8 +197,8 @@ fn fold_one(
         None => worker.fold_change(source, change, offset)?,
     };
     let outcome = match folded {
-        Folded::Counted => "folded",
-        Folded::Filtered => "filtered",
+        Folded::Counted => FOLDED,
+        Folded::Filtered => FILTERED,
         Folded::Duplicate => DUPLICATE,
     };
     Ok((outcome, time_ms))

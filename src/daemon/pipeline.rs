@@ -20,6 +20,7 @@ use crate::alert::judge;
 use crate::catalog::{Catalog, SourceId};
 use crate::evaluate::Evaluator;
 use crate::evaluate::definition::{self, CountedSince, Definition};
+use crate::evaluate::intake::Intake;
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
@@ -210,6 +211,7 @@ impl Pipeline {
             wake_outbox: around.wake_outbox.clone(),
             totals,
             new_dead_letters: 0,
+            intake: intake_of(catalog, restored.intake.as_deref()),
             stop: stop.clone(),
         };
         let evaluator = spawn("evaluate".to_owned(), move || evaluator.run(&batches))?;
@@ -273,6 +275,17 @@ fn dedup(catalog: &Catalog, found: &[Found], source: SourceId) -> Option<Bounds>
         dedup,
         of_topics + usize::from(declared.http),
     ))
+}
+
+/// What came of each source lately, as the state has it. What cannot be read begins anew: it is a day old at most.
+fn intake_of(catalog: &Catalog, kept: Option<&str>) -> Vec<Intake> {
+    let kept = kept.and_then(|kept| serde_json::from_str::<HashMap<String, Intake>>(kept).ok());
+    let mut kept = kept.unwrap_or_default();
+    catalog
+        .sources
+        .iter()
+        .map(|source| kept.remove(&source.name).unwrap_or_default())
+        .collect()
 }
 
 /// Keeps what is counted under a definition that was not there before, and says since when each is counted. In the

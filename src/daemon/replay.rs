@@ -7,12 +7,13 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::evaluator::{Route, day_closes};
-use super::folder::{Folder, Outcomes};
+use super::folder::{Folder, Outcomes, is_rejection};
 use crate::alert::engine::{Engine, Step};
 use crate::alert::judge;
 use crate::alert::record::{AlertRecord, AlertState, Facts, Fingerprint, Labels};
 use crate::catalog::{Catalog, Severity, Source, SourceId};
 use crate::decode::Record;
+use crate::evaluate::intake::{Intake, Recent};
 use crate::evaluate::{Evaluator, Horizon};
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
@@ -53,6 +54,8 @@ pub struct Replay {
     /// The last close.
     closed: Option<Timestamp>,
     offset: i64,
+    /// What came of each source lately.
+    intake: Vec<Intake>,
     outcomes: Outcomes,
     /// A reason of the newest rejected event of each source, for people.
     rejected: BTreeMap<String, String>,
@@ -79,6 +82,7 @@ impl Replay {
             lateness: lateness.unwrap_or(SignedDuration::ZERO),
             closed: None,
             offset: 0,
+            intake: catalog.sources.iter().map(|_| Intake::default()).collect(),
             outcomes: Outcomes::new(),
             rejected: BTreeMap::new(),
             episodes: Vec::new(),
@@ -126,7 +130,11 @@ impl Replay {
 
     fn close(&mut self, at: Timestamp) -> Result<(), String> {
         self.closed = Some(at);
-        self.merge()?;
+        self.merge(at)?;
+        self.intake
+            .iter_mut()
+            .for_each(|intake| intake.pass(at + self.lateness));
+        let intake: Vec<Recent> = self.intake.iter().map(Intake::recent).collect();
         let (_, step) = judge::step(
             &self.catalog,
             &mut self.evaluator,
@@ -137,6 +145,7 @@ impl Replay {
                 at,
                 horizon: Horizon::Day,
                 quiet: false,
+                intake: &intake,
             },
         );
         // Nothing is kept here: the replay is over when the process is.
@@ -146,9 +155,13 @@ impl Replay {
         Ok(())
     }
 
-    fn merge(&mut self) -> Result<(), String> {
+    /// Takes over what arrived until a day was closed.
+    fn merge(&mut self, at: Timestamp) -> Result<(), String> {
         let taken = self.folder.take();
         for (key, count) in taken.outcomes {
+            let (source, outcome) = key;
+            let arrived = at + self.lateness;
+            self.intake[source.0 as usize].count(arrived, count, is_rejection(outcome).then_some(outcome));
             *self.outcomes.entry(key).or_insert(0) += count;
         }
         for letter in taken.dead_letters {

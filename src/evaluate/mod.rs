@@ -4,11 +4,13 @@
 //! * [`attribution`]: what a distance from plan is made of.
 //! * [`definition`]: since when a metric is counted as it is declared now.
 //! * [`drift`]: whether a KPI and the business it serves have come apart.
+//! * [`intake`]: how many of a source's events could be used lately.
 
 pub mod attribution;
 pub mod definition;
 pub mod drift;
 pub mod forecast;
+pub mod intake;
 mod node;
 pub mod outlook;
 pub mod pace;
@@ -111,6 +113,8 @@ impl Evaluator {
             sources: Vec::new(),
             evicted_keys: Default::default(),
             evicted_items: Default::default(),
+            intake: Vec::new(),
+            events_in_other: Default::default(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp, civil};
 use serde::Serialize;
 
+use super::intake::Recent;
 use super::outlook::Outlook;
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, NodeId, PeriodKind, Relation, Role};
@@ -269,4 +270,8 @@ pub struct Snapshot {
     pub evicted_keys: BTreeMap<String, u64>,
     /// Items forgotten since start because there were more than `max_items`, by metric.
     pub evicted_items: BTreeMap<String, u64>,
+    /// What came of each source lately, by [`SourceId`](crate::catalog::SourceId).
+    pub intake: Vec<Recent>,
+    /// Events since start that count as "other" because there were more combinations than `max_cells`, by metric.
+    pub events_in_other: BTreeMap<String, u64>,
 }

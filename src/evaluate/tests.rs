@@ -308,6 +308,7 @@ fn what_is_well_and_always_was_needs_no_sample() {
             at,
             horizon: Horizon::Day,
             quiet: false,
+            intake: &[],
         };
         let (_, step) = judge::step(&world.catalog, &mut one, &world.cells, &mut lazy, &route, when);
         let mut snapshot = other.snapshot(&world.cells, at, Horizon::Day);

@@ -30,6 +30,8 @@ pub struct Delta {
 pub struct GroupDelta {
     /// Keys of the rows.
     pub keys: Vec<RowKey>,
+    /// Events of each row.
+    pub events: Vec<u32>,
     /// Partials, row by row: as many a row as the group has columns.
     pub partials: Vec<Partial>,
     /// Keys that came, for columns that remember keys: each once a row and column.

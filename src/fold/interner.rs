@@ -5,12 +5,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
 
-/// A dimension value; 0 is "missing".
+use crate::catalog::OTHER;
+
+/// A dimension value; 0 is "missing", 1 is "other".
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct ValueId(pub u32);
 
 /// What a missing dimension value is called.
 pub const MISSING: &str = "";
+
+impl ValueId {
+    /// What counts where there is no room for more values.
+    pub const OTHER: ValueId = ValueId(1);
+}
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -26,6 +33,7 @@ impl Default for Interner {
     fn default() -> Interner {
         let interner = Interner(Arc::default());
         interner.id(MISSING);
+        interner.id(OTHER);
         interner
     }
 }
@@ -46,6 +54,11 @@ impl Interner {
         shared.values.push(value.clone());
         shared.ids.insert(value, id);
         id
+    }
+
+    /// The number of a value that was met before.
+    pub fn find(&self, value: &str) -> Option<ValueId> {
+        self.shared().ids.get(value).copied()
     }
 
     /// The value of a number.
@@ -80,6 +93,19 @@ impl LocalInterner {
             return *id;
         }
         let id = self.shared.id(value);
+        self.known.insert(value.into(), id);
+        id
+    }
+
+    /// The number of a value where there is no room for more: of one that nobody has met, that of "other". It is not
+    /// kept, so that what never ends needs no memory.
+    pub fn id_if_met(&mut self, value: &str) -> ValueId {
+        if let Some(id) = self.known.get(value) {
+            return *id;
+        }
+        let Some(id) = self.shared.find(value) else {
+            return ValueId::OTHER;
+        };
         self.known.insert(value.into(), id);
         id
     }

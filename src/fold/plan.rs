@@ -2,6 +2,8 @@
 //!
 //! Metrics that aggregate the same thing share a column, and all columns of a grouping set share one look-up an event.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use hashbrown::HashMap;
 
 use super::interner::Interner;
@@ -71,6 +73,21 @@ pub struct Group {
     pub retracts: bool,
     /// Aggregates of a row.
     pub columns: Vec<Column>,
+    /// Combinations of dimension values that are kept; further ones count as "other". What metrics share has the
+    /// largest of their bounds.
+    pub max_series: usize,
+    /// The metric that it is for; the first one, where several share it.
+    pub metric: MetricId,
+    /// Whether there are as many. Set where cells are merged, read where events are folded: from then on values that
+    /// nobody has seen are not remembered either.
+    pub is_full: AtomicBool,
+}
+
+impl Group {
+    /// Whether it keeps no further combination.
+    pub fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
 }
 
 /// One aggregate.
@@ -237,7 +254,7 @@ impl Plan {
             }
             index
         });
-        let group = self.group(catalog, simple.source, names);
+        let group = self.group(catalog, simple.source, names, metric);
         let columns = &mut self.groups[group].columns;
         let same =
             |column: &Column| column.kind == partial && column.input == input && column.filter == filter;
@@ -277,7 +294,7 @@ impl Plan {
         if !source.marks.contains(&marks) {
             source.marks.push(marks);
         }
-        let group = self.group(catalog, of, names);
+        let group = self.group(catalog, of, names, metric);
         let columns = &mut self.groups[group].columns;
         let known = columns.iter().position(|column| column.marks == Some(marks));
         let column = known.unwrap_or_else(|| {
@@ -297,13 +314,18 @@ impl Plan {
     }
 
     /// The grouping set of a source by these names, made when it is new.
-    fn group(&mut self, catalog: &Catalog, of: SourceId, names: &[String]) -> usize {
+    fn group(&mut self, catalog: &Catalog, of: SourceId, names: &[String], metric: MetricId) -> usize {
+        let max_series = catalog.metric(metric).max_cells;
         let source = &mut self.sources[of.0 as usize];
         let known = source
             .groups
             .iter()
             .copied()
             .find(|&group| self.groups[group].names == names);
+        if let Some(known) = known {
+            let group = &mut self.groups[known];
+            group.max_series = group.max_series.max(max_series);
+        }
         known.unwrap_or_else(|| {
             self.groups.push(Group {
                 source: of,
@@ -314,6 +336,9 @@ impl Plan {
                     .filter_map(|name| field_of(catalog, of, name))
                     .collect(),
                 columns: Vec::new(),
+                max_series,
+                metric,
+                is_full: AtomicBool::new(false),
             });
             source.groups.push(self.groups.len() - 1);
             self.groups.len() - 1

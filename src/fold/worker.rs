@@ -111,15 +111,17 @@ impl Worker {
             }
             counted = true;
             key.dimensions.clear();
+            let is_full = group.is_full();
             for &field in &group.fields {
-                key.dimensions.push(
-                    event
-                        .key(field)?
-                        .map_or(ValueId::default(), |value| values.id(value)),
-                );
+                key.dimensions.push(match event.key(field)? {
+                    None => ValueId::default(),
+                    Some(value) if is_full => values.id_if_met(value),
+                    Some(value) => values.id(value),
+                });
             }
             let rows = &mut groups[index];
             let row = rows.row(key, group);
+            rows.delta.events[row] += 1;
             let width = group.columns.len();
             for (at, column) in group
                 .columns
@@ -271,6 +273,7 @@ impl Rows {
             None => {
                 let row = delta.keys.len();
                 delta.keys.push(key.clone());
+                delta.events.push(0);
                 delta
                     .partials
                     .extend(group.columns.iter().map(|column| Partial::empty(column.kind)));

@@ -205,7 +205,11 @@ fn lead(notice: &Notice, language: Language) -> String {
             | ResolveReason::NoData,
         ) => String::new(),
         // It is over: how old it was says nothing any more.
-        Some(ResolveReason::Recovered) | None if notice.facts.item.is_some() => String::new(),
+        Some(ResolveReason::Recovered) | None
+            if notice.facts.item.is_some() || notice.facts.source.is_some() =>
+        {
+            String::new()
+        }
         Some(ResolveReason::Recovered) | None => link_now(&notice.facts, language).unwrap_or(now),
     };
     let space = if now.is_empty() {

@@ -79,6 +79,7 @@ fn facts(kpi: f64, business: f64) -> Facts {
     Facts {
         title: "文章数已完成，营收没有".into(),
         title_zh: None,
+        source: None,
         item: None,
         node: Some(Figure {
             daily: daily([0.0, 2.0, 3.0, 5.0, 6.0, 8.0, 9.0, 14.0]),

@@ -117,6 +117,7 @@ fn judged(
             at,
             horizon: Horizon::Day,
             quiet: false,
+            intake: &[],
         };
         let (_, step) = judge::step(catalog, &mut evaluator, cells, &mut engine, &route, when);
         for episode in step.changed.iter().filter_map(AlertRecord::episode) {

@@ -193,6 +193,7 @@ pub fn rules(view: &View) -> Response {
         (RuleOn::Node, "node"),
         (RuleOn::Link, "link"),
         (RuleOn::Item, "item"),
+        (RuleOn::Source, "source"),
     ]
     .into_iter()
     .map(|(on, name)| {

@@ -60,5 +60,16 @@ fn sentences(view: &View, language: Language) -> Vec<String> {
             ),
         });
     }
+    for (name, count) in &view.snapshot.events_in_other {
+        let count = number(*count);
+        sentences.push(match language {
+            Language::Zh => {
+                format!("指标 {name}：维度组合数超过 max_cells，{count} 个事件计入“other”。")
+            }
+            Language::En => format!(
+                "Metric {name}: more combinations of dimension values than max_cells; {count} events count as \"other\"."
+            ),
+        });
+    }
     sentences
 }

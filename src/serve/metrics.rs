@@ -324,6 +324,14 @@ fn bounds(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
             .iter()
             .map(|(metric, count)| (one("metric", metric), *count as f64)),
     ));
+    families.push(counter(
+        "events_in_other_total",
+        "Events that count as other because there were more combinations of dimension values than max_cells.",
+        snapshot
+            .events_in_other
+            .iter()
+            .map(|(metric, count)| (one("metric", metric), *count as f64)),
+    ));
 }
 
 fn items(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::HashMap;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params};
 
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
@@ -111,6 +111,8 @@ pub struct Commit<'a> {
     pub watermark_ms: Option<i64>,
     /// Length of the dead-letter file that belongs to these positions, in bytes.
     pub dead_letter_bytes: u64,
+    /// What came of each source lately, encoded; `None` leaves it as it is.
+    pub intake: Option<&'a str>,
     /// Requests that were taken under a key.
     pub requests: &'a [KeptRequest],
 }
@@ -137,6 +139,8 @@ pub struct Restored {
     pub watermark_ms: Option<i64>,
     /// Length of the dead-letter file that belongs to the positions, in bytes.
     pub dead_letter_bytes: u64,
+    /// What came of each source lately, encoded.
+    pub intake: Option<String>,
 }
 
 /// A handle on the state; clones share one connection. Held only by the evaluator (commits) and the outbox.
@@ -223,6 +227,7 @@ impl Store {
             dead_letter_bytes: read_number(&connection, "dead_letter_bytes")?
                 .unwrap_or(0)
                 .unsigned_abs(),
+            intake: read_text(&connection, "intake")?,
         })
     }
 
@@ -255,6 +260,9 @@ impl Store {
         if let Some(watermark_ms) = commit.watermark_ms {
             put_number(&transaction, "watermark_ms", watermark_ms)?;
         }
+        if let Some(intake) = commit.intake {
+            put_meta(&transaction, "intake", intake)?;
+        }
         put_number(
             &transaction,
             "dead_letter_bytes",
@@ -270,7 +278,16 @@ fn read_number(connection: &Connection, key: &str) -> Result<Option<i64>, StateE
     Ok(connection.query_row(select, [key], |row| row.get(0)).optional()?)
 }
 
+fn read_text(connection: &Connection, key: &str) -> Result<Option<String>, StateError> {
+    let select = "SELECT value FROM meta WHERE key = ?1";
+    Ok(connection.query_row(select, [key], |row| row.get(0)).optional()?)
+}
+
 fn put_number(transaction: &Transaction<'_>, key: &str, value: i64) -> Result<(), StateError> {
+    put_meta(transaction, key, value)
+}
+
+fn put_meta(transaction: &Transaction<'_>, key: &str, value: impl ToSql) -> Result<(), StateError> {
     let mut put = transaction.prepare_cached(
         "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     )?;

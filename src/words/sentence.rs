@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Language, drift, percent};
-use crate::alert::record::{Facts, Figure, ItemFacts};
+use crate::alert::record::{Facts, Figure, ItemFacts, SourceFacts};
 use crate::catalog::attribute::DriftKind;
 
 /// What the alert says, as a heading: in the reader's language for the kinds that tautline knows, else the title
@@ -18,6 +18,9 @@ pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> Str
             Language::Zh => format!("{} 已逾期（{node}）", item.name),
             Language::En => format!("{} is overdue ({node})", item.name),
         };
+    }
+    if let Some(source) = facts.source.as_ref().filter(|_| facts.title.is_empty()) {
+        return of_source(kind, source, language);
     }
     match (kind, &facts.node) {
         (kind, Some(node)) if DriftKind::of(kind).is_some() && facts.title.is_empty() => {
@@ -57,6 +60,9 @@ pub fn of(kind: &str, facts: &Facts, language: Language) -> String {
     if let Some(item) = &facts.item {
         return open_for(item, language);
     }
+    if let Some(source) = &facts.source {
+        return intake(kind, source, language);
+    }
     if let (Some(kpi), Some(parent), Some(found)) = (&facts.node, &facts.parent, &facts.link) {
         return drift::of(kind, kpi, parent, found, language);
     }
@@ -87,6 +93,46 @@ fn open_for(item: &ItemFacts, language: Language) -> String {
     match language {
         Language::Zh => format!("已进行 {age}，期限为 {allowed}。"),
         Language::En => format!("It has been open for {age}; {allowed} are allowed."),
+    }
+}
+
+fn of_source(kind: &str, source: &SourceFacts, language: Language) -> String {
+    let name = &source.name;
+    match (kind, language) {
+        ("limit_reached", Language::Zh) => format!("数据源 {name}：已达目录中的上限"),
+        ("limit_reached", Language::En) => format!("Source {name} has reached a limit of the catalogue"),
+        (_, Language::Zh) => format!("数据源 {name}：许多事件无法使用"),
+        (_, Language::En) => format!("Many events of source {name} cannot be used"),
+    }
+}
+
+fn intake(kind: &str, source: &SourceFacts, language: Language) -> String {
+    let number = |count: u64| language.number(count as f64);
+    let (read, rejected) = (number(source.read), number(source.rejected));
+    if kind == "limit_reached" {
+        let count = number(source.let_go);
+        return match language {
+            Language::Zh => format!(
+                "最近 24 小时有 {count} 个事件或键超出上限：计入“other”，或忘记了最旧的。页面上写明是哪一个上限。"
+            ),
+            Language::En => format!(
+                "In the last 24 hours {count} events or keys were beyond it: they count as \"other\", or the oldest were forgotten. The page says which limit."
+            ),
+        };
+    }
+    let share = match source.read {
+        0 => "—".to_owned(),
+        all => percent(source.rejected as f64 / all as f64),
+    };
+    let allowed = percent(source.allowed);
+    let reason = source.reason.as_deref().unwrap_or("—");
+    match language {
+        Language::Zh => format!(
+            "最近 24 小时读到的 {read} 个事件中有 {rejected} 个（{share}）被拒绝，允许 {allowed}；最常见的原因：{reason}。由它计算的数字不完整。"
+        ),
+        Language::En => format!(
+            "Of {read} events in the last 24 hours {rejected} were rejected ({share}; {allowed} are allowed), most often for {reason}. Numbers made of it are incomplete."
+        ),
     }
 }
 
@@ -230,5 +276,37 @@ fn at_risk(node: &Figure, language: Language) -> String {
             )
         }
         (Language::En, None) => format!("It is heading for {forecast} against a target of {target}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_says_how_much_and_why() {
+        let facts = Facts {
+            source: Some(SourceFacts {
+                name: "orders".to_owned(),
+                read: 12_000,
+                rejected: 3_000,
+                allowed: 0.01,
+                reason: Some("no_time".to_owned()),
+                let_go: 0,
+            }),
+            ..Facts::default()
+        };
+        assert_eq!(
+            heading("rejected", "feed_gap", &facts, Language::En),
+            "Many events of source orders cannot be used"
+        );
+        assert_eq!(
+            of("feed_gap", &facts, Language::En),
+            "Of 12,000 events in the last 24 hours 3,000 were rejected (25%; 1% are allowed), most often for no_time. Numbers made of it are incomplete."
+        );
+        assert_eq!(
+            of("feed_gap", &facts, Language::Zh),
+            "最近 24 小时读到的 1.2万 个事件中有 3,000 个（25%）被拒绝，允许 1%；最常见的原因：no_time。由它计算的数字不完整。"
+        );
     }
 }

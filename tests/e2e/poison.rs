@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::parts::broker::Broker;
 use crate::parts::daemon::{Site, zone_at_noon};
 use crate::parts::events::Order;
+use crate::parts::metrics::Metrics;
 use crate::parts::produce::Producer;
 use crate::parts::unique;
 
@@ -65,6 +66,17 @@ fn every_bad_record_is_counted_and_kept_and_every_good_one_counts() {
         Some(expected.len() as f64)
     );
     assert_letters(&site, &expected, &poison, &topic);
+    // As many bad events as good ones: the feed is told as broken, and still is after a restart.
+    let broken = [
+        ("alertname", "rejected"),
+        ("kind", "feed_gap"),
+        ("source", "orders"),
+    ];
+    let is_told = |metrics: &Metrics| match metrics.get("tautline_alert_state", &broken) {
+        Some(3.0) => Ok(()),
+        other => Err(format!("{other:?}")),
+    };
+    daemon.wait_for("the broken feed is told", WITHIN, is_told);
 
     // After a restart nothing is read, counted or kept again.
     daemon.stop();
@@ -76,6 +88,12 @@ fn every_bad_record_is_counted_and_kept_and_every_good_one_counts() {
         Some(f64::from(good))
     );
     assert_letters(&site, &expected, &poison, &topic);
+    is_told(&daemon.metrics()).unwrap();
+    let page = daemon.get("/?lang=en").body;
+    assert!(
+        page.contains("Many events of source orders cannot be used"),
+        "{page}"
+    );
     let rejected = daemon.get("/rejected?lang=en").body;
     assert!(
         rejected.contains("Rejected") || rejected.contains("rejected"),

@@ -9,6 +9,7 @@ mod items;
 mod levels;
 mod missing;
 mod rule_errors;
+mod sources;
 mod table;
 mod telling;
 
@@ -108,6 +109,7 @@ impl About for Known<'_> {
             node: Some(node),
             parent: None,
             item: None,
+            source: None,
             link: None,
         }
     }

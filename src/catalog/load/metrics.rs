@@ -53,9 +53,16 @@ impl Metrics {
     }
 }
 
+fn max_cells(value: &MetricEntry) -> usize {
+    value.max_cells.as_ref().map_or(MAX_CELLS, |max| max.value.0)
+}
+
 pub(super) fn id_of_field(index: usize) -> FieldId {
     FieldId(u16::try_from(index).unwrap_or(u16::MAX))
 }
+
+/// Combinations of dimension values that a metric keeps unless it says otherwise.
+const MAX_CELLS: usize = 1_000_000;
 
 fn id(index: usize) -> MetricId {
     MetricId(u32::try_from(index).unwrap_or(u32::MAX))
@@ -99,6 +106,7 @@ impl Loader<'_> {
                     .map(|dimension| dimension.value.clone())
                     .collect(),
                 kind,
+                max_cells: max_cells(entry.value),
                 place: entry.place(),
             });
         }
@@ -167,6 +175,7 @@ impl Loader<'_> {
                 }
             }
         }
+        self.check_max_cells(entry, kind)?;
         match kind {
             MetricType::Simple => {
                 let source = self.metric_source(entry, sources)?;
@@ -217,6 +226,37 @@ impl Loader<'_> {
                 Some(MetricKind::Derived { expr, inputs })
             }
         }
+    }
+
+    /// What is made of other metrics has no cells of its own.
+    fn check_max_cells(&mut self, entry: &Entry<'_, MetricEntry>, kind: MetricType) -> Option<()> {
+        let value = entry.value;
+        let Some(max) = &value.max_cells else {
+            return Some(());
+        };
+        let name = &entry.name.value;
+        let is_inline = |part: &Option<Spanned<PartEntry>>| {
+            part.as_ref()
+                .is_some_and(|part| matches!(part.value, PartEntry::Inline(_)))
+        };
+        let has_cells = match kind {
+            MetricType::Simple | MetricType::Duration => true,
+            MetricType::Ratio => is_inline(&value.numerator) || is_inline(&value.denominator),
+            MetricType::Derived => false,
+        };
+        let message = if !has_cells {
+            format!(
+                "metric '{name}' has no cells of its own; write 'max_cells' at the metrics that it is made of"
+            )
+        } else if max.value.0 == 0 {
+            format!(
+                "metric '{name}' keeps no cells; write the number of combinations that it may have, at least 1"
+            )
+        } else {
+            return Some(());
+        };
+        self.problem(entry.at(max), message);
+        None
     }
 
     fn metric_source(&mut self, entry: &Entry<'_, MetricEntry>, sources: &Sources) -> Option<usize> {
@@ -277,6 +317,7 @@ impl Loader<'_> {
                     unit: None,
                     dimensions: Vec::new(),
                     kind: MetricKind::Simple(simple),
+                    max_cells: max_cells(value),
                     place: entry.place(),
                 });
                 Some(id(names.len() + inline.len() - 1))

@@ -16,6 +16,8 @@ use crate::catalog::yaml;
 /// A rule that every node has without being asked, in the words of the catalogue.
 struct BuiltIn {
     name: &'static str,
+    /// Kind of its alerts, where it is not the name.
+    kind: Option<&'static str>,
     on: RuleOn,
     when: &'static str,
     clear: &'static str,
@@ -35,6 +37,7 @@ impl BuiltIn {
     ) -> BuiltIn {
         BuiltIn {
             name,
+            kind: None,
             on: RuleOn::Link,
             when,
             clear,
@@ -45,7 +48,7 @@ impl BuiltIn {
     }
 }
 
-const BUILT_IN: [BuiltIn; 11] = [
+const BUILT_IN: [BuiltIn; 13] = [
     BuiltIn::drift(
         "hollow",
         "link.hollow >= 1",
@@ -75,6 +78,7 @@ const BUILT_IN: [BuiltIn; 11] = [
     ),
     BuiltIn {
         name: "behind_pace",
+        kind: None,
         on: RuleOn::Node,
         when: "node.pace < 0.9",
         clear: "node.pace >= 0.95",
@@ -84,6 +88,7 @@ const BUILT_IN: [BuiltIn; 11] = [
     },
     BuiltIn {
         name: "target_at_risk",
+        kind: None,
         on: RuleOn::Node,
         when: "node.target_probability < 0.2 && node.elapsed >= 0.25",
         clear: "node.target_probability >= 0.3",
@@ -93,6 +98,7 @@ const BUILT_IN: [BuiltIn; 11] = [
     },
     BuiltIn {
         name: "unreconciled",
+        kind: None,
         on: RuleOn::Node,
         when: "node.unreconciled > 0.01",
         clear: "node.unreconciled <= 0.01",
@@ -102,9 +108,31 @@ const BUILT_IN: [BuiltIn; 11] = [
     },
     BuiltIn {
         name: "overdue",
+        kind: None,
         on: RuleOn::Item,
         when: "item.overdue_days > 0.0",
         clear: "item.overdue_days <= 0.0",
+        hold_for: SignedDuration::ZERO,
+        severity: Severity::Warning,
+        critical: None,
+    },
+    // One bad event of a source that brings few is not a broken feed: it takes a number of them.
+    BuiltIn {
+        name: "rejected",
+        kind: Some("feed_gap"),
+        on: RuleOn::Source,
+        when: "source.rejected >= 10.0 && source.rejected_share > source.max_rejected",
+        clear: "source.rejected_share <= source.max_rejected",
+        hold_for: SignedDuration::ZERO,
+        severity: Severity::Warning,
+        critical: Some("source.rejected >= 10.0 && source.rejected_share >= 0.5"),
+    },
+    BuiltIn {
+        name: "limit_reached",
+        kind: None,
+        on: RuleOn::Source,
+        when: "source.let_go > 0.0",
+        clear: "source.let_go <= 0.0",
         hold_for: SignedDuration::ZERO,
         severity: Severity::Warning,
         critical: None,
@@ -137,7 +165,11 @@ impl Loader<'_> {
         let mut rules = Vec::new();
         let here: Arc<str> = "built in".into();
         for built_in in &BUILT_IN {
-            rules.extend(self.rule(&here, built_in.name, Location::UNKNOWN, &built_in.entry(), None));
+            let rule = self.rule(&here, built_in.name, Location::UNKNOWN, &built_in.entry(), None);
+            rules.extend(rule.map(|rule| Rule {
+                kind: built_in.kind.unwrap_or(built_in.name).to_owned(),
+                ..rule
+            }));
         }
         let node_names: Vec<&str> = entries(nodes).map(|entry| entry.name.value.as_str()).collect();
         for entry in entries(declared) {
@@ -204,6 +236,14 @@ impl Loader<'_> {
         ) else {
             return;
         };
+        if rules[general].on == RuleOn::Source {
+            let message = format!(
+                "rule '{}' is about sources, not nodes; its bound is at the source: max_rejected, or the bound that was reached",
+                name.value
+            );
+            self.problem(place, message);
+            return;
+        }
         rules[general].except.push(node.to_owned());
         let Override::Changed(entry) = changed else {
             rules[general].off.push(node.to_owned());
@@ -239,11 +279,18 @@ impl Loader<'_> {
             None => {
                 self.problem(
                     place,
-                    format!("rule '{name}' says not what it is on; add 'on: link' or 'on: node'"),
+                    format!("rule '{name}' says not what it is on; add 'on: link', 'on: node', 'on: item' or 'on: source'"),
                 );
                 return None;
             }
         };
+        if on == RuleOn::Source && !entry.nodes.is_empty() {
+            let message = format!(
+                "rule '{name}' is on sources and judges no nodes; ask source.name, and remove 'nodes'"
+            );
+            self.problem(place, message);
+            return None;
+        }
         let levels = self.levels(file, name, location, entry, on, general)?;
         let clear = match &entry.clear {
             Some(text) => Some(self.condition(file, text, on)?),
@@ -268,6 +315,7 @@ impl Loader<'_> {
                 "severity",
                 "kind",
                 "item",
+                "source",
             ];
             if reserved.contains(&label.as_str()) {
                 self.problem(
@@ -305,7 +353,7 @@ impl Loader<'_> {
                 // An item is judged while it is open and overdue: one that is not is settled.
                 .unwrap_or(match on {
                     RuleOn::Item => OnMissing::Resolve,
-                    RuleOn::Node | RuleOn::Link => OnMissing::Keep,
+                    RuleOn::Node | RuleOn::Link | RuleOn::Source => OnMissing::Keep,
                 }),
             labels,
             title,

@@ -317,6 +317,11 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
         ),
         (
             "agg: sum, expr",
+            "agg: sum, max_cells: 0, expr",
+            "catalog/a.yaml:11:82: metric 'revenue' keeps no cells; write the number of combinations that it may have, at least 1",
+        ),
+        (
+            "agg: sum, expr",
             "agg: count_new, within: 36h, expr",
             "catalog/a.yaml:11:85: 'within' is a number of whole days, at least one, such as 90d",
         ),

@@ -4,17 +4,19 @@ mod remembered;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hashbrown::HashMap;
 
 use super::FoldError;
 use super::day::Day;
-use super::delta::{Delta, DimensionKey};
+use super::delta::{Delta, DimensionKey, GroupDelta};
+use super::interner::ValueId;
 use super::partial::{Kind, Partial};
-use super::plan::{Column, ColumnRef, Plan};
+use super::plan::{Column, ColumnRef, Group, Plan};
 use crate::catalog::SourceId;
 
-pub use remembered::{Evicted, StoredItem, StoredKey, StoredMark, StoredRun};
+pub use remembered::{Bound, Evicted, StoredItem, StoredKey, StoredMark, StoredRun};
 
 use remembered::Remembered;
 
@@ -47,6 +49,8 @@ pub struct Cells {
 struct GroupCells {
     index: HashMap<DimensionKey, u32>,
     series: Vec<Series>,
+    /// Events since the last look that count as "other", because there were too many combinations.
+    in_other: u64,
 }
 
 #[derive(Debug)]
@@ -98,6 +102,9 @@ impl Cells {
             );
             series.partials[row * width + column] = cell.partial;
         }
+        for (group, cells) in plan.groups.iter().zip(&self.groups) {
+            cells.note_if_full(group);
+        }
     }
 
     fn parse_key(&self, key: &str, width: usize) -> DimensionKey {
@@ -116,8 +123,9 @@ impl Cells {
     pub fn merge(&mut self, delta: Delta) -> Result<(), FoldError> {
         let plan = self.plan.clone();
         let mut failed = None;
-        for (g, (group, delta)) in plan.groups.iter().zip(delta.groups).enumerate() {
+        for (g, (group, mut delta)) in plan.groups.iter().zip(delta.groups).enumerate() {
             let width = group.columns.len();
+            self.groups[g].admit(group, &mut delta);
             self.merge_arrivals(g, &delta);
             self.merge_marks(g, &delta);
             let cells = &mut self.groups[g];
@@ -276,6 +284,32 @@ impl GroupCells {
             generation: 0,
         });
         index
+    }
+
+    /// Makes series of the combinations that are new while there is room for them; the rows of others become "other".
+    fn admit(&mut self, group: &Group, delta: &mut GroupDelta) {
+        let has_values = !group.names.is_empty();
+        for (key, events) in delta.keys.iter_mut().zip(&delta.events) {
+            if has_values && self.series.len() >= group.max_series {
+                let is_known = self.index.contains_key(&key.dimensions);
+                if !is_known {
+                    key.dimensions
+                        .iter_mut()
+                        .for_each(|value| *value = ValueId::OTHER);
+                }
+                let is_other = key.dimensions.iter().all(|value| *value == ValueId::OTHER);
+                self.in_other += if is_other { u64::from(*events) } else { 0 };
+            }
+            self.series_index(&key.dimensions);
+        }
+        self.note_if_full(group);
+    }
+
+    /// Lets the threads that fold know.
+    fn note_if_full(&self, group: &Group) {
+        if self.series.len() >= group.max_series && !group.is_full() {
+            group.is_full.store(true, Ordering::Relaxed);
+        }
     }
 
     fn series_mut(&mut self, dimensions: &DimensionKey) -> &mut Series {

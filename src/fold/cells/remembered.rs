@@ -64,15 +64,26 @@ pub struct StoredMark {
     pub key: String,
 }
 
-/// What was forgotten because there was too much of it.
+/// What was let go because there was too much of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Evicted {
     /// The metric.
     pub metric: MetricId,
-    /// Whether it was items, else keys.
-    pub items: bool,
+    /// What.
+    pub bound: Bound,
     /// How many.
     pub count: u64,
+}
+
+/// A bound of a metric.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bound {
+    /// `max_keys`: keys are forgotten.
+    Keys,
+    /// `max_items`: items are forgotten.
+    Items,
+    /// `max_cells`: events count as "other".
+    Cells,
 }
 
 /// By column.
@@ -262,21 +273,29 @@ impl Cells {
         stored
     }
 
-    /// Keys and items that were forgotten since the last call because there were too many of them.
+    /// What was let go since the last call: keys and items that were forgotten because there were too many of them, and
+    /// events that count as "other".
     pub fn take_evicted(&mut self) -> Vec<Evicted> {
         let plan = &self.plan;
         let metric = |at: &ColumnRef| plan.groups[at.group].columns[at.column].metric;
         let keys = self.remembered.keys.iter_mut().map(|(at, known)| Evicted {
             metric: metric(at),
-            items: false,
+            bound: Bound::Keys,
             count: known.take_evicted(),
         });
         let items = self.remembered.items.iter_mut().map(|(at, items)| Evicted {
             metric: metric(at),
-            items: true,
+            bound: Bound::Items,
             count: items.take_evicted(),
         });
-        keys.chain(items).filter(|evicted| evicted.count > 0).collect()
+        let groups = plan.groups.iter().zip(&mut self.groups);
+        let cells = groups.map(|(group, cells)| Evicted {
+            metric: group.metric,
+            bound: Bound::Cells,
+            count: std::mem::take(&mut cells.in_other),
+        });
+        let all = keys.chain(items).chain(cells);
+        all.filter(|evicted| evicted.count > 0).collect()
     }
 
     /// Open items of a column, of one series: starts in milliseconds since the epoch, and names, the oldest first.

@@ -1,5 +1,6 @@
 //! The fold as a whole: order, splits and batches do not matter, and an independent model agrees.
 
+mod bounds;
 mod corrections;
 mod known;
 

@@ -1,0 +1,110 @@
+//! Sources under rules: a feed whose events cannot be used, or whose bounds let something go.
+
+use super::identity::{Fingerprint, fingerprint_of};
+use super::judge::Known;
+use super::record::{Facts, Labels, SourceFacts};
+use super::sample::{About, Condition, Sample};
+use crate::catalog::attribute::{Attribute, Title, TitlePart, vocabulary_of};
+use crate::catalog::expr::{Expr, Value};
+use crate::catalog::{Rule, RuleOn, Source};
+use crate::evaluate::intake::Recent;
+use crate::words::{Language, percent};
+
+/// A source under a rule.
+#[derive(Clone, Copy)]
+pub struct OfSource<'a> {
+    rule: &'a Rule,
+    source: &'a Source,
+    recent: &'a Recent,
+}
+
+/// What a rule says of every source that is known or breaches.
+pub(super) fn samples<'a>(
+    rule: &'a Rule,
+    sources: &'a [Source],
+    intake: &'a [Recent],
+    known: &Known<'_>,
+) -> Vec<Sample<'a, OfSource<'a>>> {
+    let judged = sources.iter().zip(intake).filter_map(|(source, recent)| {
+        let about = OfSource { rule, source, recent };
+        let condition = about.condition();
+        let is_known = known.holds(&rule.name, &source.name);
+        let begins = matches!(condition, Condition::Breach(_) | Condition::Error);
+        (is_known || begins).then(|| Sample {
+            rule,
+            node: &source.name,
+            fingerprint: about.fingerprint(),
+            condition,
+            period_end: None,
+            about,
+        })
+    });
+    judged.collect()
+}
+
+impl<'a> OfSource<'a> {
+    fn condition(&self) -> Condition {
+        let asks = &vocabulary_of(RuleOn::Source).asks;
+        let test = |expr: &Expr| expr.test(|index| self.value(asks[index].attribute));
+        self.rule.condition(test)
+    }
+
+    fn value(&self, attribute: Attribute) -> Value<'a> {
+        match attribute {
+            Attribute::SourceName => Value::Text(&self.source.name),
+            Attribute::Rejected => Value::Number(self.recent.rejected as f64),
+            Attribute::RejectedShare => self.recent.rejected_share().map_or(Value::Missing, Value::Number),
+            Attribute::MaxRejected => Value::Number(self.source.max_rejected),
+            Attribute::LetGo => Value::Number(self.recent.let_go as f64),
+            _ => Value::Missing,
+        }
+    }
+
+    /// Of the same pairs as [`About::labels`].
+    fn fingerprint(&self) -> Fingerprint {
+        let labels = self.labels();
+        fingerprint_of(
+            &self.rule.name,
+            labels.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+        )
+    }
+
+    fn title(&self, title: &Title) -> String {
+        let part = |part: &TitlePart| match part {
+            TitlePart::Text(plain) => plain.clone(),
+            TitlePart::Value(variable) => match (self.value(variable.attribute), variable.attribute) {
+                (Value::Text(text), _) => text.to_owned(),
+                (Value::Number(share), Attribute::RejectedShare | Attribute::MaxRejected) => percent(share),
+                (Value::Number(count), _) => Language::En.number(count),
+                (Value::Bool(_) | Value::Missing, _) => "—".to_owned(),
+            },
+        };
+        title.0.iter().map(part).collect()
+    }
+}
+
+impl About for OfSource<'_> {
+    fn labels(&self) -> Labels {
+        let mut labels = self.rule.labels.clone();
+        labels.insert("alertname".to_owned(), self.rule.name.clone());
+        labels.insert("source".to_owned(), self.source.name.clone());
+        labels
+    }
+
+    fn facts(&self) -> Facts {
+        let title = |title: &Option<Title>| title.as_ref().map(|title| self.title(title));
+        Facts {
+            title: title(&self.rule.title).unwrap_or_default(),
+            title_zh: title(&self.rule.title_zh),
+            source: Some(SourceFacts {
+                name: self.source.name.clone(),
+                read: self.recent.read,
+                rejected: self.recent.rejected,
+                allowed: self.source.max_rejected,
+                reason: self.recent.reason.clone(),
+                let_go: self.recent.let_go,
+            }),
+            ..Facts::default()
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Feeds that cannot be used, and bounds that were reached: from counts to what people are told.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::alert::engine::Engine;
+use crate::alert::judge;
+use crate::alert::notice::{Notice, NoticeKind};
+use crate::catalog::load::{Files, load};
+use crate::catalog::{Catalog, Severity};
+use crate::evaluate::intake::Recent;
+use crate::evaluate::{Evaluator, Horizon};
+use crate::fold::cells::Cells;
+use crate::fold::plan::Plan;
+
+const CATALOG: &str = r#"
+sources:
+  orders: {topics: [t], format: json, time: t, max_rejected: 5%, fields: {a: a}}
+  visits: {topics: [v], format: json, time: t, fields: {a: a}}
+metrics:
+  all: {source: orders, agg: count}
+nodes:
+  all: {metric: all, role: business, period: month}
+rules:
+  many-lost: {on: source, when: 'source.name == "visits" && source.rejected > 0.0', severity: info, title: "{{ source.name }} lost {{ source.rejected_share }}"}
+"#;
+
+fn catalog() -> Arc<Catalog> {
+    let catalog = load(&Files::new("", [("a.yaml", CATALOG)]));
+    Arc::new(catalog.map_err(|d| d.to_string()).unwrap())
+}
+
+fn of(read: u64, rejected: u64) -> Recent {
+    Recent {
+        read,
+        rejected,
+        reason: (rejected > 0).then(|| "missing_time".to_owned()),
+        let_go: 0,
+    }
+}
+
+/// What is told of orders and visits when one hour after the other brings these counts; everything goes through the
+/// state's form in between.
+fn told(hours: &[[Recent; 2]]) -> Vec<Notice> {
+    let catalog = catalog();
+    let plan = Arc::new(Plan::compile(&catalog));
+    let cells = Cells::new(plan.clone());
+    let mut engine = Engine::new("s");
+    let mut notices = Vec::new();
+    let first: Timestamp = "2026-06-10T00:00:00Z".parse().unwrap();
+    for (hour, intake) in (0..).zip(hours) {
+        let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
+        let when = judge::When {
+            at: first + SignedDuration::from_hours(hour),
+            horizon: Horizon::Known,
+            quiet: false,
+            intake,
+        };
+        let route = |_: &_, _: Severity| vec!["ops".to_owned()];
+        let (_, step) = judge::step(&catalog, &mut evaluator, &cells, &mut engine, &route, when);
+        notices.extend(step.notices);
+        let records: Vec<_> = engine.records().cloned().collect();
+        engine = Engine::new("s");
+        engine.restore(records);
+        engine.withdraw(|record| judge::declares(&catalog, record));
+    }
+    notices
+}
+
+fn kinds(notices: &[Notice]) -> Vec<(&str, &str, NoticeKind, Severity)> {
+    notices
+        .iter()
+        .map(|notice| {
+            let name = notice.labels["alertname"].as_str();
+            (
+                name,
+                notice.labels["source"].as_str(),
+                notice.kind,
+                notice.severity,
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_feed_whose_events_cannot_be_used_is_told_once_and_taken_back() {
+    use NoticeKind::{Escalated, Fired, Resolved};
+    use Severity::{Critical, Warning};
+    let quiet = || of(1000, 0);
+    let notices = told(&[
+        // As many as are allowed; more, of few events, are too few to say so.
+        [of(1000, 50), quiet()],
+        [of(20, 9), quiet()],
+        [of(1000, 51), quiet()],
+        [of(1000, 700), quiet()],
+        // Nothing is known after a day of silence: it stays.
+        [of(0, 0), quiet()],
+        [of(1000, 0), quiet()],
+    ]);
+    assert_eq!(
+        kinds(&notices),
+        [
+            ("rejected", "orders", Fired, Warning),
+            ("rejected", "orders", Escalated, Critical),
+            ("rejected", "orders", Resolved, Critical),
+        ]
+    );
+    assert_eq!(notices[0].alert_kind, "feed_gap");
+    let facts = notices[0].facts.source.as_ref().unwrap();
+    assert_eq!((facts.read, facts.rejected, facts.allowed), (1000, 51, 0.05));
+}
+
+#[test]
+fn a_bound_that_was_reached_is_told_and_own_rules_ask_sources() {
+    let beyond = Recent {
+        let_go: 3,
+        ..of(1000, 0)
+    };
+    let notices = told(&[
+        [of(1000, 0), of(100, 1)],
+        [beyond.clone(), of(100, 1)],
+        [of(1000, 0), of(100, 1)],
+    ]);
+    let names: Vec<(&str, NoticeKind)> = notices
+        .iter()
+        .map(|notice| (notice.labels["alertname"].as_str(), notice.kind))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("many-lost", NoticeKind::Fired),
+            ("limit_reached", NoticeKind::Fired),
+            ("limit_reached", NoticeKind::Resolved),
+        ]
+    );
+    assert_eq!(notices[0].facts.title, "visits lost 1%");
+}

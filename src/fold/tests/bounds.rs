@@ -1,0 +1,156 @@
+//! Too many combinations of dimension values: what has no room counts as "other", and nothing is lost.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::catalog::OTHER;
+use crate::fold::cells::Bound;
+use crate::fold::partial::Partial;
+
+fn few(max_cells: usize) -> Catalog {
+    let yaml = format!(
+        "sources:\n  s: {{topics: [t], format: json, time: t, fields: {{amount: amount, person: person, shop: shop}}}}\nmetrics:\n  m: {{source: s, agg: sum, expr: amount, max_cells: {max_cells}}}\nnodes:\n  all: {{metric: m, role: business, period: month}}\n  people: {{metric: m, role: business, parent: all, relation: sum, each: [person, shop], period: month}}\n"
+    );
+    load(&Files::new("", [("a.yaml", yaml.as_str())]))
+        .map_err(|d| d.to_string())
+        .unwrap()
+}
+
+struct Fold {
+    catalog: Catalog,
+    plan: Arc<Plan>,
+    cells: Cells,
+    worker: Worker,
+    /// As the state has them.
+    kept: BTreeMap<(String, String, i32), StoredCell>,
+    in_other: u64,
+}
+
+impl Fold {
+    fn new(max_cells: usize) -> Fold {
+        let catalog = few(max_cells);
+        let plan = Arc::new(Plan::compile(&catalog));
+        Fold {
+            cells: Cells::new(plan.clone()),
+            worker: Worker::new(&catalog, plan.clone()),
+            kept: BTreeMap::new(),
+            in_other: 0,
+            catalog,
+            plan,
+        }
+    }
+
+    fn event(&mut self, person: &str, shop: &str, amount: u32) {
+        let payload =
+            format!(r#"{{"t": 1780277400, "amount": {amount}, "person": "{person}", "shop": "{shop}"}}"#);
+        let record = Record {
+            payload: Some(payload.as_bytes()),
+            ..Record::default()
+        };
+        let mut reader = Reader::new(&self.catalog.sources[0]);
+        let event = reader.read_one(&record).unwrap();
+        self.worker.fold(SourceId(0), &event, 0, Sign::Add).unwrap();
+    }
+
+    fn hand_over(&mut self) {
+        self.cells.merge(self.worker.take()).unwrap();
+        for cell in self.cells.take_changed() {
+            let place = (cell.table.clone(), cell.key.clone(), cell.day);
+            self.kept.insert(place, cell);
+        }
+        for evicted in self.cells.take_evicted() {
+            assert_eq!(evicted.bound, Bound::Cells);
+            self.in_other += evicted.count;
+        }
+    }
+
+    /// Everything anew from what the state has.
+    fn restart(&mut self) {
+        let plan = Arc::new(Plan::compile(&self.catalog));
+        self.cells = Cells::new(plan.clone());
+        self.cells.restore(self.kept.values().cloned().collect());
+        self.worker = Worker::new(&self.catalog, plan.clone());
+        self.plan = plan;
+    }
+
+    /// Whole amounts by person and shop; the total is under "".
+    fn amounts(&self) -> BTreeMap<String, i64> {
+        let amount = |cell: &StoredCell| match &cell.partial {
+            Partial::Sum(sum, _) => sum.to_f64() as i64,
+            other => panic!("{other:?}"),
+        };
+        self.kept
+            .values()
+            .map(|cell| (cell.key.replace('\u{1f}', "/"), amount(cell)))
+            .collect()
+    }
+}
+
+#[test]
+fn what_has_no_room_counts_as_other_also_after_a_restart() {
+    let mut fold = Fold::new(2);
+    fold.event("ann", "north", 1);
+    fold.event("ben", "south", 2);
+    fold.hand_over();
+    // A new combination of known values, and values that nobody knows.
+    fold.event("ann", "south", 4);
+    fold.event("cy", "west", 8);
+    fold.event("ann", "north", 16);
+    fold.hand_over();
+    let expected = |ann, other, total| {
+        BTreeMap::from([
+            (String::new(), total),
+            ("ann/north".to_owned(), ann),
+            ("ben/south".to_owned(), 2),
+            (format!("{OTHER}/{OTHER}"), other),
+        ])
+    };
+    assert_eq!(fold.amounts(), expected(17, 12, 31));
+    assert_eq!(fold.in_other, 2);
+    assert_eq!(
+        fold.plan.interner.find("cy"),
+        None,
+        "what never ends needs no memory"
+    );
+
+    fold.restart();
+    fold.event("cy", "west", 32);
+    fold.event("ann", "north", 64);
+    fold.hand_over();
+    assert_eq!(fold.amounts(), expected(81, 44, 127));
+    assert_eq!(fold.in_other, 3);
+}
+
+proptest! {
+    #[test]
+    fn the_parts_add_up_to_the_total_however_few_have_room(
+        events in proptest::collection::vec((0u8..6, 0u8..3, 0u32..1000), 0..60),
+        max_cells in 1usize..8,
+        hand_over in 1usize..10,
+    ) {
+        let mut fold = Fold::new(max_cells);
+        for (at, (person, shop, amount)) in events.iter().enumerate() {
+            fold.event(&format!("p{person}"), &format!("s{shop}"), *amount);
+            if at % hand_over == 0 {
+                fold.hand_over();
+            }
+        }
+        fold.hand_over();
+        let mut amounts = fold.amounts();
+        let total = amounts.remove("").unwrap_or(0);
+        prop_assert_eq!(total, events.iter().map(|(_, _, amount)| i64::from(*amount)).sum::<i64>());
+        prop_assert_eq!(total, amounts.values().sum::<i64>());
+        let other = format!("{OTHER}/{OTHER}");
+        prop_assert_eq!(fold.in_other > 0, amounts.contains_key(&other));
+        amounts.remove(&other);
+        prop_assert!(amounts.len() <= max_cells);
+        let named: usize = events
+            .iter()
+            .filter(|(person, shop, _)| amounts.contains_key(&format!("p{person}/s{shop}")))
+            .count();
+        prop_assert_eq!(fold.in_other as usize, events.len() - named);
+    }
+}
