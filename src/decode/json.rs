@@ -3,9 +3,11 @@
 //! What is skipped is checked for its frame (strings closed, brackets matched, commas and colons where the walk goes),
 //! not for every rule of the grammar inside it: a number in a field that nobody asked for may be malformed.
 
+mod guess;
 mod marks;
 
 use super::Reject;
+use guess::Guesses;
 use marks::Marks;
 
 /// Levels of nesting that are read.
@@ -49,6 +51,8 @@ struct Node {
     children: Vec<(Key, usize)>,
     /// Slots that this path fills.
     slots: Vec<usize>,
+    /// Keys of the objects that stood here.
+    guesses: Guesses,
 }
 
 impl Paths {
@@ -128,7 +132,7 @@ fn first_word(bytes: &[u8], start: usize, end: usize) -> u64 {
 /// Scans a payload and fills the spans of the paths that it has; of a scalar that stands twice the last one counts.
 pub(super) fn scan(
     payload: &str,
-    paths: &Paths,
+    paths: &mut Paths,
     spans: &mut [Span],
     scratch: &mut String,
 ) -> Result<(), Reject> {
@@ -147,7 +151,7 @@ pub(super) struct Scanner<'a> {
     text: &'a str,
     /// Where it stands.
     pub(super) at: usize,
-    paths: &'a Paths,
+    paths: &'a mut Paths,
     spans: &'a mut [Span],
     scratch: &'a mut String,
     marks: Marks,
@@ -157,7 +161,7 @@ impl Scanner<'_> {
     /// Stands at the beginning of a payload.
     pub(super) fn new<'a>(
         payload: &'a str,
-        paths: &'a Paths,
+        paths: &'a mut Paths,
         spans: &'a mut [Span],
         scratch: &'a mut String,
     ) -> Scanner<'a> {
@@ -214,22 +218,24 @@ impl Scanner<'_> {
             self.at += 1;
             return Ok(());
         }
+        let mut nth = 0;
         loop {
-            let (start, end, escaped) = self.string("expected a key in quotes")?;
-            let child = if escaped {
-                let from = self.scratch.len();
-                self.unescape(start, end)?;
-                let child = self
-                    .paths
-                    .child(node, self.scratch.as_bytes(), from, self.scratch.len());
-                self.scratch.truncate(from);
-                child
-            } else {
-                self.paths.child(node, self.bytes, start, end)
+            let guessed = self.paths.nodes[node].guesses.try_at(nth, &self.bytes[self.at..]);
+            let child = match guessed {
+                Some((length, child)) => {
+                    self.at += length;
+                    self.space();
+                    child
+                }
+                None => {
+                    let from = self.at;
+                    let child = self.key(node)?;
+                    let text = &self.bytes[from..self.at];
+                    self.paths.nodes[node].guesses.learn(nth, text, child);
+                    child
+                }
             };
-            self.space();
-            self.expect(b':', "expected ':' after a key")?;
-            self.space();
+            nth += 1;
             match child {
                 Some(child) => self.wanted(child, depth)?,
                 None => self.skip(depth)?,
@@ -245,6 +251,26 @@ impl Scanner<'_> {
             }
             self.space();
         }
+    }
+
+    /// Reads a key up to its value; returns where it leads.
+    fn key(&mut self, node: usize) -> Result<Option<usize>, Reject> {
+        let (start, end, escaped) = self.string("expected a key in quotes")?;
+        let child = if escaped {
+            let from = self.scratch.len();
+            self.unescape(start, end)?;
+            let child = self
+                .paths
+                .child(node, self.scratch.as_bytes(), from, self.scratch.len());
+            self.scratch.truncate(from);
+            child
+        } else {
+            self.paths.child(node, self.bytes, start, end)
+        };
+        self.space();
+        self.expect(b':', "expected ':' after a key")?;
+        self.space();
+        Ok(child)
     }
 
     /// A value on a wanted path, or on the way to one.
