@@ -4,7 +4,8 @@
 //! What is compared is events per CPU-second of the reading process: on a machine that is shared with the broker,
 //! events a second say more about the machine. Figures are noisy from run to run; the ratio within one run is not.
 //!
-//! `benches/peers/run [EVENTS] [ROUNDS]`
+//! `benches/peers/run [EVENTS] [ROUNDS]`, and for the time from append to /metrics
+//! `benches/peers/run latency [EVENTS_A_SECOND] [SECONDS]`
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,6 +13,8 @@
     reason = "a bench that cannot go on fails"
 )]
 
+mod latency;
+mod orders;
 #[allow(dead_code, reason = "the parts serve the end-to-end tests first")]
 #[path = "../../tests/e2e/parts/mod.rs"]
 mod parts;
@@ -20,11 +23,10 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use orders::{EVENT_BYTES, Orders};
 use parts::broker::Broker;
 use parts::daemon::Site;
 use parts::produce::Producer;
@@ -37,10 +39,11 @@ const TOPIC: &str = "erp.orders";
 const STREAMS: &str = "Kafka Streams, exactly_once_v2, one sum by two dimensions";
 const SOURCE: &str = "orders";
 const PARTITIONS: i32 = 4;
-/// Size of an event in bytes.
-const EVENT_BYTES: usize = 540;
 const DEFAULT_EVENTS: u64 = 2_000_000;
 const DEFAULT_ROUNDS: usize = 3;
+/// Events a second for the latency, and for how long.
+const DEFAULT_RATE: u64 = 200_000;
+const DEFAULT_SECONDS: u64 = 20;
 const ROUND_WITHIN: Duration = Duration::from_secs(900);
 /// How often the daemon is asked how far it is: often enough to say when it is done, and seldom enough to cost it nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -58,6 +61,12 @@ fn main() {
     let number = |at: usize| args.get(at).map(|text| text.parse().expect("a number"));
     if args.first().is_some_and(|arg| arg == "consume") {
         return consume(&args[1], number(2).unwrap());
+    }
+    if args.first().is_some_and(|arg| arg == "latency") {
+        return latency::measure(
+            number(1).unwrap_or(DEFAULT_RATE),
+            number(2).unwrap_or(DEFAULT_SECONDS),
+        );
     }
     let events = number(0).unwrap_or(DEFAULT_EVENTS);
     let rounds = number(1).map_or(DEFAULT_ROUNDS, |rounds| rounds as usize);
@@ -111,40 +120,13 @@ fn main() {
 
 /// Writes orders as the example catalogue expects them, spread over the last weeks.
 fn fill(broker: &Broker, events: u64) {
-    const REGIONS: [&str; 4] = ["华东", "华南", "华北", "西南"];
-    let mut rng = StdRng::seed_from_u64(540);
     let mut producer = Producer::new(broker, TOPIC);
     let first = Timestamp::now() - SignedDuration::from_hours(24 * 21);
     let step = SignedDuration::from_secs(21 * 86_400 - 60).as_millis() as f64 / events as f64;
-    let mut event = String::with_capacity(EVENT_BYTES);
+    let mut orders = Orders::new();
     for n in 0..events {
         let at = first + SignedDuration::from_millis((n as f64 * step) as i64);
-        let kind = match rng.random_range(0..100) {
-            0..2 => "order.refunded",
-            2..4 => "order.cancelled",
-            _ => "order.paid",
-        };
-        let channel = ["web", "app", "shop"][rng.random_range(0..3)];
-        let (cents, customer) = (rng.random_range(100..100_000u32), rng.random_range(0..100_000u32));
-        let region = REGIONS[rng.random_range(0..REGIONS.len())];
-        let (store, rep) = (rng.random_range(1..=20u32), rng.random_range(1..=50u32));
-        event.clear();
-        event.push_str(&format!(
-            concat!(
-                r#"{{"specversion":"1.0","id":"o{n:010}","source":"/erp/pos/{region}","type":"{kind}","time":"{at}","#,
-                r#""datacontenttype":"application/json","subject":"order/{n:010}","data":{{"order_no":"{n:012}","#,
-                r#""amount":{yuan}.{fen:02},"discount":{discount},"currency":"CNY","customer":{{"id":"c{customer:06}","level":"gold"}},"#,
-                r#""region":"{region}","channel":"{channel}","store":"{region}-{store:02}","rep":"rep{rep:03}","items":["#,
-                r#"{{"sku":"A-{sku:05}","qty":2}}],"note":""#
-            ),
-            n = n, region = region, kind = kind, at = at, yuan = cents / 100, fen = cents % 100, customer = customer,
-            channel = channel, discount = cents % 30, store = store, rep = rep, sku = cents,
-        ));
-        let padding = EVENT_BYTES.saturating_sub(event.len() + "\"}}".len());
-        event.extend(std::iter::repeat_n('.', padding));
-        event.push_str("\"}}");
-        assert_eq!(event.len(), EVENT_BYTES, "{event}");
-        producer.send((n % PARTITIONS as u64) as i32, &event);
+        producer.send((n % PARTITIONS as u64) as i32, orders.next(at));
     }
     producer.flush();
 }
