@@ -17,6 +17,7 @@
 //! * [`state`]: offsets, partials, alert records and notices in one atomic commit.
 //! * [`notify`]: drains the outbox, one queue a destination.
 //! * [`serve`]: metrics, page and API, all read from the latest snapshot.
+//! * [`discover`]: from a sample of a topic to the YAML of a source and its metrics.
 //! * [`report`]: explanations and reviews, from the state and the catalogue.
 //! * [`settings`]: what the operator sets. [`words`]: words and numbers for people, zh and en. [`cli`]: one file a
 //!   command. [`daemon`]: starts tasks and wires channels.
@@ -30,6 +31,7 @@ pub mod catalog;
 pub mod cli;
 pub mod daemon;
 pub mod decode;
+pub mod discover;
 pub mod evaluate;
 pub mod fixed;
 pub mod fold;

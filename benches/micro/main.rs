@@ -241,6 +241,7 @@ fn metrics_of_100_000_instances(bencher: Bencher) {
         Horizon::Known,
     );
     let view = View {
+        entries: Default::default(),
         version: 1,
         catalog,
         snapshot: Arc::new(snapshot),

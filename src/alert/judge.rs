@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::engine::{Engine, Route, Step};
 use super::identity::{Fingerprint, fingerprint_of};
-use super::record::{AlertRecord, Facts, Figure, ItemFacts, Labels, LinkFigure};
+use super::record::{AlertRecord, EntryFacts, Facts, Figure, ItemFacts, Labels, LinkFigure};
 use super::sample::{About, Condition, Sample};
 use super::source::{self, OfSource};
 use crate::catalog::attribute::{
@@ -378,6 +378,7 @@ impl<'a> Judged<'a> {
             ),
             Attribute::Elapsed => Value::Number(state.elapsed),
             Attribute::Unreconciled => number(state.unreconciled.map(|mismatch| mismatch.share())),
+            Attribute::MissedEntryDays => number(state.entry_due.map(|due| due.late_days)),
             Attribute::Gap
             | Attribute::Strength
             | Attribute::LagDays
@@ -442,6 +443,18 @@ impl<'a> Judged<'a> {
             started: item.started,
             age_seconds: item.age.as_secs() / step * step,
             allowed_seconds: after.as_secs(),
+        })
+    }
+
+    /// The entry that is missing, for the rule that says so.
+    fn entry_facts(&self) -> Option<EntryFacts> {
+        let due = self.node.entry_due.filter(|due| due.late_days > 0.0)?;
+        let declared = self.catalog.node(self.node.key.node);
+        let manual = self.catalog.metric(declared.metric).manual.as_ref()?;
+        (self.rule.kind == DriftKind::FeedGap.as_str()).then(|| EntryFacts {
+            from: due.from,
+            last: due.to.yesterday().unwrap_or(due.from),
+            entered_by: manual.entered_by.clone(),
         })
     }
 
@@ -575,6 +588,7 @@ impl About for Judged<'_> {
             title_zh: self.rule.title_zh.as_ref().map(|title| self.title(title)),
             item: self.item_facts(),
             source: None,
+            entry: self.entry_facts(),
             // The numbers of the node change with every event: what is told of an item is about the item.
             node: self.item.is_none().then(|| self.figure(self.node)),
             parent: self.parent.map(|parent| self.figure(parent)),

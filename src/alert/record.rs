@@ -55,6 +55,9 @@ pub struct Facts {
     /// The source, for an alert about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceFacts>,
+    /// The entry that nobody typed in, for an alert about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<EntryFacts>,
 }
 
 /// What is told of a source, over the last 24 hours.
@@ -72,6 +75,17 @@ pub struct SourceFacts {
     pub reason: Option<String>,
     /// What bounds of the catalogue let go.
     pub let_go: u64,
+}
+
+/// What is told of an entry that nobody typed in.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct EntryFacts {
+    /// First day for which it is.
+    pub from: jiff::civil::Date,
+    /// Last day.
+    pub last: jiff::civil::Date,
+    /// Who should type it in.
+    pub entered_by: Vec<String>,
 }
 
 /// What is told of an item that is open for too long.

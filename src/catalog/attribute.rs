@@ -106,6 +106,8 @@ pub enum Attribute {
     Elapsed,
     /// How far its parts are from coming to it, as a share of it.
     Unreconciled,
+    /// Days since the end of the period for which an entry is missing; 0 when none is.
+    MissedEntryDays,
     /// Of a link: `kpi.pace − parent.pace`.
     Gap,
     /// Of a link: how strongly the parent follows, 0 to 1.
@@ -143,7 +145,7 @@ pub struct RuleVariable {
     pub attribute: Attribute,
 }
 
-const OF_A_NODE: [(&str, Attribute, Type); 15] = [
+const OF_A_NODE: [(&str, Attribute, Type); 16] = [
     ("name", Attribute::Name, Type::Text),
     ("title", Attribute::Title, Type::Text),
     ("owner", Attribute::Owner, Type::Text),
@@ -159,6 +161,7 @@ const OF_A_NODE: [(&str, Attribute, Type); 15] = [
     ("score", Attribute::Score, Type::Number),
     ("elapsed", Attribute::Elapsed, Type::Number),
     ("unreconciled", Attribute::Unreconciled, Type::Number),
+    ("missed_entry_days", Attribute::MissedEntryDays, Type::Number),
 ];
 
 const OF_AN_ITEM: [(&str, Attribute, Type); 3] = [

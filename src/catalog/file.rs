@@ -123,6 +123,7 @@ pub(super) enum MetricType {
     Ratio,
     Derived,
     Duration,
+    Manual,
 }
 
 #[derive(Deserialize, JsonSchema, Debug)]
@@ -155,6 +156,12 @@ pub(super) struct MetricEntry {
     pub(super) max_items: Option<Spanned<WholeNumber>>,
     #[schemars(with = "Option<WholeNumber>")]
     pub(super) max_cells: Option<Spanned<WholeNumber>>,
+    #[schemars(with = "Option<Vec<String>>")]
+    pub(super) entered_by: Option<Spanned<Vec<String>>>,
+    #[schemars(with = "Option<PeriodKind>")]
+    pub(super) every: Option<Spanned<PeriodKind>>,
+    #[schemars(with = "Option<Duration>")]
+    pub(super) grace: Option<Spanned<Duration>>,
     #[schemars(with = "Option<PartEntry>")]
     pub(super) numerator: Option<Spanned<PartEntry>>,
     #[schemars(with = "Option<PartEntry>")]

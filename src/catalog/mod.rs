@@ -3,6 +3,7 @@
 //! * [`model`]: the checked catalogue; invalid states do not construct.
 //! * [`path`]: where a field's value stands in a record.
 //! * [`expr`]: CEL expressions for filters and rules, with types checked at load.
+//! * [`entries`]: names in the entries of manual metrics.
 //! * [`attribute`]: what rules and titles may ask of a node or a link.
 //! * `file`: the YAML as types; [`load`]: from there to the model, with the place of every mistake.
 //! * [`template`]: decompositions with parameters, put to work by `use:`.
@@ -13,6 +14,7 @@ mod agg;
 pub mod attribute;
 mod calendar;
 pub mod diagnostic;
+pub mod entries;
 pub mod expr;
 pub(crate) mod file;
 pub mod lint;

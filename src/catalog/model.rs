@@ -191,8 +191,10 @@ pub enum Format {
     Json,
     /// CloudEvents 1.0, structured or binary mode, told apart by the record's headers.
     CloudEvents,
-    /// Debezium's change events in JSON: rows of a table, before and after each change.
+    /// Debezium's change events, in JSON or in Avro: rows of a table, before and after each change.
     Debezium,
+    /// Avro with a schema registry, in the wire format of Confluent's serializers.
+    Avro,
 }
 
 /// How many events a record holds.
@@ -217,6 +219,8 @@ pub struct Source {
     pub topics: Vec<String>,
     /// Whether it takes events over HTTP.
     pub http: bool,
+    /// Whether its events are the entries of a manual metric; the catalogue's loader makes such a source.
+    pub manual: bool,
     /// Format of the records.
     pub format: Format,
     /// How many events a record holds (`payload:` in the catalogue).
@@ -313,6 +317,8 @@ pub struct Metric {
     pub unit: Option<String>,
     /// Fields that it may be broken down by (names; each simple part's source has them).
     pub dimensions: Vec<String>,
+    /// Of a metric that people type in: who does, and how often.
+    pub manual: Option<Manual>,
     /// How it is computed.
     pub kind: MetricKind,
     /// Combinations of dimension values that are kept a split; further ones count under [`OTHER`].
@@ -333,6 +339,17 @@ impl Metric {
             MetricKind::Ratio { .. } | MetricKind::Derived { .. } => None,
         }
     }
+}
+
+/// Who types a metric in, and how often. Its entries are the events of a source of its own.
+#[derive(Clone, Debug)]
+pub struct Manual {
+    /// Who may; at least one.
+    pub entered_by: Vec<String>,
+    /// For every such period an entry is due; `None`: whenever somebody likes.
+    pub every: Option<PeriodKind>,
+    /// How long after the end of such a period its entry may come.
+    pub grace: SignedDuration,
 }
 
 /// How a metric is computed.

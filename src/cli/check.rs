@@ -17,11 +17,8 @@ pub fn summary(catalog: &Catalog) -> String {
             format!(": {}", names.join(", "))
         }
     };
-    let sources = catalog
-        .sources
-        .iter()
-        .map(|source| source.name.as_str())
-        .collect();
+    let declared = || catalog.sources.iter().filter(|source| !source.manual);
+    let sources = declared().map(|source| source.name.as_str()).collect();
     let metrics: Vec<&str> = catalog
         .named_metrics()
         .map(|(_, metric)| metric.name.as_str())
@@ -35,7 +32,7 @@ pub fn summary(catalog: &Catalog) -> String {
     let own = catalog.rules.iter().filter(|rule| rule.place.is_some()).count();
     format!(
         "{}{}\n{}{}\n{}: {business} business, {kpis} assessed\n{} and {} of your own\n",
-        count(catalog.sources.len(), "source"),
+        count(declared().count(), "source"),
         named(sources),
         count(metrics.len(), "metric"),
         named(metrics.clone()),

@@ -4,6 +4,7 @@
 mod backtest;
 pub mod check;
 mod demo;
+mod discover;
 mod explain;
 mod export;
 mod import;
@@ -41,6 +42,11 @@ enum Command {
     /// Check settings and catalogue; every mistake with its place and what to write instead
     #[command(after_help = "Example:\n  tautline check --config config/tautline.yaml")]
     Check(CheckArgs),
+    /// Look at a sample of a topic, and print a source and metrics for the catalogue, each guess with its reason
+    #[command(
+        after_help = "Examples:\n  tautline discover --topic sales.orders > catalog/orders.yaml\n  tautline discover --input orders.ndjson --format json"
+    )]
+    Discover(discover::DiscoverArgs),
     /// Send the events of a file to the running daemon; a part that was taken before is not counted again
     #[command(after_help = "Example:\n  tautline import --source orders history/orders-2025.csv")]
     Import(import::ImportArgs),
@@ -119,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Backtest(args) => backtest::backtest(&args),
         Command::Run(args) => run::run(args.config.as_deref()),
+        Command::Discover(args) => discover::discover_command(&args),
         Command::Import(args) => import::import(&args),
         Command::Check(args) => check_command(&args),
         Command::Export(args) => export::export(&args),
@@ -189,6 +196,7 @@ fn tree_command(args: &TreeArgs) -> Result<(), String> {
 fn load_all(config: Option<&Path>) -> Result<(Arc<Settings>, Arc<Catalog>), Diagnostics> {
     let settings = settings::load(config)?;
     let catalog = load::load_dir(&settings.catalog)?;
+    settings::suffice(&settings, &catalog)?;
     Ok((Arc::new(settings), Arc::new(catalog)))
 }
 

@@ -12,10 +12,12 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::clock::Clock;
 use super::folder::Folder;
 use super::reader::{Assigned, Batch};
+use crate::catalog::entries::metric_of;
 use crate::catalog::{Catalog, SourceId};
 use crate::decode::Record;
 use crate::fold::dedup::Seen;
 use crate::fold::plan::Plan;
+use crate::source::entry::{self, Entry};
 use crate::source::push::{self, Answer, EventError, Inbox, Parcel, Receipt, Refused, Submission};
 use crate::state::{KEPT_REQUESTS, KeptRequest, Position};
 
@@ -36,6 +38,8 @@ pub(super) struct Door {
     /// By name of the source.
     desks: HashMap<String, Desk>,
     taken: TakenRequests,
+    /// Entries of manual metrics, by metric.
+    entries: HashMap<String, Vec<Entry>>,
     clock: Arc<dyn Clock>,
     hand_over: SyncSender<Batch>,
     stop: Arc<AtomicBool>,
@@ -59,6 +63,8 @@ pub(super) struct DoorParts {
     pub(super) desks: Vec<Assigned>,
     /// Requests that were taken before, oldest first.
     pub(super) kept: Vec<KeptRequest>,
+    /// Entries that people typed in before.
+    pub(super) entries: Vec<Entry>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) hand_over: SyncSender<Batch>,
     pub(super) stop: Arc<AtomicBool>,
@@ -74,6 +80,10 @@ impl Door {
             moved: false,
         };
         let desks = parts.desks.into_iter();
+        let mut entries: HashMap<String, Vec<Entry>> = HashMap::new();
+        for entry in parts.entries {
+            entries.entry(entry.metric.clone()).or_default().push(entry);
+        }
         Door {
             inbox: parts.inbox,
             desks: desks
@@ -81,6 +91,7 @@ impl Door {
                 .collect(),
             folder: Folder::new(parts.catalog.clone(), parts.plan),
             taken: TakenRequests::new(parts.kept),
+            entries,
             clock: parts.clock,
             hand_over: parts.hand_over,
             stop: parts.stop,
@@ -109,8 +120,9 @@ impl Door {
     fn batch(&mut self, submissions: impl Iterator<Item = Submission>) -> Batch {
         let mut acks = Vec::new();
         let mut requests = Vec::new();
+        let mut entries = Vec::new();
         for Submission { parcel, answer } in submissions {
-            match self.take(parcel, &mut requests) {
+            match self.take(parcel, &mut requests, &mut entries) {
                 Ok(receipt) => acks.push(Ack { answer, receipt }),
                 // Who asked may be gone.
                 Err(refused) => drop(answer.send(Err(refused))),
@@ -134,17 +146,26 @@ impl Door {
             ends: Vec::new(),
             acks,
             requests,
+            entries,
         }
     }
 
-    fn take(&mut self, parcel: Parcel, requests: &mut Vec<KeptRequest>) -> Result<Receipt, Refused> {
+    fn take(
+        &mut self,
+        parcel: Parcel,
+        requests: &mut Vec<KeptRequest>,
+        entries: &mut Vec<Entry>,
+    ) -> Result<Receipt, Refused> {
         let body_hash = xxh3_64(&parcel.body);
         if let Some(key) = &parcel.key
             && let Some(before) = self.taken.find(&parcel.source, key, body_hash)?
         {
             return Ok(before);
         }
-        let receipt = self.fold(&parcel)?;
+        let receipt = match metric_of(&parcel.source) {
+            Some(metric) => self.enter(&metric.to_owned(), &parcel, entries)?,
+            None => self.fold(&parcel)?,
+        };
         if let Some(key) = parcel.key {
             let kept = KeptRequest {
                 source: parcel.source,
@@ -156,6 +177,27 @@ impl Door {
             requests.push(kept);
         }
         Ok(receipt)
+    }
+
+    /// Takes an entry: its event is folded as any other, and it is kept with its number.
+    fn enter(&mut self, metric: &str, parcel: &Parcel, entries: &mut Vec<Entry>) -> Result<Receipt, Refused> {
+        let draft = serde_json::from_slice(&parcel.body).map_err(|_| Refused::UnknownSource)?;
+        let known = self.entries.entry(metric.to_owned()).or_default();
+        let (entry, event) = entry::next(known, metric, draft, self.clock.now())?;
+        let receipt = self.fold(&Parcel {
+            body: event.into_bytes(),
+            ..parcel.clone()
+        })?;
+        if receipt.accepted == 0 {
+            return Ok(receipt);
+        }
+        let number = Some(entry.number);
+        self.entries
+            .entry(metric.to_owned())
+            .or_default()
+            .push(entry.clone());
+        entries.push(entry);
+        Ok(Receipt { number, ..receipt })
     }
 
     fn fold(&mut self, parcel: &Parcel) -> Result<Receipt, Refused> {
@@ -245,7 +287,7 @@ pub(super) fn positions(
     let pushed = (0..)
         .map(SourceId)
         .zip(&catalog.sources)
-        .filter(|(_, source)| source.http);
+        .filter(|(_, source)| source.http || source.manual);
     pushed
         .map(|(id, source)| {
             let (topic, partition) = push::partition_of(&source.name);

@@ -23,6 +23,7 @@ use crate::evaluate::intake::{Intake, Recent};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
 use crate::fold::cells::{Bound, Cells, StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
+use crate::source::entry::Entry;
 use crate::source::kafka::{KafkaReader, TopicPartition};
 use crate::source::push::is_pushed;
 use crate::source::watermark::Watermarks;
@@ -47,6 +48,8 @@ pub struct Report {
     pub alerts: Vec<AlertRecord>,
     /// Newest rejected events, newest first.
     pub rejected: Vec<DeadLetter>,
+    /// Every entry that people typed in.
+    pub entries: Arc<Vec<Entry>>,
     /// Events rejected since the last report.
     pub new_dead_letters: u64,
     /// Whether any partition is known.
@@ -79,6 +82,8 @@ pub(super) struct EvaluatorThread {
     pub(super) publish: Box<dyn Fn(Report) + Send>,
     pub(super) wake_outbox: Arc<tokio::sync::Notify>,
     pub(super) totals: Totals,
+    /// Every entry that people typed in.
+    pub(super) entries: Arc<Vec<Entry>>,
     pub(super) new_dead_letters: u64,
     /// What came of each source lately, by [`SourceId`].
     pub(super) intake: Vec<Intake>,
@@ -114,6 +119,7 @@ struct Pending {
     notices: Vec<Notice>,
     dead_letters: Vec<DeadLetter>,
     requests: Vec<KeptRequest>,
+    entries: Vec<Entry>,
     acks: Vec<Ack>,
 }
 
@@ -212,6 +218,7 @@ impl EvaluatorThread {
         self.totals.rejected.truncate(NEWEST_REJECTED);
         pending.dead_letters.extend(batch.folded.dead_letters);
         pending.requests.extend(batch.requests);
+        pending.entries.extend(batch.entries);
         pending.acks.extend(batch.acks);
     }
 
@@ -320,6 +327,7 @@ impl EvaluatorThread {
             snapshot: Arc::new(snapshot),
             alerts: self.engine.records().cloned().collect(),
             rejected: self.totals.rejected.iter().cloned().collect(),
+            entries: self.entries.clone(),
             new_dead_letters: std::mem::take(&mut self.new_dead_letters),
             has_partitions: self.has_partitions,
             partitions_behind,
@@ -402,10 +410,14 @@ impl EvaluatorThread {
             wall_ms: self.clock.now().as_millisecond(),
             dead_letter_bytes: self.dead_letters.bytes(),
             requests: &pending.requests,
+            entries: &pending.entries,
         };
         self.store
             .commit(&commit)
             .map_err(|error: StateError| error.to_string())?;
+        if !pending.entries.is_empty() {
+            Arc::make_mut(&mut self.entries).append(&mut pending.entries);
+        }
         for Ack { answer, receipt } in pending.acks.drain(..) {
             // Who asked may be gone.
             let _ = answer.send(Ok(receipt));

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::dead_letter::DeadLetter;
 use crate::catalog::{Catalog, Layout, SourceId};
-use crate::decode::{self, Found, Item, Record, Reject};
+use crate::decode::{self, Found, Item, Learned, Record, Reject, SchemaId};
 use crate::fold::dedup::Seen;
 use crate::fold::delta::Delta;
 use crate::fold::plan::Plan;
@@ -73,6 +73,31 @@ impl Folder {
             dead_letters: Vec::new(),
             catalog,
         }
+    }
+
+    /// The schema that must be [learned](Folder::learn) before this record can be folded.
+    pub(super) fn schema_needed(&self, source: SourceId, record: &Record<'_>) -> Option<SchemaId> {
+        self.decoders[source.0 as usize].schema_needed(record)
+    }
+
+    /// Takes what the schema registry says of an id.
+    pub(super) fn learn(&mut self, source: SourceId, id: SchemaId, learned: Learned<'_>) {
+        let absent = self.decoders[source.0 as usize].learn(id, learned);
+        if absent.is_empty() {
+            return;
+        }
+        let source = self.catalog.source(source);
+        let fields: Vec<&str> = absent
+            .iter()
+            .filter_map(|field| source.fields.get(usize::from(field.0)))
+            .map(|field| field.name.as_str())
+            .collect();
+        tracing::warn!(
+            source = source.name,
+            schema = id.0,
+            fields = fields.join(", "),
+            "a schema has nothing for these fields: they are missing in every event written by it"
+        );
     }
 
     /// Folds every event of a record of Kafka. Where `seen` is given, copies of what it remembers are not folded.

@@ -27,6 +27,7 @@ use crate::fold::plan::Plan;
 use crate::settings::Settings;
 use crate::source::kafka::{Connection, End, KafkaReader, TopicPartition};
 use crate::source::push::{self, Inbox};
+use crate::source::registry::Registry;
 use crate::source::watermark::{Progress, Watermarks};
 use crate::state::{Position, Store};
 
@@ -42,6 +43,8 @@ pub(super) struct Surroundings {
     pub(super) wake_outbox: Arc<tokio::sync::Notify>,
     /// What is sent over HTTP.
     pub(super) inbox: Inbox,
+    /// Knows the schemas of Avro, if the operator named one.
+    pub(super) registry: Option<Arc<Registry>>,
 }
 
 /// A partition of a source with its bounds, as the broker told.
@@ -70,6 +73,7 @@ impl Pipeline {
         found: &[Found],
         totals: Totals,
     ) -> Result<Pipeline, String> {
+        let entries = around.store.entries().map_err(|error| error.to_string())?;
         let restored = around.store.restore().map_err(|error| error.to_string())?;
         let settings = &around.settings;
         let plan = Arc::new(Plan::compile(catalog));
@@ -150,6 +154,7 @@ impl Pipeline {
             readers.push(reader.clone());
             let thread = FoldThread {
                 reader,
+                registry: around.registry.clone(),
                 catalog: catalog.clone(),
                 plan: plan.clone(),
                 assigned,
@@ -185,6 +190,7 @@ impl Pipeline {
                 plan: plan.clone(),
                 desks,
                 kept: around.store.requests().map_err(|error| error.to_string())?,
+                entries: entries.clone(),
                 clock: around.clock.clone(),
                 hand_over: hand_over.clone(),
                 stop: stop.clone(),
@@ -210,6 +216,7 @@ impl Pipeline {
             publish: Box::new(move |report| publish(report)),
             wake_outbox: around.wake_outbox.clone(),
             totals,
+            entries: Arc::new(entries),
             new_dead_letters: 0,
             intake: intake_of(catalog, restored.intake.as_deref()),
             stop: stop.clone(),

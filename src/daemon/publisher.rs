@@ -15,6 +15,7 @@ use crate::catalog::Catalog;
 use crate::notify::outbox;
 use crate::serve::{AlertView, NotReady, ReadyState, Rejected, Stats, View};
 use crate::settings::Settings;
+use crate::source::registry::{Registry, Status};
 use crate::state::Store;
 
 pub(super) struct Publisher {
@@ -22,6 +23,7 @@ pub(super) struct Publisher {
     clock: Arc<dyn Clock>,
     delivery: Arc<outbox::Stats>,
     store: Store,
+    registry: Option<Arc<Registry>>,
     known: Mutex<Known>,
 }
 
@@ -46,6 +48,7 @@ impl Publisher {
         clock: Arc<dyn Clock>,
         delivery: Arc<outbox::Stats>,
         store: Store,
+        registry: Option<Arc<Registry>>,
     ) -> Publisher {
         let stats = Stats {
             kafka_up: true,
@@ -62,6 +65,7 @@ impl Publisher {
                 reasons: vec![NotReady::Starting],
             },
             newest_rejected: Arc::from([]),
+            entries: Arc::default(),
             stats: stats.clone(),
         };
         let known = Known {
@@ -77,6 +81,7 @@ impl Publisher {
             clock,
             delivery,
             store,
+            registry,
             known: Mutex::new(known),
         }
     }
@@ -145,6 +150,7 @@ impl Publisher {
                 self.clock.now().duration_since(since).as_secs_f64().max(0.0)
             })
         });
+        known.stats.registry = self.registry.as_ref().map(|registry| registry.status());
         line_of_life(&mut known, &report);
         let mut reasons = Vec::new();
         if let Some(since) = known.away_since {
@@ -160,6 +166,7 @@ impl Publisher {
                 records_left: lags.sum(),
             });
         }
+        reasons.extend(known.stats.registry.as_ref().and_then(registry_away));
         if let Some(error) = report.commit_error {
             reasons.push(NotReady::StateFailed(error));
         }
@@ -175,10 +182,22 @@ impl Publisher {
                 .iter()
                 .map(|letter| rejected(letter, &known.catalog))
                 .collect(),
+            entries: report.entries,
             stats: known.stats.clone(),
         };
         self.view.send_replace(Arc::new(view));
     }
+}
+
+/// Whether partitions wait because the registry does not answer.
+fn registry_away(status: &Status) -> Option<NotReady> {
+    let partitions = status.held.values().sum();
+    let (since, reason) = status.away.clone()?;
+    (partitions > 0).then_some(NotReady::RegistryAway {
+        since,
+        reason,
+        partitions,
+    })
 }
 
 /// One line a minute: enough to see in a log that all is well, and where it stood when it was not.

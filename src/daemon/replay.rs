@@ -11,10 +11,10 @@ use super::folder::{Folder, Outcomes, is_rejection};
 use crate::alert::engine::{Engine, Step};
 use crate::alert::judge;
 use crate::alert::record::{AlertRecord, AlertState, Facts, Fingerprint, Labels};
-use crate::catalog::{Catalog, Severity, Source, SourceId};
+use crate::catalog::{Catalog, Format, Severity, Source, SourceId};
 use crate::decode::Record;
 use crate::evaluate::intake::{Intake, Recent};
-use crate::evaluate::{Evaluator, Horizon};
+use crate::evaluate::{Evaluator, Horizon, Snapshot};
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
@@ -65,8 +65,9 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// A replay of nothing yet.
+    /// A replay of nothing yet. History is JSON, also that of sources whose records are Avro: paths are the same.
     pub fn new(catalog: Arc<Catalog>, route: Route) -> Replay {
+        let catalog = in_json(catalog);
         let plan = Arc::new(Plan::compile(&catalog));
         let seen = |source: &Source| Some(Seen::new(Bounds::of_partition(source.dedup.as_ref()?, 1)));
         let lateness = catalog.sources.iter().map(|source| source.lateness).max();
@@ -126,6 +127,16 @@ impl Replay {
             self.close(close)?;
         }
         Ok(())
+    }
+
+    /// Every number at a moment, after closing the days that are over by then.
+    ///
+    /// # Errors
+    /// When a sum leaves the range of exact numbers.
+    pub fn snapshot(&mut self, at: Timestamp) -> Result<Snapshot, String> {
+        self.pass(at)?;
+        self.merge(at - self.lateness)?;
+        Ok(self.evaluator.snapshot(&self.cells, at, Horizon::Known))
     }
 
     fn close(&mut self, at: Timestamp) -> Result<(), String> {
@@ -223,6 +234,15 @@ impl Replay {
     pub fn rejected(&self) -> &BTreeMap<String, String> {
         &self.rejected
     }
+}
+
+fn in_json(mut catalog: Arc<Catalog>) -> Arc<Catalog> {
+    if catalog.sources.iter().any(|source| source.format == Format::Avro) {
+        let sources = &mut Arc::make_mut(&mut catalog).sources;
+        let avro = sources.iter_mut().filter(|source| source.format == Format::Avro);
+        avro.for_each(|source| source.format = Format::Json);
+    }
+    catalog
 }
 
 fn episode(record: &AlertRecord, raised: Timestamp) -> Episode {

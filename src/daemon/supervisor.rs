@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::Clock;
@@ -18,9 +19,10 @@ use super::publisher::Publisher;
 use crate::catalog::{Catalog, Diagnostics, load};
 use crate::notify;
 use crate::serve;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::source::kafka::KafkaReader;
 use crate::source::push::Intake;
+use crate::source::registry::Registry;
 use crate::state::Store;
 
 /// How often the supervisor looks whether its threads are alive.
@@ -77,6 +79,10 @@ impl Daemon {
         } = options;
         // A setting that the client does not know would fail at every attempt to connect, for good.
         KafkaReader::connect(&connection(&settings)).map_err(|error| format!("kafka.properties: {error}"))?;
+        let registry = match &settings.kafka.schema_registry {
+            Some(remote) => Some(Arc::new(Registry::start(remote, &Handle::current())?)),
+            None => None,
+        };
         let (stop, stopping) = watch::channel(false);
         let wake_outbox = Arc::new(tokio::sync::Notify::new());
         let delivery = Arc::new(notify::outbox::Stats::default());
@@ -86,6 +92,7 @@ impl Daemon {
             clock.clone(),
             delivery.clone(),
             store.clone(),
+            registry.clone(),
         ));
         let views = publisher.subscribe();
 
@@ -124,6 +131,7 @@ impl Daemon {
             publish: Arc::new(move |report| publish.publish(report)),
             wake_outbox,
             inbox: submissions,
+            registry,
         };
         let (tell_end, ended) = oneshot::channel();
         let supervisor = Supervisor {
@@ -277,6 +285,7 @@ impl Supervisor {
 
     fn load(&self) -> Result<(Arc<Catalog>, String), Diagnostics> {
         let catalog = load::load_dir(&self.around.settings.catalog)?;
+        settings::suffice(&self.around.settings, &catalog)?;
         let summary = crate::cli::check::summary(&catalog);
         Ok((Arc::new(catalog), summary))
     }

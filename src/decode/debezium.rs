@@ -1,4 +1,5 @@
-//! Debezium's change events as Kafka Connect writes them in JSON, with the `schema`/`payload` wrapper or without.
+//! Debezium's change events as Kafka Connect writes them: in JSON, with the `schema`/`payload` wrapper or without, or in
+//! Avro.
 //!
 //! The wrapper need not be recognised: every path is looked for at both places, and a record has one of them.
 
@@ -36,8 +37,9 @@ pub(super) enum Side {
 }
 
 impl Envelope {
-    /// The envelope around rows with these fields, and the paths that fill its slots.
-    pub(super) fn new(fields: &[&FieldPath]) -> (Envelope, Paths) {
+    /// The envelope around rows with these fields, and the paths that fill its slots: in JSON, and in Avro, which has
+    /// no wrapper.
+    pub(super) fn new(fields: &[&FieldPath]) -> (Envelope, Paths, Paths) {
         let width = fields.len();
         let mut wanted: Vec<(Vec<String>, usize)> = Vec::new();
         let mut shared = Vec::new();
@@ -61,12 +63,10 @@ impl Envelope {
             .iter()
             .map(|(keys, slot)| (under("payload", keys), *slot))
             .collect();
-        let all = wanted
-            .iter()
-            .chain(&wrapped)
-            .map(|(keys, slot)| (keys.as_slice(), *slot));
-        let paths = Paths::new(all);
-        (Envelope { width, shared }, paths)
+        let plain = || wanted.iter().map(|(keys, slot)| (keys.as_slice(), *slot));
+        let wrapped = wrapped.iter().map(|(keys, slot)| (keys.as_slice(), *slot));
+        let json = Paths::new(plain().chain(wrapped));
+        (Envelope { width, shared }, json, Paths::new(plain()))
     }
 
     /// Where the slots of the row before begin.

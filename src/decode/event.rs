@@ -40,7 +40,9 @@ impl<'a> Event<'a> {
             Span::Text { start, end } => FieldValue::Text(&self.payload[start..end]),
             Span::Scratch { start, end } => FieldValue::Text(&self.scratch[start..end]),
             Span::Number { start, end } => FieldValue::Number(&self.payload[start..end]),
-            Span::ScratchNumber { start, end } => FieldValue::Number(&self.scratch[start..end]),
+            Span::ScratchNumber { start, end } | Span::Time { start, end, .. } => {
+                FieldValue::Number(&self.scratch[start..end])
+            }
             Span::Bool(truth) => FieldValue::Bool(truth),
             Span::Composite => FieldValue::Composite,
         }
@@ -95,18 +97,21 @@ impl<'a> Event<'a> {
     /// A field for a filter, in the type that the catalogue gives it; anything else is missing there.
     pub fn filter_value(&self, field: usize) -> expr::Value<'a> {
         match (self.kinds[field], self.at(field)) {
-            (FieldType::Number, FieldValue::Number(text) | FieldValue::Text(text)) => text
-                .trim()
-                .parse()
-                .map_or(expr::Value::Missing, expr::Value::Number),
+            (FieldType::Number, FieldValue::Number(text) | FieldValue::Text(text)) => finite(text.trim()),
             (FieldType::Text | FieldType::Any, FieldValue::Text(text)) => expr::Value::Text(text),
             // A code such as a store number may be written with or without quotes.
             (FieldType::Text, FieldValue::Number(text)) => expr::Value::Text(text),
-            (FieldType::Any, FieldValue::Number(text)) => {
-                text.parse().map_or(expr::Value::Missing, expr::Value::Number)
-            }
+            (FieldType::Any, FieldValue::Number(text)) => finite(text),
             (FieldType::Bool | FieldType::Any, FieldValue::Bool(truth)) => expr::Value::Bool(truth),
             _ => expr::Value::Missing,
         }
+    }
+}
+
+/// A number for a filter. `NaN`, `inf` and what is beyond every float are none.
+fn finite(text: &str) -> expr::Value<'_> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => expr::Value::Number(number),
+        _ => expr::Value::Missing,
     }
 }

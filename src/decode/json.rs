@@ -36,8 +36,27 @@ pub(super) enum Span {
         start: usize,
         end: usize,
     },
+    /// A whole number in the scratch buffer that stands for a time.
+    Time {
+        start: usize,
+        end: usize,
+        unit: TimeUnit,
+    },
     Bool(bool),
     Composite,
+}
+
+/// What a number that stands for a time counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum TimeUnit {
+    /// Milliseconds since 1970.
+    Millis,
+    /// Microseconds since 1970.
+    Micros,
+    /// Nanoseconds since 1970.
+    Nanos,
+    /// A time of day, or a time without a zone: no moment follows from it.
+    NoInstant,
 }
 
 /// Wanted paths as a tree of keys.
@@ -81,6 +100,40 @@ impl Paths {
     /// No paths: everything is stepped over.
     pub(super) fn none() -> Paths {
         Paths { nodes: Vec::new() }
+    }
+
+    /// The node from which all paths lead on.
+    pub(super) const ROOT: usize = 0;
+
+    /// Number of nodes.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Slots that the value at a node fills.
+    pub(super) fn slots(&self, node: usize) -> &[usize] {
+        &self.nodes[node].slots
+    }
+
+    /// Keys that lead on from a node, and where to.
+    pub(super) fn children(&self, node: usize) -> impl Iterator<Item = (&[u8], usize)> {
+        let children = self.nodes[node].children.iter();
+        children.map(|(key, to)| (&*key.text, *to))
+    }
+
+    /// Forgets what was found at a node and behind it.
+    pub(super) fn clear_below(&self, node: usize, spans: &mut [Span]) {
+        for &slot in &self.nodes[node].slots {
+            spans[slot] = Span::Missing;
+        }
+        for (_, child) in &self.nodes[node].children {
+            self.clear_below(*child, spans);
+        }
+    }
+
+    /// The node that a key leads to.
+    pub(super) fn child_of(&self, node: usize, key: &[u8]) -> Option<usize> {
+        self.child(node, key, 0, key.len())
     }
 
     /// The node that a key leads to. The key stands at `start..end` of `bytes`.
@@ -129,7 +182,7 @@ fn first_word(bytes: &[u8], start: usize, end: usize) -> u64 {
     word & own | 255 << (8 * length)
 }
 
-/// Scans a payload and fills the spans of the paths that it has; of a scalar that stands twice the last one counts.
+/// Scans a payload and fills the spans of the paths that it has; of a key that stands twice the last one counts.
 pub(super) fn scan(
     payload: &str,
     paths: &mut Paths,
@@ -276,6 +329,10 @@ impl Scanner<'_> {
     /// A value on a wanted path, or on the way to one.
     fn wanted(&mut self, node: usize, depth: usize) -> Result<(), Reject> {
         let start = self.at;
+        if !self.paths.nodes[node].children.is_empty() {
+            // A key that stands twice: nothing stays of the first value.
+            self.paths.clear_below(node, self.spans);
+        }
         let span = match self.peek() {
             Some(b'"') => {
                 let (start, end, escaped) = self.string("expected a text")?;

@@ -2,6 +2,7 @@
 //!
 //! * [`reader`]: the reader of one source's records. * [`event`]: what it hands out.
 //! * [`json`]: the scanner. It walks the object once, keeps the places of wanted values and skips the rest.
+//! * [`avro`]: the other one, for Avro with a schema registry.
 //! * [`change`]: what an event adds and what it takes back. [`debezium`]: changes of a table's rows.
 //! * [`split`]: a payload with several events, cut into pieces.
 //! * [`time`]: event times. * [`reject`]: why a record could not be used.
@@ -9,6 +10,7 @@
 //! CloudEvents in binary mode carry their attributes as headers `ce_<name>` and their data as the payload (Kafka
 //! protocol binding 1.0.2); in structured mode, and for plain JSON, everything is in the payload.
 
+mod avro;
 mod change;
 mod debezium;
 mod event;
@@ -18,10 +20,12 @@ mod reject;
 mod split;
 mod time;
 
+pub use avro::{Learned, SchemaId, WriterSchema};
 pub use change::{Change, Found, Sign};
 pub use event::{Event, FieldValue};
 pub use reader::Reader;
 pub use reject::Reject;
+pub(crate) use time::event_time;
 
 /// Largest event that is read, in bytes.
 pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
@@ -61,3 +65,5 @@ pub struct Item<'r, 'e> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::any_json;

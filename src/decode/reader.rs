@@ -2,11 +2,14 @@
 
 use std::fmt::Write;
 
+use super::avro::{self, Schemas};
 use super::debezium::{self, Envelope, Side};
 use super::json::{self, Paths, Span};
 use super::split::{self, Piece};
-use super::{Change, Event, Found, Item, MAX_BATCH_BYTES, MAX_EVENT_BYTES, Record, Reject, time};
-use crate::catalog::{FieldPath, FieldType, Format, Layout, RecordPart, Source};
+use super::{
+    Change, Event, Found, Item, Learned, MAX_BATCH_BYTES, MAX_EVENT_BYTES, Record, Reject, SchemaId, time,
+};
+use crate::catalog::{FieldId, FieldPath, FieldType, Format, Layout, RecordPart, Source};
 
 /// Decodes the records of one source. Keeps its buffers from record to record: no allocation once they have grown.
 #[derive(Debug)]
@@ -16,6 +19,8 @@ pub struct Reader {
     data_paths: Paths,
     /// For CloudEvents in binary mode: the header of every slot that is an attribute.
     attributes: Vec<(String, usize)>,
+    /// For formats that may be Avro: the writers' schemas.
+    schemas: Option<Schemas>,
     /// Parts of the record that fields ask for, and their slots.
     parts: Vec<(RecordPart, usize)>,
     format: Format,
@@ -69,17 +74,20 @@ impl Reader {
             FieldPath::Payload(_) | FieldPath::Envelope(_) => None,
         });
         let time_is_column = matches!(source.time, Some(FieldPath::Payload(_)));
-        let (envelope, payload_paths) = if source.format == Format::Debezium {
-            let (envelope, paths) = Envelope::new(&paths);
-            (Some(envelope), paths)
-        } else {
-            (None, Paths::new(whole()))
+        let (envelope, payload_paths, schemas) = match source.format {
+            Format::Debezium => {
+                let (envelope, json, avro) = Envelope::new(&paths);
+                (Some(envelope), json, Some(Schemas::new(avro)))
+            }
+            Format::Avro => (None, Paths::none(), Some(Schemas::new(Paths::new(whole())))),
+            Format::Json | Format::CloudEvents => (None, Paths::new(whole()), None),
         };
         let slots = envelope.as_ref().map_or(paths.len(), Envelope::slots);
         Reader {
             payload_paths,
             data_paths: Paths::new(data),
             attributes: attributes.collect(),
+            schemas,
             parts: parts.collect(),
             format: source.format,
             layout: source.layout,
@@ -131,6 +139,27 @@ impl Reader {
         self.pieces = pieces;
     }
 
+    /// The schema that must be [learned](Reader::learn) before this record can be read.
+    pub fn schema_needed(&self, record: &Record<'_>) -> Option<SchemaId> {
+        self.schemas.as_ref()?.needed(record.payload?)
+    }
+
+    /// Takes what the schema registry says of an id. Returns the fields that the schema has nothing for: they are
+    /// missing in every event that was written by it.
+    pub fn learn(&mut self, id: SchemaId, learned: Learned<'_>) -> Vec<FieldId> {
+        let Some(schemas) = &mut self.schemas else {
+            return Vec::new();
+        };
+        let fields = self.kinds.len();
+        let absent = schemas.learn(id, learned).into_iter();
+        let mut absent: Vec<FieldId> = absent
+            .filter(|slot| *slot < fields)
+            .map(|slot| FieldId(slot as u16))
+            .collect();
+        absent.sort_unstable_by_key(|field| field.0);
+        absent
+    }
+
     /// Decodes a record of one event that only adds.
     ///
     /// # Errors
@@ -169,9 +198,16 @@ impl Reader {
                 most: MAX_EVENT_BYTES,
             });
         }
-        let payload = utf8(text)?;
         self.scratch.clear();
         self.spans.fill(Span::Missing);
+        if let Some(schemas) = &self.schemas
+            && (self.format == Format::Avro || avro::is_framed(text))
+        {
+            schemas.scan(text, &mut self.spans, &mut self.scratch)?;
+            self.read_parts(record)?;
+            return Ok("");
+        }
+        let payload = utf8(text)?;
         self.read_parts(record)?;
         let paths = if self.is_binary(record) {
             self.read_attributes(record.headers)?;
@@ -194,7 +230,10 @@ impl Reader {
             kinds: &self.kinds,
         };
         event.time_ms = match self.time_slot {
-            Some(slot) => time::event_time(event.at(slot), self.dates_are_days)?,
+            Some(slot) => match event.spans[slot] {
+                Span::Time { start, end, unit } => time::in_unit(&event.scratch[start..end], unit)?,
+                _ => time::event_time(event.at(slot), self.dates_are_days)?,
+            },
             None => record
                 .timestamp_ms
                 .filter(|ms| *ms >= 0)

@@ -1,5 +1,6 @@
 //! Why a record could not be used: a word for metrics, a sentence for people.
 
+use super::SchemaId;
 use crate::catalog::{FieldId, Format, Source};
 use crate::fold::FoldError;
 
@@ -37,6 +38,35 @@ pub enum Reject {
         /// Offset in the payload.
         at: usize,
         /// What was expected.
+        what: &'static str,
+    },
+    /// Not in the wire format of a schema registry.
+    #[error(
+        "the record does not begin with a byte 0 and four bytes of schema id, as serializers that use a schema registry write it"
+    )]
+    NoSchemaId,
+    /// The registry has no such schema.
+    #[error("the schema registry has no schema {id}")]
+    UnknownSchema {
+        /// Its id.
+        id: SchemaId,
+    },
+    /// The schema cannot be used.
+    #[error("schema {id} cannot be used: {why}")]
+    UnusableSchema {
+        /// Its id.
+        id: SchemaId,
+        /// Why.
+        why: &'static str,
+    },
+    /// Not what its schema says.
+    #[error("not what schema {id} says at byte {at} of the body: {what}")]
+    InvalidAvro {
+        /// Id of the schema.
+        id: SchemaId,
+        /// Offset in the body.
+        at: usize,
+        /// What is wrong.
         what: &'static str,
     },
     /// Nested deeper than is read.
@@ -110,6 +140,10 @@ impl Reject {
             Reject::TooLarge { .. } => "too_large",
             Reject::InvalidUtf8 { .. } | Reject::PartNotUtf8 { .. } => "invalid_utf8",
             Reject::InvalidJson { .. } => "invalid_json",
+            Reject::NoSchemaId => "no_schema_id",
+            Reject::UnknownSchema { .. } => "unknown_schema",
+            Reject::UnusableSchema { .. } => "unusable_schema",
+            Reject::InvalidAvro { .. } => "invalid_avro",
             Reject::TooDeep => "too_deep",
             Reject::NotAnObject => "not_an_object",
             Reject::NotAnArray => "not_an_array",

@@ -306,7 +306,7 @@ fn poison_is_refused_with_its_reason() {
     assert_eq!(amount("true"), Err("wrong_type"));
 }
 
-pub(super) fn any_json() -> impl Strategy<Value = serde_json::Value> {
+pub(crate) fn any_json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
         any::<bool>().prop_map(Into::into),

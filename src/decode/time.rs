@@ -1,7 +1,9 @@
 //! Event times: RFC 3339, or a number of seconds, milliseconds, microseconds or nanoseconds since 1970.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
+use super::json::TimeUnit;
 use super::{FieldValue, Reject};
 
 /// 9999-12-31T00:00:00Z: nothing later is an event time.
@@ -10,13 +12,24 @@ const LATEST_MS: i64 = 253_402_214_400_000;
 /// Reads an event time, in milliseconds since the epoch.
 ///
 /// A number is taken as seconds below 10¹¹ (the year 5138), as milliseconds below 10¹⁴, as microseconds below 10¹⁷,
-/// else as nanoseconds; with `dates_are_days` below 10⁶ (the year 4707) as days.
+/// else as nanoseconds; with `dates_are_days` below 10⁶ (the year 4707) as days, and a
+/// date is a time.
 ///
 /// # Errors
 /// Missing, not a time, before 1970 or after 9999.
-pub(super) fn event_time(value: FieldValue<'_>, dates_are_days: bool) -> Result<i64, Reject> {
+pub(crate) fn event_time(value: FieldValue<'_>, dates_are_days: bool) -> Result<i64, Reject> {
     let ms = match value {
         FieldValue::Missing => return Err(Reject::MissingTime),
+        FieldValue::Text(text) if dates_are_days && text.len() == 10 => {
+            text.parse::<Date>().ok().map(|day| {
+                let [year, month, day] = [
+                    i64::from(day.year()),
+                    i64::from(day.month()),
+                    i64::from(day.day()),
+                ];
+                days_from_civil(year, month, day) * 86_400_000
+            })
+        }
         FieldValue::Text(text) => rfc3339(text.as_bytes())
             .or_else(|| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond))
             .or_else(|| epoch(text)),
@@ -28,6 +41,25 @@ pub(super) fn event_time(value: FieldValue<'_>, dates_are_days: bool) -> Result<
     };
     ms.filter(|ms| (0..=LATEST_MS).contains(ms))
         .ok_or(Reject::InvalidTime)
+}
+
+/// A time whose unit is known.
+///
+/// # Errors
+/// No moment, before 1970 or after 9999.
+pub(super) fn in_unit(text: &str, unit: TimeUnit) -> Result<i64, Reject> {
+    let number: i64 = text.parse().map_err(|_| Reject::InvalidTime)?;
+    let ms = match unit {
+        TimeUnit::Millis => number,
+        TimeUnit::Micros => number.div_euclid(1000),
+        TimeUnit::Nanos => number.div_euclid(1_000_000),
+        TimeUnit::NoInstant => return Err(Reject::InvalidTime),
+    };
+    if (0..=LATEST_MS).contains(&ms) {
+        Ok(ms)
+    } else {
+        Err(Reject::InvalidTime)
+    }
 }
 
 fn epoch(text: &str) -> Option<i64> {

@@ -292,6 +292,7 @@ nodes:
             unreconciled: None,
             link: None,
             counted_since: None,
+            entry_due: None,
             daily: Arc::from([]),
         }
     }

@@ -14,9 +14,9 @@ use super::forecast::{DAYS, Forecast, Known, forecast};
 use super::outlook::{self, Ahead, Calibration, History, Outlook};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
-use super::snapshot::{InstanceKey, NodeState, OpenItem, OpenItems, Pace, Period};
+use super::snapshot::{EntryDue, InstanceKey, NodeState, OpenItem, OpenItems, Pace, Period};
 use super::value::Formula;
-use crate::catalog::{Calendar, Catalog, Direction, GrowthBase, Node, NodeId, Target};
+use crate::catalog::{Calendar, Catalog, Direction, GrowthBase, Manual, Node, NodeId, Target};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
 use crate::fold::delta::DimensionKey;
@@ -217,6 +217,7 @@ impl CompiledNode {
     ) {
         self.discover(catalog, cells, plan);
         let node = catalog.node(self.id);
+        let manual = catalog.metric(node.metric).manual.as_ref();
         let period = Period::containing(node.period, moment.today.date(), moment.calendar);
         let elapsed = pace::elapsed(&period, moment.at, moment.calendar);
         let counted_since = self.counted_since;
@@ -261,6 +262,9 @@ impl CompiledNode {
             if !is_whole {
                 state.withhold();
             }
+            if let Some(declared) = manual {
+                state.entry_due = entry_due(formula, cells, &instance.cell_key, declared, moment);
+            }
             states.push(state);
             items.extend(open);
             instance.computed = Some(computed);
@@ -287,6 +291,27 @@ impl CompiledNode {
     pub(super) fn flow(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Vec<Option<f64>> {
         self.formula.daily(cells, key, from, to)
     }
+}
+
+/// The latest entry that should be there by now, its grace over, and whether one of its days has it.
+fn entry_due(
+    formula: &Formula,
+    cells: &Cells,
+    key: &DimensionKey,
+    declared: &Manual,
+    moment: Moment<'_>,
+) -> Option<EntryDue> {
+    let Moment { at, calendar, .. } = moment;
+    let settled = calendar.day_of(at.checked_sub(declared.grace).ok()?);
+    let running = Period::containing(declared.every?, settled, calendar);
+    let due = Period::containing(declared.every?, running.start.yesterday().ok()?, calendar);
+    let is_there = formula.has_cells(cells, key, Day::of(due.start), Day::of(due.end));
+    let late = at.duration_since(calendar.start_of(due.end)).as_secs_f64() / 86_400.0;
+    Some(EntryDue {
+        from: due.start,
+        to: due.end,
+        late_days: if is_there { 0.0 } else { late },
+    })
 }
 
 /// Planned shares that follow from the calendar alone.
@@ -623,6 +648,7 @@ impl Instance {
             unreconciled: None,
             link: None,
             counted_since: None,
+            entry_due: None,
             daily: computed.daily.clone(),
         }
     }

@@ -164,9 +164,22 @@ pub struct NodeState {
     /// Since when its metric is counted as it is declared now: what came before is not in its numbers, and not compared
     /// with. `None`: from its first event on.
     pub counted_since: Option<Timestamp>,
+    /// Of a metric that people type in, and are due to: the latest entry that should be there.
+    pub entry_due: Option<EntryDue>,
     /// Values of the latest local days since its first event, oldest first, today last, at most 42; `None` where there
     /// is no value.
     pub daily: Arc<[Option<f64>]>,
+}
+
+/// An entry that is due: the days for which it is, and whether somebody has typed it in.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct EntryDue {
+    /// First day.
+    pub from: civil::Date,
+    /// The day after the last one.
+    pub to: civil::Date,
+    /// Days since then; 0 when the entry is there.
+    pub late_days: f64,
 }
 
 /// Items of an instance that have begun and not ended.

@@ -89,6 +89,22 @@ impl Formula {
         }
     }
 
+    /// Whether the days `from..to` have brought anything.
+    pub fn has_cells(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> bool {
+        match self {
+            Formula::Column(column, _) | Formula::Duration { column, .. } => {
+                cells.days(*column, key, from, to).next().is_some()
+            }
+            Formula::Returning { all, .. } => cells.days(*all, key, from, to).next().is_some(),
+            Formula::Ratio(sides) => {
+                sides.0.has_cells(cells, key, from, to) || sides.1.has_cells(cells, key, from, to)
+            }
+            Formula::Derived(_, inputs) => inputs
+                .iter()
+                .any(|(_, input)| input.has_cells(cells, key, from, to)),
+        }
+    }
+
     /// The groups whose rows it reads.
     pub fn groups(&self) -> Vec<usize> {
         self.columns().iter().map(|column| column.group).collect()

@@ -24,6 +24,7 @@ fn settings(urls: &[(&str, &str)]) -> Settings {
             group: String::new(),
             properties: BTreeMap::new(),
             workers: None,
+            schema_registry: None,
         },
         catalog: PathBuf::new(),
         state_sqlite: PathBuf::new(),

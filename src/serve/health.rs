@@ -58,6 +58,20 @@ fn sentence(reason: &NotReady) -> String {
         NotReady::BrokerAway { since } => {
             format!("no Kafka broker has answered since {since}; reading goes on when one does")
         }
+        NotReady::RegistryAway {
+            since,
+            reason,
+            partitions,
+        } => {
+            let wait = if *partitions == 1 {
+                "partition waits"
+            } else {
+                "partitions wait"
+            };
+            format!(
+                "the schema registry has not answered since {since} ({reason}): {partitions} {wait}, and nothing is lost; reading goes on when it does"
+            )
+        }
         NotReady::StateFailed(error) => format!("the last commit failed and will be tried again: {error}"),
     }
 }

@@ -17,7 +17,7 @@ use crate::source::push::{Intake, Parcel, Receipt, Refused};
 const MAX_KEY_BYTES: usize = 200;
 
 /// A request that is not taken: status, word, and what to do.
-struct Refusal(StatusCode, &'static str, String);
+pub(super) struct Refusal(pub(super) StatusCode, pub(super) &'static str, pub(super) String);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -42,7 +42,7 @@ pub(super) async fn take(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let parcel = authorize(tokens, headers)
+    let parcel = authorize(tokens, &[Role::Ingest], bearer(headers))
         .and_then(|()| find(catalog, &source))
         .and_then(|()| parcel(source, headers, body));
     let parcel = match parcel {
@@ -51,14 +51,20 @@ pub(super) async fn take(
     };
     match intake.submit(parcel).await {
         Ok(receipt) => answer(&receipt),
-        Err(refused) => {
-            let status = match refused {
-                Refused::Full | Refused::NotDurable => StatusCode::SERVICE_UNAVAILABLE,
-                Refused::UnknownSource => StatusCode::NOT_FOUND,
-                Refused::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            };
-            Refusal(status, "refused", refused.to_string()).into_response()
-        }
+        Err(refused) => Refusal::from(refused).into_response(),
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Refusal {
+        let status = match refused {
+            Refused::Full | Refused::NotDurable => StatusCode::SERVICE_UNAVAILABLE,
+            Refused::UnknownSource | Refused::NoSuchEntry => StatusCode::NOT_FOUND,
+            Refused::KeyReused | Refused::AlreadyReplaced | Refused::CorrectionMoves => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+        };
+        Refusal(status, "refused", refused.to_string())
     }
 }
 
@@ -76,7 +82,18 @@ fn answer(receipt: &Receipt) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
 }
 
-fn authorize(tokens: &[Token], headers: &HeaderMap) -> Result<(), Refusal> {
+/// The token that a request shows in its header.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+}
+
+/// Whether a token is one of those that allow one of these roles.
+pub(super) fn authorize(tokens: &[Token], roles: &[Role], given: Option<&str>) -> Result<(), Refusal> {
     let refuse = |message: &str| {
         Err(Refusal(
             StatusCode::UNAUTHORIZED,
@@ -84,25 +101,22 @@ fn authorize(tokens: &[Token], headers: &HeaderMap) -> Result<(), Refusal> {
             message.to_owned(),
         ))
     };
-    let may_ingest = |token: &&Token| token.role == Role::Ingest;
-    if !tokens.iter().any(|token| may_ingest(&token)) {
-        return refuse(
-            "nobody may send events yet; add serve: {tokens: [{token_file: /run/secrets/ingest, role: ingest}]} to the settings",
-        );
+    let allowed = |token: &&Token| roles.contains(&token.role);
+    if !tokens.iter().any(|token| allowed(&token)) {
+        return refuse(if roles.contains(&Role::Entry) {
+            "nobody may enter anything yet; add serve: {tokens: [{token_file: /run/secrets/entry, role: entry}]} to the settings"
+        } else {
+            "nobody may send events yet; add serve: {tokens: [{token_file: /run/secrets/ingest, role: ingest}]} to the settings"
+        });
     }
-    let given = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let Some((_, given)) = given else {
+    let Some(given) = given else {
         return refuse("send the header 'Authorization: Bearer <token>' with a token of serve.tokens");
     };
     // Every token is compared, so that the time says nothing about them.
     let known = tokens
         .iter()
-        .filter(may_ingest)
-        .fold(false, |known, token| known | token.secret.is(given.trim()));
+        .filter(allowed)
+        .fold(false, |known, token| known | token.secret.is(given));
     if known {
         Ok(())
     } else {
@@ -147,16 +161,7 @@ fn parcel(
         ),
         status => Refusal(status, "bad_data", rejection.body_text()),
     })?;
-    let key = match headers.get("idempotency-key") {
-        None => None,
-        Some(key) => match key.to_str().map(str::trim) {
-            Ok(key) if !key.is_empty() && key.len() <= MAX_KEY_BYTES => Some(key.to_owned()),
-            _ => {
-                let message = format!("an Idempotency-Key is 1 to {MAX_KEY_BYTES} visible ASCII characters");
-                return Err(Refusal(StatusCode::BAD_REQUEST, "bad_data", message));
-            }
-        },
-    };
+    let key = idempotency_key(headers)?;
     let attributes = headers.iter().filter_map(|(name, value)| {
         let attribute = name.as_str().strip_prefix("ce-")?;
         Some((format!("ce_{attribute}"), value.as_bytes().to_vec()))
@@ -168,6 +173,20 @@ fn parcel(
         body: body.into(),
         key,
     })
+}
+
+/// The key under which a request counts once.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let Some(key) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    match key.to_str().map(str::trim) {
+        Ok(key) if !key.is_empty() && key.len() <= MAX_KEY_BYTES => Ok(Some(key.to_owned())),
+        _ => {
+            let message = format!("an Idempotency-Key is 1 to {MAX_KEY_BYTES} visible ASCII characters");
+            Err(Refusal(StatusCode::BAD_REQUEST, "bad_data", message))
+        }
+    }
 }
 
 /// How the body is laid out, by its content type; JSON is one object or an array of them.

@@ -10,7 +10,7 @@ use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 use super::view::{AlertView, View};
 use crate::alert::record::AlertState;
 use crate::catalog::attribute::DriftKind;
-use crate::catalog::{Level, Role};
+use crate::catalog::{Format, Level, Role};
 use crate::evaluate::{NodeInfo, NodeState, OpenItems, Snapshot};
 
 /// Labels of one series, sorted by name.
@@ -410,6 +410,40 @@ fn process(view: &View, families: &mut Vec<MetricFamily>) {
         stats.oldest_undelivered_seconds.map(|age| (Series::new(), age)),
     ));
     families.push(commits(view));
+    registry(view, families);
+}
+
+/// How the schema registry stands, where there is one.
+fn registry(view: &View, families: &mut Vec<MetricFamily>) {
+    let Some(status) = &view.stats.registry else {
+        return;
+    };
+    families.push(gauge(
+        "schema_registry_up",
+        "1 while the schema registry answers what it was last asked.",
+        [(Series::new(), f64::from(u8::from(status.away.is_none())))],
+    ));
+    families.push(counter(
+        "schema_registry_requests_total",
+        "Attempts to fetch a schema by outcome.",
+        status
+            .requests
+            .iter()
+            .map(|(outcome, count)| (one("outcome", outcome), *count as f64)),
+    ));
+    let avro = view
+        .catalog
+        .sources
+        .iter()
+        .filter(|source| matches!(source.format, Format::Avro | Format::Debezium));
+    families.push(gauge(
+        "held_partitions",
+        "Partitions that wait for a schema of the registry; nothing of them is lost.",
+        avro.map(|source| {
+            let held = status.held.get(&source.name).copied().unwrap_or(0);
+            (one("source", &source.name), held as f64)
+        }),
+    ));
 }
 
 fn commits(view: &View) -> MetricFamily {

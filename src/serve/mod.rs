@@ -4,13 +4,15 @@
 //! * [`view`]: what the daemon publishes for this module.
 //! * [`metrics`]: `/metrics` in the Prometheus text format.
 //! * [`api`]: `/api/v1/…` as JSON.
-//! * `ingest`: takes events.
+//! * `ingest`: takes events. * `entries`: takes what people type in.
 //! * [`health`]: `/-/healthy`, `/-/ready`, `/-/reload`.
 //! * [`page`]: the pages for people.
 
 pub mod api;
 mod bounds;
 mod chart;
+mod entries;
+mod entry_form;
 pub mod health;
 mod ingest;
 pub mod metrics;
@@ -18,27 +20,31 @@ mod node_page;
 pub mod page;
 pub mod view;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use axum::{Form, Router};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{Stream, StreamExt};
 
+use entry_form::FormState;
+use ingest::Refusal;
+
 use crate::decode::MAX_BATCH_BYTES;
-use crate::settings::Token;
+use crate::settings::{Role, Token};
 use crate::source::push::Intake;
 use crate::words::Language;
 
@@ -60,6 +66,9 @@ pub struct Shared {
     /// Who may do what.
     pub tokens: Arc<[Token]>,
 }
+
+/// Who may enter what people type in.
+const ENTERS: [Role; 2] = [Role::Entry, Role::Ingest];
 
 #[derive(Clone)]
 struct App {
@@ -97,6 +106,7 @@ fn router(app: App) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/nodes/{name}", get(node))
+        .route("/nodes/{name}/entries", post(node_entry))
         .route("/rejected", get(rejected))
         .route("/events", get(events))
         .route("/assets/style.css", get(async || page::style()))
@@ -109,6 +119,7 @@ fn router(app: App) -> Router {
             "/api/v1/events/{source}",
             post(post_events).layer(DefaultBodyLimit::max(MAX_BATCH_BYTES)),
         )
+        .route("/api/v1/entries/{metric}", get(get_entries).post(post_entry))
         .route("/api/v1/nodes", get(api_nodes))
         .route("/api/v1/nodes/{name}", get(api_node))
         .route("/api/v1/alerts", get(api_alerts))
@@ -151,9 +162,13 @@ async fn secure(request: Request, next: Next) -> Response {
     response
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct PageQuery {
     lang: Option<String>,
+    /// Number of the entry that is to be corrected.
+    correct: Option<u64>,
+    /// Number of the entry that was just taken.
+    entered: Option<u64>,
 }
 
 /// The reader of a page: language by `?lang=`, else by `Accept-Language`, else by the settings.
@@ -183,13 +198,67 @@ async fn node(
 ) -> Response {
     let view = app.view();
     let reader = reader(&view, &query, &headers);
-    match node_page::node(&view, reader, &name) {
-        Some(page) => Html(page.into_string()).into_response(),
+    let form = FormState {
+        correct: query.correct,
+        entered: query.entered,
+        ..FormState::default()
+    };
+    node_shown(&view, reader, &name, &form, StatusCode::OK)
+}
+
+fn node_shown(
+    view: &View,
+    reader: page::Reader,
+    name: &str,
+    form: &FormState,
+    status: StatusCode,
+) -> Response {
+    match node_page::node(view, reader, name, form) {
+        Some(page) => (status, Html(page.into_string())).into_response(),
         None => (
             StatusCode::NOT_FOUND,
-            Html(page::not_found(&view, reader).into_string()),
+            Html(page::not_found(view, reader).into_string()),
         )
             .into_response(),
+    }
+}
+
+/// An entry from the form on a node's page: back to the page when it is durable, or the form again with what is wrong.
+async fn node_entry(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+    Form(sent): Form<BTreeMap<String, String>>,
+) -> Response {
+    let view = app.view();
+    let reader = reader(&view, &query, &headers);
+    let node = view.catalog.nodes.iter().find(|node| node.name == name);
+    let metric = node.map(|node| view.catalog.metric(node.metric).name.clone());
+    let (token, key, given) = entry_form::given(&sent);
+    let result = match ingest::authorize(&app.shared.tokens, &ENTERS, token) {
+        Ok(()) => {
+            let metric = metric.unwrap_or_default();
+            entries::enter(&app.shared.intake, &view.catalog, &metric, given, key).await
+        }
+        Err(refusal) => Err(refusal),
+    };
+    match result {
+        Ok(receipt) => {
+            let page = reader.to_node(&name);
+            let joint = if page.contains('?') { '&' } else { '?' };
+            let number = receipt.number.unwrap_or_default();
+            Redirect::to(&format!("{page}{joint}entered={number}#entry")).into_response()
+        }
+        Err(Refusal(status, _, message)) => {
+            let form = FormState {
+                correct: sent.get("replaces").and_then(|number| number.parse().ok()),
+                entered: None,
+                error: Some(message),
+                sent,
+            };
+            node_shown(&app.view(), reader, &name, &form, status)
+        }
     }
 }
 
@@ -208,7 +277,7 @@ async fn not_found(State(app): State<App>, request: Request) -> Response {
         return api::not_found("no such endpoint");
     }
     let view = app.view();
-    let reader = reader(&view, &PageQuery { lang: None }, request.headers());
+    let reader = reader(&view, &PageQuery::default(), request.headers());
     (
         StatusCode::NOT_FOUND,
         Html(page::not_found(&view, reader).into_string()),
@@ -264,6 +333,27 @@ async fn post_events(
     let shared = &app.shared;
     let catalog = app.view().catalog.clone();
     ingest::take(&shared.intake, &shared.tokens, &catalog, source, &headers, body).await
+}
+
+async fn get_entries(State(app): State<App>, Path(metric): Path<String>) -> Response {
+    entries::list(&app.view(), &metric)
+}
+
+async fn post_entry(
+    State(app): State<App>,
+    Path(metric): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let shared = &app.shared;
+    let checked = ingest::authorize(&shared.tokens, &ENTERS, ingest::bearer(&headers))
+        .and_then(|()| ingest::idempotency_key(&headers))
+        .and_then(|key| Ok((key, entries::read(&body)?)));
+    let catalog = app.view().catalog.clone();
+    entries::answer(match checked {
+        Ok((key, given)) => entries::enter(&shared.intake, &catalog, &metric, given, key).await,
+        Err(refusal) => Err(refusal),
+    })
 }
 
 async fn api_nodes(State(app): State<App>) -> Response {

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::chart;
+use super::entry_form::{self, FormState};
 use super::page::{self, Reader, Tree};
 use super::view::{AlertView, View};
 use crate::catalog::{Level, Relation};
@@ -13,7 +14,7 @@ use crate::words::{Language, definition, percent};
 const SHOWN_ITEMS: usize = 100;
 
 /// The page of a node, or `None` where there is no node of this name.
-pub(super) fn node(view: &View, reader: Reader, name: &str) -> Option<Markup> {
+pub(super) fn node(view: &View, reader: Reader, name: &str, form: &FormState) -> Option<Markup> {
     let language = reader.language;
     let tree = Tree::new(view);
     let at = view.snapshot.nodes.iter().position(|info| info.name == name)?;
@@ -40,10 +41,27 @@ pub(super) fn node(view: &View, reader: Reader, name: &str) -> Option<Markup> {
             many => section.tree { (page::branch(&tree, reader, many)) },
         }
         (open_items(view, reader, at, info))
+        (typed_in(view, reader, at, name, form))
         (declared(view, reader, at, info))
     };
     let path = format!("/nodes/{}", page::encoded(name));
     Some(page::frame(view, reader, &path, &info.title, &content))
+}
+
+/// The form of a metric that people type in, and what they typed.
+fn typed_in(view: &View, reader: Reader, at: usize, name: &str, form: &FormState) -> Markup {
+    let metric = view
+        .catalog
+        .nodes
+        .get(at)
+        .map(|node| view.catalog.metric(node.metric));
+    html! {
+        @if let Some(metric) = metric {
+            @if let Some(declared) = &metric.manual {
+                (entry_form::section(view, reader, name, metric, declared, form))
+            }
+        }
+    }
 }
 
 fn trail(view: &View, reader: Reader, info: &NodeInfo) -> Markup {

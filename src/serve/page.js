@@ -6,7 +6,8 @@
   let busy = false;
 
   async function refresh() {
-    if (busy || newest === shown || document.hidden) return;
+    // Nobody is interrupted while typing.
+    if (busy || newest === shown || document.hidden || document.activeElement?.closest("form")) return;
     busy = true;
     const asked = newest;
     try {
@@ -18,6 +19,11 @@
       for (const details of main.querySelectorAll("details[open][id]")) {
         const same = next.querySelector("#" + CSS.escape(details.id));
         if (same) same.open = true;
+      }
+      // What a reader has typed stays typed.
+      for (const form of main.querySelectorAll("form[id][data-typed]")) {
+        const same = next.querySelector("#" + CSS.escape(form.id));
+        if (same) same.replaceWith(form);
       }
       const focused = document.activeElement && document.activeElement.id;
       main.replaceWith(next);
@@ -36,4 +42,9 @@
   events.onopen = () => document.documentElement.classList.remove("away");
   events.onerror = () => document.documentElement.classList.add("away");
   document.addEventListener("visibilitychange", refresh);
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("form");
+    if (form) form.dataset.typed = "";
+  });
+  document.addEventListener("focusout", () => setTimeout(refresh));
 })();

@@ -56,7 +56,7 @@ impl Reader {
 pub fn content_security_policy() -> HeaderValue {
     HeaderValue::from_static(
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+         base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     )
 }
 
@@ -160,6 +160,24 @@ fn not_ready(reason: &NotReady, view: &View, language: Language) -> String {
                 Language::Zh => format!("{since} 起连不上 Kafka。以下是断开前的数字，恢复后会接着读。"),
                 Language::En => format!(
                     "No Kafka broker has answered since {since}. These are the numbers from before; reading goes on when one does."
+                ),
+            }
+        }
+        (
+            NotReady::RegistryAway {
+                since,
+                reason,
+                partitions,
+            },
+            _,
+        ) => {
+            let since = language.moment(*since, &view.catalog.calendar.timezone);
+            match language {
+                Language::Zh => format!(
+                    "{since} 起模式注册表（schema registry）没有应答（{reason}）。{partitions} 个分区在等待，没有数据丢失，恢复后会接着读。"
+                ),
+                Language::En => format!(
+                    "The schema registry has not answered since {since} ({reason}). Partitions that wait: {partitions}. Nothing is lost; reading goes on when it does."
                 ),
             }
         }

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use crate::alert::record::{AlertState, Facts, Labels};
 use crate::catalog::{Catalog, Severity};
 use crate::evaluate::{InstanceKey, Snapshot};
+use crate::source::entry::Entry;
+use crate::source::registry::Status;
 use crate::words::Language;
 
 /// Everything that is shown, at one moment.
@@ -27,6 +29,8 @@ pub struct View {
     pub ready: ReadyState,
     /// The newest rejected events, newest first.
     pub newest_rejected: Arc<[Rejected]>,
+    /// Every entry that people typed in.
+    pub entries: Arc<Vec<Entry>>,
     /// Counters of the process.
     pub stats: Stats,
 }
@@ -95,6 +99,15 @@ pub enum NotReady {
         /// Since when, by the wall clock.
         since: Timestamp,
     },
+    /// The schema registry does not answer, and partitions wait for it.
+    RegistryAway {
+        /// Since when, by the wall clock.
+        since: Timestamp,
+        /// What happened instead.
+        reason: String,
+        /// How many partitions wait.
+        partitions: u64,
+    },
     /// The last commit failed: what the database said.
     StateFailed(String),
 }
@@ -107,6 +120,7 @@ impl NotReady {
             NotReady::TopicsMissing { .. } => "topics_missing",
             NotReady::CatchingUp { .. } => "catching_up",
             NotReady::BrokerAway { .. } => "broker_away",
+            NotReady::RegistryAway { .. } => "registry_away",
             NotReady::StateFailed(_) => "state_failed",
         }
     }
@@ -144,6 +158,8 @@ pub struct Stats {
     pub notices: BTreeMap<(String, String), u64>,
     /// Age of the oldest notice that is not delivered; 0 with an empty outbox, `None` while unknown.
     pub oldest_undelivered_seconds: Option<f64>,
+    /// How the schema registry stands; `None` where the settings name none.
+    pub registry: Option<Status>,
     /// Time that commits took.
     pub commits: Histogram,
 }

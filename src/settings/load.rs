@@ -10,11 +10,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    DeadLetter, Kafka, Matcher, Receiver, Role, Route, Secret, Serve, Settings, SlackWebhook, Token,
+    DeadLetter, Kafka, Matcher, Receiver, Role, Route, SchemaRegistry, Secret, Serve, Settings, SlackWebhook,
+    Token,
 };
 use crate::catalog::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 use crate::catalog::file::Duration as Time;
 use crate::catalog::yaml::{self, Tree};
+use crate::catalog::{Catalog, Format};
 use crate::words::Language;
 
 /// Where settings are looked for when nobody says.
@@ -44,6 +46,18 @@ struct KafkaEntry {
     group: Option<String>,
     properties: BTreeMap<String, Scalar>,
     workers: Option<usize>,
+    schema_registry: Option<RegistryEntry>,
+}
+
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+struct RegistryEntry {
+    url: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    password_file: Option<PathBuf>,
+    #[serde(default)]
+    allow_insecure: bool,
 }
 
 /// librdkafka takes texts; YAML writers write numbers and truths as well.
@@ -134,6 +148,34 @@ struct SecretKeys {
 /// What a settings file may say, as JSON Schema.
 pub fn schema() -> serde_json::Value {
     crate::catalog::schema::of::<File>("Settings of tautline: what the operator sets")
+}
+
+/// Whether what the operator sets suffices for what the business declares.
+///
+/// # Errors
+/// What is missing, at the place that needs it.
+pub fn suffice(settings: &Settings, catalog: &Catalog) -> Result<(), Diagnostics> {
+    if settings.kafka.schema_registry.is_some() {
+        return Ok(());
+    }
+    let avro = catalog
+        .sources
+        .iter()
+        .filter(|source| source.format == Format::Avro);
+    let problems: Vec<Diagnostic> = avro
+        .map(|source| Diagnostic {
+            place: source.place.clone(),
+            message: format!(
+                "source '{}' is Avro, and the settings name no schema registry; write kafka: {{schema_registry: {{url: http://127.0.0.1:8081}}}} there",
+                source.name
+            ),
+        })
+        .collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Diagnostics(problems))
+    }
 }
 
 /// Reads the settings: from the file given, else from `tautline.yaml`, else from `config/tautline.yaml`, with
@@ -243,6 +285,7 @@ impl Checker {
                 })
                 .collect(),
             workers: file.kafka.workers,
+            schema_registry: file.kafka.schema_registry.and_then(|entry| self.registry(entry)),
         };
         let state_sqlite = self.below(file.state.sqlite.unwrap_or_else(|| "data/tautline.db".into()));
         let dead_letter = DeadLetter {
@@ -271,6 +314,53 @@ impl Checker {
         } else {
             Err(Diagnostics(self.problems))
         }
+    }
+
+    fn registry(&mut self, entry: RegistryEntry) -> Option<SchemaRegistry> {
+        let path = ["kafka", "schema_registry"];
+        let at_url = ["kafka", "schema_registry", "url"];
+        let Some(url) = entry.url else {
+            self.problem(&path, "the address is missing; write url: http://127.0.0.1:8081");
+            return None;
+        };
+        let url = self.with_variables(&at_url, &url);
+        let parsed = reqwest::Url::parse(&url).ok();
+        let Some(url) = parsed.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        else {
+            self.problem(
+                &at_url,
+                "this is no address of a registry; write one such as https://registry:8081",
+            );
+            return None;
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            let message = "the address holds a user or a password, and addresses are printed; write username: … and password_file: …";
+            self.problem(&at_url, message);
+            return None;
+        }
+        let has_password = entry.password.is_some() || entry.password_file.is_some();
+        let credentials = match entry.username {
+            None if has_password => {
+                self.problem(&path, "a password without a user; add username: …");
+                return None;
+            }
+            None => None,
+            Some(username) => {
+                let names = SecretKeys {
+                    file: "password_file",
+                    example: "password_file: /run/secrets/registry or password: ${REGISTRY_PASSWORD}",
+                };
+                let username = self.with_variables(&path, &username);
+                let password = self.secret(&path, &names, entry.password, entry.password_file)?;
+                Some((username, Secret::new(password)))
+            }
+        };
+        let in_the_clear = url.scheme() == "http" && !super::is_loopback(&url) && !entry.allow_insecure;
+        if credentials.is_some() && in_the_clear {
+            let message = "the password would be sent over http, for all to read; write https://…, or allow_insecure: true";
+            self.problem(&at_url, message);
+        }
+        Some(SchemaRegistry { url, credentials })
     }
 
     fn problem(&mut self, path: &[&str], message: impl Into<String>) {
@@ -421,14 +511,7 @@ impl Checker {
             );
             return;
         };
-        let loopback = match parsed.host_str() {
-            Some("localhost") => true,
-            Some(host) => host
-                .trim_matches(['[', ']'])
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|ip| ip.is_loopback()),
-            None => false,
-        };
+        let loopback = super::is_loopback(&parsed);
         if parsed.scheme() != "https" && !(parsed.scheme() == "http" && (loopback || allow_insecure)) {
             self.problem(
                 path,
@@ -705,6 +788,66 @@ routes:
                 .unwrap_err();
             assert_eq!(found.lines().next(), Some(expected));
         }
+    }
+
+    #[test]
+    fn the_password_of_a_registry_goes_nowhere_in_the_clear() {
+        let load = |registry: &str| {
+            load_text(&format!(
+                "kafka: {{brokers: b, schema_registry: {{{registry}}}}}\n"
+            ))
+        };
+        let settings = load("url: https://registry/ccompat/v7, username: u, password: hidden-one").unwrap();
+        assert!(!format!("{settings:?}").contains("hidden-one"));
+        let registry = settings.kafka.schema_registry.unwrap();
+        assert_eq!(registry.url.as_str(), "https://registry/ccompat/v7");
+        assert_eq!(registry.credentials.map(|(user, _)| user).as_deref(), Some("u"));
+        assert!(load("url: http://registry:8081").is_ok());
+        assert!(load("url: http://127.0.0.1:8081, username: u, password: p").is_ok());
+        assert!(load("url: http://registry:8081, username: u, password: p, allow_insecure: true").is_ok());
+        for (registry, expected) in [
+            ("{}", "the address is missing; write url: http://127.0.0.1:8081"),
+            (
+                "url: registry",
+                "this is no address of a registry; write one such as https://registry:8081",
+            ),
+            (
+                "url: https://u:p@registry",
+                "the address holds a user or a password, and addresses are printed; write username: … and password_file: …",
+            ),
+            (
+                "url: https://registry, password: p",
+                "a password without a user; add username: …",
+            ),
+            (
+                "url: https://registry, username: u",
+                "write either password_file: /run/secrets/registry or password: ${REGISTRY_PASSWORD}",
+            ),
+            (
+                "url: http://registry, username: u, password: p",
+                "the password would be sent over http, for all to read; write https://…, or allow_insecure: true",
+            ),
+        ] {
+            let registry = if registry == "{}" { "" } else { registry };
+            let found = load(registry).map(|_| ()).unwrap_err();
+            assert!(
+                found.lines().next().unwrap().ends_with(&format!(": {expected}")),
+                "{found}"
+            );
+        }
+    }
+
+    #[test]
+    fn avro_needs_a_registry() {
+        let yaml = "sources:\n  orders: {topics: [t], format: avro, fields: {}}\n";
+        let catalog =
+            crate::catalog::load::load(&crate::catalog::load::Files::new("", [("a.yaml", yaml)])).unwrap();
+        let with = |registry: &str| load_text(&format!("kafka: {{brokers: b{registry}}}\n")).unwrap();
+        assert_eq!(
+            suffice(&with(""), &catalog).unwrap_err().to_string(),
+            "a.yaml:2:3: source 'orders' is Avro, and the settings name no schema registry; write kafka: {schema_registry: {url: http://127.0.0.1:8081}} there"
+        );
+        assert!(suffice(&with(", schema_registry: {url: \"http://r\"}"), &catalog).is_ok());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::alert::record::Labels;
 use crate::catalog::{Diagnostic, Severity};
 use crate::words::Language;
 
-pub use load::{load, schema};
+pub use load::{load, schema, suffice};
 
 /// What the operator sets, checked.
 #[derive(Clone, Debug)]
@@ -51,6 +51,29 @@ pub struct Kafka {
     pub properties: BTreeMap<String, String>,
     /// Threads that read and fold; `None`: one a core, two at least.
     pub workers: Option<usize>,
+    /// Where the schemas of Avro are.
+    pub schema_registry: Option<SchemaRegistry>,
+}
+
+/// A schema registry with Confluent's REST API.
+#[derive(Clone, Debug)]
+pub struct SchemaRegistry {
+    /// Its address; the API begins there.
+    pub url: reqwest::Url,
+    /// User name and password, where it asks for them.
+    pub credentials: Option<(String, Secret)>,
+}
+
+/// Whether an address is on this machine.
+pub(crate) fn is_loopback(url: &reqwest::Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => host
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback()),
+        None => false,
+    }
 }
 
 /// Where rejected events are kept.
@@ -86,8 +109,10 @@ pub struct Token {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Send events.
+    /// Send events, and enter what people type in.
     Ingest,
+    /// Enter what people type in.
+    Entry,
 }
 
 /// Somebody who can be told.

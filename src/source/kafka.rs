@@ -171,6 +171,18 @@ impl KafkaReader {
             .collect())
     }
 
+    /// Names of all topics that the client may see, without those that Kafka keeps for itself.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn topics(&self) -> Result<Vec<String>, KafkaError> {
+        let metadata = self.consumer.fetch_metadata(None, REQUEST_TIMEOUT)?;
+        let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
+        let mut names: Vec<String> = names.filter(|name| !name.starts_with("__")).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Lowest and next offset of a partition, asked of its broker.
     ///
     /// # Errors
@@ -208,6 +220,22 @@ impl KafkaReader {
         }
     }
 
+    /// Stops reading a partition; what was fetched of it and not handed out will be fetched again.
+    ///
+    /// # Errors
+    /// When the client refuses.
+    pub fn pause(&self, partition: &TopicPartition) -> Result<(), KafkaError> {
+        self.consumer.pause(&list_of(partition))
+    }
+
+    /// Goes on reading a partition behind the last record that was handed out.
+    ///
+    /// # Errors
+    /// When the client refuses.
+    pub fn resume(&self, partition: &TopicPartition) -> Result<(), KafkaError> {
+        self.consumer.resume(&list_of(partition))
+    }
+
     /// Whether a broker is connected, as of the latest statistics.
     pub fn broker_up(&self) -> bool {
         self.consumer.context().observed().broker_up
@@ -234,4 +262,10 @@ impl KafkaReader {
             tracing::debug!(%error, "group offsets not committed; the next commit brings them");
         }
     }
+}
+
+fn list_of((topic, partition): &TopicPartition) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(1);
+    list.add_partition(topic, *partition);
+    list
 }

@@ -1,7 +1,11 @@
 //! Sources: where records come from. [`kafka`] hands over records with topic, partition and offset; [`push`]
-//! takes what is sent over HTTP;
+//! takes what is sent over HTTP; [`entry`] is what people type in; [`registry`] fetches the schemas of Avro;
+//! [`sample`] looks at a topic's newest records without a trace;
 //! [`watermark`] says up to which event time everything has been read.
 
+pub mod entry;
 pub mod kafka;
 pub mod push;
+pub mod registry;
+pub mod sample;
 pub mod watermark;

@@ -61,6 +61,9 @@ pub struct Receipt {
     pub rejected: u64,
     /// Why, for the first hundred of them.
     pub errors: Vec<EventError>,
+    /// Number of the entry that was kept, of a metric that people type in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
     /// Whether the request had been taken before, and nothing was counted again.
     #[serde(default)]
     pub repeated: bool,
@@ -100,6 +103,15 @@ pub enum Refused {
     /// The catalogue has no such source, or not for HTTP.
     #[error("the catalogue was changed: the source takes no events over HTTP any more")]
     UnknownSource,
+    /// An entry corrects one that is not there.
+    #[error("there is no entry of this number: the list of entries has those that there are")]
+    NoSuchEntry,
+    /// An entry corrects one that was corrected already.
+    #[error("this entry was corrected already: correct the newest one")]
+    AlreadyReplaced,
+    /// A correction says another day or dimension.
+    #[error("a correction keeps the day and the dimensions of what it corrects: leave them out")]
+    CorrectionMoves,
     /// The key was used for other events.
     #[error("this Idempotency-Key was used for other events; use a new one for every request")]
     KeyReused,

@@ -5,6 +5,7 @@
 //! until it is delivered.
 
 mod definitions;
+mod entries;
 mod episodes;
 mod items;
 mod keys;
@@ -30,6 +31,7 @@ use crate::evaluate::definition::Definition;
 use crate::evaluate::drift::StoredLink;
 use crate::fold::cells::{StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
+use crate::source::entry::Entry;
 use lock::Lock;
 
 pub use outbox::{LoggedNotice, Status};
@@ -115,6 +117,8 @@ pub struct Commit<'a> {
     pub intake: Option<&'a str>,
     /// Requests that were taken under a key.
     pub requests: &'a [KeptRequest],
+    /// Entries that people typed in.
+    pub entries: &'a [Entry],
 }
 
 /// What a start finds.
@@ -239,6 +243,14 @@ impl Store {
         requests::read(&self.lock())
     }
 
+    /// Every entry that people typed in, in the order of their numbers.
+    ///
+    /// # Errors
+    /// When SQLite refuses or a stored value cannot be read.
+    pub fn entries(&self) -> Result<Vec<Entry>, StateError> {
+        entries::read(&self.lock())
+    }
+
     /// Writes a commit: all of it or nothing.
     ///
     /// # Errors
@@ -253,6 +265,7 @@ impl Store {
         seen::put(&transaction, commit.seen)?;
         put_positions(&transaction, commit.positions)?;
         requests::put(&transaction, commit.requests)?;
+        entries::put(&transaction, commit.entries)?;
         links::put(&transaction, commit.links)?;
         put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
         episodes::put(&transaction, commit.alerts)?;

@@ -10,8 +10,7 @@ use super::StateError;
 ///
 /// 1: the first. 2: ids for dedup, partials of percentiles, and counts below 0. 3: the history of episodes.
 /// 4: keys that are known, and partials of `count_new` beside them. 5: items, partials of durations, and what is known of
-/// links.
-/// 6: since when definitions are counted.
+/// links. 6: since when definitions are counted, and entries.
 /// What an older version wrote means the same in a newer one.
 const SCHEMA: i64 = 6;
 /// The oldest version that is brought up to date by making the tables that it lacks.
@@ -39,6 +38,8 @@ CREATE TABLE IF NOT EXISTS links (
     PRIMARY KEY (node, dimensions)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS definitions (
     name TEXT PRIMARY KEY, since_ms INTEGER, in_use INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entries (
+    metric TEXT, number INTEGER, body TEXT NOT NULL, PRIMARY KEY (metric, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alerts (fingerprint TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS episodes (
     fingerprint TEXT, number INTEGER, fired_ms INTEGER NOT NULL, body TEXT NOT NULL,

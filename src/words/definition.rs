@@ -27,6 +27,11 @@ pub fn counted_since(language: Language, since: Timestamp, zone: &TimeZone, is_j
 pub fn of_metric(catalog: &Catalog, id: MetricId) -> String {
     let metric = catalog.metric(id);
     match &metric.kind {
+        MetricKind::Simple(simple) if metric.manual.is_some() => {
+            let who = metric.manual.iter().flat_map(|manual| manual.entered_by.iter());
+            let who: Vec<&str> = who.map(String::as_str).collect();
+            format!("{} = {}(entries by {})", metric.name, simple.agg, who.join(", "))
+        }
         MetricKind::Simple(simple) => {
             let source = catalog.source(simple.source);
             let field = simple

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Language, drift, percent};
-use crate::alert::record::{Facts, Figure, ItemFacts, SourceFacts};
+use crate::alert::record::{EntryFacts, Facts, Figure, ItemFacts, SourceFacts};
 use crate::catalog::attribute::DriftKind;
 
 /// What the alert says, as a heading: in the reader's language for the kinds that tautline knows, else the title
@@ -21,6 +21,12 @@ pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> Str
     }
     if let Some(source) = facts.source.as_ref().filter(|_| facts.title.is_empty()) {
         return of_source(kind, source, language);
+    }
+    if let (Some(_), Some(node)) = (&facts.entry, &facts.node) {
+        return match language {
+            Language::Zh => format!("{} 该填报了", name(node)),
+            Language::En => format!("Nobody has entered {}", name(node)),
+        };
     }
     match (kind, &facts.node) {
         (kind, Some(node)) if DriftKind::of(kind).is_some() && facts.title.is_empty() => {
@@ -63,6 +69,9 @@ pub fn of(kind: &str, facts: &Facts, language: Language) -> String {
     if let Some(source) = &facts.source {
         return intake(kind, source, language);
     }
+    if let Some(entry) = &facts.entry {
+        return to_enter(entry, language);
+    }
     if let (Some(kpi), Some(parent), Some(found)) = (&facts.node, &facts.parent, &facts.link) {
         return drift::of(kind, kpi, parent, found, language);
     }
@@ -81,6 +90,28 @@ pub fn name(figure: &Figure) -> String {
         figure.title.clone()
     } else {
         format!("{} · {}", figure.title, figure.instance)
+    }
+}
+
+/// Who should type what in.
+fn to_enter(entry: &EntryFacts, language: Language) -> String {
+    let (from, last) = (language.date(entry.from), language.date(entry.last));
+    let one_day = entry.from == entry.last;
+    match language {
+        Language::Zh => {
+            let who = entry.entered_by.join("、");
+            let days = if one_day { from } else { format!("{from}至{last}") };
+            format!("{days}的数值还没有人填报；请 {who} 在节点页面上填写。")
+        }
+        Language::En => {
+            let who = entry.entered_by.join(" or ");
+            let days = if one_day {
+                from
+            } else {
+                format!("{from} to {last}")
+            };
+            format!("No value has been entered for {days}; {who} should type it in on the node's page.")
+        }
     }
 }
 

@@ -10,10 +10,13 @@
 #![allow(clippy::print_stderr, reason = "what a test measured is worth a line")]
 
 mod alert;
+mod avro;
 mod broker_loss;
 mod check;
 mod copies;
 mod demo;
+mod discover;
+mod entries;
 mod exactly_once;
 mod harness;
 mod ingest;

@@ -110,6 +110,7 @@ impl About for Known<'_> {
             parent: None,
             item: None,
             source: None,
+            entry: None,
             link: None,
         }
     }

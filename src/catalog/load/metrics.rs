@@ -105,6 +105,7 @@ impl Loader<'_> {
                     .iter()
                     .map(|dimension| dimension.value.clone())
                     .collect(),
+                manual: self.manual_of(&entry),
                 kind,
                 max_cells: max_cells(entry.value),
                 place: entry.place(),
@@ -132,6 +133,7 @@ impl Loader<'_> {
         let value = entry.value;
         let kind = match &value.r#type {
             Some(kind) => kind.value,
+            None if value.entered_by.is_some() && value.source.is_none() => MetricType::Manual,
             None if value.key.is_some() || value.start.is_some() || value.end.is_some() => {
                 MetricType::Duration
             }
@@ -141,6 +143,23 @@ impl Loader<'_> {
             }
             None => MetricType::Simple,
         };
+        if kind != MetricType::Manual {
+            let of_people = [
+                ("entered_by", value.entered_by.as_ref().map(|it| entry.at(it))),
+                ("every", value.every.as_ref().map(|it| entry.at(it))),
+                ("grace", value.grace.as_ref().map(|it| entry.at(it))),
+            ];
+            for (key, place) in of_people {
+                if let Some(place) = place {
+                    let message = format!(
+                        "metric '{}' is not typed in; write type: manual, or remove '{key}'",
+                        entry.name.value
+                    );
+                    self.problem(place, message);
+                    return None;
+                }
+            }
+        }
         if kind != MetricType::Duration {
             let of_items = [
                 ("key", value.key.as_ref().map(|it| entry.at(it))),
@@ -199,6 +218,7 @@ impl Loader<'_> {
                 self.simple(&entry.file, entry.place(), &part, source, sources)
                     .map(MetricKind::Simple)
             }
+            MetricType::Manual => self.manual(entry, sources).map(MetricKind::Simple),
             MetricType::Duration => {
                 let source = self.metric_source(entry, sources)?;
                 self.duration(entry, source, sources)
@@ -240,7 +260,7 @@ impl Loader<'_> {
                 .is_some_and(|part| matches!(part.value, PartEntry::Inline(_)))
         };
         let has_cells = match kind {
-            MetricType::Simple | MetricType::Duration => true,
+            MetricType::Simple | MetricType::Duration | MetricType::Manual => true,
             MetricType::Ratio => is_inline(&value.numerator) || is_inline(&value.denominator),
             MetricType::Derived => false,
         };
@@ -316,6 +336,7 @@ impl Loader<'_> {
                     name,
                     unit: None,
                     dimensions: Vec::new(),
+                    manual: None,
                     kind: MetricKind::Simple(simple),
                     max_cells: max_cells(value),
                     place: entry.place(),

@@ -6,6 +6,7 @@
 
 mod calendar;
 mod duration;
+mod manual;
 mod metrics;
 mod nodes;
 mod rules;
@@ -143,7 +144,7 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
     let rules = loader.rules(&merged.rules, &merged.nodes);
     let assess = loader.assess(&merged.assess);
     let accepted = loader.accepted(&merged.lint);
-    if merged.sources.is_empty() && loader.problems.is_empty() {
+    if sources.sources.is_empty() && loader.problems.is_empty() {
         let place = Place {
             file: files.root.as_str().into(),
             line: 1,

@@ -48,7 +48,7 @@ impl BuiltIn {
     }
 }
 
-const BUILT_IN: [BuiltIn; 13] = [
+const BUILT_IN: [BuiltIn; 14] = [
     BuiltIn::drift(
         "hollow",
         "link.hollow >= 1",
@@ -103,6 +103,17 @@ const BUILT_IN: [BuiltIn; 13] = [
         when: "node.unreconciled > 0.01",
         clear: "node.unreconciled <= 0.01",
         hold_for: SignedDuration::from_hours(24),
+        severity: Severity::Warning,
+        critical: None,
+    },
+    BuiltIn {
+        name: "entry_missed",
+        // An entry that nobody typed in is a feed that stopped.
+        kind: Some("feed_gap"),
+        on: RuleOn::Node,
+        when: "node.missed_entry_days > 0.0",
+        clear: "node.missed_entry_days <= 0.0",
+        hold_for: SignedDuration::ZERO,
         severity: Severity::Warning,
         critical: None,
     },
@@ -330,7 +341,7 @@ impl Loader<'_> {
         let own = general.is_none() && location != Location::UNKNOWN;
         Some(Rule {
             name: name.to_owned(),
-            kind: name.to_owned(),
+            kind: general.map_or_else(|| name.to_owned(), |rule| rule.kind.clone()),
             on,
             nodes: entry.nodes.iter().map(|node| node.value.clone()).collect(),
             except: Vec::new(),

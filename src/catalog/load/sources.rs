@@ -8,7 +8,7 @@ use super::{Entry, Loader, Owned, entries};
 use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Type, Variable};
 use crate::catalog::file::{FieldKind, SourceEntry};
-use crate::catalog::model::{Dedup, Field, FieldType, Format, Retract, Source};
+use crate::catalog::model::{Dedup, Field, FieldType, Format, Layout, Retract, Source};
 use crate::catalog::path::FieldPath;
 
 const LATENESS: SignedDuration = SignedDuration::from_secs(0);
@@ -108,6 +108,20 @@ impl Loader<'_> {
                     topics.insert(topic.value.clone(), (entry.name.value.clone(), place));
                 }
             }
+            if value.format == Format::Avro && value.http {
+                let message = format!(
+                    "source '{}' is Avro, and events that are sent over HTTP are JSON; give them a source of their own: format: json, http: true",
+                    entry.name.value
+                );
+                self.problem(entry.place(), message);
+            }
+            if value.format == Format::Avro && value.payload != Layout::Single {
+                let message = format!(
+                    "a record of source '{}' is one event, as Avro is written; remove 'payload'",
+                    entry.name.value
+                );
+                self.problem(entry.place(), message);
+            }
             let mut path = |spanned: &serde_saphyr::Spanned<String>| {
                 let path = FieldPath::parse(&spanned.value).and_then(|path| match path {
                     FieldPath::Envelope(_) if value.format != Format::Debezium => Err(format!(
@@ -140,6 +154,7 @@ impl Loader<'_> {
                 name: entry.name.value.clone(),
                 topics: declared_topics.iter().map(|topic| topic.value.clone()).collect(),
                 http: value.http,
+                manual: false,
                 format: value.format,
                 layout: value.payload,
                 time,

@@ -208,7 +208,7 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
         (
             "format: cloudevents",
             "format: debezum",
-            "catalog/a.yaml:6:13: 'debezum' is not one of json, cloudevents, debezium (did you mean 'debezium'?)",
+            "catalog/a.yaml:6:13: 'debezum' is not one of json, cloudevents, debezium, avro (did you mean 'debezium'?)",
         ),
         (
             "topics: [erp.orders]",

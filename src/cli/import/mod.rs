@@ -1,9 +1,11 @@
 //! `tautline import`: sends the events of a file to the running daemon, in order, each part of the file once.
 //!
+//! * `entries`: what people typed into a table.
 //! * `chunk`: a file cut into requests. * `columns`: rows of CSV as events. * `post`: the requests.
 
 mod chunk;
 mod columns;
+mod entries;
 mod post;
 
 use std::fs::File;
@@ -29,8 +31,11 @@ pub(super) struct ImportArgs {
     #[command(flatten)]
     config: Config,
     /// Source whose events these are; it needs 'http: true'
-    #[arg(long, value_name = "NAME")]
-    source: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "entries")]
+    source: Option<String>,
+    /// Metric with 'type: manual' whose entries these are: CSV with the columns value, by, at, note and dimensions
+    #[arg(long, value_name = "METRIC", conflicts_with = "source")]
+    entries: Option<String>,
     /// Address of the daemon [default: serve.listen of the settings]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -77,12 +82,24 @@ struct Summary {
 pub(super) fn import(args: &ImportArgs) -> Result<(), String> {
     let (settings, catalog) =
         load_all(args.config.config.as_deref()).map_err(|diagnostics| diagnostics.to_string())?;
-    let source = find(&catalog, &args.source)?;
-    let target = Target::new(&address(args, &settings), &source.name, &token(args, &settings)?)?;
+    let (daemon, token) = (address(args, &settings), token(args, &settings)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
+    if let Some(metric) = &args.entries {
+        let metric = entries::find(&catalog, metric)?;
+        let target = Target::new(&daemon, "entries", &metric.name, &token)?;
+        let sent = entries::send(&target, metric, &args.file, args.again);
+        let summary = runtime.block_on(sent)?;
+        print(&summary.text(args.format).replace("events", "entries"));
+        return match summary.rejected {
+            0 => Ok(()),
+            n => Err(format!("{n} entries were not taken")),
+        };
+    }
+    let source = find(&catalog, args.source.as_deref().unwrap_or_default())?;
+    let target = Target::new(&daemon, "events", &source.name, &token)?;
     let mut progress = Progress::new(&args.file)?;
     let mut summary = Summary::default();
     for (number, chunk) in (0u64..).zip(chunks(source, &args.file)?) {
@@ -142,7 +159,7 @@ fn token(args: &ImportArgs, settings: &Settings) -> Result<String, String> {
     }
     let mut tokens = settings.serve.tokens.iter();
     tokens
-        .find(|token| token.role == Role::Ingest)
+        .find(|token| token.role == Role::Ingest || (args.entries.is_some() && token.role == Role::Entry))
         .map(|token| token.secret.reveal().to_owned())
         .ok_or_else(|| {
             "the settings have no token that may send events; add serve: {tokens: [{token_file: /run/secrets/ingest, role: ingest}]}, or name one with --token-file".to_owned()

@@ -29,11 +29,11 @@ struct Body {
 }
 
 impl Target {
-    /// A source of a daemon.
+    /// A source of a daemon (`events`), or a metric that people type in (`entries`).
     ///
     /// # Errors
     /// In words, when the address is none.
-    pub(super) fn new(daemon: &str, source: &str, token: &str) -> Result<Target, String> {
+    pub(super) fn new(daemon: &str, kind: &str, name: &str, token: &str) -> Result<Target, String> {
         // Fails when another part of the process has chosen a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let no_address =
@@ -42,7 +42,7 @@ impl Target {
         url.path_segments_mut()
             .map_err(|()| no_address())?
             .pop_if_empty()
-            .extend(["api", "v1", "events", source]);
+            .extend(["api", "v1", kind, name]);
         let mut client = Client::builder().timeout(ATTEMPT_WITHIN);
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         if host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
@@ -60,12 +60,33 @@ impl Target {
     /// # Errors
     /// In words, when the daemon refuses it or does not take it in time.
     pub(super) async fn send(&self, chunk: &Chunk, key: &str) -> Result<Receipt, String> {
+        let response = self.answered("application/x-ndjson", &chunk.body, key).await?;
+        receipt(response).await
+    }
+
+    /// Sends an entry until it is answered: whether it had been taken before, or why it cannot be used.
+    ///
+    /// # Errors
+    /// In words, when the daemon refuses all of them or does not take it in time.
+    pub(super) async fn enter(&self, entry: Vec<u8>, key: &str) -> Result<Result<bool, String>, String> {
+        let response = self.answered("application/json", &entry, key).await?;
+        let status = response.status();
+        if status == StatusCode::UNPROCESSABLE_ENTITY {
+            return Ok(Err(said(response).await));
+        }
+        if !status.is_success() {
+            return Err(said(response).await);
+        }
+        let text = response.text().await.unwrap_or_default();
+        let body: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        Ok(Ok(body["data"]["repeated"] == true))
+    }
+
+    async fn answered(&self, kind: &str, body: &[u8], key: &str) -> Result<Response, String> {
         let begun = Instant::now();
         loop {
-            let reason = match self.attempt(chunk, key).await {
-                Ok(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => {
-                    return receipt(response).await;
-                }
+            let reason = match self.attempt(kind, body, key).await {
+                Ok(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => return Ok(response),
                 Ok(response) => said(response).await,
                 Err(error) => format!("{} does not answer: {}", self.url, innermost(&error)),
             };
@@ -78,13 +99,13 @@ impl Target {
         }
     }
 
-    async fn attempt(&self, chunk: &Chunk, key: &str) -> reqwest::Result<Response> {
+    async fn attempt(&self, kind: &str, body: &[u8], key: &str) -> reqwest::Result<Response> {
         self.client
             .post(self.url.clone())
             .bearer_auth(&self.token)
-            .header(header::CONTENT_TYPE, "application/x-ndjson")
+            .header(header::CONTENT_TYPE, kind)
             .header("Idempotency-Key", key)
-            .body(chunk.body.clone())
+            .body(body.to_vec())
             .send()
             .await
     }

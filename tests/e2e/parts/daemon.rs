@@ -32,6 +32,8 @@ pub(crate) struct Site {
     brokers: String,
     group: String,
     slack: String,
+    /// The value of `kafka.schema_registry`.
+    registry: Option<String>,
 }
 
 impl Site {
@@ -54,6 +56,7 @@ impl Site {
             group: unique("tautline"),
             // The discard port: nobody listens there.
             slack: "{url: \"http://127.0.0.1:9/\"}".to_owned(),
+            registry: None,
         };
         std::fs::create_dir(site.folder.path().join("catalog")).unwrap();
         site.write_settings();
@@ -63,6 +66,14 @@ impl Site {
     /// Whom the daemon tells: the body of `slack_webhook`.
     pub(crate) fn tells(mut self, slack_webhook: &str) -> Site {
         self.slack = slack_webhook.to_owned();
+        self.write_settings();
+        self
+    }
+
+    /// Which schema registry the daemon asks: the value of `kafka.schema_registry`.
+    #[allow(dead_code, reason = "benches/peers has none")]
+    pub(crate) fn asks(mut self, registry: &str) -> Site {
+        self.registry = Some(registry.to_owned());
         self.write_settings();
         self
     }
@@ -93,8 +104,10 @@ impl Site {
 
     fn write_settings(&self) {
         let folder = self.folder.path().display();
+        let registry = self.registry.as_ref();
+        let registry = registry.map_or_else(String::new, |registry| format!(", schema_registry: {registry}"));
         let settings = format!(
-            "kafka: {{brokers: \"{brokers}\", group: {group}}}\n\
+            "kafka: {{brokers: \"{brokers}\", group: {group}{registry}}}\n\
              catalog: {folder}/catalog\n\
              state: {{sqlite: {folder}/tautline.db}}\n\
              dead_letter: {{path: {folder}/dead-letter.ndjson}}\n\

@@ -8,6 +8,7 @@ pub(crate) mod http;
 pub(crate) mod metrics;
 pub(crate) mod process;
 pub(crate) mod produce;
+pub(crate) mod registry;
 pub(crate) mod slack;
 pub(crate) mod wait;
 

@@ -1,0 +1,162 @@
+//! `tautline discover`: from a sample of a topic to the YAML of a source and metrics that `check` accepts.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{Config, print};
+use crate::catalog::{Format, Layout};
+use crate::discover::{Discovery, Sample, Taken, discover};
+use crate::settings;
+use crate::source::kafka::Connection;
+use crate::source::sample::newest;
+
+#[derive(Args, Debug)]
+pub(super) struct DiscoverArgs {
+    #[command(flatten)]
+    config: Config,
+    /// Topic to look at; with --input the name to write
+    #[arg(long, value_name = "TOPIC", required_unless_present = "input")]
+    topic: Option<String>,
+    /// Look at a file instead, one record a line
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Records to look at, the newest ones
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    sample: u32,
+    /// Bootstrap servers [default: kafka.brokers of the settings]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "input")]
+    brokers: Option<String>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = DiscoverFormat::Text)]
+    format: DiscoverFormat,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum DiscoverFormat {
+    Text,
+    Json,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// In words: the topic or file cannot be read, or tells nothing.
+pub(super) fn discover_command(args: &DiscoverArgs) -> Result<(), String> {
+    let sample = match &args.input {
+        Some(file) => from_file(args, file)?,
+        None => from_kafka(args)?,
+    };
+    let found = discover(&sample, Timestamp::now().as_millisecond()).map_err(|error| error.to_string())?;
+    print(&match args.format {
+        DiscoverFormat::Text => found.yaml,
+        DiscoverFormat::Json => json(&sample, &found),
+    });
+    Ok(())
+}
+
+fn from_kafka(args: &DiscoverArgs) -> Result<Sample, String> {
+    let topic = args.topic.clone().unwrap_or_default();
+    let connection = connection(args)?;
+    let found = newest(&connection, &topic, args.sample as usize)?;
+    let origin = format!(
+        "The newest {} of {} records of topic {topic}, {} partitions, looked at by tautline discover.",
+        found.records.len(),
+        found.held,
+        found.partitions
+    );
+    Ok(Sample {
+        topic,
+        origin,
+        records: found.records,
+    })
+}
+
+/// The settings need not be there yet: the brokers are enough.
+fn connection(args: &DiscoverArgs) -> Result<Connection, String> {
+    let settings = settings::load(args.config.config.as_deref());
+    match (&args.brokers, settings) {
+        (given, Ok(settings)) => Ok(Connection {
+            brokers: given.clone().unwrap_or(settings.kafka.brokers),
+            group: settings.kafka.group,
+            properties: settings.kafka.properties,
+        }),
+        (Some(brokers), Err(_)) if args.config.config.is_none() => Ok(Connection {
+            brokers: brokers.clone(),
+            group: "tautline-discover".to_owned(),
+            properties: std::collections::BTreeMap::new(),
+        }),
+        (None, Err(problems)) if args.config.config.is_none() => Err(format!(
+            "{problems}\nor name the brokers: --brokers 127.0.0.1:9092"
+        )),
+        (_, Err(problems)) => Err(problems.to_string()),
+    }
+}
+
+/// The last lines of a file, each a record.
+fn from_file(args: &DiscoverArgs, file: &Path) -> Result<Sample, String> {
+    let shown = file.display();
+    let refuse = |error: std::io::Error| format!("{shown}: cannot be read: {error}");
+    let most = args.sample as usize;
+    let mut newest: VecDeque<Taken> = VecDeque::with_capacity(most);
+    let mut all = 0usize;
+    for line in BufReader::new(File::open(file).map_err(refuse)?).split(b'\n') {
+        let line = line.map_err(refuse)?;
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        all += 1;
+        if newest.len() == most {
+            newest.pop_front();
+        }
+        newest.push_back(Taken {
+            payload: Some(line),
+            ..Taken::default()
+        });
+    }
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    Ok(Sample {
+        topic: args.topic.clone().or(stem).unwrap_or_default(),
+        origin: format!(
+            "The last {} of {all} lines of {shown}, looked at by tautline discover.",
+            newest.len()
+        ),
+        records: newest.into(),
+    })
+}
+
+fn json(sample: &Sample, found: &Discovery) -> String {
+    let guess = &found.guess;
+    let format = match guess.format.value {
+        Format::CloudEvents => "cloudevents",
+        Format::Debezium => "debezium",
+        _ => "json",
+    };
+    let payload = match guess.layout {
+        Layout::Single => "single",
+        Layout::Lines => "lines",
+        Layout::Array => "array",
+    };
+    json!({
+        "topic": sample.topic,
+        "records": found.records,
+        "usable": found.usable,
+        "rejected": found.rejected,
+        "source": guess.source,
+        "format": {"value": format, "why": guess.format.why},
+        "payload": payload,
+        "time": guess.time,
+        "id": guess.id,
+        "fields": guess.fields,
+        "left_out": guess.left_out,
+        "metrics": guess.metrics,
+        "notes": guess.notes,
+        "yaml": found.yaml,
+    })
+    .to_string()
+}

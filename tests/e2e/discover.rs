@@ -1,0 +1,113 @@
+//! `tautline discover`: what it makes of a topic is taken by `check`, and the daemon counts by it.
+
+use std::time::Duration;
+
+use crate::parts::broker::Broker;
+use crate::parts::daemon::{Site, shown, tautline, zone_at_noon};
+use crate::parts::produce::Producer;
+use crate::parts::{scratch, unique};
+
+#[test]
+fn a_topic_becomes_a_source_that_runs() {
+    let broker = Broker::shared();
+    let topic = unique("sales.orders");
+    broker.create_topic(&topic, 3);
+    let mut producer = Producer::new(broker, &topic);
+    let now = jiff::Timestamp::now();
+    for n in 0..90 {
+        let (kind, region) = if n % 3 == 0 {
+            ("refund", "east")
+        } else {
+            ("paid", "west")
+        };
+        let amount = format!("{}.25", n);
+        let phone = 13_800_138_000u64 + n;
+        let event = format!(
+            r#"{{"event_id": "e{n}", "at": "{now}", "type": "{kind}", "amount": {amount}, "currency": "CNY", "region": "{region}", "phone": "{phone}"}}"#
+        );
+        producer.send((n % 3) as i32, event);
+    }
+    producer.send(0, "oops");
+    producer.flush();
+
+    let site = Site::new(broker);
+    let settings = site.settings();
+    let settings = settings.to_str().unwrap();
+    let found = tautline(&["discover", "--topic", &topic, "--config", settings]);
+    assert!(found.status.success(), "{}", shown(&found));
+    let yaml = String::from_utf8(found.stdout).unwrap();
+    eprintln!("{yaml}");
+    for expected in [
+        "The newest 91 of 91 records",
+        "90 events of the sample; it would reject 1 (invalid_json: 1)",
+        "time: at",
+        "id: event_id",
+        "left out: phone",
+    ] {
+        assert!(yaml.contains(expected), "{expected}");
+    }
+    assert!(!yaml.contains("13800138"), "a telephone number is shown");
+
+    let nodes = format!(
+        "{yaml}\ncalendar: {{timezone: {}}}\nnodes:\n  revenue: {{metric: amount_paid, role: business, period: year, target: 10000, owner: chain}}\n",
+        zone_at_noon()
+    );
+    site.write_catalog(&nodes);
+    let checked = tautline(&["check", "--config", settings]);
+    assert!(checked.status.success(), "{}", shown(&checked));
+    let daemon = site.start();
+    let expected: f64 = (0..90).filter(|n| n % 3 != 0).map(|n| f64::from(n) + 0.25).sum();
+    daemon.wait_for("revenue", Duration::from_secs(60), |metrics| {
+        let seen = metrics.get("tautline_kpi_value", &[("node", "revenue")]);
+        if seen == Some(expected) {
+            Ok(())
+        } else {
+            Err(format!("{seen:?}"))
+        }
+    });
+    daemon.stop();
+
+    let small = tautline(&[
+        "discover", "--topic", &topic, "--sample", "7", "--config", settings, "--format", "json",
+    ]);
+    let value: serde_json::Value = serde_json::from_slice(&small.stdout).unwrap();
+    assert_eq!(
+        (&value["records"], &value["source"]),
+        (&7.into(), &yaml_source(&yaml).into())
+    );
+}
+
+#[test]
+fn a_topic_that_is_not_there_or_empty_is_said() {
+    let broker = Broker::shared();
+    let topic = unique("returns");
+    broker.create_topic(&topic, 2);
+    let folder = scratch("discover");
+    let servers = broker.bootstrap();
+    let said = |topic: &str| {
+        let answer = tautline(&["discover", "--topic", topic, "--brokers", &servers]);
+        assert_eq!(answer.status.code(), Some(1), "{}", shown(&answer));
+        shown(&answer)
+    };
+    let misspelt = said(&topic.replace("returns", "retruns"));
+    assert!(
+        misspelt.contains(&format!("did you mean '{topic}'?")),
+        "{misspelt}"
+    );
+    let empty = said(&topic);
+    assert!(empty.contains("holds no record yet"), "{empty}");
+    let file = folder.path().join("visits.ndjson");
+    std::fs::write(&file, "{\"at\": \"2026-11-24T09:30:00Z\", \"minutes\": 7}\n").unwrap();
+    let from_file = tautline(&["discover", "--input", file.to_str().unwrap()]);
+    assert!(
+        shown(&from_file).contains("minutes_avg: {source: visits"),
+        "{}",
+        shown(&from_file)
+    );
+}
+
+/// The name under `sources:`.
+fn yaml_source(yaml: &str) -> String {
+    let mut lines = yaml.lines().skip_while(|line| *line != "sources:");
+    lines.nth(1).unwrap().trim().trim_end_matches(':').to_owned()
+}

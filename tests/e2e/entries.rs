@@ -1,0 +1,275 @@
+//! What people type in: kept with who and when, corrected and never erased, counted once whatever happens.
+
+use std::time::Duration;
+
+use jiff::{Timestamp, ToSpan};
+use serde_json::json;
+
+use crate::parts::daemon::{Daemon, Site, TOKEN, shown, tautline, zone_at_noon};
+use crate::parts::http::{Answer, send};
+use crate::parts::scratch;
+
+const WITHIN: Duration = Duration::from_secs(30);
+
+#[test]
+fn an_answered_entry_and_its_correction_survive_a_crash() {
+    let site = Site::without_broker().declares(&catalog());
+    let mut daemon = site.start();
+    let first = post(&daemon, "complaints", &[], &json!({"value": 5, "by": "lead"}));
+    assert_eq!(
+        (first.status, &first.json()["data"]["number"]),
+        (200, &1.into()),
+        "{first:?}"
+    );
+    let keyed = [("Idempotency-Key", "one")];
+    let second = json!({"value": "7.5", "by": "王芳", "note": "第 2 周"});
+    post(&daemon, "complaints", &keyed, &second);
+    daemon.kill();
+
+    daemon = site.start();
+    wait_for(&daemon, "complaints", 12.5);
+    let again = post(&daemon, "complaints", &keyed, &second).json();
+    assert_eq!(
+        (&again["data"]["number"], &again["data"]["repeated"]),
+        (&2.into(), &true.into())
+    );
+    // 5 should have been 50: what was wrong is taken back, and still stands in the list.
+    let corrected = post(
+        &daemon,
+        "complaints",
+        &[],
+        &json!({"value": 50, "by": "lead", "replaces": 1}),
+    );
+    assert_eq!(corrected.status, 200, "{corrected:?}");
+    daemon.kill();
+
+    daemon = site.start();
+    wait_for(&daemon, "complaints", 57.5);
+    let list = daemon.get("/api/v1/entries/complaints").json();
+    let entries: Vec<String> = list["data"]["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            format!(
+                "{} {} {} {} {}",
+                entry["number"], entry["value"], entry["by"], entry["replaces"], entry["replaced_by"]
+            )
+        })
+        .collect();
+    assert_eq!(
+        entries,
+        [
+            r#"3 "50" "lead" 1 null"#,
+            r#"2 "7.5" "王芳" null null"#,
+            r#"1 "5" "lead" null 3"#
+        ]
+    );
+    // The newest correction of a level counts, whatever the order of the days.
+    post(&daemon, "nps", &[], &json!({"value": 40, "by": "lead"}));
+    post(
+        &daemon,
+        "nps",
+        &[],
+        &json!({"value": 42, "by": "lead", "replaces": 1}),
+    );
+    wait_for(&daemon, "nps", 42.0);
+
+    for (metric, entry, status, says) in [
+        (
+            "complaints",
+            json!({"value": 1, "by": "me"}),
+            422,
+            "entered_by has lead, 王芳",
+        ),
+        (
+            "complaints",
+            json!({"value": 1, "by": "lead", "replaces": 1}),
+            422,
+            "corrected already",
+        ),
+        (
+            "complaints",
+            json!({"value": 1, "by": "lead", "replaces": 9}),
+            404,
+            "no entry of this number",
+        ),
+        (
+            "complaints",
+            json!({"value": 1, "by": "lead", "at": "2999-01-01"}),
+            422,
+            "in the future",
+        ),
+        (
+            "complaint",
+            json!({"value": 1, "by": "lead"}),
+            404,
+            "did you mean 'complaints'?",
+        ),
+    ] {
+        let answer = post(&daemon, metric, &[], &entry);
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert!(answer.body.contains(says), "{answer:?}");
+    }
+    let json = ("Content-Type", "application/json");
+    let nobody = send(daemon.port(), "/api/v1/entries/nps", &[json], b"{}").unwrap();
+    assert_eq!(nobody.status, 401, "{nobody:?}");
+    daemon.wait_for_evaluations(2);
+    wait_for(&daemon, "complaints", 57.5);
+    daemon.stop();
+}
+
+#[test]
+fn the_form_on_the_page_takes_an_entry_once() {
+    let site = Site::without_broker().declares(&catalog());
+    let daemon = site.start();
+    crate::parts::wait::until("the page is there", WITHIN, || {
+        (daemon.get("/nodes/complaints").status == 200).then_some(())
+    });
+    let page = daemon.get("/nodes/complaints?lang=en").body;
+    assert!(page.contains("id=\"entry-form\""), "{page}");
+    let form = |fields: &str| {
+        let kind = ("Content-Type", "application/x-www-form-urlencoded");
+        send(
+            daemon.port(),
+            "/nodes/complaints/entries?lang=en",
+            &[kind],
+            fields.as_bytes(),
+        )
+        .unwrap()
+    };
+    let today = Timestamp::now().to_string()[..10].to_owned();
+    let good = format!("key=k1&value=8,5&by=lead&at={today}&note=a+b&token={TOKEN}");
+    let taken = form(&good);
+    assert_eq!(taken.status, 303, "{taken:?}");
+    assert_eq!(form(&good).status, 303, "a second click");
+    wait_for(&daemon, "complaints", 8.5);
+    let refused = form("key=k2&value=abc&by=lead&token=wrong");
+    assert!(
+        refused.status == 401 && refused.body.contains("role=\"alert\""),
+        "{refused:?}"
+    );
+    let refused = form(&format!("key=k2&value=abc&by=lead&token={TOKEN}"));
+    assert!(
+        refused.status == 422 && refused.body.contains("and this is 'abc'"),
+        "{refused:?}"
+    );
+    assert!(!refused.body.contains(TOKEN), "a token is shown");
+    let page = daemon.get("/nodes/complaints?lang=en&correct=1").body;
+    assert!(
+        page.contains("Correct entry 1") && page.contains("name=\"replaces\""),
+        "{page}"
+    );
+    daemon.stop();
+}
+
+#[test]
+fn a_missed_entry_is_told_with_who_should_enter_it_and_a_file_brings_it() {
+    let site = Site::without_broker().declares(&catalog());
+    let daemon = site.start();
+    let missed = |daemon: &Daemon| {
+        let alerts = daemon.get("/api/v1/alerts").json();
+        let all = alerts["data"]["alerts"].as_array().unwrap().clone();
+        all.into_iter()
+            .filter(|alert| alert["labels"]["alertname"] == "entry_missed")
+            .collect::<Vec<_>>()
+    };
+    crate::parts::wait::until_ok("the entry is missed", WITHIN, || {
+        let found = missed(&daemon);
+        if found.len() == 1 {
+            Ok(())
+        } else {
+            Err(daemon.get("/api/v1/alerts").body)
+        }
+    });
+    let alert = missed(&daemon).remove(0);
+    assert_eq!(alert["labels"]["node"], "nps", "{alert}");
+    let page = daemon.get("/?lang=zh").body;
+    assert!(
+        page.contains("该填报了") && page.contains("请 lead 在节点页面上填写"),
+        "{page}"
+    );
+
+    let folder = scratch("entries");
+    let file = folder.path().join("nps.csv");
+    let last_week = Timestamp::now() - (24 * 7).hours();
+    std::fs::write(
+        &file,
+        format!("value,by,at,note\n41,lead,{last_week},from the survey\n41,nobody,{last_week},\n"),
+    )
+    .unwrap();
+    let settings = site.settings();
+    let import = || {
+        tautline(&[
+            "import",
+            "--entries",
+            "nps",
+            "--config",
+            settings.to_str().unwrap(),
+            file.to_str().unwrap(),
+        ])
+    };
+    let first = import();
+    assert_eq!(first.status.code(), Some(1), "{}", shown(&first));
+    assert!(
+        shown(&first).contains("nps.csv:3: 'nobody' may not enter 'nps'"),
+        "{}",
+        shown(&first)
+    );
+    let second = import();
+    assert!(
+        shown(&second).contains("1 entries taken, 1 rejected; 1 of them had been imported before"),
+        "{}",
+        shown(&second)
+    );
+    crate::parts::wait::until_ok("the alert is over", WITHIN, || {
+        let found = missed(&daemon);
+        if found.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{found:?}"))
+        }
+    });
+    let list = daemon.get("/api/v1/entries/nps").json();
+    assert_eq!(list["data"]["entries"].as_array().unwrap().len(), 1);
+    daemon.stop();
+}
+
+fn post(daemon: &Daemon, metric: &str, headers: &[(&str, &str)], entry: &serde_json::Value) -> Answer {
+    let bearer = format!("Bearer {TOKEN}");
+    let mut all = vec![
+        ("Content-Type", "application/json"),
+        ("Authorization", bearer.as_str()),
+    ];
+    all.extend(headers);
+    send(
+        daemon.port(),
+        &format!("/api/v1/entries/{metric}"),
+        &all,
+        entry.to_string().as_bytes(),
+    )
+    .unwrap()
+}
+
+#[track_caller]
+fn wait_for(daemon: &Daemon, node: &str, value: f64) {
+    daemon.wait_for(node, WITHIN, |metrics| {
+        let seen = metrics.get("tautline_kpi_value", &[("node", node)]);
+        if seen == Some(value) {
+            Ok(())
+        } else {
+            Err(format!("{seen:?}"))
+        }
+    });
+}
+
+fn catalog() -> String {
+    format!(
+        "calendar: {{timezone: {zone}}}\n\
+         metrics:\n  complaints: {{title: Complaints, type: manual, agg: sum, unit: items, entered_by: [lead, 王芳]}}\n  \
+         nps: {{title: NPS, type: manual, unit: points, entered_by: [lead], every: week, grace: 0d}}\n\
+         nodes:\n  complaints: {{metric: complaints, role: business, period: year, target: 100, owner: service}}\n  \
+         nps: {{metric: nps, role: business, period: year, target: 60, owner: service}}\n",
+        zone = zone_at_noon()
+    )
+}
