@@ -44,7 +44,7 @@ dependencies:
 image:
     docker build --tag tautline .
 
-# tautline beside librdkafka on one topic; arguments: events, rounds.
+# tautline beside librdkafka and Kafka Streams on one topic, in one run; arguments: events, rounds.
 bench-peers *args:
     benches/peers/run {{args}}
 
