@@ -19,6 +19,10 @@ run *args:
 test:
     tests/run
 
+# Bad records at every decoder, so many seconds each; a failure prints how to see it again.
+fuzz seconds="60":
+    TAUTLINE_FUZZ_SECONDS={{seconds}} cargo test --test fuzz -- --nocapture
+
 # Format the code.
 fmt:
     cargo fmt
@@ -40,6 +44,11 @@ dependencies:
 image:
     docker build --tag tautline .
 
-# tautline beside librdkafka on one topic; arguments: events, rounds.
+# tautline beside librdkafka and Kafka Streams on one topic, in one run; arguments: events, rounds.
 bench-peers *args:
     benches/peers/run {{args}}
+
+# How well links are judged, on labelled corpora: the table of docs/judgement.md. Arguments: the folder of the generators
+# and their scorer, then perhaps `--seeds 11` or `--generators causal`.
+detection scenarios *args:
+    tests/scenarios/detection {{scenarios}} {{args}}

@@ -1,9 +1,11 @@
-//! Peers: the same topic, in one run, read by librdkafka alone and by `tautline run` with the example catalogue.
+//! Peers: the same topic, in one run, read by librdkafka alone, by `tautline run` with 12 metrics over 4 grouping sets and
+//! with the example catalogue, and by Kafka Streams with one sum by two dimensions, exactly once.
 //!
 //! What is compared is events per CPU-second of the reading process: on a machine that is shared with the broker,
 //! events a second say more about the machine. Figures are noisy from run to run; the ratio within one run is not.
 //!
-//! `benches/peers/run [EVENTS] [ROUNDS]`
+//! `benches/peers/run [EVENTS] [ROUNDS]`, and for the time from append to /metrics
+//! `benches/peers/run latency [EVENTS_A_SECOND] [SECONDS]`
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,34 +13,40 @@
     reason = "a bench that cannot go on fails"
 )]
 
+mod latency;
+mod orders;
 #[allow(dead_code, reason = "the parts serve the end-to-end tests first")]
 #[path = "../../tests/e2e/parts/mod.rs"]
 mod parts;
 
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use orders::{EVENT_BYTES, Orders};
 use parts::broker::Broker;
 use parts::daemon::Site;
 use parts::produce::Producer;
-use parts::wait;
 
+/// 12 metrics over 4 grouping sets: total, region × channel, store, rep.
+const TWELVE_METRICS: &str = include_str!("../micro/catalog.yaml");
 /// The topics of the example catalogue; the orders are filled.
 const TOPICS: [&str; 3] = [TOPIC, "crm.visits", "cms.articles"];
 const TOPIC: &str = "erp.orders";
+const STREAMS: &str = "Kafka Streams, exactly_once_v2, one sum by two dimensions";
 const SOURCE: &str = "orders";
 const PARTITIONS: i32 = 4;
-/// Size of an event in bytes.
-const EVENT_BYTES: usize = 540;
 const DEFAULT_EVENTS: u64 = 2_000_000;
 const DEFAULT_ROUNDS: usize = 3;
-const ROUND_WITHIN: Duration = Duration::from_secs(600);
+/// Events a second for the latency, and for how long.
+const DEFAULT_RATE: u64 = 200_000;
+const DEFAULT_SECONDS: u64 = 20;
+const ROUND_WITHIN: Duration = Duration::from_secs(900);
+/// How often the daemon is asked how far it is: often enough to say when it is done, and seldom enough to cost it nothing.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What one reader needed for the whole topic.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +62,12 @@ fn main() {
     if args.first().is_some_and(|arg| arg == "consume") {
         return consume(&args[1], number(2).unwrap());
     }
+    if args.first().is_some_and(|arg| arg == "latency") {
+        return latency::measure(
+            number(1).unwrap_or(DEFAULT_RATE),
+            number(2).unwrap_or(DEFAULT_SECONDS),
+        );
+    }
     let events = number(0).unwrap_or(DEFAULT_EVENTS);
     let rounds = number(1).map_or(DEFAULT_ROUNDS, |rounds| rounds as usize);
 
@@ -68,15 +82,37 @@ fn main() {
         started.elapsed()
     );
 
-    let mut peers = [
-        ("librdkafka, consume only", Vec::new()),
-        ("tautline run", Vec::new()),
+    type Peer = (&'static str, fn(&Broker, u64) -> Measured);
+    let programs: [Peer; 4] = [
+        ("librdkafka, consume only", librdkafka),
+        (
+            "tautline run, 12 metrics over 4 grouping sets",
+            |broker, events| {
+                let site = Site::new(broker);
+                site.write_catalog(TWELVE_METRICS);
+                tautline(&site, events)
+            },
+        ),
+        ("tautline run, example catalogue", |broker, events| {
+            let site = Site::new(broker);
+            site.write_example_catalog();
+            tautline(&site, events)
+        }),
+        (STREAMS, streams),
     ];
+    // The slowest peer can be left out while one works on the others.
+    let without_streams = std::env::var_os("WITHOUT_STREAMS").is_some();
+    let programs: Vec<Peer> = programs
+        .into_iter()
+        .filter(|(name, _)| *name != STREAMS || !without_streams)
+        .collect();
+    let mut peers: Vec<(&str, Vec<Measured>)> =
+        programs.iter().map(|(name, _)| (*name, Vec::new())).collect();
     for round in 1..=rounds {
-        peers[0].1.push(librdkafka(&broker, events));
-        peers[1].1.push(tautline(&broker, events));
-        for (name, measured) in &peers {
-            eprintln!("round {round}: {name}: {:?}", measured.last().unwrap());
+        for ((name, measure), (_, all)) in programs.iter().zip(&mut peers) {
+            let measured = measure(&broker, events);
+            eprintln!("round {round}: {name}: {measured:?}");
+            all.push(measured);
         }
     }
     print_table(&peers, events);
@@ -84,39 +120,13 @@ fn main() {
 
 /// Writes orders as the example catalogue expects them, spread over the last weeks.
 fn fill(broker: &Broker, events: u64) {
-    const REGIONS: [&str; 4] = ["华东", "华南", "华北", "西南"];
-    let mut rng = StdRng::seed_from_u64(540);
     let mut producer = Producer::new(broker, TOPIC);
     let first = Timestamp::now() - SignedDuration::from_hours(24 * 21);
     let step = SignedDuration::from_secs(21 * 86_400 - 60).as_millis() as f64 / events as f64;
-    let mut event = String::with_capacity(EVENT_BYTES);
+    let mut orders = Orders::new();
     for n in 0..events {
         let at = first + SignedDuration::from_millis((n as f64 * step) as i64);
-        let kind = if rng.random_bool(0.96) {
-            "order.paid"
-        } else {
-            "order.cancelled"
-        };
-        let (cents, customer) = (rng.random_range(100..100_000u32), rng.random_range(0..100_000u32));
-        let region = REGIONS[rng.random_range(0..REGIONS.len())];
-        let (store, rep) = (rng.random_range(1..=20u32), rng.random_range(1..=50u32));
-        event.clear();
-        event.push_str(&format!(
-            concat!(
-                r#"{{"specversion":"1.0","id":"o{n:010}","source":"/erp/pos/{region}","type":"{kind}","time":"{at}","#,
-                r#""datacontenttype":"application/json","subject":"order/{n:010}","data":{{"order_no":"{n:012}","#,
-                r#""amount":{yuan}.{fen:02},"currency":"CNY","customer":{{"id":"c{customer:06}","level":"gold"}},"#,
-                r#""region":"{region}","store":"{region}-{store:02}","rep":"rep{rep:03}","items":["#,
-                r#"{{"sku":"A-{sku:05}","qty":2}}],"note":""#
-            ),
-            n = n, region = region, kind = kind, at = at, yuan = cents / 100, fen = cents % 100, customer = customer,
-            store = store, rep = rep, sku = cents,
-        ));
-        let padding = EVENT_BYTES.saturating_sub(event.len() + "\"}}".len());
-        event.extend(std::iter::repeat_n('.', padding));
-        event.push_str("\"}}");
-        assert_eq!(event.len(), EVENT_BYTES, "{event}");
-        producer.send((n % PARTITIONS as u64) as i32, &event);
+        producer.send((n % PARTITIONS as u64) as i32, orders.next(at));
     }
     producer.flush();
 }
@@ -127,13 +137,20 @@ fn librdkafka(broker: &Broker, events: u64) -> Measured {
         .args(["consume", &broker.bootstrap(), &events.to_string()])
         .output()
         .unwrap();
+    measured(&output)
+}
+
+/// What a peer printed: seconds and CPU-seconds.
+fn measured(output: &Output) -> Measured {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
         "{text}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let (seconds, cpu_seconds) = text.trim().split_once(' ').unwrap();
+    // A peer's logger may write there too.
+    let line = text.lines().find_map(|line| line.strip_prefix("measured "));
+    let (seconds, cpu_seconds) = line.unwrap_or_else(|| panic!("{text}")).split_once(' ').unwrap();
     Measured {
         seconds: seconds.parse().unwrap(),
         cpu_seconds: cpu_seconds.parse().unwrap(),
@@ -169,28 +186,50 @@ fn consume(brokers: &str, events: u64) {
             read += 1;
         }
     }
-    println!("{} {}", started.elapsed().as_secs_f64(), cpu_seconds("self"));
+    println!(
+        "measured {} {}",
+        started.elapsed().as_secs_f64(),
+        cpu_seconds("self")
+    );
 }
 
-/// The daemon with an empty state, until it has counted every event.
-fn tautline(broker: &Broker, events: u64) -> Measured {
-    let site = Site::new(broker);
-    site.write_example_catalog();
+/// Kafka Streams with an empty state, until every event is in its sums; the start of the virtual machine is in it.
+fn streams(broker: &Broker, events: u64) -> Measured {
+    let state = parts::scratch("streams");
+    let target = parts::root().join("target/streams");
+    let classpath = format!("{0}/classes:{0}/libs/*", target.display());
+    let output = Command::new("java")
+        .args(["-Xmx1g", "-Dorg.apache.logging.log4j.level=WARN"])
+        .args(["-cp", &classpath, "Peer", &broker.bootstrap(), TOPIC])
+        .arg(events.to_string())
+        .arg(state.path())
+        .output()
+        .unwrap();
+    measured(&output)
+}
+
+/// The daemon with an empty state, until it has counted and committed every event.
+fn tautline(site: &Site, events: u64) -> Measured {
     let started = Instant::now();
     let daemon = site.spawn();
     let pid = daemon.pid().to_string();
-    let measured = wait::until_ok("every event is folded", ROUND_WITHIN, || {
-        let cpu_seconds = cpu_seconds(&pid);
-        let seconds = started.elapsed().as_secs_f64();
-        let folded = daemon
-            .try_metrics()?
-            .sum("tautline_events_total", &[("source", SOURCE)]);
+    let measured = loop {
+        std::thread::sleep(LOOK_EVERY);
+        let measured = Measured {
+            seconds: started.elapsed().as_secs_f64(),
+            cpu_seconds: cpu_seconds(&pid),
+        };
+        let folded = daemon.try_metrics().map_or(0.0, |metrics| {
+            metrics.sum("tautline_events_total", &[("source", SOURCE)])
+        });
         if folded >= events as f64 {
-            Ok(Measured { seconds, cpu_seconds })
-        } else {
-            Err(format!("{folded}"))
+            break measured;
         }
-    });
+        assert!(
+            started.elapsed() < ROUND_WITHIN,
+            "{folded} of {events} events within {ROUND_WITHIN:?}"
+        );
+    };
     let metrics = daemon.metrics();
     let fine: f64 = ["folded", "filtered"]
         .iter()
@@ -226,20 +265,23 @@ fn print_table(peers: &[(&str, Vec<Measured>)], events: u64) {
     let events = events as f64;
     let per_cpu_second = |measured: &[Measured]| median(measured.iter().map(|m| events / m.cpu_seconds));
     let reference = per_cpu_second(&peers[0].1);
-    println!("| program | events/s | events per CPU-second | ratio |");
-    println!("|---|---|---|---|");
+    let streams = peers.iter().find(|(name, _)| *name == STREAMS);
+    let streams = streams.map(|(_, measured)| per_cpu_second(measured));
+    println!("| program | events/s | events per CPU-second | to librdkafka | to Kafka Streams |");
+    println!("|---|---|---|---|---|");
     for (name, measured) in peers {
         let rate = median(measured.iter().map(|m| events / m.seconds));
         let per_cpu = per_cpu_second(measured);
         println!(
-            "| {name} | {} | {} | {:.2} |",
+            "| {name} | {} | {} | {:.2} | {} |",
             thousands(rate),
             thousands(per_cpu),
-            per_cpu / reference
+            per_cpu / reference,
+            streams.map_or("".to_owned(), |streams| format!("{:.1}", per_cpu / streams)),
         );
     }
     println!(
-        "median of {} rounds; ratio of events per CPU-second within this run",
+        "median of {} rounds; ratios of events per CPU-second within this run",
         peers[0].1.len()
     );
 }

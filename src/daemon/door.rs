@@ -1,7 +1,7 @@
 //! The door: folds what is sent over HTTP, as a fold thread folds what Kafka brings. A request is answered by the
 //! evaluator, after the commit that holds its events.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender};
@@ -13,7 +13,7 @@ use super::clock::Clock;
 use super::folder::Folder;
 use super::reader::{Assigned, Batch};
 use crate::catalog::entries::metric_of;
-use crate::catalog::{Catalog, SourceId};
+use crate::catalog::{Agg, Catalog, MetricKind, SourceId};
 use crate::decode::Record;
 use crate::fold::dedup::Seen;
 use crate::fold::plan::Plan;
@@ -38,6 +38,8 @@ pub(super) struct Door {
     /// By name of the source.
     desks: HashMap<String, Desk>,
     taken: TakenRequests,
+    /// Manual metrics that show the last entry.
+    last_shown: HashSet<String>,
     /// Entries of manual metrics, by metric.
     entries: HashMap<String, Vec<Entry>>,
     clock: Arc<dyn Clock>,
@@ -92,6 +94,7 @@ impl Door {
             folder: Folder::new(parts.catalog.clone(), parts.plan),
             taken: TakenRequests::new(parts.kept),
             entries,
+            last_shown: last_shown(&parts.catalog),
             clock: parts.clock,
             hand_over: parts.hand_over,
             stop: parts.stop,
@@ -163,7 +166,7 @@ impl Door {
             return Ok(before);
         }
         let receipt = match metric_of(&parcel.source) {
-            Some(metric) => self.enter(&metric.to_owned(), &parcel, entries)?,
+            Some(metric) => self.enter(metric, &parcel, entries)?,
             None => self.fold(&parcel)?,
         };
         if let Some(key) = parcel.key {
@@ -183,7 +186,8 @@ impl Door {
     fn enter(&mut self, metric: &str, parcel: &Parcel, entries: &mut Vec<Entry>) -> Result<Receipt, Refused> {
         let draft = serde_json::from_slice(&parcel.body).map_err(|_| Refused::UnknownSource)?;
         let known = self.entries.entry(metric.to_owned()).or_default();
-        let (entry, event) = entry::next(known, metric, draft, self.clock.now())?;
+        let is_last = self.last_shown.contains(metric);
+        let (entry, event) = entry::next(known, metric, draft, self.clock.now(), is_last)?;
         let receipt = self.fold(&Parcel {
             body: event.into_bytes(),
             ..parcel.clone()
@@ -238,6 +242,17 @@ impl Door {
         desk.position.newest_event_ms = desk.position.newest_event_ms.max(account.newest_ms);
         Ok(receipt)
     }
+}
+
+fn last_shown(catalog: &Catalog) -> HashSet<String> {
+    let manual = catalog
+        .named_metrics()
+        .filter(|(_, metric)| metric.manual.is_some());
+    let is_last = |kind: &MetricKind| matches!(kind, MetricKind::Simple(simple) if simple.agg == Agg::Last);
+    manual
+        .filter(|(_, metric)| is_last(&metric.kind))
+        .map(|(_, metric)| metric.name.clone())
+        .collect()
 }
 
 /// The requests with a key that were taken, as many as the state keeps.

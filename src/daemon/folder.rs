@@ -37,7 +37,8 @@ pub(super) struct Folder {
     decoders: Vec<decode::Reader>,
     worker: Worker,
     max_skew_ms: Vec<i64>,
-    outcomes: Outcomes,
+    /// There are a handful: a list is looked through sooner than a table.
+    outcomes: Vec<((SourceId, &'static str), u64)>,
     dead_letters: Vec<DeadLetter>,
 }
 
@@ -68,7 +69,7 @@ impl Folder {
             decoders: catalog.sources.iter().map(decode::Reader::new).collect(),
             worker: Worker::new(&catalog, plan),
             max_skew_ms: max_skew_ms.collect(),
-            outcomes: HashMap::new(),
+            outcomes: Vec::new(),
             dead_letters: Vec::new(),
             catalog,
         }
@@ -172,7 +173,7 @@ impl Folder {
                     reject.reason()
                 }
             };
-            *outcomes.entry((source, outcome)).or_insert(0) += 1;
+            count(outcomes, source, outcome);
         });
         account
     }
@@ -187,9 +188,16 @@ impl Folder {
     pub(super) fn take(&mut self) -> Taken {
         Taken {
             delta: self.worker.take(),
-            outcomes: std::mem::take(&mut self.outcomes),
+            outcomes: self.outcomes.drain(..).collect(),
             dead_letters: std::mem::take(&mut self.dead_letters),
         }
+    }
+}
+
+fn count(outcomes: &mut Vec<((SourceId, &'static str), u64)>, source: SourceId, outcome: &'static str) {
+    match outcomes.iter_mut().find(|(of, _)| *of == (source, outcome)) {
+        Some((_, count)) => *count += 1,
+        None => outcomes.push(((source, outcome), 1)),
     }
 }
 

@@ -322,6 +322,25 @@ mod tests {
     }
 
     #[test]
+    fn history_of_an_avro_source_is_json() {
+        let yaml = YAML.replace("format: json", "format: avro");
+        let catalog = load(&Files::new("", [("a.yaml", yaml.as_str())]));
+        let catalog = Arc::new(catalog.map_err(|d| d.to_string()).unwrap());
+        let mut replay = Replay::new(catalog, Box::new(|_, _| Vec::new()));
+        for (at, line) in &events()[..4] {
+            let record = Record {
+                payload: Some(line.as_bytes()),
+                ..Record::default()
+            };
+            replay.record(SourceId(0), &record, *at).unwrap();
+        }
+        let snapshot = replay.snapshot("2025-01-03T00:00:00Z".parse().unwrap()).unwrap();
+        // 100 on the first day, 100 · (1 + 0.05 sin(1/3)) = 101.64 on the second.
+        let value = snapshot.instances[1].value.unwrap();
+        assert!((value - 201.64).abs() < 1e-9, "{value}");
+    }
+
+    #[test]
     fn halved_sales_are_told_as_hollow() {
         let told = told(false);
         let onset: Timestamp = "2025-06-30T00:00:00Z".parse().unwrap();

@@ -3,9 +3,12 @@
 //! What is skipped is checked for its frame (strings closed, brackets matched, commas and colons where the walk goes),
 //! not for every rule of the grammar inside it: a number in a field that nobody asked for may be malformed.
 
-use memchr::memchr2;
+mod guess;
+mod marks;
 
 use super::Reject;
+use guess::Guesses;
+use marks::Marks;
 
 /// Levels of nesting that are read.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -64,9 +67,11 @@ pub(super) struct Paths {
 
 #[derive(Debug, Default)]
 struct Node {
-    children: Vec<(Box<[u8]>, usize)>,
+    children: Vec<(Key, usize)>,
     /// Slots that this path fills.
     slots: Vec<usize>,
+    /// Keys of the objects that stood here.
+    guesses: Guesses,
 }
 
 impl Paths {
@@ -78,12 +83,12 @@ impl Paths {
                 let known = nodes[at]
                     .children
                     .iter()
-                    .find(|(name, _)| **name == *key.as_bytes())
+                    .find(|(name, _)| *name.text == *key.as_bytes())
                     .map(|(_, to)| *to);
                 at = known.unwrap_or_else(|| {
                     nodes.push(Node::default());
                     let to = nodes.len() - 1;
-                    nodes[at].children.push((key.as_bytes().into(), to));
+                    nodes[at].children.push((Key::new(key.as_bytes()), to));
                     to
                 });
             }
@@ -111,8 +116,9 @@ impl Paths {
     }
 
     /// Keys that lead on from a node, and where to.
-    pub(super) fn children(&self, node: usize) -> &[(Box<[u8]>, usize)] {
-        &self.nodes[node].children
+    pub(super) fn children(&self, node: usize) -> impl Iterator<Item = (&[u8], usize)> {
+        let children = self.nodes[node].children.iter();
+        children.map(|(key, to)| (&*key.text, *to))
     }
 
     /// Forgets what was found at a node and behind it.
@@ -125,19 +131,61 @@ impl Paths {
         }
     }
 
-    pub(super) fn child(&self, node: usize, key: &[u8]) -> Option<usize> {
-        self.nodes[node]
-            .children
-            .iter()
-            .find(|(name, _)| **name == *key)
-            .map(|(_, to)| *to)
+    /// The node that a key leads to.
+    pub(super) fn child_of(&self, node: usize, key: &[u8]) -> Option<usize> {
+        self.child(node, key, 0, key.len())
     }
+
+    /// The node that a key leads to. The key stands at `start..end` of `bytes`.
+    #[inline]
+    fn child(&self, node: usize, bytes: &[u8], start: usize, end: usize) -> Option<usize> {
+        let children = &self.nodes[node].children;
+        let word = first_word(bytes, start, end);
+        let is_it = |name: &Key| name.start == word && (end - start < 8 || *name.text == bytes[start..end]);
+        children.iter().find(|(name, _)| is_it(name)).map(|(_, to)| *to)
+    }
+}
+
+/// A key with its first bytes as a number: most keys are told apart by one comparison.
+#[derive(Debug)]
+struct Key {
+    text: Box<[u8]>,
+    start: u64,
+}
+
+impl Key {
+    fn new(text: &[u8]) -> Key {
+        Key {
+            text: text.into(),
+            start: first_word(text, 0, text.len()),
+        }
+    }
+}
+
+/// The first eight bytes of a key. A shorter key is followed by the byte 255, which no text holds, and zeros: it is
+/// known by its number.
+#[inline]
+fn first_word(bytes: &[u8], start: usize, end: usize) -> u64 {
+    let length = end - start;
+    let word = match bytes[start..].first_chunk::<8>() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => {
+            let mut padded = [0; 8];
+            padded[..length].copy_from_slice(&bytes[start..end]);
+            u64::from_le_bytes(padded)
+        }
+    };
+    if length >= 8 {
+        return word;
+    }
+    let own = (1 << (8 * length)) - 1;
+    word & own | 255 << (8 * length)
 }
 
 /// Scans a payload and fills the spans of the paths that it has; of a key that stands twice the last one counts.
 pub(super) fn scan(
     payload: &str,
-    paths: &Paths,
+    paths: &mut Paths,
     spans: &mut [Span],
     scratch: &mut String,
 ) -> Result<(), Reject> {
@@ -156,16 +204,17 @@ pub(super) struct Scanner<'a> {
     text: &'a str,
     /// Where it stands.
     pub(super) at: usize,
-    paths: &'a Paths,
+    paths: &'a mut Paths,
     spans: &'a mut [Span],
     scratch: &'a mut String,
+    marks: Marks,
 }
 
 impl Scanner<'_> {
     /// Stands at the beginning of a payload.
     pub(super) fn new<'a>(
         payload: &'a str,
-        paths: &'a Paths,
+        paths: &'a mut Paths,
         spans: &'a mut [Span],
         scratch: &'a mut String,
     ) -> Scanner<'a> {
@@ -176,6 +225,7 @@ impl Scanner<'_> {
             paths,
             spans,
             scratch,
+            marks: Marks::new(),
         }
     }
 
@@ -221,20 +271,24 @@ impl Scanner<'_> {
             self.at += 1;
             return Ok(());
         }
+        let mut nth = 0;
         loop {
-            let (start, end, escaped) = self.string("expected a key in quotes")?;
-            let child = if escaped {
-                let from = self.scratch.len();
-                self.unescape(start, end)?;
-                let child = self.paths.child(node, &self.scratch.as_bytes()[from..]);
-                self.scratch.truncate(from);
-                child
-            } else {
-                self.paths.child(node, &self.bytes[start..end])
+            let guessed = self.paths.nodes[node].guesses.try_at(nth, &self.bytes[self.at..]);
+            let child = match guessed {
+                Some((length, child)) => {
+                    self.at += length;
+                    self.space();
+                    child
+                }
+                None => {
+                    let from = self.at;
+                    let child = self.key(node)?;
+                    let text = &self.bytes[from..self.at];
+                    self.paths.nodes[node].guesses.learn(nth, text, child);
+                    child
+                }
             };
-            self.space();
-            self.expect(b':', "expected ':' after a key")?;
-            self.space();
+            nth += 1;
             match child {
                 Some(child) => self.wanted(child, depth)?,
                 None => self.skip(depth)?,
@@ -252,10 +306,30 @@ impl Scanner<'_> {
         }
     }
 
+    /// Reads a key up to its value; returns where it leads.
+    fn key(&mut self, node: usize) -> Result<Option<usize>, Reject> {
+        let (start, end, escaped) = self.string("expected a key in quotes")?;
+        let child = if escaped {
+            let from = self.scratch.len();
+            self.unescape(start, end)?;
+            let child = self
+                .paths
+                .child(node, self.scratch.as_bytes(), from, self.scratch.len());
+            self.scratch.truncate(from);
+            child
+        } else {
+            self.paths.child(node, self.bytes, start, end)
+        };
+        self.space();
+        self.expect(b':', "expected ':' after a key")?;
+        self.space();
+        Ok(child)
+    }
+
     /// A value on a wanted path, or on the way to one.
     fn wanted(&mut self, node: usize, depth: usize) -> Result<(), Reject> {
         let start = self.at;
-        if !self.paths.children(node).is_empty() {
+        if !self.paths.nodes[node].children.is_empty() {
             // A key that stands twice: nothing stays of the first value.
             self.paths.clear_below(node, self.spans);
         }
@@ -365,11 +439,11 @@ impl Scanner<'_> {
         let start = self.at;
         let mut escaped = false;
         loop {
-            let Some(found) = quote_or_escape(&self.bytes[self.at..]) else {
+            let Some(found) = self.marks.next(self.bytes, self.at) else {
                 self.at = self.bytes.len();
                 return Err(self.wrong("a text is not closed"));
             };
-            self.at += found;
+            self.at = found;
             if self.bytes[self.at] == b'"' {
                 self.at += 1;
                 return Ok((start, self.at - 1, escaped));
@@ -438,29 +512,6 @@ impl Scanner<'_> {
         self.scratch.push_str(rest);
         Ok(())
     }
-}
-
-/// Where the next quote or backslash is. Most texts of an event are short: eight bytes at a time without a call beat a
-/// search that must set itself up, and long texts go to it.
-fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    const SHORT: usize = 64;
-    let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let mut at = 0;
-    while let Some(chunk) = bytes.get(at..at + 8).and_then(|chunk| chunk.try_into().ok()) {
-        let word = u64::from_le_bytes(chunk);
-        // The lowest hit is exact; only bytes above it may be false ones.
-        let hits = zero_bytes(word ^ (ONES * b'"' as u64)) | zero_bytes(word ^ (ONES * b'\\' as u64));
-        if hits != 0 {
-            return Some(at + hits.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-        if at >= SHORT {
-            break;
-        }
-    }
-    memchr2(b'"', b'\\', &bytes[at..]).map(|found| at + found)
 }
 
 /// Whether a token is a number of JSON's grammar: no leading zero, digits on both sides of the point.

@@ -211,9 +211,9 @@ impl Reader {
         self.read_parts(record)?;
         let paths = if self.is_binary(record) {
             self.read_attributes(record.headers)?;
-            &self.data_paths
+            &mut self.data_paths
         } else {
-            &self.payload_paths
+            &mut self.payload_paths
         };
         json::scan(payload, paths, &mut self.spans, &mut self.scratch)?;
         Ok(payload)

@@ -34,8 +34,8 @@ pub(super) fn lines(payload: &[u8], found: &mut Vec<Piece>) {
 /// then not known, and none of them is taken.
 pub(super) fn elements(payload: &str, found: &mut Vec<Piece>) -> Result<(), Reject> {
     found.clear();
-    let (nowhere, mut unused) = (Paths::none(), String::new());
-    let mut scanner = Scanner::new(payload, &nowhere, &mut [], &mut unused);
+    let (mut nowhere, mut unused) = (Paths::none(), String::new());
+    let mut scanner = Scanner::new(payload, &mut nowhere, &mut [], &mut unused);
     scanner.space();
     if scanner.peek() != Some(b'[') {
         return Err(match scanner.peek() {

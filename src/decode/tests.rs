@@ -54,6 +54,38 @@ fn nothing_stays_from_the_record_before() {
     );
 }
 
+proptest! {
+    /// Keys are guessed from the event before: whatever that was, the next one is read as if it came first.
+    #[test]
+    fn what_came_before_changes_nothing(
+        before in proptest::collection::vec(proptest::collection::hash_map(key(), any_json(), 0..6), 1..4),
+        object in proptest::collection::hash_map(key(), any_json(), 0..6),
+        pretty: bool,
+        broken in proptest::option::of(0usize..200),
+    ) {
+        let text = |object: &std::collections::HashMap<String, serde_json::Value>, pretty: bool| {
+            // A hash map's order differs from map to map.
+            let fields: Vec<String> = object.iter().chain([(&"time".to_owned(), &1.into())]).map(|(key, value)| {
+                let value = if pretty { serde_json::to_string_pretty(value).unwrap() } else { value.to_string() };
+                format!("{}:{}{value}", serde_json::Value::from(key.as_str()), if pretty { " \n" } else { "" })
+            }).collect();
+            format!("{{{}}}", fields.join(","))
+        };
+        let mut payload = text(&object, pretty).into_bytes();
+        if let Some(at) = broken.filter(|at| *at < payload.len()) {
+            payload[at] = b'"';
+        }
+        let mut reader = Reader::new(&source("json"));
+        for (n, before) in before.iter().enumerate() {
+            let _ = reader.read_one(&plain(text(before, n % 2 == 0).as_bytes()));
+        }
+        let record = plain(&payload);
+        let mut fresh = Reader::new(&source("json"));
+        let seen = |event: Result<crate::decode::Event<'_>, Reject>| format!("{event:?}");
+        prop_assert_eq!(seen(reader.read_one(&record)), seen(fresh.read_one(&record)));
+    }
+}
+
 #[test]
 fn cloud_events_come_in_both_modes() {
     let mut reader = Reader::new(&source("cloudevents"));

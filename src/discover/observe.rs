@@ -418,7 +418,7 @@ fn nothing(sample: &Sample, unreadable: &BTreeMap<&'static str, usize>) -> Unrea
         )
     } else if registry * 2 >= count {
         format!(
-            "topic '{topic}' is in the wire format of a schema registry, Avro most likely ({registry} of {count} records begin with a zero byte and the number of a schema): discover reads JSON, CloudEvents and Debezium in JSON, and no Avro yet; let the producer write JSON, or declare the source by hand"
+            "topic '{topic}' is in the wire format of a schema registry, Avro most likely ({registry} of {count} records begin with a zero byte and the number of a schema): discover reads JSON, CloudEvents and Debezium in JSON; declare this source by hand, with format: avro (docs/events.md)"
         )
     } else if unreadable.get("empty").copied().unwrap_or(0) == count {
         format!(

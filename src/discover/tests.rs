@@ -135,7 +135,7 @@ fn a_sample_without_a_readable_record_says_why() {
         (vec![], "holds no record yet"),
         (
             vec![of(b"\0\0\0\0\x07abc"), of(b"\0\0\0\0\x07abd")],
-            "no Avro yet",
+            "with format: avro",
         ),
         (vec![Taken::default()], "tombstones"),
         (

@@ -1,9 +1,10 @@
 //! One node compiled for evaluation, and its instances. What costs something (values over days, targets, forecasts) is
 //! computed anew only when cells of the instance changed, or the day did; the rest is a little arithmetic a tick.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
@@ -29,6 +30,8 @@ const DAILY: usize = 42;
 const RETIRED_AFTER_DAYS: i32 = 42;
 /// Days before a period from which on last year says what it should look like.
 const YEAR_OF_DATA: i32 = 366;
+/// A series that there is not yet.
+const NO_SERIES: u32 = u32::MAX;
 /// Days of history from which on a total's forecast does not look at the clock.
 const STEADY_DAYS: usize = 7;
 
@@ -47,7 +50,9 @@ pub(super) struct CompiledNode {
     /// How many series of each group have been looked at.
     scanned: Vec<usize>,
     instances: Vec<Instance>,
-    by_cells: HashMap<DimensionKey, usize>,
+    /// Indices of instances by the keys of their cells, which stand in `instances`.
+    by_cells: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     /// Instances by dimension values.
     sorted: Vec<usize>,
 }
@@ -57,8 +62,8 @@ struct Instance {
     key: InstanceKey,
     parent: Option<InstanceKey>,
     cell_key: DimensionKey,
-    /// Its series in each of the node's groups, once there is one.
-    series: SmallVec<[Option<usize>; 2]>,
+    /// Its series in each of the node's groups; [`NO_SERIES`] until there is one.
+    series: SmallVec<[u32; 4]>,
     /// Target rows, ascending by the day they were announced.
     targets: Vec<TargetOf>,
     computed: Option<Computed>,
@@ -125,7 +130,8 @@ impl CompiledNode {
             formula,
             groups,
             instances: Vec::new(),
-            by_cells: HashMap::new(),
+            by_cells: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
             sorted: Vec::new(),
         };
         if node.each.is_empty() {
@@ -159,8 +165,10 @@ impl CompiledNode {
 
     /// The instance of a cell key, made when it is new.
     fn instance(&mut self, catalog: &Catalog, plan: &Plan, cell_key: &DimensionKey) -> usize {
-        if let Some(&index) = self.by_cells.get(cell_key) {
-            return index;
+        let hash = self.hasher.hash_one(cell_key);
+        let is_it = |index: &u32| self.instances[*index as usize].cell_key == *cell_key;
+        if let Some(index) = self.by_cells.find(hash, is_it) {
+            return *index as usize;
         }
         let dimensions = self
             .order
@@ -175,12 +183,19 @@ impl CompiledNode {
             parent: super::parent_of(catalog, &key),
             key,
             cell_key: cell_key.clone(),
-            series: self.groups.iter().map(|_| None).collect(),
+            series: self.groups.iter().map(|_| NO_SERIES).collect(),
             targets: Vec::new(),
             computed: None,
         });
         let index = self.instances.len() - 1;
-        self.by_cells.insert(cell_key.clone(), index);
+        let CompiledNode {
+            by_cells,
+            hasher,
+            instances,
+            ..
+        } = self;
+        let hash_at = |index: &u32| hasher.hash_one(&instances[*index as usize].cell_key);
+        by_cells.insert_unique(hash, u32::try_from(index).unwrap_or(u32::MAX), hash_at);
         index
     }
 
@@ -263,7 +278,7 @@ impl CompiledNode {
             let group = self.groups[at];
             for series in self.scanned[at]..cells.series_count(group) {
                 let index = self.instance(catalog, plan, cells.series_key(group, series));
-                self.instances[index].series[at] = Some(series);
+                self.instances[index].series[at] = u32::try_from(series).unwrap_or(NO_SERIES);
             }
             self.scanned[at] = cells.series_count(group);
         }
@@ -338,19 +353,20 @@ impl Instance {
     /// Whether it has begun, and has brought something lately or has a target in the period.
     fn is_alive(&self, cells: &Cells, groups: &[usize], period: &Period, last_day: Day) -> bool {
         let since = Day::of(period.start).0 - RETIRED_AFTER_DAYS;
-        let series = groups
-            .iter()
-            .zip(&self.series)
-            .filter_map(|(group, series)| cells.series_days(*group, (*series)?));
+        let series = self.series(groups);
+        let series = series.filter_map(|(group, series)| cells.series_days(group, series));
         let has_events = |(first, last): (Day, Day)| first <= last_day && last.0 >= since;
         series.into_iter().any(has_events) || self.targets.iter().any(|row| period.holds(row.start))
     }
 
+    /// Groups that have a series of it, and its number there.
+    fn series(&self, groups: &[usize]) -> impl Iterator<Item = (usize, usize)> {
+        let known = groups.iter().zip(&self.series);
+        known.filter_map(|(&group, &series)| (series != NO_SERIES).then_some((group, series as usize)))
+    }
+
     fn generation(&self, cells: &Cells, groups: &[usize]) -> u64 {
-        let series = groups
-            .iter()
-            .zip(&self.series)
-            .filter_map(|(group, series)| Some((*group, (*series)?)));
+        let series = self.series(groups);
         // The number of series is part of it: a new one may have the generation that another had.
         series
             .map(|(group, series)| u64::from(cells.series_generation(group, series)) + (1 << 40))

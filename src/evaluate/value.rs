@@ -14,6 +14,8 @@ use crate::fold::plan::{ColumnRef, Plan};
 pub enum Formula {
     /// One column.
     Column(ColumnRef, Agg),
+    /// One column of what people type in: nobody said 0 where nobody typed anything in.
+    Entered(ColumnRef, Agg),
     /// Different keys less those that are new.
     Returning {
         /// Different keys.
@@ -63,6 +65,9 @@ impl Formula {
                     fed_by: plan.fed_by(column),
                 })
             }
+            MetricKind::Simple(simple) if catalog.metric(metric).manual.is_some() => {
+                Some(Formula::Entered(plan.column(metric, dimensions)?, simple.agg))
+            }
             MetricKind::Simple(simple) => Some(Formula::Column(plan.column(metric, dimensions)?, simple.agg)),
             MetricKind::Ratio {
                 numerator,
@@ -85,7 +90,9 @@ impl Formula {
     /// Whether the values of days add up to that of their period. Distinct keys do not.
     pub fn is_additive(&self) -> bool {
         match self {
-            Formula::Column(_, agg) => agg.accumulates() && *agg != Agg::CountDistinct,
+            Formula::Column(_, agg) | Formula::Entered(_, agg) => {
+                agg.accumulates() && *agg != Agg::CountDistinct
+            }
             Formula::Ratio(_)
             | Formula::Returning { .. }
             | Formula::Duration { .. }
@@ -99,7 +106,9 @@ impl Formula {
     /// The columns that it is made of.
     pub fn columns(&self) -> Vec<ColumnRef> {
         match self {
-            Formula::Column(column, _) | Formula::Duration { column, .. } => vec![*column],
+            Formula::Column(column, _) | Formula::Entered(column, _) | Formula::Duration { column, .. } => {
+                vec![*column]
+            }
             Formula::Conversion { column, fed_by } => std::iter::once(*column).chain(*fed_by).collect(),
             Formula::Returning { all, new } => vec![*all, *new],
             Formula::Ratio(sides) => [sides.0.columns(), sides.1.columns()].concat(),
@@ -111,6 +120,7 @@ impl Formula {
     pub fn has_cells(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> bool {
         match self {
             Formula::Column(column, _)
+            | Formula::Entered(column, _)
             | Formula::Duration { column, .. }
             | Formula::Conversion { column, .. } => cells.days(*column, key, from, to).next().is_some(),
             Formula::Returning { all, .. } => cells.days(*all, key, from, to).next().is_some(),
@@ -177,6 +187,7 @@ impl Formula {
                 let decided = begun - i64::try_from(undecided).unwrap_or(0);
                 (decided > 0).then(|| converted as f64 / decided as f64)
             }
+            Formula::Entered(column, agg) => cells.merged(*column, key, from, to)?.value(*agg),
             Formula::Column(column, agg) => match cells.merged(*column, key, from, to) {
                 Some(partial) => partial.value(*agg),
                 None => Partial::empty(Kind::of(*agg)).value(*agg),
@@ -216,7 +227,7 @@ impl Formula {
     /// Whether its value changes as time goes by, without any event.
     pub fn ages(&self) -> bool {
         match self {
-            Formula::Column(..) | Formula::Returning { .. } => false,
+            Formula::Column(..) | Formula::Entered(..) | Formula::Returning { .. } => false,
             Formula::Duration { .. } | Formula::Conversion { .. } => true,
             Formula::Ratio(sides) => sides.0.ages() || sides.1.ages(),
             Formula::Derived(_, inputs) => inputs.iter().any(|(_, input)| input.ages()),
@@ -255,6 +266,7 @@ impl Formula {
                 values
             }
             Formula::Returning { .. }
+            | Formula::Entered(..)
             | Formula::Duration { .. }
             | Formula::Conversion { .. }
             | Formula::Ratio(_)
@@ -268,6 +280,7 @@ impl Formula {
     pub fn first_day(&self, cells: &Cells, key: &DimensionKey) -> Option<Day> {
         match self {
             Formula::Column(column, _)
+            | Formula::Entered(column, _)
             | Formula::Returning { all: column, .. }
             | Formula::Duration { column, .. }
             | Formula::Conversion { column, .. } => cells

@@ -1,9 +1,10 @@
 //! Dimension values as numbers, the same number in every thread. A thread asks only for values that it meets for the
 //! first time; after that its own table answers without a lock.
 
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use crate::catalog::OTHER;
 
@@ -21,8 +22,27 @@ impl ValueId {
 
 #[derive(Debug, Default)]
 struct Shared {
-    ids: HashMap<Arc<str>, ValueId>,
+    /// By value; the values stand below, once.
+    ids: HashTable<ValueId>,
+    hasher: DefaultHashBuilder,
     values: Vec<Arc<str>>,
+}
+
+impl Shared {
+    fn find(&self, value: &str) -> Option<ValueId> {
+        let is_it = |id: &ValueId| *self.values[id.0 as usize] == *value;
+        self.ids.find(self.hasher.hash_one(value), is_it).copied()
+    }
+
+    /// Keeps a value that is new.
+    fn insert(&mut self, value: &str) -> ValueId {
+        let id = ValueId(u32::try_from(self.values.len()).unwrap_or(u32::MAX));
+        self.values.push(value.into());
+        let Shared { ids, hasher, values } = self;
+        let hash_at = |id: &ValueId| hasher.hash_one(&*values[id.0 as usize]);
+        ids.insert_unique(hasher.hash_one(value), id, hash_at);
+        id
+    }
 }
 
 /// The table that all threads share.
@@ -46,19 +66,12 @@ impl Interner {
     /// The number of a value.
     pub fn id(&self, value: &str) -> ValueId {
         let mut shared = self.shared();
-        if let Some(id) = shared.ids.get(value) {
-            return *id;
-        }
-        let id = ValueId(u32::try_from(shared.values.len()).unwrap_or(u32::MAX));
-        let value: Arc<str> = value.into();
-        shared.values.push(value.clone());
-        shared.ids.insert(value, id);
-        id
+        shared.find(value).unwrap_or_else(|| shared.insert(value))
     }
 
     /// The number of a value that was met before.
     pub fn find(&self, value: &str) -> Option<ValueId> {
-        self.shared().ids.get(value).copied()
+        self.shared().find(value)
     }
 
     /// The value of a number.
@@ -75,7 +88,8 @@ impl Interner {
 #[derive(Debug)]
 pub struct LocalInterner {
     shared: Interner,
-    known: HashMap<Box<str>, ValueId>,
+    /// The texts are those of the shared table.
+    known: HashMap<Arc<str>, ValueId>,
 }
 
 impl LocalInterner {
@@ -93,7 +107,7 @@ impl LocalInterner {
             return *id;
         }
         let id = self.shared.id(value);
-        self.known.insert(value.into(), id);
+        self.known.insert(self.shared.value(id), id);
         id
     }
 
@@ -106,7 +120,7 @@ impl LocalInterner {
         let Some(id) = self.shared.find(value) else {
             return ValueId::OTHER;
         };
-        self.known.insert(value.into(), id);
+        self.known.insert(self.shared.value(id), id);
         id
     }
 }

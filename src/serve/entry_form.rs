@@ -10,6 +10,7 @@ use super::page::{Reader, encoded};
 use super::view::View;
 use crate::catalog::{Manual, Metric};
 use crate::source::entry::Entry;
+use crate::words::Language;
 
 /// Entries on a page; the API has all of them.
 const SHOWN: usize = 50;
@@ -147,7 +148,10 @@ fn about(view: &View, reader: Reader, entry: &Entry) -> String {
     let zone = &view.catalog.calendar.timezone;
     let at = Timestamp::from_millisecond(entry.at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     let day = at.to_zoned_datetime(zone.clone()).date();
-    let mut text = format!("{} {}", day.year(), reader.language.date(day));
+    let mut text = match reader.language {
+        Language::Zh => format!("{}年{}", day.year(), reader.language.date(day)),
+        Language::En => format!("{} {}", reader.language.date(day), day.year()),
+    };
     for value in entry.dimensions.values() {
         text.push_str(" · ");
         text.push_str(value);

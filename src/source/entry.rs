@@ -50,11 +50,18 @@ pub struct Entry {
     pub replaces: Option<u64>,
 }
 
-/// The next entry of a metric with the event that folds it: a row that is new, or one that changes.
+/// The next entry of a metric with the event that folds it: a row that is new, or one that changes. `is_last`: the
+/// metric shows the last one, so that correcting an older one changes nothing as long as a later one stands.
 ///
 /// # Errors
 /// When it corrects what cannot be corrected.
-pub fn next(known: &[Entry], metric: &str, draft: Draft, now: Timestamp) -> Result<(Entry, String), Refused> {
+pub fn next(
+    known: &[Entry],
+    metric: &str,
+    draft: Draft,
+    now: Timestamp,
+    is_last: bool,
+) -> Result<(Entry, String), Refused> {
     let before = match draft.replaces {
         None => None,
         Some(number) => {
@@ -85,11 +92,35 @@ pub fn next(known: &[Entry], metric: &str, draft: Draft, now: Timestamp) -> Resu
         note: draft.note,
         replaces: draft.replaces,
     };
+    let shown = if is_last { latest(known, &entry) } else { &entry };
     let event = match before {
-        None => serde_json::json!({"op": "c", "after": row(&entry)}),
-        Some(before) => serde_json::json!({"op": "u", "before": row(before), "after": row(&entry)}),
+        None => serde_json::json!({"op": "c", "after": row(shown)}),
+        Some(before) => serde_json::json!({"op": "u", "before": row(before), "after": row(shown)}),
     };
     Ok((entry, event.to_string()))
+}
+
+/// Of the entries that stand for the same time and dimensions, the one that was typed in last; a correction counts as
+/// typed in when what it corrects was.
+fn latest<'e>(known: &'e [Entry], entry: &'e Entry) -> &'e Entry {
+    let by_number = |number| known.iter().find(|other| other.number == number);
+    let first = |entry: &Entry| {
+        let mut number = entry.number;
+        let mut before = entry.replaces;
+        while let Some(replaced) = before {
+            number = replaced;
+            before = by_number(replaced).and_then(|other| other.replaces);
+        }
+        number
+    };
+    let all = || known.iter().chain(std::iter::once(entry));
+    let stands = |other: &&Entry| !all().any(|by| by.replaces == Some(other.number));
+    let same = |other: &&Entry| other.at_ms == entry.at_ms && other.dimensions == entry.dimensions;
+    all()
+        .filter(same)
+        .filter(stands)
+        .max_by_key(|other| first(other))
+        .unwrap_or(entry)
 }
 
 fn row(entry: &Entry) -> serde_json::Value {
@@ -115,11 +146,18 @@ mod tests {
     #[test]
     fn a_correction_takes_the_place_of_an_entry_once() {
         let now = Timestamp::from_second(1_780_000_000).unwrap();
-        let (first, event) = next(&[], "m", draft("7", None), now).unwrap();
+        let (first, event) = next(&[], "m", draft("7", None), now, false).unwrap();
         assert_eq!((first.number, first.at_ms), (1, now.as_millisecond()));
         assert!(event.contains(r#""op":"c""#), "{event}");
         let later = Timestamp::from_second(1_780_086_400).unwrap();
-        let (second, event) = next(std::slice::from_ref(&first), "m", draft("8", Some(1)), later).unwrap();
+        let (second, event) = next(
+            std::slice::from_ref(&first),
+            "m",
+            draft("8", Some(1)),
+            later,
+            false,
+        )
+        .unwrap();
         assert_eq!(
             (second.number, second.at_ms, second.replaces),
             (2, first.at_ms, Some(1))
@@ -138,7 +176,7 @@ mod tests {
             (draft("9", Some(7)), Refused::NoSuchEntry),
             (moved, Refused::CorrectionMoves),
         ] {
-            assert_eq!(next(&both, "m", draft, now).map(|_| ()), Err(refused));
+            assert_eq!(next(&both, "m", draft, now, false).map(|_| ()), Err(refused));
         }
     }
 }

@@ -126,7 +126,9 @@ impl KafkaReader {
             .set("fetch.queue.backoff.ms", "5") // the default of 1000 stalls a reader that is slower than the broker
             .set("queued.min.messages", "100000")
             .set("queued.max.messages.kbytes", "65536")
-            .set("fetch.message.max.bytes", "8388608")
+            // Of one partition at a time; the first record comes whole, however large. What is fetched in pieces of many
+            // megabytes lies in fresh pages, and clearing those cost a tenth of the daemon's time.
+            .set("fetch.message.max.bytes", "1048576")
             .set("reconnect.backoff.max.ms", "2000")
             .set("auto.offset.reset", "earliest")
             .set("isolation.level", "read_committed");
@@ -207,7 +209,9 @@ impl KafkaReader {
 
     /// The next record, waiting for it at most `wait`.
     pub fn poll(&self, wait: Duration) -> Polled<'_> {
-        match self.consumer.poll(wait) {
+        // Mostly one is there: not to wait spares the client its looks at the clock.
+        let polled = self.consumer.poll(Duration::ZERO);
+        match polled.or_else(|| self.consumer.poll(wait)) {
             Some(Ok(message)) => Polled::Record(message),
             Some(Err(error)) => {
                 // Transport errors heal by themselves and show as a broker that is not up.

@@ -174,6 +174,13 @@ fn a_missed_entry_is_told_with_who_should_enter_it_and_a_file_brings_it() {
             .filter(|alert| alert["labels"]["alertname"] == "entry_missed")
             .collect::<Vec<_>>()
     };
+    // Nobody typed anything in: that is no 0.
+    assert_eq!(
+        daemon
+            .metrics()
+            .get("tautline_kpi_value", &[("node", "complaints")]),
+        None
+    );
     crate::parts::wait::until_ok("the entry is missed", WITHIN, || {
         let found = missed(&daemon);
         if found.len() == 1 {

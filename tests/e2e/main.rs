@@ -27,3 +27,4 @@ mod poison;
 mod prometheus;
 mod reload;
 mod slack_down;
+mod tree;

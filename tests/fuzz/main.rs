@@ -315,18 +315,41 @@ const AVRO_SCHEMA: &str = r#"{"type": "record", "name": "R", "fields": [
     {"name": "n", "type": "double"},
     {"name": "x", "type": "boolean"},
     {"name": "rest", "type": {"type": "fixed", "name": "F", "size": 3}}]}"#;
-/// In the wire format, by the schema above.
+/// In the wire format, by the schema above. A line a field: time, a, list, data, t, n, x, rest.
+#[rustfmt::skip]
 const AVRO: &[&[u8]] = &[
     &[
-        0, 0, 0, 0, 1, 2, 2, 2, b'h', 2, 0, 0, 2, 2, b'b', 2, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f, 0, 2, 0, 0, 0, 0,
-        0, 0, 0xf0, 0x7f, 1, 1, 2, 3,
+        0, 0, 0, 0, 1,
+        2,
+        2, 2, b'h',
+        2, 0, 0,
+        2, 2, b'b', 2, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f, 0, // NaN
+        2,
+        0, 0, 0, 0, 0, 0, 0xf0, 0x7f, // infinity
+        1,
+        1, 2, 3,
     ],
     &[
-        0, 0, 0, 0, 1, 2, 0, 0, 3, 8, 2, b'c', 4, 4, 0xff, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3,
+        0, 0, 0, 0, 1,
+        2,
+        0,
+        0,
+        1, 12, 2, b'c', 4, 4, 0xff, 1, 0, // a block that says its length
+        0,
+        0, 0, 0, 0, 0, 0, 0, 0,
+        1,
+        1, 2, 3,
     ],
     &[
-        0, 0, 0, 0, 1, 0, 6, 2, 2, b'k', 0, 0, 0x80, 0x7f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0xff, 0, 1, 2,
-        3,
+        0, 0, 0, 0, 1,
+        0,
+        6, 2, 2, b'k', 0, 0, 0x80, 0x7f, 0,
+        0,
+        0,
+        0,
+        0, 0, 0, 0, 0, 0, 0xf0, 0xff,
+        0,
+        1, 2, 3,
     ],
 ];
 const AVRO_TOKENS: &[&[u8]] = &[

@@ -578,3 +578,23 @@ fn an_empty_folder_says_what_belongs_there() {
         "catalog:1:1: the catalogue is empty: it needs 'sources', 'metrics' and 'nodes' in a *.yaml file"
     );
 }
+
+#[test]
+fn avro_comes_by_kafka_one_event_a_record() {
+    let wrong = |source: &str| {
+        let yaml = format!("sources:\n  s: {{format: avro, {source}fields: {{}}}}\n");
+        load_text(&yaml).map(|_| ()).map_err(|d| d.to_string())
+    };
+    assert_eq!(wrong("topics: [t], "), Ok(()));
+    assert_eq!(
+        wrong("topics: [t], http: true, "),
+        Err("catalog/a.yaml:2:3: source 's' is Avro, and events that are sent over HTTP are JSON; give them a source of their own: format: json, http: true".to_owned())
+    );
+    assert_eq!(
+        wrong("topics: [t], payload: lines, "),
+        Err(
+            "catalog/a.yaml:2:3: a record of source 's' is one event, as Avro is written; remove 'payload'"
+                .to_owned()
+        )
+    );
+}

@@ -2,6 +2,7 @@
 //!
 //! * [`svg`]: as a picture for a slide. [`mapping`]: as a table, from business metrics to KPIs and back.
 
+mod layout;
 pub mod mapping;
 pub mod svg;
 

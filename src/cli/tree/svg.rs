@@ -1,4 +1,4 @@
-//! The tree as a picture for a slide: business left, those who serve it right; colours are levels, dashes are
+//! The tree as a picture for a slide: those who serve a business metric beside it; colours are levels, dashes are
 //! influence. One file, no script, no font from elsewhere.
 
 use std::fmt::Write;
@@ -6,17 +6,11 @@ use std::fmt::Write;
 use jiff::civil::Date;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::catalog::{
-    Catalog, Direction, GrowthBase, Level, Node, NodeId, PeriodKind, Relation, Role, Target,
-};
+use crate::catalog::{Catalog, Direction, GrowthBase, Level, Node, PeriodKind, Relation, Role, Target};
 use crate::words::{Language, percent};
 
-const BOX_WIDTH: f64 = 250.0;
-const BOX_HEIGHT: f64 = 110.0;
-const COLUMN_GAP: f64 = 84.0;
-const ROW_GAP: f64 = 20.0;
-const MARGIN: f64 = 28.0;
-const LEGEND_HEIGHT: f64 = 46.0;
+use super::layout::{BOX_WIDTH, DENSE, LEGEND_HEIGHT, Layout, MARGIN, Placed, Rows};
+
 /// Widths in half em: what fits beside the padding.
 const TITLE_WIDTH: usize = 25;
 const LINE_WIDTH: usize = 32;
@@ -24,86 +18,45 @@ const LINE_WIDTH: usize = 32;
 const FONTS: &str =
     "'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', 'Source Han Sans SC', system-ui, sans-serif";
 
-/// A box with the place of its upper left corner.
-struct Placed {
-    id: NodeId,
-    x: f64,
-    y: f64,
-}
-
 /// Draws the tree. Targets are those of the period that holds `today`.
 pub fn svg(catalog: &Catalog, language: Language, today: Date) -> String {
-    let placed = place(catalog);
-    let right = placed.iter().map(|at| at.x + BOX_WIDTH).fold(0.0, f64::max);
-    let bottom = placed.iter().map(|at| at.y + BOX_HEIGHT).fold(0.0, f64::max);
-    // The legend of four levels and two lines needs its room, whatever the tree.
-    let (width, height) = ((right + MARGIN).max(760.0), bottom + LEGEND_HEIGHT + MARGIN);
+    let layout = Layout::best(catalog);
+    let Layout { width, height, .. } = layout;
     let name = language.pick("业务与 KPI 的拆解", "How KPIs serve the business");
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
          role=\"img\" font-family=\"{FONTS}\">\n<title>{name}</title>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
     );
-    for at in &placed {
-        link(catalog, &placed, at, &mut out);
+    for at in &layout.placed {
+        link(catalog, &layout, at, &mut out);
     }
-    for at in &placed {
-        node_box(catalog, at, language, today, &mut out);
+    for at in &layout.placed {
+        node_box(catalog, at, layout.rows, language, today, &mut out);
     }
-    legend(language, bottom + MARGIN, &mut out);
+    legend(language, height - LEGEND_HEIGHT, &mut out);
     out.push_str("</svg>\n");
     out
 }
 
-/// Leaves one below the other, parents beside the middle of their children, one column a depth.
-fn place(catalog: &Catalog) -> Vec<Placed> {
-    let mut placed = Vec::new();
-    let mut next_y = MARGIN;
-    for (index, node) in (0u32..).zip(&catalog.nodes) {
-        if node.parent.is_none() {
-            place_below(catalog, NodeId(index), 0, &mut next_y, &mut placed);
-        }
-    }
-    placed
-}
-
-/// Places a node with all below it, and returns its y.
-fn place_below(
-    catalog: &Catalog,
-    id: NodeId,
-    depth: usize,
-    next_y: &mut f64,
-    placed: &mut Vec<Placed>,
-) -> f64 {
-    let x = MARGIN + depth as f64 * (BOX_WIDTH + COLUMN_GAP);
-    let children: Vec<f64> = catalog
-        .children(id)
-        .map(|child| place_below(catalog, child, depth + 1, next_y, placed))
-        .collect();
-    let y = match (children.first(), children.last()) {
-        (Some(first), Some(last)) => (first + last) / 2.0,
-        _ => {
-            let y = *next_y;
-            *next_y += BOX_HEIGHT + ROW_GAP;
-            y
-        }
-    };
-    placed.push(Placed { id, x, y });
-    y
-}
-
 /// The line from a node to its parent, with an arrow at the parent: the child serves it.
-fn link(catalog: &Catalog, placed: &[Placed], child: &Placed, out: &mut String) {
+fn link(catalog: &Catalog, layout: &Layout, child: &Placed, out: &mut String) {
     let Some(parent) = &catalog.node(child.id).parent else {
         return;
     };
-    let Some(above) = placed.iter().find(|at| at.id == parent.node) else {
+    let Some(above) = layout.placed.iter().find(|at| at.id == parent.node) else {
         return;
     };
-    let (from_x, from_y) = (child.x, child.y + BOX_HEIGHT / 2.0);
-    let (to_x, to_y) = (above.x + BOX_WIDTH, above.y + BOX_HEIGHT / 2.0);
+    // From the side of the child that looks at its parent; `away` points from the parent to the child.
+    let (from_x, to_x, away) = if child.x > above.x {
+        (child.x, above.x + BOX_WIDTH, 1.0)
+    } else {
+        (child.x + BOX_WIDTH, above.x, -1.0)
+    };
+    let half = layout.rows.height / 2.0;
+    let (from_y, to_y) = (child.y + half, above.y + half);
     // The last stretch at the child is straight: a sign stands on it.
-    let bend = from_x - 28.0;
+    let bend = from_x - 28.0 * away;
     let middle = (bend + to_x) / 2.0;
     let (dash, sign) = match parent.relation {
         Relation::Influence => (" stroke-dasharray=\"7 5\"", None),
@@ -115,11 +68,12 @@ fn link(catalog: &Catalog, placed: &[Placed], child: &Placed, out: &mut String) 
     let _ = writeln!(
         out,
         "<path d=\"M{from_x} {from_y} H{bend} C{middle} {from_y} {middle} {to_y} {end} {to_y}\" fill=\"none\" stroke=\"#64748b\" \
-         stroke-width=\"2\"{dash}/>\n<path d=\"M{to_x} {to_y} l9 -5 v10 z\" fill=\"#64748b\"/>",
-        end = to_x + 8.0
+         stroke-width=\"2\"{dash}/>\n<path d=\"M{to_x} {to_y} l{arrow} -5 v10 z\" fill=\"#64748b\"/>",
+        end = to_x + 8.0 * away,
+        arrow = 9.0 * away,
     );
     if let Some(sign) = sign {
-        let x = from_x - 16.0;
+        let x = from_x - 16.0 * away;
         let _ = writeln!(
             out,
             "<circle cx=\"{x}\" cy=\"{from_y}\" r=\"10\" fill=\"#ffffff\" stroke=\"#64748b\"/>\
@@ -129,7 +83,7 @@ fn link(catalog: &Catalog, placed: &[Placed], child: &Placed, out: &mut String) 
     }
 }
 
-fn node_box(catalog: &Catalog, at: &Placed, language: Language, today: Date, out: &mut String) {
+fn node_box(catalog: &Catalog, at: &Placed, rows: Rows, language: Language, today: Date, out: &mut String) {
     let node = catalog.node(at.id);
     let Placed { x, y, .. } = at;
     let (dark, light) = colours(node.level);
@@ -137,43 +91,40 @@ fn node_box(catalog: &Catalog, at: &Placed, language: Language, today: Date, out
         Role::Business => (light, 4),
         Role::Kpi => ("#ffffff", 16),
     };
+    let (goal, people) = (goal(catalog, node, language, today), people(node, language));
+    // What is cut in the picture is whole where the pointer rests.
+    let whole = format!("{}\n{goal}\n{people}", node.title);
     let _ = writeln!(
         out,
-        "<rect x=\"{x}\" y=\"{y}\" width=\"{BOX_WIDTH}\" height=\"{BOX_HEIGHT}\" rx=\"{radius}\" fill=\"{fill}\" \
-         stroke=\"{dark}\" stroke-width=\"2\"/>"
+        "<g><title>{}</title>\n<rect x=\"{x}\" y=\"{y}\" width=\"{BOX_WIDTH}\" height=\"{}\" rx=\"{radius}\" fill=\"{fill}\" \
+         stroke=\"{dark}\" stroke-width=\"2\"/>",
+        escaped(&whole),
+        rows.height,
     );
-    let title = wrapped(&node.title, TITLE_WIDTH);
-    let mut line_y = if title.len() == 1 { y + 38.0 } else { y + 27.0 };
-    for line in title {
-        text(
-            out,
-            x + 16.0,
-            line_y,
-            17,
-            "#0f172a",
-            " font-weight=\"600\"",
-            &line,
-        );
-        line_y += 21.0;
+    let title = if rows == DENSE {
+        vec![cut(&node.title, TITLE_WIDTH)]
+    } else {
+        wrapped(&node.title, TITLE_WIDTH)
+    };
+    let (first, goal_at, people_at) = match (rows == DENSE, title.len()) {
+        (true, _) => (25.0, 46.0, 64.0),
+        (false, 1) => (38.0, 76.0, 98.0),
+        (false, _) => (27.0, 76.0, 98.0),
+    };
+    for (line, dy) in title.iter().zip([first, first + 21.0]) {
+        text(out, x + 16.0, y + dy, 17, "#0f172a", " font-weight=\"600\"", line);
     }
+    text(out, x + 16.0, y + goal_at, 14, dark, "", &cut(&goal, LINE_WIDTH));
     text(
         out,
         x + 16.0,
-        y + 76.0,
-        14,
-        dark,
-        "",
-        &cut(&goal(catalog, node, language, today), LINE_WIDTH),
-    );
-    text(
-        out,
-        x + 16.0,
-        y + 98.0,
+        y + people_at,
         13,
         "#475569",
         "",
-        &cut(&people(node, language), LINE_WIDTH + 2),
+        &cut(&people, LINE_WIDTH + 2),
     );
+    out.push_str("</g>\n");
 }
 
 /// Words for what a node is to reach: `每月 ¥140万`, `month: $1.4M`.
@@ -361,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn every_node_is_drawn_once_and_nothing_overlaps() {
+    fn a_picture_says_what_the_catalogue_does() {
         let yaml = r#"
 sources: {s: {topics: [t], format: json, fields: {a: a}}}
 metrics: {m: {source: s, agg: sum, expr: a, unit: CNY}}
@@ -383,14 +334,6 @@ nodes:
             "stroke-dasharray",
         ] {
             assert!(drawn.contains(part), "'{part}' is missing:\n{drawn}");
-        }
-        let placed = place(&catalog);
-        assert_eq!(placed.len(), catalog.nodes.len());
-        for (index, one) in placed.iter().enumerate() {
-            for other in &placed[..index] {
-                let apart = (one.x - other.x).abs() >= BOX_WIDTH || (one.y - other.y).abs() >= BOX_HEIGHT;
-                assert!(apart, "{:?} lies on {:?}", one.id, other.id);
-            }
         }
     }
 }

@@ -229,7 +229,7 @@ impl<'s> Compiler<'s> {
             Schema::Record(record) => {
                 let mut parts = Vec::new();
                 for field in &record.fields {
-                    let node = node.and_then(|node| self.paths.child(node, field.name.as_bytes()));
+                    let node = node.and_then(|node| self.paths.child_of(node, field.name.as_bytes()));
                     let part = self.value(&field.schema, node, level + 1)?;
                     self.append(&mut parts, part);
                 }
@@ -238,13 +238,13 @@ impl<'s> Compiler<'s> {
             // Lists are not entered.
             Schema::Array(array) => What::Array(self.value(&array.items, None, level + 1)?),
             Schema::Map(map) => {
-                let children = node.map_or(&[][..], |node| self.paths.children(node));
+                let paths = self.paths;
                 let mut wanted = Vec::new();
-                for (key, child) in children {
+                for (key, child) in node.into_iter().flat_map(|node| paths.children(node)) {
                     wanted.push(Entry {
-                        key: key.clone(),
-                        node: *child,
-                        value: self.value(&map.types, Some(*child), level + 1)?,
+                        key: key.into(),
+                        node: child,
+                        value: self.value(&map.types, Some(child), level + 1)?,
                     });
                 }
                 What::Map {

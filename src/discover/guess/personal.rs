@@ -31,7 +31,8 @@ pub(super) fn personal(path: &[String], values: &Values) -> Option<String> {
     {
         return Some("may be the name of a person: hardly a value comes twice".to_owned());
     }
-    let kinds: [(&str, fn(&str) -> bool); 4] = [
+    type Form = (&'static str, fn(&str) -> bool);
+    let kinds: [Form; 4] = [
         ("e-mail addresses", is_mail),
         ("mobile numbers", is_mobile),
         ("identity cards", is_identity_card),

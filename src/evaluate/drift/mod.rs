@@ -313,4 +313,6 @@ fn state_of(link: &Link, tuning: &Tuning) -> LinkState {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;

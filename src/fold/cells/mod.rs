@@ -3,10 +3,12 @@
 mod remembered;
 
 use std::collections::BTreeSet;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use smallvec::SmallVec;
 
 use super::FoldError;
 use super::day::Day;
@@ -47,7 +49,9 @@ pub struct Cells {
 
 #[derive(Debug, Default)]
 struct GroupCells {
-    index: HashMap<DimensionKey, u32>,
+    /// Numbers of series by their dimension values, which stand in `series`: a million of them are kept once.
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     series: Vec<Series>,
     /// Events since the last look that count as "other", because there were too many combinations.
     in_other: u64,
@@ -56,14 +60,20 @@ struct GroupCells {
 #[derive(Debug)]
 struct Series {
     dimensions: DimensionKey,
-    /// Ascending.
-    days: Vec<Day>,
+    /// Ascending by day. Most of many series have few days: those need no memory of their own.
+    rows: SmallVec<[Row; 2]>,
     /// Row by row: as many a day as the group has columns.
     partials: Vec<Partial>,
-    /// Whether the day was changed since the last commit.
-    dirty: Vec<bool>,
     /// Rises with every change, so that readers know what to compute anew.
     generation: u32,
+}
+
+/// A day of a series.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    day: Day,
+    /// Whether it was changed since the last commit.
+    is_dirty: bool,
 }
 
 impl Cells {
@@ -156,10 +166,10 @@ impl Cells {
             let group = &self.plan.groups[g as usize];
             let width = group.columns.len();
             let series = &mut self.groups[g as usize].series[s as usize];
-            let Ok(row) = series.days.binary_search(&day) else {
+            let Ok(row) = series.rows.binary_search_by_key(&day, |row| row.day) else {
                 continue;
             };
-            series.dirty[row] = false;
+            series.rows[row].is_dirty = false;
             let key = join(&self.plan, &series.dimensions);
             for (partial, column) in series.partials[row * width..(row + 1) * width]
                 .iter()
@@ -181,7 +191,7 @@ impl Cells {
 
     /// The first day that has a cell.
     pub fn first_day(&self) -> Option<Day> {
-        let first = |series: &Series| series.days.first().copied();
+        let first = |series: &Series| series.rows.first().map(|row| row.day);
         self.groups
             .iter()
             .flat_map(|group| group.series.iter().filter_map(first))
@@ -197,8 +207,9 @@ impl Cells {
             .filter(|(group, _)| group.source == source)
             .flat_map(|(_, cells)| &cells.series)
             .flat_map(|series| {
-                let start = series.days.partition_point(|day| *day < from);
-                series.days[start..].iter().copied().take_while(|day| *day < to)
+                let start = series.before(from);
+                let days = series.rows[start..].iter().map(|row| row.day);
+                days.take_while(|day| *day < to)
             })
             .collect()
     }
@@ -215,8 +226,8 @@ impl Cells {
 
     /// First and last day on which a series has a cell.
     pub fn series_days(&self, group: usize, series: usize) -> Option<(Day, Day)> {
-        let days = &self.groups[group].series[series].days;
-        Some((*days.first()?, *days.last()?))
+        let rows = &self.groups[group].series[series].rows;
+        Some((rows.first()?.day, rows.last()?.day))
     }
 
     /// A number that changes whenever the series does.
@@ -254,35 +265,48 @@ impl Cells {
         let width = self.plan.groups[column.group].columns.len();
         let series = self.groups[column.group].find(dimensions);
         series.into_iter().flat_map(move |series| {
-            let start = series.days.partition_point(|day| *day < from);
-            let end = series.days.partition_point(|day| *day < to).max(start);
-            (start..end).map(move |row| (series.days[row], &series.partials[row * width + column.column]))
+            let start = series.before(from);
+            let end = series.before(to).max(start);
+            (start..end).map(move |row| {
+                (
+                    series.rows[row].day,
+                    &series.partials[row * width + column.column],
+                )
+            })
         })
     }
 }
 
 impl GroupCells {
     fn find(&self, dimensions: &DimensionKey) -> Option<&Series> {
-        self.index
-            .get(dimensions)
-            .map(|&index| &self.series[index as usize])
+        self.index_of(dimensions).map(|index| &self.series[index])
+    }
+
+    fn index_of(&self, dimensions: &DimensionKey) -> Option<usize> {
+        let is_it = |index: &u32| self.series[*index as usize].dimensions == *dimensions;
+        let found = self.index.find(self.hasher.hash_one(dimensions), is_it);
+        found.map(|index| *index as usize)
     }
 
     fn series_index(&mut self, dimensions: &DimensionKey) -> usize {
-        if let Some(&index) = self.index.get(dimensions) {
-            return index as usize;
+        if let Some(index) = self.index_of(dimensions) {
+            return index;
         }
         let index = self.series.len();
-        self.index
-            .insert(dimensions.clone(), u32::try_from(index).unwrap_or(u32::MAX));
-        let dimensions = dimensions.clone();
         self.series.push(Series {
-            dimensions,
-            days: Vec::new(),
+            dimensions: dimensions.clone(),
+            rows: SmallVec::new(),
             partials: Vec::new(),
-            dirty: Vec::new(),
             generation: 0,
         });
+        let GroupCells {
+            index: table,
+            hasher,
+            series,
+            ..
+        } = self;
+        let hash_at = |index: &u32| hasher.hash_one(&series[*index as usize].dimensions);
+        table.insert_unique(hasher.hash_one(dimensions), number(index), hash_at);
         index
     }
 
@@ -291,7 +315,7 @@ impl GroupCells {
         let has_values = !group.names.is_empty();
         for (key, events) in delta.keys.iter_mut().zip(&delta.events) {
             if has_values && self.series.len() >= group.max_series {
-                let is_known = self.index.contains_key(&key.dimensions);
+                let is_known = self.index_of(&key.dimensions).is_some();
                 if !is_known {
                     key.dimensions
                         .iter_mut()
@@ -322,16 +346,24 @@ impl Series {
     /// Notes that a row was changed; whether it is the first time since the last commit.
     fn touch(&mut self, row: usize) -> bool {
         self.generation = self.generation.wrapping_add(1);
-        !std::mem::replace(&mut self.dirty[row], true)
+        !std::mem::replace(&mut self.rows[row].is_dirty, true)
+    }
+
+    /// Number of rows of days before this one.
+    fn before(&self, day: Day) -> usize {
+        self.rows.partition_point(|row| row.day < day)
     }
 
     /// The row of a day, made when it is new.
     fn row_mut(&mut self, day: Day, kinds: impl Iterator<Item = Kind>, width: usize) -> usize {
-        match self.days.binary_search(&day) {
+        match self.rows.binary_search_by_key(&day, |row| row.day) {
             Ok(row) => row,
             Err(row) => {
-                self.days.insert(row, day);
-                self.dirty.insert(row, false);
+                self.rows.insert(row, Row { day, is_dirty: false });
+                // A vector would make room for four rows at once, and a million series have one each.
+                if self.partials.len() == self.partials.capacity() {
+                    self.partials.reserve_exact(width * (self.rows.len() / 2).max(1));
+                }
                 let empty = kinds.map(Partial::empty);
                 self.partials.splice(row * width..row * width, empty);
                 row

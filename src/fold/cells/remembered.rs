@@ -354,8 +354,8 @@ impl Cells {
     }
 
     fn items_of(&self, at: ColumnRef, dimensions: &DimensionKey) -> Option<(&Items, u32)> {
-        let series = *self.groups[at.group].index.get(dimensions)?;
-        Some((self.remembered.items.get(&at)?, series))
+        let series = self.groups[at.group].index_of(dimensions)?;
+        Some((self.remembered.items.get(&at)?, number(series)))
     }
 }
 

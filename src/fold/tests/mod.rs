@@ -2,6 +2,7 @@
 
 mod bounds;
 mod corrections;
+mod entries;
 mod known;
 
 use std::collections::{BTreeMap, BTreeSet};
