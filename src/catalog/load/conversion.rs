@@ -23,9 +23,14 @@ impl Loader<'_> {
             if entry.value.r#type.as_ref().map(|kind| kind.value) != Some(MetricType::Conversion) {
                 continue;
             }
-            if let Some(conversion) = self.conversion(&entry, metrics, sources) {
-                metrics[index].kind = MetricKind::Conversion(Box::new(conversion));
-            }
+            metrics[index].kind = match self.conversion(&entry, metrics, sources) {
+                Some(conversion) => MetricKind::Conversion(Box::new(conversion)),
+                // The catalogue is refused; indices must be right while the rest is checked.
+                None => MetricKind::Ratio {
+                    numerator: id(index),
+                    denominator: id(index),
+                },
+            };
         }
     }
 
