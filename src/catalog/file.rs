@@ -123,6 +123,7 @@ pub(super) enum MetricType {
     Ratio,
     Derived,
     Duration,
+    Conversion,
     Manual,
 }
 
@@ -162,6 +163,14 @@ pub(super) struct MetricEntry {
     pub(super) every: Option<Spanned<PeriodKind>>,
     #[schemars(with = "Option<Duration>")]
     pub(super) grace: Option<Spanned<Duration>>,
+    #[schemars(with = "Option<String>")]
+    pub(super) entity: Option<Spanned<String>>,
+    #[schemars(with = "Option<String>")]
+    pub(super) base_metric: Option<Spanned<String>>,
+    #[schemars(with = "Option<String>")]
+    pub(super) conversion_metric: Option<Spanned<String>>,
+    #[schemars(with = "Option<Duration>")]
+    pub(super) window: Option<Spanned<Duration>>,
     #[schemars(with = "Option<PartEntry>")]
     pub(super) numerator: Option<Spanned<PartEntry>>,
     #[schemars(with = "Option<PartEntry>")]

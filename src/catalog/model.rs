@@ -91,7 +91,7 @@ impl Catalog {
     pub fn accumulates(&self, id: MetricId) -> bool {
         match &self.metric(id).kind {
             MetricKind::Simple(simple) => simple.agg.accumulates(),
-            MetricKind::Ratio { .. } | MetricKind::Duration(_) => false,
+            MetricKind::Ratio { .. } | MetricKind::Duration(_) | MetricKind::Conversion(_) => false,
             MetricKind::Derived { expr, inputs } => {
                 expr.is_linear() && inputs.iter().all(|input| self.accumulates(*input))
             }
@@ -336,6 +336,7 @@ impl Metric {
         match &self.kind {
             MetricKind::Simple(simple) => Some(simple.source),
             MetricKind::Duration(duration) => Some(duration.marks.source),
+            MetricKind::Conversion(conversion) => Some(conversion.base.step.source),
             MetricKind::Ratio { .. } | MetricKind::Derived { .. } => None,
         }
     }
@@ -359,6 +360,8 @@ pub enum MetricKind {
     Simple(Simple),
     /// From a start to an end of an item.
     Duration(Box<Duration>),
+    /// The share of attempts that succeed in time.
+    Conversion(Box<Conversion>),
     /// Numerator over denominator; no value while the denominator is empty.
     Ratio {
         /// Above the line.
@@ -405,6 +408,33 @@ pub struct Duration {
     pub unit: TimeUnit,
     /// How many items are remembered.
     pub max_items: usize,
+}
+
+/// A funnel of two steps: of the entities that take the first one, the share that takes the next one in time.
+///
+/// An attempt begins with a base event of an entity that has none open; it succeeds with the first event of the goal at
+/// or after it, within the window; it fails when the window is over.
+#[derive(Clone, Debug)]
+pub struct Conversion {
+    /// The first step.
+    pub base: Step,
+    /// The next one.
+    pub goal: Step,
+    /// Within which it is taken, in milliseconds.
+    pub window_ms: i64,
+    /// How many entities are remembered.
+    pub max_items: usize,
+}
+
+/// A step of a funnel.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The metric that names it.
+    pub metric: MetricId,
+    /// Which events are it: source and filter of the metric that names it.
+    pub step: Simple,
+    /// The field that names the entity.
+    pub entity: FieldId,
 }
 
 /// In what a duration is measured.

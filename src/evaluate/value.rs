@@ -32,6 +32,13 @@ pub enum Formula {
         /// Seconds of its unit.
         unit_seconds: f64,
     },
+    /// Attempts that succeeded over attempts.
+    Conversion {
+        /// Where they are.
+        column: ColumnRef,
+        /// Where what succeeds comes in, if that is another source.
+        fed_by: Option<ColumnRef>,
+    },
     /// Numerator over denominator.
     Ratio(Box<(Formula, Formula)>),
     /// An expression over metrics; its variables are the metrics of the catalogue by index.
@@ -51,6 +58,13 @@ impl Formula {
                 agg: duration.marks.agg,
                 unit_seconds: duration.unit.seconds(),
             }),
+            MetricKind::Conversion(_) => {
+                let column = plan.column(metric, dimensions)?;
+                Some(Formula::Conversion {
+                    column,
+                    fed_by: plan.fed_by(column),
+                })
+            }
             MetricKind::Simple(simple) if catalog.metric(metric).manual.is_some() => {
                 Some(Formula::Entered(plan.column(metric, dimensions)?, simple.agg))
             }
@@ -79,7 +93,10 @@ impl Formula {
             Formula::Column(_, agg) | Formula::Entered(_, agg) => {
                 agg.accumulates() && *agg != Agg::CountDistinct
             }
-            Formula::Ratio(_) | Formula::Returning { .. } | Formula::Duration { .. } => false,
+            Formula::Ratio(_)
+            | Formula::Returning { .. }
+            | Formula::Duration { .. }
+            | Formula::Conversion { .. } => false,
             Formula::Derived(expr, inputs) => {
                 expr.is_linear() && inputs.iter().all(|(_, input)| input.is_additive())
             }
@@ -92,6 +109,7 @@ impl Formula {
             Formula::Column(column, _) | Formula::Entered(column, _) | Formula::Duration { column, .. } => {
                 vec![*column]
             }
+            Formula::Conversion { column, fed_by } => std::iter::once(*column).chain(*fed_by).collect(),
             Formula::Returning { all, new } => vec![*all, *new],
             Formula::Ratio(sides) => [sides.0.columns(), sides.1.columns()].concat(),
             Formula::Derived(_, inputs) => inputs.iter().flat_map(|(_, input)| input.columns()).collect(),
@@ -101,9 +119,10 @@ impl Formula {
     /// Whether the days `from..to` have brought anything.
     pub fn has_cells(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> bool {
         match self {
-            Formula::Column(column, _) | Formula::Entered(column, _) | Formula::Duration { column, .. } => {
-                cells.days(*column, key, from, to).next().is_some()
-            }
+            Formula::Column(column, _)
+            | Formula::Entered(column, _)
+            | Formula::Duration { column, .. }
+            | Formula::Conversion { column, .. } => cells.days(*column, key, from, to).next().is_some(),
             Formula::Returning { all, .. } => cells.days(*all, key, from, to).next().is_some(),
             Formula::Ratio(sides) => {
                 sides.0.has_cells(cells, key, from, to) || sides.1.has_cells(cells, key, from, to)
@@ -116,7 +135,13 @@ impl Formula {
 
     /// The groups whose rows it reads.
     pub fn groups(&self) -> Vec<usize> {
-        self.columns().iter().map(|column| column.group).collect()
+        match self {
+            // What succeeds changes the cells of the attempts.
+            Formula::Conversion { column, .. } => vec![column.group],
+            Formula::Ratio(sides) => [sides.0.groups(), sides.1.groups()].concat(),
+            Formula::Derived(_, inputs) => inputs.iter().flat_map(|(_, input)| input.groups()).collect(),
+            _ => self.columns().iter().map(|column| column.group).collect(),
+        }
     }
 
     /// The value over the days `from..to`; `None` where there is none (an average of nothing, an empty denominator).
@@ -125,7 +150,7 @@ impl Formula {
     }
 
     /// The same at a moment of a running period, in milliseconds since the epoch: items that are open count with their
-    /// age.
+    /// age, and attempts that may still succeed do not count.
     pub fn value_at(
         &self,
         cells: &Cells,
@@ -151,6 +176,16 @@ impl Formula {
                         .for_each(|start_ms| durations.add(at_ms - start_ms, 1));
                 }
                 Some(durations.seconds(*agg)? / unit_seconds)
+            }
+            Formula::Conversion { column, .. } => {
+                let Some(Partial::Conversions { begun, converted }) = cells.merged(*column, key, from, to)
+                else {
+                    return None;
+                };
+                // What may still succeed has not failed.
+                let undecided = at_ms.map_or(0, |at_ms| cells.undecided(*column, key, from, to, at_ms));
+                let decided = begun - i64::try_from(undecided).unwrap_or(0);
+                (decided > 0).then(|| converted as f64 / decided as f64)
             }
             Formula::Entered(column, agg) => cells.merged(*column, key, from, to)?.value(*agg),
             Formula::Column(column, agg) => match cells.merged(*column, key, from, to) {
@@ -193,7 +228,7 @@ impl Formula {
     pub fn ages(&self) -> bool {
         match self {
             Formula::Column(..) | Formula::Entered(..) | Formula::Returning { .. } => false,
-            Formula::Duration { .. } => true,
+            Formula::Duration { .. } | Formula::Conversion { .. } => true,
             Formula::Ratio(sides) => sides.0.ages() || sides.1.ages(),
             Formula::Derived(_, inputs) => inputs.iter().any(|(_, input)| input.ages()),
         }
@@ -233,6 +268,7 @@ impl Formula {
             Formula::Returning { .. }
             | Formula::Entered(..)
             | Formula::Duration { .. }
+            | Formula::Conversion { .. }
             | Formula::Ratio(_)
             | Formula::Derived(..) => (from.0..to.0)
                 .map(|day| self.value(cells, key, Day(day), Day(day + 1)))
@@ -246,7 +282,8 @@ impl Formula {
             Formula::Column(column, _)
             | Formula::Entered(column, _)
             | Formula::Returning { all: column, .. }
-            | Formula::Duration { column, .. } => cells
+            | Formula::Duration { column, .. }
+            | Formula::Conversion { column, .. } => cells
                 .days(*column, key, Day(i32::MIN), Day(i32::MAX))
                 .next()
                 .map(|(day, _)| day),

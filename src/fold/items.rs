@@ -9,6 +9,10 @@
 //! At equal times a start comes before an end, and of two equal marks the one whose dimension values have the smaller
 //! hash counts. A duration counts in the cell of its end; an open item in the series of its start.
 //!
+//! With a window an item is an attempt, and an end is its success: an attempt that is open for longer than the window has
+//! failed, and a start after that begins the next one. An attempt counts in the cell of its start, from its start on;
+//! its duration is then 1 where it has succeeded, else 0.
+//!
 //! Beyond `max` items those that are not open go first, by their last mark, then the open ones, the oldest first. Of an
 //! item at most [`MAX_MARKS`] marks are kept: beyond, the oldest that change nothing go, then the oldest durations.
 //! What was counted stays counted.
@@ -33,9 +37,12 @@ pub struct Mark {
     pub day: Day,
     /// Whether it is an end.
     pub is_end: bool,
-    /// The series of its dimension values.
+    /// The series of its dimension values; [`NO_SERIES`] where they do not matter.
     pub series: u32,
 }
+
+/// The series of the end of an attempt: it counts where the attempt began.
+pub const NO_SERIES: u32 = u32::MAX;
 
 impl Mark {
     fn place(&self) -> (i64, bool) {
@@ -50,7 +57,7 @@ pub struct Change {
     pub series: u32,
     /// The day.
     pub day: Day,
-    /// The duration, in milliseconds.
+    /// The duration, in milliseconds; of an attempt 1 if it succeeded, else 0.
     pub ms: i64,
     /// −1 or +1.
     pub by: i64,
@@ -77,6 +84,8 @@ type Rank = (bool, i64, u64);
 #[derive(Debug)]
 pub struct Items {
     max: usize,
+    /// Within which an attempt succeeds, in milliseconds; `None`: these are no attempts.
+    window_ms: Option<i64>,
     table: HashTable<Item>,
     /// Starts and hashes of open items by series.
     open: HashMap<u32, BTreeSet<(i64, u64)>>,
@@ -86,10 +95,11 @@ pub struct Items {
 }
 
 impl Items {
-    /// No items yet.
-    pub fn new(max: usize) -> Items {
+    /// No items yet; with a window (in milliseconds) they are attempts.
+    pub fn new(max: usize, window_ms: Option<i64>) -> Items {
         Items {
             max,
+            window_ms,
             table: HashTable::new(),
             open: HashMap::new(),
             changed: Vec::new(),
@@ -100,7 +110,7 @@ impl Items {
 
     /// Takes an item that the state kept.
     pub fn restore(&mut self, hash: u64, name: &str, marks: Marks) {
-        if let Some(start) = spans(&marks).1 {
+        if let Some(start) = spans(&marks, self.window_ms).1 {
             self.open
                 .entry(start.series)
                 .or_default()
@@ -149,6 +159,21 @@ impl Items {
             .map(|(start_ms, _)| *start_ms)
     }
 
+    /// How many attempts of a series that began on the days `from..to` and have not succeeded may still do so at
+    /// `at_ms`.
+    pub fn undecided(&self, series: u32, from: Day, to: Day, at_ms: i64) -> u64 {
+        let (Some(window_ms), Some(open)) = (self.window_ms, self.open.get(&series)) else {
+            return 0;
+        };
+        let in_time = open.range((at_ms - window_ms, 0)..=(at_ms, u64::MAX));
+        let of_days = in_time.filter(|(_, hash)| {
+            let item = self.table.find(*hash, |item| item.hash == *hash);
+            let start = item.and_then(|item| spans(&item.marks, self.window_ms).1);
+            start.is_some_and(|start| from <= start.day && start.day < to)
+        });
+        of_days.count() as u64
+    }
+
     /// A mark of an item; `series_hash` tells a series in an order that does not depend on when it was met.
     pub fn mark(&mut self, hash: u64, name: &str, mark: Mark, series_hash: impl Fn(u32) -> u64) -> Changes {
         let fresh = || Item {
@@ -170,13 +195,14 @@ impl Items {
         if is_known && series_hash(item.marks[at].series) <= series_hash(mark.series) {
             return Changes::new();
         }
-        let (closed_before, open_before) = spans(&item.marks);
+        let window_ms = self.window_ms;
+        let (closed_before, open_before) = spans(&item.marks, window_ms);
         if is_known {
             item.marks[at] = mark;
         } else {
             item.marks.insert(at, mark);
         }
-        let (closed, open) = spans(&item.marks);
+        let (closed, open) = spans(&item.marks, window_ms);
         let mut changes = Changes::new();
         let difference = |from: &Closed, to: &Closed, by: i64, changes: &mut Changes| {
             changes.extend(from.iter().filter(|span| !to.contains(span)).map(|span| Change {
@@ -189,7 +215,7 @@ impl Items {
         difference(&closed_before, &closed, -1, &mut changes);
         difference(&closed, &closed_before, 1, &mut changes);
         while item.marks.len() > MAX_MARKS {
-            drop_oldest(&mut item.marks);
+            drop_oldest(&mut item.marks, window_ms);
         }
         if open != open_before {
             if let Some(start) = open_before
@@ -205,7 +231,7 @@ impl Items {
                 of_series.insert((start.time_ms, hash));
             }
         }
-        self.oldest.ranked(rank(item));
+        self.oldest.ranked(rank(item, window_ms));
         if !std::mem::replace(&mut item.changed, true) {
             self.changed.push(hash);
         }
@@ -229,19 +255,20 @@ impl Items {
     /// Forgets items while there are too many.
     fn evict(&mut self) {
         while self.table.len() > self.max {
-            let table = &self.table;
-            let Some((is_open, last_ms, hash)) = self.oldest.pop(|| table.iter().map(rank)) else {
+            let (table, window_ms) = (&self.table, self.window_ms);
+            let all = || table.iter().map(|item| rank(item, window_ms));
+            let Some((is_open, last_ms, hash)) = self.oldest.pop(all) else {
                 return;
             };
             let Ok(entry) = self.table.find_entry(hash, |item| item.hash == hash) else {
                 continue;
             };
             // One that went on since it was listed is of another rank.
-            if rank(entry.get()) != (is_open, last_ms, hash) {
+            if rank(entry.get(), window_ms) != (is_open, last_ms, hash) {
                 continue;
             }
             let (item, _) = entry.remove();
-            if let Some(start) = spans(&item.marks).1
+            if let Some(start) = spans(&item.marks, window_ms).1
                 && let Some(open) = self.open.get_mut(&start.series)
             {
                 open.remove(&(start.time_ms, hash));
@@ -254,8 +281,8 @@ impl Items {
     }
 }
 
-fn rank(item: &Item) -> Rank {
-    let open = spans(&item.marks).1;
+fn rank(item: &Item, window_ms: Option<i64>) -> Rank {
+    let open = spans(&item.marks, window_ms).1;
     let last_ms = match open {
         Some(start) => start.time_ms,
         None => item.marks.last().map_or(i64::MIN, |mark| mark.time_ms),
@@ -263,20 +290,24 @@ fn rank(item: &Item) -> Rank {
     (open.is_some(), last_ms, item.hash)
 }
 
-/// A duration that is over.
+/// A duration that is over, or an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Span {
     start_ms: i64,
     ms: i64,
-    /// Of its end.
+    /// Of its end; of an attempt, of its start.
     day: Day,
     series: u32,
 }
 
 type Closed = SmallVec<[Span; 4]>;
 
-/// The durations that marks say are over, and the start of the one that is not.
-fn spans(marks: &[Mark]) -> (Closed, Option<Mark>) {
+/// The durations that marks say are over, and the start of the one that is not. Of attempts all are among the first,
+/// also those that are not over.
+fn spans(marks: &[Mark], window_ms: Option<i64>) -> (Closed, Option<Mark>) {
+    if let Some(window_ms) = window_ms {
+        return attempts(marks, window_ms);
+    }
     let mut closed = Closed::new();
     let mut open: Option<Mark> = None;
     for mark in marks {
@@ -297,8 +328,57 @@ fn spans(marks: &[Mark]) -> (Closed, Option<Mark>) {
     (closed, open)
 }
 
+fn attempts_of(marks: &[Mark], window_ms: Option<i64>) -> Closed {
+    spans(marks, window_ms).0
+}
+
+fn attempts(marks: &[Mark], window_ms: i64) -> (Closed, Option<Mark>) {
+    let mut attempts = Closed::new();
+    let mut open: Option<Mark> = None;
+    for mark in marks {
+        let running = open.filter(|start| mark.time_ms - start.time_ms <= window_ms);
+        match (running, mark.is_end) {
+            (None, false) => {
+                attempts.push(Span {
+                    start_ms: mark.time_ms,
+                    ms: 0,
+                    day: mark.day,
+                    series: mark.series,
+                });
+                open = Some(*mark);
+            }
+            (Some(_), true) => {
+                if let Some(attempt) = attempts.last_mut() {
+                    attempt.ms = 1;
+                }
+                open = None;
+            }
+            _ => {}
+        }
+    }
+    (attempts, open)
+}
+
 /// Drops the oldest mark that changes nothing, or the oldest duration.
-fn drop_oldest(marks: &mut Marks) {
+fn drop_oldest(marks: &mut Marks, window_ms: Option<i64>) {
+    if window_ms.is_some() {
+        let first = (1..marks.len()).find(|at| {
+            let mut rest = marks.clone();
+            rest.remove(*at);
+            attempts_of(&rest, window_ms) == attempts_of(marks, window_ms)
+        });
+        match first {
+            Some(at) => drop(marks.remove(at)),
+            // Without its start an end would be one of nothing.
+            None => {
+                marks.remove(0);
+                while marks.first().is_some_and(|mark| mark.is_end) {
+                    marks.remove(0);
+                }
+            }
+        }
+        return;
+    }
     let mut is_open = false;
     let idle = marks.iter().position(|mark| {
         let changes = mark.is_end == is_open;
@@ -336,7 +416,7 @@ mod tests {
     type Open = Vec<(u32, i64, String)>;
 
     fn folded(marks: &[(u64, Mark)]) -> (Durations, Open) {
-        let mut items = Items::new(usize::MAX);
+        let mut items = Items::new(usize::MAX, None);
         let mut durations = Durations::new();
         for (key, mark) in marks {
             for change in items.mark(*key, &format!("item-{key}"), *mark, tie) {
@@ -395,6 +475,63 @@ mod tests {
         }
     }
 
+    /// Attempts by day and success, begun and succeeded, as the definition says: marks in order, one key after the other.
+    fn naive_attempts(marks: &[(u64, Mark)], window_ms: i64) -> BTreeMap<(i64, Day), (i64, i64)> {
+        let mut counted: BTreeMap<(i64, Day), (i64, i64)> = BTreeMap::new();
+        for key in 0..3 {
+            let mut of_key: Vec<&Mark> = marks
+                .iter()
+                .filter(|(of, _)| *of == key)
+                .map(|(_, m)| m)
+                .collect();
+            of_key.sort_by_key(|mark| (mark.time_ms, mark.is_end));
+            let mut open: Option<&Mark> = None;
+            for mark in of_key {
+                if open.is_some_and(|start| mark.time_ms > start.time_ms + window_ms) {
+                    open = None;
+                }
+                match (open, mark.is_end) {
+                    (None, false) => {
+                        counted.entry((0, mark.day)).or_default().0 += 1;
+                        open = Some(mark);
+                    }
+                    (Some(start), true) => {
+                        counted.entry((0, start.day)).or_default().1 += 1;
+                        open = None;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        counted
+    }
+
+    proptest! {
+        #[test]
+        fn attempts_are_those_of_the_definition_in_any_order(
+            marks in proptest::collection::vec((0u64..3, 0i64..60, any::<bool>()), 0..30),
+            window_ms in 0i64..30,
+        ) {
+            let marks: Vec<(u64, Mark)> = marks.into_iter().map(|(key, time, is_end)| (key, mark(time, is_end, 0))).collect();
+            let mut items = Items::new(usize::MAX, Some(window_ms));
+            let mut counted: BTreeMap<(i64, Day), (i64, i64)> = BTreeMap::new();
+            for (key, mark) in &marks {
+                for change in items.mark(*key, "x", *mark, tie) {
+                    let cell = counted.entry((0, change.day)).or_default();
+                    cell.0 += change.by;
+                    cell.1 += change.by * change.ms;
+                }
+            }
+            counted.retain(|_, cell| *cell != (0, 0));
+            prop_assert_eq!(counted, naive_attempts(&marks, window_ms));
+            // What may still succeed: began within the window before now, and has not.
+            let (first, last) = (Day(i32::MIN), Day(i32::MAX));
+            let undecided = items.undecided(0, first, last, 60);
+            let late = |start: &i64| 60 - *start <= window_ms;
+            prop_assert_eq!(undecided, items.starts_of(0).filter(late).count() as u64);
+        }
+    }
+
     #[test]
     fn end_before_start_copies_and_reopening() {
         let (start, end) = (|at| (1, mark(at, false, 0)), |at| (1, mark(at, true, 0)));
@@ -425,7 +562,7 @@ mod tests {
 
     #[test]
     fn beyond_the_bound_what_is_over_goes_first() {
-        let mut items = Items::new(3);
+        let mut items = Items::new(3, None);
         let mut mark_of = |key, time, is_end| items.mark(key, "x", mark(time, is_end, 0), tie).len();
         mark_of(1, 10, false);
         mark_of(2, 20, false);
@@ -449,7 +586,7 @@ mod tests {
 
     #[test]
     fn of_an_item_so_many_marks_are_kept() {
-        let mut items = Items::new(3);
+        let mut items = Items::new(3, None);
         let last = i64::try_from(MAX_MARKS).unwrap();
         for time in 0..last {
             items.mark(1, "x", mark(time, false, 0), tie);

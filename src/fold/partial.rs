@@ -36,6 +36,11 @@ pub enum Kind {
     /// [`Partial::Durations`] of items that are over; which ones are is known where everything is merged
     /// ([`super::items`]).
     Durations,
+    /// [`Partial::Conversions`] of attempts; which ones succeed is known where everything is merged.
+    Conversions {
+        /// Within which they do, in milliseconds.
+        window_ms: i64,
+    },
 }
 
 impl Kind {
@@ -68,6 +73,7 @@ impl Kind {
             Kind::Quantiles => "quantiles",
             Kind::New { .. } => "count_new",
             Kind::Durations => "durations",
+            Kind::Conversions { .. } => "conversions",
         }
     }
 }
@@ -94,6 +100,13 @@ pub enum Partial {
     Quantiles(Quantiles),
     /// How long items lasted.
     Durations(Durations),
+    /// Attempts, and how many of them succeeded.
+    Conversions {
+        /// Attempts that began.
+        begun: i64,
+        /// Those that succeeded.
+        converted: i64,
+    },
 }
 
 /// Counts are written as unsigned numbers, as before anything could be taken back.
@@ -141,6 +154,10 @@ impl Partial {
             Kind::Last => Partial::Last(None),
             Kind::Quantiles => Partial::Quantiles(Quantiles::default()),
             Kind::Durations => Partial::Durations(Durations::default()),
+            Kind::Conversions { .. } => Partial::Conversions {
+                begun: 0,
+                converted: 0,
+            },
         }
     }
 
@@ -167,6 +184,16 @@ impl Partial {
             (Partial::Distinct(set), Partial::Distinct(other)) => set.merge(other),
             (Partial::Quantiles(sketch), Partial::Quantiles(other)) => sketch.merge(other),
             (Partial::Durations(durations), Partial::Durations(other)) => durations.merge(other),
+            (
+                Partial::Conversions { begun, converted },
+                Partial::Conversions {
+                    begun: more,
+                    converted: succeeded,
+                },
+            ) => {
+                *begun += more;
+                *converted += succeeded;
+            }
             _ => {}
         }
         Ok(())
@@ -187,6 +214,8 @@ impl Partial {
                 _ => None,
             },
             Partial::Durations(durations) => durations.seconds(agg),
+            Partial::Conversions { begun: ..=0, .. } => None,
+            Partial::Conversions { begun, converted } => Some(*converted as f64 / *begun as f64),
         }
     }
 }
@@ -219,6 +248,10 @@ mod tests {
                             sketch.insert(value);
                             Partial::Quantiles(sketch)
                         }
+                        Kind::Conversions { .. } => Partial::Conversions {
+                            begun: time_ms,
+                            converted: offset,
+                        },
                         Kind::Durations => {
                             let mut durations = Durations::default();
                             durations.add(time_ms, if offset % 3 == 0 { -1 } else { 1 });
@@ -238,7 +271,7 @@ mod tests {
         out
     }
 
-    const KINDS: [Kind; 9] = [
+    const KINDS: [Kind; 10] = [
         Kind::Sum,
         Kind::Count,
         Kind::Distinct,
@@ -248,6 +281,7 @@ mod tests {
         Kind::Last,
         Kind::Quantiles,
         Kind::Durations,
+        Kind::Conversions { window_ms: 1 },
     ];
 
     proptest! {
@@ -294,6 +328,13 @@ mod tests {
             (Partial::Distinct(Distinct::Sketch(vec![1])), &[6, 1, 1, 1]),
             (Partial::Quantiles(sketch), &[7, 1, 6, 1]),
             (Partial::Durations(durations), &[8, 2, 6, 1, 186, 6, 2]),
+            (
+                Partial::Conversions {
+                    begun: 3,
+                    converted: -1,
+                },
+                &[9, 6, 1],
+            ),
         ] {
             assert_eq!(postcard::to_allocvec(&partial).unwrap(), bytes);
             assert_eq!(postcard::from_bytes::<Partial>(bytes).unwrap(), partial);

@@ -9,7 +9,9 @@ use hashbrown::HashMap;
 use super::interner::Interner;
 use super::partial::Kind;
 use crate::catalog::expr::Expr;
-use crate::catalog::{Agg, Catalog, Duration, FieldId, MetricId, MetricKind, Simple, Source, SourceId};
+use crate::catalog::{
+    Agg, Catalog, Conversion, Duration, FieldId, MetricId, MetricKind, Simple, Source, SourceId, Step,
+};
 
 /// The catalogue compiled.
 #[derive(Debug)]
@@ -105,8 +107,33 @@ pub struct Column {
     pub metric: MetricId,
     /// How many keys or items it remembers, if it does.
     pub max_keys: usize,
-    /// What begins and ends items, for a column of durations.
+    /// What begins and ends items, for a column of durations or conversions.
     pub marks: Option<MarkedBy>,
+    /// The column to whose items its marks belong, where that is another one: attempts that begin in one source and
+    /// succeed in another.
+    pub feeds: Option<ColumnRef>,
+}
+
+/// Which events mark an item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MarkedWhen {
+    /// None.
+    Never,
+    /// Every event.
+    Always,
+    /// Those that pass a filter, as an index into [`SourcePlan::filters`].
+    Passes(usize),
+}
+
+impl MarkedWhen {
+    /// Whether an event that passes these filters does.
+    pub fn holds(self, passes: &[bool]) -> bool {
+        match self {
+            MarkedWhen::Never => false,
+            MarkedWhen::Always => true,
+            MarkedWhen::Passes(filter) => passes[filter],
+        }
+    }
 }
 
 /// What begins and ends items.
@@ -114,22 +141,29 @@ pub struct Column {
 pub struct MarkedBy {
     /// The field that names an item.
     pub key: FieldId,
-    /// The filter of starts, as an index into [`SourcePlan::filters`].
-    pub start: usize,
-    /// The filter of ends.
-    pub end: usize,
+    /// Which events are starts.
+    pub start: MarkedWhen,
+    /// Which are ends.
+    pub end: MarkedWhen,
+}
+
+impl MarkedBy {
+    /// Whether an event that passes these filters is a start or an end.
+    pub fn applies(&self, passes: &[bool]) -> bool {
+        self.start.holds(passes) || self.end.holds(passes)
+    }
 }
 
 impl Column {
     /// Whether its cells may come to hold nothing again.
     pub fn can_fall(&self) -> bool {
-        self.remembers_keys() || self.marks.is_some()
+        self.remembers_keys() || (self.marks.is_some() && self.feeds.is_none())
     }
 
     /// Whether an event that passes these filters has something for it.
     pub fn applies(&self, passes: &[bool]) -> bool {
         match &self.marks {
-            Some(marks) => passes[marks.start] || passes[marks.end],
+            Some(marks) => marks.applies(passes),
             None => self.filter.is_none_or(|filter| passes[filter]),
         }
     }
@@ -193,6 +227,13 @@ impl Plan {
                 let names = sorted(dimensions);
                 if !self.columns.contains_key(&(metric, names.clone())) {
                     let column = self.add_duration(catalog, metric, duration, &names);
+                    self.columns.insert((metric, names), column);
+                }
+            }
+            MetricKind::Conversion(conversion) => {
+                let names = sorted(dimensions);
+                if !self.columns.contains_key(&(metric, names.clone())) {
+                    let column = self.add_conversion(catalog, metric, conversion, &names);
                     self.columns.insert((metric, names), column);
                 }
             }
@@ -267,6 +308,7 @@ impl Plan {
                 metric,
                 max_keys: 0,
                 marks: None,
+                feeds: None,
             });
             columns.len() - 1
         });
@@ -288,15 +330,17 @@ impl Plan {
         let source = &mut self.sources[of.0 as usize];
         let marks = MarkedBy {
             key: duration.key,
-            start: source.filter(&duration.start),
-            end: source.filter(&duration.end),
+            start: MarkedWhen::Passes(source.filter(&duration.start)),
+            end: MarkedWhen::Passes(source.filter(&duration.end)),
         };
         if !source.marks.contains(&marks) {
             source.marks.push(marks);
         }
         let group = self.group(catalog, of, names, metric);
         let columns = &mut self.groups[group].columns;
-        let known = columns.iter().position(|column| column.marks == Some(marks));
+        let known = columns
+            .iter()
+            .position(|column| column.kind == Kind::Durations && column.marks == Some(marks));
         let column = known.unwrap_or_else(|| {
             columns.push(Column {
                 kind: Kind::Durations,
@@ -306,11 +350,101 @@ impl Plan {
                 metric,
                 max_keys: 0,
                 marks: Some(marks),
+                feeds: None,
             });
             columns.len() - 1
         });
         columns[column].max_keys = columns[column].max_keys.max(duration.max_items);
         ColumnRef { group, column }
+    }
+
+    fn add_conversion(
+        &mut self,
+        catalog: &Catalog,
+        metric: MetricId,
+        conversion: &Conversion,
+        names: &[String],
+    ) -> ColumnRef {
+        let Conversion { base, goal, .. } = conversion;
+        let same_source = base.step.source == goal.step.source;
+        let begins = self.marked_when(&base.step);
+        let succeeds = self.marked_when(&goal.step);
+        let marks = MarkedBy {
+            key: base.entity,
+            start: begins,
+            end: if same_source { succeeds } else { MarkedWhen::Never },
+        };
+        let column = Column {
+            kind: Kind::Conversions {
+                window_ms: conversion.window_ms,
+            },
+            input: None,
+            filter: None,
+            name: definition_of_conversion(catalog, conversion, names),
+            metric,
+            max_keys: conversion.max_items,
+            marks: Some(marks),
+            feeds: None,
+        };
+        let at = self.add_marked(catalog, base.step.source, names, column);
+        if !same_source {
+            let name = &self.groups[at.group].columns[at.column].name;
+            let ends = Column {
+                kind: Kind::Conversions {
+                    window_ms: conversion.window_ms,
+                },
+                input: None,
+                filter: None,
+                name: format!("{name} (ends)"),
+                metric,
+                max_keys: 0,
+                marks: Some(MarkedBy {
+                    key: goal.entity,
+                    start: MarkedWhen::Never,
+                    end: succeeds,
+                }),
+                feeds: Some(at),
+            };
+            self.add_marked(catalog, goal.step.source, &[], ends);
+        }
+        at
+    }
+
+    /// The column of this name, made when it is new.
+    fn add_marked(&mut self, catalog: &Catalog, of: SourceId, names: &[String], column: Column) -> ColumnRef {
+        let source = &mut self.sources[of.0 as usize];
+        if let Some(marks) = column.marks.filter(|marks| !source.marks.contains(marks)) {
+            source.marks.push(marks);
+        }
+        let group = self.group(catalog, of, names, column.metric);
+        let columns = &mut self.groups[group].columns;
+        let known = columns.iter().position(|other| other.name == column.name);
+        let at = known.unwrap_or(columns.len());
+        match known {
+            Some(known) => columns[known].max_keys = columns[known].max_keys.max(column.max_keys),
+            None => columns.push(column),
+        }
+        ColumnRef { group, column: at }
+    }
+
+    fn marked_when(&mut self, step: &Simple) -> MarkedWhen {
+        let source = &mut self.sources[step.source.0 as usize];
+        match &step.filter {
+            Some(filter) => MarkedWhen::Passes(source.filter(filter)),
+            None => MarkedWhen::Always,
+        }
+    }
+
+    /// Where what succeeds in another source comes in, for a column of conversions.
+    pub fn fed_by(&self, column: ColumnRef) -> Option<ColumnRef> {
+        let columns = self.groups.iter().enumerate().flat_map(|(group, of)| {
+            let columns = of.columns.iter().enumerate();
+            columns.map(move |(at, it)| (ColumnRef { group, column: at }, it))
+        });
+        columns
+            .into_iter()
+            .find(|(_, it)| it.feeds == Some(column))
+            .map(|(at, _)| at)
     }
 
     /// The grouping set of a source by these names, made when it is new.
@@ -404,6 +538,26 @@ fn definition_of_duration(catalog: &Catalog, duration: &Duration, names: &[Strin
     add_condition(&mut text, "from", source, &duration.start);
     add_condition(&mut text, "to", source, &duration.end);
     add_names(&mut text, catalog, of, names);
+    text
+}
+
+/// `visits: conversions(customer) where kind == "view"; kind = kind to orders: data.customer where … within 604800s by region`.
+fn definition_of_conversion(catalog: &Catalog, conversion: &Conversion, names: &[String]) -> String {
+    let Conversion { base, goal, .. } = conversion;
+    let step = |text: &mut String, step: &Step| {
+        let source = catalog.source(step.step.source);
+        text.push_str(&source.fields[usize::from(step.entity.0)].path.to_string());
+        if let Some(filter) = &step.step.filter {
+            add_condition(text, "where", source, filter);
+        }
+    };
+    let word = Kind::Conversions { window_ms: 0 }.word();
+    let mut text = format!("{}: {word} ", catalog.source(base.step.source).name);
+    step(&mut text, base);
+    text.push_str(&format!(" to {}: ", catalog.source(goal.step.source).name));
+    step(&mut text, goal);
+    text.push_str(&format!(" within {}s", conversion.window_ms / 1000));
+    add_names(&mut text, catalog, base.step.source, names);
     text
 }
 

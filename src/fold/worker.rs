@@ -132,7 +132,10 @@ impl Worker {
                 if let Some(marks) = &column.marks {
                     // What has begun has: a row before its change says nothing about items.
                     if let (Sign::Add, Some(name)) = (sign, event.key(marks.key)?) {
-                        let is_end = [(passes[marks.start], false), (passes[marks.end], true)];
+                        let is_end = [
+                            (marks.start.holds(passes), false),
+                            (marks.end.holds(passes), true),
+                        ];
                         for (_, is_end) in is_end.into_iter().filter(|(passes, _)| *passes) {
                             rows.mark(row, at, name, event.time_ms, is_end);
                         }
@@ -171,7 +174,7 @@ impl Worker {
         read_inputs(source, event, &self.passes, &mut self.inputs)?;
         // A dimension or a key that is an object rejects the event before anything of it is folded.
         for marks in &source.marks {
-            if self.passes[marks.start] || self.passes[marks.end] {
+            if marks.applies(&self.passes) {
                 event.key(marks.key)?;
             }
         }

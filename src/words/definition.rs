@@ -62,6 +62,20 @@ pub fn of_metric(catalog: &Catalog, id: MetricId) -> String {
                 duration.end.source()
             )
         }
+        MetricKind::Conversion(conversion) => {
+            let name = |id: MetricId| catalog.metric(id).name.as_str();
+            let base = &conversion.base;
+            let source = catalog.source(base.step.source);
+            let entity = source.fields.get(usize::from(base.entity.0));
+            let window = jiff::SignedDuration::from_millis(conversion.window_ms);
+            format!(
+                "{} = share of {} from {} to {} within {window:#}",
+                metric.name,
+                entity.map_or("", |field| field.name.as_str()),
+                name(base.metric),
+                name(conversion.goal.metric),
+            )
+        }
         MetricKind::Ratio {
             numerator,
             denominator,

@@ -26,7 +26,7 @@ struct Case {
     catalog: String,
     /// When every event arrives; without it, at its own time `t`, and late ones when the newest one did.
     arrive: Option<Timestamp>,
-    /// One JSON object a line; `_times` says how often it comes.
+    /// One JSON object a line; `_times` says how often it comes, `_source` of which source it is (0, the first).
     events: String,
     /// In the order of `at`.
     expect: Vec<Expected>,
@@ -127,13 +127,14 @@ fn run(text: &str) -> String {
             wrong += &due.differences(&replay.snapshot(due.at).unwrap());
         }
         arrived = arrived.max(at);
+        let source = event["_source"].as_u64().unwrap_or(0) as u32;
         let record = Record {
             topic: "t",
             payload: Some(line.as_bytes()),
             ..Record::default()
         };
         for _ in 0..event["_times"].as_u64().unwrap_or(1) {
-            replay.record(SourceId(0), &record, arrived).unwrap();
+            replay.record(SourceId(source), &record, arrived).unwrap();
         }
     }
     for due in expected {
@@ -160,7 +161,7 @@ fn every_type_of_metric_comes_to_what_was_worked_out_by_hand() {
         .map(|entry| entry.unwrap().path())
         .collect();
     cases.sort();
-    assert!(cases.len() >= 7, "{cases:?}");
+    assert!(cases.len() >= 8, "{cases:?}");
     let mut wrong = String::new();
     for case in cases {
         let found = run(&std::fs::read_to_string(&case).unwrap());

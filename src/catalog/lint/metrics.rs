@@ -68,6 +68,9 @@ fn unused(catalog: &Catalog, findings: &mut Findings) {
                 denominator,
             } => open.extend([*numerator, *denominator]),
             MetricKind::Derived { inputs, .. } => open.extend(inputs),
+            MetricKind::Conversion(conversion) => {
+                open.extend([conversion.base.metric, conversion.goal.metric]);
+            }
             _ => {}
         }
     }

@@ -38,6 +38,7 @@ impl Metrics {
             match &self.metrics[at].kind {
                 MetricKind::Simple(simple) => parts.push(simple),
                 MetricKind::Duration(duration) => parts.push(&duration.marks),
+                MetricKind::Conversion(conversion) => parts.push(&conversion.base.step),
                 MetricKind::Ratio {
                     numerator,
                     denominator,
@@ -64,7 +65,7 @@ pub(super) fn id_of_field(index: usize) -> FieldId {
 /// Combinations of dimension values that a metric keeps unless it says otherwise.
 const MAX_CELLS: usize = 1_000_000;
 
-fn id(index: usize) -> MetricId {
+pub(super) fn id(index: usize) -> MetricId {
     MetricId(u32::try_from(index).unwrap_or(u32::MAX))
 }
 
@@ -112,6 +113,7 @@ impl Loader<'_> {
             });
         }
         let named = metrics.len();
+        self.conversions(declared, &mut metrics, sources);
         metrics.extend(inline);
         if self.problems.is_empty() {
             self.cycles(&metrics);
@@ -160,12 +162,37 @@ impl Loader<'_> {
                 }
             }
         }
+        if kind != MetricType::Conversion {
+            let of_steps = [
+                ("entity", value.entity.as_ref().map(|it| entry.at(it))),
+                ("base_metric", value.base_metric.as_ref().map(|it| entry.at(it))),
+                (
+                    "conversion_metric",
+                    value.conversion_metric.as_ref().map(|it| entry.at(it)),
+                ),
+                ("window", value.window.as_ref().map(|it| entry.at(it))),
+            ];
+            for (key, place) in of_steps {
+                if let Some(place) = place {
+                    let message = format!(
+                        "metric '{}' is no conversion; write type: conversion, or remove '{key}'",
+                        entry.name.value
+                    );
+                    self.problem(place, message);
+                    return None;
+                }
+            }
+        }
         if kind != MetricType::Duration {
+            let max_items = value
+                .max_items
+                .as_ref()
+                .filter(|_| kind != MetricType::Conversion);
             let of_items = [
                 ("key", value.key.as_ref().map(|it| entry.at(it))),
                 ("start", value.start.as_ref().map(|it| entry.at(it))),
                 ("end", value.end.as_ref().map(|it| entry.at(it))),
-                ("max_items", value.max_items.as_ref().map(|it| entry.at(it))),
+                ("max_items", max_items.map(|it| entry.at(it))),
             ];
             for (key, place) in of_items {
                 if let Some(place) = place {
@@ -224,6 +251,11 @@ impl Loader<'_> {
                 self.duration(entry, source, sources)
                     .map(|duration| MetricKind::Duration(Box::new(duration)))
             }
+            // Its steps are filled in when every metric is known.
+            MetricType::Conversion => Some(MetricKind::Ratio {
+                numerator: MetricId(u32::MAX),
+                denominator: MetricId(u32::MAX),
+            }),
             MetricType::Ratio => self.ratio(entry, sources, names, inline),
             MetricType::Derived => {
                 let Some(text) = &value.expr else {
@@ -260,7 +292,7 @@ impl Loader<'_> {
                 .is_some_and(|part| matches!(part.value, PartEntry::Inline(_)))
         };
         let has_cells = match kind {
-            MetricType::Simple | MetricType::Duration | MetricType::Manual => true,
+            MetricType::Simple | MetricType::Duration | MetricType::Conversion | MetricType::Manual => true,
             MetricType::Ratio => is_inline(&value.numerator) || is_inline(&value.denominator),
             MetricType::Derived => false,
         };
@@ -354,7 +386,7 @@ impl Loader<'_> {
     /// A metric that is made of itself has no value.
     fn cycles(&mut self, metrics: &[Metric]) {
         let below = |at: usize| match &metrics[at].kind {
-            MetricKind::Simple(_) | MetricKind::Duration(_) => Vec::new(),
+            MetricKind::Simple(_) | MetricKind::Duration(_) | MetricKind::Conversion(_) => Vec::new(),
             MetricKind::Ratio {
                 numerator,
                 denominator,

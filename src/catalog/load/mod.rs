@@ -5,6 +5,7 @@
 //! Reading the folder is the only I/O; [`load`] itself takes texts.
 
 mod calendar;
+mod conversion;
 mod duration;
 mod manual;
 mod metrics;

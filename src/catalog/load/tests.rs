@@ -598,3 +598,64 @@ fn avro_comes_by_kafka_one_event_a_record() {
         )
     );
 }
+
+#[test]
+fn a_conversion_says_whose_steps_of_which_metrics() {
+    const METRIC: &str = "{type: conversion, entity: who, base_metric: v, conversion_metric: o, window: 7d}";
+    let with = |find: &str, replace: &str| {
+        assert!(METRIC.contains(find), "{find}");
+        let metric = METRIC.replacen(find, replace, 1);
+        let yaml = format!(
+            "sources:\n  a: {{topics: [t], format: json, fields: {{who: id, x: x}}}}\n  b: {{topics: [u], format: json, fields: {{who: buyer, y: y}}}}\nmetrics:\n  c: {metric}\n  v: {{source: a, agg: count}}\n  o: {{source: b, agg: count, filter: y == \"paid\"}}\n  r: {{numerator: v, denominator: o}}\nnodes:\n  c: {{metric: c, role: business, each: [x], period: month}}\n"
+        );
+        load_text(&yaml)
+            .map(|_| ())
+            .map_err(|problems| problems.to_string())
+    };
+    assert_eq!(with("7d", "36h"), Ok(()));
+    let mut wrong = Vec::new();
+    for (find, replace, expected) in [
+        (
+            ", window: 7d",
+            "",
+            "5:3: metric 'c' is a conversion and needs 'entity' (the field that names who takes the steps), 'base_metric', 'conversion_metric' (whose events are the steps) and 'window' (within which the next one is taken, such as 7d)",
+        ),
+        (
+            "7d",
+            "0s",
+            "nobody takes a step within no time; write a window such as 7d",
+        ),
+        (
+            "entity: who",
+            "entity: whom",
+            "there is no field in source 'a' named 'whom'; did you mean 'who'?",
+        ),
+        (
+            "entity: who",
+            "entity: x",
+            "there is no field in source 'b' named 'x'",
+        ),
+        ("base_metric: v", "base_metric: w", "there is no metric 'w'"),
+        (
+            "base_metric: v",
+            "base_metric: r",
+            "the steps of a conversion are events, and metric 'r' has none of its own; name a simple metric, such as one with agg: count",
+        ),
+        (
+            "window",
+            "source: a, window",
+            "metric 'c' is a conversion: its steps are the events of 'base_metric' and 'conversion_metric'; remove 'source'",
+        ),
+        (
+            "type: conversion, ",
+            "source: a, agg: count, ",
+            "metric 'c' is no conversion; write type: conversion, or remove 'entity'",
+        ),
+    ] {
+        let found = with(find, replace).unwrap_err();
+        if !found.contains(expected) {
+            wrong.push(format!("{find} -> {replace}: {found}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

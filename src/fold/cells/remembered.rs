@@ -9,7 +9,7 @@ use super::{Cells, columns_of, join, number};
 use crate::catalog::MetricId;
 use crate::fold::day::Day;
 use crate::fold::delta::{DimensionKey, GroupDelta};
-use crate::fold::items::{Items, Mark};
+use crate::fold::items::{Items, Mark, NO_SERIES};
 use crate::fold::known::{KnownKeys, Run};
 use crate::fold::partial::{Kind, Partial};
 use crate::fold::plan::{ColumnRef, Plan};
@@ -100,8 +100,14 @@ impl Remembered {
             _ => None,
         });
         let items = columns_of(plan)
-            .filter(|(_, column)| column.marks.is_some())
-            .map(|(at, column)| (at, Items::new(column.max_keys)));
+            .filter(|(_, column)| column.marks.is_some() && column.feeds.is_none())
+            .map(|(at, column)| {
+                let window_ms = match column.kind {
+                    Kind::Conversions { window_ms } => Some(window_ms),
+                    _ => None,
+                };
+                (at, Items::new(column.max_keys, window_ms))
+            });
         Remembered {
             keys: keys.collect(),
             items: items.collect(),
@@ -139,11 +145,16 @@ impl Cells {
             let Some(&at) = columns.get(item.table.as_str()) else {
                 continue;
             };
+            let column = &plan.groups[at.group].columns[at.column];
+            let is_attempt = matches!(column.kind, Kind::Conversions { .. });
             let marks = item.marks.into_iter().map(|mark| Mark {
                 time_ms: mark.time_ms,
                 day: mark.day,
                 is_end: mark.is_end,
-                series: self.series_of(at, &mark.key),
+                series: match mark.is_end && is_attempt {
+                    true => NO_SERIES,
+                    false => self.series_of(at, &mark.key),
+                },
             });
             let marks = marks.collect();
             if let Some(items) = self.remembered.items.get_mut(&at) {
@@ -192,9 +203,14 @@ impl Cells {
             let name = delta.names.get(name_start..of.name_end).unwrap_or_default();
             name_start = of.name_end;
             let column = usize::from(of.column);
-            let at = ColumnRef { group, column };
             let key = &delta.keys[of.row as usize];
-            let series = number(self.groups[group].series_index(&key.dimensions));
+            let declared = &self.plan.groups[group].columns[column];
+            let at = declared.feeds.unwrap_or(ColumnRef { group, column });
+            let is_attempt = matches!(declared.kind, Kind::Conversions { .. });
+            let series = match of.is_end && is_attempt {
+                true => NO_SERIES,
+                false => number(self.groups[group].series_index(&key.dimensions)),
+            };
             let Some(items) = self.remembered.items.get_mut(&at) else {
                 continue;
             };
@@ -204,13 +220,19 @@ impl Cells {
                 is_end: of.is_end,
                 series,
             };
-            let cells = &self.groups[group];
-            let place = |series: u32| hash_of(&self.plan, &cells.series[series as usize].dimensions);
+            let cells = &self.groups[at.group];
+            let place = |series: u32| {
+                let known = cells.series.get(series as usize);
+                known.map_or(0, |known| hash_of(&self.plan, &known.dimensions))
+            };
             for change in items.mark(of.hash, name, mark, place) {
-                self.change(at, change.series, change.day, |partial| {
-                    if let Partial::Durations(durations) = partial {
-                        durations.add(change.ms, change.by);
+                self.change(at, change.series, change.day, |partial| match partial {
+                    Partial::Durations(durations) => durations.add(change.ms, change.by),
+                    Partial::Conversions { begun, converted } => {
+                        *begun += change.by;
+                        *converted += change.by * change.ms;
                     }
+                    _ => {}
                 });
             }
         }
@@ -260,7 +282,10 @@ impl Cells {
                     time_ms: mark.time_ms,
                     day: mark.day,
                     is_end: mark.is_end,
-                    key: join(&self.plan, &group.series[mark.series as usize].dimensions),
+                    key: group
+                        .series
+                        .get(mark.series as usize)
+                        .map_or_else(String::new, |series| join(&self.plan, &series.dimensions)),
                 });
                 stored.push(StoredItem {
                     table: column.name.clone(),
@@ -320,6 +345,12 @@ impl Cells {
         items
             .into_iter()
             .flat_map(|(items, series)| items.starts_of(series))
+    }
+
+    /// Attempts that began on the days `from..to` and may still succeed at `at_ms`.
+    pub fn undecided(&self, at: ColumnRef, dimensions: &DimensionKey, from: Day, to: Day, at_ms: i64) -> u64 {
+        let items = self.items_of(at, dimensions);
+        items.map_or(0, |(items, series)| items.undecided(series, from, to, at_ms))
     }
 
     fn items_of(&self, at: ColumnRef, dimensions: &DimensionKey) -> Option<(&Items, u32)> {
