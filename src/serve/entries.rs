@@ -138,7 +138,13 @@ fn draft(metric: &Metric, declared: &Manual, calendar: &Calendar, given: Given) 
         Value::String(text) => text.trim().to_owned(),
         other => return Err(format!("'value' is a number, and this is {other}")),
     };
-    Fixed::parse(&value).map_err(|_| format!("'value' is a number such as 8.4, and this is '{value}'"))?;
+    let no_number = |_| match value.contains([',', '，']) {
+        true => format!(
+            "'{value}' has a comma, which some read as a point; write the number without, such as 12000 or 8.4"
+        ),
+        false => format!("'value' is a number such as 8.4, and this is '{value}'"),
+    };
+    Fixed::parse(&value).map_err(no_number)?;
     let at = given.at.as_deref().map(str::trim).filter(|at| !at.is_empty());
     let at_ms = at.map(|at| moment(at, calendar)).transpose()?;
     let note = given

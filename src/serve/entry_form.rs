@@ -42,8 +42,8 @@ pub(super) fn given(sent: &BTreeMap<String, String>) -> (Option<&str>, Option<St
         Some((name.to_owned(), value.clone()))
     });
     let entry = Given {
-        // A comma for the point is what half of the world types.
-        value: text("value").unwrap_or_default().replace(',', ".").into(),
+        // A comma is refused: it is the point of some and the thousands of others.
+        value: text("value").unwrap_or_default().into(),
         by: text("by").unwrap_or_default().to_owned(),
         at: text("at").map(str::to_owned),
         dimensions: dimensions.collect(),

@@ -27,7 +27,7 @@ fn an_answered_entry_and_its_correction_survive_a_crash() {
     daemon.kill();
 
     daemon = site.start();
-    wait_for(&daemon, "complaints", 12.5);
+    daemon.wait_for_value("complaints", WITHIN, 12.5);
     let again = post(&daemon, "complaints", &keyed, &second).json();
     assert_eq!(
         (&again["data"]["number"], &again["data"]["repeated"]),
@@ -44,7 +44,7 @@ fn an_answered_entry_and_its_correction_survive_a_crash() {
     daemon.kill();
 
     daemon = site.start();
-    wait_for(&daemon, "complaints", 57.5);
+    daemon.wait_for_value("complaints", WITHIN, 57.5);
     let list = daemon.get("/api/v1/entries/complaints").json();
     let entries: Vec<String> = list["data"]["entries"]
         .as_array()
@@ -73,7 +73,7 @@ fn an_answered_entry_and_its_correction_survive_a_crash() {
         &[],
         &json!({"value": 42, "by": "lead", "replaces": 1}),
     );
-    wait_for(&daemon, "nps", 42.0);
+    daemon.wait_for_value("nps", WITHIN, 42.0);
 
     for (metric, entry, status, says) in [
         (
@@ -115,7 +115,7 @@ fn an_answered_entry_and_its_correction_survive_a_crash() {
     let nobody = send(daemon.port(), "/api/v1/entries/nps", &[json], b"{}").unwrap();
     assert_eq!(nobody.status, 401, "{nobody:?}");
     daemon.wait_for_evaluations(2);
-    wait_for(&daemon, "complaints", 57.5);
+    daemon.wait_for_value("complaints", WITHIN, 57.5);
     daemon.stop();
 }
 
@@ -139,11 +139,11 @@ fn the_form_on_the_page_takes_an_entry_once() {
         .unwrap()
     };
     let today = Timestamp::now().to_string()[..10].to_owned();
-    let good = format!("key=k1&value=8,5&by=lead&at={today}&note=a+b&token={TOKEN}");
+    let good = format!("key=k1&value=8.5&by=lead&at={today}&note=a+b&token={TOKEN}");
     let taken = form(&good);
     assert_eq!(taken.status, 303, "{taken:?}");
     assert_eq!(form(&good).status, 303, "a second click");
-    wait_for(&daemon, "complaints", 8.5);
+    daemon.wait_for_value("complaints", WITHIN, 8.5);
     let refused = form("key=k2&value=abc&by=lead&token=wrong");
     assert!(
         refused.status == 401 && refused.body.contains("role=\"alert\""),
@@ -152,6 +152,11 @@ fn the_form_on_the_page_takes_an_entry_once() {
     let refused = form(&format!("key=k2&value=abc&by=lead&token={TOKEN}"));
     assert!(
         refused.status == 422 && refused.body.contains("and this is 'abc'"),
+        "{refused:?}"
+    );
+    let refused = form(&format!("key=k2&value=12,000&by=lead&token={TOKEN}"));
+    assert!(
+        refused.status == 422 && refused.body.contains("has a comma"),
         "{refused:?}"
     );
     assert!(!refused.body.contains(TOKEN), "a token is shown");
@@ -256,18 +261,6 @@ fn post(daemon: &Daemon, metric: &str, headers: &[(&str, &str)], entry: &serde_j
         entry.to_string().as_bytes(),
     )
     .unwrap()
-}
-
-#[track_caller]
-fn wait_for(daemon: &Daemon, node: &str, value: f64) {
-    daemon.wait_for(node, WITHIN, |metrics| {
-        let seen = metrics.get("tautline_kpi_value", &[("node", node)]);
-        if seen == Some(value) {
-            Ok(())
-        } else {
-            Err(format!("{seen:?}"))
-        }
-    });
 }
 
 fn catalog() -> String {

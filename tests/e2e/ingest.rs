@@ -40,7 +40,7 @@ fn answered_events_are_counted_once_also_after_a_crash() {
 
     // The last answer came a moment before the crash.
     let daemon = site.start();
-    wait_for(&daemon, 153.0);
+    daemon.wait_for_value("revenue", WITHIN, 153.0);
     let again = post(&daemon, "x-ndjson", &keyed, &lines).json();
     assert_eq!(
         (&again["data"]["accepted"], &again["data"]["repeated"]),
@@ -50,7 +50,7 @@ fn answered_events_are_counted_once_also_after_a_crash() {
     assert_eq!(other.status, 422, "{other:?}");
     let last = post(&daemon, "json", &[], &paid(1000));
     assert_eq!(last.status, 200, "{last:?}");
-    wait_for(&daemon, 1153.0);
+    daemon.wait_for_value("revenue", WITHIN, 1153.0);
     let letters: Vec<String> = site
         .dead_letters()
         .iter()
@@ -93,13 +93,13 @@ fn events_with_ids_count_once_without_any_key() {
         );
         assert_eq!(counts(&post(&daemon, "json", &[], &again)), [1, 2, 1]);
     }
-    wait_for(&daemon, 126.0);
+    daemon.wait_for_value("revenue", WITHIN, 126.0);
     daemon.wait_for_evaluations(3);
-    wait_for(&daemon, 126.0);
+    daemon.wait_for_value("revenue", WITHIN, 126.0);
     // A reload keeps what is remembered, too.
     assert_eq!(daemon.post("/-/reload").status, 200);
     assert_eq!(counts(&post(&daemon, "json", &[], &two)), [0, 2, 0]);
-    wait_for(&daemon, 126.0);
+    daemon.wait_for_value("revenue", WITHIN, 126.0);
     daemon.stop();
 }
 
@@ -184,7 +184,7 @@ fn a_file_is_imported_once() {
         String::from_utf8_lossy(&first.stdout),
         "12000 events taken, 0 rejected\n"
     );
-    wait_for(&daemon, 12_000.0);
+    daemon.wait_for_value("revenue", WITHIN, 12_000.0);
 
     let again = import("a.ndjson", &lines, &["--format", "json"]);
     assert_eq!(
@@ -203,7 +203,7 @@ fn a_file_is_imported_once() {
         "{}",
         shown(&table)
     );
-    wait_for(&daemon, 12_000.5);
+    daemon.wait_for_value("revenue", WITHIN, 12_000.5);
     daemon.stop();
 }
 
@@ -215,18 +215,6 @@ fn post(daemon: &Daemon, kind: &str, headers: &[(&str, &str)], body: &str) -> An
     ];
     all.extend(headers);
     send(daemon.port(), "/api/v1/events/orders", &all, body.as_bytes()).unwrap()
-}
-
-#[track_caller]
-fn wait_for(daemon: &Daemon, revenue: f64) {
-    daemon.wait_for("revenue", WITHIN, |metrics| {
-        let seen = metrics.get("tautline_kpi_value", &[("node", "revenue")]);
-        if seen == Some(revenue) {
-            Ok(())
-        } else {
-            Err(format!("{seen:?}"))
-        }
-    });
 }
 
 fn catalog() -> String {

@@ -215,6 +215,17 @@ impl Daemon {
         wait::until_ok(what, within, || look(&self.try_metrics()?))
     }
 
+    /// Waits until a node has a value.
+    #[track_caller]
+    pub(crate) fn wait_for_value(&self, node: &str, within: Duration, value: f64) {
+        self.wait_for(node, within, |metrics| {
+            match metrics.get("tautline_kpi_value", &[("node", node)]) {
+                Some(seen) if seen == value => Ok(()),
+                seen => Err(format!("{seen:?}")),
+            }
+        });
+    }
+
     /// Waits until it has judged anew `times` more: what was going to happen by itself has happened then.
     #[track_caller]
     pub(crate) fn wait_for_evaluations(&self, times: u64) {
