@@ -3,6 +3,7 @@
 mod bounds;
 mod corrections;
 mod entries;
+mod funnel;
 mod known;
 
 use std::collections::{BTreeMap, BTreeSet};
