@@ -305,7 +305,15 @@ mod tests {
             ),
             (
                 r#"{"value": "8,4", "by": "lead", "dimensions": {"store": "s1"}}"#,
-                "such as 8.4",
+                "'8,4' has a comma",
+            ),
+            (
+                r#"{"value": "12，000", "by": "lead", "dimensions": {"store": "s1"}}"#,
+                "has a comma",
+            ),
+            (
+                r#"{"value": "eight", "by": "lead", "dimensions": {"store": "s1"}}"#,
+                "such as 8.4, and this is 'eight'",
             ),
             (
                 r#"{"value": true, "by": "lead", "dimensions": {"store": "s1"}}"#,
