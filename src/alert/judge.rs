@@ -466,6 +466,7 @@ impl<'a> Judged<'a> {
             instance: state.key.dimensions.join(" / "),
             unit: catalog.metric(declared.metric).unit.clone(),
             owner: declared.owner.clone(),
+            weight: declared.weight,
             period: state.period.id(&catalog.calendar),
             value: state.value,
             target: state.target,

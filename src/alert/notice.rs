@@ -3,19 +3,146 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::record::{Facts, Labels};
+use super::record::{Facts, Figure, Labels};
 use crate::catalog::Severity;
 
 /// Why somebody is told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeKind {
     /// A new episode.
     Fired,
     /// The same episode, worse.
     Escalated,
+    /// The same episode, less bad: worth an update where a channel can, never a ping.
+    DeEscalated,
+    /// It still fires, and was last told of long ago.
+    Repeat,
+    /// Somebody has taken it.
+    Acked,
+    /// A silence ends soon.
+    Reminder,
     /// The episode is over.
     Resolved,
+    /// The verdict that was told with the end of a period is another one now: late events changed it.
+    Correction,
+    /// Many things at once, at a time of day.
+    Digest,
+}
+
+impl NoticeKind {
+    /// The word for the store, metrics and payloads.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NoticeKind::Fired => "fired",
+            NoticeKind::Escalated => "escalated",
+            NoticeKind::DeEscalated => "de_escalated",
+            NoticeKind::Repeat => "repeat",
+            NoticeKind::Acked => "acked",
+            NoticeKind::Reminder => "reminder",
+            NoticeKind::Resolved => "resolved",
+            NoticeKind::Correction => "correction",
+            NoticeKind::Digest => "digest",
+        }
+    }
+}
+
+/// Why somebody is told now and not before.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "why")]
+pub enum Because {
+    /// A silence that held it back has ended.
+    SilenceEnded,
+    /// It fired while nobody was to be told, at night or on a holiday.
+    MuteEnded,
+    /// What explained it is over, and it still fires.
+    InhibitionEnded,
+    /// Those who were told first have not acknowledged it.
+    Unacknowledged {
+        /// When they were told, by the wall clock.
+        since: Timestamp,
+    },
+}
+
+/// Somebody has taken an episode.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Ack {
+    /// Who.
+    pub by: String,
+    /// When, by the wall clock.
+    pub at: Timestamp,
+    /// What they say.
+    #[serde(default)]
+    pub comment: String,
+    /// Until when it holds, by the wall clock.
+    pub until: Timestamp,
+}
+
+/// What a notice says that is about no single episode.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "aside")]
+pub enum Aside {
+    /// For [`NoticeKind::Digest`].
+    Digest(Digest),
+    /// For [`NoticeKind::Reminder`].
+    Silence(EndingSilence),
+}
+
+/// A silence that ends soon.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EndingSilence {
+    /// Its id.
+    pub id: String,
+    /// Who made it.
+    pub created_by: String,
+    /// What they said.
+    pub comment: String,
+    /// Its matchers, as text.
+    pub matchers: Vec<String>,
+    /// When it ends, by the wall clock.
+    pub ends_at: Timestamp,
+    /// Alerts that it holds back now.
+    pub alerts: u32,
+}
+
+/// Many things at once.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Digest {
+    /// Its name in the settings; `None` for what happened while the daemon was away.
+    pub name: Option<String>,
+    /// What lies between the last digest and this one, by the wall clock.
+    pub from: Timestamp,
+    /// Its end.
+    pub until: Timestamp,
+    /// Alerts that fire now, the worst first.
+    pub open: Vec<DigestLine>,
+    /// Alerts that ended since the last one, the newest first.
+    pub ended: Vec<DigestLine>,
+    /// Where nodes will end up.
+    pub forecast: Vec<Figure>,
+}
+
+/// An alert in a digest.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DigestLine {
+    /// Its episode.
+    pub episode: String,
+    /// Drift kind, or the rule's name.
+    pub alert_kind: String,
+    /// Severity.
+    pub severity: Severity,
+    /// Labels.
+    pub labels: Labels,
+    /// Numbers.
+    pub facts: Facts,
+    /// Event time at which it fired.
+    pub fired_at: Timestamp,
+    /// Event time at which it ended; `None` while it fires.
+    pub ended_at: Option<Timestamp>,
+    /// Why it ended.
+    pub reason: Option<ResolveReason>,
+    /// Whether it began since the last digest.
+    pub is_new: bool,
 }
 
 /// Why an episode ended.
@@ -80,6 +207,9 @@ pub struct Notice {
     pub fired_at: Timestamp,
     /// Event time of the decision; of a resolve: when the episode ended.
     pub decided_at: Timestamp,
+    /// When it was decided, by the wall clock.
+    #[serde(default)]
+    pub told_at: Option<Timestamp>,
     /// Numbers at the decision.
     pub facts: Facts,
     /// Numbers when it fired, for a resolve.
@@ -87,7 +217,7 @@ pub struct Notice {
     /// For a resolve: the worst numbers of the episode, where they can be compared.
     #[serde(default)]
     pub peak: Option<Facts>,
-    /// For a resolve with [`ResolveReason::PeriodClosed`]: how the period ended.
+    /// For a resolve with [`ResolveReason::PeriodClosed`]: how the period ended. For a correction: how it ended after all.
     #[serde(default)]
     pub verdict: Option<Verdict>,
     /// For [`NoticeKind::Fired`]: it came back soon after the last episode.
@@ -96,6 +226,31 @@ pub struct Notice {
     /// For [`NoticeKind::Fired`]: it comes and goes; nothing more is told of it until it is steady.
     #[serde(default)]
     pub flapping: bool,
+    /// Notices for one receiver with the same bundle were decided together: they are one message where the channel
+    /// can show several alerts at once.
+    #[serde(default)]
+    pub bundle: String,
+    /// Labels that the alerts of the bundle share, by `group_by` of the route.
+    #[serde(default)]
+    pub group: Labels,
+    /// So many alerts at once that the bundle is a summary.
+    #[serde(default)]
+    pub storm: bool,
+    /// Nobody needs a ping: what is shown already is brought up to date, where the channel can.
+    #[serde(default)]
+    pub quiet: bool,
+    /// Why now, where that is not plain.
+    #[serde(default)]
+    pub because: Option<Because>,
+    /// Who has taken the episode.
+    #[serde(default)]
+    pub ack: Option<Ack>,
+    /// Titles of alerts that are not told because this one explains them.
+    #[serde(default)]
+    pub explains: Vec<String>,
+    /// What it says that is about no single episode.
+    #[serde(default)]
+    pub aside: Option<Box<Aside>>,
 }
 
 impl Notice {

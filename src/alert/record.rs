@@ -141,6 +141,9 @@ pub struct Figure {
     pub unit: Option<String>,
     /// Owner.
     pub owner: Option<String>,
+    /// Weight in the owner's score, in points.
+    #[serde(default)]
+    pub weight: Option<f64>,
     /// Period, such as `2026-06`, `2026-Q3`.
     pub period: String,
     /// Value so far.
@@ -165,6 +168,14 @@ pub struct Figure {
 }
 
 impl Facts {
+    /// How much they matter, to rank alerts: what is missing to the plan, times the weight where there is one.
+    pub fn impact(&self) -> Option<f64> {
+        let figure = self.parent.as_ref().or(self.node.as_ref())?;
+        let gap = (figure.expected_share? - figure.completion?).abs();
+        let weight = self.node.as_ref().and_then(|node| node.weight);
+        Some(gap * weight.unwrap_or(1.0))
+    }
+
     /// How bad these numbers are, to find the peak of an episode: how far a KPI and its parent are apart in pace, or
     /// how far a node is behind its plan. Only numbers of one alert can be compared.
     pub(super) fn badness(&self) -> Option<f64> {

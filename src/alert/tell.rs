@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::engine::Route;
 use super::identity::{episode_id, notice_id};
 use super::notice::{Again, Notice, NoticeKind, ResolveReason, Verdict};
-use super::record::{AlertRecord, AlertState, Ended, Facts};
+use super::record::{AlertRecord, AlertState, Ended, Facts, Labels};
 use super::transition::{REFIRE_WINDOW, settle_flapping};
 
 /// Decides who has to be told what, and notes it in the record.
@@ -110,6 +110,15 @@ fn tell_resolved(record: &AlertRecord, store_id: &str, ended: &Ended, notices: &
             verdict,
             again: None,
             flapping: false,
+            told_at: None,
+            bundle: String::new(),
+            group: Labels::new(),
+            storm: false,
+            quiet: false,
+            because: None,
+            ack: None,
+            explains: Vec::new(),
+            aside: None,
         });
     }
 }
@@ -142,6 +151,15 @@ fn open_notice(
         verdict: None,
         again: if fired { again(record, store_id) } else { None },
         flapping: fired && record.history.flapping,
+        told_at: None,
+        bundle: String::new(),
+        group: Labels::new(),
+        storm: false,
+        quiet: false,
+        because: None,
+        ack: None,
+        explains: Vec::new(),
+        aside: None,
     }
 }
 

@@ -105,7 +105,7 @@ impl Daemon {
             tokens: settings.serve.tokens.clone().into(),
         };
         let server = tokio::spawn(serve::run(listener, shared, stopped(stopping.clone())));
-        let targets = notify::targets(&settings)?;
+        let targets = notify::targets(&settings, &notify::Signer::new(store.link_key()))?;
         let outbox = tokio::spawn(notify::outbox::run(
             Box::new(store.clone()),
             targets,

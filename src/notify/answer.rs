@@ -13,7 +13,10 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
     /// Delivered.
-    Ok,
+    Ok {
+        /// What the channel needs to find the message again, to answer below it or to change it.
+        shown: Option<String>,
+    },
     /// Not delivered now; it is worth trying again.
     Retry {
         /// How long the receiver asks to wait; `None`: it does not say.
@@ -33,6 +36,11 @@ pub enum Answer {
         /// Why.
         reason: String,
     },
+}
+
+impl Answer {
+    /// Delivered, and nothing to find it again by.
+    pub const OK: Answer = Answer::Ok { shown: None };
 }
 
 /// The wait that `Retry-After` asks for: seconds or an HTTP date. What is missing, negative or unreadable counts as

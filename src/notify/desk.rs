@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::outbox::{Outbox, OutboxError, Postponed, Stats, Status};
+use super::outbox::{Outbox, OutboxError, Postponed, Settled, Stats};
 
 /// Pause before the store is asked again that has just failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -73,16 +73,10 @@ impl Desk {
 
     /// Takes notices out of the queue, and counts them. Does not come back before the store has it: a notice that
     /// was delivered and not recorded would be delivered again.
-    pub(super) async fn settle(
-        &self,
-        receiver: &str,
-        positions: Vec<i64>,
-        status: Status,
-        detail: Option<String>,
-    ) {
-        let (count, now) = (positions.len(), self.now());
+    pub(super) async fn settle(&self, receiver: &str, positions: Vec<i64>, settled: Settled) {
+        let (count, status, now) = (positions.len(), settled.status, self.now());
         let written = self
-            .insist(move |store| store.settle(&positions, status, detail.as_deref(), now))
+            .insist(move |store| store.settle(&positions, &settled, now))
             .await;
         if written {
             self.stats.settled(receiver, status, count);

@@ -17,6 +17,7 @@ mod pace;
 mod queue;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod signer;
 pub mod slack;
 mod text;
 mod trend;
@@ -29,9 +30,12 @@ use std::time::Duration;
 
 use crate::alert::notice::Notice;
 use crate::settings::Settings;
+use crate::words::Language;
 
 pub use answer::Answer;
 pub use outbox::{Outbox, Stats, run};
+pub use pace::Limit;
+pub use signer::Signer;
 pub use trend::Trend;
 
 /// An answer to come.
@@ -40,10 +44,65 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 /// A way to reach people.
 pub trait Channel: Send + Sync {
     /// Makes one attempt. Ends within a bounded time, whatever the other side does.
-    fn send<'a>(&'a self, notice: &'a Notice, form: Form) -> Sending<'a>;
+    fn send<'a>(&'a self, parcel: Parcel<'a>) -> Sending<'a>;
 
     /// Where it goes, for logs: never holds a secret.
     fn destination(&self) -> &str;
+
+    /// How fast it may be written to; all of them hold.
+    fn limits(&self) -> &[Limit] {
+        &[Limit::ONE_A_SECOND]
+    }
+
+    /// Whether notices that were decided together with this one go as one message.
+    fn bundles(&self, _head: &Notice) -> bool {
+        true
+    }
+
+    /// Whether what is shown already can be brought up to date without a ping.
+    fn updates(&self) -> bool {
+        false
+    }
+}
+
+/// What goes to one receiver in one message.
+#[derive(Clone, Copy, Debug)]
+pub struct Parcel<'a> {
+    /// The notices, in the order of their decisions; at least one, and one only where the channel does not bundle.
+    pub notices: &'a [Notice],
+    /// How the message is dressed.
+    pub form: Form,
+    /// What the channel said of the last message about the first notice's episode, see [`Answer::Ok`].
+    pub shown: Option<&'a str>,
+}
+
+/// How the messages of a channel are worded: [`message::Reader`] with what it refers to.
+#[derive(Clone, Debug)]
+pub struct Wording {
+    language: Language,
+    page: Option<String>,
+    signer: Signer,
+}
+
+impl Wording {
+    /// As the settings say.
+    pub fn of(settings: &Settings, signer: &Signer) -> Wording {
+        Wording {
+            language: settings.language,
+            page: settings.serve.external_url.clone(),
+            signer: signer.clone(),
+        }
+    }
+
+    /// What notices that go together say.
+    pub fn message(&self, notices: &[Notice]) -> message::Message {
+        let reader = message::Reader {
+            language: self.language,
+            page: self.page.as_deref(),
+            signer: Some(&self.signer),
+        };
+        message::Message::of(notices, &reader)
+    }
 }
 
 /// How a message is dressed.
@@ -78,18 +137,17 @@ impl fmt::Debug for Target {
     }
 }
 
-/// Everybody who can be told.
+/// Everybody who can be told; `signer` signs the links in messages.
 ///
 /// # Errors
 /// Names the receiver whose address is no URL, or says why no HTTP client can be made.
-pub fn targets(settings: &Settings) -> Result<Vec<Target>, String> {
+pub fn targets(settings: &Settings, signer: &Signer) -> Result<Vec<Target>, String> {
     settings
         .receivers
         .iter()
         .map(|(name, receiver)| {
             let webhook = &receiver.slack_webhook;
-            let page = settings.serve.external_url.as_deref();
-            let slack = slack::Slack::new(webhook, settings.language, page)
+            let slack = slack::Slack::new(webhook, Wording::of(settings, signer))
                 .map_err(|reason| format!("receiver '{name}': {reason}"))?;
             Ok(Target {
                 receiver: name.clone(),

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::outbox::{Outbox, Stats, run};
-use super::{Answer, Channel, Form, Sending, Target};
+use super::{Answer, Channel, Form, Parcel, Sending, Target};
 use crate::alert::notice::Notice;
 use crate::state::{Commit, Store};
 
@@ -45,19 +45,20 @@ impl Script {
 }
 
 impl Channel for Script {
-    fn send<'a>(&'a self, notice: &'a Notice, form: Form) -> Sending<'a> {
-        let mark = if form == Form::Plain { "+" } else { "" };
+    fn send<'a>(&'a self, parcel: Parcel<'a>) -> Sending<'a> {
+        let ids: Vec<&str> = parcel.notices.iter().map(|notice| notice.id.as_str()).collect();
+        let mark = if parcel.form == Form::Plain { "+" } else { "" };
         let at = self.began.elapsed().as_secs_f64();
         self.sent
             .lock()
             .unwrap()
-            .push((at, format!("{}{mark}", notice.id)));
+            .push((at, format!("{}{mark}", ids.join(" "))));
         let answer = self
             .answers
             .lock()
             .unwrap()
             .pop_front()
-            .unwrap_or(Some(Answer::Ok));
+            .unwrap_or(Some(Answer::OK));
         Box::pin(async move {
             match answer {
                 Some(answer) => answer,

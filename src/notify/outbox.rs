@@ -34,17 +34,17 @@ pub trait Outbox: Send + Sync {
     /// When the store cannot be read.
     fn siblings(&self, receiver: &str, episode: &str) -> Result<Vec<Sibling>, OutboxError>;
 
+    /// The pending notices of a bundle to one receiver, in the order in which they were decided.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn bundle(&self, receiver: &str, bundle: &str) -> Result<Vec<Pending>, OutboxError>;
+
     /// Takes pending notices out of the queue for good, all of them or none.
     ///
     /// # Errors
     /// When the store cannot be written; nothing has changed then.
-    fn settle(
-        &self,
-        positions: &[i64],
-        status: Status,
-        detail: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), OutboxError>;
+    fn settle(&self, positions: &[i64], settled: &Settled, now: Timestamp) -> Result<(), OutboxError>;
 
     /// Keeps what an attempt that failed leaves for the next one.
     ///
@@ -97,6 +97,30 @@ pub struct Sibling {
     pub status: Status,
     /// Whether an attempt ended without an answer, so that people may have seen it.
     pub maybe_shown: bool,
+    /// What the channel said of the message, once it was delivered.
+    pub shown: Option<String>,
+}
+
+/// How a notice left the queue.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settled {
+    /// Where it stands now.
+    pub status: Status,
+    /// Why, if there is more to say; never holds a secret.
+    pub detail: Option<String>,
+    /// What the channel needs to find the message again.
+    pub shown: Option<String>,
+}
+
+impl Settled {
+    /// Without a message that could be found again.
+    pub fn with(status: Status, detail: Option<String>) -> Settled {
+        Settled {
+            status,
+            detail,
+            shown: None,
+        }
+    }
 }
 
 /// What an attempt that failed leaves for the next one.
@@ -256,7 +280,7 @@ async fn abandon_unknown(desk: &Desk, known: &[String]) {
             "receiver is not in the settings, notices given up"
         );
         let reason = "the receiver is no longer in the settings";
-        desk.settle(&receiver, positions, Status::Dead, Some(reason.to_owned()))
-            .await;
+        let settled = Settled::with(Status::Dead, Some(reason.to_owned()));
+        desk.settle(&receiver, positions, settled).await;
     }
 }

@@ -4,10 +4,22 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// One message a second in the long run is what chat services accept.
-const PER_MESSAGE: Duration = Duration::from_secs(1);
-/// Messages that may go at once after a quiet time.
-const BURST: u32 = 3;
+/// How fast a destination may be written to in the long run, and how many messages may go at once after a quiet time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limit {
+    /// Time between two messages in the long run.
+    pub per_message: Duration,
+    /// Messages that may go at once; at least 1.
+    pub burst: u32,
+}
+
+impl Limit {
+    /// What chat services accept where they say nothing else.
+    pub const ONE_A_SECOND: Limit = Limit {
+        per_message: Duration::from_secs(1),
+        burst: 3,
+    };
+}
 
 /// Waits after the first, second, … failed attempt; the last one repeats. The first attempt is made at once.
 const WAITS: [Duration; 8] = [
@@ -35,26 +47,31 @@ pub(super) fn with_jitter(wait: Duration) -> Duration {
     wait.mul_f64(1.0 + rand::random_range(0.0..0.1))
 }
 
-/// A token bucket of one message a second, as the moment at which it would be full again (generic cell rate
-/// algorithm: one timestamp is the whole state).
-#[derive(Debug, Default)]
-pub(super) struct Pace {
-    full_at: Option<Instant>,
-}
+/// Token buckets, each as the moment at which it would be full again (generic cell rate algorithm: one timestamp is the
+/// whole state).
+#[derive(Debug)]
+pub(super) struct Pace(Vec<(Limit, Option<Instant>)>);
 
 impl Pace {
+    pub(super) fn new(limits: &[Limit]) -> Pace {
+        Pace(limits.iter().map(|limit| (*limit, None)).collect())
+    }
+
     /// From when on a message may go.
     pub(super) fn free_at(&self, now: Instant) -> Instant {
-        let credit = PER_MESSAGE * (BURST - 1);
-        self.full_at
-            .and_then(|full| full.checked_sub(credit))
-            .map_or(now, |free| free.max(now))
+        let free = self.0.iter().filter_map(|(limit, full_at)| {
+            let credit = limit.per_message * limit.burst.saturating_sub(1);
+            full_at.and_then(|full| full.checked_sub(credit))
+        });
+        free.max().map_or(now, |free| free.max(now))
     }
 
     /// A message goes now.
     pub(super) fn take(&mut self, now: Instant) {
-        let full = self.full_at.map_or(now, |full| full.max(now));
-        self.full_at = Some(full + PER_MESSAGE);
+        for (limit, full_at) in &mut self.0 {
+            let full = full_at.map_or(now, |full| full.max(now));
+            *full_at = Some(full + limit.per_message);
+        }
     }
 }
 
@@ -65,7 +82,8 @@ mod tests {
     #[test]
     fn three_go_at_once_and_then_one_a_second() {
         let start = Instant::now();
-        let (mut pace, mut now, mut sent) = (Pace::default(), start, Vec::new());
+        let mut pace = Pace::new(&[Limit::ONE_A_SECOND]);
+        let (mut now, mut sent) = (start, Vec::new());
         for _ in 0..6 {
             now = pace.free_at(now);
             pace.take(now);
@@ -77,7 +95,23 @@ mod tests {
             assert_eq!(pace.free_at(rested), rested);
             pace.take(rested);
         }
-        assert_eq!(pace.free_at(rested), rested + PER_MESSAGE);
+        assert_eq!(pace.free_at(rested), rested + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn of_several_limits_all_hold() {
+        let limit = |milliseconds, burst| Limit {
+            per_message: Duration::from_millis(milliseconds),
+            burst,
+        };
+        let start = Instant::now();
+        let (mut pace, mut now, mut sent) = (Pace::new(&[limit(200, 2), limit(600, 4)]), start, Vec::new());
+        for _ in 0..7 {
+            now = pace.free_at(now);
+            pace.take(now);
+            sent.push((now - start).as_millis());
+        }
+        assert_eq!(sent, [0, 0, 200, 400, 600, 1200, 1800]);
     }
 
     #[test]

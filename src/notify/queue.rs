@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::desk::Desk;
-use super::outbox::{Of, Pending, Postponed, Sibling, Status};
+use super::outbox::{Of, Pending, Postponed, Settled, Sibling, Status};
 use super::pace::{LONGEST_WAIT, Pace, wait_after, with_jitter};
-use super::{Form, Target};
-use crate::alert::notice::Notice;
+use super::{Form, Parcel, Target};
+use crate::alert::notice::{Notice, NoticeKind};
 
 /// How long a notice in flight may take to finish when the process stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -32,6 +32,22 @@ pub(super) struct Queue {
     plain: Option<i64>,
     /// Why the destination takes no message any more. Forgotten with the process: a start tries it again.
     disabled: Option<String>,
+}
+
+/// What goes in one message: pending notices, the head of the queue first.
+struct Packed {
+    notices: Vec<Notice>,
+    pending: Vec<Pending>,
+}
+
+impl Packed {
+    fn head(&self) -> &Pending {
+        &self.pending[0]
+    }
+
+    fn id(&self) -> &str {
+        &self.notices[0].id
+    }
 }
 
 /// What to do before the next look at the store.
@@ -56,11 +72,11 @@ impl Queue {
     ) -> Queue {
         Queue {
             receivers: targets.iter().map(|target| target.receiver.clone()).collect(),
+            pace: Pace::new(targets.first().map_or(&[], |target| target.channel.limits())),
             targets,
             desk,
             bell,
             stopping,
-            pace: Pace::default(),
             plain: None,
             disabled: None,
         }
@@ -102,7 +118,10 @@ impl Queue {
             return Next::WaitForBell;
         };
         match &head.notice {
-            Ok(notice) => self.step_with(&head, notice).await,
+            Ok(notice) => {
+                let notice = notice.clone();
+                self.step_with(head, notice).await
+            }
             Err(reason) => {
                 tracing::error!(
                     receiver = head.receiver,
@@ -110,12 +129,12 @@ impl Queue {
                     "stored notice cannot be read, given up"
                 );
                 let reason = format!("cannot be read: {reason}");
-                self.settle(&head, Status::Dead, Some(reason)).await
+                self.settle_one(&head, Status::Dead, reason).await
             }
         }
     }
 
-    async fn step_with(&mut self, head: &Pending, notice: &Notice) -> Next {
+    async fn step_with(&mut self, head: Pending, notice: Notice) -> Next {
         let (receiver, episode) = (head.receiver.clone(), notice.episode.clone());
         let siblings = self
             .desk
@@ -133,14 +152,12 @@ impl Queue {
                 reason,
                 "notices superseded"
             );
-            let reason = Some(reason.to_owned());
-            self.desk
-                .settle(&head.receiver, moot, Status::Superseded, reason)
-                .await;
+            let settled = Settled::with(Status::Superseded, Some(reason.to_owned()));
+            self.desk.settle(&head.receiver, moot, settled).await;
             return Next::Look;
         }
 
-        let free = self.due(head).max(self.pace.free_at(Instant::now()));
+        let free = self.due(&head).max(self.pace.free_at(Instant::now()));
         if free > Instant::now() {
             return Next::WaitUntil(free);
         }
@@ -151,13 +168,52 @@ impl Queue {
         let Some(target) = target.cloned() else {
             return Next::WaitForBell;
         };
+        if notice.quiet && notice.kind != NoticeKind::Resolved && !target.channel.updates() {
+            let reason = "the channel cannot bring a message up to date; the next one says how it stands";
+            return self
+                .settle_one(&head, Status::Superseded, reason.to_owned())
+                .await;
+        }
+        let shown = siblings.iter().rev().find_map(|sibling| sibling.shown.clone());
+        let Some(parcel) = self.parcel(head, notice, &target).await else {
+            return Next::store_pause();
+        };
         self.pace.take(Instant::now());
-        let is_refused = self.plain == Some(head.position);
+        let is_refused = self.plain == Some(parcel.head().position);
         let form = if is_refused { Form::Plain } else { Form::Full };
-        match self.attempt(&target, notice, form).await {
-            Some(answer) => self.conclude(head, notice, &target, form, answer).await,
+        match self.attempt(&target, &parcel, form, shown.as_deref()).await {
+            Some(answer) => self.conclude(&parcel, &target, form, answer).await,
             None => Next::Look,
         }
+    }
+
+    /// The head of the queue with what goes in one message with it; `None` when the store cannot be read.
+    async fn parcel(&self, head: Pending, notice: Notice, target: &Target) -> Option<Packed> {
+        if notice.bundle.is_empty() || !target.channel.bundles(&notice) {
+            return Some(Packed {
+                notices: vec![notice],
+                pending: vec![head],
+            });
+        }
+        let (receiver, bundle) = (head.receiver.clone(), notice.bundle.clone());
+        let mates = self
+            .desk
+            .ask(move |store| store.bundle(&receiver, &bundle))
+            .await?;
+        let mut packed = Packed {
+            notices: Vec::new(),
+            pending: Vec::new(),
+        };
+        for mate in mates {
+            // One that cannot be read, or that only brings up to date, is settled on its own when it is the head.
+            if let Ok(notice) = &mate.notice
+                && (!notice.quiet || notice.kind == NoticeKind::Resolved)
+            {
+                packed.notices.push(notice.clone());
+                packed.pending.push(mate);
+            }
+        }
+        Some(packed)
     }
 
     /// The oldest pending notices; `None` when the store cannot be read.
@@ -179,8 +235,18 @@ impl Queue {
     }
 
     /// One attempt; `None` when the process stops and the receiver does not answer in time.
-    async fn attempt(&mut self, target: &Target, notice: &Notice, form: Form) -> Option<Answer> {
-        let sending = target.channel.send(notice, form);
+    async fn attempt(
+        &mut self,
+        target: &Target,
+        packed: &Packed,
+        form: Form,
+        shown: Option<&str>,
+    ) -> Option<Answer> {
+        let sending = target.channel.send(Parcel {
+            notices: &packed.notices,
+            form,
+            shown,
+        });
         let stopped = async {
             // A lost sender means stop, too.
             let _ = self.stopping.wait_for(|stop| *stop).await;
@@ -189,32 +255,37 @@ impl Queue {
         tokio::select! {
             answer = sending => Some(answer),
             () = stopped => {
-                tracing::warn!(notice = notice.id, "no answer while stopping; the notice goes again at the next start");
+                tracing::warn!(notice = packed.id(), "no answer while stopping; the notice goes again at the next start");
                 None
             }
         }
     }
 
-    async fn conclude(
-        &mut self,
-        head: &Pending,
-        notice: &Notice,
-        target: &Target,
-        form: Form,
-        answer: Answer,
-    ) -> Next {
+    async fn conclude(&mut self, packed: &Packed, target: &Target, form: Form, answer: Answer) -> Next {
+        let head = packed.head();
         let receiver = head.receiver.as_str();
         match (answer, form) {
-            (Answer::Ok, form) => {
-                let attempts = head.attempts + 1;
-                tracing::info!(receiver, notice = notice.id, attempts, ?form, "notice delivered");
-                let detail = (form == Form::Plain).then(|| "as plain text".to_owned());
-                self.settle(head, Status::Delivered, detail).await
+            (Answer::Ok { shown }, form) => {
+                let (attempts, notices) = (head.attempts + 1, packed.notices.len());
+                tracing::info!(
+                    receiver,
+                    notice = packed.id(),
+                    notices,
+                    attempts,
+                    ?form,
+                    "notice delivered"
+                );
+                let settled = Settled {
+                    status: Status::Delivered,
+                    detail: (form == Form::Plain).then(|| "as plain text".to_owned()),
+                    shown,
+                };
+                self.settle(packed, settled).await
             }
             (Answer::Drop { reason }, Form::Full) => {
                 tracing::warn!(
                     receiver,
-                    notice = notice.id,
+                    notice = packed.id(),
                     reason,
                     "message refused, sent as plain text"
                 );
@@ -224,11 +295,12 @@ impl Queue {
             (Answer::Drop { reason }, Form::Plain) => {
                 tracing::error!(
                     receiver,
-                    notice = notice.id,
+                    notice = packed.id(),
                     reason,
                     "message refused even as plain text, dropped"
                 );
-                self.settle(head, Status::Dropped, Some(reason)).await
+                self.settle(packed, Settled::with(Status::Dropped, Some(reason)))
+                    .await
             }
             (Answer::Disable { reason }, _) => {
                 tracing::error!(
@@ -247,18 +319,19 @@ impl Queue {
                     reason,
                 },
                 _,
-            ) => self.retry(head, target, after, maybe_shown, reason).await,
+            ) => self.retry(packed, target, after, maybe_shown, reason).await,
         }
     }
 
     async fn retry(
         &mut self,
-        head: &Pending,
+        packed: &Packed,
         target: &Target,
         after: Option<Duration>,
         maybe_shown: bool,
         reason: String,
     ) -> Next {
+        let head = packed.head();
         let (receiver, attempts, now) = (
             head.receiver.as_str(),
             head.attempts.saturating_add(1),
@@ -267,9 +340,8 @@ impl Queue {
         let give_up = later(head.decided, target.give_up_after);
         if now >= give_up {
             tracing::error!(receiver, attempts, reason, "notice given up");
-            return self
-                .settle(head, Status::Dead, Some(format!("given up: {reason}")))
-                .await;
+            let settled = Settled::with(Status::Dead, Some(format!("given up: {reason}")));
+            return self.settle(packed, settled).await;
         }
         let wait = after.unwrap_or_else(|| with_jitter(wait_after(attempts)));
         // The last attempt is made at the moment of giving up, not some time before it.
@@ -288,14 +360,27 @@ impl Queue {
             maybe_shown: head.maybe_shown || maybe_shown,
             reason,
         };
+        // Those that went with the head wait behind it.
         self.desk.postpone(head.position, postponed).await;
         self.desk.retried(receiver);
         Next::Look
     }
 
-    async fn settle(&mut self, head: &Pending, status: Status, detail: Option<String>) -> Next {
+    async fn settle(&mut self, packed: &Packed, settled: Settled) -> Next {
+        let positions = packed.pending.iter().map(|pending| pending.position).collect();
         self.desk
-            .settle(&head.receiver, vec![head.position], status, detail)
+            .settle(&packed.head().receiver, positions, settled)
+            .await;
+        Next::Look
+    }
+
+    async fn settle_one(&mut self, head: &Pending, status: Status, reason: String) -> Next {
+        self.desk
+            .settle(
+                &head.receiver,
+                vec![head.position],
+                Settled::with(status, Some(reason)),
+            )
             .await;
         Next::Look
     }
@@ -310,9 +395,8 @@ impl Queue {
             let positions: Vec<i64> = of_receiver.map(|pending| pending.position).collect();
             if !positions.is_empty() {
                 let detail = format!("destination disabled: {reason}");
-                self.desk
-                    .settle(receiver, positions, Status::Dead, Some(detail))
-                    .await;
+                let settled = Settled::with(Status::Dead, Some(detail));
+                self.desk.settle(receiver, positions, settled).await;
             }
         }
         Next::WaitForBell

@@ -157,7 +157,7 @@ async fn an_episode_that_may_have_been_seen_is_told_to_its_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_message_goes_once_as_plain_text() {
-    let answers = [refuses(), Some(Answer::Ok), refuses(), refuses()];
+    let answers = [refuses(), Some(Answer::OK), refuses(), refuses()];
     let (store, script) = (Store::in_memory().unwrap(), Script::new(answers));
     let office = Office::open(&store, &script);
     office.decide(&[fired(1), fired(2), fired(3)]);
@@ -238,7 +238,7 @@ async fn one_address_has_one_queue_and_another_does_not_wait_for_it() {
 #[tokio::test(start_paused = true)]
 async fn a_restart_goes_on_where_it_was() {
     let store = Store::in_memory().unwrap();
-    let script = Script::new([Some(Answer::Ok), wait(60)]);
+    let script = Script::new([Some(Answer::OK), wait(60)]);
     let office = Office::open(&store, &script);
     office.decide(&(1..=4).map(fired).collect::<Vec<_>>());
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -283,19 +283,16 @@ impl Outbox for Broken {
     fn siblings(&self, receiver: &str, episode: &str) -> Result<Vec<Sibling>, OutboxError> {
         self.store.siblings(receiver, episode)
     }
-    fn settle(
-        &self,
-        at: &[i64],
-        to: Status,
-        detail: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), OutboxError> {
+    fn bundle(&self, receiver: &str, bundle: &str) -> Result<Vec<Pending>, OutboxError> {
+        self.store.bundle(receiver, bundle)
+    }
+    fn settle(&self, at: &[i64], settled: &Settled, now: Timestamp) -> Result<(), OutboxError> {
         let mut failures = self.failures.lock().unwrap();
         if *failures > 0 {
             *failures -= 1;
             return Err(OutboxError("disk full".into()));
         }
-        self.store.settle(at, to, detail, now)
+        self.store.settle(at, settled, now)
     }
     fn postpone(&self, position: i64, postponed: &Postponed) -> Result<(), OutboxError> {
         self.store.postpone(position, postponed)
@@ -314,5 +311,43 @@ async fn what_was_delivered_is_recorded_before_anything_else_is_sent() {
     office.until_settled().await;
     assert_eq!(script.ids(), ["e1.1", "e2.1"]);
     assert!(script.seconds()[1] >= 50.0);
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn notices_of_a_bundle_are_one_message_and_settle_together() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::new([fails()]));
+    let office = Office::open(&store, &script);
+    let bundled = |episode, bundle: &str| Notice {
+        bundle: bundle.into(),
+        ..fired(episode)
+    };
+    office.decide(&[bundled(1, "a"), fired(2), bundled(3, "a"), bundled(4, "b")]);
+    office.until_settled().await;
+    assert_eq!(script.ids(), ["e1.1 e3.1", "e1.1 e3.1", "e2.1", "e4.1"]);
+    assert_eq!(office.outcomes("ops"), "delivered 4, retried 1");
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_no_ping_is_not_sent_where_nothing_can_be_brought_up_to_date_but_an_end_is() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::new([]));
+    let office = Office::open(&store, &script);
+    let quiet = |notice: Notice| Notice {
+        quiet: true,
+        bundle: "a".into(),
+        ..notice
+    };
+    let milder = Notice {
+        id: "e1.2".into(),
+        kind: NoticeKind::DeEscalated,
+        ..fired(1)
+    };
+    office.decide(&[fired(1)]);
+    office.until_settled().await;
+    office.decide(&[quiet(milder), quiet(resolved(1))]);
+    office.until_settled().await;
+    assert_eq!(script.ids(), ["e1.1", "e1.3"]);
+    assert_eq!(office.outcomes("ops"), "delivered 2, superseded 1");
     office.close().await;
 }

@@ -32,6 +32,15 @@ pub(crate) fn hollow() -> Notice {
         verdict: None,
         again: None,
         flapping: false,
+        told_at: None,
+        bundle: String::new(),
+        group: Default::default(),
+        storm: false,
+        quiet: false,
+        because: None,
+        ack: None,
+        explains: Vec::new(),
+        aside: None,
     }
 }
 

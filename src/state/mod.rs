@@ -152,6 +152,7 @@ pub struct Restored {
 pub struct Store {
     connection: Arc<Mutex<Connection>>,
     store_id: Arc<str>,
+    link_key: Arc<str>,
     /// Kept to the end of the last clone; none for a state in memory.
     _lock: Option<Arc<Lock>>,
 }
@@ -189,13 +190,15 @@ impl Store {
     }
 
     fn with(connection: Connection, lock: Option<Lock>) -> Result<Store, StateError> {
-        let store_id: String =
-            connection.query_row("SELECT value FROM meta WHERE key = 'store_id'", [], |row| {
-                row.get(0)
-            })?;
+        let made_with_it = |key: &str| {
+            let select = "SELECT value FROM meta WHERE key = ?1";
+            connection.query_row(select, [key], |row| row.get::<_, String>(0))
+        };
+        let (store_id, link_key) = (made_with_it("store_id")?, made_with_it("link_key")?);
         Ok(Store {
             connection: Arc::new(Mutex::new(connection)),
             store_id: store_id.into(),
+            link_key: link_key.into(),
             _lock: lock.map(Arc::new),
         })
     }
@@ -203,6 +206,11 @@ impl Store {
     /// The identity of this state: made once with the file, part of every episode id.
     pub fn id(&self) -> &str {
         &self.store_id
+    }
+
+    /// The secret that signs links in messages: made once with the file, so that they stay good over a restart.
+    pub fn link_key(&self) -> &[u8] {
+        self.link_key.as_bytes()
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

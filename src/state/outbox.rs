@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction, params};
 
 use super::{StateError, Store, corrupt};
-use crate::alert::notice::{Notice, NoticeKind};
-use crate::notify::outbox::{Of, Outbox, OutboxError, Pending, Postponed, Sibling};
+use crate::alert::notice::Notice;
+use crate::notify::outbox::{Of, Outbox, OutboxError, Pending, Postponed, Settled, Sibling};
 
 pub use crate::notify::outbox::Status;
 
@@ -66,7 +66,8 @@ pub(super) fn put(transaction: &Transaction<'_>, notices: &[Notice], wall_ms: i6
     }
     // A notice that is decided again after a crash has the id it had: the first one stays.
     let mut put = transaction.prepare_cached(
-        "INSERT INTO notices (id, receiver, episode, kind, body, decided_wall_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO notices (id, receiver, episode, kind, bundle, body, decided_wall_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (id, receiver) DO NOTHING",
     )?;
     for notice in notices {
@@ -74,10 +75,19 @@ pub(super) fn put(transaction: &Transaction<'_>, notices: &[Notice], wall_ms: i6
             id,
             receiver,
             episode,
+            bundle,
             ..
         } = notice;
         let body = serde_json::to_string(notice).map_err(|error| corrupt("notice", &error))?;
-        put.execute(params![id, receiver, episode, word(notice.kind), body, wall_ms])?;
+        put.execute(params![
+            id,
+            receiver,
+            episode,
+            notice.kind.as_str(),
+            bundle,
+            body,
+            wall_ms
+        ])?;
     }
     prune(transaction, wall_ms)
 }
@@ -154,28 +164,22 @@ impl Store {
              WHERE status = 'pending' AND (receiver IN (SELECT value FROM json_each(?1))) = ?2
              ORDER BY position LIMIT ?3",
         )?;
-        let mut rows = select.query(params![names, wanted, i64::try_from(limit).unwrap_or(i64::MAX)])?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let next_attempt: Option<i64> = row.get(4)?;
-            found.push(Pending {
-                position: row.get(0)?,
-                receiver: row.get(1)?,
-                notice: serde_json::from_str(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)
-                    .map_err(|error| error.to_string()),
-                attempts: row.get(3)?,
-                next_attempt: next_attempt.map(|ms| timestamp("attempt time", ms)).transpose()?,
-                maybe_shown: row.get(5)?,
-                decided: timestamp("notice time", row.get(6)?)?,
-            });
-        }
-        Ok(found)
+        all_pending(select.query(params![names, wanted, i64::try_from(limit).unwrap_or(i64::MAX)])?)
+    }
+
+    fn read_bundle(&self, receiver: &str, bundle: &str) -> Result<Vec<Pending>, StateError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(
+            "SELECT position, receiver, body, attempts, next_attempt_ms, maybe_shown, decided_wall_ms FROM notices
+             WHERE status = 'pending' AND receiver = ?1 AND bundle = ?2 ORDER BY position",
+        )?;
+        all_pending(select.query([receiver, bundle])?)
     }
 
     fn read_siblings(&self, receiver: &str, episode: &str) -> Result<Vec<Sibling>, StateError> {
         let connection = self.lock();
         let mut select = connection.prepare_cached(
-            "SELECT position, kind = 'resolved', status, maybe_shown FROM notices
+            "SELECT position, kind = 'resolved', status, maybe_shown, shown FROM notices
              WHERE receiver = ?1 AND episode = ?2 ORDER BY position",
         )?;
         let mut rows = select.query([receiver, episode])?;
@@ -186,27 +190,33 @@ impl Store {
                 resolves: row.get(1)?,
                 status: status(row, 2)?,
                 maybe_shown: row.get(3)?,
+                shown: row.get(4)?,
             });
         }
         Ok(found)
     }
 
-    fn write_settled(
-        &self,
-        positions: &[i64],
-        status: Status,
-        detail: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), StateError> {
+    fn write_settled(&self, positions: &[i64], settled: &Settled, now: Timestamp) -> Result<(), StateError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         {
             let mut settle = transaction.prepare_cached(
-                "UPDATE notices SET status = ?2, detail = ?3, settled_ms = ?4
+                "UPDATE notices SET status = ?2, detail = ?3, shown = ?4, settled_ms = ?5
                  WHERE position = ?1 AND status = 'pending'",
             )?;
+            let Settled {
+                status,
+                detail,
+                shown,
+            } = settled;
             for position in positions {
-                settle.execute(params![position, status.as_str(), detail, now.as_millisecond()])?;
+                settle.execute(params![
+                    position,
+                    status.as_str(),
+                    detail,
+                    shown,
+                    now.as_millisecond()
+                ])?;
             }
         }
         transaction.commit()?;
@@ -239,14 +249,12 @@ impl Outbox for Store {
         Ok(self.read_siblings(receiver, episode)?)
     }
 
-    fn settle(
-        &self,
-        positions: &[i64],
-        status: Status,
-        detail: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), OutboxError> {
-        Ok(self.write_settled(positions, status, detail, now)?)
+    fn bundle(&self, receiver: &str, bundle: &str) -> Result<Vec<Pending>, OutboxError> {
+        Ok(self.read_bundle(receiver, bundle)?)
+    }
+
+    fn settle(&self, positions: &[i64], settled: &Settled, now: Timestamp) -> Result<(), OutboxError> {
+        Ok(self.write_settled(positions, settled, now)?)
     }
 
     fn postpone(&self, position: i64, postponed: &Postponed) -> Result<(), OutboxError> {
@@ -260,12 +268,22 @@ impl From<StateError> for OutboxError {
     }
 }
 
-fn word(kind: NoticeKind) -> &'static str {
-    match kind {
-        NoticeKind::Fired => "fired",
-        NoticeKind::Escalated => "escalated",
-        NoticeKind::Resolved => "resolved",
+fn all_pending(mut rows: rusqlite::Rows<'_>) -> Result<Vec<Pending>, StateError> {
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let next_attempt: Option<i64> = row.get(4)?;
+        found.push(Pending {
+            position: row.get(0)?,
+            receiver: row.get(1)?,
+            notice: serde_json::from_str(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)
+                .map_err(|error| error.to_string()),
+            attempts: row.get(3)?,
+            next_attempt: next_attempt.map(|ms| timestamp("attempt time", ms)).transpose()?,
+            maybe_shown: row.get(5)?,
+            decided: timestamp("notice time", row.get(6)?)?,
+        });
     }
+    Ok(found)
 }
 
 fn status(row: &Row<'_>, column: usize) -> Result<Status, StateError> {

@@ -10,9 +10,9 @@ use super::StateError;
 ///
 /// 1: the first. 2: ids for dedup, partials of percentiles, and counts below 0. 3: the history of episodes.
 /// 4: keys that are known, and partials of `count_new` beside them. 5: items, partials of durations, and what is known of
-/// links. 6: since when definitions are counted, and entries.
+/// links. 6: since when definitions are counted, and entries. 7: bundles of notices, and where messages are shown.
 /// What an older version wrote means the same in a newer one.
-const SCHEMA: i64 = 6;
+const SCHEMA: i64 = 7;
 /// The oldest version that is brought up to date by making the tables that it lacks.
 const OLDEST: i64 = 1;
 
@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS notices (
     status TEXT NOT NULL DEFAULT 'pending'
         CHECK (status IN ('pending', 'delivered', 'dropped', 'dead', 'superseded')),
     attempts INTEGER NOT NULL DEFAULT 0, next_attempt_ms INTEGER, maybe_shown INTEGER NOT NULL DEFAULT 0,
-    settled_ms INTEGER, detail TEXT,
+    settled_ms INTEGER, detail TEXT, bundle TEXT NOT NULL DEFAULT '', shown TEXT,
     UNIQUE (id, receiver));
 CREATE INDEX IF NOT EXISTS notices_pending ON notices (position) WHERE status = 'pending';
 CREATE INDEX IF NOT EXISTS notices_episode ON notices (receiver, episode);
@@ -68,6 +68,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const META: &str = "
 INSERT OR IGNORE INTO meta (key, value) VALUES ('store_id', lower(hex(randomblob(8))));
+INSERT OR IGNORE INTO meta (key, value) VALUES ('link_key', lower(hex(randomblob(32))));
 ";
 
 /// Makes the tables. That nobody else writes is seen to by a [`Lock`](super::lock::Lock); readers may come and go.
@@ -85,6 +86,13 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), StateError> {
             expected: SCHEMA,
         });
     }
+    // Columns that a table of an older version lacks.
+    let columns = if found.is_some_and(|found| found < 7) {
+        "ALTER TABLE notices ADD COLUMN bundle TEXT NOT NULL DEFAULT '';
+         ALTER TABLE notices ADD COLUMN shown TEXT;"
+    } else {
+        ""
+    };
     // What was counted before there was this table counts as seen whole: nothing else is known of it.
     let counted = if found.is_some_and(|found| found < 5) {
         "INSERT OR IGNORE INTO definitions SELECT name, NULL, 1 FROM cell_tables;"
@@ -92,7 +100,7 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), StateError> {
         ""
     };
     connection.execute_batch(&format!(
-        "BEGIN EXCLUSIVE; {TABLES} {META} {counted}
+        "BEGIN EXCLUSIVE; {TABLES} {META} {counted} {columns}
         INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', {SCHEMA}); COMMIT;"
     ))?;
     Ok(())

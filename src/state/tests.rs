@@ -6,7 +6,7 @@ use crate::catalog::Severity;
 use crate::fold::cells::{StoredMark, StoredRun};
 use crate::fold::day::Day;
 use crate::fold::partial::Partial;
-use crate::notify::outbox::{Of, Outbox, Postponed};
+use crate::notify::outbox::{Of, Outbox, Postponed, Settled};
 use crate::notify::samples;
 use crate::source::push::Receipt;
 use jiff::Timestamp;
@@ -331,8 +331,7 @@ fn a_notice_that_is_decided_again_stays_as_it_was() {
     store
         .settle(
             &[first[0].position],
-            Status::Delivered,
-            None,
+            &Settled::with(Status::Delivered, None),
             Timestamp::UNIX_EPOCH,
         )
         .unwrap();
@@ -402,7 +401,11 @@ fn old_notices_of_episodes_that_are_over_are_let_go() {
         0,
     );
     store
-        .settle(&[1, 2, 3], Status::Delivered, None, Timestamp::UNIX_EPOCH)
+        .settle(
+            &[1, 2, 3],
+            &Settled::with(Status::Delivered, None),
+            Timestamp::UNIX_EPOCH,
+        )
         .unwrap();
     let day = 24 * 3600 * 1000;
     let left = |at: i64, episode: u32| {

@@ -169,7 +169,13 @@ fn check(steps: &[(Step, Records)], scenes: &[Scene]) -> Result<(), TestCaseErro
             prop_assert!(!knows.resolved, "told after the end: {:?}", notice);
             match notice.kind {
                 NoticeKind::Fired => prop_assert!(!std::mem::replace(&mut knows.fired, true), "fired twice"),
-                NoticeKind::Escalated => prop_assert!(knows.fired, "escalated what did not fire"),
+                NoticeKind::Escalated
+                | NoticeKind::DeEscalated
+                | NoticeKind::Repeat
+                | NoticeKind::Acked
+                | NoticeKind::Reminder
+                | NoticeKind::Correction
+                | NoticeKind::Digest => prop_assert!(knows.fired, "{:?} of what did not fire", notice.kind),
                 NoticeKind::Resolved => {
                     prop_assert!(knows.fired, "resolved what did not fire");
                     knows.resolved = true;

@@ -259,6 +259,12 @@ fn words(notices: &[Notice]) -> String {
             (NoticeKind::Fired, _) if notice.flapping => format!("{seq} flapping {receiver}"),
             (NoticeKind::Fired, _) => format!("{seq} fired {receiver}"),
             (NoticeKind::Escalated, _) => format!("{seq} escalated {receiver}"),
+            (NoticeKind::DeEscalated, _) => format!("{seq} milder {receiver}"),
+            (NoticeKind::Repeat, _) => format!("{seq} repeat {receiver}"),
+            (NoticeKind::Acked, _) => format!("{seq} acked {receiver}"),
+            (NoticeKind::Reminder, _) => format!("{seq} reminder {receiver}"),
+            (NoticeKind::Correction, _) => format!("{seq} correction {receiver}"),
+            (NoticeKind::Digest, _) => format!("{seq} digest {receiver}"),
             (NoticeKind::Resolved, reason) => format!("{seq} resolved {receiver} {:?}", reason.unwrap()),
         }
     };

@@ -12,11 +12,9 @@ use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response, Url, redirect};
 
-use super::message::Message;
-use super::{Answer, Channel, Form, Sending};
+use super::{Answer, Channel, Form, Parcel, Sending, Wording};
 use crate::alert::notice::Notice;
 use crate::settings::SlackWebhook;
-use crate::words::Language;
 
 pub use payload::limit;
 
@@ -29,16 +27,15 @@ pub struct Slack {
     url: Url,
     shown: String,
     timeout: Duration,
-    language: Language,
-    page: Option<String>,
+    wording: Wording,
 }
 
 impl Slack {
-    /// Prepares a sender. `page` is the address under which people reach tautline's page.
+    /// Prepares a sender.
     ///
     /// # Errors
     /// When the address is no URL, or no HTTP client can be made. The text never holds the address.
-    pub fn new(webhook: &SlackWebhook, language: Language, page: Option<&str>) -> Result<Slack, String> {
+    pub fn new(webhook: &SlackWebhook, wording: Wording) -> Result<Slack, String> {
         let url = Url::parse(webhook.url.reveal().trim())
             .map_err(|error| format!("slack_webhook: the address is not a URL: {error}"))?;
         let host = match url.host_str() {
@@ -52,27 +49,26 @@ impl Slack {
             shown: format!("{}://{host}/…", url.scheme()),
             url,
             timeout: webhook.timeout,
-            language,
-            page: page.map(str::to_owned),
+            wording,
         })
     }
 
-    /// The JSON that is sent for a notice.
-    pub fn payload(&self, notice: &Notice, form: Form) -> serde_json::Value {
-        let message = Message::of(notice, self.language, self.page.as_deref());
+    /// The JSON that is sent for notices that go together; at least one.
+    pub fn payload(&self, notices: &[Notice], form: Form) -> serde_json::Value {
+        let message = self.wording.message(notices);
         match form {
             Form::Full => payload::full(&message),
             Form::Plain => payload::plain(&message),
         }
     }
 
-    async fn post(&self, notice: &Notice, form: Form) -> Answer {
+    async fn post(&self, notices: &[Notice], form: Form) -> Answer {
         let request = self
             .client
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
             .timeout(self.timeout)
-            .body(self.payload(notice, form).to_string());
+            .body(self.payload(notices, form).to_string());
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) => return failed(error),
@@ -90,8 +86,8 @@ impl Slack {
 }
 
 impl Channel for Slack {
-    fn send<'a>(&'a self, notice: &'a Notice, form: Form) -> Sending<'a> {
-        Box::pin(self.post(notice, form))
+    fn send<'a>(&'a self, parcel: Parcel<'a>) -> Sending<'a> {
+        Box::pin(self.post(parcel.notices, parcel.form))
     }
 
     fn destination(&self) -> &str {

@@ -7,8 +7,9 @@
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use crate::notify::message::{Message, Value};
+use crate::notify::message::{Item, Message, Value};
 use crate::notify::text::Fitter;
+use crate::words::Language;
 
 /// Slack's limits, in characters as they are sent, unless they count parts.
 pub mod limit {
@@ -67,15 +68,24 @@ pub(super) fn full(message: &Message) -> Json {
     if !message.trends.is_empty() {
         blocks.push(section(&trends(&mut fit, message)));
     }
-    let url = message
-        .link
-        .as_ref()
-        .map(|link| (link, link.url.chars().count() <= limit::URL));
-    if let Some((link, true)) = url {
+    for item in &message.items {
+        blocks.push(section(&line(&mut fit, item)));
+    }
+    if message.more > 0 {
+        blocks.push(section(&more(message)));
+    }
+    let mut buttons = Vec::new();
+    for link in message
+        .links
+        .iter()
+        .filter(|link| link.url.chars().count() <= limit::URL)
+    {
         let label = fit.escaped(&link.label, limit::BUTTON);
-        let button =
-            json!({"type": "button", "text": {"type": "plain_text", "text": label}, "url": link.url});
-        blocks.push(json!({"type": "actions", "elements": [button]}));
+        buttons
+            .push(json!({"type": "button", "text": {"type": "plain_text", "text": label}, "url": link.url}));
+    }
+    if !buttons.is_empty() {
+        blocks.push(json!({"type": "actions", "elements": buttons}));
     }
     blocks.push(context(&mut fit, message));
     json!({"text": summary(message), "blocks": blocks, "unfurl_links": false, "unfurl_media": false})
@@ -95,10 +105,20 @@ pub(super) fn plain(message: &Message) -> Json {
         };
         lines.push(format!("{}: {value}", fit.escaped(&field.name, NAME)));
     }
+    for item in &message.items {
+        lines.push(format!(
+            "{} {}",
+            fit.escaped(&item.title, NAME),
+            fit.escaped(&item.lead, NAME)
+        ));
+    }
+    if message.more > 0 {
+        lines.push(more(message));
+    }
     lines.extend(
         message
-            .link
-            .as_ref()
+            .links
+            .first()
             .map(|link| fit.escaped(&link.url, 2 * VALUE)),
     );
     lines.push(format!(
@@ -158,6 +178,21 @@ fn context(fit: &mut Fitter, message: &Message) -> Json {
         elements.push(mrkdwn(&shortened(message)));
     }
     json!({"type": "context", "elements": elements})
+}
+
+/// One alert among several.
+fn line(fit: &mut Fitter, item: &Item) -> String {
+    let title = fit.escaped(&item.title, limit::HEADER);
+    let lead = fit.escaped(&item.lead, VALUE);
+    format!("*{title}*\n{lead}").trim_end().to_owned()
+}
+
+/// What is not listed is counted.
+fn more(message: &Message) -> String {
+    match message.language {
+        Language::Zh => format!("另有 {} 项，见 tautline 页面。", message.more),
+        Language::En => format!("+{} more; tautline's page has all of them.", message.more),
+    }
 }
 
 fn shortened(message: &Message) -> String {

@@ -7,14 +7,24 @@ use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
 use crate::alert::record::{Facts, Figure};
 use crate::catalog::Severity;
 use crate::notify::fake_slack::{self, rules};
+use crate::notify::message::Reader;
 use crate::notify::samples;
 use crate::words::Language;
 
 const PAGE: Option<&str> = Some("https://kpi.example.org/");
 
+fn message(notice: &Notice, language: Language) -> Message {
+    let reader = Reader {
+        language,
+        page: PAGE,
+        signer: None,
+    };
+    Message::of(std::slice::from_ref(notice), &reader)
+}
+
 /// What people see in Slack.
 fn shown(notice: &Notice, language: Language) -> String {
-    let payload = full(&Message::of(notice, language, PAGE));
+    let payload = full(&message(notice, language));
     rules::check(&payload.to_string(), true).expect("Slack takes it");
     fake_slack::Message {
         received: Timestamp::UNIX_EPOCH,
@@ -105,7 +115,7 @@ fn a_period_that_closed_in_english() {
 
 #[test]
 fn the_notification_and_the_plain_form_say_it_in_text() {
-    let message = Message::of(&samples::hollow(), Language::Zh, PAGE);
+    let message = message(&samples::hollow(), Language::Zh);
     insta::assert_snapshot!(full(&message)["text"].as_str().unwrap(), @"🟠 文章数已完成，营收没有 — 文章数已完成 96%，而它所服务的营收只完成 41%，按计划此时应为 65%。");
     insta::assert_snapshot!(plain(&message)["text"].as_str().unwrap(), @r"
     🟠 文章数已完成，营收没有
@@ -126,7 +136,7 @@ fn the_notification_and_the_plain_form_say_it_in_text() {
 fn names_cannot_mention_anybody() {
     let mut notice = samples::hollow();
     notice.facts.title = "<!channel> & <@U1>".into();
-    let payload = full(&Message::of(&notice, Language::En, PAGE));
+    let payload = full(&message(&notice, Language::En));
     assert_eq!(
         payload["blocks"][0]["text"]["text"],
         "🟠 &lt;!channel&gt; &amp; &lt;@U1&gt;"
@@ -146,7 +156,7 @@ fn a_title_fits_at_its_limit_and_says_when_it_does_not() {
         for letter in ["a", "营", "🚀"] {
             let mut notice = samples::hollow();
             notice.facts.title = letter.repeat(length);
-            let payload = full(&Message::of(&notice, Language::En, PAGE));
+            let payload = full(&message(&notice, Language::En));
             let title = payload["blocks"][0]["text"]["text"].as_str().unwrap();
             assert_eq!(title.chars().count(), limit::HEADER);
             assert_eq!(title.ends_with('…'), cut);
@@ -158,12 +168,10 @@ fn a_title_fits_at_its_limit_and_says_when_it_does_not() {
 #[test]
 fn an_address_too_long_for_a_button_is_left_out() {
     for (length, buttons) in [(limit::URL, 1), (limit::URL + 1, 0)] {
-        let message = Message::of(&samples::hollow(), Language::En, PAGE);
-        let link = message.link.clone().map(|mut link| {
-            link.url = format!("https://{}", "a".repeat(length - 8));
-            link
-        });
-        let payload = full(&Message { link, ..message });
+        let message = message(&samples::hollow(), Language::En);
+        let mut links = message.links.clone();
+        links[0].url = format!("https://{}", "a".repeat(length - 8));
+        let payload = full(&Message { links, ..message });
         let blocks = payload["blocks"].as_array().unwrap();
         assert_eq!(
             blocks.iter().filter(|block| block["type"] == "actions").count(),
@@ -195,7 +203,7 @@ prop_compose! {
             title, instance, unit, owner, period,
             value: numbers[0], target: numbers[1], completion: numbers[2], expected_share: numbers[3],
             pace: numbers[4], forecast: numbers[5], target_probability: numbers[6], daily,
-            unreconciled: None
+            unreconciled: None, weight: None
         }
     }
 }
@@ -243,7 +251,7 @@ proptest! {
     #[test]
     fn slack_takes_every_message_and_nothing_in_it_can_mention(notice in notice(), zh in any::<bool>()) {
         let language = if zh { Language::Zh } else { Language::En };
-        let message = Message::of(&notice, language, PAGE);
+        let message = message(&notice, language);
         for payload in [full(&message), plain(&message)] {
             if let Err(refusal) = rules::check(&payload.to_string(), true) {
                 prop_assert!(false, "{refusal:?}");

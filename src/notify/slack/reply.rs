@@ -63,7 +63,7 @@ pub(super) fn judge(status: u16, retry_after_header: Option<&str>, body: &str, n
     };
     let is = |words: &[&str]| word.as_deref().is_some_and(|word| words.contains(&word));
     match status {
-        200 if body.trim() == "ok" => Answer::Ok,
+        200 if body.trim() == "ok" => Answer::OK,
         429 => later(Some(retry_after(retry_after_header, now))),
         503 if retry_after_header.is_some() => later(Some(retry_after(retry_after_header, now))),
         500..=599 | 408 | 425 => later(None),
@@ -150,7 +150,7 @@ mod tests {
             (204, None, "", "retry"),
         ] {
             let found = match judge(status, header, body, now) {
-                Answer::Ok => "ok".to_owned(),
+                Answer::Ok { .. } => "ok".to_owned(),
                 Answer::Retry { after: None, .. } => "retry".to_owned(),
                 Answer::Retry {
                     after: Some(after), ..

@@ -3,7 +3,9 @@ use std::time::Instant;
 use super::*;
 use crate::notify::fake_slack::{FakeSlack, Scripted};
 use crate::notify::samples;
+use crate::notify::signer::Signer;
 use crate::settings::Secret;
+use crate::words::Language;
 
 fn slack(url: &str, timeout: Duration) -> Slack {
     let webhook = SlackWebhook {
@@ -11,25 +13,43 @@ fn slack(url: &str, timeout: Duration) -> Slack {
         timeout,
         give_up_after: Duration::from_secs(60),
     };
-    Slack::new(&webhook, Language::En, Some("https://kpi.example")).unwrap()
+    Slack::new(&webhook, wording()).unwrap()
+}
+
+fn wording() -> Wording {
+    Wording {
+        language: Language::En,
+        page: Some("https://kpi.example".to_owned()),
+        signer: Signer::new(b"key"),
+    }
+}
+
+async fn send(slack: &Slack, form: Form) -> Answer {
+    let notices = [samples::hollow()];
+    let parcel = Parcel {
+        notices: &notices,
+        form,
+        shown: None,
+    };
+    slack.send(parcel).await
 }
 
 async fn answer_to(script: Scripted) -> Answer {
     let fake = FakeSlack::start().await.unwrap();
     fake.script(script);
     let slack = slack(&fake.webhook_url(), Duration::from_millis(300));
-    slack.send(&samples::hollow(), Form::Full).await
+    send(&slack, Form::Full).await
 }
 
 #[tokio::test]
 async fn a_message_arrives() {
     let fake = FakeSlack::start().await.unwrap();
     let slack = slack(&fake.webhook_url(), Duration::from_secs(5));
-    assert_eq!(slack.send(&samples::hollow(), Form::Full).await, Answer::Ok);
-    assert_eq!(slack.send(&samples::hollow(), Form::Plain).await, Answer::Ok);
+    assert_eq!(send(&slack, Form::Full).await, Answer::OK);
+    assert_eq!(send(&slack, Form::Plain).await, Answer::OK);
     let shown = fake.wait_for_more_than(1).await;
-    assert_eq!(shown[0].payload, slack.payload(&samples::hollow(), Form::Full));
-    assert_eq!(shown[1].payload, slack.payload(&samples::hollow(), Form::Plain));
+    assert_eq!(shown[0].payload, slack.payload(&[samples::hollow()], Form::Full));
+    assert_eq!(shown[1].payload, slack.payload(&[samples::hollow()], Form::Plain));
 }
 
 #[tokio::test]
@@ -100,7 +120,7 @@ async fn without_a_connection_nobody_saw_it_and_the_reason_keeps_the_secret() {
         &format!("http://{free}/services/T0/B0/verysecret"),
         Duration::from_secs(5),
     );
-    let answer = slack.send(&samples::hollow(), Form::Full).await;
+    let answer = send(&slack, Form::Full).await;
     let Answer::Retry {
         maybe_shown: false,
         reason,
@@ -130,7 +150,7 @@ fn an_address_that_is_none_is_refused_without_being_told() {
             timeout: Duration::from_secs(1),
             give_up_after: Duration::from_secs(1),
         };
-        let reason = Slack::new(&webhook, Language::En, None).err().unwrap();
+        let reason = Slack::new(&webhook, wording()).err().unwrap();
         assert!(!reason.contains("secret"), "{reason}");
     }
 }

@@ -1,5 +1,16 @@
+use super::single::gap;
 use super::*;
+use crate::alert::notice::ResolveReason;
 use crate::notify::samples;
+
+fn of(notice: &Notice, language: Language, page: Option<&str>) -> Message {
+    let reader = Reader {
+        language,
+        page,
+        signer: None,
+    };
+    Message::of(std::slice::from_ref(notice), &reader)
+}
 
 #[test]
 fn the_title_tells_begin_worse_and_end_apart() {
@@ -30,14 +41,14 @@ fn the_title_tells_begin_worse_and_end_apart() {
             "⏹️ Rule removed: 文章数已完成，营收没有",
         ),
     ] {
-        assert_eq!(Message::of(&notice, Language::Zh, None).title, zh);
-        assert_eq!(Message::of(&notice, Language::En, None).title, en);
+        assert_eq!(of(&notice, Language::Zh, None).title, zh);
+        assert_eq!(of(&notice, Language::En, None).title, en);
     }
 }
 
 #[test]
 fn an_end_tells_why_and_whether_the_target_was_met() {
-    let lead = |reason| Message::of(&samples::over(reason), Language::En, None).lead;
+    let lead = |reason| of(&samples::over(reason), Language::En, None).lead;
     assert!(lead(ResolveReason::Recovered).starts_with("Recovered after 3 days. "));
     assert!(lead(ResolveReason::PeriodClosed).contains("营收 ended at 78%: target missed."));
     assert!(lead(ResolveReason::RuleDeleted).contains("removed from the catalogue"));
@@ -68,7 +79,10 @@ fn a_gap_is_told_from_the_side_on_which_it_is() {
 #[test]
 fn the_link_leads_to_the_node() {
     let mut notice = samples::hollow();
-    let url = |notice: &Notice, page| Message::of(notice, Language::En, page).link.map(|link| link.url);
+    let url = |notice: &Notice, page| {
+        let links = of(notice, Language::En, page).links;
+        links.first().map(|link| link.url.clone())
+    };
     assert_eq!(url(&notice, None), None);
     assert_eq!(
         url(&notice, Some("https://kpi.example/")).as_deref(),

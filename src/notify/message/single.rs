@@ -1,105 +1,21 @@
-//! Messages: what a notice says to people, before any channel gives it its form. A manager who reads it between two
-//! meetings sees in ten seconds what is wrong, how wrong, since when and whose it is.
+//! What one notice about one episode says.
 
-use jiff::Timestamp;
-
-use super::trend::Trend;
-use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
+use super::{Field, Link, Reader, Value};
+use crate::alert::notice::{Because, Notice, NoticeKind, ResolveReason, Verdict};
 use crate::alert::record::{Facts, Figure};
 use crate::catalog::Severity;
 use crate::words::{Language, percent, sentence};
 
-/// What a notice says.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Message {
-    /// One line that says it all, with a mark for its kind and severity.
-    pub title: String,
-    /// One or two sentences with the numbers.
-    pub lead: String,
-    /// The numbers one by one, whose it is, since when.
-    pub fields: Vec<Field>,
-    /// What stands above the sparklines.
-    pub trends_title: String,
-    /// How the days went: the KPI first, then what it serves.
-    pub trends: Vec<Trend>,
-    /// Where to read more.
-    pub link: Option<Link>,
-    /// Id of the notice, the same over every retry.
-    pub id: String,
-    /// Drift kind, or the rule's name.
-    pub kind: String,
-    /// Event time of the decision.
-    pub event_time: Timestamp,
-    /// Language of all of it.
-    pub language: Language,
-}
+/// Titles of explained alerts that are named; the rest is counted.
+const NAMED: usize = 5;
 
-/// A name with its value.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Field {
-    /// The name.
-    pub name: String,
-    /// The value.
-    pub value: Value,
-}
-
-/// A value of a field.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Value {
-    /// As it is.
-    Text(String),
-    /// A moment, which a channel may show on the reader's own clock, and a remark on it.
-    Moment(Timestamp, Option<String>),
-}
-
-/// A place on the page.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Link {
-    /// What to do there.
-    pub label: String,
-    /// Its address.
-    pub url: String,
-}
-
-impl Message {
-    /// What a notice says in this language. `page` is the address under which people reach tautline's page.
-    pub fn of(notice: &Notice, language: Language, page: Option<&str>) -> Message {
-        let facts = &notice.facts;
-        let figures: Vec<&Figure> = facts.node.iter().chain(&facts.parent).collect();
-        let trends: Vec<Trend> = figures.iter().filter_map(|figure| Trend::of(figure)).collect();
-        let days = trends
-            .iter()
-            .map(|trend| trend.line.chars().count())
-            .max()
-            .unwrap_or(0);
-        Message {
-            title: title(notice, language),
-            lead: lead(notice, language),
-            fields: fields(notice, language),
-            trends_title: match language {
-                Language::Zh => format!("最近 {days} 天，逐日"),
-                Language::En => format!("Last {days} days, day by day"),
-            },
-            trends,
-            link: link(notice, language, page),
-            id: notice.id.clone(),
-            kind: notice.alert_kind.clone(),
-            event_time: notice.decided_at,
-            language,
-        }
-    }
-}
-
-fn title(notice: &Notice, language: Language) -> String {
+/// One line that says it all, with a mark for its kind and severity.
+pub(super) fn title(notice: &Notice, language: Language) -> String {
     // What a resolve takes back is what was said when it fired.
     let facts = notice.facts_at_firing.as_ref().unwrap_or(&notice.facts);
     let rule = notice.labels.get("alertname").unwrap_or(&notice.alert_kind);
     let heading = sentence::heading(rule, &notice.alert_kind, facts, language);
-    let mark = match notice.severity {
-        Severity::Critical => "🔴",
-        Severity::Warning => "🟠",
-        Severity::Info => "🔵",
-    };
+    let mark = mark(notice.severity);
     match (notice.kind, notice.reason) {
         (NoticeKind::Fired, _) => format!("{mark} {heading}{}", how_often(notice, language)),
         (NoticeKind::Escalated, _) => {
@@ -109,6 +25,27 @@ fn title(notice: &Notice, language: Language) -> String {
                 Language::En => format!("{mark}⬆️ Now {}: {heading}", severity.to_lowercase()),
             }
         }
+        (NoticeKind::DeEscalated, _) => {
+            let severity = severity(notice.severity, language);
+            match language {
+                Language::Zh => format!("{mark}⬇️ 降级为{severity}：{heading}"),
+                Language::En => format!("{mark}⬇️ Down to {}: {heading}", severity.to_lowercase()),
+            }
+        }
+        (NoticeKind::Repeat, _) => {
+            format!(
+                "{mark} {}{heading}",
+                language.pick("仍未解决：", "Still firing: ")
+            )
+        }
+        (NoticeKind::Acked, _) => {
+            format!("👀 {}{heading}", language.pick("已认领：", "Acknowledged: "))
+        }
+        (NoticeKind::Correction, _) => {
+            format!("✏️ {}{heading}", language.pick("更正：", "Correction: "))
+        }
+        // They are about no episode, and worded elsewhere.
+        (NoticeKind::Reminder | NoticeKind::Digest, _) => heading,
         (NoticeKind::Resolved, Some(ResolveReason::PeriodClosed)) => {
             format!("🏁 {}{heading}", language.pick("期间结束：", "Period closed: "))
         }
@@ -152,10 +89,23 @@ fn how_often(notice: &Notice, language: Language) -> String {
     }
 }
 
-fn lead(notice: &Notice, language: Language) -> String {
+/// One or two sentences with the numbers.
+pub(super) fn lead(notice: &Notice, language: Language) -> String {
     let now = sentence::of(&notice.alert_kind, &notice.facts, language);
-    if notice.kind != NoticeKind::Resolved {
-        return now;
+    let joined = |first: String, then: String| match then.is_empty() {
+        true => first,
+        false => format!("{first}{}{then}", language.pick("", " ")),
+    };
+    match notice.kind {
+        NoticeKind::Resolved => {}
+        NoticeKind::Acked => return joined(acked(notice, language), now),
+        NoticeKind::Correction => return corrected(notice, language),
+        _ => {
+            return match because(notice, language) {
+                Some(because) => joined(because, now),
+                None => now,
+            };
+        }
     }
     let lasted = language.lasting(notice.fired_at, notice.decided_at);
     let ended = match (notice.reason, language) {
@@ -212,12 +162,75 @@ fn lead(notice: &Notice, language: Language) -> String {
         }
         Some(ResolveReason::Recovered) | None => link_now(&notice.facts, language).unwrap_or(now),
     };
-    let space = if now.is_empty() {
-        ""
-    } else {
-        language.pick("", " ")
+    joined(ended, now)
+}
+
+/// Why it is told now, where that is not plain.
+fn because(notice: &Notice, language: Language) -> Option<String> {
+    let text = match notice.because.as_ref()? {
+        Because::SilenceEnded => language.pick(
+            "静默已结束，问题仍在。",
+            "Its silence has ended, and it still fires.",
+        ),
+        Because::MuteEnded => language.pick(
+            "在免打扰时段内触发，至今仍在。",
+            "It began while nobody was to be told, and still fires.",
+        ),
+        Because::InhibitionEnded => language.pick(
+            "此前由其他告警解释，那个告警已结束，这一项仍在。",
+            "What explained it is over, and it still fires.",
+        ),
+        Because::Unacknowledged { since } => {
+            let waited = language.lasting(*since, notice.told_at.unwrap_or(*since));
+            return Some(match language {
+                Language::Zh => format!("{waited}内无人认领，现升级给您。"),
+                Language::En => format!("Nobody has acknowledged it for {waited}, so it comes to you."),
+            });
+        }
     };
-    format!("{ended}{space}{now}")
+    Some(text.to_owned())
+}
+
+fn acked(notice: &Notice, language: Language) -> String {
+    let Some(ack) = &notice.ack else {
+        return String::new();
+    };
+    let comment = match (ack.comment.is_empty(), language) {
+        (true, Language::Zh) => "。".to_owned(),
+        (true, Language::En) => ".".to_owned(),
+        (false, Language::Zh) => format!("：{}。", ack.comment),
+        (false, Language::En) => format!(": {}.", ack.comment),
+    };
+    match language {
+        Language::Zh => format!("{} 已认领{comment}", ack.by),
+        Language::En => format!("{} has taken it{comment}", ack.by),
+    }
+}
+
+/// What was said of a closed period, and what is true.
+fn corrected(notice: &Notice, language: Language) -> String {
+    let now = verdict(&notice.facts, language);
+    let then = match notice.verdict {
+        Some(Verdict::Met) => language.pick(
+            "此前通知为未达成；迟到的数据改变了结果。",
+            "It was told as missed; late data changed that.",
+        ),
+        Some(Verdict::Missed) => language.pick(
+            "此前通知为已达成；迟到的数据改变了结果。",
+            "It was told as met; late data changed that.",
+        ),
+        None => language.pick("迟到的数据改变了结果。", "Late data changed the result."),
+    };
+    format!("{then}{}{now}", language.pick("", " "))
+}
+
+/// The mark of a severity.
+pub(super) fn mark(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "🔴",
+        Severity::Warning => "🟠",
+        Severity::Info => "🔵",
+    }
 }
 
 /// How both sides of a link stand once it is sound again; the sentence of an alert would still complain.
@@ -253,7 +266,8 @@ fn verdict(facts: &Facts, language: Language) -> String {
     }
 }
 
-fn fields(notice: &Notice, language: Language) -> Vec<Field> {
+/// The numbers one by one, whose it is, since when.
+pub(super) fn fields(notice: &Notice, language: Language) -> Vec<Field> {
     let facts = &notice.facts;
     let then = notice
         .facts_at_firing
@@ -328,7 +342,28 @@ fn fields(notice: &Notice, language: Language) -> Vec<Field> {
         language.pick("级别", "Severity").to_owned(),
         Some(Value::Text(severity)),
     );
+    add(
+        language.pick("认领人", "Taken by").to_owned(),
+        notice.ack.as_ref().map(|ack| Value::Text(ack.by.clone())),
+    );
+    add(
+        language.pick("同时解释", "Also explains").to_owned(),
+        explained(notice, language).map(Value::Text),
+    );
     fields
+}
+
+/// Alerts that are not told because this one explains them.
+fn explained(notice: &Notice, language: Language) -> Option<String> {
+    let named: Vec<&str> = notice.explains.iter().take(NAMED).map(String::as_str).collect();
+    let more = notice.explains.len() - named.len();
+    let text = named.join(language.pick("；", "; "));
+    match (named.is_empty(), more, language) {
+        (true, ..) => None,
+        (_, 0, _) => Some(text),
+        (_, more, Language::Zh) => Some(format!("{text}；另有 {more} 项")),
+        (_, more, Language::En) => Some(format!("{text}; and {more} more")),
+    }
 }
 
 /// How far a node is: completion, amounts, and what the plan expects by now; with what it was before, for a resolve.
@@ -354,7 +389,7 @@ fn progress(figure: &Figure, before: Option<&Figure>, language: Language) -> Val
 }
 
 /// How far the KPI is ahead of what it serves, or a node behind its plan, in points of completion.
-fn gap(facts: &Facts, language: Language) -> Option<String> {
+pub(super) fn gap(facts: &Facts, language: Language) -> Option<String> {
     let node = facts.node.as_ref()?;
     let completion = node.completion?;
     let (points, zh, en) = match &facts.parent {
@@ -395,7 +430,7 @@ fn owners(notice: &Notice, language: Language) -> Option<String> {
     }
 }
 
-fn severity(severity: Severity, language: Language) -> &'static str {
+pub(super) fn severity(severity: Severity, language: Language) -> &'static str {
     match severity {
         Severity::Critical => language.pick("严重", "Critical"),
         Severity::Warning => language.pick("警告", "Warning"),
@@ -403,20 +438,45 @@ fn severity(severity: Severity, language: Language) -> &'static str {
     }
 }
 
-fn link(notice: &Notice, language: Language, page: Option<&str>) -> Option<Link> {
-    let page = page?.trim_end_matches('/');
+/// What to do: read more, take it, silence it.
+pub(super) fn links(notice: &Notice, reader: &Reader<'_>) -> Vec<Link> {
+    let Some(page) = reader.page else {
+        return Vec::new();
+    };
+    let language = reader.language;
+    let page = page.trim_end_matches('/');
     let url = match notice.labels.get("node") {
         Some(node) => format!("{page}/nodes/{}", encoded(node)),
         None => format!("{page}/"),
     };
-    Some(Link {
+    let mut links = vec![Link {
         label: language.pick("打开页面", "Open the page").to_owned(),
         url,
-    })
+    }];
+    let can_be_taken = !matches!(
+        notice.kind,
+        NoticeKind::Resolved | NoticeKind::Correction | NoticeKind::Acked
+    );
+    if let Some(signer) = reader.signer.filter(|_| can_be_taken && notice.ack.is_none()) {
+        let mut link = |label: &'static str, action: &str| {
+            links.push(Link {
+                label: label.to_owned(),
+                url: signer.link(
+                    page,
+                    action,
+                    &notice.episode,
+                    notice.told_at.unwrap_or(notice.decided_at),
+                ),
+            });
+        };
+        link(language.pick("认领", "Acknowledge"), "ack");
+        link(language.pick("静默", "Silence"), "silence");
+    }
+    links
 }
 
 /// A path segment as RFC 3986 wants it.
-fn encoded(segment: &str) -> String {
+pub(super) fn encoded(segment: &str) -> String {
     let mut out = String::with_capacity(segment.len());
     for byte in segment.bytes() {
         match byte {
@@ -426,7 +486,3 @@ fn encoded(segment: &str) -> String {
     }
     out
 }
-
-#[cfg(test)]
-#[path = "message_tests.rs"]
-mod tests;

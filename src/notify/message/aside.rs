@@ -1,0 +1,172 @@
+//! Digests and reminders: what is about no single episode.
+
+use super::single::mark;
+use super::{Field, Item, Link, Message, Reader, Tone, Value};
+use crate::alert::notice::{Aside, Digest, DigestLine, EndingSilence, Notice};
+use crate::alert::record::Figure;
+use crate::words::{Language, percent, sentence};
+
+/// Alerts that are listed one by one; the rest is counted.
+const LISTED: usize = 12;
+/// Nodes in the table of forecasts.
+const FORECASTS: usize = 8;
+
+pub(super) fn message(notice: &Notice, aside: &Aside, reader: &Reader<'_>) -> Message {
+    let language = reader.language;
+    let link = |label: &str, path: &str| {
+        reader.page.map(|page| Link {
+            label: label.to_owned(),
+            url: format!("{}/{path}", page.trim_end_matches('/')),
+        })
+    };
+    match aside {
+        Aside::Digest(digest) => Message {
+            title: digest_title(digest, language),
+            lead: digest_lead(digest, language),
+            items: digest
+                .open
+                .iter()
+                .chain(&digest.ended)
+                .take(LISTED)
+                .map(|line| item(line, language))
+                .collect(),
+            more: (digest.open.len() + digest.ended.len()).saturating_sub(LISTED),
+            fields: digest
+                .forecast
+                .iter()
+                .take(FORECASTS)
+                .filter_map(|figure| forecast(figure, language))
+                .collect(),
+            links: link(language.pick("打开页面", "Open the page"), "")
+                .into_iter()
+                .collect(),
+            tone: digest
+                .open
+                .iter()
+                .map(|line| line.severity)
+                .max()
+                .map_or(Tone::Good, Tone::Alert),
+            ..Message::blank(notice, language)
+        },
+        Aside::Silence(silence) => Message {
+            title: silence_title(silence, language),
+            lead: silence_lead(silence, language),
+            fields: vec![
+                Field {
+                    name: language.pick("静默条件", "Silences").to_owned(),
+                    value: Value::Text(silence.matchers.join(", ")),
+                },
+                Field {
+                    name: language.pick("结束于", "Ends").to_owned(),
+                    value: Value::Moment(silence.ends_at, None),
+                },
+            ],
+            links: link(language.pick("查看静默", "Open silences"), "silences")
+                .into_iter()
+                .collect(),
+            ..Message::blank(notice, language)
+        },
+    }
+}
+
+fn digest_title(digest: &Digest, language: Language) -> String {
+    let (open, ended) = (digest.open.len(), digest.ended.len());
+    let name = match &digest.name {
+        Some(name) => name.clone(),
+        None => language.pick("离线期间", "While we were away").to_owned(),
+    };
+    match language {
+        Language::Zh => format!("🗞️ {name}：{open} 项告警未解决，{ended} 项已结束"),
+        Language::En => format!("🗞️ {name}: {open} firing, {ended} over"),
+    }
+}
+
+fn digest_lead(digest: &Digest, language: Language) -> String {
+    let new = digest.open.iter().filter(|line| line.is_new).count();
+    match (&digest.name, language) {
+        (None, Language::Zh) => "停机期间触发并已结束的告警，不再逐条通知。".to_owned(),
+        (None, Language::En) => {
+            "What fired and ended while the daemon was down; it is told once, here.".to_owned()
+        }
+        (Some(_), Language::Zh) => format!("自上次摘要以来新触发 {new} 项。"),
+        (Some(_), Language::En) => format!("{new} of them new since the last digest."),
+    }
+}
+
+fn item(line: &DigestLine, language: Language) -> Item {
+    let rule = line.labels.get("alertname").unwrap_or(&line.alert_kind);
+    let heading = sentence::heading(rule, &line.alert_kind, &line.facts, language);
+    match line.ended_at {
+        Some(ended) => {
+            let lasted = language.lasting(line.fired_at, ended);
+            Item {
+                title: format!("✅ {heading}"),
+                lead: match language {
+                    Language::Zh => format!("持续 {lasted}。"),
+                    Language::En => format!("It lasted {lasted}."),
+                },
+            }
+        }
+        None => Item {
+            title: format!(
+                "{} {heading}{}",
+                mark(line.severity),
+                if line.is_new {
+                    language.pick("（新）", " (new)")
+                } else {
+                    ""
+                }
+            ),
+            lead: sentence::of(&line.alert_kind, &line.facts, language),
+        },
+    }
+}
+
+/// "Revenue: 41%, heading for 87%, likely to be missed".
+fn forecast(figure: &Figure, language: Language) -> Option<Field> {
+    let (completion, target) = (figure.completion?, figure.target?);
+    let mut parts = vec![percent(completion)];
+    if let Some(forecast) = figure.forecast.filter(|_| target != 0.0) {
+        parts.push(match language {
+            Language::Zh => format!("预计 {}", percent(forecast / target)),
+            Language::En => format!("heading for {}", percent(forecast / target)),
+        });
+    }
+    if let Some(probability) = figure.target_probability {
+        parts.push(match language {
+            Language::Zh => format!("达成概率 {}", percent(probability)),
+            Language::En => format!("{} likely to meet its target", percent(probability)),
+        });
+    }
+    Some(Field {
+        name: sentence::name(figure),
+        value: Value::Text(parts.join(" · ")),
+    })
+}
+
+fn silence_title(silence: &EndingSilence, language: Language) -> String {
+    match language {
+        Language::Zh => format!("⏰ {} 设置的静默即将结束", silence.created_by),
+        Language::En => format!("⏰ A silence by {} ends soon", silence.created_by),
+    }
+}
+
+fn silence_lead(silence: &EndingSilence, language: Language) -> String {
+    let comment = match silence.comment.is_empty() {
+        true => String::new(),
+        false => format!("{}{}", language.pick("备注：", "It says: "), silence.comment),
+    };
+    match language {
+        Language::Zh => format!(
+            "目前压下 {} 项告警，结束后仍未解决的会立即通知。{comment}",
+            silence.alerts
+        ),
+        Language::En => {
+            let count = silence.alerts;
+            let noun = if count == 1 { "alert" } else { "alerts" };
+            format!("It holds back {count} {noun}; what still fires is told when it ends. {comment}")
+                .trim_end()
+                .to_owned()
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What several notices say that were decided together: one line each, the worst first.
+
+use std::collections::BTreeMap;
+
+use super::single::{self, mark};
+use super::{Item, Link, Message, Reader, Tone};
+use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
+use crate::catalog::Severity;
+use crate::words::Language;
+
+/// Alerts that are listed one by one; the rest is counted.
+const LISTED: usize = 10;
+/// Parents that a storm is counted by; the rest is counted together.
+const PARENTS: usize = 5;
+
+pub(super) fn message(notices: &[Notice], reader: &Reader<'_>) -> Message {
+    let language = reader.language;
+    let mut ranked: Vec<&Notice> = notices.iter().collect();
+    ranked.sort_by(|a, b| rank(b).partial_cmp(&rank(a)).unwrap_or(std::cmp::Ordering::Equal));
+    let Some(worst) = ranked.first().copied() else {
+        return empty(language);
+    };
+    let is_storm = notices.iter().any(|notice| notice.storm);
+    let items = ranked.iter().take(LISTED).map(|notice| Item {
+        title: single::title(notice, language),
+        lead: single::lead(notice, language),
+    });
+    let page = reader.page.map(|page| Link {
+        label: language.pick("打开页面", "Open the page").to_owned(),
+        url: format!("{}/alerts", page.trim_end_matches('/')),
+    });
+    Message {
+        title: title(&ranked, is_storm, language),
+        lead: if is_storm {
+            by_parent(&ranked, language)
+        } else {
+            shared(worst, language)
+        },
+        items: items.collect(),
+        more: ranked.len().saturating_sub(LISTED),
+        links: page.into_iter().collect(),
+        tone: Tone::of(worst),
+        ..Message::blank(worst, language)
+    }
+}
+
+/// What still fires before what is over, the worse level first, then by weight and gap.
+fn rank(notice: &Notice) -> (bool, Severity, f64) {
+    let fires = !is_over(notice);
+    (fires, notice.severity, notice.facts.impact().unwrap_or(0.0))
+}
+
+fn is_over(notice: &Notice) -> bool {
+    notice.kind == NoticeKind::Resolved
+}
+
+fn title(ranked: &[&Notice], is_storm: bool, language: Language) -> String {
+    let over = ranked.iter().filter(|notice| is_over(notice)).count();
+    let firing = ranked.len() - over;
+    let worst = ranked
+        .iter()
+        .filter(|notice| !is_over(notice))
+        .map(|notice| notice.severity)
+        .max();
+    let fires = worst.map(|worst| match (is_storm, language) {
+        (true, Language::Zh) => format!("{} 同时触发 {firing} 项告警", mark(worst)),
+        (true, Language::En) => format!("{} {firing} alerts at once", mark(worst)),
+        (false, Language::Zh) => format!("{} {firing} 项告警", mark(worst)),
+        (false, Language::En) => format!("{} {firing} alert{}", mark(worst), plural(firing)),
+    });
+    let ended = (over > 0).then(|| match language {
+        Language::Zh => format!("✅ {over} 项已结束"),
+        Language::En => format!("✅ {over} over"),
+    });
+    [fires, ended]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(language.pick("，", ", "))
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// What the alerts have in common.
+fn shared(notice: &Notice, language: Language) -> String {
+    let shared = notice.group.iter().filter(|(_, value)| !value.is_empty());
+    let shared: Vec<String> = shared
+        .map(|(name, value)| format!("{}{}{value}", label(name, language), language.pick("：", ": ")))
+        .collect();
+    shared.join(" · ")
+}
+
+/// A label's name, for people.
+fn label(name: &str, language: Language) -> &str {
+    let known = match name {
+        "alertname" => language.pick("规则", "Rule"),
+        "parent" => language.pick("所服务的指标", "Serves"),
+        "period" => language.pick("期间", "Period"),
+        "node" => language.pick("指标", "Node"),
+        "owner" => language.pick("负责人", "Owner"),
+        "source" => language.pick("数据源", "Source"),
+        _ => "",
+    };
+    if known.is_empty() { name } else { known }
+}
+
+/// How many alerts stand under each parent, the most first.
+fn by_parent(ranked: &[&Notice], language: Language) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for notice in ranked.iter().filter(|notice| !is_over(notice)) {
+        let parent = notice.facts.parent.as_ref().map(|parent| parent.title.clone());
+        let parent = parent.or_else(|| notice.labels.get("parent").cloned());
+        let none = || language.pick("无上级", "without a parent").to_owned();
+        *counts.entry(parent.unwrap_or_else(none)).or_default() += 1;
+    }
+    let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let rest: usize = counts.iter().skip(PARENTS).map(|(_, count)| count).sum();
+    let mut parts: Vec<String> = counts
+        .iter()
+        .take(PARENTS)
+        .map(|(parent, count)| format!("{parent} {count}"))
+        .collect();
+    if rest > 0 {
+        parts.push(format!("{} {rest}", language.pick("其他", "others")));
+    }
+    parts.join(" · ")
+}
+
+fn empty(language: Language) -> Message {
+    Message {
+        title: String::new(),
+        lead: String::new(),
+        fields: Vec::new(),
+        items: Vec::new(),
+        more: 0,
+        trends_title: String::new(),
+        trends: Vec::new(),
+        links: Vec::new(),
+        id: String::new(),
+        kind: String::new(),
+        tone: Tone::Neutral,
+        event_time: jiff::Timestamp::UNIX_EPOCH,
+        language,
+    }
+}
+
+impl Tone {
+    /// The tone of one notice.
+    pub(super) fn of(notice: &Notice) -> Tone {
+        match (notice.kind, notice.reason) {
+            (NoticeKind::Resolved, Some(ResolveReason::Recovered) | None) | (NoticeKind::Acked, _) => {
+                Tone::Good
+            }
+            (
+                NoticeKind::Resolved
+                | NoticeKind::Reminder
+                | NoticeKind::Digest
+                | NoticeKind::Correction
+                | NoticeKind::DeEscalated,
+                _,
+            ) => Tone::Neutral,
+            _ => Tone::Alert(notice.severity),
+        }
+    }
+}

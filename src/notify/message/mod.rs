@@ -1,0 +1,166 @@
+//! Messages: what notices say to people, before any channel gives them its form. A manager who reads one between two
+//! meetings sees in ten seconds what is wrong, how wrong, since when and whose it is.
+//!
+//! * `single`: about one episode. `many`: about several that were decided together. `aside`: digests and reminders.
+
+mod aside;
+mod many;
+mod single;
+
+use jiff::Timestamp;
+
+use super::signer::Signer;
+use super::trend::Trend;
+use crate::alert::notice::Notice;
+use crate::alert::record::Figure;
+use crate::catalog::Severity;
+use crate::words::Language;
+
+/// For whom a message is worded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reader<'a> {
+    /// Language of all of it.
+    pub language: Language,
+    /// The address under which people reach tautline's page; `None`: no links.
+    pub page: Option<&'a str>,
+    /// Signs the links that do something; `None`: none of these.
+    pub signer: Option<&'a Signer>,
+}
+
+/// What notices say.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Message {
+    /// One line that says it all, with a mark for its kind and severity.
+    pub title: String,
+    /// One or two sentences with the numbers.
+    pub lead: String,
+    /// The numbers one by one, whose it is, since when. Empty for several alerts.
+    pub fields: Vec<Field>,
+    /// The alerts one by one, the worst first, where there are several.
+    pub items: Vec<Item>,
+    /// Alerts beyond those in `items`.
+    pub more: usize,
+    /// What stands above the sparklines.
+    pub trends_title: String,
+    /// How the days went: the KPI first, then what it serves.
+    pub trends: Vec<Trend>,
+    /// What to do: read more, take it, silence it. The first is the page.
+    pub links: Vec<Link>,
+    /// Id of the first notice, the same over every retry.
+    pub id: String,
+    /// Drift kind, or the rule's name.
+    pub kind: String,
+    /// How bad it is, for a colour.
+    pub tone: Tone,
+    /// Event time of the decision.
+    pub event_time: Timestamp,
+    /// Language of all of it.
+    pub language: Language,
+}
+
+/// How bad a message is, for a colour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tone {
+    /// Something is wrong.
+    Alert(Severity),
+    /// It is over, or taken.
+    Good,
+    /// For information: a digest, a reminder, an end without a recovery.
+    Neutral,
+}
+
+/// A name with its value.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Field {
+    /// The name.
+    pub name: String,
+    /// The value.
+    pub value: Value,
+}
+
+/// A value of a field.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Value {
+    /// As it is.
+    Text(String),
+    /// A moment, which a channel may show on the reader's own clock, and a remark on it.
+    Moment(Timestamp, Option<String>),
+}
+
+/// One alert among several.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Item {
+    /// One line, with its mark.
+    pub title: String,
+    /// One sentence with the numbers; may be empty.
+    pub lead: String,
+}
+
+/// Something to do on the page.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Link {
+    /// What to do there.
+    pub label: String,
+    /// Its address.
+    pub url: String,
+}
+
+impl Message {
+    /// What notices that go together say; empty for none.
+    pub fn of(notices: &[Notice], reader: &Reader<'_>) -> Message {
+        match notices {
+            [only] => match only.aside.as_deref() {
+                Some(aside) => aside::message(only, aside, reader),
+                None => Message::of_one(only, reader),
+            },
+            several => many::message(several, reader),
+        }
+    }
+
+    fn of_one(notice: &Notice, reader: &Reader<'_>) -> Message {
+        let language = reader.language;
+        let facts = &notice.facts;
+        let figures: Vec<&Figure> = facts.node.iter().chain(&facts.parent).collect();
+        let trends: Vec<Trend> = figures.iter().filter_map(|figure| Trend::of(figure)).collect();
+        let days = trends
+            .iter()
+            .map(|trend| trend.line.chars().count())
+            .max()
+            .unwrap_or(0);
+        Message {
+            title: single::title(notice, language),
+            lead: single::lead(notice, language),
+            fields: single::fields(notice, language),
+            trends_title: match language {
+                Language::Zh => format!("最近 {days} 天，逐日"),
+                Language::En => format!("Last {days} days, day by day"),
+            },
+            trends,
+            links: single::links(notice, reader),
+            tone: Tone::of(notice),
+            ..Message::blank(notice, language)
+        }
+    }
+
+    /// Nothing said yet; with the ids of a notice.
+    fn blank(notice: &Notice, language: Language) -> Message {
+        Message {
+            title: String::new(),
+            lead: String::new(),
+            fields: Vec::new(),
+            items: Vec::new(),
+            more: 0,
+            trends_title: String::new(),
+            trends: Vec::new(),
+            links: Vec::new(),
+            id: notice.id.clone(),
+            kind: notice.alert_kind.clone(),
+            tone: Tone::Neutral,
+            event_time: notice.decided_at,
+            language,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
