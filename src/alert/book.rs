@@ -17,6 +17,8 @@ pub(super) struct Book {
     entries: HashMap<Fingerprint, Entry>,
     /// Identities that need a look at every step, judged or not: those that are not inactive, or owe somebody a word.
     open: BTreeSet<Fingerprint>,
+    /// Identities of which people were told how their period ended.
+    closed: BTreeSet<Fingerprint>,
     /// When the records of closed periods are forgotten.
     expiries: BTreeSet<(Timestamp, Fingerprint)>,
 }
@@ -47,6 +49,15 @@ impl Book {
         self.entries.values_mut()
     }
 
+    pub(super) fn get(&self, fingerprint: Fingerprint) -> Option<&Entry> {
+        self.entries.get(&fingerprint)
+    }
+
+    /// The records of which people were told how their period ended.
+    pub(super) fn closed(&self) -> Vec<Fingerprint> {
+        self.closed.iter().copied().collect()
+    }
+
     pub(super) fn get_mut(&mut self, fingerprint: Fingerprint) -> Option<&mut Entry> {
         self.entries.get_mut(&fingerprint)
     }
@@ -68,6 +79,9 @@ impl Book {
         self.expire_with(fingerprint, None, record.period_end);
         if is_open(&record) {
             self.open.insert(fingerprint);
+        }
+        if record.told.closed.is_some() {
+            self.closed.insert(fingerprint);
         }
         let entry = Entry {
             record,
@@ -106,6 +120,9 @@ impl Book {
         } else {
             self.open.remove(&fingerprint);
         }
+        if entry.record.told.closed.is_some() {
+            self.closed.insert(fingerprint);
+        }
         if is_changed {
             changes.changed.insert(fingerprint);
         }
@@ -130,6 +147,7 @@ impl Book {
             self.expire_with(fingerprint, entry.record.period_end, None);
         }
         self.open.remove(&fingerprint);
+        self.closed.remove(&fingerprint);
         changes.changed.remove(&fingerprint);
         changes.removed.insert(fingerprint);
     }
@@ -147,7 +165,7 @@ impl Book {
 }
 
 fn is_open(record: &AlertRecord) -> bool {
-    record.state != AlertState::Inactive || record.told.owed.is_some()
+    record.state != AlertState::Inactive || !record.told.owed.is_empty() || record.told.correction.is_some()
 }
 
 fn expiry(period_end: Timestamp) -> Timestamp {

@@ -3,19 +3,18 @@
 use jiff::Timestamp;
 
 use super::book::{Book, Changes};
+use super::dispatch::route::Routing;
+use super::dispatch::silence::Silences;
+use super::dispatch::{Command, Dispatcher, Held, Kept, Moment, Refusal};
 use super::identity::{Fingerprint, fingerprint};
 use super::judge::Known;
 use super::notice::{Notice, ResolveReason};
 use super::policy::Policy;
-use super::record::{AlertRecord, AlertState, Clocks, Facts, History, Labels, Told};
+use super::record::{AlertRecord, AlertState, Clocks};
 use super::rule_error::{self, RULE_ERROR, Watched};
 use super::sample::{About, Condition, Sample};
-use super::tell::tell;
 use super::transition::{advance, end};
 use crate::catalog::{Rule, Severity};
-
-/// Names the receivers of an alert with these labels at this severity.
-pub type Route<'r> = &'r dyn Fn(&Labels, Severity) -> Vec<String>;
 
 /// All alert records. Everything that outlives a step is in the records: an engine that is dropped and made anew from
 /// them goes on as if nothing had happened.
@@ -24,6 +23,7 @@ pub struct Engine {
     /// Part of every episode id.
     store_id: String,
     book: Book,
+    dispatcher: Dispatcher,
     /// Number of the step, to tell which records were judged in it.
     step: u64,
 }
@@ -37,6 +37,10 @@ pub struct Step {
     pub removed: Vec<Fingerprint>,
     /// Notices for the outbox; those about one identity in the order of their decisions.
     pub notices: Vec<Notice>,
+    /// Who is not told of what, and why, where that has changed.
+    pub held: Vec<Held>,
+    /// What dispatch remembers, if it has changed.
+    pub kept: Option<Kept>,
 }
 
 /// A judgement with its rule, whoever made it.
@@ -55,15 +59,46 @@ impl Engine {
         Engine {
             store_id: store_id.to_owned(),
             book: Book::default(),
+            dispatcher: Dispatcher::default(),
             step: 0,
         }
     }
 
-    /// Takes over the records of an earlier run.
-    pub fn restore(&mut self, records: Vec<AlertRecord>) {
+    /// Takes over what an earlier run left.
+    pub fn restore(&mut self, records: Vec<AlertRecord>, kept: Kept) {
         for record in records {
             self.book.insert(record, self.step);
         }
+        self.dispatcher.restore(kept);
+    }
+
+    /// All silences that are known.
+    pub fn silences(&self) -> &Silences {
+        self.dispatcher.silences()
+    }
+
+    /// When the next thing is due to be told, by the wall clock, if nothing happens before.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.dispatcher.next()
+    }
+
+    /// Carries out what somebody asks for at `now` by the wall clock; people hear of it with the next step. Returns the
+    /// id of the silence or of the episode.
+    ///
+    /// # Errors
+    /// When the episode does not fire, or the silence cannot be.
+    pub fn command(
+        &mut self,
+        command: Command,
+        routing: &Routing,
+        now: Timestamp,
+    ) -> (Result<String, Refusal>, Step) {
+        let mut changes = Changes::default();
+        let times = (now, routing.manners.ack_ttl);
+        let answer = self
+            .dispatcher
+            .carry_out(command, &mut self.book, &self.store_id, times, &mut changes);
+        (answer, self.step_of(Vec::new(), changes))
     }
 
     /// All records, in no order. Identities that never breached have none.
@@ -90,31 +125,45 @@ impl Engine {
     /// not judged resolves if its rule is gone or its period is over, and is without data otherwise. A step at the end
     /// of a period should bring its final figures; it resolves what still fires, and nothing begins with it.
     ///
-    /// While `quiet` (history is replayed, or the daemon catches up) states move on and nobody is told. The first
-    /// step that is not quiet brings people up to date: what still fires, and the end of what they know of.
+    /// Without a `moment` (history is replayed, or the daemon catches up) states move on and nobody is told. The first
+    /// step that has one brings people up to date: what still fires, and the end of what they know of.
     pub fn step<A: About>(
         &mut self,
         samples: &[Sample<'_, A>],
         rules: &[Rule],
         at: Timestamp,
-        route: Route<'_>,
-        quiet: bool,
+        moment: Option<Moment<'_>>,
     ) -> Step {
         self.step += 1;
         let mut changes = Changes::default();
         self.judge_samples(samples, at, &mut changes);
         self.judge_rules(samples, at, &mut changes);
         self.judge_absent(rules, at, &mut changes);
-        let notices = match quiet {
-            true => Vec::new(),
-            false => self.tell(route, at, &mut changes),
-        };
+        let notices = moment.map_or_else(Vec::new, |moment| {
+            self.dispatcher
+                .pass(&mut self.book, &self.store_id, at, moment, &mut changes)
+        });
         self.book.forget_expired(at, &mut changes);
+        self.step_of(notices, changes)
+    }
+
+    /// Tells people what has become due since the last step, which was at `at`; nothing is judged.
+    pub fn tell(&mut self, at: Timestamp, moment: Moment<'_>) -> Step {
+        let mut changes = Changes::default();
+        let notices = self
+            .dispatcher
+            .pass(&mut self.book, &self.store_id, at, moment, &mut changes);
+        self.step_of(notices, changes)
+    }
+
+    fn step_of(&mut self, notices: Vec<Notice>, changes: Changes) -> Step {
         let (changed, removed) = self.book.written(changes);
         Step {
             changed,
             removed,
             notices,
+            held: self.dispatcher.take_held(),
+            kept: self.dispatcher.take_changed(),
         }
     }
 
@@ -215,20 +264,6 @@ impl Engine {
             self.book.settle(fingerprint, is_changed, changes);
         }
     }
-
-    fn tell(&mut self, route: Route<'_>, at: Timestamp, changes: &mut Changes) -> Vec<Notice> {
-        let mut notices = Vec::new();
-        for fingerprint in self.book.open() {
-            let Some(entry) = self.book.get_mut(fingerprint) else {
-                continue;
-            };
-            let before = (notices.len(), entry.record.history.flapping);
-            tell(&mut entry.record, &self.store_id, route, at, &mut notices);
-            let is_changed = before != (notices.len(), entry.record.history.flapping);
-            self.book.settle(fingerprint, is_changed, changes);
-        }
-        notices
-    }
 }
 
 /// The rule and the node whose samples judge a record.
@@ -249,17 +284,8 @@ fn begin(judgement: &Judgement<'_>, at: Timestamp) -> AlertRecord {
         rule: judgement.policy.name().to_owned(),
         kind: judgement.policy.kind().to_owned(),
         labels: judgement.about.labels(),
-        state: AlertState::Inactive,
-        severity: Severity::Info,
-        episodes: 0,
-        seq: 0,
-        fired_at: None,
-        facts: Facts::default(),
-        facts_at_firing: None,
         period_end: judgement.period_end,
-        clocks: Clocks::default(),
-        history: History::default(),
-        told: Told::default(),
+        ..AlertRecord::blank()
     };
     let facts = Some(judgement.about.facts());
     advance(&mut record, judgement.policy, judgement.condition, facts, at);

@@ -4,7 +4,10 @@ use hashbrown::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
-use super::engine::{Engine, Route, Step};
+use super::business::Business;
+use super::dispatch::Moment;
+use super::dispatch::route::Routing;
+use super::engine::{Engine, Step};
 use super::identity::{Fingerprint, fingerprint_of};
 use super::record::{AlertRecord, EntryFacts, Facts, Figure, ItemFacts, Labels, LinkFigure};
 use super::sample::{About, Condition, Sample};
@@ -92,8 +95,8 @@ pub struct When<'a> {
     pub at: Timestamp,
     /// How much of the cells counts.
     pub horizon: Horizon,
-    /// Whether states move on without anybody being told.
-    pub quiet: bool,
+    /// The wall clock and who is told what; `None`: states move on without anybody being told.
+    pub tell: Option<(Timestamp, &'a Routing)>,
     /// What came of each source lately, by [`SourceId`](crate::catalog::SourceId); of none where that is not known.
     pub intake: &'a [Recent],
 }
@@ -104,7 +107,6 @@ pub fn step(
     evaluator: &mut Evaluator,
     cells: &Cells,
     engine: &mut Engine,
-    route: Route<'_>,
     when: When<'_>,
 ) -> (Snapshot, Step) {
     let mut snapshot = evaluator.snapshot(cells, when.at, when.horizon);
@@ -114,7 +116,13 @@ pub fn step(
     snapshot.intake = when.intake.to_vec();
     let periods = Periods::of(catalog, &snapshot);
     let samples = samples(catalog, &snapshot, &periods, &engine.known());
-    let step = engine.step(&samples, &catalog.rules, when.at, route, when.quiet);
+    let known = Business::new(catalog, &snapshot, evaluator, cells);
+    let moment = when.tell.map(|(now, routing)| Moment {
+        now,
+        routing,
+        world: &known,
+    });
+    let step = engine.step(&samples, &catalog.rules, when.at, moment);
     (snapshot, step)
 }
 
@@ -458,35 +466,6 @@ impl<'a> Judged<'a> {
         })
     }
 
-    fn figure(&self, state: &NodeState) -> Figure {
-        let catalog = self.catalog;
-        let declared = catalog.node(state.key.node);
-        Figure {
-            title: declared.title.clone(),
-            instance: state.key.dimensions.join(" / "),
-            unit: catalog.metric(declared.metric).unit.clone(),
-            owner: declared.owner.clone(),
-            weight: declared.weight,
-            period: state.period.id(&catalog.calendar),
-            value: state.value,
-            target: state.target,
-            completion: state.completion,
-            // For a level the plan expects the whole target at any time.
-            expected_share: state.target.map(|_| {
-                if catalog.accumulates(declared.metric) {
-                    state.expected_share
-                } else {
-                    1.0
-                }
-            }),
-            pace: state.pace.ratio(),
-            forecast: state.forecast,
-            target_probability: state.target_probability,
-            unreconciled: state.unreconciled,
-            daily: state.daily.to_vec(),
-        }
-    }
-
     /// The numbers behind a judgement of the link.
     fn told_of_link(&self) -> Option<LinkFigure> {
         let kind = DriftKind::of(&self.rule.kind)?;
@@ -591,9 +570,38 @@ impl About for Judged<'_> {
             source: None,
             entry: self.entry_facts(),
             // The numbers of the node change with every event: what is told of an item is about the item.
-            node: self.item.is_none().then(|| self.figure(self.node)),
-            parent: self.parent.map(|parent| self.figure(parent)),
+            node: self.item.is_none().then(|| figure(self.catalog, self.node)),
+            parent: self.parent.map(|parent| figure(self.catalog, parent)),
             link: self.told_of_link(),
         }
+    }
+}
+
+/// The numbers of a node instance, for a message.
+pub(super) fn figure(catalog: &Catalog, state: &NodeState) -> Figure {
+    let declared = catalog.node(state.key.node);
+    Figure {
+        title: declared.title.clone(),
+        instance: state.key.dimensions.join(" / "),
+        unit: catalog.metric(declared.metric).unit.clone(),
+        owner: declared.owner.clone(),
+        weight: declared.weight,
+        period: state.period.id(&catalog.calendar),
+        value: state.value,
+        target: state.target,
+        completion: state.completion,
+        // For a level the plan expects the whole target at any time.
+        expected_share: state.target.map(|_| {
+            if catalog.accumulates(declared.metric) {
+                state.expected_share
+            } else {
+                1.0
+            }
+        }),
+        pace: state.pace.ratio(),
+        forecast: state.forecast,
+        target_probability: state.target_probability,
+        unreconciled: state.unreconciled,
+        daily: state.daily.to_vec(),
     }
 }

@@ -3,11 +3,12 @@
 //! * [`sample`]: what evaluation hands over: the judgement of one rule on one identity.
 //! * [`record`]: what is kept of one alert identity, and persisted.
 //! * `transition`: the state machine: one record, one judgement, one moment.
-//! * `tell`: notices, as the difference between where an alert stands and what people know.
+//! * [`dispatch`]: who is told what, and when: routes, groups, silences, escalation.
 //! * [`engine`]: all records, stepped together; `book` keeps them.
 //! * [`notice`]: one thing to tell one receiver about an episode.
 //! * [`identity`]: fingerprints and ids.
 
+pub mod dispatch;
 pub mod engine;
 pub mod identity;
 pub mod judge;
@@ -17,9 +18,9 @@ pub mod sample;
 pub mod source;
 
 mod book;
+mod business;
 mod policy;
 mod rule_error;
-mod tell;
 mod transition;
 
 pub use book::RETENTION;

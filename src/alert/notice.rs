@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::identity::notice_id;
 use super::record::{Facts, Figure, Labels};
 use crate::catalog::Severity;
 
@@ -254,6 +255,39 @@ pub struct Notice {
 }
 
 impl Notice {
+    /// A notice that says nothing yet: the first of its episode, decided at `now` by the wall clock and `at` in event
+    /// time.
+    pub fn blank(episode: &str, receiver: &str, now: Timestamp, at: Timestamp) -> Notice {
+        Notice {
+            id: notice_id(episode, 1),
+            episode: episode.to_owned(),
+            seq: 1,
+            receiver: receiver.to_owned(),
+            kind: NoticeKind::Fired,
+            reason: None,
+            alert_kind: String::new(),
+            severity: Severity::Info,
+            labels: Labels::new(),
+            fired_at: at,
+            decided_at: at,
+            told_at: Some(now),
+            facts: Facts::default(),
+            facts_at_firing: None,
+            peak: None,
+            verdict: None,
+            again: None,
+            flapping: false,
+            bundle: String::new(),
+            group: Labels::new(),
+            storm: false,
+            quiet: false,
+            because: None,
+            ack: None,
+            explains: Vec::new(),
+            aside: None,
+        }
+    }
+
     /// For a resolve: how long it fired, in event time.
     pub fn duration(&self) -> SignedDuration {
         self.decided_at.duration_since(self.fired_at)

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use super::identity::Fingerprint;
-use super::notice::ResolveReason;
+use super::identity::fingerprint;
+use super::dispatch::route::Route;
+use super::notice::{Ack, Because, ResolveReason, Verdict};
 use crate::catalog::Severity;
 use crate::evaluate::Mismatch;
 
@@ -258,6 +260,27 @@ pub struct Episode {
 }
 
 impl AlertRecord {
+    /// A record that says nothing yet.
+    pub(super) fn blank() -> AlertRecord {
+        AlertRecord {
+            fingerprint: fingerprint("", &Labels::new()),
+            rule: String::new(),
+            kind: String::new(),
+            labels: Labels::new(),
+            state: AlertState::Inactive,
+            severity: Severity::Info,
+            episodes: 0,
+            seq: 0,
+            fired_at: None,
+            facts: Facts::default(),
+            facts_at_firing: None,
+            period_end: None,
+            clocks: Clocks::default(),
+            history: History::default(),
+            told: Told::default(),
+        }
+    }
+
     /// The current or last episode; `None` before the first.
     pub fn episode(&self) -> Option<Episode> {
         let fired_at = self.fired_at.filter(|_| self.episodes > 0)?;
@@ -320,27 +343,90 @@ pub struct History {
 
 /// Who has been told of what. Notices are what brings this and the state together.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "KeptTold")]
 pub struct Told {
-    /// Receivers that know of the current episode; empty: nobody does.
-    pub receivers: Vec<String>,
-    /// The level that they know of.
-    pub severity: Option<Severity>,
+    /// Receivers who know of the current episode, or are to be told of it.
+    pub tellings: Vec<Telling>,
     /// The level at which people were told that it is flapping.
     pub flapping: Option<Severity>,
-    /// An episode that ended and whose receivers do not know yet.
-    pub owed: Option<Box<Ended>>,
+    /// Episodes that ended and whose receivers do not know yet; oldest first.
+    pub owed: Vec<Ended>,
+    /// Who has taken the current episode.
+    pub ack: Option<Ack>,
+    /// What was told of the end of its period.
+    pub closed: Option<Closed>,
+    /// What is true of it after all, while it is not told yet.
+    pub correction: Option<Correction>,
 }
 
-/// A finished episode whose receivers do not know yet: decided while nobody could be told, or held back because it
-/// is flapping.
+/// What one receiver knows of the current episode. Times are of the wall clock.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Telling {
+    /// Name of the receiver.
+    pub receiver: String,
+    /// The route that leads there.
+    #[serde(default)]
+    pub route: String,
+    /// What the alerts share that are told together with it.
+    #[serde(default)]
+    pub group: Labels,
+    /// The step of the route's escalation that leads there.
+    #[serde(default)]
+    pub rung: Option<u32>,
+    /// The level that they know of; `None`: they know nothing yet.
+    pub severity: Option<Severity>,
+    /// Since when it waits to be told.
+    pub since: Timestamp,
+    /// When they were first told.
+    #[serde(default)]
+    pub first_told_at: Option<Timestamp>,
+    /// When they were last pinged.
+    #[serde(default)]
+    pub told_at: Option<Timestamp>,
+    /// Whether they know who has taken it.
+    #[serde(default)]
+    pub knows_ack: bool,
+    /// Why they are not told; empty: nothing is in the way.
+    #[serde(default)]
+    pub held: Vec<String>,
+    /// Why they are told now and were not before.
+    #[serde(default)]
+    pub because: Option<Because>,
+}
+
+impl Telling {
+    /// Somebody who is to be told.
+    pub fn new(receiver: &str, route: &Route, record: &AlertRecord, now: Timestamp) -> Telling {
+        Telling {
+            receiver: receiver.to_owned(),
+            route: route.id.clone(),
+            group: route.group_of(record),
+            rung: None,
+            severity: None,
+            since: now,
+            first_told_at: None,
+            told_at: None,
+            knows_ack: false,
+            held: Vec::new(),
+            because: None,
+        }
+    }
+}
+
+/// A finished episode whose receivers do not know yet: it waits for its time, was decided while nobody could be told, or
+/// is held back because it is flapping.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ended {
     /// Number of the episode.
     pub episode: u64,
     /// Notices of it so far.
     pub seq: u32,
-    /// Who was told that it fired.
-    pub receivers: Vec<String>,
+    /// Who was told that it fired, and not yet that it is over.
+    #[serde(default)]
+    pub tellings: Vec<Telling>,
+    /// When its end was first seen by who tells it, by the wall clock.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
     /// Why it ended.
     pub reason: ResolveReason,
     /// Level at its end.
@@ -355,4 +441,99 @@ pub struct Ended {
     pub facts_at_firing: Option<Facts>,
     /// Its worst numbers.
     pub peak: Option<Facts>,
+}
+
+/// What was told of the end of a period. Late events may make it wrong.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Closed {
+    /// Number of the episode.
+    pub episode: u64,
+    /// Notices of it so far.
+    pub seq: u32,
+    /// Who was told.
+    pub tellings: Vec<Telling>,
+    /// What they were told.
+    pub verdict: Verdict,
+    /// Event time at which the episode fired.
+    pub fired_at: Timestamp,
+}
+
+/// What is true of a closed period after all.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Correction {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The numbers.
+    pub facts: Facts,
+}
+
+/// What is kept of [`Told`]; older versions knew receivers by name only, and one finished episode.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct KeptTold {
+    tellings: Vec<Telling>,
+    flapping: Option<Severity>,
+    owed: KeptOwed,
+    ack: Option<Ack>,
+    closed: Option<Closed>,
+    correction: Option<Correction>,
+    receivers: Vec<String>,
+    severity: Option<Severity>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum KeptOwed {
+    All(Vec<Ended>),
+    One(Option<Box<KeptEnded>>),
+}
+
+#[derive(Deserialize)]
+struct KeptEnded {
+    receivers: Vec<String>,
+    #[serde(flatten)]
+    ended: Ended,
+}
+
+impl Default for KeptOwed {
+    fn default() -> KeptOwed {
+        KeptOwed::All(Vec::new())
+    }
+}
+
+impl From<KeptTold> for Told {
+    fn from(kept: KeptTold) -> Told {
+        let telling = |receiver: String, severity: Option<Severity>| Telling {
+            severity,
+            first_told_at: Some(Timestamp::UNIX_EPOCH),
+            // Nobody knows when: it is repeated when it would be if that had been just now.
+            told_at: None,
+            ..Telling::new(&receiver, &Route::to_receiver(&receiver), &AlertRecord::blank(), Timestamp::UNIX_EPOCH)
+        };
+        let mut tellings = kept.tellings;
+        tellings.extend(kept.receivers.into_iter().map(|receiver| telling(receiver, kept.severity)));
+        let owed = match kept.owed {
+            KeptOwed::All(all) => all,
+            KeptOwed::One(one) => one
+                .map(|one| {
+                    let severity = Some(one.ended.severity);
+                    let tellings = one.receivers.into_iter().map(|receiver| telling(receiver, severity));
+                    Ended {
+                        tellings: tellings.collect(),
+                        ..one.ended
+                    }
+                })
+                .into_iter()
+                .collect(),
+        };
+        Told {
+            tellings,
+            flapping: kept.flapping,
+            owed,
+            ack: kept.ack,
+            closed: kept.closed,
+            correction: kept.correction,
+        }
+    }
 }

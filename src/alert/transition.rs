@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::notice::ResolveReason;
 use super::policy::{Hold, Policy};
-use super::record::{AlertRecord, AlertState, Clocks, Ended, Facts, History, LevelClock, Told};
+use super::dispatch::verdict;
+use super::record::{AlertRecord, AlertState, Clocks, Closed, Ended, Facts, History, LevelClock, Told};
 use super::sample::Condition;
 use crate::catalog::{OnMissing, Severity};
 
@@ -84,13 +85,25 @@ pub(super) fn end(record: &mut AlertRecord, reason: ResolveReason, at: Timestamp
         record.told.flapping = None;
     }
     if is_running(record) {
-        let told = std::mem::take(&mut record.told.receivers);
-        record.told.severity = None;
+        let mut told = std::mem::take(&mut record.told.tellings);
+        told.retain(|telling| telling.severity.is_some());
+        record.told.ack = None;
         if let (false, Some(fired_at)) = (told.is_empty(), record.fired_at) {
-            record.told.owed = Some(Box::new(Ended {
+            if let (ResolveReason::PeriodClosed, Some(verdict)) = (reason, verdict(&record.facts)) {
+                record.told.closed = Some(Closed {
+                    episode: record.episodes,
+                    // The end is one notice more.
+                    seq: record.seq + 1,
+                    tellings: told.clone(),
+                    verdict,
+                    fired_at,
+                });
+            }
+            record.told.owed.push(Ended {
                 episode: record.episodes,
                 seq: record.seq,
-                receivers: told,
+                tellings: told,
+                since: None,
                 reason,
                 severity: record.severity,
                 fired_at,
@@ -98,7 +111,7 @@ pub(super) fn end(record: &mut AlertRecord, reason: ResolveReason, at: Timestamp
                 facts: record.facts.clone(),
                 facts_at_firing: record.facts_at_firing.clone(),
                 peak: record.history.peak.clone(),
-            }));
+            });
         }
         record.history.ended_at = Some(at);
         record.history.end_reason = Some(reason);
@@ -179,8 +192,6 @@ fn climb(record: &mut AlertRecord, policy: Policy<'_>, breach: Option<Severity>,
         .highest_kept(record.severity, policy.keep_firing_for(), at)
         .unwrap_or(breach.min(record.severity));
     record.severity = up.map_or(kept, |up| up.max(kept));
-    // Who was told of a level that has been left is told again when it is back.
-    record.told.severity = record.told.severity.map(|told| told.min(record.severity));
 }
 
 fn watch_peak(record: &mut AlertRecord) {

@@ -118,6 +118,13 @@ impl Evaluator {
         }
     }
 
+    /// The value of an instance over a period, by all that is known now.
+    pub fn final_value(&self, cells: &Cells, key: &InstanceKey, period: &Period) -> Option<f64> {
+        let node = self.catalog.node(key.node);
+        let formula = Formula::of(&self.catalog, &self.plan, node.metric, &node.each)?;
+        formula.value(cells, &self.cell_key(key), Day::of(period.start), Day::of(period.end))
+    }
+
     /// The key of an instance's cells: its values in the order of sorted dimension names.
     fn cell_key(&self, key: &InstanceKey) -> DimensionKey {
         let mut pairs: Vec<_> = self

@@ -1,0 +1,159 @@
+//! What dispatch needs to know of the business, from the catalogue and the snapshot of a step.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::dispatch::World;
+use super::judge::figure;
+use super::record::{AlertRecord, Facts, Figure, Labels};
+use crate::catalog::{Calendar, Catalog, MetricId, MetricKind, NodeId, Role, SourceId};
+use crate::evaluate::attribution::{Attribution, attribute};
+use crate::evaluate::pace::completion;
+use crate::evaluate::{Evaluator, InstanceKey, Period, Snapshot};
+use crate::fold::cells::Cells;
+
+/// Nodes in the table of forecasts at most.
+const FORECASTS: usize = 20;
+
+/// The business at one step.
+pub(super) struct Business<'a> {
+    catalog: &'a Catalog,
+    snapshot: &'a Snapshot,
+    evaluator: &'a Evaluator,
+    cells: &'a Cells,
+    /// What the distances of parents are made of, as far as it was asked.
+    attributions: RefCell<HashMap<InstanceKey, Option<Attribution>>>,
+}
+
+impl<'a> Business<'a> {
+    pub(super) fn new(
+        catalog: &'a Catalog,
+        snapshot: &'a Snapshot,
+        evaluator: &'a Evaluator,
+        cells: &'a Cells,
+    ) -> Business<'a> {
+        Business {
+            catalog,
+            snapshot,
+            evaluator,
+            cells,
+            attributions: RefCell::default(),
+        }
+    }
+
+    fn node(&self, name: &str) -> Option<NodeId> {
+        let position = self.catalog.nodes.iter().position(|node| node.name == name)?;
+        u32::try_from(position).ok().map(NodeId)
+    }
+
+    /// The instance of a node that these labels name.
+    fn key(&self, node: NodeId, labels: &Labels) -> Option<InstanceKey> {
+        let each = &self.catalog.node(node).each;
+        let value = |name: &String| labels.get(name).map(|value| Arc::from(value.as_str()));
+        Some(InstanceKey {
+            node,
+            dimensions: each.iter().map(value).collect::<Option<_>>()?,
+        })
+    }
+
+    fn is_made_from(&self, metric: MetricId, source: SourceId) -> bool {
+        match &self.catalog.metric(metric).kind {
+            MetricKind::Simple(simple) => simple.source == source,
+            MetricKind::Duration(duration) => duration.marks.source == source,
+            MetricKind::Conversion(conversion) => {
+                [&conversion.base, &conversion.goal].iter().any(|step| step.step.source == source)
+            }
+            MetricKind::Ratio {
+                numerator,
+                denominator,
+            } => self.is_made_from(*numerator, source) || self.is_made_from(*denominator, source),
+            MetricKind::Derived { inputs, .. } => inputs.iter().any(|input| self.is_made_from(*input, source)),
+        }
+    }
+
+    /// A figure with the value that its closed period has by now.
+    fn final_figure(&self, node: &str, told: &Figure, labels: &Labels) -> Option<Figure> {
+        let node = self.node(node)?;
+        let declared = self.catalog.node(node);
+        let key = self.key(node, labels)?;
+        let period = Period::named(&told.period, &self.catalog.calendar)?;
+        let value = self.evaluator.final_value(self.cells, &key, &period)?;
+        let target = told.target?;
+        Some(Figure {
+            value: Some(value),
+            completion: completion(value, target, declared.baseline, declared.direction),
+            ..told.clone()
+        })
+    }
+}
+
+impl World for Business<'_> {
+    fn calendar(&self) -> &Calendar {
+        &self.catalog.calendar
+    }
+
+    fn parent_of(&self, node: &str) -> Option<&str> {
+        let parent = self.catalog.node(self.node(node)?).parent.as_ref()?;
+        Some(&self.catalog.node(parent.node).name)
+    }
+
+    fn reads(&self, node: &str, source: &str) -> bool {
+        let position = self.catalog.sources.iter().position(|known| known.name == source);
+        let source = position.and_then(|position| u32::try_from(position).ok()).map(SourceId);
+        match (self.node(node), source) {
+            (Some(node), Some(source)) => self.is_made_from(self.catalog.node(node).metric, source),
+            _ => false,
+        }
+    }
+
+    fn share(&self, record: &AlertRecord) -> Option<f64> {
+        let key = self.key(self.node(record.labels.get("node")?)?, &record.labels)?;
+        let state = self.snapshot.instances.iter().find(|state| state.key == key)?;
+        let parent = state.parent.as_ref()?;
+        let mut known = self.attributions.borrow_mut();
+        let attribution = known
+            .entry_ref(parent)
+            .or_insert_with(|| attribute(self.catalog, self.snapshot, parent, |_| None))
+            .as_ref()?;
+        let distance = attribution.distance();
+        let part = attribution
+            .accounts
+            .iter()
+            .flat_map(|account| &account.parts)
+            .find(|part| part.key == key)?;
+        (distance != 0.0).then_some(part.amount? / distance)
+    }
+
+    fn forecasts(&self) -> Vec<Figure> {
+        let with_target = self.snapshot.instances.iter().filter(|state| {
+            state.key.dimensions.is_empty() && state.completion.is_some() && state.target.is_some()
+        });
+        let mut figures: Vec<(bool, Figure)> = with_target
+            .map(|state| {
+                let is_kpi = self.catalog.node(state.key.node).role == Role::Kpi;
+                (is_kpi, figure(self.catalog, state))
+            })
+            .collect();
+        // The least likely to be met first; of equal ones the business before its KPIs.
+        figures.sort_by(|(a_is_kpi, a), (b_is_kpi, b)| {
+            let chance = |figure: &Figure| figure.target_probability.unwrap_or(2.0);
+            chance(a).total_cmp(&chance(b)).then(a_is_kpi.cmp(b_is_kpi))
+        });
+        figures.into_iter().map(|(_, figure)| figure).take(FORECASTS).collect()
+    }
+
+    fn final_facts(&self, record: &AlertRecord) -> Option<Facts> {
+        let (labels, told) = (&record.labels, &record.facts);
+        let figure_of = |label: &str, told: &Option<Figure>| match told {
+            Some(told) => self.final_figure(labels.get(label)?, told, labels).map(Some),
+            None => Some(None),
+        };
+        Some(Facts {
+            node: figure_of("node", &told.node)?,
+            parent: figure_of("parent", &told.parent)?,
+            ..told.clone()
+        })
+    }
+}

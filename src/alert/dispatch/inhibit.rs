@@ -1,0 +1,145 @@
+//! Inhibition: alerts that others explain are not told. By rules on labels, as in Alertmanager, and by the tree: a parent
+//! that is told explains those of its parts that matter little, and a broken feed everything that is computed from it.
+
+use hashbrown::HashMap;
+
+use super::World;
+use super::matcher::{Matcher, matches_all};
+use super::route::{Routing, matched_labels};
+use crate::alert::record::{AlertRecord, Fingerprint, Labels};
+use crate::alert::transition::is_running;
+use crate::catalog::attribute::DriftKind;
+
+/// While an alert that meets `source` fires, those that meet `target` and share the values of `equal` are not told.
+#[derive(Clone, PartialEq, Debug)]
+pub struct InhibitRule {
+    /// Of the alert that explains.
+    pub source: Vec<Matcher>,
+    /// Of the alerts that are explained.
+    pub target: Vec<Matcher>,
+    /// Labels that both must share; a missing one is empty.
+    pub equal: Vec<String>,
+}
+
+/// Which alert explains which.
+#[derive(Debug, Default)]
+pub(super) struct Explained {
+    by: HashMap<Fingerprint, Fingerprint>,
+}
+
+impl Explained {
+    /// What explains an alert, if something does.
+    pub(super) fn by(&self, fingerprint: Fingerprint) -> Option<Fingerprint> {
+        self.by.get(&fingerprint).copied()
+    }
+
+    /// What an alert explains.
+    pub(super) fn of(&self, source: Fingerprint) -> impl Iterator<Item = Fingerprint> {
+        self.by.iter().filter(move |(_, by)| **by == source).map(|(target, _)| *target)
+    }
+}
+
+/// Finds what explains what among the alerts that are open. Only what is firing, or not over yet, explains.
+pub(super) fn explained(routing: &Routing, world: &dyn World, open: &[&AlertRecord]) -> Explained {
+    let running: Vec<(&AlertRecord, Labels)> = open
+        .iter()
+        .filter(|record| is_running(record))
+        .map(|record| (*record, matched_labels(record)))
+        .collect();
+    let mut explained = Explained::default();
+    let mut feeds = Vec::new();
+    let mut parents: HashMap<(&str, Option<&str>), &AlertRecord> = HashMap::new();
+    for (record, _) in &running {
+        if is_feed(record) {
+            feeds.push(*record);
+        } else if let (Some(node), true) = (label(record, "node"), is_of_node(record)) {
+            parents.entry((node, label(record, "period"))).or_insert(record);
+        }
+    }
+    for (target, labels) in &running {
+        let source = by_rules(routing, &running, target, labels)
+            .or_else(|| by_feed(world, &feeds, target))
+            .or_else(|| by_parent(routing, world, &parents, target));
+        if let Some(source) = source {
+            explained.by.insert(target.fingerprint, source);
+        }
+    }
+    explained
+}
+
+fn by_rules(
+    routing: &Routing,
+    running: &[(&AlertRecord, Labels)],
+    target: &AlertRecord,
+    labels: &Labels,
+) -> Option<Fingerprint> {
+    routing.inhibit.iter().find_map(|rule| {
+        if !matches_all(&rule.target, labels) {
+            return None;
+        }
+        let is_both = matches_all(&rule.source, labels);
+        let value = |labels: &Labels, name: &str| labels.get(name).cloned().unwrap_or_default();
+        let source = running.iter().find(|(source, of_source)| {
+            source.fingerprint != target.fingerprint
+                && matches_all(&rule.source, of_source)
+                // Two alerts that are both, source and target, do not silence each other.
+                && !(is_both && matches_all(&rule.target, of_source))
+                && rule.equal.iter().all(|name| value(labels, name) == value(of_source, name))
+        });
+        source.map(|(source, _)| source.fingerprint)
+    })
+}
+
+/// A broken feed explains whatever is computed from it.
+fn by_feed(world: &dyn World, feeds: &[&AlertRecord], target: &AlertRecord) -> Option<Fingerprint> {
+    if is_feed(target) {
+        return None;
+    }
+    let nodes = [label(target, "node"), label(target, "parent")];
+    let is_broken = |feed: &&&AlertRecord| match label(feed, "source") {
+        Some(source) => nodes.iter().flatten().any(|node| world.reads(node, source)),
+        None => {
+            let stream = feed.facts.link.as_ref().and_then(|link| link.stream.as_deref());
+            let broken = match stream {
+                Some("parent") => label(feed, "parent"),
+                _ => label(feed, "node"),
+            };
+            broken.is_some() && nodes.contains(&broken)
+        }
+    };
+    feeds.iter().find(is_broken).map(|feed| feed.fingerprint)
+}
+
+/// A parent that is behind explains its parts that are, unless one makes up a good share of the gap. What a link says of
+/// a KPI and its parent is an explanation itself, and is always told.
+fn by_parent(
+    routing: &Routing,
+    world: &dyn World,
+    parents: &HashMap<(&str, Option<&str>), &AlertRecord>,
+    target: &AlertRecord,
+) -> Option<Fingerprint> {
+    if !is_of_node(target) {
+        return None;
+    }
+    let parent = world.parent_of(label(target, "node")?)?;
+    let source = parents.get(&(parent, label(target, "period")))?;
+    let share = world.share(target)?;
+    (share < routing.manners.explain_share).then_some(source.fingerprint)
+}
+
+fn label<'r>(record: &'r AlertRecord, name: &str) -> Option<&'r str> {
+    record.labels.get(name).map(String::as_str)
+}
+
+fn is_feed(record: &AlertRecord) -> bool {
+    [DriftKind::FeedGap, DriftKind::UnitChange]
+        .iter()
+        .any(|kind| kind.as_str() == record.kind)
+}
+
+/// Whether it says that a node is behind, by itself.
+fn is_of_node(record: &AlertRecord) -> bool {
+    [DriftKind::BehindPace, DriftKind::TargetAtRisk]
+        .iter()
+        .any(|kind| kind.as_str() == record.kind)
+}

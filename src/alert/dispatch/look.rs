@@ -1,0 +1,323 @@
+//! What one alert wants to be told, of every receiver.
+
+use jiff::Timestamp;
+
+use super::group::{GroupKey, later};
+use super::interval::Interval;
+use super::route::{Route, matched_labels};
+use super::silence::Silences;
+use super::{Held, Moment};
+use crate::alert::identity::{Fingerprint, episode_id};
+use crate::alert::notice::Because;
+use crate::alert::record::{AlertRecord, AlertState, Telling, Told};
+use crate::alert::transition::{is_running, settle_flapping};
+use crate::catalog::Severity;
+
+/// What is to be told, in the order in which it was found, by group.
+#[derive(Default)]
+pub(super) struct Wants {
+    pub(super) groups: Vec<(GroupKey, Vec<Want>)>,
+    index: hashbrown::HashMap<GroupKey, usize>,
+    /// The next moment at which somebody else is told because nobody has acknowledged.
+    pub(super) next_rung: Option<Timestamp>,
+}
+
+impl Wants {
+    fn add(&mut self, key: GroupKey, want: Want) {
+        let at = *self.index.entry(key).or_insert_with_key(|key| {
+            self.groups.push((key.clone(), Vec::new()));
+            self.groups.len() - 1
+        });
+        self.groups[at].1.push(want);
+    }
+}
+
+/// One thing to tell one receiver.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Want {
+    pub(super) fingerprint: Fingerprint,
+    pub(super) what: What,
+}
+
+/// What is to be told.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum What {
+    /// A new episode, which waits since then; `is_released` if it was held back.
+    Fired { since: Timestamp, is_released: bool },
+    Escalated,
+    Milder,
+    /// Due then.
+    Repeat { at: Timestamp },
+    Acked,
+    /// The end of an episode, known since then; `quiet` where its beginning would be held back now.
+    Resolved {
+        episode: u64,
+        since: Timestamp,
+        quiet: bool,
+    },
+    /// What was said of a closed period is not true any more.
+    Correction,
+}
+
+/// One look at one alert.
+pub(super) struct Looking<'a> {
+    pub(super) moment: Moment<'a>,
+    /// The watermark.
+    pub(super) at: Timestamp,
+    pub(super) silences: &'a Silences,
+    /// The alert that explains it.
+    pub(super) explained_by: Option<String>,
+    pub(super) store_id: &'a str,
+}
+
+impl Looking<'_> {
+    /// Brings what is noted of receivers up to date with where the alert stands; whether anything changed.
+    pub(super) fn look(&self, record: &mut AlertRecord, wants: &mut Wants, log: &mut Vec<Held>) -> bool {
+        let before = (record.told.clone(), record.history.flapping);
+        if record.history.flapping {
+            settle_flapping(&mut record.history, &mut record.told, self.at);
+        }
+        // While it flaps, people know that it does: only worse news goes through.
+        let firing = record.state == AlertState::Firing;
+        let held_back = record
+            .told
+            .flapping
+            .is_some_and(|told| !firing || record.severity <= told);
+        if !held_back {
+            self.want_ends(record, wants);
+        }
+        if is_running(record) {
+            self.keep_ack(record);
+            self.keep_tellings(record, held_back, wants);
+            self.want_news(record, held_back, wants, log);
+        }
+        if record.told.correction.is_some() {
+            want_correction(record, wants);
+        }
+        before != (record.told.clone(), record.history.flapping)
+    }
+
+    fn want_ends(&self, record: &mut AlertRecord, wants: &mut Wants) {
+        let held = !self.held_by_all(record).is_empty();
+        for ended in &mut record.told.owed {
+            let since = *ended.since.get_or_insert(self.moment.now);
+            for telling in &ended.tellings {
+                let what = What::Resolved {
+                    episode: ended.episode,
+                    since,
+                    quiet: held || self.is_muted(telling),
+                };
+                wants.add(key(telling), want(record.fingerprint, what));
+            }
+        }
+    }
+
+    /// An acknowledgement ends with its time, and when it gets worse than what was taken.
+    fn keep_ack(&self, record: &mut AlertRecord) {
+        let told = most_told(&record.told);
+        let is_worse = told.is_some_and(|told| told < record.severity);
+        let is_over = record
+            .told
+            .ack
+            .as_ref()
+            .is_some_and(|ack| ack.until <= self.moment.now);
+        if is_worse || is_over {
+            record.told.ack = None;
+            for telling in &mut record.told.tellings {
+                telling.knows_ack = false;
+            }
+        }
+    }
+
+    /// Adds receivers who should be told, and forgets those who were not and should not any more.
+    fn keep_tellings(&self, record: &mut AlertRecord, held_back: bool, wants: &mut Wants) {
+        let told = most_told(&record.told);
+        let firing = record.state == AlertState::Firing;
+        // Whom a changed route leads to is told with the next episode, or when it gets worse.
+        if firing && !held_back && told.is_none_or(|told| told < record.severity) {
+            let destinations = self.moment.routing.destinations(record);
+            record.told.tellings.retain(|telling| {
+                telling.severity.is_some()
+                    || telling.rung.is_some()
+                    || destinations
+                        .iter()
+                        .any(|destination| destination.receiver == telling.receiver)
+            });
+            for destination in destinations {
+                let telling = Telling::new(
+                    &destination.receiver,
+                    destination.route,
+                    record,
+                    self.moment.now,
+                );
+                add(&mut record.told, telling);
+            }
+        }
+        if firing && record.told.ack.is_none() {
+            self.climb_ladders(record, wants);
+        }
+    }
+
+    /// Where nobody has acknowledged for long enough, somebody else is told.
+    fn climb_ladders(&self, record: &mut AlertRecord, wants: &mut Wants) {
+        let now = self.moment.now;
+        let first_told: Vec<(String, Timestamp)> = record
+            .told
+            .tellings
+            .iter()
+            .filter(|telling| telling.rung.is_none())
+            .filter_map(|telling| Some((telling.route.clone(), telling.first_told_at?)))
+            .collect();
+        for (route_id, since) in first_told {
+            let Some(route) = self.moment.routing.route(&route_id) else {
+                continue;
+            };
+            for (n, rung) in route.escalate.iter().enumerate() {
+                let due = later(since, rung.after);
+                if due > now {
+                    wants.next_rung = Some(wants.next_rung.map_or(due, |next| next.min(due)));
+                    continue;
+                }
+                let receiver = self.moment.routing.receiver(&rung.to, record);
+                let mut telling = Telling::new(&receiver, route, record, now);
+                telling.rung = u32::try_from(n).ok();
+                telling.because = Some(Because::Unacknowledged { since });
+                add(&mut record.told, telling);
+            }
+        }
+    }
+
+    fn want_news(&self, record: &mut AlertRecord, held_back: bool, wants: &mut Wants, log: &mut Vec<Held>) {
+        let now = self.moment.now;
+        let firing = record.state == AlertState::Firing;
+        let held_by_all = self.held_by_all(record);
+        let (fingerprint, severity) = (record.fingerprint, record.severity);
+        let is_taken = record.told.ack.is_some();
+        let episode = || episode_id(self.store_id, fingerprint, record.episodes);
+        for telling in &mut record.told.tellings {
+            let mut held = held_by_all.clone();
+            held.extend(self.muted_by(telling));
+            if held_back && telling.severity.is_none() {
+                held.push("flapping".to_owned());
+            }
+            if held != telling.held {
+                log.push(Held {
+                    episode: episode(),
+                    at: now,
+                    receiver: telling.receiver.clone(),
+                    by: held.clone(),
+                });
+                if held.is_empty() && telling.severity.is_none() {
+                    telling.because = released(&telling.held).or(telling.because.take());
+                    telling.since = now;
+                }
+                telling.held = held;
+            }
+            if !telling.held.is_empty() {
+                continue;
+            }
+            let mut add = |what: What| wants.add(key(telling), want(fingerprint, what));
+            match telling.severity {
+                None if firing => add(What::Fired {
+                    since: telling.since,
+                    is_released: telling.because.is_some(),
+                }),
+                Some(told) if told < severity && firing => add(What::Escalated),
+                Some(told) if told > severity => add(What::Milder),
+                Some(_) if firing && !is_taken => {
+                    let route = self.moment.routing.route(&telling.route);
+                    let timing = route.map(|route| route.timing).unwrap_or_default();
+                    let at = later(telling.told_at.unwrap_or(now), timing.repeat_interval);
+                    add(What::Repeat { at });
+                }
+                _ => {}
+            }
+            if is_taken && telling.severity.is_some() && !telling.knows_ack {
+                add(What::Acked);
+            }
+        }
+    }
+
+    /// What keeps everybody from being told: silences, and alerts that explain it.
+    fn held_by_all(&self, record: &AlertRecord) -> Vec<String> {
+        let labels = matched_labels(record);
+        let silences = self.silences.holding(&labels, self.moment.now);
+        let mut held: Vec<String> = silences.into_iter().map(|id| format!("{SILENCE}{id}")).collect();
+        held.extend(self.explained_by.as_ref().map(|by| format!("{EXPLAINED}{by}")));
+        held
+    }
+
+    fn is_muted(&self, telling: &Telling) -> bool {
+        self.muted_by(telling).is_some()
+    }
+
+    /// The time of day, or the holiday, in which this receiver is not told.
+    fn muted_by(&self, telling: &Telling) -> Option<String> {
+        let routing = self.moment.routing;
+        let route: &Route = routing.route(&telling.route)?;
+        let holds = |name: &String| {
+            let intervals = routing.intervals.get(name).map(Vec::as_slice).unwrap_or_default();
+            let now = self.moment.now;
+            intervals
+                .iter()
+                .any(|interval: &Interval| interval.holds(now, self.moment.world.calendar()))
+        };
+        let muted = route.mute.iter().find(|name| holds(name));
+        let is_outside = !route.active.is_empty() && !route.active.iter().any(holds);
+        match (muted, is_outside) {
+            (Some(name), _) => Some(format!("{MUTE}{name}")),
+            (None, true) => Some(format!("{OUTSIDE}{}", route.active.join(", "))),
+            (None, false) => None,
+        }
+    }
+}
+
+const SILENCE: &str = "silence ";
+const EXPLAINED: &str = "explained by ";
+const MUTE: &str = "mute ";
+const OUTSIDE: &str = "outside ";
+
+/// Why somebody is told now who was not before, by what has held it back.
+fn released(held: &[String]) -> Option<Because> {
+    held.iter().find_map(|by| {
+        if by.starts_with(SILENCE) {
+            Some(Because::SilenceEnded)
+        } else if by.starts_with(EXPLAINED) {
+            Some(Because::InhibitionEnded)
+        } else if by.starts_with(MUTE) || by.starts_with(OUTSIDE) {
+            Some(Because::MuteEnded)
+        } else {
+            None
+        }
+    })
+}
+
+fn want_correction(record: &AlertRecord, wants: &mut Wants) {
+    for telling in record.told.closed.iter().flat_map(|closed| &closed.tellings) {
+        wants.add(key(telling), want(record.fingerprint, What::Correction));
+    }
+}
+
+/// The highest level that somebody knows of.
+fn most_told(told: &Told) -> Option<Severity> {
+    told.tellings.iter().filter_map(|telling| telling.severity).max()
+}
+
+/// Each receiver is told once, whatever leads there.
+fn add(told: &mut Told, telling: Telling) {
+    if !told.tellings.iter().any(|known| known.receiver == telling.receiver) {
+        told.tellings.push(telling);
+    }
+}
+
+pub(super) fn key(telling: &Telling) -> GroupKey {
+    GroupKey {
+        receiver: telling.receiver.clone(),
+        route: telling.route.clone(),
+        labels: telling.group.clone(),
+    }
+}
+
+fn want(fingerprint: Fingerprint, what: What) -> Want {
+    Want { fingerprint, what }
+}

@@ -1,0 +1,450 @@
+//! Dispatch: who is told what of the alerts, and when. States are decided elsewhere; here stands only the difference
+//! between where an alert is and what each receiver knows. Deciding from state rather than from events is what makes a
+//! restart, a replay of history or a change of routes harmless: nobody is told twice, nobody is left with an alert that
+//! is over.
+//!
+//! * [`route`]: the routing tree, owners, times. [`matcher`], [`interval`]: its conditions.
+//! * `look`: what one alert wants to be told, of every receiver. `group`: what is told together, and when.
+//! * [`silence`], [`inhibit`]: why somebody is not told. [`digest`]: many things at once.
+//! * `words`: notices.
+
+pub mod digest;
+pub mod inhibit;
+pub mod interval;
+pub mod matcher;
+pub mod route;
+pub mod silence;
+
+mod group;
+mod look;
+mod send;
+mod words;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::book::{Book, Changes};
+use super::identity::{Fingerprint, episode_id};
+use super::notice::{Ack, Notice};
+use super::record::{AlertRecord, Correction, Facts, Figure, Labels};
+use crate::catalog::Calendar;
+use digest::LastDigest;
+use group::{Groups, Rush};
+use route::{Routing, matched_labels};
+use silence::{Silence, SilenceRefusal, Silences};
+
+pub(super) use words::verdict;
+
+/// Nobody was told for so long: what happened meanwhile is told at once, in one message.
+const AWAY: SignedDuration = SignedDuration::from_secs(60);
+/// How often it is written down that somebody is there to be told.
+const NOTE_EVERY: SignedDuration = SignedDuration::from_secs(10);
+
+/// What dispatch needs to know of the business.
+pub trait World {
+    /// The calendar of the catalogue.
+    fn calendar(&self) -> &Calendar;
+    /// The node that a node serves.
+    fn parent_of(&self, node: &str) -> Option<&str>;
+    /// Whether a node is computed from a source.
+    fn reads(&self, node: &str, source: &str) -> bool;
+    /// Which share of its parent's distance from the plan a node makes up, 0 to 1; `None` where it is not known.
+    fn share(&self, record: &AlertRecord) -> Option<f64>;
+    /// Where nodes will end up, those first that are least likely to meet their targets.
+    fn forecasts(&self) -> Vec<Figure>;
+    /// The numbers of the closed period that an alert was about, as they are known by now; `None` where they cannot be
+    /// told.
+    fn final_facts(&self, record: &AlertRecord) -> Option<Facts>;
+}
+
+/// A moment at which people can be told.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    /// The wall clock.
+    pub now: Timestamp,
+    /// Who is told what.
+    pub routing: &'a Routing,
+    /// What is known of the business.
+    pub world: &'a dyn World,
+}
+
+/// What people ask for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    /// Takes an episode.
+    Ack {
+        /// The episode.
+        episode: String,
+        /// Who.
+        by: String,
+        /// What they say.
+        comment: String,
+        /// For how long; `None`: as the settings say.
+        lasts: Option<SignedDuration>,
+    },
+    /// Gives an episode back.
+    Unack {
+        /// The episode.
+        episode: String,
+    },
+    /// Makes or changes a silence.
+    Silence {
+        /// The silence; its id is empty for a new one.
+        silence: Silence,
+        /// Also if it matches most of what fires.
+        force: bool,
+    },
+    /// Ends a silence.
+    Expire {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// Why a command is not carried out.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such episode that fires.
+    #[error("no alert fires with the episode {0}; it may be over")]
+    NotFiring(String),
+    /// A silence is not taken.
+    #[error(transparent)]
+    Silence(#[from] SilenceRefusal),
+}
+
+/// Why somebody is not told of something, or is again: a line of an episode's history.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Held {
+    /// The episode.
+    pub episode: String,
+    /// When, by the wall clock.
+    pub at: Timestamp,
+    /// Who.
+    pub receiver: String,
+    /// Why: `silence 1f…`, `mute nights`, `explained by behind_pace revenue`, `flapping`; empty: nothing any more.
+    pub by: Vec<String>,
+}
+
+/// What outlives a step besides the records. Part of every commit that changes it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kept {
+    groups: Groups,
+    rushes: BTreeMap<String, Rush>,
+    digests: BTreeMap<String, LastDigest>,
+    passed: Option<Passed>,
+    /// Silences.
+    pub silences: Silences,
+}
+
+/// When somebody could last be told.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+struct Passed {
+    /// By the wall clock.
+    wall: Timestamp,
+    /// The watermark then.
+    at: Timestamp,
+}
+
+/// What dispatch remembers from step to step.
+#[derive(Debug, Default)]
+pub(super) struct Dispatcher {
+    kept: Kept,
+    is_changed: bool,
+    held: Vec<Held>,
+    /// When the next thing is due, if nothing else happens.
+    next: Option<Timestamp>,
+}
+
+impl Dispatcher {
+    pub(super) fn restore(&mut self, kept: Kept) {
+        self.kept = kept;
+    }
+
+    pub(super) fn silences(&self) -> &Silences {
+        &self.kept.silences
+    }
+
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.next
+    }
+
+    /// What has changed since it was last asked.
+    pub(super) fn take_changed(&mut self) -> Option<Kept> {
+        std::mem::take(&mut self.is_changed).then(|| self.kept.clone())
+    }
+
+    pub(super) fn take_held(&mut self) -> Vec<Held> {
+        std::mem::take(&mut self.held)
+    }
+
+    /// Tells whoever is to be told at this moment.
+    pub(super) fn pass(
+        &mut self,
+        book: &mut Book,
+        store_id: &str,
+        at: Timestamp,
+        moment: Moment<'_>,
+        changes: &mut Changes,
+    ) -> Vec<Notice> {
+        let now = moment.now;
+        self.next = None;
+        if !self.is_fresh(now) {
+            look_back(book, moment.world, changes);
+        }
+        let explained = {
+            let open: Vec<&AlertRecord> = book.open_records().collect();
+            inhibit::explained(moment.routing, moment.world, &open)
+        };
+        let mut wants = look::Wants::default();
+        for fingerprint in book.open() {
+            let explained_by = explained
+                .by(fingerprint)
+                .and_then(|source| book.get(source))
+                .map(|source| name(&source.record));
+            let Some(entry) = book.get_mut(fingerprint) else {
+                continue;
+            };
+            let looking = look::Looking {
+                moment,
+                at,
+                silences: &self.kept.silences,
+                explained_by,
+                store_id,
+            };
+            let is_changed = looking.look(&mut entry.record, &mut wants, &mut self.held);
+            book.settle(fingerprint, is_changed, changes);
+        }
+        let mut notices = self.send(wants, book, store_id, at, moment, &explained, changes);
+        notices.extend(self.digests(book, store_id, at, moment));
+        notices.extend(self.while_away(book, store_id, at, moment));
+        notices.extend(self.reminders(book, store_id, at, moment));
+        self.is_changed |= self.kept.silences.forget(now);
+        self.note_passing(at, now);
+        notices
+    }
+
+    fn due_later(&mut self, at: Timestamp) {
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+    }
+
+    /// Whether it was just now that people could be told.
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        self.kept
+            .passed
+            .is_some_and(|passed| passed.wall <= now && now.duration_since(passed.wall) < NOTE_EVERY)
+    }
+
+    fn note_passing(&mut self, at: Timestamp, now: Timestamp) {
+        if !self.is_fresh(now) {
+            self.kept.passed = Some(Passed { wall: now, at });
+            self.is_changed = true;
+        }
+    }
+
+    fn digests(&mut self, book: &Book, store_id: &str, at: Timestamp, moment: Moment<'_>) -> Vec<Notice> {
+        let plans = &moment.routing.digests;
+        let before = self.kept.digests.len();
+        self.kept
+            .digests
+            .retain(|name, _| plans.iter().any(|plan| plan.name == *name));
+        self.is_changed |= before != self.kept.digests.len();
+        if plans.is_empty() {
+            return Vec::new();
+        }
+        let mut notices = Vec::new();
+        let mut records: Option<Vec<&AlertRecord>> = None;
+        for plan in plans {
+            let last = self.kept.digests.get(&plan.name).copied();
+            let records = records.get_or_insert_with(|| book.entries().map(|entry| &entry.record).collect());
+            let (notice, this) = digest::due(plan, last, records, moment.world, (moment.now, at), store_id);
+            notices.extend(notice);
+            if last != Some(this) {
+                self.kept.digests.insert(plan.name.clone(), this);
+                self.is_changed = true;
+            }
+        }
+        notices
+    }
+
+    /// What fired and ended while nobody could be told: one message for each who would have been.
+    fn while_away(&self, book: &Book, store_id: &str, at: Timestamp, moment: Moment<'_>) -> Vec<Notice> {
+        let now = moment.now;
+        let Some(passed) = self
+            .kept
+            .passed
+            .filter(|passed| now.duration_since(passed.wall) > AWAY)
+        else {
+            return Vec::new();
+        };
+        let missed = book
+            .entries()
+            .map(|entry| &entry.record)
+            .filter(|record| record.fired_at.is_some_and(|fired| fired > passed.at));
+        let mut by_receiver: BTreeMap<String, Vec<&AlertRecord>> = BTreeMap::new();
+        for record in missed {
+            for destination in moment.routing.destinations(record) {
+                by_receiver.entry(destination.receiver).or_default().push(record);
+            }
+        }
+        let mut notices = Vec::new();
+        for (receiver, records) in by_receiver {
+            let digest = super::notice::Digest {
+                name: None,
+                from: passed.wall,
+                until: now,
+                open: Vec::new(),
+                ended: digest::ended(&records, passed.at, store_id),
+                forecast: Vec::new(),
+            };
+            if !digest.ended.is_empty() {
+                let text = format!("{store_id}/away/{}", passed.wall.as_millisecond());
+                let episode = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
+                notices.push(digest::notice(&episode, &receiver, digest, (now, at)));
+            }
+        }
+        notices
+    }
+
+    /// Reminds of silences that end soon: who made one, else those who are kept from being told.
+    fn reminders(&mut self, book: &Book, store_id: &str, at: Timestamp, moment: Moment<'_>) -> Vec<Notice> {
+        let (now, routing) = (moment.now, moment.routing);
+        let mut notices = Vec::new();
+        for silence in self.kept.silences.all.values_mut() {
+            let remind_at = silence.ends_at - routing.manners.remind_before;
+            let is_due = remind_at > silence.starts_at && remind_at <= now && silence.ends_at > now;
+            if silence.reminded || !is_due {
+                continue;
+            }
+            silence.reminded = true;
+            self.is_changed = true;
+            let held: Vec<&AlertRecord> = book
+                .open_records()
+                .filter(|record| {
+                    super::transition::is_running(record) && silence.holds(&matched_labels(record), now)
+                })
+                .collect();
+            let receivers = match routing.people.get(&silence.created_by) {
+                Some(person) => vec![person.receiver.clone()],
+                None => {
+                    let all = held.iter().flat_map(|record| routing.destinations(record));
+                    let names: std::collections::BTreeSet<String> =
+                        all.map(|destination| destination.receiver).collect();
+                    names.into_iter().collect()
+                }
+            };
+            for receiver in receivers {
+                notices.push(words::reminder(silence, held.len(), &receiver, store_id, (now, at)));
+            }
+        }
+        notices
+    }
+
+    /// Carries out what somebody asks for. Returns the id of the silence, for one.
+    pub(super) fn carry_out(
+        &mut self,
+        command: Command,
+        book: &mut Book,
+        store_id: &str,
+        (now, ack_ttl): (Timestamp, SignedDuration),
+        changes: &mut Changes,
+    ) -> Result<String, Refusal> {
+        match command {
+            Command::Ack {
+                episode,
+                by,
+                comment,
+                lasts,
+            } => {
+                let ack = Ack {
+                    by,
+                    at: now,
+                    comment,
+                    until: group::later(now, lasts.unwrap_or(ack_ttl)),
+                };
+                set_ack(book, store_id, &episode, Some(ack), changes)?;
+                Ok(episode)
+            }
+            Command::Unack { episode } => {
+                set_ack(book, store_id, &episode, None, changes)?;
+                Ok(episode)
+            }
+            Command::Silence { silence, force } => {
+                let active: Vec<Labels> = book
+                    .open_records()
+                    .filter(|record| super::transition::is_running(record))
+                    .map(matched_labels)
+                    .collect();
+                let id = self.kept.silences.put(silence, force, &active, store_id, now)?;
+                self.is_changed = true;
+                Ok(id)
+            }
+            Command::Expire { id } => {
+                self.kept.silences.expire(&id, now)?;
+                self.is_changed = true;
+                Ok(id)
+            }
+        }
+    }
+}
+
+/// Looks whether what was told of closed periods is still true.
+fn look_back(book: &mut Book, world: &dyn World, changes: &mut Changes) {
+    for fingerprint in book.closed() {
+        let Some(entry) = book.get_mut(fingerprint) else {
+            continue;
+        };
+        let record = &mut entry.record;
+        // Those who do not know the verdict yet get the right one first.
+        let (Some(closed), true) = (&record.told.closed, record.told.owed.is_empty()) else {
+            continue;
+        };
+        let Some(facts) = world.final_facts(record) else {
+            continue;
+        };
+        let now = words::verdict(&facts).filter(|verdict| *verdict != closed.verdict);
+        let correction = now.map(|verdict| Correction { verdict, facts });
+        if correction.as_ref().map(|correction| correction.verdict)
+            != record.told.correction.as_ref().map(|correction| correction.verdict)
+        {
+            record.told.correction = correction;
+            book.settle(fingerprint, true, changes);
+        }
+    }
+}
+
+fn set_ack(
+    book: &mut Book,
+    store_id: &str,
+    episode: &str,
+    ack: Option<Ack>,
+    changes: &mut Changes,
+) -> Result<(), Refusal> {
+    let found = book
+        .open_records()
+        .find(|record| {
+            super::transition::is_running(record)
+                && episode_id(store_id, record.fingerprint, record.episodes) == episode
+        })
+        .map(|record| record.fingerprint);
+    let fingerprint: Fingerprint = found.ok_or_else(|| Refusal::NotFiring(episode.to_owned()))?;
+    if let Some(entry) = book.get_mut(fingerprint) {
+        for telling in &mut entry.record.told.tellings {
+            telling.knows_ack = ack.is_none();
+        }
+        entry.record.told.ack = ack;
+    }
+    book.settle(fingerprint, true, changes);
+    Ok(())
+}
+
+/// An alert in a few words: `behind_pace revenue`.
+fn name(record: &AlertRecord) -> String {
+    let what = record.labels.get("node").or_else(|| record.labels.get("source"));
+    match what {
+        Some(what) => format!("{} {what}", record.rule),
+        None => record.rule.clone(),
+    }
+}

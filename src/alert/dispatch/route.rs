@@ -1,0 +1,270 @@
+//! Who is told what, and when: the routing tree, with Alertmanager's words and semantics, and owners from the catalogue.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+use super::digest::DigestPlan;
+use super::inhibit::InhibitRule;
+use super::interval::Interval;
+use super::matcher::{Matcher, matches_all};
+use crate::alert::record::{AlertRecord, Labels};
+
+/// What the operator declares about telling.
+#[derive(Clone, Debug, Default)]
+pub struct Routing {
+    /// The tree; `None`: nobody is told.
+    pub root: Option<Route>,
+    /// Alerts that others explain, by labels.
+    pub inhibit: Vec<InhibitRule>,
+    /// Named stretches of time, for `mute` and `active` of routes.
+    pub intervals: BTreeMap<String, Vec<Interval>>,
+    /// People and teams that the catalogue names as owners.
+    pub people: BTreeMap<String, Person>,
+    /// Digests.
+    pub digests: Vec<DigestPlan>,
+    /// Bounds and times that hold for all.
+    pub manners: Manners,
+}
+
+/// Bounds and times that hold for all routes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Manners {
+    /// New alerts for one receiver within a minute beyond which they become one summary.
+    pub storm_max: usize,
+    /// How long an acknowledgement holds, unless it says otherwise.
+    pub ack_ttl: SignedDuration,
+    /// How long before its end a silence is reminded of.
+    pub remind_before: SignedDuration,
+    /// Share of its parent's gap from which on a part is told although its parent is.
+    pub explain_share: f64,
+}
+
+impl Default for Manners {
+    fn default() -> Manners {
+        Manners {
+            storm_max: 20,
+            ack_ttl: SignedDuration::from_hours(24),
+            remind_before: SignedDuration::from_mins(15),
+            explain_share: 0.2,
+        }
+    }
+}
+
+/// Somebody whom the catalogue names as an owner.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Person {
+    /// Where they are reached.
+    pub receiver: String,
+    /// Their manager, by name.
+    pub manager: Option<String>,
+}
+
+/// A route of the tree.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Route {
+    /// Its place in the tree: `0`, `0.2`, `0.2.1`.
+    pub id: String,
+    /// Who is told.
+    pub to: To,
+    /// Conditions, all of them; empty: everything.
+    pub matchers: Vec<Matcher>,
+    /// Whether the next sibling is tried as well.
+    pub go_on: bool,
+    /// Which alerts are told together.
+    pub group_by: GroupBy,
+    /// When.
+    pub timing: Timing,
+    /// Names of times in which nobody is told.
+    pub mute: Vec<String>,
+    /// Names of the only times in which somebody is; empty: always.
+    pub active: Vec<String>,
+    /// Who is told when nobody acknowledges, in the order of time.
+    pub escalate: Vec<Rung>,
+    /// Routes below this one: the first that matches wins.
+    pub routes: Vec<Route>,
+}
+
+/// Whom a route leads to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum To {
+    /// A receiver of the settings.
+    Receiver(String),
+    /// The owner of the node, else this receiver.
+    Owner(String),
+    /// The owner's manager, else this receiver.
+    Manager(String),
+    /// The owner of what the node serves, else this receiver.
+    ParentOwner(String),
+}
+
+/// Which alerts are told together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum GroupBy {
+    /// Those that share the values of these labels.
+    Labels(Vec<String>),
+    /// Each on its own.
+    Each,
+}
+
+/// When a group is told. Wall-clock time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timing {
+    /// From the first alert of a group to its first message; `None`: 5 s, and none at all for a critical alert.
+    pub group_wait: Option<SignedDuration>,
+    /// Between messages about new alerts of a group.
+    pub group_interval: SignedDuration,
+    /// From the end of an alert to the message about it.
+    pub resolve_wait: SignedDuration,
+    /// Between messages about what still fires.
+    pub repeat_interval: SignedDuration,
+}
+
+impl Default for Timing {
+    fn default() -> Timing {
+        Timing {
+            group_wait: None,
+            group_interval: SignedDuration::from_mins(1),
+            resolve_wait: DEFAULT_WAIT,
+            repeat_interval: SignedDuration::from_hours(24),
+        }
+    }
+}
+
+/// `group_wait` where nothing is said.
+pub const DEFAULT_WAIT: SignedDuration = SignedDuration::from_secs(5);
+
+/// One step of an escalation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rung {
+    /// Time after the first message without an acknowledgement.
+    pub after: SignedDuration,
+    /// Who is told then.
+    pub to: To,
+}
+
+/// Where an alert goes: one receiver by one route.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Destination<'r> {
+    /// Name of the receiver.
+    pub receiver: String,
+    /// The route that leads there.
+    pub route: &'r Route,
+}
+
+impl Routing {
+    /// Where an alert goes, each receiver once, in the order of the tree.
+    pub fn destinations(&self, record: &AlertRecord) -> Vec<Destination<'_>> {
+        let labels = matched_labels(record);
+        let mut routes = Vec::new();
+        if let Some(root) = &self.root {
+            root.collect(&labels, &mut routes);
+        }
+        let mut found: Vec<Destination<'_>> = Vec::new();
+        for route in routes {
+            let receiver = self.receiver(&route.to, record);
+            if !found.iter().any(|known| known.receiver == receiver) {
+                found.push(Destination { receiver, route });
+            }
+        }
+        found
+    }
+
+    /// The route with an id.
+    pub fn route(&self, id: &str) -> Option<&Route> {
+        fn find<'r>(route: &'r Route, id: &str) -> Option<&'r Route> {
+            if route.id == id {
+                return Some(route);
+            }
+            route.routes.iter().find_map(|below| find(below, id))
+        }
+        find(self.root.as_ref()?, id)
+    }
+
+    /// The receiver that is meant, for an alert.
+    pub fn receiver(&self, to: &To, record: &AlertRecord) -> String {
+        let owner = owner_of(record);
+        let reached = |name: Option<&str>| Some(self.people.get(name?)?.receiver.clone());
+        let (found, otherwise) = match to {
+            To::Receiver(name) => (Some(name.clone()), name),
+            To::Owner(otherwise) => (reached(owner), otherwise),
+            To::Manager(otherwise) => {
+                let manager = owner.and_then(|owner| self.people.get(owner)?.manager.as_deref());
+                (reached(manager), otherwise)
+            }
+            To::ParentOwner(otherwise) => {
+                let parent = record.facts.parent.as_ref();
+                (reached(parent.and_then(|parent| parent.owner.as_deref())), otherwise)
+            }
+        };
+        found.unwrap_or_else(|| otherwise.clone())
+    }
+}
+
+/// Who answers for what an alert is about.
+fn owner_of(record: &AlertRecord) -> Option<&str> {
+    let facts = &record.facts;
+    let of_node = facts.node.as_ref().and_then(|node| node.owner.as_deref());
+    let of_item = facts.item.as_ref().and_then(|item| item.owner.as_deref());
+    let label = record.labels.get("owner").map(String::as_str);
+    label.or(of_node).or(of_item)
+}
+
+/// The labels that matchers see: those of the identity, with `severity` and `kind`.
+pub fn matched_labels(record: &AlertRecord) -> Labels {
+    let mut labels = record.labels.clone();
+    labels.insert("severity".to_owned(), record.severity.as_str().to_owned());
+    labels.insert("kind".to_owned(), record.kind.clone());
+    labels
+}
+
+impl Route {
+    /// A route for everything to one receiver, with the default times.
+    pub fn to_receiver(receiver: &str) -> Route {
+        Route {
+            id: "0".to_owned(),
+            to: To::Receiver(receiver.to_owned()),
+            matchers: Vec::new(),
+            go_on: false,
+            group_by: GroupBy::default(),
+            timing: Timing::default(),
+            mute: Vec::new(),
+            active: Vec::new(),
+            escalate: Vec::new(),
+            routes: Vec::new(),
+        }
+    }
+
+    /// The routes that take these labels: of every subtree the deepest that match.
+    pub fn collect<'r>(&'r self, labels: &Labels, found: &mut Vec<&'r Route>) {
+        let before = found.len();
+        for route in &self.routes {
+            if matches_all(&route.matchers, labels) {
+                route.collect(labels, found);
+                if !route.go_on {
+                    break;
+                }
+            }
+        }
+        if found.len() == before {
+            found.push(self);
+        }
+    }
+
+    /// The labels that alerts must share to be told together.
+    pub fn group_of(&self, record: &AlertRecord) -> Labels {
+        match &self.group_by {
+            GroupBy::Each => record.labels.clone(),
+            GroupBy::Labels(names) => names
+                .iter()
+                .map(|name| (name.clone(), record.labels.get(name).cloned().unwrap_or_default()))
+                .collect(),
+        }
+    }
+}
+
+impl Default for GroupBy {
+    fn default() -> GroupBy {
+        GroupBy::Labels(["alertname", "parent", "period"].map(str::to_owned).to_vec())
+    }
+}

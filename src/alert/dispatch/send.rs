@@ -1,0 +1,335 @@
+//! What is told together, and when: groups flush, storms become summaries, and it is noted who knows what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hashbrown::{HashMap, HashSet};
+use jiff::Timestamp;
+
+use super::group::{Group, GroupKey, due, later};
+use super::inhibit::Explained;
+use super::look::{Want, Wants, What, key};
+use super::route::{Routing, Timing};
+use super::words::{self, Envelope};
+use super::{Dispatcher, Moment};
+use crate::alert::book::{Book, Changes};
+use crate::alert::identity::Fingerprint;
+use crate::alert::notice::Notice;
+use crate::alert::record::{AlertRecord, Told};
+use crate::alert::transition::is_running;
+use crate::catalog::Severity;
+
+/// A group with what is told of it now.
+struct Message {
+    key: GroupKey,
+    wants: Vec<Want>,
+    bundle: String,
+    is_storm: bool,
+}
+
+impl Dispatcher {
+    /// Decides which wants are told now, and notes it.
+    #[expect(clippy::too_many_arguments, reason = "one step of the pass, which has all of them")]
+    pub(super) fn send(
+        &mut self,
+        wants: Wants,
+        book: &mut Book,
+        store_id: &str,
+        at: Timestamp,
+        moment: Moment<'_>,
+        explained: &Explained,
+        changes: &mut Changes,
+    ) -> Vec<Notice> {
+        let now = moment.now;
+        if let Some(rung) = wants.next_rung {
+            self.due_later(rung);
+        }
+        let had_rushes = !self.kept.rushes.is_empty();
+        self.kept.rushes.retain(|_, rush| !rush.is_over(now));
+        self.is_changed |= had_rushes;
+
+        let messages = self.messages(wants, book, moment);
+        let mut notices = Vec::new();
+        let mut numbers = Numbers::default();
+        for message in messages {
+            for want in &message.wants {
+                let explains = explains(book, explained, want);
+                let Some(entry) = book.get_mut(want.fingerprint) else {
+                    continue;
+                };
+                let envelope = Envelope {
+                    store_id,
+                    receiver: &message.key.receiver,
+                    bundle: &message.bundle,
+                    group: &message.key.labels,
+                    is_storm: message.is_storm,
+                    times: (now, at),
+                };
+                let seq = numbers.of(&mut entry.record, &want.what);
+                notices.extend(words::notice(&entry.record, &want.what, seq, explains, &envelope));
+                note(&mut entry.record, &want.what, &message.key.receiver, now);
+                book.settle(want.fingerprint, true, changes);
+            }
+        }
+        for fingerprint in numbers.corrected {
+            if let Some(entry) = book.get_mut(fingerprint) {
+                let told = &mut entry.record.told;
+                if let (Some(closed), Some(correction)) = (&mut told.closed, told.correction.take()) {
+                    closed.verdict = correction.verdict;
+                    closed.seq += 1;
+                }
+                book.settle(fingerprint, true, changes);
+            }
+        }
+        self.forget_groups(book);
+        notices
+    }
+
+    /// The messages of this moment, with the ids that they have from now on.
+    fn messages(&mut self, wants: Wants, book: &Book, moment: Moment<'_>) -> Vec<Message> {
+        let (now, routing) = (moment.now, moment.routing);
+        let severity = |fingerprint: Fingerprint| {
+            book.get(fingerprint)
+                .map_or(Severity::Info, |entry| entry.record.severity)
+        };
+        let mut due_fired: BTreeMap<String, usize> = BTreeMap::new();
+        let mut planned: Vec<(GroupKey, Vec<(Want, Timestamp)>)> = Vec::new();
+        for (key, wants) in wants.groups {
+            let group = self.kept.groups.get(&key.text());
+            let timing = timing(routing, &key);
+            let first = wants
+                .iter()
+                .filter_map(|want| match want.what {
+                    What::Fired { since, .. } => Some(since),
+                    _ => None,
+                })
+                .min();
+            let storm = self
+                .kept
+                .rushes
+                .get(&key.receiver)
+                .and_then(|rush| rush.holds_until(now));
+            let timed: Vec<(Want, Timestamp)> = wants
+                .into_iter()
+                .map(|want| {
+                    let at = when(&want, &timing, group, first, severity(want.fingerprint));
+                    let at = match want.what {
+                        What::Fired { .. } => storm.map_or(at, |until| until.max(at)),
+                        _ => at,
+                    };
+                    (want, at)
+                })
+                .collect();
+            let fired = timed.iter().filter(|(want, at)| is_fired(want) && *at <= now).count();
+            *due_fired.entry(key.receiver.clone()).or_default() += fired;
+            planned.push((key, timed));
+        }
+        let most = routing.manners.storm_max;
+        let stormy: BTreeSet<String> = due_fired
+            .iter()
+            .filter(|(receiver, count)| {
+                let rush = self.kept.rushes.get(*receiver).cloned().unwrap_or_default();
+                rush.is_storm(**count, most, now)
+            })
+            .map(|(receiver, _)| receiver.clone())
+            .collect();
+        self.pack(planned, &due_fired, &stormy, moment)
+    }
+
+    fn pack(
+        &mut self,
+        planned: Vec<(GroupKey, Vec<(Want, Timestamp)>)>,
+        due_fired: &BTreeMap<String, usize>,
+        stormy: &BTreeSet<String>,
+        moment: Moment<'_>,
+    ) -> Vec<Message> {
+        let now = moment.now;
+        let mut messages = Vec::new();
+        let mut summaries: HashMap<String, String> = HashMap::new();
+        for (key, timed) in planned {
+            let text = key.text();
+            let timing = timing(moment.routing, &key);
+            let is_due = timed.iter().any(|(_, at)| *at <= now);
+            let repeats = timed
+                .iter()
+                .any(|(want, at)| matches!(want.what, What::Repeat { .. }) && *at <= now);
+            let is_held = self
+                .kept
+                .rushes
+                .get(&key.receiver)
+                .is_some_and(|rush| rush.holds_until(now).is_some());
+            let (mut told, mut storm) = (Vec::new(), Vec::new());
+            for (want, at) in timed {
+                let goes = match &want.what {
+                    _ if !is_due => false,
+                    // Repeats that would follow within one interval go with the first.
+                    What::Repeat { .. } => at <= now || (repeats && at <= later(now, timing.group_interval)),
+                    What::Fired { .. } if is_held => at <= now,
+                    _ => true,
+                };
+                match goes {
+                    false => self.due_later(at.max(now)),
+                    true if is_fired(&want) && stormy.contains(&key.receiver) => storm.push(want),
+                    true => {
+                        if let What::Fired { .. } | What::Escalated | What::Milder | What::Acked = want.what {
+                            // What is told now fires on: it is looked at again for its repeat.
+                            self.due_later(later(now, timing.repeat_interval));
+                        }
+                        told.push(want);
+                    }
+                }
+            }
+            if told.is_empty() && storm.is_empty() {
+                continue;
+            }
+            let group = self.kept.groups.entry(text).or_insert(Group {
+                began: now,
+                messages: 0,
+            });
+            self.is_changed = true;
+            if !told.is_empty() {
+                group.messages += 1;
+                messages.push(Message {
+                    bundle: key.bundle(group.messages),
+                    key: key.clone(),
+                    wants: told,
+                    is_storm: false,
+                });
+            }
+            if !storm.is_empty() {
+                group.messages += 1;
+                let own = key.bundle(group.messages);
+                // All groups of a receiver share one summary: that of the first.
+                let bundle = summaries.entry(key.receiver.clone()).or_insert(own).clone();
+                messages.push(Message {
+                    key,
+                    wants: storm,
+                    bundle,
+                    is_storm: true,
+                });
+            }
+        }
+        for (receiver, count) in due_fired.iter().filter(|(_, count)| **count > 0) {
+            let rush = self.kept.rushes.entry(receiver.clone()).or_default();
+            let most = moment.routing.manners.storm_max;
+            rush.note(*count, stormy.contains(receiver), most, now);
+            self.is_changed = true;
+        }
+        messages
+    }
+
+    /// Groups of which nobody knows anything any more.
+    fn forget_groups(&mut self, book: &Book) {
+        if self.kept.groups.is_empty() {
+            return;
+        }
+        let mut live: HashSet<String> = HashSet::new();
+        for record in book.open_records() {
+            let of_ended = record.told.owed.iter().flat_map(|ended| &ended.tellings);
+            let tellings = record.told.tellings.iter().chain(of_ended);
+            live.extend(tellings.map(|telling| key(telling).text()));
+        }
+        let before = self.kept.groups.len();
+        self.kept.groups.retain(|text, _| live.contains(text));
+        self.is_changed |= before != self.kept.groups.len();
+    }
+}
+
+fn timing(routing: &Routing, key: &GroupKey) -> Timing {
+    routing.route(&key.route).map(|route| route.timing).unwrap_or_default()
+}
+
+fn is_fired(want: &Want) -> bool {
+    matches!(want.what, What::Fired { .. })
+}
+
+/// When something is told, if nothing else of its group is before.
+fn when(want: &Want, timing: &Timing, group: Option<&Group>, first: Option<Timestamp>, severity: Severity) -> Timestamp {
+    match want.what {
+        // What was held back comes after the wait, not at the next turn.
+        What::Fired {
+            since,
+            is_released: true,
+        } => due(timing, None, since, since, severity),
+        What::Fired { since, .. } => due(timing, group, first.unwrap_or(since), since, severity),
+        What::Repeat { at } => at,
+        What::Resolved { since, .. } => later(since, timing.resolve_wait),
+        What::Escalated | What::Milder | What::Acked | What::Correction => Timestamp::MIN,
+    }
+}
+
+/// Numbers of notices within their episodes: one decision has one, however many receivers it has.
+#[derive(Default)]
+struct Numbers {
+    given: HashMap<(Fingerprint, u8), u32>,
+    corrected: Vec<Fingerprint>,
+}
+
+impl Numbers {
+    fn of(&mut self, record: &mut AlertRecord, what: &What) -> u32 {
+        let class = match what {
+            What::Fired { .. } | What::Escalated | What::Repeat { .. } => 0,
+            What::Milder => 1,
+            What::Acked => 2,
+            What::Resolved { episode, .. } => {
+                let ended = record.told.owed.iter().find(|ended| ended.episode == *episode);
+                return ended.map_or(0, |ended| ended.seq + 1);
+            }
+            What::Correction => {
+                if !self.corrected.contains(&record.fingerprint) {
+                    self.corrected.push(record.fingerprint);
+                }
+                return record.told.closed.as_ref().map_or(0, |closed| closed.seq + 1);
+            }
+        };
+        *self.given.entry((record.fingerprint, class)).or_insert_with(|| {
+            record.seq += 1;
+            record.seq
+        })
+    }
+}
+
+/// Notes what a receiver knows from now on.
+fn note(record: &mut AlertRecord, what: &What, receiver: &str, now: Timestamp) {
+    let (severity, is_flapping) = (record.severity, record.history.flapping);
+    let told: &mut Told = &mut record.told;
+    if let What::Resolved { episode, .. } = what {
+        for ended in told.owed.iter_mut().filter(|ended| ended.episode == *episode) {
+            ended.tellings.retain(|telling| telling.receiver != receiver);
+        }
+        told.owed.retain(|ended| !ended.tellings.is_empty());
+        return;
+    }
+    let Some(telling) = told.tellings.iter_mut().find(|telling| telling.receiver == receiver) else {
+        return;
+    };
+    match what {
+        What::Fired { .. } | What::Escalated => {
+            telling.severity = Some(severity);
+            telling.told_at = Some(now);
+            telling.first_told_at.get_or_insert(now);
+            telling.because = None;
+            if is_flapping {
+                told.flapping = Some(told.flapping.map_or(severity, |told| told.max(severity)));
+            }
+        }
+        What::Milder => telling.severity = Some(severity),
+        What::Repeat { .. } => telling.told_at = Some(now),
+        What::Acked => telling.knows_ack = true,
+        What::Resolved { .. } | What::Correction => {}
+    }
+}
+
+/// Titles of what an alert explains, for its first notice.
+fn explains(book: &Book, explained: &Explained, want: &Want) -> Vec<String> {
+    if !matches!(want.what, What::Fired { .. } | What::Escalated) {
+        return Vec::new();
+    }
+    let mut titles: Vec<String> = explained
+        .of(want.fingerprint)
+        .filter_map(|target| book.get(target))
+        .filter(|entry| is_running(&entry.record))
+        .map(|entry| entry.record.facts.title.clone())
+        .collect();
+    titles.sort();
+    titles
+}

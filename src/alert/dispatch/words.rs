@@ -1,0 +1,180 @@
+//! Notices, as they are put into the outbox.
+
+use jiff::Timestamp;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::look::What;
+use super::silence::Silence;
+use crate::alert::identity::{episode_id, notice_id};
+use crate::alert::notice::{Again, Aside, EndingSilence, Notice, NoticeKind, ResolveReason, Verdict};
+use crate::alert::record::{AlertRecord, Facts, Labels};
+use crate::alert::transition::REFIRE_WINDOW;
+use crate::catalog::Severity;
+
+/// To whom, in which message, and when.
+pub(super) struct Envelope<'a> {
+    pub(super) store_id: &'a str,
+    pub(super) receiver: &'a str,
+    pub(super) bundle: &'a str,
+    pub(super) group: &'a Labels,
+    pub(super) is_storm: bool,
+    /// The wall clock and the watermark.
+    pub(super) times: (Timestamp, Timestamp),
+}
+
+/// The notice of one want.
+pub(super) fn notice(
+    record: &AlertRecord,
+    what: &What,
+    seq: u32,
+    explains: Vec<String>,
+    envelope: &Envelope<'_>,
+) -> Option<Notice> {
+    match what {
+        What::Resolved { episode, quiet, .. } => resolved(record, *episode, *quiet, envelope),
+        What::Correction => corrected(record, seq, envelope),
+        What::Fired { .. } => Some(Notice {
+            again: again(record, envelope.store_id),
+            flapping: record.history.flapping,
+            because: record
+                .told
+                .tellings
+                .iter()
+                .find(|telling| telling.receiver == envelope.receiver)
+                .and_then(|telling| telling.because.clone()),
+            explains,
+            ..running(record, NoticeKind::Fired, seq, envelope)
+        }),
+        What::Escalated => Some(Notice {
+            explains,
+            ..running(record, NoticeKind::Escalated, seq, envelope)
+        }),
+        What::Milder => Some(Notice {
+            quiet: true,
+            ..running(record, NoticeKind::DeEscalated, seq, envelope)
+        }),
+        What::Repeat { .. } => Some(running(record, NoticeKind::Repeat, seq, envelope)),
+        What::Acked => Some(running(record, NoticeKind::Acked, seq, envelope)),
+    }
+}
+
+/// About the episode that runs.
+fn running(record: &AlertRecord, kind: NoticeKind, seq: u32, envelope: &Envelope<'_>) -> Notice {
+    let (now, at) = envelope.times;
+    let episode = episode_id(envelope.store_id, record.fingerprint, record.episodes);
+    Notice {
+        kind,
+        severity: record.severity,
+        fired_at: record.fired_at.unwrap_or(at),
+        facts: record.facts.clone(),
+        facts_at_firing: record.facts_at_firing.clone(),
+        ack: record.told.ack.clone(),
+        ..about(record, &episode, seq, (now, at), envelope)
+    }
+}
+
+fn resolved(record: &AlertRecord, number: u64, quiet: bool, envelope: &Envelope<'_>) -> Option<Notice> {
+    let ended = record.told.owed.iter().find(|ended| ended.episode == number)?;
+    let episode = episode_id(envelope.store_id, record.fingerprint, ended.episode);
+    Some(Notice {
+        kind: NoticeKind::Resolved,
+        reason: Some(ended.reason),
+        severity: ended.severity,
+        fired_at: ended.fired_at,
+        facts: ended.facts.clone(),
+        facts_at_firing: ended.facts_at_firing.clone(),
+        peak: ended.peak.clone(),
+        verdict: match ended.reason {
+            ResolveReason::PeriodClosed => verdict(&ended.facts),
+            _ => None,
+        },
+        quiet,
+        ..about(
+            record,
+            &episode,
+            ended.seq + 1,
+            (envelope.times.0, ended.ended_at),
+            envelope,
+        )
+    })
+}
+
+fn corrected(record: &AlertRecord, seq: u32, envelope: &Envelope<'_>) -> Option<Notice> {
+    let (closed, correction) = (record.told.closed.as_ref()?, record.told.correction.as_ref()?);
+    let episode = episode_id(envelope.store_id, record.fingerprint, closed.episode);
+    Some(Notice {
+        kind: NoticeKind::Correction,
+        severity: record.severity,
+        fired_at: closed.fired_at,
+        facts: correction.facts.clone(),
+        facts_at_firing: record.facts_at_firing.clone(),
+        verdict: Some(correction.verdict),
+        ..about(record, &episode, seq, envelope.times, envelope)
+    })
+}
+
+/// What all notices about an episode share.
+fn about(
+    record: &AlertRecord,
+    episode: &str,
+    seq: u32,
+    times: (Timestamp, Timestamp),
+    envelope: &Envelope<'_>,
+) -> Notice {
+    let (now, at) = times;
+    Notice {
+        id: notice_id(episode, seq),
+        seq,
+        alert_kind: record.kind.clone(),
+        labels: record.labels.clone(),
+        bundle: envelope.bundle.to_owned(),
+        group: envelope.group.clone(),
+        storm: envelope.is_storm,
+        ..Notice::blank(episode, envelope.receiver, now, at)
+    }
+}
+
+/// That a silence ends soon.
+pub(super) fn reminder(
+    silence: &Silence,
+    alerts: usize,
+    receiver: &str,
+    store_id: &str,
+    times: (Timestamp, Timestamp),
+) -> Notice {
+    let ends = silence.ends_at.as_millisecond();
+    let episode = format!("{:016x}", xxh3_64(format!("{store_id}/reminder/{}/{ends}", silence.id).as_bytes()));
+    Notice {
+        kind: NoticeKind::Reminder,
+        alert_kind: "silence".to_owned(),
+        severity: Severity::Info,
+        aside: Some(Box::new(Aside::Silence(EndingSilence {
+            id: silence.id.clone(),
+            created_by: silence.created_by.clone(),
+            comment: silence.comment.clone(),
+            matchers: silence.matchers.iter().map(ToString::to_string).collect(),
+            ends_at: silence.ends_at,
+            alerts: u32::try_from(alerts).unwrap_or(u32::MAX),
+        }))),
+        ..Notice::blank(&episode, receiver, times.0, times.1)
+    }
+}
+
+fn again(record: &AlertRecord, store_id: &str) -> Option<Again> {
+    let (fired, ended) = (record.fired_at?, record.history.ended_at?);
+    let count = u32::try_from(record.history.fired.len()).unwrap_or(u32::MAX);
+    let soon = fired.duration_since(ended) <= REFIRE_WINDOW;
+    (soon && count > 1).then(|| Again {
+        count,
+        previous: episode_id(store_id, record.fingerprint, record.episodes - 1),
+    })
+}
+
+/// Whether the business met its target: of a link the parent, else the node.
+pub(in crate::alert) fn verdict(facts: &Facts) -> Option<Verdict> {
+    let completion = facts.parent.as_ref().or(facts.node.as_ref())?.completion?;
+    Some(match completion >= 1.0 {
+        true => Verdict::Met,
+        false => Verdict::Missed,
+    })
+}
