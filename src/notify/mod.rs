@@ -3,12 +3,14 @@
 //!
 //! * [`outbox`]: what the sender needs of the store, and the task that empties it; `queue` is one destination's part.
 //! * [`message`]: what a notice says, for any channel; one file a channel makes it into a payload: [`slack`].
+//! * `http`: the request that all of them make, and where it may go.
 //! * [`answer`]: what a receiver's reply means for the notice. `pace`: how fast, and when again.
 //! * [`fake_slack`]: a Slack to test against and to show in the demo: true limits, true errors.
 
 pub mod answer;
 mod desk;
 pub mod fake_slack;
+mod http;
 pub mod message;
 #[cfg(test)]
 mod office;
@@ -29,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::notice::Notice;
-use crate::settings::Settings;
+use crate::settings::{self, Receiver, Settings};
 use crate::words::Language;
 
 pub use answer::Answer;
@@ -146,17 +148,31 @@ pub fn targets(settings: &Settings, signer: &Signer) -> Result<Vec<Target>, Stri
         .receivers
         .iter()
         .map(|(name, receiver)| {
-            let webhook = &receiver.slack_webhook;
-            let slack = slack::Slack::new(webhook, Wording::of(settings, signer))
+            let (channel, destination) = open(receiver, Wording::of(settings, signer))
                 .map_err(|reason| format!("receiver '{name}': {reason}"))?;
             Ok(Target {
                 receiver: name.clone(),
-                destination: xxhash_rust::xxh3::xxh3_64(webhook.url.reveal().trim().as_bytes()),
-                channel: Arc::new(slack),
-                give_up_after: webhook.give_up_after,
+                destination,
+                channel,
+                give_up_after: receiver.give_up_after,
             })
         })
         .collect()
+}
+
+/// A channel, and the hash of its address.
+type Opened = (Arc<dyn Channel>, u64);
+
+/// A receiver's channel, ready to be written to: one function a channel.
+fn open(receiver: &Receiver, wording: Wording) -> Result<Opened, String> {
+    match &receiver.channel {
+        settings::Channel::SlackWebhook(webhook) => slack::open(webhook, receiver, wording),
+    }
+}
+
+/// The hash of what the vendor's limits are counted by: an address, or an address with a room.
+fn destination(address: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(address.trim().as_bytes())
 }
 
 #[cfg(test)]

@@ -6,17 +6,14 @@ use tokio::sync::{Notify, watch};
 
 use super::fake_slack::{FakeSlack, Scripted};
 use super::*;
-use crate::settings::{DeadLetter, Kafka, Receiver, Route, Secret, Serve, SlackWebhook};
+use crate::settings::{DeadLetter, Kafka, Route, Secret, Serve, SlackWebhook};
 use crate::state::{Commit, Store};
 use crate::words::Language;
 
 fn settings(urls: &[(&str, &str)]) -> Settings {
-    let receiver = |url: &str| Receiver {
-        slack_webhook: SlackWebhook {
-            url: Secret::new(url),
-            timeout: Duration::from_secs(5),
-            give_up_after: Duration::from_secs(3600),
-        },
+    let receiver = |url: &str| {
+        let url = Secret::new(url);
+        Receiver::new(settings::Channel::SlackWebhook(SlackWebhook { url }))
     };
     Settings {
         kafka: Kafka {

@@ -9,10 +9,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{
-    DeadLetter, Kafka, Matcher, Receiver, Role, Route, SchemaRegistry, Secret, Serve, Settings, SlackWebhook,
-    Token,
-};
+use super::receivers::{Receiver, ReceiverEntry};
+use super::{DeadLetter, Kafka, Matcher, Role, Route, SchemaRegistry, Secret, Serve, Settings, Token};
 use crate::catalog::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 use crate::catalog::file::Duration as Time;
 use crate::catalog::yaml::{self, Tree};
@@ -107,23 +105,6 @@ struct EvaluateEntry {
 
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
-struct ReceiverEntry {
-    slack_webhook: SlackEntry,
-}
-
-#[derive(Deserialize, JsonSchema, Debug)]
-#[serde(deny_unknown_fields)]
-struct SlackEntry {
-    url: Option<String>,
-    url_file: Option<PathBuf>,
-    timeout: Option<Time>,
-    give_up_after: Option<Time>,
-    #[serde(default)]
-    allow_insecure: bool,
-}
-
-#[derive(Deserialize, JsonSchema, Debug)]
-#[serde(deny_unknown_fields)]
 struct RouteEntry {
     receiver: Option<String>,
     #[serde(default)]
@@ -139,10 +120,11 @@ struct RouteEntry {
 }
 
 /// How a secret is written.
-struct SecretKeys {
-    file: &'static str,
+pub(super) struct SecretKeys {
+    /// The key that names a file.
+    pub(super) file: &'static str,
     /// One of the two keys, with values.
-    example: &'static str,
+    pub(super) example: &'static str,
 }
 
 /// What a settings file may say, as JSON Schema.
@@ -247,7 +229,8 @@ fn one(place: Place, message: String) -> Diagnostics {
     Diagnostics(vec![Diagnostic { place, message }])
 }
 
-struct Checker {
+/// What checks settings: it collects what is wrong, each with its place.
+pub(super) struct Checker {
     file: Arc<str>,
     outline: Tree,
     folder: PathBuf,
@@ -363,7 +346,7 @@ impl Checker {
         Some(SchemaRegistry { url, credentials })
     }
 
-    fn problem(&mut self, path: &[&str], message: impl Into<String>) {
+    pub(super) fn problem(&mut self, path: &[&str], message: impl Into<String>) {
         let place = self.outline.place(&self.file, path);
         self.problems.push(Diagnostic {
             place,
@@ -444,35 +427,8 @@ impl Checker {
         })
     }
 
-    fn receivers(&mut self, entries: BTreeMap<String, ReceiverEntry>) -> BTreeMap<String, Receiver> {
-        let mut receivers = BTreeMap::new();
-        for (name, entry) in entries {
-            let slack = entry.slack_webhook;
-            let path = ["receivers", name.as_str(), "slack_webhook"];
-            let names = SecretKeys {
-                file: "url_file",
-                example: "url_file: /run/secrets/slack_url or url: ${SLACK_URL}",
-            };
-            let Some(url) = self.secret(&path, &names, slack.url, slack.url_file) else {
-                continue;
-            };
-            self.check_url(&path, &url, slack.allow_insecure);
-            let seconds = |time: Option<Time>, default: u64| {
-                time.map_or(Duration::from_secs(default), |time| {
-                    time.0.try_into().unwrap_or_default()
-                })
-            };
-            let slack_webhook = SlackWebhook {
-                url: Secret::new(url),
-                timeout: seconds(slack.timeout, 10),
-                give_up_after: seconds(slack.give_up_after, 24 * 3600),
-            };
-            receivers.insert(name, Receiver { slack_webhook });
-        }
-        receivers
-    }
-
-    fn secret(
+    /// A secret, from a file or as it is written.
+    pub(super) fn secret(
         &mut self,
         path: &[&str],
         names: &SecretKeys,
@@ -499,24 +455,6 @@ impl Checker {
                 self.problem(path, format!("write either {}", names.example));
                 None
             }
-        }
-    }
-
-    /// The URL is the secret: it is never shown.
-    fn check_url(&mut self, path: &[&str], url: &str, allow_insecure: bool) {
-        let Ok(parsed) = reqwest::Url::parse(url) else {
-            self.problem(
-                path,
-                "the URL cannot be read; it looks like https://hooks.slack.com/services/T…/B…/…",
-            );
-            return;
-        };
-        let loopback = super::is_loopback(&parsed);
-        if parsed.scheme() != "https" && !(parsed.scheme() == "http" && (loopback || allow_insecure)) {
-            self.problem(
-                path,
-                "the URL must begin with https; http goes to this machine only, unless allow_insecure: true",
-            );
         }
     }
 
@@ -667,12 +605,12 @@ fn matcher(text: &str) -> Result<Matcher, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::alert::record::Labels;
     use crate::catalog::Severity;
 
-    fn load_text(text: &str) -> Result<Settings, String> {
+    pub(in crate::settings) fn load_text(text: &str) -> Result<Settings, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tautline.yaml");
         std::fs::write(&path, text).unwrap();
@@ -703,10 +641,7 @@ routes:
         assert_eq!(settings.kafka.properties["security.protocol"], "ssl");
         assert_eq!(settings.kafka.properties["linger.ms"], "5");
         assert_eq!(settings.language, Language::En);
-        assert_eq!(
-            settings.receivers["boss"].slack_webhook.timeout,
-            Duration::from_secs(3)
-        );
+        assert_eq!(settings.receivers["boss"].timeout, Duration::from_secs(3));
         assert!(settings.state_sqlite.ends_with("data/tautline.db") && settings.state_sqlite.is_absolute());
         assert!(!format!("{settings:?}").contains("secret\""));
         assert!(!format!("{settings:?}").contains("0123456789abcdef"));

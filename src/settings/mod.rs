@@ -1,7 +1,9 @@
 //! Settings: what the operator sets, from one YAML file and `TAUTLINE__…` environment variables. Unknown keys are
 //! errors that name the nearest known one; secrets come by `url_file` or `${VAR}` and are never printed.
 
+mod address;
 mod load;
+mod receivers;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +15,9 @@ use crate::alert::record::Labels;
 use crate::catalog::{Diagnostic, Severity};
 use crate::words::Language;
 
+pub(crate) use address::{is_loopback, is_public, literal};
 pub use load::{load, schema, suffice};
+pub use receivers::{Channel, Receiver, SlackWebhook};
 
 /// What the operator sets, checked.
 #[derive(Clone, Debug)]
@@ -64,18 +68,6 @@ pub struct SchemaRegistry {
     pub credentials: Option<(String, Secret)>,
 }
 
-/// Whether an address is on this machine.
-pub(crate) fn is_loopback(url: &reqwest::Url) -> bool {
-    match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback()),
-        None => false,
-    }
-}
-
 /// Where rejected events are kept.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
@@ -113,24 +105,6 @@ pub enum Role {
     Ingest,
     /// Enter what people type in.
     Entry,
-}
-
-/// Somebody who can be told.
-#[derive(Clone, Debug)]
-pub struct Receiver {
-    /// A Slack incoming webhook.
-    pub slack_webhook: SlackWebhook,
-}
-
-/// A Slack incoming webhook.
-#[derive(Clone, Debug)]
-pub struct SlackWebhook {
-    /// Its URL, which is the secret.
-    pub url: Secret,
-    /// How long one attempt may take.
-    pub timeout: Duration,
-    /// How long a notice is tried before it is given up.
-    pub give_up_after: Duration,
 }
 
 /// A text that is never printed.

@@ -1,0 +1,269 @@
+//! HTTP as all channels use it: one request, one answer, within a bounded time. Nothing that is said of it holds the
+//! address, which is a secret with most services.
+//!
+//! Redirects are not followed. A name that stands for a private address is refused (see [`Guard`]): a message must
+//! not reach a service of the inner network because somebody else's name server says so.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+
+use super::Answer;
+use crate::settings::{Receiver, is_loopback, is_public, literal};
+
+/// Bytes of an answer that are read; those of chat services are a few words.
+const ANSWER_BYTES: usize = 4096;
+
+/// The way to one server.
+pub(super) struct Http {
+    client: Client,
+    url: Url,
+    shown: String,
+    timeout: Duration,
+}
+
+/// What a server answered.
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    /// Status of the answer.
+    pub(super) status: u16,
+    /// Its headers.
+    pub(super) headers: HeaderMap,
+    /// The beginning of its body.
+    pub(super) body: String,
+}
+
+impl Reply {
+    /// A header as text; one that is no text counts as an empty one.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap_or(""))
+    }
+
+    /// What the server says of the time to wait, see [`super::answer::retry_after`].
+    pub(super) fn retry_after(&self) -> Option<&str> {
+        self.header(RETRY_AFTER.as_str())
+    }
+}
+
+impl Http {
+    /// Prepares a way to the server of this address; `setting` names where it was written, for errors.
+    ///
+    /// # Errors
+    /// When the address is no URL, or is a private one that the receiver does not allow, or no HTTP client can be
+    /// made. The text never holds the address.
+    pub(super) fn new(setting: &str, url: &str, receiver: &Receiver) -> Result<Http, String> {
+        let url = Url::parse(url.trim())
+            .map_err(|error| format!("{setting}: the address is not a URL: {error}"))?;
+        let host = match url.host_str() {
+            Some(host) if matches!(url.scheme(), "http" | "https") => host.to_owned(),
+            _ => {
+                return Err(format!(
+                    "{setting}: the address must begin with https:// and name a host"
+                ));
+            }
+        };
+        // Who writes this machine's own address means it.
+        let open = receiver.allow_private || is_loopback(&url);
+        if !open && literal(&url).is_some_and(|ip| !is_public(ip)) {
+            return Err(format!("{setting}: {}", private(&host)));
+        }
+        Ok(Http {
+            client: client(&url, open)?,
+            shown: format!("{}://{host}/…", url.scheme()),
+            url,
+            timeout: receiver.timeout,
+        })
+    }
+
+    /// The address, for logs.
+    pub(super) fn destination(&self) -> &str {
+        &self.shown
+    }
+
+    /// The address. It is a secret.
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Sends JSON to the address.
+    ///
+    /// # Errors
+    /// What it means that no answer came.
+    pub(super) async fn post(&self, body: &serde_json::Value) -> Result<Reply, Answer> {
+        self.post_to(self.url().clone(), HeaderMap::new(), body.to_string())
+            .await
+    }
+
+    /// Sends JSON to another address of the same server, with more headers.
+    ///
+    /// # Errors
+    /// What it means that no answer came.
+    pub(super) async fn post_to(&self, url: Url, headers: HeaderMap, body: String) -> Result<Reply, Answer> {
+        let request = self.client.post(url).header(CONTENT_TYPE, "application/json");
+        self.send(request.headers(headers).body(body)).await
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Reply, Answer> {
+        let response = request.timeout(self.timeout).send().await.map_err(failed)?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = read(response).await.map_err(failed)?;
+        Ok(Reply {
+            status,
+            headers,
+            body,
+        })
+    }
+}
+
+fn client(url: &Url, open: bool) -> Result<Client, String> {
+    // Fails when another part of the process has chosen a provider already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("tautline/", env!("CARGO_PKG_VERSION")));
+    // A proxy of the environment cannot reach this machine's own loopback.
+    if is_loopback(url) {
+        builder = builder.no_proxy();
+    }
+    if !open {
+        builder = builder.dns_resolver(Guard {
+            host: url.host_str().unwrap_or_default().to_owned(),
+        });
+    }
+    builder
+        .build()
+        .map_err(|error| format!("cannot make an HTTP client: {}", with_causes(&error)))
+}
+
+/// Looks names up, and refuses the server's name where it stands for private addresses only. Other names are those of
+/// a proxy, which looks the server's name up itself and is wherever the environment says.
+struct Guard {
+    host: String,
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let is_guarded = name.as_str() == self.host;
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let taken = if is_guarded {
+                public(found).ok_or_else(|| private(name.as_str()))?
+            } else {
+                found
+            };
+            Ok(Box::new(taken.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The public ones; `None` where there are none.
+fn public(mut addresses: Vec<SocketAddr>) -> Option<Vec<SocketAddr>> {
+    addresses.retain(|address| is_public(address.ip()));
+    (!addresses.is_empty()).then_some(addresses)
+}
+
+fn private(host: &str) -> String {
+    format!("{host} is on a private network; if that is meant, add allow_private: true to the receiver")
+}
+
+async fn read(mut response: Response) -> Result<String, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        let room = ANSWER_BYTES - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if body.len() == ANSWER_BYTES {
+            break;
+        }
+    }
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+/// No answer. Only where no connection was made is it sure that nobody saw the message.
+fn failed(error: reqwest::Error) -> Answer {
+    let maybe_shown = !error.is_connect();
+    let reason = with_causes(&error.without_url());
+    Answer::Retry {
+        after: None,
+        maybe_shown,
+        reason,
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Channel, Secret, SlackWebhook};
+
+    fn receiver() -> Receiver {
+        let url = Secret::new("https://unused.example");
+        Receiver::new(Channel::SlackWebhook(SlackWebhook { url }))
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_used_is_refused_without_being_told() {
+        for (url, reason) in [
+            ("", "x: the address is not a URL"),
+            ("verysecret", "x: the address is not a URL"),
+            ("hooks.example.com/verysecret", "x: the address is not a URL"),
+            ("ftp://host/verysecret", "x: the address must begin with https://"),
+            (
+                "https://10.0.0.1/verysecret",
+                "x: 10.0.0.1 is on a private network",
+            ),
+            (
+                "https://[fe80::1]/verysecret",
+                "x: [fe80::1] is on a private network",
+            ),
+        ] {
+            let told = Http::new("x", url, &receiver()).err().unwrap();
+            assert!(told.starts_with(reason) && !told.contains("verysecret"), "{told}");
+        }
+        let allowed = Receiver {
+            allow_private: true,
+            ..receiver()
+        };
+        assert!(Http::new("x", "https://10.0.0.1/s", &allowed).is_ok());
+        assert!(Http::new("x", "http://127.0.0.1:9/s", &receiver()).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_the_address_that_it_stands_for() {
+        let guard = Guard {
+            host: "localhost".to_owned(),
+        };
+        let refused = guard.resolve("localhost".parse().unwrap()).await.err().unwrap();
+        assert_eq!(
+            refused.to_string(),
+            "localhost is on a private network; if that is meant, add allow_private: true to the receiver"
+        );
+        let proxy = Guard {
+            host: "elsewhere.example".to_owned(),
+        };
+        assert!(proxy.resolve("localhost".parse().unwrap()).await.is_ok());
+    }
+
+    #[test]
+    fn of_several_addresses_the_public_ones_are_taken() {
+        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let (public_one, private_one) = ("1.1.1.1:0", "10.0.0.1:0");
+        assert_eq!(
+            public(addresses(&[private_one, public_one])),
+            Some(addresses(&[public_one]))
+        );
+        assert_eq!(public(addresses(&[private_one, "[::1]:0"])), None);
+        assert_eq!(public(Vec::new()), None);
+    }
+}
