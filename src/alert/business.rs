@@ -62,14 +62,16 @@ impl<'a> Business<'a> {
         match &self.catalog.metric(metric).kind {
             MetricKind::Simple(simple) => simple.source == source,
             MetricKind::Duration(duration) => duration.marks.source == source,
-            MetricKind::Conversion(conversion) => {
-                [&conversion.base, &conversion.goal].iter().any(|step| step.step.source == source)
-            }
+            MetricKind::Conversion(conversion) => [&conversion.base, &conversion.goal]
+                .iter()
+                .any(|step| step.step.source == source),
             MetricKind::Ratio {
                 numerator,
                 denominator,
             } => self.is_made_from(*numerator, source) || self.is_made_from(*denominator, source),
-            MetricKind::Derived { inputs, .. } => inputs.iter().any(|input| self.is_made_from(*input, source)),
+            MetricKind::Derived { inputs, .. } => {
+                inputs.iter().any(|input| self.is_made_from(*input, source))
+            }
         }
     }
 
@@ -101,7 +103,9 @@ impl World for Business<'_> {
 
     fn reads(&self, node: &str, source: &str) -> bool {
         let position = self.catalog.sources.iter().position(|known| known.name == source);
-        let source = position.and_then(|position| u32::try_from(position).ok()).map(SourceId);
+        let source = position
+            .and_then(|position| u32::try_from(position).ok())
+            .map(SourceId);
         match (self.node(node), source) {
             (Some(node), Some(source)) => self.is_made_from(self.catalog.node(node).metric, source),
             _ => false,
@@ -141,7 +145,11 @@ impl World for Business<'_> {
             let chance = |figure: &Figure| figure.target_probability.unwrap_or(2.0);
             chance(a).total_cmp(&chance(b)).then(a_is_kpi.cmp(b_is_kpi))
         });
-        figures.into_iter().map(|(_, figure)| figure).take(FORECASTS).collect()
+        figures
+            .into_iter()
+            .map(|(_, figure)| figure)
+            .take(FORECASTS)
+            .collect()
     }
 
     fn final_facts(&self, record: &AlertRecord) -> Option<Facts> {

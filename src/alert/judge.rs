@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
 use super::business::Business;
-use super::dispatch::Moment;
 use super::dispatch::route::Routing;
+use super::dispatch::{Moment, World};
 use super::engine::{Engine, Step};
 use super::identity::{Fingerprint, fingerprint_of};
 use super::record::{AlertRecord, EntryFacts, Facts, Figure, ItemFacts, Labels, LinkFigure};
@@ -95,10 +95,54 @@ pub struct When<'a> {
     pub at: Timestamp,
     /// How much of the cells counts.
     pub horizon: Horizon,
-    /// The wall clock and who is told what; `None`: states move on without anybody being told.
-    pub tell: Option<(Timestamp, &'a Routing)>,
+    /// Who is told what, and when that is; `None`: states move on without anybody being told.
+    pub tell: Option<Tell<'a>>,
     /// What came of each source lately, by [`SourceId`](crate::catalog::SourceId); of none where that is not known.
     pub intake: &'a [Recent],
+}
+
+/// Telling people of a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Tell<'a> {
+    /// The wall clock.
+    pub now: Timestamp,
+    /// Who is told what.
+    pub routing: &'a Routing,
+    /// Whether nobody could be told until now.
+    pub is_back: bool,
+}
+
+impl<'a> Tell<'a> {
+    /// At an ordinary moment.
+    pub fn at(now: Timestamp, routing: &'a Routing) -> Tell<'a> {
+        Tell {
+            now,
+            routing,
+            is_back: false,
+        }
+    }
+
+    fn moment(self, world: &'a dyn World) -> Moment<'a> {
+        Moment {
+            now: self.now,
+            routing: self.routing,
+            is_back: self.is_back,
+            world,
+        }
+    }
+}
+
+/// Tells people what became due since a step at `at`, which made this snapshot; nothing is judged.
+pub fn tell(
+    catalog: &Catalog,
+    evaluator: &Evaluator,
+    cells: &Cells,
+    engine: &mut Engine,
+    (snapshot, at): (&Snapshot, Timestamp),
+    tell: Tell<'_>,
+) -> Step {
+    let known = Business::new(catalog, snapshot, evaluator, cells);
+    engine.tell(at, tell.moment(&known))
 }
 
 /// One judgement, as the daemon and a replay of history make it: the snapshot at a watermark, and what it does to alerts.
@@ -117,11 +161,7 @@ pub fn step(
     let periods = Periods::of(catalog, &snapshot);
     let samples = samples(catalog, &snapshot, &periods, &engine.known());
     let known = Business::new(catalog, &snapshot, evaluator, cells);
-    let moment = when.tell.map(|(now, routing)| Moment {
-        now,
-        routing,
-        world: &known,
-    });
+    let moment = when.tell.map(|tell| tell.moment(&known));
     let step = engine.step(&samples, &catalog.rules, when.at, moment);
     (snapshot, step)
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::dispatch::route::Route;
 pub use super::identity::Fingerprint;
 use super::identity::fingerprint;
-use super::dispatch::route::Route;
 use super::notice::{Ack, Because, ResolveReason, Verdict};
 use crate::catalog::Severity;
 use crate::evaluate::Mismatch;
@@ -281,6 +281,16 @@ impl AlertRecord {
         }
     }
 
+    /// A record with these labels, for tests of what looks at labels.
+    #[cfg(test)]
+    pub(crate) fn sample(labels: Labels, severity: Severity) -> AlertRecord {
+        AlertRecord {
+            labels,
+            severity,
+            ..AlertRecord::blank()
+        }
+    }
+
     /// The current or last episode; `None` before the first.
     pub fn episode(&self) -> Option<Episode> {
         let fired_at = self.fired_at.filter(|_| self.episodes > 0)?;
@@ -509,16 +519,28 @@ impl From<KeptTold> for Told {
             first_told_at: Some(Timestamp::UNIX_EPOCH),
             // Nobody knows when: it is repeated when it would be if that had been just now.
             told_at: None,
-            ..Telling::new(&receiver, &Route::to_receiver(&receiver), &AlertRecord::blank(), Timestamp::UNIX_EPOCH)
+            ..Telling::new(
+                &receiver,
+                &Route::to_receiver(&receiver),
+                &AlertRecord::blank(),
+                Timestamp::UNIX_EPOCH,
+            )
         };
         let mut tellings = kept.tellings;
-        tellings.extend(kept.receivers.into_iter().map(|receiver| telling(receiver, kept.severity)));
+        tellings.extend(
+            kept.receivers
+                .into_iter()
+                .map(|receiver| telling(receiver, kept.severity)),
+        );
         let owed = match kept.owed {
             KeptOwed::All(all) => all,
             KeptOwed::One(one) => one
                 .map(|one| {
                     let severity = Some(one.ended.severity);
-                    let tellings = one.receivers.into_iter().map(|receiver| telling(receiver, severity));
+                    let tellings = one
+                        .receivers
+                        .into_iter()
+                        .map(|receiver| telling(receiver, severity));
                     Ended {
                         tellings: tellings.collect(),
                         ..one.ended

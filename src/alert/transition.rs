@@ -3,9 +3,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::dispatch::verdict;
 use super::notice::ResolveReason;
 use super::policy::{Hold, Policy};
-use super::dispatch::verdict;
 use super::record::{AlertRecord, AlertState, Clocks, Closed, Ended, Facts, History, LevelClock, Told};
 use super::sample::Condition;
 use crate::catalog::{OnMissing, Severity};

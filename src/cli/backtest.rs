@@ -10,8 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Config, complain, load_all, print};
-use crate::alert::record::Labels;
-use crate::catalog::{Catalog, Severity, SourceId};
+use crate::catalog::{Catalog, SourceId};
 use crate::daemon::replay::{Episode, Replay};
 use crate::decode::{Found, Reader, Record};
 use crate::words::{Language, sentence};
@@ -66,11 +65,7 @@ pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
         return Err(format!("{shown}: no events; write one JSON object a line"));
     };
     let end = last.arrival;
-    let route = settings.clone();
-    let mut replay = Replay::new(
-        catalog.clone(),
-        Box::new(move |labels: &Labels, severity: Severity| route.receivers_of(labels, severity)),
-    );
+    let mut replay = Replay::new(catalog.clone(), settings.routing.clone());
     for line in &lines {
         let record = Record {
             payload: Some(line.text.as_bytes()),

@@ -7,22 +7,27 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::oneshot;
 
 use super::clock::Clock;
 use super::dead_letter::{DeadLetter, DeadLetterFile};
 use super::door::Ack;
 use super::folder::is_rejection;
 use super::reader::Batch;
-use crate::alert::engine::Engine;
+use crate::alert::dispatch::route::Routing;
+use crate::alert::dispatch::silence::Silence;
+use crate::alert::dispatch::{Held, Kept, Refusal};
+use crate::alert::engine::{Engine, Step};
 use crate::alert::judge;
 use crate::alert::notice::Notice;
-use crate::alert::record::{AlertRecord, Fingerprint, Labels};
-use crate::catalog::{Calendar, Catalog, Severity, SourceId};
+use crate::alert::record::{AlertRecord, Fingerprint};
+use crate::catalog::{Calendar, Catalog, SourceId};
 use crate::evaluate::drift::StoredLink;
 use crate::evaluate::intake::{Intake, Recent};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
 use crate::fold::cells::{Bound, Cells, StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
+use crate::serve::orders::{Order, OrderInbox};
 use crate::source::entry::Entry;
 use crate::source::kafka::{KafkaReader, TopicPartition};
 use crate::source::push::is_pushed;
@@ -36,9 +41,6 @@ const ANSWER_AFTER: Duration = Duration::from_millis(20);
 /// A watermark that moved while nothing else did is written this often.
 const IDLE_COMMIT_EVERY: Duration = Duration::from_secs(30);
 
-/// Who is told about an alert, by its labels and severity.
-pub(super) type Route = Box<dyn Fn(&Labels, Severity) -> Vec<String> + Send>;
-
 /// What the evaluator tells the rest of the daemon after every step.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -50,6 +52,8 @@ pub struct Report {
     pub rejected: Vec<DeadLetter>,
     /// Every entry that people typed in.
     pub entries: Arc<Vec<Entry>>,
+    /// Silences, expired ones for a while too.
+    pub silences: Vec<Silence>,
     /// Events rejected since the last report.
     pub new_dead_letters: u64,
     /// Whether any partition is known.
@@ -72,7 +76,10 @@ pub(super) struct EvaluatorThread {
     pub(super) evaluator: Evaluator,
     pub(super) engine: Engine,
     pub(super) watermarks: Watermarks,
-    pub(super) route: Route,
+    pub(super) routing: Arc<Routing>,
+    pub(super) orders: OrderInbox,
+    /// Nobody could be told since the last time that somebody could.
+    pub(super) was_away: bool,
     pub(super) store: Store,
     pub(super) dead_letters: DeadLetterFile,
     pub(super) clock: Arc<dyn Clock>,
@@ -117,6 +124,10 @@ struct Pending {
     alerts: Vec<AlertRecord>,
     removed_alerts: Vec<Fingerprint>,
     notices: Vec<Notice>,
+    held: Vec<Held>,
+    dispatch: Option<Kept>,
+    /// What people asked for, and what came of it.
+    answers: Vec<(oneshot::Sender<Result<String, Refusal>>, Result<String, Refusal>)>,
     dead_letters: Vec<DeadLetter>,
     requests: Vec<KeptRequest>,
     entries: Vec<Entry>,
@@ -133,7 +144,21 @@ impl Pending {
             && self.alerts.is_empty()
             && self.notices.is_empty()
             && self.removed_alerts.is_empty()
+            && self.held.is_empty()
+            && self.dispatch.is_none()
+            && self.answers.is_empty()
             && self.acks.is_empty()
+    }
+
+    /// Adds what a step of the alerts did.
+    fn take(&mut self, step: Step) {
+        self.alerts.extend(step.changed);
+        self.removed_alerts.extend(step.removed);
+        self.notices.extend(step.notices);
+        self.held.extend(step.held);
+        if step.kept.is_some() {
+            self.dispatch = step.kept;
+        }
     }
 
     /// Adds what a partition brought and forgot to what it did before.
@@ -290,6 +315,8 @@ impl EvaluatorThread {
         let partitions_behind = self.watermarks.behind();
         let caught_up = self.has_partitions && partitions_behind == 0;
 
+        self.carry_out(pending);
+        self.was_away |= !caught_up;
         let mut snapshot = Snapshot::default();
         if let Some(watermark) = watermark {
             let first = self.cells.first_day();
@@ -328,6 +355,7 @@ impl EvaluatorThread {
             alerts: self.engine.records().cloned().collect(),
             rejected: self.totals.rejected.iter().cloned().collect(),
             entries: self.entries.clone(),
+            silences: self.engine.silences().all.values().cloned().collect(),
             new_dead_letters: std::mem::take(&mut self.new_dead_letters),
             has_partitions: self.has_partitions,
             partitions_behind,
@@ -335,6 +363,23 @@ impl EvaluatorThread {
             broker_up,
             commit_error,
             commit_seconds: matches!(committed, Some(Ok(()))).then(|| started.elapsed().as_secs_f64()),
+        }
+    }
+
+    /// Carries out what people asked for since the last step.
+    fn carry_out(&mut self, pending: &mut Pending) {
+        let orders: Vec<Order> = {
+            let inbox = self
+                .orders
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            inbox.try_iter().collect()
+        };
+        for Order { command, answer } in orders {
+            tracing::info!(?command, "asked for");
+            let (outcome, step) = self.engine.command(command, &self.routing, self.clock.now());
+            pending.take(step);
+            pending.answers.push((answer, outcome));
         }
     }
 
@@ -346,22 +391,24 @@ impl EvaluatorThread {
         intake: &[Recent],
         pending: &mut Pending,
     ) -> Snapshot {
+        let routing = self.routing.clone();
         let (snapshot, step) = judge::step(
             &self.catalog,
             &mut self.evaluator,
             &self.cells,
             &mut self.engine,
-            &self.route,
             judge::When {
                 at,
                 horizon,
-                quiet,
+                tell: (!quiet).then(|| judge::Tell {
+                    now: self.clock.now(),
+                    routing: &routing,
+                    is_back: std::mem::replace(&mut self.was_away, false),
+                }),
                 intake,
             },
         );
-        pending.alerts.extend(step.changed);
-        pending.removed_alerts.extend(step.removed);
-        pending.notices.extend(step.notices);
+        pending.take(step);
         snapshot
     }
 
@@ -406,6 +453,8 @@ impl EvaluatorThread {
             alerts: &pending.alerts,
             removed_alerts: &pending.removed_alerts,
             notices: &pending.notices,
+            held: &pending.held,
+            dispatch: pending.dispatch.as_ref(),
             watermark_ms: watermark.map(Timestamp::as_millisecond),
             wall_ms: self.clock.now().as_millisecond(),
             dead_letter_bytes: self.dead_letters.bytes(),
@@ -421,6 +470,9 @@ impl EvaluatorThread {
         for Ack { answer, receipt } in pending.acks.drain(..) {
             // Who asked may be gone.
             let _ = answer.send(Ok(receipt));
+        }
+        for (answer, outcome) in pending.answers.drain(..) {
+            let _ = answer.send(outcome);
         }
         if let Some(reader) = self.readers.first() {
             reader.publish_offsets(positions.iter().filter(|position| !is_pushed(&position.topic)));

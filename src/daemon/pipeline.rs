@@ -24,6 +24,7 @@ use crate::evaluate::intake::Intake;
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
+use crate::serve::orders::OrderInbox;
 use crate::settings::Settings;
 use crate::source::kafka::{Connection, End, KafkaReader, TopicPartition};
 use crate::source::push::{self, Inbox};
@@ -43,6 +44,8 @@ pub(super) struct Surroundings {
     pub(super) wake_outbox: Arc<tokio::sync::Notify>,
     /// What is sent over HTTP.
     pub(super) inbox: Inbox,
+    /// What people ask of alerts.
+    pub(super) orders: OrderInbox,
     /// Knows the schemas of Avro, if the operator named one.
     pub(super) registry: Option<Arc<Registry>>,
 }
@@ -92,7 +95,7 @@ impl Pipeline {
         let mut evaluator = Evaluator::new(catalog.clone(), plan.clone()).since(&counted_since);
         evaluator.restore_links(restored.links);
         let mut engine = Engine::new(around.store.id());
-        engine.restore(restored.alerts);
+        engine.restore(restored.alerts, restored.dispatch);
         engine.withdraw(|record| judge::declares(catalog, record));
         let dead_letters = DeadLetterFile::open(
             &settings.dead_letter.path,
@@ -198,7 +201,6 @@ impl Pipeline {
             threads.push(spawn("door".to_owned(), move || door.run())?);
         }
         drop(hand_over);
-        let to_route = settings.clone();
         let publish = around.publish.clone();
         let evaluator = EvaluatorThread {
             catalog: catalog.clone(),
@@ -206,7 +208,9 @@ impl Pipeline {
             evaluator,
             engine,
             watermarks,
-            route: Box::new(move |labels, severity| to_route.receivers_of(labels, severity)),
+            routing: settings.routing.clone(),
+            orders: around.orders.clone(),
+            was_away: true,
             store: around.store.clone(),
             dead_letters,
             clock: around.clock.clone(),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::evaluator::{Route, day_closes};
+use super::evaluator::day_closes;
 use super::folder::{Folder, Outcomes, is_rejection};
+use crate::alert::dispatch::route::Routing;
 use crate::alert::engine::{Engine, Step};
 use crate::alert::judge;
 use crate::alert::record::{AlertRecord, AlertState, Facts, Fingerprint, Labels};
@@ -48,7 +49,7 @@ pub struct Replay {
     cells: Cells,
     evaluator: Evaluator,
     engine: Engine,
-    route: Route,
+    routing: Arc<Routing>,
     /// Days close this much later than they end: the lateness that the catalogue allows.
     lateness: SignedDuration,
     /// The last close.
@@ -66,7 +67,7 @@ pub struct Replay {
 
 impl Replay {
     /// A replay of nothing yet. History is JSON, also that of sources whose records are Avro: paths are the same.
-    pub fn new(catalog: Arc<Catalog>, route: Route) -> Replay {
+    pub fn new(catalog: Arc<Catalog>, routing: Arc<Routing>) -> Replay {
         let catalog = in_json(catalog);
         let plan = Arc::new(Plan::compile(&catalog));
         let seen = |source: &Source| Some(Seen::new(Bounds::of_partition(source.dedup.as_ref()?, 1)));
@@ -79,7 +80,7 @@ impl Replay {
             plan: plan.clone(),
             evaluator: Evaluator::new(catalog.clone(), plan),
             engine: Engine::new("backtest"),
-            route,
+            routing,
             lateness: lateness.unwrap_or(SignedDuration::ZERO),
             closed: None,
             offset: 0,
@@ -146,23 +147,50 @@ impl Replay {
             .iter_mut()
             .for_each(|intake| intake.pass(at + self.lateness));
         let intake: Vec<Recent> = self.intake.iter().map(Intake::recent).collect();
-        let (_, step) = judge::step(
+        let (snapshot, step) = judge::step(
             &self.catalog,
             &mut self.evaluator,
             &self.cells,
             &mut self.engine,
-            &self.route,
             judge::When {
                 at,
                 horizon: Horizon::Day,
-                quiet: false,
+                tell: Some(judge::Tell::at(at + self.lateness, &self.routing)),
                 intake: &intake,
             },
         );
+        self.tell_until(&step, &snapshot, at)?;
         // Nothing is kept here: the replay is over when the process is.
         self.cells.take_changed();
         self.evaluator.take_changed_links();
-        self.follow(&step, at + self.lateness);
+        Ok(())
+    }
+
+    /// Follows a step, and what is told after it until the next day closes: groups wait, and what fires is repeated.
+    fn tell_until(&mut self, step: &Step, snapshot: &Snapshot, at: Timestamp) -> Result<(), String> {
+        let now = at + self.lateness;
+        self.follow(step, now);
+        let day = self
+            .catalog
+            .calendar
+            .day_of(at)
+            .tomorrow()
+            .map_err(|error| error.to_string())?;
+        let next_close = self.catalog.calendar.start_of(day.tomorrow().unwrap_or(day)) + self.lateness;
+        let mut told = now;
+        while let Some(due) = self.engine.next_due().filter(|due| *due < next_close) {
+            // Time goes on, whatever is said to be due.
+            told = due.max(told + SignedDuration::from_millis(1));
+            let step = judge::tell(
+                &self.catalog,
+                &self.evaluator,
+                &self.cells,
+                &mut self.engine,
+                (snapshot, at),
+                judge::Tell::at(told, &self.routing),
+            );
+            self.follow(&step, told);
+        }
         Ok(())
     }
 
@@ -294,7 +322,7 @@ mod tests {
 
     /// The episodes of a replay whose judges are dropped and made anew from what is kept, every day or never.
     fn told(restarts: bool) -> Vec<(String, Timestamp, Option<Timestamp>)> {
-        let mut replay = Replay::new(catalog(), Box::new(|_, _| Vec::new()));
+        let mut replay = Replay::new(catalog(), Default::default());
         for (at, line) in events() {
             let record = Record {
                 payload: Some(line.as_bytes()),
@@ -307,7 +335,7 @@ mod tests {
                 replay.evaluator.restore_links(links);
                 let records = replay.engine.records().cloned().collect();
                 replay.engine = Engine::new("backtest");
-                replay.engine.restore(records);
+                replay.engine.restore(records, Default::default());
             }
         }
         let episodes = replay.episodes().iter();
@@ -326,7 +354,7 @@ mod tests {
         let yaml = YAML.replace("format: json", "format: avro");
         let catalog = load(&Files::new("", [("a.yaml", yaml.as_str())]));
         let catalog = Arc::new(catalog.map_err(|d| d.to_string()).unwrap());
-        let mut replay = Replay::new(catalog, Box::new(|_, _| Vec::new()));
+        let mut replay = Replay::new(catalog, Default::default());
         for (at, line) in &events()[..4] {
             let record = Record {
                 payload: Some(line.as_bytes()),

@@ -19,6 +19,7 @@ use super::publisher::Publisher;
 use crate::catalog::{Catalog, Diagnostics, load};
 use crate::notify;
 use crate::serve;
+use crate::serve::orders::Orders;
 use crate::settings::{self, Settings};
 use crate::source::kafka::KafkaReader;
 use crate::source::push::Intake;
@@ -98,14 +99,20 @@ impl Daemon {
 
         let (reloads, mut reload_requests) = mpsc::channel::<serve::ReloadRequest>(1);
         let (intake, submissions) = Intake::new();
+        let (orders, order_inbox) = Orders::new();
+        let signer = notify::Signer::new(store.link_key());
         let shared = serve::Shared {
             view: views.clone(),
             reload: reloads.clone(),
             intake,
+            orders,
+            signer: signer.clone(),
+            store: store.clone(),
+            routing: settings.routing.clone(),
             tokens: settings.serve.tokens.clone().into(),
         };
         let server = tokio::spawn(serve::run(listener, shared, stopped(stopping.clone())));
-        let targets = notify::targets(&settings, &notify::Signer::new(store.link_key()))?;
+        let targets = notify::targets(&settings, &signer)?;
         let outbox = tokio::spawn(notify::outbox::run(
             Box::new(store.clone()),
             targets,
@@ -131,6 +138,7 @@ impl Daemon {
             publish: Arc::new(move |report| publish.publish(report)),
             wake_outbox,
             inbox: submissions,
+            orders: order_inbox,
             registry,
         };
         let (tell_end, ended) = oneshot::channel();

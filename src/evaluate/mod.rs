@@ -32,6 +32,7 @@ use crate::fold::plan::Plan;
 use definition::CountedSince;
 use node::{CompiledNode, Moment};
 pub use snapshot::*;
+use value::Formula;
 
 /// How much of the cells a snapshot looks at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,7 +123,12 @@ impl Evaluator {
     pub fn final_value(&self, cells: &Cells, key: &InstanceKey, period: &Period) -> Option<f64> {
         let node = self.catalog.node(key.node);
         let formula = Formula::of(&self.catalog, &self.plan, node.metric, &node.each)?;
-        formula.value(cells, &self.cell_key(key), Day::of(period.start), Day::of(period.end))
+        formula.value(
+            cells,
+            &self.cell_key(key),
+            Day::of(period.start),
+            Day::of(period.end),
+        )
     }
 
     /// The key of an instance's cells: its values in the order of sorted dimension names.

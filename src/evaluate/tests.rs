@@ -1,10 +1,12 @@
 //! A small catalogue over hand-made events, with numbers worked out by hand.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan};
 
 use super::*;
+use crate::alert::dispatch::route::Routing;
 use crate::alert::engine::Engine;
 use crate::alert::judge;
 use crate::alert::sample::{About, Condition};
@@ -298,7 +300,7 @@ fn what_is_well_and_always_was_needs_no_sample() {
             &format!(r#"{{"time": "2026-06-{day:02}T10:00:00+08:00", "author": "a"}}"#),
         );
     }
-    let route = |_: &_, _: Severity| vec!["ops".to_owned()];
+    let routing = Routing::to_receiver("ops");
     let (mut lazy, mut thorough) = (Engine::new("s"), Engine::new("s"));
     let (mut one, mut other) = (world.evaluator(), world.evaluator());
     let mut told = 0;
@@ -307,16 +309,33 @@ fn what_is_well_and_always_was_needs_no_sample() {
         let when = judge::When {
             at,
             horizon: Horizon::Day,
-            quiet: false,
+            tell: Some(judge::Tell::at(at, &routing)),
             intake: &[],
         };
-        let (_, step) = judge::step(&world.catalog, &mut one, &world.cells, &mut lazy, &route, when);
+        let (_, step) = judge::step(&world.catalog, &mut one, &world.cells, &mut lazy, when);
         let mut snapshot = other.snapshot(&world.cells, at, Horizon::Day);
         other.close_day(&world.cells, &mut snapshot);
         let periods = judge::Periods::of(&world.catalog, &snapshot);
         let samples = judge::samples(&world.catalog, &snapshot, &periods, &judge::Known::Everywhere);
-        let expected = thorough.step(&samples, &world.catalog.rules, at, &route, false);
-        assert_eq!(step, expected, "{at}");
+        let expected = thorough.step(&samples, &world.catalog.rules, at, None);
+        let tell = judge::Tell::at(at, &routing);
+        let told_of_it = judge::tell(
+            &world.catalog,
+            &other,
+            &world.cells,
+            &mut thorough,
+            (&snapshot, at),
+            tell,
+        );
+        assert_eq!(step.notices, told_of_it.notices, "{at}");
+        assert_eq!(step.removed, expected.removed, "{at}");
+        let records = |engine: &Engine| -> BTreeMap<_, _> {
+            engine
+                .records()
+                .map(|record| (record.fingerprint, record.clone()))
+                .collect()
+        };
+        assert_eq!(records(&lazy), records(&thorough), "{at}");
         told += step.notices.len();
     }
     assert!(told > 4, "alerts fired and ended: {told}");

@@ -6,7 +6,8 @@ use tokio::sync::{Notify, watch};
 
 use super::fake_slack::{FakeSlack, Scripted};
 use super::*;
-use crate::settings::{DeadLetter, Kafka, Route, Secret, Serve, SlackWebhook};
+use crate::alert::dispatch::route::Routing;
+use crate::settings::{DeadLetter, Kafka, Secret, Serve, SlackWebhook};
 use crate::state::{Commit, Store};
 use crate::words::Language;
 
@@ -40,12 +41,7 @@ fn settings(urls: &[(&str, &str)]) -> Settings {
             .iter()
             .map(|(name, url)| ((*name).to_owned(), receiver(url)))
             .collect(),
-        routes: Some(Route {
-            receiver: "ops".into(),
-            matchers: Vec::new(),
-            go_on: false,
-            routes: Vec::new(),
-        }),
+        routing: Arc::new(Routing::to_receiver("ops")),
         warnings: Vec::new(),
     }
 }

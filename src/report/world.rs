@@ -5,11 +5,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::past::Past;
+use crate::alert::dispatch::route::Routing;
 use crate::alert::engine::Engine;
 use crate::alert::judge;
 use crate::alert::record::{AlertRecord, Episode};
 use crate::catalog::load::{Files, load};
-use crate::catalog::{Catalog, Severity, SourceId};
+use crate::catalog::{Catalog, SourceId};
 use crate::decode::{Reader, Record, Sign};
 use crate::evaluate::{Evaluator, Horizon};
 use crate::fold::cells::Cells;
@@ -112,14 +113,14 @@ fn judged(
         start + jiff::SignedDuration::from_hours(24 * (day - 1))
     });
     for at in closes.filter(|at| *at < watermark).chain([watermark]) {
-        let route = |_: &_, _: Severity| vec!["ops".to_owned()];
+        let routing = Routing::to_receiver("ops");
         let when = judge::When {
             at,
             horizon: Horizon::Day,
-            quiet: false,
+            tell: Some(judge::Tell::at(at, &routing)),
             intake: &[],
         };
-        let (_, step) = judge::step(catalog, &mut evaluator, cells, &mut engine, &route, when);
+        let (_, step) = judge::step(catalog, &mut evaluator, cells, &mut engine, when);
         for episode in step.changed.iter().filter_map(AlertRecord::episode) {
             episodes
                 .retain(|known| (known.fingerprint, known.number) != (episode.fingerprint, episode.number));

@@ -17,6 +17,7 @@ pub mod health;
 mod ingest;
 pub mod metrics;
 mod node_page;
+pub mod orders;
 pub mod page;
 pub mod view;
 
@@ -43,10 +44,14 @@ use tokio_stream::{Stream, StreamExt};
 use entry_form::FormState;
 use ingest::Refusal;
 
+use crate::alert::dispatch::route::Routing;
 use crate::decode::MAX_BATCH_BYTES;
+use crate::notify::Signer;
 use crate::settings::{Role, Token};
 use crate::source::push::Intake;
+use crate::state::Store;
 use crate::words::Language;
+use orders::Orders;
 
 pub use view::{AlertView, Histogram, NotReady, ReadyState, Rejected, Stats, View};
 
@@ -63,6 +68,14 @@ pub struct Shared {
     pub reload: mpsc::Sender<ReloadRequest>,
     /// Where events that are sent to us are handed in.
     pub intake: Intake,
+    /// Where orders about alerts go.
+    pub orders: Orders,
+    /// Knows the links of messages.
+    pub signer: Signer,
+    /// Where the history of an episode is read.
+    pub store: Store,
+    /// Who is told what.
+    pub routing: Arc<Routing>,
     /// Who may do what.
     pub tokens: Arc<[Token]>,
 }

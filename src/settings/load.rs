@@ -9,9 +9,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::receivers::{Receiver, ReceiverEntry};
-use super::{DeadLetter, Kafka, Matcher, Role, Route, SchemaRegistry, Secret, Serve, Settings, Token};
-use crate::catalog::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
+use super::receivers::ReceiverEntry;
+use super::routes::{AlertsEntry, DigestEntry, InhibitEntry, Parts, PersonEntry, RouteEntry};
+use super::times::IntervalEntry;
+use super::{DeadLetter, Kafka, Role, SchemaRegistry, Secret, Serve, Settings, Token};
+use crate::catalog::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::catalog::file::Duration as Time;
 use crate::catalog::yaml::{self, Tree};
 use crate::catalog::{Catalog, Format};
@@ -35,6 +37,11 @@ struct File {
     language: Option<String>,
     receivers: BTreeMap<String, ReceiverEntry>,
     routes: Option<RouteEntry>,
+    inhibit_rules: Vec<InhibitEntry>,
+    time_intervals: BTreeMap<String, Vec<IntervalEntry>>,
+    people: BTreeMap<String, PersonEntry>,
+    digests: BTreeMap<String, DigestEntry>,
+    alerts: AlertsEntry,
 }
 
 #[derive(Deserialize, JsonSchema, Debug, Default)]
@@ -101,22 +108,6 @@ struct TokenEntry {
 #[serde(deny_unknown_fields, default)]
 struct EvaluateEntry {
     every: Option<Time>,
-}
-
-#[derive(Deserialize, JsonSchema, Debug)]
-#[serde(deny_unknown_fields)]
-struct RouteEntry {
-    receiver: Option<String>,
-    #[serde(default)]
-    matchers: Vec<String>,
-    #[serde(default)]
-    r#continue: bool,
-    #[serde(default)]
-    routes: Vec<RouteEntry>,
-    group_by: Option<Vec<String>>,
-    group_wait: Option<Time>,
-    group_interval: Option<Time>,
-    repeat_interval: Option<Time>,
 }
 
 /// How a secret is written.
@@ -279,7 +270,15 @@ impl Checker {
             max_bytes: file.dead_letter.max_bytes.unwrap_or(256 * 1024 * 1024),
         };
         let receivers = self.receivers(file.receivers);
-        let routes = self.routes(file.routes, &receivers);
+        let parts = Parts {
+            routes: file.routes,
+            inhibit_rules: file.inhibit_rules,
+            time_intervals: file.time_intervals,
+            people: file.people,
+            digests: file.digests,
+            alerts: file.alerts,
+        };
+        let routing = self.routing(parts, &receivers);
         let settings = Settings {
             kafka,
             catalog: self.below(file.catalog.unwrap_or_else(|| "catalog/".into())),
@@ -289,7 +288,7 @@ impl Checker {
             evaluate_every: self.every(file.evaluate.every),
             language: self.language(file.language),
             receivers,
-            routes,
+            routing,
             warnings: self.warnings,
         };
         if self.problems.is_empty() {
@@ -458,105 +457,12 @@ impl Checker {
         }
     }
 
-    fn routes(&mut self, entry: Option<RouteEntry>, receivers: &BTreeMap<String, Receiver>) -> Option<Route> {
-        let Some(entry) = entry else {
-            // With one receiver there is nothing to choose.
-            if receivers.len() > 1 {
-                self.problem(
-                    &["receivers"],
-                    "with several receivers, 'routes' must say who is told: routes: {receiver: …}",
-                );
-            }
-            let receiver = receivers.keys().next()?.clone();
-            return Some(Route {
-                receiver,
-                matchers: Vec::new(),
-                go_on: false,
-                routes: Vec::new(),
-            });
-        };
-        if receivers.is_empty() {
-            self.problem(
-                &["routes"],
-                "there is nobody to route to; declare 'receivers' first",
-            );
-            return None;
-        }
-        let Some(receiver) = entry.receiver.clone() else {
-            self.problem(
-                &["routes"],
-                "the first route must name a receiver, for what no other route takes",
-            );
-            return None;
-        };
-        if !entry.matchers.is_empty() {
-            self.problem(
-                &["routes", "matchers"],
-                "the first route takes everything; matchers belong to the routes below it",
-            );
-        }
-        Some(self.route(entry, &receiver, receivers, &["routes".to_owned()]))
+    /// How many things are wrong so far.
+    pub(super) fn problems(&self) -> usize {
+        self.problems.len()
     }
 
-    fn route(
-        &mut self,
-        entry: RouteEntry,
-        inherited: &str,
-        receivers: &BTreeMap<String, Receiver>,
-        path: &[String],
-    ) -> Route {
-        let at = |key: &str| -> Vec<String> { path.iter().cloned().chain([key.to_owned()]).collect() };
-        let receiver = entry.receiver.unwrap_or_else(|| inherited.to_owned());
-        if !receivers.contains_key(&receiver) {
-            let names = receivers.keys().map(String::as_str);
-            let hint = nearest(&receiver, names.clone()).map_or_else(
-                || format!("known are {}", names.collect::<Vec<_>>().join(", ")),
-                |near| format!("did you mean '{near}'?"),
-            );
-            self.problem_at(
-                &at("receiver"),
-                format!("there is no receiver '{receiver}'; {hint}"),
-            );
-        }
-        let timing = entry
-            .group_wait
-            .or(entry.group_interval)
-            .or(entry.repeat_interval)
-            .is_some();
-        if entry.group_by.is_some() || timing {
-            let place = self.outline.place(&self.file, &["routes"]);
-            let message =
-                "grouping and repeats are not done yet: every notice is sent on its own, at once".to_owned();
-            if !self.warnings.iter().any(|warning| warning.message == message) {
-                self.warnings.push(Diagnostic { place, message });
-            }
-        }
-        let mut matchers = Vec::new();
-        for (index, text) in entry.matchers.iter().enumerate() {
-            match matcher(text) {
-                Ok(matcher) => matchers.push(matcher),
-                Err(message) => {
-                    let mut place = at("matchers");
-                    place.push(index.to_string());
-                    self.problem_at(&place, message);
-                }
-            }
-        }
-        let mut routes = Vec::new();
-        for (index, below) in entry.routes.into_iter().enumerate() {
-            let mut path = at("routes");
-            path.push(index.to_string());
-            routes.push(self.route(below, &receiver, receivers, &path));
-        }
-        Route {
-            receiver,
-            matchers,
-            go_on: entry.r#continue,
-            routes,
-        }
-    }
-
-    fn problem_at(&mut self, path: &[String], message: String) {
+    pub(super) fn problem_at(&mut self, path: &[String], message: String) {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         self.problem(&path, message);
     }
@@ -586,28 +492,10 @@ impl Checker {
     }
 }
 
-/// `severity="critical"`, `team!=growth`.
-fn matcher(text: &str) -> Result<Matcher, String> {
-    if let Some(operator) = ["=~", "!~"].iter().find(|operator| text.contains(**operator)) {
-        return Err(format!("'{text}': {operator} is not known yet; = and != are"));
-    }
-    let (label, value, equal) = match (text.split_once("!="), text.split_once('=')) {
-        (Some((label, value)), _) => (label, value, false),
-        (None, Some((label, value))) => (label, value, true),
-        (None, None) => return Err(format!("'{text}' is no matcher; write severity=\"critical\"")),
-    };
-    let value = value.trim().trim_matches('"');
-    Ok(Matcher {
-        label: label.trim().to_owned(),
-        equal,
-        value: value.to_owned(),
-    })
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::alert::record::Labels;
+    use crate::alert::record::{AlertRecord, Labels};
     use crate::catalog::Severity;
 
     pub(in crate::settings) fn load_text(text: &str) -> Result<Settings, String> {
@@ -651,7 +539,10 @@ routes:
             assert!(!token.is(other), "{other}");
         }
         let told = |node: &str, severity| {
-            settings.receivers_of(&Labels::from([("node".into(), node.into())]), severity)
+            let labels = Labels::from([("node".into(), node.into())]);
+            let record = AlertRecord::sample(labels, severity);
+            let found = settings.routing.destinations(&record).into_iter();
+            found.map(|destination| destination.receiver).collect::<Vec<_>>()
         };
         assert_eq!(told("b", Severity::Critical), ["boss", "ops"]);
         assert_eq!(told("a", Severity::Critical), ["boss"]);
@@ -785,19 +676,20 @@ routes:
         assert!(suffice(&with(", schema_registry: {url: \"http://r\"}"), &catalog).is_ok());
     }
 
+    fn told(settings: &Settings) -> Vec<String> {
+        let record = AlertRecord::sample(Labels::new(), Severity::Info);
+        let found = settings.routing.destinations(&record).into_iter();
+        found.map(|destination| destination.receiver).collect()
+    }
+
     #[test]
     fn one_receiver_needs_no_route() {
         let settings = load_text(
             "kafka: {brokers: b}\nreceivers:\n  ops: {slack_webhook: {url: https://example.com/s}}\n",
         )
         .unwrap();
-        assert_eq!(settings.receivers_of(&Labels::new(), Severity::Info), ["ops"]);
-        assert!(
-            load_text("kafka: {brokers: b}\n")
-                .unwrap()
-                .receivers_of(&Labels::new(), Severity::Info)
-                .is_empty()
-        );
+        assert_eq!(told(&settings), ["ops"]);
+        assert!(told(&load_text("kafka: {brokers: b}\n").unwrap()).is_empty());
     }
 
     #[test]

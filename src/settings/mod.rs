@@ -4,15 +4,18 @@
 mod address;
 mod load;
 mod receivers;
+mod routes;
+mod times;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::alert::record::Labels;
-use crate::catalog::{Diagnostic, Severity};
+use crate::alert::dispatch::route::Routing;
+use crate::catalog::Diagnostic;
 use crate::words::Language;
 
 pub(crate) use address::{is_loopback, is_public, literal};
@@ -38,8 +41,8 @@ pub struct Settings {
     pub language: Language,
     /// Who can be told, by name.
     pub receivers: BTreeMap<String, Receiver>,
-    /// Who is told what; `None`: nobody.
-    pub routes: Option<Route>,
+    /// Who is told what, and when.
+    pub routing: Arc<Routing>,
     /// What is not wrong, but worth a look.
     pub warnings: Vec<Diagnostic>,
 }
@@ -135,72 +138,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A route of the routing tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// Who is told.
-    pub receiver: String,
-    /// Labels that must match, all of them; empty: everything.
-    pub matchers: Vec<Matcher>,
-    /// Whether the next sibling is tried as well.
-    pub go_on: bool,
-    /// Routes below this one: the first that matches wins.
-    pub routes: Vec<Route>,
-}
-
-/// One condition on a label; `severity` counts as a label here. A missing label is empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Matcher {
-    /// Name of the label.
-    pub label: String,
-    /// Whether it must be equal (or must not).
-    pub equal: bool,
-    /// The value.
-    pub value: String,
-}
-
-impl Route {
-    /// Who is told about an alert with these labels and this severity.
-    pub fn receivers(&self, labels: &Labels, severity: Severity) -> Vec<String> {
-        let mut found = Vec::new();
-        self.collect(labels, severity, &mut found);
-        found
-    }
-
-    fn collect(&self, labels: &Labels, severity: Severity, found: &mut Vec<String>) {
-        let before = found.len();
-        for route in &self.routes {
-            if route.matches(labels, severity) {
-                route.collect(labels, severity, found);
-                if !route.go_on {
-                    break;
-                }
-            }
-        }
-        if found.len() == before && !found.contains(&self.receiver) {
-            found.push(self.receiver.clone());
-        }
-    }
-
-    fn matches(&self, labels: &Labels, severity: Severity) -> bool {
-        self.matchers.iter().all(|matcher| {
-            let value = match matcher.label.as_str() {
-                "severity" => severity.as_str(),
-                label => labels.get(label).map_or("", String::as_str),
-            };
-            (value == matcher.value) == matcher.equal
-        })
-    }
-}
-
 impl Settings {
-    /// Who is told about an alert with these labels and this severity.
-    pub fn receivers_of(&self, labels: &Labels, severity: Severity) -> Vec<String> {
-        self.routes
-            .as_ref()
-            .map_or_else(Vec::new, |routes| routes.receivers(labels, severity))
-    }
-
     /// Threads that read and fold.
     pub fn fold_workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(2, usize::from);

@@ -7,6 +7,7 @@
 mod definitions;
 mod entries;
 mod episodes;
+mod held;
 mod items;
 mod keys;
 mod links;
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use hashbrown::HashMap;
 use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params};
 
+use crate::alert::dispatch::{Held, Kept};
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
 use crate::evaluate::definition::Definition;
@@ -115,6 +117,10 @@ pub struct Commit<'a> {
     pub dead_letter_bytes: u64,
     /// What came of each source lately, encoded; `None` leaves it as it is.
     pub intake: Option<&'a str>,
+    /// Who is not told of what, and why.
+    pub held: &'a [Held],
+    /// What dispatch remembers, if it has changed.
+    pub dispatch: Option<&'a Kept>,
     /// Requests that were taken under a key.
     pub requests: &'a [KeptRequest],
     /// Entries that people typed in.
@@ -145,6 +151,8 @@ pub struct Restored {
     pub dead_letter_bytes: u64,
     /// What came of each source lately, encoded.
     pub intake: Option<String>,
+    /// What dispatch remembers.
+    pub dispatch: Kept,
 }
 
 /// A handle on the state; clones share one connection. Held only by the evaluator (commits) and the outbox.
@@ -155,6 +163,14 @@ pub struct Store {
     link_key: Arc<str>,
     /// Kept to the end of the last clone; none for a state in memory.
     _lock: Option<Arc<Lock>>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("id", &self.store_id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Store {
@@ -213,6 +229,14 @@ impl Store {
         self.link_key.as_bytes()
     }
 
+    /// Why somebody was not told of an episode, oldest first, as far back as it is kept.
+    ///
+    /// # Errors
+    /// When SQLite refuses or a stored value cannot be read.
+    pub fn held(&self, episode: &str) -> Result<Vec<Held>, StateError> {
+        held::read(&self.lock(), episode)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Connection> {
         // A panic while holding the lock leaves an open transaction, which SQLite rolls back: the data is whole.
         self.connection
@@ -240,6 +264,10 @@ impl Store {
                 .unwrap_or(0)
                 .unsigned_abs(),
             intake: read_text(&connection, "intake")?,
+            dispatch: match read_text(&connection, "dispatch")? {
+                Some(kept) => serde_json::from_str(&kept).map_err(|error| corrupt("dispatch", &error))?,
+                None => Kept::default(),
+            },
         })
     }
 
@@ -283,6 +311,11 @@ impl Store {
         }
         if let Some(intake) = commit.intake {
             put_meta(&transaction, "intake", intake)?;
+        }
+        held::put(&transaction, commit.held, commit.wall_ms)?;
+        if let Some(kept) = commit.dispatch {
+            let kept = serde_json::to_string(kept).map_err(|error| corrupt("dispatch", &error))?;
+            put_meta(&transaction, "dispatch", &kept)?;
         }
         put_number(
             &transaction,

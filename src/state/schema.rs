@@ -10,7 +10,8 @@ use super::StateError;
 ///
 /// 1: the first. 2: ids for dedup, partials of percentiles, and counts below 0. 3: the history of episodes.
 /// 4: keys that are known, and partials of `count_new` beside them. 5: items, partials of durations, and what is known of
-/// links. 6: since when definitions are counted, and entries. 7: bundles of notices, and where messages are shown.
+/// links. 6: since when definitions are counted, and entries. 7: bundles of notices, where messages are shown, and
+/// who was not told of what.
 /// What an older version wrote means the same in a newer one.
 const SCHEMA: i64 = 7;
 /// The oldest version that is brought up to date by making the tables that it lacks.
@@ -45,6 +46,9 @@ CREATE TABLE IF NOT EXISTS episodes (
     fingerprint TEXT, number INTEGER, fired_ms INTEGER NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (fingerprint, number)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS episodes_fired ON episodes (fired_ms);
+CREATE TABLE IF NOT EXISTS held (
+    episode TEXT, receiver TEXT, at_ms INTEGER, body TEXT NOT NULL,
+    PRIMARY KEY (episode, receiver, at_ms)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS requests (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     source TEXT NOT NULL, key TEXT NOT NULL, body_hash INTEGER NOT NULL, receipt TEXT NOT NULL,

@@ -114,7 +114,7 @@ fn run(text: &str) -> String {
     let case: Case = serde_saphyr::from_str(text).unwrap();
     let catalog = load(&Files::new("", [("catalog.yaml", case.catalog.as_str())]))
         .map_err(|problems| problems.to_string());
-    let mut replay = Replay::new(Arc::new(catalog.unwrap()), Box::new(|_, _| Vec::new()));
+    let mut replay = Replay::new(Arc::new(catalog.unwrap()), Default::default());
     let mut expected = case.expect.iter().peekable();
     let mut wrong = String::new();
     let mut arrived = Timestamp::MIN;
@@ -197,7 +197,7 @@ fn a_case_that_is_wrong_is_found_out() {
 fn distinct(customers: u32, days: u32) -> f64 {
     let catalog = "sources:\n  s: {topics: [t], format: json, time: t, fields: {c: c}}\nmetrics:\n  m: {source: s, agg: count_distinct, expr: c}\nnodes:\n  m: {metric: m, role: business, period: month}\n";
     let catalog = load(&Files::new("", [("a.yaml", catalog)])).map_err(|problems| problems.to_string());
-    let mut replay = Replay::new(Arc::new(catalog.unwrap()), Box::new(|_, _| Vec::new()));
+    let mut replay = Replay::new(Arc::new(catalog.unwrap()), Default::default());
     for day in 1..=days {
         let at = format!("2026-06-{day:02}T12:00:00Z");
         for customer in 0..customers {

@@ -128,7 +128,10 @@ pub(super) fn due(
     if plan.skip_if_empty && digest.open.is_empty() && digest.ended.is_empty() {
         return (None, this);
     }
-    let episode = format!("{:016x}", xxh3_64(format!("{store_id}/digest/{}/{}", plan.name, this.count).as_bytes()));
+    let episode = format!(
+        "{:016x}",
+        xxh3_64(format!("{store_id}/digest/{}/{}", plan.name, this.count).as_bytes())
+    );
     (Some(notice(&episode, &plan.receiver, digest, (now, at))), this)
 }
 
@@ -140,7 +143,12 @@ fn shifted(plan: &DigestPlan, due: Timestamp) -> SignedDuration {
 }
 
 /// A notice that holds a digest.
-pub(super) fn notice(episode: &str, receiver: &str, digest: Digest, (now, at): (Timestamp, Timestamp)) -> Notice {
+pub(super) fn notice(
+    episode: &str,
+    receiver: &str,
+    digest: Digest,
+    (now, at): (Timestamp, Timestamp),
+) -> Notice {
     let worst = digest.open.iter().map(|line| line.severity).max();
     Notice {
         kind: NoticeKind::Digest,
@@ -161,7 +169,9 @@ fn open(records: &[&AlertRecord], since: Timestamp, store_id: &str) -> Vec<Diges
     let impact = |line: &DigestLine| line.facts.impact().unwrap_or(0.0);
     lines.sort_by(|a, b| {
         let by_level = b.severity.cmp(&a.severity);
-        by_level.then(impact(b).total_cmp(&impact(a))).then_with(|| a.episode.cmp(&b.episode))
+        by_level
+            .then(impact(b).total_cmp(&impact(a)))
+            .then_with(|| a.episode.cmp(&b.episode))
     });
     lines
 }
@@ -181,7 +191,11 @@ pub(super) fn ended(records: &[&AlertRecord], since: Timestamp, store_id: &str) 
             })
         })
         .collect();
-    lines.sort_by(|a, b| b.ended_at.cmp(&a.ended_at).then_with(|| a.episode.cmp(&b.episode)));
+    lines.sort_by(|a, b| {
+        b.ended_at
+            .cmp(&a.ended_at)
+            .then_with(|| a.episode.cmp(&b.episode))
+    });
     lines
 }
 

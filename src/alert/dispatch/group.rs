@@ -64,9 +64,15 @@ pub(super) fn due(
     if wait.is_zero() {
         return since;
     }
-    let (interval, passed) = (timing.group_interval.as_millis(), since.duration_since(group.began).as_millis());
+    let (interval, passed) = (
+        timing.group_interval.as_millis(),
+        since.duration_since(group.began).as_millis(),
+    );
     let turns = (passed.max(0) + interval - 1) / interval;
-    let at = group.began.as_millisecond().saturating_add(i64::try_from(turns * interval).unwrap_or(i64::MAX));
+    let at = group
+        .began
+        .as_millisecond()
+        .saturating_add(i64::try_from(turns * interval).unwrap_or(i64::MAX));
     Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX)
 }
 
@@ -104,8 +110,7 @@ impl Rush {
 
     /// Notes new alerts that are told now.
     pub(super) fn note(&mut self, count: usize, is_storm: bool, most: usize, now: Timestamp) {
-        self.told
-            .retain(|told| now.duration_since(*told) < STORM_WINDOW);
+        self.told.retain(|told| now.duration_since(*told) < STORM_WINDOW);
         self.told.extend(std::iter::repeat_n(now, count.min(most + 1)));
         while self.told.len() > most + 1 {
             self.told.pop_front();

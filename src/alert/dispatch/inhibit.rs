@@ -10,6 +10,9 @@ use crate::alert::record::{AlertRecord, Fingerprint, Labels};
 use crate::alert::transition::is_running;
 use crate::catalog::attribute::DriftKind;
 
+/// Kinds that say of a node by itself that it is behind.
+const NODE_KINDS: [&str; 2] = ["behind_pace", "target_at_risk"];
+
 /// While an alert that meets `source` fires, those that meet `target` and share the values of `equal` are not told.
 #[derive(Clone, PartialEq, Debug)]
 pub struct InhibitRule {
@@ -35,7 +38,10 @@ impl Explained {
 
     /// What an alert explains.
     pub(super) fn of(&self, source: Fingerprint) -> impl Iterator<Item = Fingerprint> {
-        self.by.iter().filter(move |(_, by)| **by == source).map(|(target, _)| *target)
+        self.by
+            .iter()
+            .filter(move |(_, by)| **by == source)
+            .map(|(target, _)| *target)
     }
 }
 
@@ -139,7 +145,5 @@ fn is_feed(record: &AlertRecord) -> bool {
 
 /// Whether it says that a node is behind, by itself.
 fn is_of_node(record: &AlertRecord) -> bool {
-    [DriftKind::BehindPace, DriftKind::TargetAtRisk]
-        .iter()
-        .any(|kind| kind.as_str() == record.kind)
+    NODE_KINDS.contains(&record.kind.as_str())
 }

@@ -1,9 +1,9 @@
 //! Stretches of time that come again: nights, weekends, holidays. Fields as Alertmanager's `time_intervals` have them,
 //! and the working days of the catalogue's calendar.
 
+use jiff::Timestamp;
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
-use jiff::Timestamp;
 
 use crate::catalog::Calendar;
 
@@ -42,14 +42,22 @@ impl Interval {
             past(*from) <= day && day <= past(*to)
         });
         let in_month = self.days_of_month.iter().any(|range| holds_day(*range, date));
-        let in_months = self.months.iter().any(|(from, to)| (*from..=*to).contains(&date.month()));
-        let in_years = self.years.iter().any(|(from, to)| (*from..=*to).contains(&date.year()));
+        let in_months = self
+            .months
+            .iter()
+            .any(|(from, to)| (*from..=*to).contains(&date.month()));
+        let in_years = self
+            .years
+            .iter()
+            .any(|(from, to)| (*from..=*to).contains(&date.year()));
         any(self.times.is_empty(), in_times)
             && any(self.weekdays.is_empty(), in_week)
             && any(self.days_of_month.is_empty(), in_month)
             && any(self.months.is_empty(), in_months)
             && any(self.years.is_empty(), in_years)
-            && self.workdays.is_none_or(|wanted| calendar.is_workday(date) == wanted)
+            && self
+                .workdays
+                .is_none_or(|wanted| calendar.is_workday(date) == wanted)
     }
 }
 
@@ -60,4 +68,3 @@ fn holds_day((from, to): (i8, i8), date: Date) -> bool {
     // A range that begins beyond the end of a short month is not in it.
     from <= last && (day(from).max(1)..=day(to)).contains(&date.day())
 }
-

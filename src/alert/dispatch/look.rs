@@ -43,11 +43,16 @@ pub(super) struct Want {
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum What {
     /// A new episode, which waits since then; `is_released` if it was held back.
-    Fired { since: Timestamp, is_released: bool },
+    Fired {
+        since: Timestamp,
+        is_released: bool,
+    },
     Escalated,
     Milder,
     /// Due then.
-    Repeat { at: Timestamp },
+    Repeat {
+        at: Timestamp,
+    },
     Acked,
     /// The end of an episode, known since then; `quiet` where its beginning would be held back now.
     Resolved {
@@ -144,12 +149,7 @@ impl Looking<'_> {
                         .any(|destination| destination.receiver == telling.receiver)
             });
             for destination in destinations {
-                let telling = Telling::new(
-                    &destination.receiver,
-                    destination.route,
-                    record,
-                    self.moment.now,
-                );
+                let telling = Telling::new(&destination.receiver, destination.route, record, self.moment.now);
                 add(&mut record.told, telling);
             }
         }
@@ -305,7 +305,11 @@ fn most_told(told: &Told) -> Option<Severity> {
 
 /// Each receiver is told once, whatever leads there.
 fn add(told: &mut Told, telling: Telling) {
-    if !told.tellings.iter().any(|known| known.receiver == telling.receiver) {
+    if !told
+        .tellings
+        .iter()
+        .any(|known| known.receiver == telling.receiver)
+    {
         told.tellings.push(telling);
     }
 }

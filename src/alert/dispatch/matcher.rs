@@ -58,10 +58,15 @@ impl Matcher {
             .find(['=', '!'])
             .ok_or_else(|| format!("'{text}' is no matcher; write severity=\"critical\""))?;
         let (name, rest) = text.split_at(end);
-        let operators = [("=~", true, true), ("!~", true, false), ("!=", false, false), ("=", false, true)];
-        let found = operators
-            .iter()
-            .find_map(|(operator, is_regex, is_equal)| Some((rest.strip_prefix(operator)?, *is_regex, *is_equal)));
+        let operators = [
+            ("=~", true, true),
+            ("!~", true, false),
+            ("!=", false, false),
+            ("=", false, true),
+        ];
+        let found = operators.iter().find_map(|(operator, is_regex, is_equal)| {
+            Some((rest.strip_prefix(operator)?, *is_regex, *is_equal))
+        });
         let Some((value, is_regex, is_equal)) = found else {
             return Err(format!("'{text}' is no matcher; known are =, !=, =~ and !~"));
         };
@@ -130,7 +135,11 @@ impl fmt::Display for Matcher {
             (true, true) => "=~",
             (true, false) => "!~",
         };
-        let value = self.value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let value = self
+            .value
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
         write!(f, "{}{operator}\"{value}\"", self.name)
     }
 }
@@ -154,7 +163,10 @@ mod tests {
     use super::*;
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -183,7 +195,10 @@ mod tests {
         for (text, said) in [
             ("team", "'team' is no matcher; write severity=\"critical\""),
             ("=growth", "'=growth': a matcher needs the name of a label"),
-            ("team!growth", "'team!growth' is no matcher; known are =, !=, =~ and !~"),
+            (
+                "team!growth",
+                "'team!growth' is no matcher; known are =, !=, =~ and !~",
+            ),
             ("team=~\"(\"", "'team=~\"(\"': '(' is no regular expression"),
             ("team=\"a", "'team=\"a': the closing quote is missing"),
             ("team=a\"", "'team=a\"': a quote is in the wrong place"),

@@ -66,6 +66,8 @@ pub struct Moment<'a> {
     pub now: Timestamp,
     /// Who is told what.
     pub routing: &'a Routing,
+    /// Nobody could be told until now: what came and went meanwhile is told in one message.
+    pub is_back: bool,
     /// What is known of the business.
     pub world: &'a dyn World,
 }
@@ -275,7 +277,7 @@ impl Dispatcher {
         let Some(passed) = self
             .kept
             .passed
-            .filter(|passed| now.duration_since(passed.wall) > AWAY)
+            .filter(|passed| moment.is_back && now.duration_since(passed.wall) > AWAY)
         else {
             return Vec::new();
         };
@@ -336,7 +338,13 @@ impl Dispatcher {
                 }
             };
             for receiver in receivers {
-                notices.push(words::reminder(silence, held.len(), &receiver, store_id, (now, at)));
+                notices.push(words::reminder(
+                    silence,
+                    held.len(),
+                    &receiver,
+                    store_id,
+                    (now, at),
+                ));
             }
         }
         notices
@@ -407,7 +415,11 @@ fn look_back(book: &mut Book, world: &dyn World, changes: &mut Changes) {
         let now = words::verdict(&facts).filter(|verdict| *verdict != closed.verdict);
         let correction = now.map(|verdict| Correction { verdict, facts });
         if correction.as_ref().map(|correction| correction.verdict)
-            != record.told.correction.as_ref().map(|correction| correction.verdict)
+            != record
+                .told
+                .correction
+                .as_ref()
+                .map(|correction| correction.verdict)
         {
             record.told.correction = correction;
             book.settle(fingerprint, true, changes);

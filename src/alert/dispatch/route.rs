@@ -153,6 +153,14 @@ pub struct Destination<'r> {
 }
 
 impl Routing {
+    /// Everything to one receiver, with the default times.
+    pub fn to_receiver(receiver: &str) -> Routing {
+        Routing {
+            root: Some(Route::to_receiver(receiver)),
+            ..Routing::default()
+        }
+    }
+
     /// Where an alert goes, each receiver once, in the order of the tree.
     pub fn destinations(&self, record: &AlertRecord) -> Vec<Destination<'_>> {
         let labels = matched_labels(record);
@@ -194,7 +202,10 @@ impl Routing {
             }
             To::ParentOwner(otherwise) => {
                 let parent = record.facts.parent.as_ref();
-                (reached(parent.and_then(|parent| parent.owner.as_deref())), otherwise)
+                (
+                    reached(parent.and_then(|parent| parent.owner.as_deref())),
+                    otherwise,
+                )
             }
         };
         found.unwrap_or_else(|| otherwise.clone())

@@ -28,7 +28,10 @@ struct Message {
 
 impl Dispatcher {
     /// Decides which wants are told now, and notes it.
-    #[expect(clippy::too_many_arguments, reason = "one step of the pass, which has all of them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of the pass, which has all of them"
+    )]
     pub(super) fn send(
         &mut self,
         wants: Wants,
@@ -119,7 +122,10 @@ impl Dispatcher {
                     (want, at)
                 })
                 .collect();
-            let fired = timed.iter().filter(|(want, at)| is_fired(want) && *at <= now).count();
+            let fired = timed
+                .iter()
+                .filter(|(want, at)| is_fired(want) && *at <= now)
+                .count();
             *due_fired.entry(key.receiver.clone()).or_default() += fired;
             planned.push((key, timed));
         }
@@ -235,7 +241,10 @@ impl Dispatcher {
 }
 
 fn timing(routing: &Routing, key: &GroupKey) -> Timing {
-    routing.route(&key.route).map(|route| route.timing).unwrap_or_default()
+    routing
+        .route(&key.route)
+        .map(|route| route.timing)
+        .unwrap_or_default()
 }
 
 fn is_fired(want: &Want) -> bool {
@@ -243,7 +252,13 @@ fn is_fired(want: &Want) -> bool {
 }
 
 /// When something is told, if nothing else of its group is before.
-fn when(want: &Want, timing: &Timing, group: Option<&Group>, first: Option<Timestamp>, severity: Severity) -> Timestamp {
+fn when(
+    want: &Want,
+    timing: &Timing,
+    group: Option<&Group>,
+    first: Option<Timestamp>,
+    severity: Severity,
+) -> Timestamp {
     match want.what {
         // What was held back comes after the wait, not at the next turn.
         What::Fired {
@@ -299,7 +314,11 @@ fn note(record: &mut AlertRecord, what: &What, receiver: &str, now: Timestamp) {
         told.owed.retain(|ended| !ended.tellings.is_empty());
         return;
     }
-    let Some(telling) = told.tellings.iter_mut().find(|telling| telling.receiver == receiver) else {
+    let Some(telling) = told
+        .tellings
+        .iter_mut()
+        .find(|telling| telling.receiver == receiver)
+    else {
         return;
     };
     match what {

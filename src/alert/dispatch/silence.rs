@@ -113,7 +113,11 @@ impl Silences {
         }
         let old = match asked.id.as_str() {
             "" => None,
-            id => Some(self.all.get_mut(id).ok_or_else(|| SilenceRefusal::Unknown(id.to_owned()))?),
+            id => Some(
+                self.all
+                    .get_mut(id)
+                    .ok_or_else(|| SilenceRefusal::Unknown(id.to_owned()))?,
+            ),
         };
         if let Some(old) = old {
             if can_change(old, &asked, now) {
@@ -129,7 +133,10 @@ impl Silences {
             }
         }
         self.made += 1;
-        let id = format!("{:016x}", xxh3_64(format!("{store_id}/silence/{}", self.made).as_bytes()));
+        let id = format!(
+            "{:016x}",
+            xxh3_64(format!("{store_id}/silence/{}", self.made).as_bytes())
+        );
         let silence = Silence {
             id: id.clone(),
             starts_at: asked.starts_at.max(now),
@@ -151,7 +158,9 @@ impl Silences {
             .get_mut(id)
             .ok_or_else(|| SilenceRefusal::Unknown(id.to_owned()))?;
         if silence.state(now) == SilenceState::Expired {
-            return Err(SilenceRefusal::Invalid(format!("the silence {id} is already over")));
+            return Err(SilenceRefusal::Invalid(format!(
+                "the silence {id} is already over"
+            )));
         }
         expire(silence, now);
         Ok(())
@@ -176,7 +185,11 @@ fn check(asked: &Silence, now: Timestamp) -> Result<(), SilenceRefusal> {
     if asked.matchers.is_empty() {
         return wrong("a silence needs at least one matcher");
     }
-    if asked.matchers.iter().all(|matcher| matcher.matches(&Labels::new())) {
+    if asked
+        .matchers
+        .iter()
+        .all(|matcher| matcher.matches(&Labels::new()))
+    {
         return wrong("at least one matcher must not match the empty value");
     }
     if asked.ends_at <= asked.starts_at {
@@ -197,7 +210,10 @@ fn check_breadth(asked: &Silence, active: &[Labels]) -> Result<(), SilenceRefusa
         let text = "no matcher names a value, so nearly everything would be silenced";
         return Err(SilenceRefusal::TooBroad(text.to_owned()));
     }
-    let held = active.iter().filter(|labels| matches_all(&asked.matchers, labels)).count();
+    let held = active
+        .iter()
+        .filter(|labels| matches_all(&asked.matchers, labels))
+        .count();
     if active.len() > 2 && held * 2 > active.len() {
         let text = format!("it would silence {held} of the {} alerts that fire", active.len());
         return Err(SilenceRefusal::TooBroad(text));

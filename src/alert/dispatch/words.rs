@@ -143,7 +143,10 @@ pub(super) fn reminder(
     times: (Timestamp, Timestamp),
 ) -> Notice {
     let ends = silence.ends_at.as_millisecond();
-    let episode = format!("{:016x}", xxh3_64(format!("{store_id}/reminder/{}/{ends}", silence.id).as_bytes()));
+    let episode = format!(
+        "{:016x}",
+        xxh3_64(format!("{store_id}/reminder/{}/{ends}", silence.id).as_bytes())
+    );
     Notice {
         kind: NoticeKind::Reminder,
         alert_kind: "silence".to_owned(),

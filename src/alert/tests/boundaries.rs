@@ -20,8 +20,10 @@ fn first_told(bench: &mut Bench, from: i64, condition: Condition) -> i64 {
                 },
             };
             let at = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(*second);
-            let route = |_: &Labels, _: Severity| vec!["ops".to_owned()];
-            let step = bench.engine.step(&[sample], &bench.rules, at, &route, false);
+            let routing = routing_of(&[(Severity::Info, "ops".to_owned())]);
+            let world = Nothing::default();
+            let moment = Some(moment(at, &routing, &world));
+            let step = bench.engine.step(&[sample], &bench.rules, at, moment);
             !step.notices.is_empty()
         })
         .unwrap()

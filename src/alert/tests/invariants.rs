@@ -186,7 +186,12 @@ fn check(steps: &[(Step, Records)], scenes: &[Scene]) -> Result<(), TestCaseErro
             let own =
                 |notice: &&Notice| notice.labels == record.labels && notice.kind != NoticeKind::Resolved;
             let is_told_now = step.notices.iter().any(|notice| own(&notice));
-            let is_known = !record.told.receivers.is_empty() || record.told.flapping.is_some();
+            let is_known = record
+                .told
+                .tellings
+                .iter()
+                .any(|telling| telling.severity.is_some())
+                || record.told.flapping.is_some();
             let is_firing = record.state == AlertState::Firing;
             prop_assert!(
                 !is_told_now || is_firing,

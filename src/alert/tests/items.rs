@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::{Nothing, moment, routing_of};
 use crate::alert::engine::Engine;
 use crate::alert::judge;
 use crate::alert::notice::{Notice, NoticeKind};
+use crate::catalog::Severity;
 use crate::catalog::load::{Files, load};
 use crate::catalog::{Catalog, SourceId};
 use crate::decode::{Found, Item, Reader, Record};
@@ -80,7 +82,7 @@ impl World {
         self.cells = cells;
         let records = self.engine.records().cloned().collect();
         self.engine = Engine::new("store");
-        self.engine.restore(records);
+        self.engine.restore(records, Default::default());
     }
 
     fn snapshot(&self, at: &str) -> Snapshot {
@@ -92,14 +94,10 @@ impl World {
         let snapshot = self.snapshot(at);
         let periods = judge::Periods::of(&self.catalog, &snapshot);
         let samples = judge::samples(&self.catalog, &snapshot, &periods, &self.engine.known());
-        let route = |_: &_, _: _| vec!["ops".to_owned()];
-        let step = self.engine.step(
-            &samples,
-            &self.catalog.rules,
-            snapshot.watermark.unwrap(),
-            &route,
-            false,
-        );
+        let (at, world) = (snapshot.watermark.unwrap(), Nothing::default());
+        let routing = routing_of(&[(Severity::Info, "ops".to_owned())]);
+        let moment = Some(moment(at, &routing, &world));
+        let step = self.engine.step(&samples, &self.catalog.rules, at, moment);
         let mut notices = step.notices;
         notices.retain(|notice| notice.alert_kind == "overdue");
         notices

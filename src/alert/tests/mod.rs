@@ -18,13 +18,16 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::dispatch::matcher::Matcher;
+use super::dispatch::route::{GroupBy, Route, Routing, Timing};
+use super::dispatch::{Moment, World};
 use super::engine::{Engine, Step};
 use super::identity::{Fingerprint, fingerprint};
 use super::notice::{Notice, NoticeKind};
 use super::record::{AlertRecord, AlertState, Facts, Figure, Labels};
 use super::sample::{About, Condition, Sample};
 use crate::catalog::expr::Expr;
-use crate::catalog::{OnMissing, Rule, RuleLevel, RuleOn, Severity};
+use crate::catalog::{Calendar, OnMissing, Rule, RuleLevel, RuleOn, Severity};
 
 const INFO: Condition = Condition::Breach(Severity::Info);
 const WARNING: Condition = Condition::Breach(Severity::Warning);
@@ -116,11 +119,93 @@ impl About for Known<'_> {
     }
 }
 
+/// A business of which nothing is known.
+struct Nothing(Calendar);
+
+impl Default for Nothing {
+    fn default() -> Nothing {
+        Nothing(Calendar {
+            timezone: jiff::tz::TimeZone::UTC,
+            fiscal_year_starts: (1, 1),
+            week_starts: jiff::civil::Weekday::Monday,
+            workdays: [true, true, true, true, true, false, false],
+            workdays_declared: false,
+            special_days: BTreeMap::new(),
+        })
+    }
+}
+
+impl World for Nothing {
+    fn calendar(&self) -> &Calendar {
+        &self.0
+    }
+    fn parent_of(&self, _: &str) -> Option<&str> {
+        None
+    }
+    fn reads(&self, _: &str, _: &str) -> bool {
+        false
+    }
+    fn share(&self, _: &AlertRecord) -> Option<f64> {
+        None
+    }
+    fn forecasts(&self) -> Vec<Figure> {
+        Vec::new()
+    }
+    fn final_facts(&self, _: &AlertRecord) -> Option<Facts> {
+        None
+    }
+}
+
+/// Receivers, each from a severity on, told at once; nothing is repeated.
+fn routing_of(routes: &[(Severity, String)]) -> Routing {
+    let at_once = Timing {
+        group_wait: Some(SignedDuration::ZERO),
+        group_interval: SignedDuration::ZERO,
+        resolve_wait: SignedDuration::ZERO,
+        repeat_interval: SignedDuration::MAX,
+    };
+    let below = routes.iter().enumerate().map(|(n, (from, receiver))| Route {
+        id: format!("0.{n}"),
+        matchers: match from {
+            Severity::Info => Vec::new(),
+            Severity::Warning => vec![Matcher::parse("severity=~\"warning|critical\"").unwrap()],
+            Severity::Critical => vec![Matcher::parse("severity=\"critical\"").unwrap()],
+        },
+        go_on: true,
+        timing: at_once,
+        group_by: GroupBy::Each,
+        ..Route::to_receiver(receiver)
+    });
+    let below: Vec<Route> = below.collect();
+    let root = Route {
+        routes: below,
+        ..Route::to_receiver(NOBODY)
+    };
+    Routing {
+        root: (!routes.is_empty()).then_some(root),
+        ..Routing::default()
+    }
+}
+
+fn moment<'a>(now: Timestamp, routing: &'a Routing, world: &'a Nothing) -> Moment<'a> {
+    Moment {
+        now,
+        routing,
+        is_back: false,
+        world,
+    }
+}
+
+/// Takes what no route takes; the tests look away.
+const NOBODY: &str = "nobody";
+
 /// An engine with its surroundings. Every record goes through the store as JSON.
 struct Bench {
     engine: Engine,
     /// What a state store would hold.
     store: BTreeMap<Fingerprint, String>,
+    /// And what dispatch remembers, as JSON.
+    kept: String,
     /// Rules of the catalogue; samples are judged by the first.
     rules: Vec<Rule>,
     /// Receivers, each from a severity on.
@@ -138,6 +223,7 @@ impl Bench {
         Bench {
             engine: Engine::new("store"),
             store: BTreeMap::new(),
+            kept: "{}".to_owned(),
             rules: vec![rule],
             routes: vec![
                 (Severity::Info, "ops".to_owned()),
@@ -170,17 +256,13 @@ impl Bench {
             .map(|(node, condition)| (interned(node), *condition))
             .collect();
         let samples: Vec<_> = judged.iter().map(sample).collect();
-        let routes = &self.routes;
-        let route = |_: &Labels, severity: Severity| {
-            routes
-                .iter()
-                .filter(|(from, _)| *from <= severity)
-                .map(|(_, receiver)| receiver.clone())
-                .collect()
-        };
-        let step = self
-            .engine
-            .step(&samples, &self.rules, minute(at), &route, self.quiet);
+        let routing = routing_of(&self.routes);
+        let world = Nothing::default();
+        let moment = (!self.quiet).then(|| moment(minute(at), &routing, &world));
+        let step = self.engine.step(&samples, &self.rules, minute(at), moment);
+        if let Some(kept) = &step.kept {
+            self.kept = serde_json::to_string(kept).unwrap();
+        }
         for record in &step.changed {
             let json = serde_json::to_string(record).unwrap();
             self.store.insert(record.fingerprint, json);
@@ -210,12 +292,14 @@ impl Bench {
 
     /// Begins anew from what the store holds.
     fn restart(&mut self) {
+        let kept = self.kept.clone();
         let records = self
             .store
             .values()
             .map(|json| serde_json::from_str(json).unwrap());
         self.engine = Engine::new("store");
-        self.engine.restore(records.collect());
+        self.engine
+            .restore(records.collect(), serde_json::from_str(&kept).unwrap());
     }
 
     fn record(&self) -> Option<&AlertRecord> {
@@ -268,5 +352,6 @@ fn words(notices: &[Notice]) -> String {
             (NoticeKind::Resolved, reason) => format!("{seq} resolved {receiver} {:?}", reason.unwrap()),
         }
     };
-    notices.iter().map(word).collect::<Vec<_>>().join(", ")
+    let told = notices.iter().filter(|notice| notice.receiver != NOBODY);
+    told.map(word).collect::<Vec<_>>().join(", ")
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::routing_of;
 use crate::alert::engine::Engine;
 use crate::alert::judge;
 use crate::alert::notice::{Notice, NoticeKind};
@@ -51,18 +52,21 @@ fn told(hours: &[[Recent; 2]]) -> Vec<Notice> {
     let first: Timestamp = "2026-06-10T00:00:00Z".parse().unwrap();
     for (hour, intake) in (0..).zip(hours) {
         let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
+        let routing = routing_of(&[(Severity::Info, "ops".to_owned())]);
         let when = judge::When {
             at: first + SignedDuration::from_hours(hour),
             horizon: Horizon::Known,
-            quiet: false,
+            tell: Some(judge::Tell::at(
+                first + SignedDuration::from_hours(hour),
+                &routing,
+            )),
             intake,
         };
-        let route = |_: &_, _: Severity| vec!["ops".to_owned()];
-        let (_, step) = judge::step(&catalog, &mut evaluator, &cells, &mut engine, &route, when);
+        let (_, step) = judge::step(&catalog, &mut evaluator, &cells, &mut engine, when);
         notices.extend(step.notices);
         let records: Vec<_> = engine.records().cloned().collect();
         engine = Engine::new("s");
-        engine.restore(records);
+        engine.restore(records, Default::default());
         engine.withdraw(|record| judge::declares(&catalog, record));
     }
     notices

@@ -1,0 +1,476 @@
+//! Routes: who is told what, when, and who is told next. Alertmanager's words, where it has one.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Receiver;
+use super::load::Checker;
+use super::times::IntervalEntry;
+use crate::alert::dispatch::digest::{DigestPlan, Schedule};
+use crate::alert::dispatch::inhibit::InhibitRule;
+use crate::alert::dispatch::matcher::Matcher;
+use crate::alert::dispatch::route::{GroupBy, Manners, Person, Route, Routing, Rung, Timing, To};
+use crate::catalog::diagnostic::nearest;
+use crate::catalog::file::Duration as Time;
+
+/// The parts of the file that say who is told.
+pub(super) struct Parts {
+    pub(super) routes: Option<RouteEntry>,
+    pub(super) inhibit_rules: Vec<InhibitEntry>,
+    pub(super) time_intervals: BTreeMap<String, Vec<IntervalEntry>>,
+    pub(super) people: BTreeMap<String, PersonEntry>,
+    pub(super) digests: BTreeMap<String, DigestEntry>,
+    pub(super) alerts: AlertsEntry,
+}
+
+/// A route of the tree.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RouteEntry {
+    /// Who is told; the route above says it where this is missing.
+    receiver: Option<String>,
+    /// The owner of what the alert is about, instead: `receiver` is who is told where `people` knows nobody.
+    to: Option<Whom>,
+    #[serde(default)]
+    matchers: Vec<String>,
+    /// Whether the next sibling is tried as well.
+    #[serde(default)]
+    r#continue: bool,
+    #[serde(default)]
+    routes: Vec<RouteEntry>,
+    /// Labels that alerts must share to be told together; `...`: each on its own.
+    group_by: Option<Vec<String>>,
+    group_wait: Option<Time>,
+    group_interval: Option<Time>,
+    /// From the end of an alert to its message.
+    resolve_wait: Option<Time>,
+    repeat_interval: Option<Time>,
+    mute_time_intervals: Option<Vec<String>>,
+    active_time_intervals: Option<Vec<String>>,
+    /// Who is told when nobody acknowledges.
+    escalate: Option<Vec<RungEntry>>,
+}
+
+/// Whom the catalogue names.
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Whom {
+    /// The owner of the node.
+    Owner,
+    /// The owner's manager.
+    Manager,
+    /// The owner of what the node serves.
+    ParentOwner,
+}
+
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+struct RungEntry {
+    /// Time after the first message.
+    after: Time,
+    receiver: Option<String>,
+    to: Option<Whom>,
+}
+
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InhibitEntry {
+    source_matchers: Vec<String>,
+    target_matchers: Vec<String>,
+    #[serde(default)]
+    equal: Vec<String>,
+}
+
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PersonEntry {
+    /// Where they are reached.
+    receiver: String,
+    /// Their manager, another of the people.
+    manager: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DigestEntry {
+    /// Five fields, as cron has them: `0 9 * * MON-FRI`.
+    cron: String,
+    /// IANA name; the catalogue's where it is missing.
+    time_zone: Option<String>,
+    receiver: String,
+    #[serde(default)]
+    matchers: Vec<String>,
+    /// Whether a digest with nothing to say is left out; it is, unless this says false.
+    skip_if_empty: Option<bool>,
+    /// It goes up to this much later; 3m where it is missing.
+    jitter: Option<Time>,
+}
+
+#[derive(Deserialize, JsonSchema, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AlertsEntry {
+    /// New alerts for one receiver within a minute beyond which they become one summary.
+    storm_max: Option<usize>,
+    /// How long an acknowledgement holds.
+    ack_ttl: Option<Time>,
+    /// How long before its end a silence is reminded of.
+    remind_before: Option<Time>,
+    /// Share of its parent's gap from which on a part is told although its parent is.
+    explain_share: Option<f64>,
+}
+
+/// What a route takes over from the one above.
+#[derive(Clone)]
+struct Inherited {
+    receiver: String,
+    group_by: GroupBy,
+    timing: Timing,
+    escalate: Vec<Rung>,
+    mute: Vec<String>,
+    active: Vec<String>,
+}
+
+impl Checker {
+    pub(super) fn routing(&mut self, parts: Parts, receivers: &BTreeMap<String, Receiver>) -> Arc<Routing> {
+        let intervals: BTreeMap<_, _> = parts
+            .time_intervals
+            .into_iter()
+            .map(|(name, entries)| {
+                let path = ["time_intervals".to_owned(), name.clone()];
+                let read = entries
+                    .into_iter()
+                    .filter_map(|entry| self.interval(&path, entry))
+                    .collect();
+                (name, read)
+            })
+            .collect();
+        let people = self.people(parts.people, receivers);
+        let root = self.root(
+            parts.routes,
+            receivers,
+            &intervals.keys().cloned().collect::<Vec<_>>(),
+        );
+        let inhibit = parts
+            .inhibit_rules
+            .into_iter()
+            .enumerate()
+            .map(|(n, entry)| self.inhibit(n, entry))
+            .collect();
+        let digests = parts
+            .digests
+            .into_iter()
+            .filter_map(|(name, entry)| self.digest(name, entry, receivers))
+            .collect();
+        let manners = self.manners(parts.alerts);
+        Arc::new(Routing {
+            root,
+            inhibit,
+            intervals,
+            people,
+            digests,
+            manners,
+        })
+    }
+
+    fn root(
+        &mut self,
+        entry: Option<RouteEntry>,
+        receivers: &BTreeMap<String, Receiver>,
+        intervals: &[String],
+    ) -> Option<Route> {
+        let Some(entry) = entry else {
+            // With one receiver there is nothing to choose.
+            if receivers.len() > 1 {
+                self.problem(
+                    &["receivers"],
+                    "with several receivers, 'routes' must say who is told: routes: {receiver: …}",
+                );
+            }
+            return receivers
+                .keys()
+                .next()
+                .map(|receiver| Route::to_receiver(receiver));
+        };
+        if receivers.is_empty() {
+            self.problem(
+                &["routes"],
+                "there is nobody to route to; declare 'receivers' first",
+            );
+            return None;
+        }
+        let Some(receiver) = entry.receiver.clone() else {
+            self.problem(
+                &["routes"],
+                "the first route must name a receiver, for what no other route takes",
+            );
+            return None;
+        };
+        if !entry.matchers.is_empty() {
+            self.problem(
+                &["routes", "matchers"],
+                "the first route takes everything; matchers belong to the routes below it",
+            );
+        }
+        let inherited = Inherited {
+            receiver,
+            group_by: GroupBy::default(),
+            timing: Timing::default(),
+            escalate: Vec::new(),
+            mute: Vec::new(),
+            active: Vec::new(),
+        };
+        let around = (receivers, intervals);
+        Some(self.route(entry, &inherited, around, "0".to_owned(), &["routes".to_owned()]))
+    }
+
+    fn route(
+        &mut self,
+        entry: RouteEntry,
+        inherited: &Inherited,
+        around: (&BTreeMap<String, Receiver>, &[String]),
+        id: String,
+        path: &[String],
+    ) -> Route {
+        let (receivers, intervals) = around;
+        let at = |key: &str| -> Vec<String> { path.iter().cloned().chain([key.to_owned()]).collect() };
+        let receiver = entry.receiver.unwrap_or_else(|| inherited.receiver.clone());
+        self.must_be_there(&at("receiver"), &receiver, receivers);
+        let timing = Timing {
+            group_wait: entry
+                .group_wait
+                .map(|time| time.0)
+                .or(inherited.timing.group_wait),
+            group_interval: or(entry.group_interval, inherited.timing.group_interval),
+            resolve_wait: or(entry.resolve_wait, inherited.timing.resolve_wait),
+            repeat_interval: or(entry.repeat_interval, inherited.timing.repeat_interval),
+        };
+        if timing.repeat_interval < SignedDuration::from_mins(1) {
+            self.problem_at(
+                &at("repeat_interval"),
+                "repeats may be a minute apart at least".to_owned(),
+            );
+        }
+        let names = |checker: &mut Checker, key: &str, names: Option<Vec<String>>, above: &[String]| {
+            let Some(names) = names else {
+                return above.to_vec();
+            };
+            for name in &names {
+                if !intervals.contains(name) {
+                    let hint = hint(name, intervals.iter().map(String::as_str));
+                    checker.problem_at(
+                        &at(key),
+                        format!("there is no time interval '{name}' under time_intervals; {hint}"),
+                    );
+                }
+            }
+            names
+        };
+        let mute = names(
+            self,
+            "mute_time_intervals",
+            entry.mute_time_intervals,
+            &inherited.mute,
+        );
+        let active = names(
+            self,
+            "active_time_intervals",
+            entry.active_time_intervals,
+            &inherited.active,
+        );
+        let matchers = self.matchers(&at("matchers"), &entry.matchers);
+        let group_by = entry.group_by.map_or_else(
+            || inherited.group_by.clone(),
+            |names| match names.iter().any(|name| name == "...") {
+                true => GroupBy::Each,
+                false => GroupBy::Labels(names),
+            },
+        );
+        let escalate = match entry.escalate {
+            None => inherited.escalate.clone(),
+            Some(rungs) => rungs
+                .into_iter()
+                .map(|rung| {
+                    let named = rung.receiver.unwrap_or_else(|| receiver.clone());
+                    self.must_be_there(&at("escalate"), &named, receivers);
+                    Rung {
+                        after: rung.after.0,
+                        to: whom(rung.to, named),
+                    }
+                })
+                .collect(),
+        };
+        let below = Inherited {
+            receiver: receiver.clone(),
+            group_by: group_by.clone(),
+            timing,
+            escalate: escalate.clone(),
+            mute: mute.clone(),
+            active: active.clone(),
+        };
+        let mut routes = Vec::new();
+        for (index, entry) in entry.routes.into_iter().enumerate() {
+            let mut path = at("routes");
+            path.push(index.to_string());
+            routes.push(self.route(entry, &below, around, format!("{id}.{index}"), &path));
+        }
+        Route {
+            id,
+            to: whom(entry.to, receiver),
+            matchers,
+            go_on: entry.r#continue,
+            group_by,
+            timing,
+            mute,
+            active,
+            escalate,
+            routes,
+        }
+    }
+
+    fn must_be_there(&mut self, path: &[String], name: &str, receivers: &BTreeMap<String, Receiver>) {
+        if !receivers.contains_key(name) {
+            let hint = hint(name, receivers.keys().map(String::as_str));
+            self.problem_at(path, format!("there is no receiver '{name}'; {hint}"));
+        }
+    }
+
+    fn matchers(&mut self, path: &[String], texts: &[String]) -> Vec<Matcher> {
+        let mut matchers = Vec::new();
+        for (index, text) in texts.iter().enumerate() {
+            match Matcher::parse(text) {
+                Ok(matcher) => matchers.push(matcher),
+                Err(message) => {
+                    let mut place = path.to_vec();
+                    place.push(index.to_string());
+                    self.problem_at(&place, message);
+                }
+            }
+        }
+        matchers
+    }
+
+    fn inhibit(&mut self, n: usize, entry: InhibitEntry) -> InhibitRule {
+        let path = |key: &str| ["inhibit_rules".to_owned(), n.to_string(), key.to_owned()];
+        if entry.source_matchers.is_empty() || entry.target_matchers.is_empty() {
+            self.problem_at(
+                &["inhibit_rules".to_owned(), n.to_string()],
+                "source_matchers and target_matchers need at least one matcher each".to_owned(),
+            );
+        }
+        InhibitRule {
+            source: self.matchers(&path("source_matchers"), &entry.source_matchers),
+            target: self.matchers(&path("target_matchers"), &entry.target_matchers),
+            equal: entry.equal,
+        }
+    }
+
+    fn people(
+        &mut self,
+        entries: BTreeMap<String, PersonEntry>,
+        receivers: &BTreeMap<String, Receiver>,
+    ) -> BTreeMap<String, Person> {
+        let names: Vec<String> = entries.keys().cloned().collect();
+        let mut people = BTreeMap::new();
+        for (name, entry) in entries {
+            let path = |key: &str| ["people".to_owned(), name.clone(), key.to_owned()];
+            self.must_be_there(&path("receiver"), &entry.receiver, receivers);
+            if let Some(manager) = &entry.manager
+                && !names.contains(manager)
+            {
+                let hint = hint(manager, names.iter().map(String::as_str));
+                self.problem_at(
+                    &path("manager"),
+                    format!("'{manager}' is not one of people; {hint}"),
+                );
+            }
+            let person = Person {
+                receiver: entry.receiver,
+                manager: entry.manager,
+            };
+            people.insert(name, person);
+        }
+        people
+    }
+
+    fn digest(
+        &mut self,
+        name: String,
+        entry: DigestEntry,
+        receivers: &BTreeMap<String, Receiver>,
+    ) -> Option<DigestPlan> {
+        let path = |key: &str| ["digests".to_owned(), name.clone(), key.to_owned()];
+        self.must_be_there(&path("receiver"), &entry.receiver, receivers);
+        let matchers = self.matchers(&path("matchers"), &entry.matchers);
+        let zone = match &entry.time_zone {
+            None => None,
+            Some(zone) => Some(self.zone(&path("time_zone"), zone)?),
+        };
+        let cron = match Schedule::from_str(&entry.cron) {
+            Ok(cron) => cron,
+            Err(message) => {
+                self.problem_at(&path("cron"), message);
+                return None;
+            }
+        };
+        Some(DigestPlan {
+            cron,
+            zone,
+            receiver: entry.receiver,
+            matchers,
+            skip_if_empty: entry.skip_if_empty.unwrap_or(true),
+            jitter: or(entry.jitter, SignedDuration::from_mins(3)),
+            name,
+        })
+    }
+
+    fn manners(&mut self, entry: AlertsEntry) -> Manners {
+        let usual = Manners::default();
+        if entry.storm_max == Some(0) {
+            self.problem(&["alerts", "storm_max"], "at least one alert must be told");
+        }
+        if entry
+            .explain_share
+            .is_some_and(|share| !(0.0..=1.0).contains(&share))
+        {
+            self.problem(
+                &["alerts", "explain_share"],
+                "a share lies between 0 and 1; 0.2 is usual",
+            );
+        }
+        Manners {
+            storm_max: entry.storm_max.unwrap_or(usual.storm_max),
+            ack_ttl: or(entry.ack_ttl, usual.ack_ttl),
+            remind_before: or(entry.remind_before, usual.remind_before),
+            explain_share: entry.explain_share.unwrap_or(usual.explain_share),
+        }
+    }
+}
+
+fn or(time: Option<Time>, otherwise: SignedDuration) -> SignedDuration {
+    time.map_or(otherwise, |time| time.0)
+}
+
+fn whom(to: Option<Whom>, receiver: String) -> To {
+    match to {
+        None => To::Receiver(receiver),
+        Some(Whom::Owner) => To::Owner(receiver),
+        Some(Whom::Manager) => To::Manager(receiver),
+        Some(Whom::ParentOwner) => To::ParentOwner(receiver),
+    }
+}
+
+/// The nearest known name, else all of them.
+fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    match nearest(name, known.clone()) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None => match known.collect::<Vec<_>>().join(", ") {
+            all if all.is_empty() => "none is declared".to_owned(),
+            all => format!("known are {all}"),
+        },
+    }
+}

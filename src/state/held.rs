@@ -1,0 +1,42 @@
+//! Who was not told of what, and why: part of the history of an episode.
+
+use rusqlite::{Connection, Transaction, params};
+
+use super::{StateError, corrupt};
+use crate::alert::dispatch::Held;
+
+/// How long it is kept, as notices are.
+const KEEP_MS: i64 = 90 * 24 * 3600 * 1000;
+
+pub(super) fn put(transaction: &Transaction<'_>, held: &[Held], wall_ms: i64) -> Result<(), StateError> {
+    if held.is_empty() {
+        return Ok(());
+    }
+    let mut put = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO held (episode, receiver, at_ms, body) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    for line in held {
+        let body = serde_json::to_string(line).map_err(|error| corrupt("held notice", &error))?;
+        put.execute(params![
+            line.episode,
+            line.receiver,
+            line.at.as_millisecond(),
+            body
+        ])?;
+    }
+    transaction.execute("DELETE FROM held WHERE at_ms < ?1", [wall_ms - KEEP_MS])?;
+    Ok(())
+}
+
+/// The lines of an episode, oldest first.
+pub(super) fn read(connection: &Connection, episode: &str) -> Result<Vec<Held>, StateError> {
+    let mut select =
+        connection.prepare_cached("SELECT body FROM held WHERE episode = ?1 ORDER BY at_ms, receiver")?;
+    let mut rows = select.query([episode])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let body = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        found.push(serde_json::from_str(body).map_err(|error| corrupt("held notice", &error))?);
+    }
+    Ok(found)
+}
