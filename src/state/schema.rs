@@ -91,7 +91,9 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), StateError> {
         });
     }
     // Columns that a table of an older version lacks.
-    let columns = if found.is_some_and(|found| found < 7) {
+    let is_old =
+        connection.table_exists(None, "notices")? && !connection.column_exists(None, "notices", "bundle")?;
+    let columns = if is_old {
         "ALTER TABLE notices ADD COLUMN bundle TEXT NOT NULL DEFAULT '';
          ALTER TABLE notices ADD COLUMN shown TEXT;"
     } else {

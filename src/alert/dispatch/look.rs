@@ -223,7 +223,7 @@ impl Looking<'_> {
                     is_released: telling.because.is_some(),
                 }),
                 Some(told) if told < severity && firing => add(What::Escalated),
-                Some(told) if told > severity => add(What::Milder),
+                Some(told) if told > severity && firing => add(What::Milder),
                 Some(_) if firing && !is_taken => {
                     let route = self.moment.routing.route(&telling.route);
                     let timing = route.map(|route| route.timing).unwrap_or_default();

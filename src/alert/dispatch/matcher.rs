@@ -91,7 +91,7 @@ impl Matcher {
 
     /// Whether it says something of one value: without such a matcher a silence matches nearly everything.
     pub fn is_narrow(&self) -> bool {
-        self.is_equal && !self.value.is_empty() && self.regex.as_ref().is_none_or(|regex| !regex.is_match(""))
+        self.is_equal && !self.value.is_empty() && !self.is_regex()
     }
 }
 

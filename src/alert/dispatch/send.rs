@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::{HashMap, HashSet};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::group::{Group, GroupKey, due, later};
 use super::inhibit::Explained;
@@ -193,6 +193,8 @@ impl Dispatcher {
             });
             self.is_changed = true;
             if !told.is_empty() {
+                // An episode that ended comes before the next one of the same alert.
+                told.sort_by_key(|want| !matches!(want.what, What::Resolved { .. }));
                 group.messages += 1;
                 messages.push(Message {
                     bundle: key.bundle(group.messages),
@@ -240,11 +242,16 @@ impl Dispatcher {
     }
 }
 
+/// The times of a group; what a route that is gone owes is told at once.
+/// The times of a group; what a route that is gone owes is told at once.
 fn timing(routing: &Routing, key: &GroupKey) -> Timing {
-    routing
-        .route(&key.route)
-        .map(|route| route.timing)
-        .unwrap_or_default()
+    let gone = Timing {
+        group_wait: Some(SignedDuration::ZERO),
+        group_interval: SignedDuration::ZERO,
+        resolve_wait: SignedDuration::ZERO,
+        ..Timing::default()
+    };
+    routing.route(&key.route).map_or(gone, |route| route.timing)
 }
 
 fn is_fired(want: &Want) -> bool {

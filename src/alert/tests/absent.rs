@@ -133,7 +133,7 @@ fn records_of_closed_periods_are_forgotten_after_a_week() {
     let week = 7 * 24 * 60;
     let mut bench = firing();
     bench.vanish(1000);
-    assert_eq!(bench.step(1000 + week - 1, &[]), Step::default());
+    assert_eq!(bench.news(1000 + week - 1, &[]), Step::default());
     bench.restart();
     let step = bench.step(1000 + week, &[]);
     assert_eq!(step.removed, [fingerprint_of(NODE)]);

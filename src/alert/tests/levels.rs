@@ -43,10 +43,10 @@ fn a_level_that_is_back_is_told_again() {
     bench.judge(0, CRITICAL);
     bench.judge(20, CRITICAL);
     assert_eq!(bench.judge(21, WARNING), "");
-    assert_eq!(bench.judge(36, WARNING), "");
+    assert_eq!(bench.judge(36, WARNING), "2 milder ops, 2 milder boss");
     assert_eq!(bench.state(), "firing warning");
     bench.judge(40, CRITICAL);
-    assert_eq!(bench.judge(60, CRITICAL), "2 escalated ops, 2 escalated boss");
+    assert_eq!(bench.judge(60, CRITICAL), "3 escalated ops, 3 escalated boss");
 }
 
 /// Steps down to the worst level of late, not to the one of this moment.

@@ -3,6 +3,7 @@
 
 mod absent;
 mod boundaries;
+mod dispatch;
 mod flapping;
 mod invariants;
 mod items;
@@ -278,6 +279,12 @@ impl Bench {
         let kept: BTreeMap<Fingerprint, String> = self.engine.records().map(json).collect();
         assert_eq!(self.store, kept);
         step
+    }
+
+    /// The same, without what is written down now and then that somebody could be told.
+    fn news(&mut self, at: i64, judged: &[(&str, Condition)]) -> Step {
+        let step = self.step(at, judged);
+        Step { kept: None, ..step }
     }
 
     /// Judges the one node.

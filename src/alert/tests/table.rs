@@ -58,7 +58,7 @@ fn a_rule_with_holding_times() {
         (&[(0, WARNING), (10, CRITICAL)], (30, CRITICAL), "firing critical",   "2 escalated ops, 2 fired boss"),
         (critical,                     (21, WARNING),  "firing critical",      ""),
         (&[(0, CRITICAL), (20, CRITICAL), (21, WARNING)], (35, WARNING), "firing critical", ""),
-        (&[(0, CRITICAL), (20, CRITICAL), (21, WARNING)], (36, WARNING), "firing warning",  ""),
+        (&[(0, CRITICAL), (20, CRITICAL), (21, WARNING)], (36, WARNING), "firing warning",  "2 milder ops, 2 milder boss"),
         // recovering
         (recovering,                   (13, WARNING),  "firing warning",       ""),
         (recovering,                   (13, BAND),     "firing warning",       ""),
@@ -161,7 +161,7 @@ fn a_resolve_tells_how_it_was_and_how_it_is() {
 fn who_is_well_is_neither_kept_nor_described() {
     let mut bench = Bench::new(patient());
     for (at, condition) in [(0, CLEAR), (1, BAND), (2, MISSING), (3, CLEAR)] {
-        assert_eq!(bench.step(at, &[(NODE, condition)]), Step::default());
+        assert_eq!(bench.news(at, &[(NODE, condition)]), Step::default());
     }
     assert_eq!(bench.asked.get(), 0);
     assert_eq!(bench.engine.records().count(), 0);
@@ -178,7 +178,7 @@ fn a_step_without_news_writes_nothing() {
     let mut bench = Bench::new(patient());
     bench.judge(0, WARNING);
     bench.judge(10, WARNING);
-    assert_eq!(bench.step(11, &[(NODE, WARNING)]), Step::default());
+    assert_eq!(bench.news(11, &[(NODE, WARNING)]), Step::default());
     bench.completion = 0.6;
     assert_eq!(bench.step(12, &[(NODE, WARNING)]).changed.len(), 1);
     assert_eq!(
@@ -186,5 +186,5 @@ fn a_step_without_news_writes_nothing() {
         1,
         "the clocks stop"
     );
-    assert_eq!(bench.step(14, &[(NODE, MISSING)]), Step::default());
+    assert_eq!(bench.news(14, &[(NODE, MISSING)]), Step::default());
 }

@@ -1,0 +1,562 @@
+//! Who is told when: groups, repeats, silences, acknowledgements, escalation, storms, digests.
+
+use super::*;
+use crate::alert::dispatch::digest::DigestPlan;
+use crate::alert::dispatch::inhibit::InhibitRule;
+use crate::alert::dispatch::interval::Interval;
+use crate::alert::dispatch::route::{Person, Rung, To};
+use crate::alert::dispatch::silence::{Silence, SilenceRefusal};
+use crate::alert::dispatch::{Command, Refusal};
+use crate::alert::notice::{Aside, Because};
+
+/// An engine whose clock is one of seconds; what fires is said directly.
+struct Desk {
+    engine: Engine,
+    rule: Rule,
+    routing: Routing,
+    world: Nothing,
+    /// What fires now, and how badly.
+    firing: BTreeMap<String, Severity>,
+    is_back: bool,
+    kept: String,
+}
+
+fn second(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+}
+
+/// A node under the rule, with what the routing may ask of it.
+struct Node(String);
+
+impl About for Node {
+    fn labels(&self) -> Labels {
+        let team = if self.0.starts_with('a') {
+            "growth"
+        } else {
+            "sales"
+        };
+        [
+            ("alertname", "hollow"),
+            ("node", self.0.as_str()),
+            ("team", team),
+            ("owner", "li"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            title: format!("{} is behind", self.0),
+            node: Some(Figure {
+                title: self.0.clone(),
+                completion: Some(0.4),
+                ..Figure::default()
+            }),
+            ..Facts::default()
+        }
+    }
+}
+
+impl Desk {
+    fn new(routing: Routing) -> Desk {
+        Desk {
+            engine: Engine::new("store"),
+            rule: rule(&[(Severity::Warning, 0), (Severity::Critical, 0)], 0),
+            routing,
+            world: Nothing::default(),
+            firing: BTreeMap::new(),
+            is_back: false,
+            kept: "{}".to_owned(),
+        }
+    }
+
+    /// With the default times, and groups by team.
+    fn by_team() -> Desk {
+        Desk::new(Routing {
+            root: Some(Route {
+                group_by: GroupBy::Labels(vec!["team".to_owned()]),
+                ..Route::to_receiver("ops")
+            }),
+            ..Routing::default()
+        })
+    }
+
+    fn route(&mut self) -> &mut Route {
+        self.routing.root.as_mut().unwrap()
+    }
+
+    fn fire(&mut self, names: &[&str]) {
+        self.firing
+            .extend(names.iter().map(|name| ((*name).to_owned(), Severity::Warning)));
+    }
+
+    fn worsen(&mut self, name: &str) {
+        self.firing.insert(name.to_owned(), Severity::Critical);
+    }
+
+    fn clear(&mut self, name: &str) {
+        self.firing.remove(name);
+    }
+
+    fn step(&mut self, at: i64, tells: bool) -> Step {
+        let rule = self.rule.clone();
+        let known: Vec<String> = self
+            .engine
+            .records()
+            .filter_map(|record| record.labels.get("node").cloned())
+            .chain(self.firing.keys().cloned())
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        let samples: Vec<Sample<'_, Node>> = known
+            .iter()
+            .map(|name| Sample {
+                rule: &rule,
+                node: name,
+                fingerprint: fingerprint("hollow", &[("node".to_owned(), name.clone())].into()),
+                condition: match self.firing.get(name) {
+                    Some(severity) => Condition::Breach(*severity),
+                    None => CLEAR,
+                },
+                period_end: None,
+                about: Node(name.clone()),
+            })
+            .collect();
+        let moment = Moment {
+            now: second(at),
+            routing: &self.routing,
+            is_back: self.is_back,
+            world: &self.world,
+        };
+        let step = self.engine.step(
+            &samples,
+            std::slice::from_ref(&rule),
+            second(at),
+            tells.then_some(moment),
+        );
+        if let Some(kept) = &step.kept {
+            self.kept = serde_json::to_string(kept).unwrap();
+        }
+        step
+    }
+
+    /// Messages at this second: `ops[fired a1, fired a2]`.
+    fn at(&mut self, at: i64) -> String {
+        messages(&self.step(at, true).notices)
+    }
+
+    /// Every message from one second to another, with its second, restarting all the while.
+    fn until(&mut self, from: i64, to: i64) -> Vec<String> {
+        (from..=to)
+            .filter_map(|at| {
+                self.restart();
+                let told = self.at(at);
+                (!told.is_empty()).then(|| format!("{at}: {told}"))
+            })
+            .collect()
+    }
+
+    fn restart(&mut self) {
+        let records: Vec<AlertRecord> = self.engine.records().cloned().collect();
+        let json = serde_json::to_string(&records).unwrap();
+        self.engine = Engine::new("store");
+        self.engine.restore(
+            serde_json::from_str(&json).unwrap(),
+            serde_json::from_str(&self.kept).unwrap(),
+        );
+    }
+
+    fn command(&mut self, command: Command, at: i64) -> Result<String, Refusal> {
+        let (answer, step) = self.engine.command(command, &self.routing, second(at));
+        if let Some(kept) = &step.kept {
+            self.kept = serde_json::to_string(kept).unwrap();
+        }
+        answer
+    }
+
+    fn silence(&mut self, matcher: &str, from: i64, to: i64) -> Result<String, Refusal> {
+        let silence = Silence {
+            id: String::new(),
+            matchers: vec![Matcher::parse(matcher).unwrap()],
+            starts_at: second(from),
+            ends_at: second(to),
+            created_by: "wang".to_owned(),
+            comment: "stocktaking".to_owned(),
+            updated_at: second(from),
+            reminded: false,
+        };
+        self.command(
+            Command::Silence {
+                silence,
+                force: false,
+            },
+            from,
+        )
+    }
+
+    fn episode(&self, node: &str) -> String {
+        let record = self
+            .engine
+            .records()
+            .find(|record| record.labels["node"] == node)
+            .unwrap();
+        crate::alert::identity::episode_id("store", record.fingerprint, record.episodes)
+    }
+
+    fn ack(&mut self, node: &str, at: i64) {
+        let command = Command::Ack {
+            episode: self.episode(node),
+            by: "li".to_owned(),
+            comment: String::new(),
+            lasts: None,
+        };
+        self.command(command, at).unwrap();
+    }
+}
+
+fn messages(notices: &[Notice]) -> String {
+    let mut bundles: Vec<(String, String, Vec<String>)> = Vec::new();
+    for notice in notices {
+        let quiet = if notice.quiet { "quietly " } else { "" };
+        let storm = if notice.storm { "storm " } else { "" };
+        let node = notice.labels.get("node").map_or("", String::as_str);
+        let word = format!("{storm}{quiet}{} {node}", notice.kind.as_str())
+            .trim()
+            .to_owned();
+        match bundles.iter_mut().find(|(receiver, bundle, _)| {
+            *receiver == notice.receiver && *bundle == notice.bundle && !bundle.is_empty()
+        }) {
+            Some((_, _, words)) => {
+                words.push(word);
+                if notice.storm {
+                    words.sort();
+                }
+            }
+            None => bundles.push((notice.receiver.clone(), notice.bundle.clone(), vec![word])),
+        }
+    }
+    let all = bundles
+        .iter()
+        .map(|(receiver, _, words)| format!("{receiver}[{}]", words.join(", ")));
+    all.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_first_waits_for_others_and_what_joins_comes_at_the_next_interval() {
+    let mut desk = Desk::by_team();
+    desk.fire(&["a1"]);
+    assert!(desk.until(0, 2).is_empty());
+    desk.fire(&["a2", "b1"]);
+    assert_eq!(
+        desk.until(3, 10),
+        ["5: ops[fired a1, fired a2]", "8: ops[fired b1]"]
+    );
+    desk.fire(&["a3"]);
+    assert_eq!(desk.until(11, 70), ["65: ops[fired a3]"]);
+    // A critical alert does not wait, and takes along who does.
+    desk.fire(&["a4"]);
+    desk.worsen("a5");
+    assert_eq!(desk.until(71, 130), ["71: ops[fired a4, fired a5]"]);
+}
+
+#[test]
+fn an_end_has_a_wait_of_its_own_and_escalation_none() {
+    let mut desk = Desk::by_team();
+    desk.fire(&["a1", "a2"]);
+    desk.until(0, 5);
+    desk.worsen("a1");
+    assert_eq!(desk.at(10), "ops[escalated a1]");
+    desk.clear("a2");
+    assert_eq!(desk.until(20, 30), ["25: ops[resolved a2]"]);
+    // What came and went before its turn is not told at all.
+    desk.fire(&["a3"]);
+    desk.until(31, 33);
+    desk.clear("a3");
+    assert!(desk.until(34, 200).is_empty());
+}
+
+#[test]
+fn a_repeat_comes_exactly_when_it_is_due_and_never_after_an_acknowledgement() {
+    let mut desk = Desk::by_team();
+    desk.route().timing.repeat_interval = SignedDuration::from_secs(100);
+    desk.fire(&["a1"]);
+    assert_eq!(
+        desk.until(0, 320),
+        [
+            "5: ops[fired a1]",
+            "105: ops[repeat a1]",
+            "205: ops[repeat a1]",
+            "305: ops[repeat a1]"
+        ]
+    );
+    desk.ack("a1", 320);
+    assert_eq!(desk.until(321, 900), ["321: ops[acked a1]"]);
+    // Worse than what was taken: it is nobody's again.
+    desk.worsen("a1");
+    assert_eq!(
+        desk.until(901, 1001),
+        ["901: ops[escalated a1]", "1001: ops[repeat a1]"]
+    );
+    // An acknowledgement holds for a day.
+    desk.ack("a1", 1002);
+    assert_eq!(desk.until(1003, 1300), ["1003: ops[acked a1]"]);
+    assert_eq!(desk.at(1002 + 24 * 3600), "ops[repeat a1]");
+    assert_eq!(
+        desk.command(
+            Command::Unack {
+                episode: "none".into()
+            },
+            1
+        ),
+        Err(Refusal::NotFiring("none".to_owned()))
+    );
+}
+
+#[test]
+fn a_silence_holds_back_and_what_still_fires_is_told_when_it_ends() {
+    let mut desk = Desk::by_team();
+    desk.routing.manners.remind_before = SignedDuration::from_hours(1);
+    let id = desk.silence("team=growth", 0, 1000).unwrap();
+    desk.fire(&["a1", "b1"]);
+    assert_eq!(desk.until(1, 200), ["6: ops[fired b1]"]);
+    let held = desk
+        .engine
+        .records()
+        .find(|record| record.labels["node"] == "a1")
+        .unwrap();
+    assert_eq!(held.told.tellings[0].held, [format!("silence {id}")]);
+    // Ended by hand: told after the wait, with the reason.
+    desk.command(Command::Expire { id: id.clone() }, 300).unwrap();
+    desk.at(301);
+    let notices = desk.step(306, true).notices;
+    assert_eq!(messages(&notices), "ops[fired a1]");
+    assert_eq!(notices[0].because, Some(Because::SilenceEnded));
+    // Who was told of the beginning is told of the end, quietly.
+    desk.silence("team=growth", 400, 2000).unwrap();
+    desk.clear("a1");
+    assert_eq!(desk.until(401, 500), ["406: ops[quietly resolved a1]"]);
+}
+
+#[test]
+fn a_silence_that_would_hold_back_nearly_everything_is_refused_unless_it_is_meant() {
+    let mut desk = Desk::by_team();
+    desk.fire(&["a1", "a2", "a3", "b1"]);
+    desk.until(0, 5);
+    let broad = |refused: Result<String, Refusal>| {
+        matches!(refused, Err(Refusal::Silence(SilenceRefusal::TooBroad(_))))
+    };
+    assert!(broad(desk.silence("team=growth", 6, 100)), "three of four");
+    assert!(broad(desk.silence("node=~a1|b1", 6, 100)), "names no value");
+    assert!(desk.silence("node=a1", 6, 100).is_ok());
+    assert!(desk.silence("team=sales", 6, 100).is_ok());
+    let past = desk.silence("node=a1", 6, 5);
+    assert_eq!(
+        past.unwrap_err().to_string(),
+        "the end must lie after the beginning"
+    );
+}
+
+#[test]
+fn the_end_of_a_silence_is_announced_to_who_made_it() {
+    let mut desk = Desk::by_team();
+    let wang = Person {
+        receiver: "wang-phone".to_owned(),
+        manager: None,
+    };
+    desk.routing.people.insert("wang".to_owned(), wang);
+    desk.silence("node=a1", 0, 3600).unwrap();
+    desk.fire(&["a1"]);
+    assert!(desk.until(1, 30).is_empty());
+    let notices = desk.step(2700, true).notices;
+    assert_eq!(messages(&notices), "wang-phone[reminder]");
+    let Some(Aside::Silence(ending)) = notices[0].aside.as_deref() else {
+        panic!("{:?}", notices[0].aside)
+    };
+    assert_eq!(
+        (ending.alerts, ending.matchers.as_slice()),
+        (1, &["node=\"a1\"".to_owned()][..])
+    );
+    assert!(desk.until(2701, 2710).is_empty());
+}
+
+#[test]
+fn a_ladder_is_climbed_while_nobody_acknowledges() {
+    let mut desk = Desk::by_team();
+    let rung = |after, to| Rung {
+        after: SignedDuration::from_secs(after),
+        to,
+    };
+    desk.route().escalate = vec![
+        rung(60, To::Manager("ops".to_owned())),
+        rung(120, To::Receiver("ceo".to_owned())),
+    ];
+    let person = |receiver: &str, manager: Option<&str>| Person {
+        receiver: receiver.to_owned(),
+        manager: manager.map(str::to_owned),
+    };
+    desk.routing
+        .people
+        .insert("li".to_owned(), person("li-phone", Some("wang")));
+    desk.routing
+        .people
+        .insert("wang".to_owned(), person("wang-phone", None));
+    desk.fire(&["a1"]);
+    assert_eq!(
+        desk.until(0, 70),
+        ["5: ops[fired a1]", "70: wang-phone[fired a1]"]
+    );
+    desk.ack("a1", 71);
+    assert_eq!(desk.until(72, 300), ["72: ops[acked a1] wang-phone[acked a1]"]);
+    desk.clear("a1");
+    assert_eq!(
+        desk.until(301, 310),
+        ["306: ops[resolved a1] wang-phone[resolved a1]"]
+    );
+}
+
+#[test]
+fn an_owner_is_told_where_people_know_one() {
+    let mut desk = Desk::by_team();
+    desk.route().to = To::Owner("ops".to_owned());
+    desk.fire(&["a1"]);
+    assert_eq!(desk.until(0, 5), ["5: ops[fired a1]"]);
+    let li = Person {
+        receiver: "li-phone".to_owned(),
+        manager: None,
+    };
+    desk.routing.people.insert("li".to_owned(), li);
+    desk.fire(&["b1"]);
+    assert_eq!(desk.until(6, 20), ["11: li-phone[fired b1]"]);
+}
+
+#[test]
+fn nights_delay_and_do_not_drop() {
+    let mut desk = Desk::by_team();
+    let time = |hour| jiff::civil::Time::new(hour, 0, 0, 0).unwrap();
+    let night = Interval {
+        times: vec![(time(0), Some(time(1)))],
+        ..Interval::default()
+    };
+    desk.routing.intervals.insert("night".to_owned(), vec![night]);
+    desk.route().mute = vec!["night".to_owned()];
+    desk.fire(&["a1", "a2"]);
+    assert!(desk.until(0, 100).is_empty());
+    desk.clear("a2");
+    assert!(desk.until(101, 110).is_empty());
+    desk.at(3600);
+    let notices = desk.step(3605, true).notices;
+    assert_eq!(messages(&notices), "ops[fired a1]");
+    assert_eq!(notices[0].because, Some(Because::MuteEnded));
+}
+
+#[test]
+fn what_another_alert_explains_waits_until_that_is_over() {
+    let mut desk = Desk::by_team();
+    desk.routing.inhibit.push(InhibitRule {
+        source: vec![Matcher::parse("severity=critical").unwrap()],
+        target: vec![Matcher::parse("severity=warning").unwrap()],
+        equal: vec!["team".to_owned()],
+    });
+    desk.fire(&["a1", "b1"]);
+    desk.worsen("a2");
+    assert_eq!(desk.until(0, 20), ["0: ops[fired a2]", "5: ops[fired b1]"]);
+    desk.clear("a2");
+    let told = desk.until(21, 40);
+    assert_eq!(told, ["26: ops[resolved a2, fired a1]"]);
+}
+
+#[test]
+fn many_at_once_are_one_summary_and_each_is_still_told_its_end() {
+    let mut desk = Desk::by_team();
+    desk.routing.manners.storm_max = 3;
+    desk.route().group_by = GroupBy::Each;
+    desk.fire(&["a1", "a2", "a3", "b1", "b2"]);
+    let told = desk.until(0, 5);
+    assert_eq!(
+        told,
+        ["5: ops[storm fired a1, storm fired a2, storm fired a3, storm fired b1, storm fired b2]"]
+    );
+    // More within the minute wait for the next summary.
+    desk.fire(&["b3", "b4"]);
+    assert_eq!(desk.until(6, 70), ["65: ops[fired b3] ops[fired b4]"]);
+    desk.clear("a1");
+    assert_eq!(desk.until(71, 80), ["76: ops[resolved a1]"]);
+}
+
+#[test]
+fn a_digest_says_what_fires_and_what_ended_since_the_last() {
+    let mut desk = Desk::by_team();
+    desk.routing.digests.push(DigestPlan {
+        name: "hourly".to_owned(),
+        cron: "0 * * * *".parse().unwrap(),
+        zone: None,
+        receiver: "boss".to_owned(),
+        matchers: Vec::new(),
+        skip_if_empty: true,
+        jitter: SignedDuration::ZERO,
+    });
+    assert!(desk.at(0).is_empty());
+    assert!(desk.at(3600).is_empty(), "nothing to say");
+    desk.fire(&["a1", "a2"]);
+    desk.until(3700, 3710);
+    desk.clear("a2");
+    desk.until(3711, 3720);
+    let notices = desk.step(7200, true).notices;
+    assert_eq!(messages(&notices), "boss[digest]");
+    let Some(Aside::Digest(digest)) = notices[0].aside.as_deref() else {
+        panic!("{:?}", notices[0].aside)
+    };
+    let names = |lines: &[crate::alert::notice::DigestLine]| -> Vec<String> {
+        lines
+            .iter()
+            .map(|line| format!("{} {}", line.labels["node"], line.is_new))
+            .collect()
+    };
+    assert_eq!(
+        (names(&digest.open), names(&digest.ended)),
+        (vec!["a1 true".to_owned()], vec!["a2 true".to_owned()])
+    );
+    desk.restart();
+    assert!(desk.until(7201, 7300).is_empty());
+    // Hours that were missed are one digest.
+    assert_eq!(desk.at(7200 + 5 * 3600 + 30), "boss[digest]");
+}
+
+#[test]
+fn what_came_and_went_while_nobody_could_be_told_is_one_message() {
+    let mut desk = Desk::by_team();
+    desk.fire(&["b1"]);
+    desk.until(0, 10);
+    // Away: states move on.
+    desk.fire(&["a1", "a2"]);
+    desk.step(2000, false);
+    desk.clear("a1");
+    desk.step(2100, false);
+    desk.restart();
+    desk.is_back = true;
+    let notices = desk.step(3000, true).notices;
+    assert_eq!(messages(&notices), "ops[digest]");
+    let Some(Aside::Digest(digest)) = notices[0].aside.as_deref() else {
+        panic!("{:?}", notices[0].aside)
+    };
+    assert_eq!((digest.name.as_deref(), digest.ended.len()), (None, 1));
+    assert_eq!(digest.ended[0].labels["node"], "a1");
+    desk.is_back = false;
+    assert_eq!(desk.until(3001, 3060), ["3005: ops[fired a2]"]);
+}
+
+#[test]
+fn when_the_next_thing_is_due_is_known() {
+    let mut desk = Desk::by_team();
+    desk.fire(&["a1"]);
+    desk.at(0);
+    assert_eq!(desk.engine.next_due(), Some(second(5)));
+    desk.at(5);
+    assert_eq!(desk.engine.next_due(), Some(second(5 + 24 * 3600)));
+    desk.clear("a1");
+    desk.at(10);
+    assert_eq!(desk.engine.next_due(), Some(second(15)));
+    desk.at(15);
+    assert_eq!(desk.engine.next_due(), None);
+}
