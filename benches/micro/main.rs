@@ -249,6 +249,9 @@ fn metrics_of_100_000_instances(bencher: Bencher) {
         language: Language::En,
         ready: ReadyState::default(),
         newest_rejected: Arc::from([]),
+        silences: Arc::from([]),
+        receivers: Arc::from([]),
+        external_url: None,
         stats: Stats::default(),
     };
     bencher

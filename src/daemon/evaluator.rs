@@ -112,6 +112,10 @@ pub(super) struct Totals {
     pub(super) events_in_other: BTreeMap<String, u64>,
 }
 
+/// What came of an order, and who waits for it.
+type Outcome = Result<String, Refusal>;
+type Reply = oneshot::Sender<Outcome>;
+
 /// What waits for the next commit.
 #[derive(Default)]
 struct Pending {
@@ -127,7 +131,7 @@ struct Pending {
     held: Vec<Held>,
     dispatch: Option<Kept>,
     /// What people asked for, and what came of it.
-    answers: Vec<(oneshot::Sender<Result<String, Refusal>>, Result<String, Refusal>)>,
+    answers: Vec<(Reply, Outcome)>,
     dead_letters: Vec<DeadLetter>,
     requests: Vec<KeptRequest>,
     entries: Vec<Entry>,

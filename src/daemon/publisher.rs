@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::dead_letter::DeadLetter;
 use super::discovery::Discovered;
 use super::evaluator::Report;
+use crate::alert::identity::episode_id;
 use crate::alert::record::{AlertRecord, AlertState};
 use crate::catalog::Catalog;
 use crate::notify::outbox;
@@ -53,6 +54,7 @@ impl Publisher {
         let stats = Stats {
             kafka_up: true,
             config_last_reload_successful: true,
+            started: Some(clock.now()),
             ..Stats::default()
         };
         let view = View {
@@ -66,6 +68,9 @@ impl Publisher {
             },
             newest_rejected: Arc::from([]),
             entries: Arc::default(),
+            silences: Arc::from([]),
+            receivers: settings.receivers.keys().cloned().collect(),
+            external_url: settings.serve.external_url.as_deref().map(Arc::from),
             stats: stats.clone(),
         };
         let known = Known {
@@ -151,6 +156,7 @@ impl Publisher {
             })
         });
         known.stats.registry = self.registry.as_ref().map(|registry| registry.status());
+        known.stats.now = Some(self.clock.now());
         line_of_life(&mut known, &report);
         let mut reasons = Vec::new();
         if let Some(since) = known.away_since {
@@ -174,7 +180,12 @@ impl Publisher {
             version: self.view.borrow().version + 1,
             catalog: known.catalog.clone(),
             snapshot: report.snapshot,
-            alerts: report.alerts.iter().filter_map(alert_view).collect(),
+            alerts: {
+                let alerts = report.alerts.iter();
+                alerts
+                    .filter_map(|record| alert_view(record, self.store.id()))
+                    .collect()
+            },
             language: self.view.borrow().language,
             ready: ReadyState { reasons },
             newest_rejected: report
@@ -183,6 +194,9 @@ impl Publisher {
                 .map(|letter| rejected(letter, &known.catalog))
                 .collect(),
             entries: report.entries,
+            silences: report.silences.into(),
+            receivers: self.view.borrow().receivers.clone(),
+            external_url: self.view.borrow().external_url.clone(),
             stats: known.stats.clone(),
         };
         self.view.send_replace(Arc::new(view));
@@ -242,7 +256,7 @@ fn rejected(letter: &DeadLetter, catalog: &Catalog) -> Rejected {
     }
 }
 
-fn alert_view(record: &AlertRecord) -> Option<AlertView> {
+fn alert_view(record: &AlertRecord, store_id: &str) -> Option<AlertView> {
     let active_at = match record.state {
         AlertState::Inactive => return None,
         AlertState::Pending { since } => since,
@@ -256,5 +270,9 @@ fn alert_view(record: &AlertRecord) -> Option<AlertView> {
         active_at,
         labels: record.labels.clone(),
         facts: record.facts.clone(),
+        fingerprint: record.fingerprint,
+        episode: episode_id(store_id, record.fingerprint, record.episodes),
+        tellings: record.told.tellings.clone(),
+        ack: record.told.ack.clone(),
     })
 }

@@ -8,10 +8,12 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::view::{AlertView, View};
+use crate::alert::dispatch::Held;
 use crate::alert::record::{AlertState, Labels};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Rule, RuleOn};
 use crate::evaluate::{LinkState, NodeInfo, NodeState, OpenItems, Pace};
+use crate::state::LoggedNotice;
 use crate::words::sentence;
 
 fn success(data: Value) -> Response {
@@ -247,4 +249,25 @@ fn rule_json(view: &View, rule: &Rule) -> Value {
 /// How the sources are doing.
 pub fn sources(view: &View) -> Response {
     success(json!({ "sources": view.snapshot.sources }))
+}
+
+/// Who was told what of an episode, when, and why somebody was not; oldest first.
+pub fn history(told: &[LoggedNotice], held: &[Held]) -> Response {
+    let told = told.iter().map(|logged| {
+        let notice = &logged.notice;
+        let line = json!({
+            "at": logged.decided.to_string(), "receiver": notice.receiver, "notice": notice.id,
+            "kind": notice.kind, "severity": notice.severity.as_str(), "status": logged.status.as_str(),
+            "settled": logged.settled.map(|at| at.to_string()), "attempts": logged.attempts,
+            "detail": logged.detail,
+        });
+        (logged.decided, line)
+    });
+    let held = held.iter().map(|held| {
+        let line = json!({"at": held.at.to_string(), "receiver": held.receiver, "held_by": held.by});
+        (held.at, line)
+    });
+    let mut lines: Vec<(jiff::Timestamp, Value)> = told.chain(held).collect();
+    lines.sort_by_key(|(at, _)| *at);
+    success(json!({"history": lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>()}))
 }

@@ -103,7 +103,9 @@ pub(super) fn authorize(tokens: &[Token], roles: &[Role], given: Option<&str>) -
     };
     let allowed = |token: &&Token| roles.contains(&token.role);
     if !tokens.iter().any(|token| allowed(&token)) {
-        return refuse(if roles.contains(&Role::Entry) {
+        return refuse(if roles.contains(&Role::Responder) {
+            "nobody may acknowledge or silence by the API yet; add serve: {tokens: [{token_file: /run/secrets/responder, role: responder}]} to the settings"
+        } else if roles.contains(&Role::Entry) {
             "nobody may enter anything yet; add serve: {tokens: [{token_file: /run/secrets/entry, role: entry}]} to the settings"
         } else {
             "nobody may send events yet; add serve: {tokens: [{token_file: /run/secrets/ingest, role: ingest}]} to the settings"

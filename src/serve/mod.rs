@@ -8,6 +8,7 @@
 //! * [`health`]: `/-/healthy`, `/-/ready`, `/-/reload`.
 //! * [`page`]: the pages for people.
 
+mod alertmanager;
 pub mod api;
 mod bounds;
 mod chart;
@@ -19,6 +20,7 @@ pub mod metrics;
 mod node_page;
 pub mod orders;
 pub mod page;
+mod taking;
 pub mod view;
 
 use std::collections::BTreeMap;
@@ -44,6 +46,8 @@ use tokio_stream::{Stream, StreamExt};
 use entry_form::FormState;
 use ingest::Refusal;
 
+use crate::alert::dispatch::Command;
+use crate::alert::dispatch::matcher::Matcher;
 use crate::alert::dispatch::route::Routing;
 use crate::decode::MAX_BATCH_BYTES;
 use crate::notify::Signer;
@@ -52,6 +56,7 @@ use crate::source::push::Intake;
 use crate::state::Store;
 use crate::words::Language;
 use orders::Orders;
+use taking::Action;
 
 pub use view::{AlertView, Histogram, NotReady, ReadyState, Rejected, Stats, View};
 
@@ -138,6 +143,16 @@ fn router(app: App) -> Router {
         .route("/api/v1/alerts", get(api_alerts))
         .route("/api/v1/rules", get(api_rules))
         .route("/api/v1/sources", get(api_sources))
+        .route("/api/v1/episodes/{episode}/history", get(api_history))
+        .route("/api/v1/episodes/{episode}/ack", post(api_ack).delete(api_unack))
+        .route("/api/v2/status", get(v2_status))
+        .route("/api/v2/receivers", get(v2_receivers))
+        .route("/api/v2/alerts", get(v2_alerts))
+        .route("/api/v2/alerts/groups", get(v2_groups))
+        .route("/api/v2/silences", get(v2_silences).post(v2_post_silence))
+        .route("/api/v2/silence/{id}", get(v2_silence).delete(v2_delete_silence))
+        .route("/ack/{episode}", get(ask_ack).post(do_ack))
+        .route("/silence/{episode}", get(ask_silence).post(do_silence))
         .fallback(not_found)
         .layer(axum::middleware::from_fn(secure))
         .with_state(app)
@@ -387,4 +402,209 @@ async fn api_rules(State(app): State<App>) -> Response {
 
 async fn api_sources(State(app): State<App>) -> Response {
     api::sources(&app.view())
+}
+
+/// Who may acknowledge and silence.
+const RESPONDS: [Role; 1] = [Role::Responder];
+
+type Pairs = Query<Vec<(String, String)>>;
+
+/// The answer to who may not, in the shape of Alertmanager's errors.
+fn may_not_respond(app: &App, headers: &HeaderMap) -> Option<Response> {
+    ingest::authorize(&app.shared.tokens, &RESPONDS, ingest::bearer(headers))
+        .err()
+        .map(|Refusal(status, _, message)| (status, axum::Json(message)).into_response())
+}
+
+fn bad(message: String) -> Response {
+    (StatusCode::BAD_REQUEST, axum::Json(message)).into_response()
+}
+
+async fn v2_status(State(app): State<App>) -> Response {
+    alertmanager::status(&app.view())
+}
+
+async fn v2_receivers(State(app): State<App>) -> Response {
+    alertmanager::receivers(&app.view())
+}
+
+async fn v2_alerts(State(app): State<App>, Query(pairs): Pairs) -> Response {
+    match alertmanager::Asked::read(&pairs) {
+        Ok(asked) => alertmanager::alerts(&app.view(), &asked),
+        Err(message) => bad(message),
+    }
+}
+
+async fn v2_groups(State(app): State<App>, Query(pairs): Pairs) -> Response {
+    match alertmanager::Asked::read(&pairs) {
+        Ok(asked) => alertmanager::groups(&app.view(), &asked),
+        Err(message) => bad(message),
+    }
+}
+
+async fn v2_silences(State(app): State<App>, Query(pairs): Pairs) -> Response {
+    let filters = pairs.iter().filter(|(key, _)| key == "filter");
+    match filters
+        .map(|(_, text)| Matcher::parse(text))
+        .collect::<Result<Vec<_>, _>>()
+    {
+        Ok(filters) => alertmanager::silences(&app.view(), &filters),
+        Err(message) => bad(message),
+    }
+}
+
+async fn v2_silence(State(app): State<App>, Path(id): Path<String>) -> Response {
+    alertmanager::silence(&app.view(), &id)
+}
+
+async fn v2_post_silence(
+    State(app): State<App>,
+    Query(pairs): Pairs,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Some(refused) = may_not_respond(&app, &headers) {
+        return refused;
+    }
+    let force = pairs.iter().any(|(key, value)| key == "force" && value == "true");
+    alertmanager::post_silence(&app.shared, &body, force).await
+}
+
+async fn v2_delete_silence(State(app): State<App>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    match may_not_respond(&app, &headers) {
+        None => alertmanager::delete_silence(&app.shared, id).await,
+        Some(refused) => refused,
+    }
+}
+
+/// What `POST /api/v1/episodes/{episode}/ack` sends.
+#[derive(Deserialize)]
+struct AckBody {
+    by: String,
+    #[serde(default)]
+    comment: String,
+}
+
+async fn api_ack(
+    State(app): State<App>,
+    Path(episode): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Some(refused) = may_not_respond(&app, &headers) {
+        return refused;
+    }
+    let sent: AckBody = match serde_json::from_slice(&body) {
+        Ok(sent) => sent,
+        Err(error) => return bad(format!("write {{\"by\": \"…\", \"comment\": \"…\"}}: {error}")),
+    };
+    let command = Command::Ack {
+        episode,
+        by: sent.by,
+        comment: sent.comment,
+        lasts: None,
+    };
+    ordered(&app, command).await
+}
+
+async fn api_unack(State(app): State<App>, Path(episode): Path<String>, headers: HeaderMap) -> Response {
+    match may_not_respond(&app, &headers) {
+        None => ordered(&app, Command::Unack { episode }).await,
+        Some(refused) => refused,
+    }
+}
+
+async fn ordered(app: &App, command: Command) -> Response {
+    match app.shared.orders.give(command).await {
+        Ok(episode) => {
+            axum::Json(serde_json::json!({"status": "success", "data": {"episode": episode}})).into_response()
+        }
+        Err(not_done) => alertmanager::refused(&not_done),
+    }
+}
+
+/// Who was told what of an episode, when, and why somebody was not.
+async fn api_history(State(app): State<App>, Path(episode): Path<String>) -> Response {
+    let store = app.shared.store.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let told = store.notices_of(&episode)?;
+        Ok::<_, crate::state::StateError>((told, store.held(&episode)?))
+    });
+    match read.await {
+        Ok(Ok((told, held))) => api::history(&told, &held),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+struct LinkQuery {
+    until: Option<i64>,
+    sig: Option<String>,
+    lang: Option<String>,
+}
+
+async fn ask_ack(
+    app: State<App>,
+    path: Path<String>,
+    query: Query<LinkQuery>,
+    headers: HeaderMap,
+) -> Response {
+    followed(&app, Action::Ack, &path, &query, &headers, None).await
+}
+
+async fn do_ack(
+    app: State<App>,
+    path: Path<String>,
+    query: Query<LinkQuery>,
+    headers: HeaderMap,
+    Form(sent): Form<BTreeMap<String, String>>,
+) -> Response {
+    followed(&app, Action::Ack, &path, &query, &headers, Some(&sent)).await
+}
+
+async fn ask_silence(
+    app: State<App>,
+    path: Path<String>,
+    query: Query<LinkQuery>,
+    headers: HeaderMap,
+) -> Response {
+    followed(&app, Action::Silence, &path, &query, &headers, None).await
+}
+
+async fn do_silence(
+    app: State<App>,
+    path: Path<String>,
+    query: Query<LinkQuery>,
+    headers: HeaderMap,
+    Form(sent): Form<BTreeMap<String, String>>,
+) -> Response {
+    followed(&app, Action::Silence, &path, &query, &headers, Some(&sent)).await
+}
+
+async fn followed(
+    app: &App,
+    action: Action,
+    episode: &str,
+    query: &LinkQuery,
+    headers: &HeaderMap,
+    sent: Option<&BTreeMap<String, String>>,
+) -> Response {
+    let view = app.view();
+    let language = PageQuery {
+        lang: query.lang.clone(),
+        ..PageQuery::default()
+    };
+    let reader = reader(&view, &language, headers);
+    let link = taking::Followed {
+        action,
+        episode,
+        until: query.until.unwrap_or_default(),
+        signature: query.sig.as_deref().unwrap_or_default(),
+    };
+    let (status, page) = match sent {
+        None => taking::ask(&view, reader, &app.shared, &link),
+        Some(sent) => taking::act(&view, reader, &app.shared, &link, sent).await,
+    };
+    (status, Html(page.into_string())).into_response()
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::alert::record::{AlertState, Facts, Labels};
+use crate::alert::dispatch::silence::Silence;
+use crate::alert::notice::Ack;
+use crate::alert::record::{AlertState, Facts, Fingerprint, Labels, Telling};
 use crate::catalog::{Catalog, Severity};
 use crate::evaluate::{InstanceKey, Snapshot};
 use crate::source::entry::Entry;
@@ -31,6 +33,12 @@ pub struct View {
     pub newest_rejected: Arc<[Rejected]>,
     /// Every entry that people typed in.
     pub entries: Arc<Vec<Entry>>,
+    /// Silences, expired ones for a while too.
+    pub silences: Arc<[Silence]>,
+    /// Names of all receivers.
+    pub receivers: Arc<[String]>,
+    /// The address under which people reach the page.
+    pub external_url: Option<Arc<str>>,
     /// Counters of the process.
     pub stats: Stats,
 }
@@ -52,12 +60,46 @@ pub struct AlertView {
     pub labels: Labels,
     /// Numbers now.
     pub facts: Facts,
+    /// Identity, as a hash.
+    pub fingerprint: Fingerprint,
+    /// Id of the episode that runs, or ran last.
+    pub episode: String,
+    /// Who knows of it, or is to be told.
+    pub tellings: Vec<Telling>,
+    /// Who has taken it.
+    pub ack: Option<Ack>,
 }
 
 impl AlertView {
     /// Whether people have been told: firing, or clear but not yet for long enough.
     pub fn is_firing(&self) -> bool {
         matches!(self.state, AlertState::Firing | AlertState::Recovering { .. })
+    }
+
+    /// Who knows of it, or is to be told.
+    pub fn receivers(&self) -> impl Iterator<Item = &str> {
+        self.tellings.iter().map(|telling| telling.receiver.as_str())
+    }
+
+    /// Ids of the silences that hold it back.
+    pub fn silenced_by(&self) -> Vec<&str> {
+        self.held("silence ")
+    }
+
+    /// The alerts that explain it.
+    pub fn inhibited_by(&self) -> Vec<&str> {
+        self.held("explained by ")
+    }
+
+    /// The times in which somebody is not told.
+    pub fn muted_by(&self) -> Vec<&str> {
+        [self.held("mute "), self.held("outside ")].concat()
+    }
+
+    fn held(&self, by: &str) -> Vec<&str> {
+        let all = self.tellings.iter().flat_map(|telling| &telling.held);
+        let found: std::collections::BTreeSet<&str> = all.filter_map(|held| held.strip_prefix(by)).collect();
+        found.into_iter().collect()
     }
 
     /// Whether the alert is about this instance.
@@ -148,6 +190,10 @@ pub struct Rejected {
 /// Counters and gauges of the process, all since its start.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Stats {
+    /// When the process started, by the wall clock.
+    pub started: Option<Timestamp>,
+    /// When the view was made, by the wall clock.
+    pub now: Option<Timestamp>,
     /// Whether a broker answers.
     pub kafka_up: bool,
     /// Whether the last reload (or the first load) of the catalogue succeeded.

@@ -108,6 +108,8 @@ pub enum Role {
     Ingest,
     /// Enter what people type in.
     Entry,
+    /// Acknowledge and silence alerts.
+    Responder,
 }
 
 /// A text that is never printed.

@@ -152,6 +152,24 @@ impl Store {
         Ok(found)
     }
 
+    /// Every notice about an episode, oldest first, as far back as they are kept.
+    ///
+    /// # Errors
+    /// When SQLite refuses or a stored value cannot be read.
+    pub fn notices_of(&self, episode: &str) -> Result<Vec<LoggedNotice>, StateError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(
+            "SELECT body, status, attempts, detail, decided_wall_ms, settled_ms FROM notices
+             WHERE episode = ?1 ORDER BY position",
+        )?;
+        let mut rows = select.query([episode])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(logged(row)?);
+        }
+        Ok(found)
+    }
+
     fn read_pending(&self, of: Of<'_>, limit: usize) -> Result<Vec<Pending>, StateError> {
         let (names, wanted) = match of {
             Of::These(names) => (names, true),

@@ -479,7 +479,7 @@ fn many_at_once_are_one_summary_and_each_is_still_told_its_end() {
     );
     // More within the minute wait for the next summary.
     desk.fire(&["b3", "b4"]);
-    assert_eq!(desk.until(6, 70), ["65: ops[fired b3] ops[fired b4]"]);
+    assert_eq!(desk.until(6, 70), ["65: ops[fired b4] ops[fired b3]"]);
     desk.clear("a1");
     assert_eq!(desk.until(71, 80), ["76: ops[resolved a1]"]);
 }

@@ -1,0 +1,321 @@
+//! `/api/v2/…`: the part of Alertmanager's API that amtool, Karma and Grafana's Alertmanager data source use.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Shared;
+use super::orders::NotDone;
+use super::view::{AlertView, View};
+use crate::alert::dispatch::matcher::{Matcher, matches_all};
+use crate::alert::dispatch::silence::{Silence, SilenceRefusal};
+use crate::alert::dispatch::{Command, Refusal};
+use crate::alert::record::Labels;
+use crate::words::sentence;
+
+/// What `GET /api/v2/alerts` may ask for.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    matchers: Vec<Matcher>,
+    receiver: Option<String>,
+    active: bool,
+    silenced: bool,
+    inhibited: bool,
+    unprocessed: bool,
+}
+
+impl Asked {
+    /// Reads the query. `filter` may stand several times.
+    ///
+    /// # Errors
+    /// Which filter cannot be read.
+    pub(super) fn read(pairs: &[(String, String)]) -> Result<Asked, String> {
+        let flag = |name: &str| {
+            let found = pairs.iter().rev().find(|(key, _)| key == name);
+            found.is_none_or(|(_, value)| value != "false")
+        };
+        let filters = pairs
+            .iter()
+            .filter(|(key, _)| key == "filter" || key == "filter[]");
+        Ok(Asked {
+            matchers: filters
+                .map(|(_, text)| Matcher::parse(text))
+                .collect::<Result<_, _>>()?,
+            receiver: pairs
+                .iter()
+                .find(|(key, value)| key == "receiver" && !value.is_empty())
+                .map(|(_, value)| value.clone()),
+            active: flag("active"),
+            silenced: flag("silenced"),
+            inhibited: flag("inhibited"),
+            unprocessed: flag("unprocessed"),
+        })
+    }
+
+    fn wants(&self, alert: &AlertView, labels: &Labels) -> bool {
+        let (silenced, inhibited) = (!alert.silenced_by().is_empty(), !alert.inhibited_by().is_empty());
+        let receiver = self.receiver.as_deref();
+        alert.is_firing()
+            && matches_all(&self.matchers, labels)
+            && receiver.is_none_or(|name| alert.receivers().any(|receiver| anchored(name, receiver)))
+            && (self.silenced || !silenced)
+            && (self.inhibited || !inhibited)
+            && (self.active || silenced || inhibited)
+            && (self.unprocessed || alert.receivers().next().is_some())
+    }
+}
+
+/// Alertmanager reads a receiver as an anchored expression.
+fn anchored(pattern: &str, receiver: &str) -> bool {
+    Matcher::new("receiver", pattern, true, true)
+        .is_ok_and(|matcher| matcher.matches(&[("receiver".to_owned(), receiver.to_owned())].into()))
+}
+
+/// `GET /api/v2/alerts`.
+pub(super) fn alerts(view: &View, asked: &Asked) -> Response {
+    let found = view.alerts.iter().filter_map(|alert| {
+        let labels = labels_of(alert);
+        asked
+            .wants(alert, &labels)
+            .then(|| alert_json(view, alert, &labels))
+    });
+    Json(found.collect::<Vec<_>>()).into_response()
+}
+
+/// `GET /api/v2/alerts/groups`.
+pub(super) fn groups(view: &View, asked: &Asked) -> Response {
+    let mut groups: BTreeMap<(String, Labels), Vec<Value>> = BTreeMap::new();
+    for alert in view.alerts.iter() {
+        let labels = labels_of(alert);
+        if asked.wants(alert, &labels) {
+            for telling in &alert.tellings {
+                let key = (telling.receiver.clone(), telling.group.clone());
+                groups
+                    .entry(key)
+                    .or_default()
+                    .push(alert_json(view, alert, &labels));
+            }
+        }
+    }
+    let groups = groups.into_iter().map(|((receiver, labels), alerts)| {
+        json!({"labels": labels, "receiver": {"name": receiver}, "alerts": alerts})
+    });
+    Json(groups.collect::<Vec<_>>()).into_response()
+}
+
+/// Its labels with the severity, as Alertmanager's tools expect it.
+fn labels_of(alert: &AlertView) -> Labels {
+    let mut labels = alert.labels.clone();
+    labels.insert("severity".to_owned(), alert.severity.as_str().to_owned());
+    labels.insert("kind".to_owned(), alert.kind.clone());
+    labels
+}
+
+fn alert_json(view: &View, alert: &AlertView, labels: &Labels) -> Value {
+    let (silenced, inhibited) = (alert.silenced_by(), alert.inhibited_by());
+    let is_held = !silenced.is_empty() || !inhibited.is_empty();
+    let state = match (is_held, alert.tellings.is_empty()) {
+        (true, _) => "suppressed",
+        (false, true) => "unprocessed",
+        (false, false) => "active",
+    };
+    let now = view.stats.now.unwrap_or(alert.active_at);
+    let summary = sentence::heading(
+        alert.labels.get("alertname").unwrap_or(&alert.kind),
+        &alert.kind,
+        &alert.facts,
+        view.language,
+    );
+    let node = alert.labels.get("node");
+    let generator = view.external_url.as_deref().map(|page| match node {
+        Some(node) => format!(
+            "{}/nodes/{}",
+            page.trim_end_matches('/'),
+            super::page::encoded(node)
+        ),
+        None => page.to_owned(),
+    });
+    json!({
+        "labels": labels,
+        "annotations": {
+            "summary": summary,
+            "description": sentence::of(&alert.kind, &alert.facts, view.language),
+        },
+        "startsAt": alert.active_at.to_string(),
+        // It goes on: whoever reads this may forget it if it does not come again.
+        "endsAt": (now + jiff::SignedDuration::from_mins(4)).to_string(),
+        "updatedAt": now.to_string(),
+        "generatorURL": generator.unwrap_or_default(),
+        "fingerprint": alert.fingerprint.to_string(),
+        "receivers": alert.receivers().map(|name| json!({"name": name})).collect::<Vec<_>>(),
+        "status": {"state": state, "silencedBy": silenced, "inhibitedBy": inhibited, "mutedBy": alert.muted_by()},
+    })
+}
+
+/// `GET /api/v2/status`.
+pub(super) fn status(view: &View) -> Response {
+    Json(json!({
+        "cluster": {"status": "disabled", "peers": []},
+        "versionInfo": {
+            "version": env!("CARGO_PKG_VERSION"), "revision": "", "branch": "", "buildUser": "", "buildDate": "",
+            "goVersion": "",
+        },
+        "config": {"original": ""},
+        "uptime": view.stats.started.unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
+    }))
+    .into_response()
+}
+
+/// `GET /api/v2/receivers`.
+pub(super) fn receivers(view: &View) -> Response {
+    let names: BTreeSet<&str> = view.receivers.iter().map(String::as_str).collect();
+    Json(
+        names
+            .into_iter()
+            .map(|name| json!({"name": name}))
+            .collect::<Vec<_>>(),
+    )
+    .into_response()
+}
+
+/// `GET /api/v2/silences`.
+pub(super) fn silences(view: &View, filters: &[Matcher]) -> Response {
+    let now = view.stats.now.unwrap_or(Timestamp::UNIX_EPOCH);
+    let found = view.silences.iter().filter(|silence| {
+        filters.iter().all(|filter| {
+            let of_name = silence
+                .matchers
+                .iter()
+                .find(|matcher| matcher.name == filter.name);
+            let labels = of_name.map(|matcher| (matcher.name.clone(), matcher.value.clone()));
+            filter.matches(&labels.into_iter().collect())
+        })
+    });
+    Json(
+        found
+            .map(|silence| silence_json(silence, now))
+            .collect::<Vec<_>>(),
+    )
+    .into_response()
+}
+
+/// `GET /api/v2/silence/{id}`.
+pub(super) fn silence(view: &View, id: &str) -> Response {
+    let now = view.stats.now.unwrap_or(Timestamp::UNIX_EPOCH);
+    match view.silences.iter().find(|silence| silence.id == id) {
+        Some(silence) => Json(silence_json(silence, now)).into_response(),
+        None => (StatusCode::NOT_FOUND, Json(format!("there is no silence {id}"))).into_response(),
+    }
+}
+
+fn silence_json(silence: &Silence, now: Timestamp) -> Value {
+    let matchers = silence.matchers.iter().map(|matcher| {
+        json!({
+            "name": matcher.name, "value": matcher.value,
+            "isRegex": matcher.is_regex(), "isEqual": matcher.is_equal,
+        })
+    });
+    json!({
+        "id": silence.id,
+        "matchers": matchers.collect::<Vec<_>>(),
+        "startsAt": silence.starts_at.to_string(),
+        "endsAt": silence.ends_at.to_string(),
+        "updatedAt": silence.updated_at.to_string(),
+        "createdBy": silence.created_by,
+        "comment": silence.comment,
+        "status": {"state": silence.state(now)},
+    })
+}
+
+/// What `POST /api/v2/silences` sends.
+#[derive(Deserialize, Debug)]
+#[serde(rename_all = "camelCase")]
+struct Posted {
+    #[serde(default)]
+    id: Option<String>,
+    matchers: Vec<PostedMatcher>,
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+    #[serde(default)]
+    created_by: String,
+    #[serde(default)]
+    comment: String,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(rename_all = "camelCase")]
+struct PostedMatcher {
+    name: String,
+    value: String,
+    #[serde(default)]
+    is_regex: bool,
+    #[serde(default = "yes")]
+    is_equal: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `POST /api/v2/silences`.
+pub(super) async fn post_silence(shared: &Shared, body: &[u8], force: bool) -> Response {
+    let asked = match read_silence(body) {
+        Ok(asked) => asked,
+        Err(message) => return (StatusCode::BAD_REQUEST, Json(message)).into_response(),
+    };
+    match shared
+        .orders
+        .give(Command::Silence {
+            silence: asked,
+            force,
+        })
+        .await
+    {
+        Ok(id) => Json(json!({"silenceID": id})).into_response(),
+        Err(not_done) => refused(&not_done),
+    }
+}
+
+fn read_silence(body: &[u8]) -> Result<Silence, String> {
+    let posted: Posted = serde_json::from_slice(body).map_err(|error| format!("not a silence: {error}"))?;
+    let matchers = posted
+        .matchers
+        .iter()
+        .map(|matcher| Matcher::new(&matcher.name, &matcher.value, matcher.is_regex, matcher.is_equal))
+        .collect::<Result<_, _>>()?;
+    Ok(Silence {
+        id: posted.id.unwrap_or_default(),
+        matchers,
+        starts_at: posted.starts_at,
+        ends_at: posted.ends_at,
+        created_by: posted.created_by,
+        comment: posted.comment,
+        updated_at: posted.starts_at,
+        reminded: false,
+    })
+}
+
+/// `DELETE /api/v2/silence/{id}`.
+pub(super) async fn delete_silence(shared: &Shared, id: String) -> Response {
+    match shared.orders.give(Command::Expire { id }).await {
+        Ok(_) => StatusCode::OK.into_response(),
+        Err(not_done) => refused(&not_done),
+    }
+}
+
+/// Why an order was not carried out, in the shape of Alertmanager's errors: a text.
+pub(super) fn refused(not_done: &NotDone) -> Response {
+    let status = match not_done {
+        NotDone::Refused(Refusal::Silence(SilenceRefusal::Unknown(_)) | Refusal::NotFiring(_)) => {
+            StatusCode::NOT_FOUND
+        }
+        NotDone::Refused(Refusal::Silence(_)) => StatusCode::BAD_REQUEST,
+        NotDone::Busy => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(not_done.to_string())).into_response()
+}
