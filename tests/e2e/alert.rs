@@ -118,13 +118,13 @@ fn assert_firing(daemon: &Daemon, firing: bool) {
     assert_eq!(state, firing.then_some(3.0));
 }
 
-fn sell(broker: &Broker, topic: &str, amount: &str) {
+pub(crate) fn sell(broker: &Broker, topic: &str, amount: &str) {
     let mut producer = Producer::new(broker, topic);
     producer.send(1, Order::paid(amount, amount).structured());
     producer.flush();
 }
 
-fn publish(broker: &Broker, topic: &str, count: u32) {
+pub(crate) fn publish(broker: &Broker, topic: &str, count: u32) {
     let mut producer = Producer::new(broker, topic);
     for n in 0..count {
         producer.send(0, article(&format!("a{n}")));
@@ -132,7 +132,7 @@ fn publish(broker: &Broker, topic: &str, count: u32) {
     producer.flush();
 }
 
-fn catalog(orders: &str, articles: &str) -> String {
+pub(crate) fn catalog(orders: &str, articles: &str) -> String {
     format!(
         r#"
 calendar: {{timezone: {zone}}}

@@ -10,6 +10,7 @@
 #![allow(clippy::print_stderr, reason = "what a test measured is worth a line")]
 
 mod alert;
+mod amtool;
 mod avro;
 mod broker_loss;
 mod check;

@@ -22,6 +22,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// The token of those who may send events.
 pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
+/// The token of those who may acknowledge and silence.
+pub(crate) const RESPONDER: &str = "fedcba9876543210fedcba9876543210";
+
 /// The binary under test.
 pub(crate) const TAUTLINE: &str = env!("CARGO_BIN_EXE_tautline");
 
@@ -111,7 +114,7 @@ impl Site {
              catalog: {folder}/catalog\n\
              state: {{sqlite: {folder}/tautline.db}}\n\
              dead_letter: {{path: {folder}/dead-letter.ndjson}}\n\
-             serve: {{listen: \"127.0.0.1:{port}\", tokens: [{{token: {TOKEN}, role: ingest}}]}}\n\
+             serve: {{listen: \"127.0.0.1:{port}\", external_url: \"http://127.0.0.1:{port}\", tokens: [{{token: {TOKEN}, role: ingest}}, {{token: {RESPONDER}, role: responder}}]}}\n\
              evaluate: {{every: 200ms}}\n\
              language: en\n\
              receivers:\n  ops: {{slack_webhook: {slack}}}\n\
