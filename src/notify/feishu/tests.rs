@@ -51,7 +51,8 @@ async fn a_wrong_clock_is_told_from_a_wrong_secret() {
         told.contains("this machine's clock is") && told.contains("ahead of the server's"),
         "{told}"
     );
-    let now = jiff::fmt::rfc2822::to_string(&Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC)).unwrap();
+    let now =
+        jiff::fmt::rfc2822::to_string(&Timestamp::now().to_zoned_datetime(jiff::tz::TimeZone::UTC)).unwrap();
     let right = Scripted::new(200, refusal).with_header("Date", &now);
     let told = reason(robot.answer_to(right).await);
     assert!(told.ends_with("check the secret"), "{told}");
@@ -170,7 +171,14 @@ fn a_timestamp_is_good_for_an_hour() {
 
 #[test]
 fn a_digest_stays_off_the_hour_and_an_alert_does_not_wait() {
-    let digest = Digest::default();
+    let digest = Digest {
+        name: None,
+        from: Timestamp::UNIX_EPOCH,
+        until: Timestamp::UNIX_EPOCH,
+        open: Vec::new(),
+        ended: Vec::new(),
+        forecast: Vec::new(),
+    };
     let digest = Notice {
         kind: NoticeKind::Digest,
         aside: Some(Box::new(Aside::Digest(digest))),
