@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::http::Reply;
 use super::pace::LONGEST_WAIT;
 
 /// Wait where `Retry-After` is missing or cannot be read.
@@ -50,6 +51,55 @@ pub(super) fn retry_after(header: Option<&str>, now: Timestamp) -> Duration {
         .and_then(|text| read_wait(text.trim(), now))
         .unwrap_or(DEFAULT_WAIT)
         .min(LONGEST_WAIT)
+}
+
+/// What an answer means of which only the status says something. Nothing of its body is told: a page of errors may
+/// hold the address.
+pub(super) fn by_status(reply: &Reply, now: Timestamp) -> Answer {
+    let later = |after| Answer::Retry {
+        after,
+        maybe_shown: false,
+        reason: format!("status {}", reply.status),
+    };
+    let reason = format!("status {}", reply.status);
+    match reply.status {
+        429 => later(Some(retry_after(reply.retry_after(), now))),
+        503 if reply.retry_after().is_some() => later(Some(retry_after(reply.retry_after(), now))),
+        401 | 403 | 404 | 410 => Answer::Disable { reason },
+        407 | 408 | 425 => later(None),
+        400..=499 => Answer::Drop { reason },
+        // A server's failure, a redirect, or a page in place of the service: it says nothing of the message.
+        _ => later(None),
+    }
+}
+
+/// A vendor's word for what went wrong, with its number; short, whatever it is.
+pub(super) fn vendors_words(code: i64, text: &str) -> String {
+    let text: String = text
+        .chars()
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .take(80)
+        .collect();
+    format!("{code} {text}")
+}
+
+/// What to look at where a signature is refused: how far this machine's clock is from the server's.
+pub(super) fn clock_hint(reply: &Reply, now: Timestamp) -> String {
+    let date = reply
+        .header("date")
+        .and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+    let ahead = date.map(|date| now.duration_since(date.timestamp()).as_secs());
+    match ahead {
+        Some(seconds) if seconds.abs() > 60 => {
+            let side = if seconds > 0 { "ahead of" } else { "behind" };
+            format!(
+                "this machine's clock is {} s {side} the server's: set it; the secret may be right",
+                seconds.abs()
+            )
+        }
+        Some(_) => "this machine's clock is right: check the secret".to_owned(),
+        None => "check the secret and this machine's clock".to_owned(),
+    }
 }
 
 fn read_wait(text: &str, now: Timestamp) -> Option<Duration> {

@@ -2,33 +2,46 @@
 //! notices were decided; a notice leaves the outbox delivered, dropped, dead or superseded, never silently.
 //!
 //! * [`outbox`]: what the sender needs of the store, and the task that empties it; `queue` is one destination's part.
-//! * [`message`]: what a notice says, for any channel; one file a channel makes it into a payload: [`slack`].
+//! * [`message`]: what a notice says, for any channel; one folder a channel makes it into a payload: [`slack`],
+//!   `feishu`, `dingtalk`, `wecom`, `teams`; `markdown` is what those that count bytes share.
 //! * `http`: the request that all of them make, and where it may go.
 //! * [`answer`]: what a receiver's reply means for the notice. `pace`: how fast, and when again.
-//! * [`fake_slack`]: a Slack to test against and to show in the demo: true limits, true errors.
+//! * [`fakes`], [`fake_slack`]: the services, and a Slack to test against and to show in the demo: true limits, true errors.
 
 pub mod answer;
+#[cfg(test)]
+mod arbitrary;
 mod desk;
+mod dingtalk;
 pub mod fake_slack;
+pub mod fakes;
+mod feishu;
+mod hmac;
 mod http;
+mod markdown;
 pub mod message;
 #[cfg(test)]
 mod office;
 pub mod outbox;
 mod pace;
+mod phrases;
 mod queue;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod signer;
 pub mod slack;
+mod teams;
 mod text;
 mod trend;
+mod wecom;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 use crate::alert::notice::Notice;
 use crate::settings::{self, Receiver, Settings};
@@ -59,6 +72,11 @@ pub trait Channel: Send + Sync {
     /// Whether notices that were decided together with this one go as one message.
     fn bundles(&self, _head: &Notice) -> bool {
         true
+    }
+
+    /// Until when a notice of the queue is better held back that was decided at `decided`, if nothing waits behind it.
+    fn hold(&self, _head: &Notice, _decided: Timestamp) -> Option<Timestamp> {
+        None
     }
 
     /// Whether what is shown already can be brought up to date without a ping.
@@ -167,6 +185,10 @@ type Opened = (Arc<dyn Channel>, u64);
 fn open(receiver: &Receiver, wording: Wording) -> Result<Opened, String> {
     match &receiver.channel {
         settings::Channel::SlackWebhook(webhook) => slack::open(webhook, receiver, wording),
+        settings::Channel::Feishu(robot) => feishu::open(robot, receiver, wording),
+        settings::Channel::DingTalk(robot) => dingtalk::open(robot, receiver, wording),
+        settings::Channel::WeCom(robot) => wecom::open(robot, receiver, wording),
+        settings::Channel::Teams(workflow) => teams::open(workflow, receiver, wording),
     }
 }
 
@@ -176,4 +198,8 @@ fn destination(address: &str) -> u64 {
 }
 
 #[cfg(test)]
+mod robots;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole_tests;

@@ -111,12 +111,16 @@ impl Queue {
         if let Some(reason) = self.disabled.clone() {
             return self.abandon_all(&reason).await;
         }
-        let Some(pending) = self.pending(1).await else {
+        let Some(pending) = self.pending(2).await else {
             return Next::store_pause();
         };
+        let is_last = pending.len() == 1;
         let Some(head) = pending.into_iter().next() else {
             return Next::WaitForBell;
         };
+        if is_last && let Some(until) = self.held(&head) {
+            return Next::WaitUntil(until);
+        }
         match &head.notice {
             Ok(notice) => {
                 let notice = notice.clone();
@@ -132,6 +136,17 @@ impl Queue {
                 self.settle_one(&head, Status::Dead, reason).await
             }
         }
+    }
+
+    /// Until when the channel would rather hold the notice back; `None`: it may go.
+    fn held(&self, head: &Pending) -> Option<Instant> {
+        let target = self
+            .targets
+            .iter()
+            .find(|target| target.receiver == head.receiver)?;
+        let until = target.channel.hold(head.notice.as_ref().ok()?, head.decided)?;
+        let wait = Duration::try_from(until.duration_since(self.desk.now())).ok()?;
+        (!wait.is_zero()).then(|| Instant::now() + wait.min(LONGEST_WAIT))
     }
 
     async fn step_with(&mut self, head: Pending, notice: Notice) -> Next {

@@ -14,18 +14,44 @@ impl Fitter {
     /// The text on one line, with `&`, `<` and `>` as Slack wants them, in `limit` characters at most as they are
     /// sent; an escape is never cut in two.
     pub(super) fn escaped(&mut self, text: &str, limit: usize) -> String {
-        let mut out = String::with_capacity(text.len());
+        let escape = |char| match char {
+            '&' => Some("&amp;"),
+            '<' => Some("&lt;"),
+            '>' => Some("&gt;"),
+            _ => None,
+        };
+        self.fit(text, limit, |text| text.chars().count(), escape)
+    }
+
+    /// The text on one line, with what `dress` gives in place of a character, in `limit` bytes at most as they are
+    /// sent; three at least.
+    pub(super) fn bytes(
+        &mut self,
+        text: &str,
+        limit: usize,
+        dress: impl Fn(char) -> Option<&'static str>,
+    ) -> String {
+        self.fit(text, limit, str::len, dress)
+    }
+
+    fn fit(
+        &mut self,
+        text: &str,
+        limit: usize,
+        size: impl Fn(&str) -> usize,
+        dress: impl Fn(char) -> Option<&'static str>,
+    ) -> String {
+        let mut out = String::with_capacity(text.len().min(limit));
         let (mut used, mut room_for_cut) = (0, 0);
+        let cut = CUT.to_string();
         for char in one_line(text) {
             let before = (used, out.len());
-            match char {
-                '&' => out.push_str("&amp;"),
-                '<' => out.push_str("&lt;"),
-                '>' => out.push_str("&gt;"),
-                other => out.push(other),
+            match dress(char) {
+                Some(dressed) => out.push_str(dressed),
+                None => out.push(char),
             }
-            used += out[before.1..].chars().count();
-            if before.0 < limit {
+            used += size(&out[before.1..]);
+            if before.0 + size(&cut) <= limit {
                 room_for_cut = before.1;
             }
             if used > limit {
@@ -69,6 +95,24 @@ mod tests {
         ] {
             let mut fitter = Fitter::default();
             assert_eq!(fitter.escaped(text, limit), out, "{text} in {limit}");
+            assert_eq!(fitter.cut, out.ends_with('…'), "{text} in {limit}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_counted_as_they_are_sent_and_no_character_is_cut() {
+        for (text, limit, out) in [
+            ("营收", 6, "营收"),
+            ("营收没", 8, "营…"),
+            ("🔴🟠", 8, "🔴🟠"),
+            ("🔴🟠", 7, "🔴…"),
+            ("🔴🟠", 6, "…"),
+            ("a<b", 5, "a＜b"),
+            ("a<b", 4, "a…"),
+        ] {
+            let mut fitter = Fitter::default();
+            let dress = |char| (char == '<').then_some("＜");
+            assert_eq!(fitter.bytes(text, limit, dress), out, "{text} in {limit}");
             assert_eq!(fitter.cut, out.ends_with('…'), "{text} in {limit}");
         }
     }

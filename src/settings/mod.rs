@@ -20,7 +20,7 @@ use crate::words::Language;
 
 pub(crate) use address::{is_loopback, is_public, literal};
 pub use load::{load, schema, suffice};
-pub use receivers::{Channel, Receiver, SlackWebhook};
+pub use receivers::{Channel, DingTalk, Feishu, Mention, Receiver, SlackWebhook, Teams, WeCom};
 
 /// What the operator sets, checked.
 #[derive(Clone, Debug)]

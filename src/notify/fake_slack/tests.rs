@@ -1,3 +1,4 @@
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::rules::check;
@@ -140,9 +141,9 @@ fn a_message_is_shown_as_text() {
 
 #[test]
 fn a_short_burst_is_let_through_and_then_one_a_second() {
-    let mut inner = Inner::default();
+    let mut slack = Slack::default();
     let start = Instant::now();
-    let mut at = |ms: u64| inner.lets_through(start + Duration::from_millis(ms));
+    let mut at = |ms: u64| slack.lets_through(start + Duration::from_millis(ms));
     assert_eq!([0; 6].map(&mut at), [true, true, true, true, true, false]);
     assert!(!at(900));
     assert!(at(1000));

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use crate::notify::message::{Item, Message, Value};
+use crate::notify::phrases;
 use crate::notify::text::Fitter;
-use crate::words::Language;
 
 /// Slack's limits, in characters as they are sent, unless they count parts.
 pub mod limit {
@@ -72,7 +72,7 @@ pub(super) fn full(message: &Message) -> Json {
         blocks.push(section(&line(&mut fit, item)));
     }
     if message.more > 0 {
-        blocks.push(section(&more(message)));
+        blocks.push(section(&phrases::more(message, message.more)));
     }
     let mut buttons = Vec::new();
     for link in message
@@ -101,7 +101,7 @@ pub(super) fn plain(message: &Message) -> Json {
     for field in &message.fields {
         let value = match &field.value {
             Value::Text(text) => fit.escaped(text, VALUE / 2),
-            Value::Moment(time, _) => in_utc(*time),
+            Value::Moment(time, _) => phrases::in_utc(*time),
         };
         lines.push(format!("{}: {value}", fit.escaped(&field.name, NAME)));
     }
@@ -113,7 +113,7 @@ pub(super) fn plain(message: &Message) -> Json {
         ));
     }
     if message.more > 0 {
-        lines.push(more(message));
+        lines.push(phrases::more(message, message.more));
     }
     lines.extend(
         message
@@ -124,10 +124,10 @@ pub(super) fn plain(message: &Message) -> Json {
     lines.push(format!(
         "{} · {}",
         fit.escaped(&message.id, NAME),
-        in_utc(message.event_time)
+        phrases::in_utc(message.event_time)
     ));
     if fit.cut {
-        lines.push(shortened(message));
+        lines.push(phrases::shortened(message));
     }
     lines.retain(|line| !line.is_empty());
     json!({"text": lines.join("\n"), "unfurl_links": false, "unfurl_media": false})
@@ -171,11 +171,11 @@ fn context(fit: &mut Fitter, message: &Message) -> Json {
         fit.escaped(&message.id, ID),
         fit.escaped(&message.kind, ID)
     );
-    let label = message.language.pick("事件时间", "Event time");
+    let label = phrases::event_time(message);
     let time = format!("{label} {}", moment(message.event_time));
     let mut elements = vec![mrkdwn(&id), mrkdwn(&time)];
     if fit.cut {
-        elements.push(mrkdwn(&shortened(message)));
+        elements.push(mrkdwn(&phrases::shortened(message)));
     }
     json!({"type": "context", "elements": elements})
 }
@@ -187,33 +187,13 @@ fn line(fit: &mut Fitter, item: &Item) -> String {
     format!("*{title}*\n{lead}").trim_end().to_owned()
 }
 
-/// What is not listed is counted.
-fn more(message: &Message) -> String {
-    match message.language {
-        Language::Zh => format!("另有 {} 项，见 tautline 页面。", message.more),
-        Language::En => format!("+{} more; tautline's page has all of them.", message.more),
-    }
-}
-
-fn shortened(message: &Message) -> String {
-    let text = message.language.pick(
-        "内容有删节，完整内容见 tautline 页面。",
-        "Shortened with …; tautline's page has all of it.",
-    );
-    text.to_owned()
-}
-
 /// A moment that Slack shows on the reader's own clock.
 fn moment(time: Timestamp) -> String {
     format!(
         "<!date^{}^{{date_num}} {{time}}|{}>",
         time.as_second(),
-        in_utc(time)
+        phrases::in_utc(time)
     )
-}
-
-fn in_utc(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 fn section(text: &str) -> Json {

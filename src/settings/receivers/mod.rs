@@ -1,7 +1,12 @@
 //! Receivers: whom messages go to. A receiver is one channel, with the keys that every channel has; each channel's
 //! own keys are in the file with its name.
 
+mod dingtalk;
+mod feishu;
+mod mention;
 mod slack_webhook;
+mod teams;
+mod wecom;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +21,12 @@ use super::address::{is_loopback, is_public, literal};
 use super::load::{Checker, SecretKeys};
 use crate::catalog::file::Duration as Time;
 
+pub use dingtalk::DingTalk;
+pub use feishu::Feishu;
+pub use mention::Mention;
 pub use slack_webhook::SlackWebhook;
+pub use teams::Teams;
+pub use wecom::WeCom;
 
 /// Somebody who can be told.
 #[derive(Clone, Debug)]
@@ -48,6 +58,14 @@ impl Receiver {
 pub enum Channel {
     /// A Slack incoming webhook.
     SlackWebhook(SlackWebhook),
+    /// A custom bot of Feishu or Lark.
+    Feishu(Feishu),
+    /// A robot of a DingTalk group.
+    DingTalk(DingTalk),
+    /// A robot of a WeCom group.
+    WeCom(WeCom),
+    /// A workflow of Teams.
+    Teams(Teams),
 }
 
 /// A mapping of a channel: its own keys, and those that every channel has. They are written out in every one of them,
@@ -132,7 +150,11 @@ macro_rules! channels {
 }
 
 channels! {
+    dingtalk: dingtalk::DingTalkEntry => DingTalk,
+    feishu: feishu::FeishuEntry => Feishu,
     slack_webhook: slack_webhook::SlackWebhookEntry => SlackWebhook,
+    teams: teams::TeamsEntry => Teams,
+    wecom: wecom::WeComEntry => WeCom,
 }
 
 impl Checker {
@@ -203,6 +225,23 @@ impl Checker {
         let url = self.secret(path, &names, url, url_file)?;
         self.check_url(path, keys.looks_like, &url, common)?;
         Some(Secret::new(url.trim()))
+    }
+
+    /// The secret by which messages to a robot are signed; not every robot has one.
+    fn signing_secret(
+        &mut self,
+        path: &[&str],
+        secret: Option<String>,
+        file: Option<PathBuf>,
+    ) -> Option<Secret> {
+        if secret.is_none() && file.is_none() {
+            return None;
+        }
+        let names = SecretKeys {
+            file: "secret_file",
+            example: "secret_file: /run/secrets/robot or secret: ${ROBOT_SECRET}",
+        };
+        self.secret(path, &names, secret, file).map(Secret::new)
     }
 
     /// Whether messages may go to this URL; says why not.

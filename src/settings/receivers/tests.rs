@@ -14,7 +14,14 @@ fn a_receiver_is_one_channel() {
             "slak_webhook: {url: https://a.example/s}",
             "unknown key 'slak_webhook'; did you mean 'slack_webhook'?",
         ),
-        ("", "receiver 'ops' has no channel; write one of slack_webhook"),
+        (
+            "",
+            "receiver 'ops' has no channel; write one of dingtalk, feishu, slack_webhook, teams, wecom",
+        ),
+        (
+            "feishu: {url: https://a.example/s}, wecom: {url: https://a.example/s}",
+            "receiver 'ops' has several channels: feishu, wecom; make it one receiver each",
+        ),
         (
             "slack_webhook: {url: https://a.example/s, timeuot: 1s}",
             "unknown key 'timeuot'; did you mean 'timeout'?",
@@ -78,4 +85,66 @@ fn an_address_that_messages_should_not_go_to_is_refused_and_never_shown() {
     }
     assert!(load("slack_webhook: {url: 'http://[::1]:1/s'}").is_ok());
     assert!(load("slack_webhook: {url: https://10.0.0.1/s, allow_private: true}").is_ok());
+}
+
+#[test]
+fn robots_are_read_with_their_secrets_and_people() {
+    let receiver = load("dingtalk: {url: https://a.example/s?access_token=verysecret, secret: SECverysecret, mention: {mobiles: ['13800000000'], all: true}}").unwrap();
+    assert!(!format!("{receiver:?}").contains("verysecret"));
+    let Channel::DingTalk(robot) = receiver.channel else {
+        panic!("another channel")
+    };
+    assert_eq!(robot.secret.unwrap().reveal(), "SECverysecret");
+    assert_eq!(robot.mention.mobiles, ["13800000000"]);
+    assert!(robot.mention.all);
+    assert!(load("feishu: {url: https://a.example/s, mention: {users: [ou_1], all: true}}").is_ok());
+    assert!(
+        load(
+            "teams: {url: https://prod-1.westeurope.logic.azure.com/w?sig=s, mention: {users: [a@b.example]}}"
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn what_a_service_cannot_do_is_said_at_the_start() {
+    let many = vec!["u"; 17].join(", ");
+    for (receiver, expected) in [
+        (
+            "feishu: {url: https://a.example/s, mention: {mobiles: ['138']}}",
+            "Feishu calls nobody by a mobile number",
+        ),
+        (
+            "teams: {url: https://a.example/s, mention: {all: true}}",
+            "Teams cannot call everybody from a webhook",
+        ),
+        (
+            "wecom: {url: https://a.example/s, mention: {users: ['a><@b']}}",
+            "'a><@b' is no id of a person",
+        ),
+        (
+            "wecom: {url: https://a.example/s, mention: {mobiles: [me]}}",
+            "'me' is no id of a person",
+        ),
+        (
+            &format!("wecom: {{url: https://a.example/s, mention: {{users: [{many}]}}}}"),
+            "a message can call 16 people at most",
+        ),
+        (
+            "teams: {url: https://a.webhook.office.com/webhookb2/verysecret}",
+            "this is an Office 365 connector, which Microsoft has retired",
+        ),
+        (
+            "teams: {url: https://outlook.office.com/webhook/verysecret}",
+            "this is an Office 365 connector",
+        ),
+        (
+            "feishu: {url: https://a.example/s, secret: s, secret_file: f}",
+            "write either secret_file: /run/secrets/robot or secret: ${ROBOT_SECRET}",
+        ),
+    ] {
+        let found = load(receiver).map(|_| ()).unwrap_err();
+        assert!(found.lines().next().unwrap().contains(expected), "{found}");
+        assert!(!found.contains("verysecret"), "{found}");
+    }
 }

@@ -1,0 +1,211 @@
+//! Every channel with its fake, for tests of what all of them share.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use super::fakes::{Fake, Scripted, Vendor, dingtalk, feishu, teams, wecom};
+use super::{Answer, Channel, Form, Parcel, Wording, fake_slack, open, samples};
+use crate::alert::notice::{Notice, ResolveReason};
+use crate::notify::signer::Signer;
+use crate::settings::{self, Mention, Receiver, Secret};
+use crate::words::Language;
+
+/// A channel with the server it writes to, whose clock stands still until it is moved.
+pub(super) struct Robot {
+    pub(super) name: &'static str,
+    pub(super) channel: Arc<dyn Channel>,
+    pub(super) fake: Fake,
+    pub(super) clock: Arc<Mutex<Instant>>,
+}
+
+pub(super) fn wording(language: Language) -> Wording {
+    Wording {
+        language,
+        page: Some("https://kpi.example".to_owned()),
+        signer: Signer::new(b"key"),
+    }
+}
+
+pub(super) fn mention(users: &[&str], mobiles: &[&str], all: bool) -> Mention {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    Mention {
+        users: texts(users),
+        mobiles: texts(mobiles),
+        all,
+    }
+}
+
+/// Where a fake takes messages, with what is secret in it.
+pub(super) fn path(name: &str) -> &'static str {
+    match name {
+        "feishu" => "/open-apis/bot/v2/hook/verysecret",
+        "dingtalk" => "/robot/send?access_token=verysecret",
+        "wecom" => "/cgi-bin/webhook/send?key=verysecret",
+        "teams" => "/workflows/w/triggers/manual/paths/invoke?sig=verysecret",
+        _ => "/services/T0/B0/verysecret",
+    }
+}
+
+pub(super) fn channel(name: &str, url: &str, secret: Option<&str>, mention: Mention) -> settings::Channel {
+    let (url, secret) = (Secret::new(url), secret.map(Secret::new));
+    match name {
+        "feishu" => settings::Channel::Feishu(settings::Feishu { url, secret, mention }),
+        "dingtalk" => settings::Channel::DingTalk(settings::DingTalk { url, secret, mention }),
+        "wecom" => settings::Channel::WeCom(settings::WeCom { url, mention }),
+        "teams" => settings::Channel::Teams(settings::Teams { url, mention }),
+        _ => settings::Channel::SlackWebhook(settings::SlackWebhook { url }),
+    }
+}
+
+pub(super) async fn robot(name: &'static str, mention: Mention) -> Robot {
+    let secret = matches!(name, "feishu" | "dingtalk").then_some("SECtest_secret");
+    let vendor: Box<dyn Vendor> = match name {
+        "feishu" => feishu::Feishu::new(secret),
+        "dingtalk" => dingtalk::DingTalk::new(secret),
+        "wecom" => wecom::WeCom::new(),
+        "teams" => teams::Teams::new(),
+        _ => Box::new(fake_slack::Slack::default()),
+    };
+    let clock = Arc::new(Mutex::new(Instant::now()));
+    let read = Arc::clone(&clock);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let fake = Fake::serve(listener, vendor, Box::new(move || *read.lock().unwrap())).unwrap();
+    let channel = channel(name, &fake.url(path(name)), secret, mention);
+    let receiver = Receiver {
+        timeout: Duration::from_secs(20),
+        ..Receiver::new(channel)
+    };
+    let (channel, _) = open(&receiver, wording(Language::Zh)).unwrap();
+    Robot {
+        name,
+        channel,
+        fake,
+        clock,
+    }
+}
+
+pub(super) const NAMES: [&str; 5] = ["slack", "feishu", "dingtalk", "wecom", "teams"];
+
+impl Robot {
+    /// Sends after a quiet minute.
+    pub(super) async fn send(&self, notices: &[Notice], form: Form) -> Answer {
+        *self.clock.lock().unwrap() += Duration::from_mins(1);
+        let parcel = Parcel {
+            notices,
+            form,
+            shown: None,
+        };
+        self.channel.send(parcel).await
+    }
+
+    pub(super) async fn answer_to(&self, scripted: Scripted) -> Answer {
+        self.fake.script(scripted);
+        self.send(&[samples::hollow()], Form::Full).await
+    }
+
+    /// What the last message was.
+    pub(super) fn last(&self) -> serde_json::Value {
+        self.fake.messages().last().unwrap().payload.clone()
+    }
+}
+
+/// What an answer means, in a word.
+pub(super) fn meaning(answer: &Answer) -> String {
+    match answer {
+        Answer::Ok { .. } => "ok".to_owned(),
+        Answer::Retry { after: None, .. } => "retry".to_owned(),
+        Answer::Retry {
+            after: Some(after), ..
+        } => format!("retry in {} s", after.as_secs()),
+        Answer::Drop { .. } => "drop".to_owned(),
+        Answer::Disable { .. } => "disable".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn every_channel_shows_every_kind_of_message_in_both_forms() {
+    let many: Vec<Notice> = (1..=40).map(|n| samples::numbered(samples::worse(), n)).collect();
+    for name in NAMES {
+        let robot = robot(name, Mention::default()).await;
+        for notices in [
+            vec![samples::hollow()],
+            vec![samples::over(ResolveReason::Recovered)],
+            many.clone(),
+        ] {
+            for form in [Form::Full, Form::Plain] {
+                assert_eq!(robot.send(&notices, form).await, Answer::OK, "{name} {form:?}");
+                let shown = robot.last().to_string();
+                assert!(shown.contains(&notices[0].episode), "{name}: {shown}");
+            }
+        }
+        assert_eq!(robot.fake.messages().len(), 6, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn servers_that_fail_are_tried_again_and_nothing_secret_is_said() {
+    for name in NAMES {
+        let robot = robot(name, Mention::default()).await;
+        for (scripted, expected) in [
+            (Scripted::new(500, "verysecret"), "retry"),
+            (
+                Scripted::new(429, "").with_header("Retry-After", "7"),
+                "retry in 7 s",
+            ),
+            (
+                Scripted::new(503, "").with_header("Retry-After", "20"),
+                "retry in 20 s",
+            ),
+            (
+                Scripted::new(302, "").with_header("Location", "https://a.example/"),
+                "retry",
+            ),
+            (Scripted::new(404, "Cannot POST ?key=x"), "disable"),
+            (Scripted::new(413, ""), "drop"),
+        ] {
+            let what = format!("{name} {scripted:?}");
+            let answer = robot.answer_to(scripted).await;
+            assert_eq!(meaning(&answer), expected, "{what}");
+            assert!(
+                name == "slack" || !format!("{answer:?}").contains("secret"),
+                "{what}"
+            );
+            assert!(!format!("{answer:?}").contains("access_token"), "{what}");
+        }
+        assert!(!robot.channel.destination().contains("secret"));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn every_service_takes_every_message(
+        notices in proptest::collection::vec(super::arbitrary::notice(), 1..30), with_people in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for name in NAMES {
+                let ids: Vec<String> = (0..16).map(|n| format!("{n}{}", "u".repeat(62))).collect();
+                let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+                let robot = robot(name, if with_people { mention(&ids, &[], false) } else { Mention::default() }).await;
+                for bundle in [&notices[..1], &notices] {
+                    for form in [Form::Full, Form::Plain] {
+                        assert_eq!(robot.send(bundle, form).await, Answer::OK, "{name}");
+                    }
+                }
+                let why: Vec<String> = robot.fake.requests().into_iter().map(|request| request.why).collect();
+                assert_eq!(why, vec![String::new(); 4], "{name}");
+                assert_eq!(robot.fake.messages().len(), 4, "{name}");
+            }
+        });
+    }
+}
+
+/// How often each outcome was, for a receiver.
+pub(super) type Outcomes = BTreeMap<(String, String), u64>;

@@ -1,0 +1,33 @@
+//! Replies: what WeCom's answer means. It is judged by its number; the words beside it vary.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value as Json;
+
+use crate::notify::Answer;
+use crate::notify::answer::{by_status, vendors_words};
+use crate::notify::http::Reply;
+
+/// Judges an answer.
+pub(super) fn judge(reply: &Reply, now: Timestamp) -> Answer {
+    let body: Json = serde_json::from_str(&reply.body).unwrap_or_default();
+    let Some(code) = body["errcode"].as_i64() else {
+        return by_status(reply, now);
+    };
+    let reason = vendors_words(code, body["errmsg"].as_str().unwrap_or_default());
+    let later = |after, reason| Answer::Retry {
+        after,
+        maybe_shown: false,
+        reason,
+    };
+    match (reply.status, code) {
+        (200, 0) => Answer::OK,
+        (_, 45009) => later(Some(Duration::from_mins(1)), reason),
+        (_, -1) => later(None, reason),
+        (_, 93000) => Answer::Disable { reason },
+        (500..=599 | 429, _) => later(None, reason),
+        // Too long (40058) and the like: the queue sends it as text alone, which is half as long.
+        _ => Answer::Drop { reason },
+    }
+}
