@@ -7,7 +7,6 @@ use crate::alert::{catalog, publish, sell};
 use crate::parts::broker::Broker;
 use crate::parts::daemon::{Daemon, RESPONDER, Site, shown};
 use crate::parts::http;
-use crate::parts::produce::Producer;
 use crate::parts::slack::Slack;
 use crate::parts::{scratch, unique, wait};
 
@@ -100,7 +99,7 @@ const FORM: [(&str, &str); 1] = [("Content-Type", "application/x-www-form-urlenc
 fn link_to(message: &str, path: &str) -> String {
     let from = message.find(path).unwrap_or_else(|| panic!("no {path} in {message}"));
     let rest = &message[from..];
-    let end = rest.find(['"', '|', '>', ' ']).unwrap_or(rest.len());
+    let end = rest.find(['"', '|', '>', ' ', '\n']).unwrap_or(rest.len());
     rest[..end].trim_end_matches('\\').replace("&amp;", "&")
 }
 

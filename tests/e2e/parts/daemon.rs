@@ -118,7 +118,7 @@ impl Site {
              evaluate: {{every: 200ms}}\n\
              language: en\n\
              receivers:\n  ops: {{slack_webhook: {slack}}}\n\
-             routes: {{receiver: ops}}\n",
+             routes: {{receiver: ops, group_by: [\"...\"]}}\n",
             brokers = self.brokers,
             group = self.group,
             port = self.port,
