@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Ids in one row of the state: what a commit writes again for the sake of one more id is at most this many.
 pub const CHUNK: u64 = 1024;
@@ -41,9 +41,11 @@ impl Bounds {
     }
 }
 
-/// The hash of an event's id. An event and the retraction of it may bear the same id.
+/// The hash of an event's id. An event and the retraction of it may bear the same id: that of the retraction is the
+/// complement. (Not another seed: the seed is xored with short ids, and the retraction of `120` would be event `123`.)
 pub fn hash_of(id: &str, retracts: bool) -> u64 {
-    xxh3_64_with_seed(id.as_bytes(), u64::from(retracts))
+    let hash = xxh3_64(id.as_bytes());
+    if retracts { !hash } else { hash }
 }
 
 /// Rows of the state by hour and number: the ids of an hour, in pieces of [`CHUNK`].

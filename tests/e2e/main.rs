@@ -18,6 +18,7 @@ mod copies;
 mod demo;
 mod discover;
 mod entries;
+mod every_type;
 mod exactly_once;
 mod harness;
 mod ingest;

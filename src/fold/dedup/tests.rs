@@ -1,6 +1,6 @@
 use super::*;
 use proptest::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const WEEK: Bounds = Bounds {
     hours: 7 * 24,
@@ -143,4 +143,13 @@ fn a_partition_has_its_share_of_the_bound_and_whole_hours() {
 #[test]
 fn an_event_and_its_retraction_may_bear_one_id() {
     assert_ne!(hash_of("7", false), hash_of("7", true));
+}
+
+#[test]
+fn no_short_id_is_taken_for_another_or_for_what_it_takes_back() {
+    let ids = (0..100_000).map(|id: u32| id.to_string());
+    let hashes: HashSet<u64> = ids
+        .flat_map(|id| [false, true].map(|retracts| hash_of(&id, retracts)))
+        .collect();
+    assert_eq!(hashes.len(), 200_000);
 }

@@ -89,6 +89,12 @@ impl Producer {
         self.queue(record.headers(list));
     }
 
+    /// Queues a record without a value.
+    #[allow(dead_code, reason = "benches/peers deletes nothing")]
+    pub(crate) fn send_tombstone(&mut self, partition: i32) {
+        self.queue(BaseRecord::<(), [u8]>::to(&self.topic.clone()).partition(partition));
+    }
+
     fn queue(&mut self, record: BaseRecord<'_, (), [u8]>) {
         let mut record = record;
         loop {
