@@ -2,11 +2,14 @@
 //! notices were decided; a notice leaves the outbox delivered, dropped, dead or superseded, never silently.
 //!
 //! * [`outbox`]: what the sender needs of the store, and the task that empties it; `queue` is one destination's part.
-//! * [`message`]: what a notice says, for any channel; one file a channel makes it into a payload: [`slack`].
+//! * [`message`]: what a notice says, for any channel; one file a channel makes it into a payload: [`slack`],
+//!   `webhook`, `alertmanager`. `wire` and `alert`: a notice for programs.
 //! * `http`: the request that all of them make, and where it may go.
 //! * [`answer`]: what a receiver's reply means for the notice. `pace`: how fast, and when again.
 //! * [`fake_slack`]: a Slack to test against and to show in the demo: true limits, true errors.
 
+mod alert;
+mod alertmanager;
 pub mod answer;
 mod desk;
 pub mod fake_slack;
@@ -23,6 +26,8 @@ pub mod signer;
 pub mod slack;
 mod text;
 mod trend;
+pub(crate) mod webhook;
+mod wire;
 
 use std::fmt;
 use std::future::Future;
@@ -64,6 +69,21 @@ pub trait Channel: Send + Sync {
     /// Whether what is shown already can be brought up to date without a ping.
     fn updates(&self) -> bool {
         false
+    }
+
+    /// Whether the channel has a place for a notice at all.
+    fn takes(&self, _notice: &Notice) -> bool {
+        true
+    }
+
+    /// How often it wants to hear what stands, for a receiver that forgets; `None`: never.
+    fn resends_every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Says again what stands: the last delivered notice of each episode, see [`Outbox::standing`].
+    fn resend<'a>(&'a self, _standing: &'a [Notice]) -> Sending<'a> {
+        Box::pin(std::future::ready(Answer::OK))
     }
 }
 
@@ -167,6 +187,8 @@ type Opened = (Arc<dyn Channel>, u64);
 fn open(receiver: &Receiver, wording: Wording) -> Result<Opened, String> {
     match &receiver.channel {
         settings::Channel::SlackWebhook(webhook) => slack::open(webhook, receiver, wording),
+        settings::Channel::Webhook(hook) => webhook::open(hook, receiver, wording),
+        settings::Channel::Alertmanager(one) => alertmanager::open(one, receiver, wording),
     }
 }
 

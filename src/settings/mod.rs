@@ -17,7 +17,7 @@ use crate::words::Language;
 
 pub(crate) use address::{is_loopback, is_public, literal};
 pub use load::{load, schema, suffice};
-pub use receivers::{Channel, Receiver, SlackWebhook};
+pub use receivers::{Alertmanager, Channel, Receiver, Signature, SlackWebhook, Webhook, WebhookFormat};
 
 /// What the operator sets, checked.
 #[derive(Clone, Debug)]

@@ -1,7 +1,9 @@
 //! Receivers: whom messages go to. A receiver is one channel, with the keys that every channel has; each channel's
 //! own keys are in the file with its name.
 
+mod alertmanager;
 mod slack_webhook;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +18,9 @@ use super::address::{is_loopback, is_public, literal};
 use super::load::{Checker, SecretKeys};
 use crate::catalog::file::Duration as Time;
 
+pub use alertmanager::Alertmanager;
 pub use slack_webhook::SlackWebhook;
+pub use webhook::{Signature, Webhook, WebhookFormat};
 
 /// Somebody who can be told.
 #[derive(Clone, Debug)]
@@ -48,6 +52,10 @@ impl Receiver {
 pub enum Channel {
     /// A Slack incoming webhook.
     SlackWebhook(SlackWebhook),
+    /// A program, by a signed webhook.
+    Webhook(Webhook),
+    /// An Alertmanager.
+    Alertmanager(Alertmanager),
 }
 
 /// A mapping of a channel: its own keys, and those that every channel has. They are written out in every one of them,
@@ -133,6 +141,8 @@ macro_rules! channels {
 
 channels! {
     slack_webhook: slack_webhook::SlackWebhookEntry => SlackWebhook,
+    webhook: webhook::WebhookEntry => Webhook,
+    alertmanager: alertmanager::AlertmanagerEntry => Alertmanager,
 }
 
 impl Checker {

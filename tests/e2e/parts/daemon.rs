@@ -31,7 +31,7 @@ pub(crate) struct Site {
     port: u16,
     brokers: String,
     group: String,
-    slack: String,
+    receiver: String,
     /// The value of `kafka.schema_registry`.
     registry: Option<String>,
 }
@@ -55,7 +55,7 @@ impl Site {
             brokers,
             group: unique("tautline"),
             // The discard port: nobody listens there.
-            slack: "{url: \"http://127.0.0.1:9/\"}".to_owned(),
+            receiver: "slack_webhook: {url: \"http://127.0.0.1:9/\"}".to_owned(),
             registry: None,
         };
         std::fs::create_dir(site.folder.path().join("catalog")).unwrap();
@@ -64,8 +64,13 @@ impl Site {
     }
 
     /// Whom the daemon tells: the body of `slack_webhook`.
-    pub(crate) fn tells(mut self, slack_webhook: &str) -> Site {
-        self.slack = slack_webhook.to_owned();
+    pub(crate) fn tells(self, slack_webhook: &str) -> Site {
+        self.tells_by(&format!("slack_webhook: {slack_webhook}"))
+    }
+
+    /// By which channel the daemon tells: the body of the receiver `ops`.
+    pub(crate) fn tells_by(mut self, channel: &str) -> Site {
+        self.receiver = channel.to_owned();
         self.write_settings();
         self
     }
@@ -114,12 +119,12 @@ impl Site {
              serve: {{listen: \"127.0.0.1:{port}\", tokens: [{{token: {TOKEN}, role: ingest}}]}}\n\
              evaluate: {{every: 200ms}}\n\
              language: en\n\
-             receivers:\n  ops: {{slack_webhook: {slack}}}\n\
+             receivers:\n  ops: {{{receiver}}}\n\
              routes: {{receiver: ops}}\n",
             brokers = self.brokers,
             group = self.group,
             port = self.port,
-            slack = self.slack,
+            receiver = self.receiver,
         );
         std::fs::write(self.settings(), settings).unwrap();
     }
