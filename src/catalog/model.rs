@@ -768,6 +768,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All of them, the least bad first.
+    pub const ALL: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Critical];
+
     /// The word for labels and settings.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -4,10 +4,13 @@
 //! * [`outbox`]: what the sender needs of the store, and the task that empties it; `queue` is one destination's part.
 //! * [`message`]: what a notice says, for any channel; one folder a channel makes it into a payload: [`slack`],
 //!   `feishu`, `dingtalk`, `wecom`, `teams`; `markdown` is what those that count bytes share.
+//! * `wire` and `alert`: a notice for programs, which `webhook` and `alertmanager` send.
 //! * `http`: the request that all of them make, and where it may go.
 //! * [`answer`]: what a receiver's reply means for the notice. `pace`: how fast, and when again.
 //! * [`fakes`], [`fake_slack`]: the services, and a Slack to test against and to show in the demo: true limits, true errors.
 
+mod alert;
+mod alertmanager;
 pub mod answer;
 #[cfg(test)]
 mod arbitrary;
@@ -33,7 +36,9 @@ pub mod slack;
 mod teams;
 mod text;
 mod trend;
+pub(crate) mod webhook;
 mod wecom;
+mod wire;
 
 use std::fmt;
 use std::future::Future;
@@ -82,6 +87,21 @@ pub trait Channel: Send + Sync {
     /// Whether what is shown already can be brought up to date without a ping.
     fn updates(&self) -> bool {
         false
+    }
+
+    /// Whether the channel has a place for a notice at all.
+    fn takes(&self, _notice: &Notice) -> bool {
+        true
+    }
+
+    /// How often it wants to hear what stands, for a receiver that forgets; `None`: never.
+    fn resends_every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Says again what stands: the last delivered notice of each episode, see [`Outbox::standing`].
+    fn resend<'a>(&'a self, _standing: &'a [Notice]) -> Sending<'a> {
+        Box::pin(std::future::ready(Answer::OK))
     }
 }
 
@@ -189,6 +209,8 @@ fn open(receiver: &Receiver, wording: Wording) -> Result<Opened, String> {
         settings::Channel::DingTalk(robot) => dingtalk::open(robot, receiver, wording),
         settings::Channel::WeCom(robot) => wecom::open(robot, receiver, wording),
         settings::Channel::Teams(workflow) => teams::open(workflow, receiver, wording),
+        settings::Channel::Webhook(hook) => webhook::open(hook, receiver, wording),
+        settings::Channel::Alertmanager(one) => alertmanager::open(one, receiver, wording),
     }
 }
 

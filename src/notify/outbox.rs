@@ -40,6 +40,13 @@ pub trait Outbox: Send + Sync {
     /// When the store cannot be read.
     fn bundle(&self, receiver: &str, bundle: &str) -> Result<Vec<Pending>, OutboxError>;
 
+    /// The last delivered notice of each episode that its receiver knows of and that is not over, and of those whose
+    /// end was delivered since then; in the order in which they were decided.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn standing(&self, receiver: &str, ended_since: Timestamp) -> Result<Vec<Notice>, OutboxError>;
+
     /// Takes pending notices out of the queue for good, all of them or none.
     ///
     /// # Errors

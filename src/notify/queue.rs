@@ -20,6 +20,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Pause before a store is looked at again that could not be read.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long ends are said again to a receiver that forgets.
+const REPEAT_ENDS_FOR: SignedDuration = SignedDuration::from_mins(15);
+
 /// One destination with everybody who is reached there.
 pub(super) struct Queue {
     targets: Vec<Target>,
@@ -32,6 +35,8 @@ pub(super) struct Queue {
     plain: Option<i64>,
     /// Why the destination takes no message any more. Forgotten with the process: a start tries it again.
     disabled: Option<String>,
+    /// When to say again what stands; `None`: never.
+    next_resend: Option<Instant>,
 }
 
 /// What goes in one message: pending notices, the head of the queue first.
@@ -73,6 +78,8 @@ impl Queue {
         Queue {
             receivers: targets.iter().map(|target| target.receiver.clone()).collect(),
             pace: Pace::new(targets.first().map_or(&[], |target| target.channel.limits())),
+            // At once: what the receiver knew may be gone since the last stop.
+            next_resend: resend_every(&targets).map(|_| Instant::now()),
             targets,
             desk,
             bell,
@@ -87,11 +94,13 @@ impl Queue {
         while !*self.stopping.borrow() {
             // Marked as heard before the store is read: what is added meanwhile rings again.
             self.bell.borrow_and_update();
+            self.resend_if_due().await;
             let until = match self.step().await {
                 Next::Look => continue,
                 Next::WaitUntil(until) => Some(until),
                 Next::WaitForBell => None,
             };
+            let until = until.into_iter().chain(self.next_resend).min();
             let timer = async {
                 match until {
                     Some(until) => tokio::time::sleep_until(until).await,
@@ -102,6 +111,47 @@ impl Queue {
                 _ = self.stopping.wait_for(|stop| *stop) => return,
                 rung = self.bell.changed() => if rung.is_err() { return },
                 () = timer => {}
+            }
+        }
+    }
+
+    /// Says again what stands. In the queue, so that no end is sent between reading what stands and saying it.
+    async fn resend_if_due(&mut self) {
+        let (Some(due), Some(every)) = (self.next_resend, resend_every(&self.targets)) else {
+            return;
+        };
+        if due > Instant::now() {
+            return;
+        }
+        self.next_resend = Some(Instant::now() + every);
+        if self.disabled.is_some() {
+            return;
+        }
+        let now = self.desk.now();
+        let ended_since = now.saturating_sub(REPEAT_ENDS_FOR).unwrap_or(now);
+        for target in &self.targets {
+            let receiver = target.receiver.clone();
+            let standing = self
+                .desk
+                .ask(move |store| store.standing(&receiver, ended_since))
+                .await;
+            let Some(standing) = standing.filter(|standing| !standing.is_empty()) else {
+                continue;
+            };
+            let mut stopping = self.stopping.clone();
+            let answer = tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => return,
+                answer = target.channel.resend(&standing) => answer,
+            };
+            if let Answer::Retry { reason, .. } | Answer::Drop { reason } | Answer::Disable { reason } =
+                answer
+            {
+                let receiver = target.receiver.as_str();
+                tracing::warn!(
+                    receiver,
+                    reason,
+                    "what stands could not be said again; the next time is soon"
+                );
             }
         }
     }
@@ -188,6 +238,10 @@ impl Queue {
             return self
                 .settle_one(&head, Status::Superseded, reason.to_owned())
                 .await;
+        }
+        if !target.channel.takes(&notice) {
+            let reason = format!("the channel has no place for a {}", notice.kind.as_str());
+            return self.settle_one(&head, Status::Superseded, reason).await;
         }
         let shown = siblings.iter().rev().find_map(|sibling| sibling.shown.clone());
         let Some(parcel) = self.parcel(head, notice, &target).await else {
@@ -435,6 +489,14 @@ fn superseded(siblings: &[Sibling]) -> Vec<i64> {
         .filter(|sibling| sibling.status == Status::Pending && sibling.position <= end.position)
         .map(|sibling| sibling.position)
         .collect()
+}
+
+/// How often the targets of one destination want to hear what stands.
+fn resend_every(targets: &[Target]) -> Option<Duration> {
+    targets
+        .iter()
+        .filter_map(|target| target.channel.resends_every())
+        .min()
 }
 
 fn later(time: Timestamp, by: Duration) -> Timestamp {

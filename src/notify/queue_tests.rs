@@ -286,6 +286,9 @@ impl Outbox for Broken {
     fn bundle(&self, receiver: &str, bundle: &str) -> Result<Vec<Pending>, OutboxError> {
         self.store.bundle(receiver, bundle)
     }
+    fn standing(&self, receiver: &str, ended_since: Timestamp) -> Result<Vec<Notice>, OutboxError> {
+        Outbox::standing(&self.store, receiver, ended_since)
+    }
     fn settle(&self, at: &[i64], settled: &Settled, now: Timestamp) -> Result<(), OutboxError> {
         let mut failures = self.failures.lock().unwrap();
         if *failures > 0 {

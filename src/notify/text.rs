@@ -63,6 +63,30 @@ impl Fitter {
         }
         out
     }
+
+    /// The text on one line, in `limit` bytes at most as a JSON string holds them: `"` and `\\` are two there.
+    pub(super) fn json_bytes(&mut self, text: &str, limit: usize) -> String {
+        let size = |char: char| match char {
+            '"' | '\\' => 2,
+            other => other.len_utf8(),
+        };
+        let mut out = String::with_capacity(text.len().min(limit));
+        let (mut used, mut room_for_cut) = (0, 0);
+        for char in one_line(text) {
+            if used + size(CUT) <= limit {
+                room_for_cut = out.len();
+            }
+            used += size(char);
+            out.push(char);
+            if used > limit {
+                self.cut = true;
+                out.truncate(room_for_cut);
+                out.push(CUT);
+                break;
+            }
+        }
+        out
+    }
 }
 
 /// Line breaks and other controls would break the layout that the text is put into.
@@ -117,7 +141,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn text_is_counted_in_bytes_of_json() {
+        for (text, limit, out) in [
+            ("abc", 3, "abc"),
+            ("abcd", 3, "…"),
+            ("abcdefg", 6, "abc…"),
+            ("营收", 6, "营收"),
+            ("营收a", 6, "营…"),
+            ("🔴a", 5, "🔴a"),
+            ("🔴ab", 5, "…"),
+            ("\"\"", 4, "\"\""),
+            ("\"\"a", 4, "…"),
+            ("a\nb", 3, "a b"),
+        ] {
+            assert_eq!(
+                Fitter::default().json_bytes(text, limit),
+                out,
+                "{text} in {limit}"
+            );
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_text_is_larger_than_its_limit_in_json(text in "\\PC{0,60}|[\"\\\\a🔴营]{0,60}", limit in 3usize..50) {
+            let mut fitter = Fitter::default();
+            let out = fitter.json_bytes(&text, limit);
+            prop_assert!(serde_json::Value::String(out.clone()).to_string().len() <= limit + 2);
+            prop_assert_eq!(fitter.cut, out != one_line(&text).collect::<String>());
+        }
+
         #[test]
         fn no_text_is_longer_than_its_limit_and_none_can_mention(text in "\\PC{0,60}|[<>&a🔴营]{0,60}", limit in 1usize..50) {
             let mut fitter = Fitter::default();

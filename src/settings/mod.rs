@@ -20,7 +20,10 @@ use crate::words::Language;
 
 pub(crate) use address::{is_loopback, is_public, literal};
 pub use load::{load, schema, suffice};
-pub use receivers::{Channel, DingTalk, Feishu, Mention, Receiver, SlackWebhook, Teams, WeCom};
+pub use receivers::{
+    Alertmanager, Channel, DingTalk, Feishu, Mention, Receiver, Signature, SlackWebhook, Teams, WeCom,
+    Webhook, WebhookFormat,
+};
 
 /// What the operator sets, checked.
 #[derive(Clone, Debug)]

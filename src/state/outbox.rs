@@ -214,6 +214,28 @@ impl Store {
         Ok(found)
     }
 
+    fn read_standing(&self, receiver: &str, ended_since: Timestamp) -> Result<Vec<Notice>, StateError> {
+        let connection = self.lock();
+        // An end that was decided and is not delivered ends it all the same: the queue tells it, or has given it up.
+        let mut select = connection.prepare_cached(
+            "SELECT body FROM notices n
+             WHERE receiver = ?1 AND status = 'delivered' AND kind NOT IN ('correction', 'digest', 'reminder')
+             AND (kind != 'resolved' OR settled_ms >= ?2)
+             AND NOT EXISTS (SELECT 1 FROM notices later WHERE later.receiver = n.receiver
+                 AND later.episode = n.episode AND later.position > n.position
+                 AND (later.kind = 'resolved'
+                      OR (later.status = 'delivered' AND later.kind NOT IN ('correction', 'digest', 'reminder'))))
+             ORDER BY position",
+        )?;
+        let mut rows = select.query(params![receiver, ended_since.as_millisecond()])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let body = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+            found.push(serde_json::from_str(body).map_err(|error| corrupt("notice", &error))?);
+        }
+        Ok(found)
+    }
+
     fn write_settled(&self, positions: &[i64], settled: &Settled, now: Timestamp) -> Result<(), StateError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
@@ -269,6 +291,10 @@ impl Outbox for Store {
 
     fn bundle(&self, receiver: &str, bundle: &str) -> Result<Vec<Pending>, OutboxError> {
         Ok(self.read_bundle(receiver, bundle)?)
+    }
+
+    fn standing(&self, receiver: &str, ended_since: Timestamp) -> Result<Vec<Notice>, OutboxError> {
+        Ok(self.read_standing(receiver, ended_since)?)
     }
 
     fn settle(&self, positions: &[i64], settled: &Settled, now: Timestamp) -> Result<(), OutboxError> {

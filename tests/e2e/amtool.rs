@@ -37,7 +37,12 @@ fn amtool_sees_silences_and_expires_and_a_link_acknowledges_only_when_it_is_aske
     assert_eq!(alert["labels"]["severity"], "critical");
     assert_eq!(alert["status"]["state"], "active");
     assert_eq!(alert["receivers"][0]["name"], "ops");
-    assert_eq!(am.json(&["alert", "query", "node=revenue"]).as_array().map(Vec::len), Some(0));
+    assert_eq!(
+        am.json(&["alert", "query", "node=revenue"])
+            .as_array()
+            .map(Vec::len),
+        Some(0)
+    );
 
     // A preview of the link changes nothing; the button on its page does.
     let message = slack.messages()[0].body.clone();
@@ -56,9 +61,27 @@ fn amtool_sees_silences_and_expires_and_a_link_acknowledges_only_when_it_is_aske
     assert!(acked.body.contains("li has taken it: on it."), "{acked:#?}");
 
     // Silenced by the tool, with the token; without it nobody may.
-    let refused = am.run(&["silence", "add", "--author=li", "--comment=stock", "node=articles"], false);
+    let refused = am.run(
+        &[
+            "silence",
+            "add",
+            "--author=li",
+            "--comment=stock",
+            "node=articles",
+        ],
+        false,
+    );
     assert!(!refused.status.success(), "{}", shown(&refused));
-    let added = am.run(&["silence", "add", "--author=li", "--comment=stock", "node=articles"], true);
+    let added = am.run(
+        &[
+            "silence",
+            "add",
+            "--author=li",
+            "--comment=stock",
+            "node=articles",
+        ],
+        true,
+    );
     assert!(added.status.success(), "{}", shown(&added));
     let id = String::from_utf8(added.stdout).unwrap().trim().to_owned();
     wait::until("the silence holds", TOLD_WITHIN, || {
@@ -78,10 +101,19 @@ fn amtool_sees_silences_and_expires_and_a_link_acknowledges_only_when_it_is_aske
     daemon.kill();
     let daemon = site.start();
     daemon.wait_until_ready();
-    let episode = link.trim_start_matches("/ack/").split('?').next().unwrap().to_owned();
+    let episode = link
+        .trim_start_matches("/ack/")
+        .split('?')
+        .next()
+        .unwrap()
+        .to_owned();
     let history = daemon.get(&format!("/api/v1/episodes/{episode}/history")).json();
     let lines = history["data"]["history"].as_array().unwrap();
-    let of = |kind: &str| lines.iter().any(|line| line["kind"] == kind && line["status"] == "delivered");
+    let of = |kind: &str| {
+        lines
+            .iter()
+            .any(|line| line["kind"] == kind && line["status"] == "delivered")
+    };
     assert!(of("fired") && of("acked"), "{history}");
     let held = format!("silence {id}");
     assert!(
@@ -97,7 +129,9 @@ const FORM: [(&str, &str); 1] = [("Content-Type", "application/x-www-form-urlenc
 /// The path and query of a link in a message.
 #[track_caller]
 fn link_to(message: &str, path: &str) -> String {
-    let from = message.find(path).unwrap_or_else(|| panic!("no {path} in {message}"));
+    let from = message
+        .find(path)
+        .unwrap_or_else(|| panic!("no {path} in {message}"));
     let rest = &message[from..];
     let end = rest.find(['"', '|', '>', ' ', '\n']).unwrap_or(rest.len());
     rest[..end].trim_end_matches('\\').replace("&amp;", "&")
@@ -124,7 +158,10 @@ impl Amtool {
         let mut command = Command::new("amtool");
         command.arg(format!("--alertmanager.url={}", self.url)).args(args);
         if with_token {
-            command.arg(format!("--http.config.file={}/http.yaml", self.folder.path().display()));
+            command.arg(format!(
+                "--http.config.file={}/http.yaml",
+                self.folder.path().display()
+            ));
         }
         command.env("HOME", self.folder.path()).output().unwrap()
     }

@@ -1,4 +1,4 @@
-//! End-to-end tests on real parts: a Kafka broker, Prometheus, kcat, Chromium, and the `tautline` binary as a user runs
+//! End-to-end tests on real parts: a Kafka broker, Prometheus, Alertmanager, kcat, Chromium, and the `tautline` binary as a user runs
 //! it. `tests/parts` installs the parts; a part that is missing fails its tests.
 //!
 //! `parts` holds what starts and asks them; every other file is one promise of the daemon.
@@ -10,6 +10,7 @@
 #![allow(clippy::print_stderr, reason = "what a test measured is worth a line")]
 
 mod alert;
+mod alertmanager;
 mod amtool;
 mod avro;
 mod broker_loss;

@@ -1,11 +1,13 @@
 //! Receivers: whom messages go to. A receiver is one channel, with the keys that every channel has; each channel's
 //! own keys are in the file with its name.
 
+mod alertmanager;
 mod dingtalk;
 mod feishu;
 mod mention;
 mod slack_webhook;
 mod teams;
+mod webhook;
 mod wecom;
 
 use std::collections::BTreeMap;
@@ -21,11 +23,13 @@ use super::address::{is_loopback, is_public, literal};
 use super::load::{Checker, SecretKeys};
 use crate::catalog::file::Duration as Time;
 
+pub use alertmanager::Alertmanager;
 pub use dingtalk::DingTalk;
 pub use feishu::Feishu;
 pub use mention::Mention;
 pub use slack_webhook::SlackWebhook;
 pub use teams::Teams;
+pub use webhook::{Signature, Webhook, WebhookFormat};
 pub use wecom::WeCom;
 
 /// Somebody who can be told.
@@ -66,6 +70,10 @@ pub enum Channel {
     WeCom(WeCom),
     /// A workflow of Teams.
     Teams(Teams),
+    /// A program, by a signed webhook.
+    Webhook(Webhook),
+    /// An Alertmanager.
+    Alertmanager(Alertmanager),
 }
 
 /// A mapping of a channel: its own keys, and those that every channel has. They are written out in every one of them,
@@ -155,6 +163,8 @@ channels! {
     slack_webhook: slack_webhook::SlackWebhookEntry => SlackWebhook,
     teams: teams::TeamsEntry => Teams,
     wecom: wecom::WeComEntry => WeCom,
+    webhook: webhook::WebhookEntry => Webhook,
+    alertmanager: alertmanager::AlertmanagerEntry => Alertmanager,
 }
 
 impl Checker {

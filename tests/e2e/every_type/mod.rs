@@ -68,7 +68,7 @@ impl Period {
         Period { zone, from, now }
     }
 
-    fn from_ms(&self) -> i64 {
+    fn starts_ms(&self) -> i64 {
         self.from.timestamp().as_millisecond()
     }
 
@@ -112,7 +112,7 @@ fn killed_ten_times_every_type_of_metric_comes_to_what_a_plain_model_says() {
 
     let killed = site();
     live_and_die(broker, &killed, &world, &typed, &mut rng);
-    let check = |daemon: &Daemon| differences(daemon, &world, &typed, period.from_ms());
+    let check = |daemon: &Daemon| differences(daemon, &world, &typed, period.starts_ms());
     let daemon = killed.start();
     wait::until_ok("it says what the model says", WITHIN, || check(&daemon));
     daemon.wait_for_evaluations(5);

@@ -50,7 +50,7 @@ impl Typed {
                     matches!(&requests[*earlier], Request::Entry { metric: other, .. } if *other == metric);
                 same && !corrected.contains(earlier)
             };
-            let earlier = (0..n).filter(is_open).next_back();
+            let earlier = (0..n).rfind(is_open);
             let request = match earlier {
                 _ if rng.random_bool(0.3) => Request::Events {
                     at,

@@ -34,7 +34,7 @@ pub(crate) struct Site {
     port: u16,
     brokers: String,
     group: String,
-    slack: String,
+    receiver: String,
     /// The value of `kafka.schema_registry`.
     registry: Option<String>,
 }
@@ -58,7 +58,7 @@ impl Site {
             brokers,
             group: unique("tautline"),
             // The discard port: nobody listens there.
-            slack: "{url: \"http://127.0.0.1:9/\"}".to_owned(),
+            receiver: "slack_webhook: {url: \"http://127.0.0.1:9/\"}".to_owned(),
             registry: None,
         };
         std::fs::create_dir(site.folder.path().join("catalog")).unwrap();
@@ -67,8 +67,13 @@ impl Site {
     }
 
     /// Whom the daemon tells: the body of `slack_webhook`.
-    pub(crate) fn tells(mut self, slack_webhook: &str) -> Site {
-        self.slack = slack_webhook.to_owned();
+    pub(crate) fn tells(self, slack_webhook: &str) -> Site {
+        self.tells_by(&format!("slack_webhook: {slack_webhook}"))
+    }
+
+    /// By which channel the daemon tells: the body of the receiver `ops`.
+    pub(crate) fn tells_by(mut self, channel: &str) -> Site {
+        self.receiver = channel.to_owned();
         self.write_settings();
         self
     }
@@ -117,12 +122,12 @@ impl Site {
              serve: {{listen: \"127.0.0.1:{port}\", external_url: \"http://127.0.0.1:{port}\", tokens: [{{token: {TOKEN}, role: ingest}}, {{token: {RESPONDER}, role: responder}}]}}\n\
              evaluate: {{every: 200ms}}\n\
              language: en\n\
-             receivers:\n  ops: {{slack_webhook: {slack}}}\n\
+             receivers:\n  ops: {{{receiver}}}\n\
              routes: {{receiver: ops, group_by: [\"...\"]}}\n",
             brokers = self.brokers,
             group = self.group,
             port = self.port,
-            slack = self.slack,
+            receiver = self.receiver,
         );
         std::fs::write(self.settings(), settings).unwrap();
     }

@@ -1,0 +1,96 @@
+//! Payload: the shape of Alertmanager's webhook, version 4, for programs that read it already.
+//!
+//! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::alert::notice::{Notice, NoticeKind};
+use crate::notify::alert::{self, Alert};
+use crate::notify::message::Message;
+
+/// Alerts in one message; the others are counted in `truncatedAlerts`.
+pub(in crate::notify) const ALERTS: usize = 64;
+
+/// Notices that go together, as one group. `page` is where people reach tautline; `message` words one notice.
+pub(super) fn group(notices: &[Notice], page: Option<&str>, message: impl Fn(&Notice) -> Message) -> Json {
+    let alerts: Vec<(Alert, bool)> = notices
+        .iter()
+        .take(ALERTS)
+        .map(|notice| (Alert::of(notice, &message(notice)), alert::is_over(notice)))
+        .collect();
+    let fires = notices.iter().any(|notice| !alert::is_over(notice));
+    let group = notices.first().map(|notice| &notice.group);
+    let group_labels: BTreeMap<String, String> = match group {
+        Some(group) if !group.is_empty() => alert::labels(group),
+        // One by one: the group is the alert.
+        _ => alerts
+            .first()
+            .map(|(alert, _)| alert.labels.clone())
+            .unwrap_or_default(),
+    };
+    let listed: Vec<Json> = alerts
+        .iter()
+        .map(|(alert, over)| {
+            json!({
+                "status": status(!over),
+                "labels": alert.labels,
+                "annotations": alert.annotations,
+                "startsAt": alert.starts_at.to_string(),
+                "endsAt": alert.ended_at.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |at| at.to_string()),
+                "generatorURL": alert.generator_url,
+                "fingerprint": alert::fingerprint(&alert.labels),
+            })
+        })
+        .collect();
+    json!({
+        "version": "4",
+        "groupKey": group_key(&group_labels),
+        "truncatedAlerts": notices.len().saturating_sub(ALERTS),
+        "status": status(fires),
+        "receiver": notices.first().map_or("", |notice| notice.receiver.as_str()),
+        "groupLabels": group_labels,
+        "commonLabels": common(alerts.iter().map(|(alert, _)| &alert.labels)),
+        "commonAnnotations": common(alerts.iter().map(|(alert, _)| &alert.annotations)),
+        "externalURL": page.unwrap_or_default(),
+        "notification_reason": notices.first().map_or("", |notice| reason(notice.kind)),
+        "alerts": listed,
+    })
+}
+
+fn status(fires: bool) -> &'static str {
+    if fires { "firing" } else { "resolved" }
+}
+
+/// `{}:{alertname="hollow", parent="revenue"}`.
+fn group_key(labels: &BTreeMap<String, String>) -> String {
+    let labels: Vec<String> = labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value:?}"))
+        .collect();
+    format!("{{}}:{{{}}}", labels.join(", "))
+}
+
+/// What all have with the same value.
+fn common<'a>(mut all: impl Iterator<Item = &'a BTreeMap<String, String>>) -> Map<String, Json> {
+    let Some(mut shared) = all.next().cloned() else {
+        return Map::new();
+    };
+    for other in all {
+        shared.retain(|name, value| other.get(name) == Some(value));
+    }
+    shared
+        .into_iter()
+        .map(|(name, value)| (name, Json::String(value)))
+        .collect()
+}
+
+fn reason(kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::Fired => "first notification",
+        NoticeKind::Repeat => "repeat interval elapsed",
+        NoticeKind::Resolved => "all alerts resolved",
+        _ => "new alerts added",
+    }
+}

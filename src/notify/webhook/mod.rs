@@ -1,0 +1,160 @@
+//! Webhook: notices for programs, by Standard Webhooks 1.0.0, or in the shape of Alertmanager's webhook.
+//!
+//! * `payload`, `alertmanager`: what is sent. `signature`: how it is signed. `reply`: what the answer means.
+
+mod alertmanager;
+mod payload;
+pub(super) mod reply;
+mod signature;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value as Json;
+
+use super::http::Http;
+use super::{Answer, Channel, Form, Limit, Opened, Parcel, Sending, Wording, destination};
+use crate::alert::notice::Notice;
+use crate::settings::{Receiver, Secret, Signature, Webhook as Settings, WebhookFormat};
+use signature::Key;
+
+const GRAFANA_HEADER: HeaderName = HeaderName::from_static("x-grafana-alerting-signature");
+/// A program reads faster than people.
+const LIMITS: [Limit; 1] = [Limit {
+    per_message: std::time::Duration::from_millis(100),
+    burst: 20,
+}];
+
+/// A program that takes signed HTTP requests.
+struct Webhook {
+    http: Http,
+    wording: Wording,
+    format: WebhookFormat,
+    signing: Signing,
+}
+
+enum Signing {
+    Standard(Vec<Key>),
+    Grafana {
+        secret: Secret,
+        timestamp_header: Option<HeaderName>,
+    },
+}
+
+/// Whether secrets are keys of Standard Webhooks; says what is wrong, without the secret.
+pub(crate) fn check_keys(secrets: &[Secret]) -> Result<(), String> {
+    keys(secrets).map(|_| ())
+}
+
+fn keys(secrets: &[Secret]) -> Result<Vec<Key>, String> {
+    secrets.iter().map(|secret| Key::parse(secret.reveal())).collect()
+}
+
+/// A receiver's webhook, ready to be written to.
+pub(super) fn open(webhook: &Settings, receiver: &Receiver, wording: Wording) -> Result<Opened, String> {
+    let signing = match &webhook.signature {
+        Signature::Standard(secrets) => Signing::Standard(keys(secrets)?),
+        Signature::Grafana {
+            secret,
+            timestamp_header,
+        } => Signing::Grafana {
+            secret: secret.clone(),
+            timestamp_header: timestamp_header
+                .as_deref()
+                .map(HeaderName::try_from)
+                .transpose()
+                .map_err(|error| format!("timestamp_header: {error}"))?,
+        },
+    };
+    let channel = Webhook {
+        http: Http::new("webhook", webhook.url.reveal(), receiver)?,
+        wording,
+        format: webhook.format,
+        signing,
+    };
+    Ok((Arc::new(channel), destination(webhook.url.reveal())))
+}
+
+impl Webhook {
+    fn payload(&self, notices: &[Notice], form: Form) -> Json {
+        let message = |notice: &Notice| self.wording.message(std::slice::from_ref(notice));
+        match (self.format, notices.first()) {
+            (WebhookFormat::Events, Some(notice)) => payload::event(notice, &message(notice), form),
+            (WebhookFormat::Events, None) => Json::Null,
+            (WebhookFormat::Alertmanager, _) => {
+                alertmanager::group(notices, self.wording.page.as_deref(), message)
+            }
+        }
+    }
+
+    /// The headers of an attempt at this time.
+    fn headers(&self, id: &str, now: i64, body: &str) -> Result<HeaderMap, String> {
+        let mut headers = HeaderMap::new();
+        let value = |text: &str| HeaderValue::try_from(text).map_err(|error| error.to_string());
+        headers.insert("webhook-id", value(id)?);
+        headers.insert("webhook-timestamp", HeaderValue::from(now));
+        match &self.signing {
+            Signing::Standard(keys) if keys.is_empty() => {}
+            Signing::Standard(keys) => {
+                let signatures = signature::standard(keys, id, now, body);
+                headers.insert("webhook-signature", value(&signatures)?);
+            }
+            Signing::Grafana {
+                secret,
+                timestamp_header,
+            } => {
+                let signed_time = timestamp_header.as_ref().map(|_| now);
+                let signature = signature::grafana(secret.reveal(), signed_time, body);
+                headers.insert(GRAFANA_HEADER, value(&signature)?);
+                if let Some(name) = timestamp_header {
+                    headers.insert(name.clone(), HeaderValue::from(now));
+                }
+            }
+        }
+        Ok(headers)
+    }
+
+    async fn post(&self, notices: &[Notice], form: Form) -> Answer {
+        let body = self.payload(notices, form).to_string();
+        let id = notices.first().map_or("", |notice| notice.id.as_str());
+        let now = Timestamp::now();
+        let headers = match self.headers(id, now.as_second(), &body) {
+            Ok(headers) => headers,
+            Err(reason) => return Answer::Drop { reason },
+        };
+        match self.http.post_to(self.http.url().clone(), headers, body).await {
+            Ok(reply) => reply::judge(reply.status, reply.retry_after(), &reply.body, now),
+            Err(answer) => answer,
+        }
+    }
+}
+
+impl Channel for Webhook {
+    fn send<'a>(&'a self, parcel: Parcel<'a>) -> Sending<'a> {
+        Box::pin(self.post(parcel.notices, parcel.form))
+    }
+
+    fn destination(&self) -> &str {
+        self.http.destination()
+    }
+
+    fn limits(&self) -> &[Limit] {
+        &LIMITS
+    }
+
+    fn bundles(&self, _head: &Notice) -> bool {
+        self.format == WebhookFormat::Alertmanager
+    }
+
+    /// Programs keep their own picture: they want every change.
+    fn updates(&self) -> bool {
+        true
+    }
+
+    fn takes(&self, notice: &Notice) -> bool {
+        self.format == WebhookFormat::Events || notice.aside.is_none()
+    }
+}

@@ -1,0 +1,176 @@
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use proptest::prelude::*;
+
+use super::*;
+use crate::alert::notice::{NoticeKind, ResolveReason};
+use crate::notify::samples;
+use crate::notify::signer::Signer;
+use crate::settings;
+use crate::words::Language;
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+/// What the standard advises, in bytes.
+const LIMIT: usize = 20_000;
+/// How far the clocks of a sender and a receiver may be apart.
+const CLOCK_SECONDS: i64 = 300;
+
+/// A program that verifies as the standard says, and keeps what it took.
+#[derive(Clone, Default)]
+struct Program {
+    taken: Arc<Mutex<Vec<Json>>>,
+    says: Arc<Mutex<Option<u16>>>,
+}
+
+async fn take(State(program): State<Program>, headers: HeaderMap, body: String) -> StatusCode {
+    if let Some(status) = *program.says.lock().unwrap() {
+        return StatusCode::from_u16(status).unwrap();
+    }
+    let header = |name: &str| headers[name].to_str().unwrap().to_owned();
+    let time: i64 = header("webhook-timestamp").parse().unwrap();
+    let signature = signature::standard(&[Key::parse(SECRET).unwrap()], &header("webhook-id"), time, &body);
+    let is_ours = header("webhook-signature").split(' ').any(|one| one == signature);
+    if !is_ours || (Timestamp::now().as_second() - time).abs() > CLOCK_SECONDS {
+        return StatusCode::UNAUTHORIZED;
+    }
+    if body.len() > LIMIT {
+        return StatusCode::PAYLOAD_TOO_LARGE;
+    }
+    program
+        .taken
+        .lock()
+        .unwrap()
+        .push(serde_json::from_str(&body).unwrap());
+    StatusCode::NO_CONTENT
+}
+
+impl Program {
+    async fn start(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook/verysecret", listener.local_addr().unwrap());
+        let app = Router::new()
+            .route("/hook/{path}", post(take))
+            .with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        url
+    }
+}
+
+fn webhook(url: &str, secrets: &[&str], format: WebhookFormat) -> Arc<dyn Channel> {
+    let settings = Settings {
+        url: Secret::new(url),
+        format,
+        signature: Signature::Standard(secrets.iter().copied().map(Secret::new).collect()),
+    };
+    let receiver = Receiver::new(settings::Channel::Webhook(settings.clone()));
+    open(&settings, &receiver, wording()).unwrap().0
+}
+
+fn wording() -> Wording {
+    Wording {
+        language: Language::En,
+        page: Some("https://kpi.example".to_owned()),
+        signer: Signer::new(b"key"),
+    }
+}
+
+async fn send(channel: &Arc<dyn Channel>, notices: &[Notice], form: Form) -> Answer {
+    let shown = None;
+    channel.send(Parcel { notices, form, shown }).await
+}
+
+#[tokio::test]
+async fn a_program_takes_what_is_signed_with_its_secret_also_while_secrets_change() {
+    let program = Program::default();
+    let url = program.start().await;
+    let other = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    for (secrets, taken) in [
+        (vec![SECRET], true),
+        (vec![other, SECRET], true),
+        (vec![other], false),
+    ] {
+        let channel = webhook(&url, &secrets, WebhookFormat::Events);
+        let answer = send(&channel, &[samples::hollow()], Form::Full).await;
+        assert_eq!(answer == Answer::OK, taken, "{answer:?}");
+        assert!(!channel.destination().contains("secret") && !format!("{answer:?}").contains("secret"));
+    }
+    let taken = program.taken.lock().unwrap().clone();
+    assert_eq!(taken.len(), 2);
+    assert_eq!(taken[0]["type"], "kpi.alert.firing");
+    assert_eq!(taken[0]["data"]["id"], "5e1f.1");
+    assert_eq!(taken[0]["data"]["labels"]["node"], "articles");
+    assert_eq!(taken[0]["data"]["facts"]["node"]["completion_ratio"], 0.96);
+    assert_eq!(
+        taken[0]["data"]["links"][0]["url"],
+        "https://kpi.example/nodes/articles"
+    );
+}
+
+#[tokio::test]
+async fn gone_is_gone_and_the_rest_may_come_back() {
+    let program = Program::default();
+    let channel = webhook(&program.start().await, &[SECRET], WebhookFormat::Events);
+    for (status, meaning) in [(410, "Disable"), (413, "Drop"), (302, "Retry"), (503, "Retry")] {
+        *program.says.lock().unwrap() = Some(status);
+        let answer = format!("{:?}", send(&channel, &[samples::hollow()], Form::Full).await);
+        assert!(answer.starts_with(meaning), "{status}: {answer}");
+    }
+}
+
+#[test]
+fn notices_in_alertmanagers_shape() {
+    let over = samples::numbered(samples::over(ResolveReason::Recovered), 2);
+    let mut fired = samples::hollow();
+    fired.labels.insert("产品线".into(), "家电".into());
+    fired.group = [("parent".to_owned(), "revenue".to_owned())].into();
+    let message = |notice: &Notice| wording().message(std::slice::from_ref(notice));
+    let group = alertmanager::group(&[fired, over], Some("https://kpi.example"), message);
+    assert_eq!(group["version"], "4");
+    assert_eq!(group["status"], "firing");
+    assert_eq!(group["groupKey"], r#"{}:{parent="revenue"}"#);
+    assert_eq!(group["commonLabels"]["parent"], "revenue");
+    assert!(group["commonLabels"].get("severity").is_none());
+    let alerts = group["alerts"].as_array().unwrap();
+    assert_eq!(alerts[0]["endsAt"], "0001-01-01T00:00:00Z");
+    assert_eq!(alerts[0]["labels"]["___"], "家电");
+    assert_eq!(alerts[1]["status"], "resolved");
+    assert_eq!(alerts[1]["endsAt"], "2026-06-23T01:30:00Z");
+    assert_eq!(alerts[1]["fingerprint"].as_str().unwrap().len(), 16);
+    let many = vec![samples::hollow(); alertmanager::ALERTS + 3];
+    let group = alertmanager::group(&many, None, message);
+    assert_eq!(group["truncatedAlerts"], 3);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn every_event_is_small_enough_and_says_when_it_was_cut(
+        text in prop_oneof!["\\PC{0,40}", ("[a-z营\"\\\\🔴👨‍👩‍👧\n]{1,8}", 1usize..900).prop_map(|(part, times)| part.repeat(times))],
+        many in 0usize..60, over in any::<bool>(), plain in any::<bool>(),
+    ) {
+        let mut notice = if over { samples::over(ResolveReason::Recovered) } else { samples::worse() };
+        for (figure, then) in [(&mut notice.facts.node, true), (&mut notice.facts.parent, false)] {
+            let figure = figure.as_mut().unwrap();
+            figure.title = text.clone();
+            figure.instance = text.clone();
+            figure.owner = then.then(|| text.clone());
+        }
+        notice.facts.title = text.clone();
+        notice.alert_kind = text.clone();
+        notice.labels.extend((0..many).map(|n| (format!("{n}{text}"), text.clone())));
+        notice.explains = vec![text.clone(); many];
+        notice.kind = if over { NoticeKind::Resolved } else { NoticeKind::Fired };
+        let message = wording().message(std::slice::from_ref(&notice));
+        let form = if plain { Form::Plain } else { Form::Full };
+        let event = payload::event(&notice, &message, form);
+        prop_assert!(event.to_string().len() <= LIMIT, "{}", event.to_string().len());
+        if many > 30 {
+            prop_assert_eq!(&event["data"]["shortened"], &Json::Bool(true));
+        }
+    }
+}
