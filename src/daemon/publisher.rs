@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::backfill::Board;
 use super::clock::Clock;
 use super::dead_letter::DeadLetter;
 use super::discovery::Discovered;
@@ -24,6 +25,7 @@ pub(super) struct Publisher {
     delivery: Arc<outbox::Stats>,
     store: Store,
     registry: Option<Arc<Registry>>,
+    board: Arc<Board>,
     known: Mutex<Known>,
 }
 
@@ -49,6 +51,7 @@ impl Publisher {
         delivery: Arc<outbox::Stats>,
         store: Store,
         registry: Option<Arc<Registry>>,
+        board: Arc<Board>,
     ) -> Publisher {
         let stats = Stats {
             kafka_up: true,
@@ -82,6 +85,7 @@ impl Publisher {
             delivery,
             store,
             registry,
+            board,
             known: Mutex::new(known),
         }
     }
@@ -150,6 +154,7 @@ impl Publisher {
                 self.clock.now().duration_since(since).as_secs_f64().max(0.0)
             })
         });
+        known.stats.backfills = self.board.read();
         known.stats.registry = self.registry.as_ref().map(|registry| registry.status());
         line_of_life(&mut known, &report);
         let mut reasons = Vec::new();

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::backfills;
 use super::view::{AlertView, View};
 use crate::alert::record::{AlertState, Labels};
 use crate::catalog::attribute::DriftKind;
@@ -62,6 +63,7 @@ fn node_json(view: &View, info: &NodeInfo, instances: &[&NodeState]) -> Value {
         .collect();
     let mut node = json!(info);
     node["instances"] = json!(instances);
+    node["backfill"] = backfills::json(view, info);
     node
 }
 

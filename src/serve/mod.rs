@@ -9,6 +9,7 @@
 //! * [`page`]: the pages for people.
 
 pub mod api;
+mod backfills;
 mod bounds;
 mod chart;
 mod entries;
@@ -48,6 +49,7 @@ use crate::settings::{Role, Token};
 use crate::source::push::Intake;
 use crate::words::Language;
 
+pub use backfills::{Backfilled, Backfilling, Backfills};
 pub use view::{AlertView, Histogram, NotReady, ReadyState, Rejected, Stats, View};
 
 /// A request to reload the catalogue. The daemon answers with a short summary, or with what is wrong (one

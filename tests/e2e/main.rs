@@ -11,6 +11,7 @@
 
 mod alert;
 mod avro;
+mod backfill;
 mod broker_loss;
 mod check;
 mod copies;
