@@ -242,7 +242,8 @@ impl Backfiller {
         Vec::from_iter(self.metrics.iter().map(String::as_str)).join(", ")
     }
 
-    /// Folds everything before these positions; whether it came so far before `within` was over and it was told to end.
+    /// Folds everything before these positions; whether it came so far before `within` was over; without that, before it
+    /// was told to end.
     fn read_to(&mut self, positions: &[Position], within: Option<Duration>) -> Result<bool, String> {
         let Some(mut reading) = self.reading.take() else {
             return Ok(false);
@@ -289,7 +290,11 @@ impl Backfiller {
             if self.merged_at.elapsed() >= MERGE_EVERY {
                 self.merge(reading);
             }
-            if self.is_stopped() || within.is_some_and(|within| began.elapsed() > within) {
+            let is_over = match within {
+                Some(within) => began.elapsed() > within,
+                None => self.is_stopped(),
+            };
+            if is_over {
                 return Ok(false);
             }
             if heard.elapsed() > ASK_AFTER {

@@ -144,3 +144,30 @@ fn a_partition_has_its_share_of_the_bound_and_whole_hours() {
 fn an_event_and_its_retraction_may_bear_one_id() {
     assert_ne!(hash_of("7", false), hash_of("7", true));
 }
+
+#[test]
+fn what_another_one_remembers_of_the_same_partition_is_remembered_too_and_kept() {
+    let bounds = Bounds {
+        hours: 24,
+        max_keys: 100,
+    };
+    let (mut one, mut other) = (Seen::new(bounds), Seen::new(bounds));
+    for (hash, hour) in [(1, 100), (2, 130)] {
+        one.insert(hash, hour * HOUR_MS);
+    }
+    let mut kept = Chunks::new();
+    kept.extend(one.take().chunks);
+    // One of its ids is known, one is new, and one is out of the window.
+    for (hash, hour) in [(9, 100), (2, 130), (3, 129)] {
+        other.insert(hash, hour * HOUR_MS);
+    }
+    let mut restored = Seen::restore(bounds, kept.clone());
+    restored.absorb(&other);
+    kept.extend(restored.take().chunks);
+    let again = Seen::restore(bounds, kept);
+    assert_eq!(
+        [1, 2, 3, 9].map(|hash| again.contains(hash)),
+        [false, true, true, false]
+    );
+    assert_eq!(again.len(), 2);
+}
