@@ -453,7 +453,10 @@ impl Start {
     /// `at`: the first offset of the time asked for; `bounds`: what is in Kafka; `newest_ms`: the newest event that the
     /// running fold has read.
     fn of(source: SourceId, at: Option<i64>, (low, high): (i64, i64), newest_ms: Option<i64>) -> Start {
-        let offset = at.unwrap_or(high).max(low);
+        // Where records were deleted a broker may know no offset of a time, although there are later records: what is left
+        // is read then.
+        let otherwise = if low > 0 { low } else { high };
+        let offset = at.unwrap_or(otherwise).max(low);
         let is_all = offset <= low;
         let reach = match newest_ms {
             _ if is_all && low == 0 => Reach::Everything,
@@ -587,6 +590,7 @@ mod tests {
         // The first record that is left says how far it goes; without one the newest event that was read does.
         assert_eq!(start(Some(3), (3, 9), Some(7)), (3, asked, true));
         assert_eq!(start(Some(4), (3, 9), Some(7)), (4, asked, false));
+        assert_eq!(start(None, (3, 9), Some(7)), (3, asked, true));
         assert_eq!(start(None, (9, 9), Some(7)), (9, Reach::Short(8), false));
         assert_eq!(start(None, (9, 9), None), (9, asked, false));
     }

@@ -304,7 +304,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
             row.get(0)
         })
         .unwrap();
-    assert_eq!(found, 6);
+    assert_eq!(found, 7);
 }
 
 #[test]

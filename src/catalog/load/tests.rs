@@ -676,12 +676,12 @@ fn what_is_read_again_must_be_in_kafka() {
         (
             "source: s, agg: count, backfill: P90D",
             "http: true, ",
-            "a.yaml:6:39: metric 'b' comes of source 's', whose events are sent over HTTP and not kept: there is no history to read again; remove 'backfill', or let the events go through a Kafka topic",
+            "a.yaml:6:40: metric 'b' comes of source 's', whose events are sent over HTTP and not kept: there is no history to read again; remove 'backfill', or let the events go through a Kafka topic",
         ),
         (
             "numerator: m, denominator: m, backfill: 30d",
             "topics: [t], http: true, ",
-            "a.yaml:6:45: metric 'b' comes of source 's', which also takes events over HTTP: those are not kept, and what was read again would lack them; remove 'backfill', or declare a source of its own for what is sent over HTTP",
+            "a.yaml:6:47: metric 'b' comes of source 's', which also takes events over HTTP: those are not kept, and what was read again would lack them; remove 'backfill', or declare a source of its own for what is sent over HTTP",
         ),
         (
             "expr: m / typed, backfill: P1W",
