@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -157,6 +157,8 @@ pub(super) struct MetricEntry {
     pub(super) max_items: Option<Spanned<WholeNumber>>,
     #[schemars(with = "Option<WholeNumber>")]
     pub(super) max_cells: Option<Spanned<WholeNumber>>,
+    #[schemars(with = "Option<Duration>")]
+    pub(super) backfill: Option<Spanned<Duration>>,
     #[schemars(with = "Option<Vec<String>>")]
     pub(super) entered_by: Option<Spanned<Vec<String>>>,
     #[schemars(with = "Option<PeriodKind>")]
@@ -384,14 +386,19 @@ pub(super) struct Share(pub(super) f64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WholeNumber(pub(super) usize);
 
-/// A length of time: `7d`, `2h`, `1h30m`, `500ms`.
+/// A length of time: `7d`, `2h`, `1h30m`, `500ms`, or as ISO 8601 writes it: `P90D`, `PT2H`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Duration(pub(crate) SignedDuration);
 
-/// Reads `7d`, `2h`, `1h30m`, `500ms`; days have 24 hours.
+/// Reads `7d`, `2h`, `1h30m`, `500ms`, `P90D`, `PT2H`; days have 24 hours. Months and years have no length of their own.
 pub(crate) fn parse_duration(text: &str) -> Option<SignedDuration> {
     let mut total_ms: i64 = 0;
     let mut rest = text.trim();
+    if rest.starts_with('P') {
+        let span: Span = rest.parse().ok()?;
+        let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+        return (!length.is_negative()).then_some(length);
+    }
     if rest.is_empty() {
         return None;
     }

@@ -323,6 +323,8 @@ pub struct Metric {
     pub kind: MetricKind,
     /// Combinations of dimension values that are kept a split; further ones count under [`OTHER`].
     pub max_cells: usize,
+    /// How far back records are read again for it when its definition is new; `None`: it is counted from then on.
+    pub backfill: Option<SignedDuration>,
     /// Where it is declared.
     pub place: Place,
 }

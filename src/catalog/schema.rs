@@ -53,8 +53,12 @@ described!(WholeNumber, "WholeNumber", _generator => json_schema!({
     "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9][0-9_]*$"}],
 }));
 described!(Duration, "Time", _generator => json_schema!({
-    "description": "a length of time such as 7d, 2h or 1h30m",
-    "anyOf": [{"const": 0}, {"type": "string", "pattern": "^([0-9]+(ms|s|m|h|d|w))+$"}],
+    "description": "a length of time such as 7d, 2h, 1h30m or P90D",
+    "anyOf": [
+        {"const": 0},
+        {"type": "string", "pattern": "^([0-9]+(ms|s|m|h|d|w))+$"},
+        {"type": "string", "pattern": "^P([0-9]+W)?([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+S)?)?$"},
+    ],
 }));
 described!(AggWord, "Agg", _generator => json_schema!({
     "anyOf": [

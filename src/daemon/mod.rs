@@ -1,6 +1,7 @@
 //! The daemon: starts tasks and wires channels. The only place, besides the command line, that knows everybody.
 //!
-//! * [`reader`]: fold threads, each with its partitions. [`folder`]: what they fold with.
+//! * [`reader`]: fold threads, each with its [`partitions`]. [`folder`]: what they fold with.
+//! * [`backfill`]: records of the past, read again for definitions that are new.
 //! * [`door`]: folds what is sent over HTTP.
 //! * [`evaluator`]: the one thread that merges, judges and commits.
 //! * [`pipeline`]: both together, over one catalogue and one set of partitions.
@@ -10,6 +11,7 @@
 //! * [`replay`]: history through the same core, day by day of arrival.
 //! * [`dead_letter`]: the file of rejected events. [`clock`]: the only clock.
 
+mod backfill;
 pub mod clock;
 pub mod dead_letter;
 mod discovery;
@@ -17,6 +19,7 @@ mod door;
 mod evaluator;
 mod folder;
 pub mod history;
+mod partitions;
 mod pipeline;
 mod publisher;
 mod reader;

@@ -1,7 +1,7 @@
 //! A pipeline: the fold threads and the evaluator of one catalogue over one set of partitions. A new catalogue or a
 //! new partition ends it and starts the next one from the state: there is one way to start, and it is tried every day.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::backfill::{Backfiller, Board};
 use super::clock::Clock;
 use super::dead_letter::DeadLetterFile;
 use super::door::{self, Door, DoorParts};
@@ -19,6 +20,7 @@ use crate::alert::engine::Engine;
 use crate::alert::judge;
 use crate::catalog::{Catalog, SourceId};
 use crate::evaluate::Evaluator;
+use crate::evaluate::backfill::{self, Backfill, Wanted};
 use crate::evaluate::definition::{self, CountedSince, Definition};
 use crate::evaluate::intake::Intake;
 use crate::fold::cells::Cells;
@@ -48,6 +50,8 @@ pub(super) struct Surroundings {
     pub(super) orders: OrderInbox,
     /// Knows the schemas of Avro, if the operator named one.
     pub(super) registry: Option<Arc<Registry>>,
+    /// What is read again, for people.
+    pub(super) board: Arc<Board>,
 }
 
 /// A partition of a source with its bounds, as the broker told.
@@ -63,6 +67,8 @@ pub(super) struct Pipeline {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     evaluator: JoinHandle<Totals>,
+    /// What is to be read again beside it.
+    backfiller: Option<Backfiller>,
 }
 
 impl Pipeline {
@@ -71,7 +77,7 @@ impl Pipeline {
     /// # Errors
     /// In words: the state cannot be read, the dead-letter file not opened, or the client refuses its settings.
     pub(super) fn start(
-        around: &Surroundings,
+        around: &Arc<Surroundings>,
         catalog: &Arc<Catalog>,
         found: &[Found],
         totals: Totals,
@@ -84,14 +90,27 @@ impl Pipeline {
         cells.restore(restored.cells);
         cells.restore_keys(restored.keys);
         cells.restore_items(restored.items);
-        let counted_since = define(
+        let wanted = backfill::wanted(catalog, &plan);
+        let Defined {
+            counted_since,
+            backfills,
+        } = define(
             around,
             catalog,
             &plan,
-            restored.definitions,
-            &restored.positions,
-            restored.watermark_ms,
+            &wanted,
+            Known {
+                definitions: restored.definitions,
+                backfills: restored.backfills,
+                positions: &restored.positions,
+                watermark_ms: restored.watermark_ms,
+            },
         )?;
+        around.board.begin(&backfills, &wanted);
+        // Before partitions are known there is nothing to read from.
+        let backfiller = (!found.is_empty())
+            .then(|| Backfiller::of(around, catalog, &plan, &cells, found, &backfills, &wanted))
+            .flatten();
         let mut evaluator = Evaluator::new(catalog.clone(), plan.clone()).since(&counted_since);
         evaluator.restore_links(restored.links);
         let mut engine = Engine::new(around.store.id());
@@ -230,7 +249,13 @@ impl Pipeline {
             stop,
             threads,
             evaluator,
+            backfiller,
         })
+    }
+
+    /// What is to be read again beside it, once.
+    pub(super) fn take_backfiller(&mut self) -> Option<Backfiller> {
+        self.backfiller.take()
     }
 
     /// Whether a thread has ended although nobody told it to.
@@ -278,7 +303,7 @@ fn shares(found: &[Found], threads: usize) -> Vec<Vec<Found>> {
 }
 
 /// How many ids a partition remembers, if its source looks for copies. What is sent over HTTP is one partition more.
-fn dedup(catalog: &Catalog, found: &[Found], source: SourceId) -> Option<Bounds> {
+pub(super) fn dedup(catalog: &Catalog, found: &[Found], source: SourceId) -> Option<Bounds> {
     let declared = catalog.source(source);
     let dedup = declared.dedup.as_ref()?;
     let of_topics = found.iter().filter(|other| other.source == source).count();
@@ -299,18 +324,38 @@ fn intake_of(catalog: &Catalog, kept: Option<&str>) -> Vec<Intake> {
         .collect()
 }
 
-/// Keeps what is counted under a definition that was not there before, and says since when each is counted. In the
-/// state before the first event is folded: a crash in between leaves nothing to be taken for whole.
+/// What the state knows of definitions, and how far it has read.
+struct Known<'a> {
+    definitions: Vec<Definition>,
+    backfills: Vec<Backfill>,
+    positions: &'a [Position],
+    watermark_ms: Option<i64>,
+}
+
+/// Definitions as they are in force.
+struct Defined {
+    counted_since: CountedSince,
+    backfills: Vec<Backfill>,
+}
+
+/// Keeps what is counted under a definition that was not there before, and what is to be read again of it, and says since
+/// when each is counted. In the state before the first event is folded: a crash in between leaves nothing to be taken for
+/// whole.
 fn define(
     around: &Surroundings,
     catalog: &Catalog,
     plan: &Plan,
-    mut known: Vec<Definition>,
-    positions: &[Position],
-    watermark_ms: Option<i64>,
-) -> Result<CountedSince, String> {
+    wanted: &BTreeMap<String, Wanted>,
+    known: Known<'_>,
+) -> Result<Defined, String> {
+    let Known {
+        mut definitions,
+        mut backfills,
+        positions,
+        watermark_ms,
+    } = known;
     let now_ms = around.clock.now().as_millisecond();
-    let changed = definition::changes(&known, plan, |source| {
+    let changed = definition::changes(&definitions, plan, |source| {
         read_up_to(catalog, source, positions, watermark_ms.unwrap_or(now_ms))
     });
     for changed in changed.iter().filter(|changed| changed.in_use) {
@@ -321,10 +366,23 @@ fn define(
             tracing::info!(definition = changed.name, %since, "counted from now on; what was read before is not in it");
         }
     }
-    around.store.define(&changed).map_err(|error| error.to_string())?;
-    known.retain(|known| changed.iter().all(|changed| changed.name != known.name));
-    known.extend(changed);
-    Ok(CountedSince::of(&known))
+    let names: BTreeSet<&str> = changed.iter().map(|changed| changed.name.as_str()).collect();
+    definitions.retain(|known| !names.contains(known.name.as_str()));
+    definitions.extend(changed.iter().cloned());
+    let again = backfill::changes(&backfills, &definitions, &names, wanted, now_ms);
+    around
+        .store
+        .define(&changed, &again)
+        .map_err(|error| error.to_string())?;
+    let is_over = |known: &Backfill| {
+        again.dropped.contains(&known.name) || again.begun.iter().any(|begun| begun.name == known.name)
+    };
+    backfills.retain(|known| !is_over(known));
+    backfills.extend(again.begun);
+    Ok(Defined {
+        counted_since: CountedSince::of(&definitions),
+        backfills,
+    })
 }
 
 /// The newest event time that was read of a source, in milliseconds since the epoch; `otherwise` where something was

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::backfill::Board;
 use super::clock::Clock;
 use super::dead_letter::DeadLetter;
 use super::discovery::Discovered;
@@ -25,6 +26,7 @@ pub(super) struct Publisher {
     delivery: Arc<outbox::Stats>,
     store: Store,
     registry: Option<Arc<Registry>>,
+    board: Arc<Board>,
     known: Mutex<Known>,
 }
 
@@ -50,6 +52,7 @@ impl Publisher {
         delivery: Arc<outbox::Stats>,
         store: Store,
         registry: Option<Arc<Registry>>,
+        board: Arc<Board>,
     ) -> Publisher {
         let stats = Stats {
             kafka_up: true,
@@ -87,6 +90,7 @@ impl Publisher {
             delivery,
             store,
             registry,
+            board,
             known: Mutex::new(known),
         }
     }
@@ -155,6 +159,7 @@ impl Publisher {
                 self.clock.now().duration_since(since).as_secs_f64().max(0.0)
             })
         });
+        known.stats.backfills = self.board.read();
         known.stats.registry = self.registry.as_ref().map(|registry| registry.status());
         known.stats.now = Some(self.clock.now());
         line_of_life(&mut known, &report);

@@ -5,12 +5,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::backfill::{Backfiller, Board};
 use super::clock::Clock;
 use super::discovery::{self, Discovered};
 use super::evaluator::Totals;
@@ -62,6 +64,8 @@ struct Tasks {
 enum Command {
     Discovered(Result<Discovered, String>),
     Reload(serve::ReloadRequest),
+    /// A backfill is near the running fold, or says why it has to begin anew.
+    Backfilled(Box<Backfiller>, Result<(), String>),
     Stop,
 }
 
@@ -87,6 +91,7 @@ impl Daemon {
         let (stop, stopping) = watch::channel(false);
         let wake_outbox = Arc::new(tokio::sync::Notify::new());
         let delivery = Arc::new(notify::outbox::Stats::default());
+        let board = Arc::new(Board::default());
         let publisher = Arc::new(Publisher::new(
             &settings,
             catalog.clone(),
@@ -94,6 +99,7 @@ impl Daemon {
             delivery.clone(),
             store.clone(),
             registry.clone(),
+            board.clone(),
         ));
         let views = publisher.subscribe();
 
@@ -131,7 +137,7 @@ impl Daemon {
             }
         });
         let publish = publisher.clone();
-        let around = Surroundings {
+        let around = Arc::new(Surroundings {
             settings,
             store,
             clock,
@@ -140,7 +146,8 @@ impl Daemon {
             inbox: submissions,
             orders: order_inbox,
             registry,
-        };
+            board,
+        });
         let (tell_end, ended) = oneshot::channel();
         let supervisor = Supervisor {
             around,
@@ -219,7 +226,7 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
 }
 
 struct Supervisor {
-    around: Surroundings,
+    around: Arc<Surroundings>,
     publisher: Arc<Publisher>,
     catalog: Arc<Catalog>,
     commands: Sender<Command>,
@@ -239,12 +246,35 @@ impl Drop for Watch {
     }
 }
 
+/// A backfill beside the pipeline; it ends when this is dropped.
+struct Beside {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What runs under one catalogue.
+struct Running {
+    pipeline: Pipeline,
+    found: Vec<Found>,
+    watch: Watch,
+    beside: Option<Beside>,
+}
+
 impl Supervisor {
     fn run(mut self) -> Result<(), String> {
-        let mut found: Vec<Found> = Vec::new();
-        let mut pipeline = Pipeline::start(&self.around, &self.catalog, &found, Totals::default())?;
-        let mut watch = self.watch()?;
+        let mut running = self.start(Totals::default())?;
         loop {
+            // What it says when it ends is in the inbox by then.
+            let beside_is_over = running
+                .beside
+                .as_ref()
+                .is_some_and(|beside| beside.thread.is_finished());
             match self.inbox.recv_timeout(LOOK_EVERY) {
                 Ok(Command::Discovered(Ok(discovered))) => {
                     self.publisher.discovered(&discovered);
@@ -252,24 +282,23 @@ impl Supervisor {
                         let topics = discovered.missing_topics.join(", ");
                         tracing::warn!(topics, "topics do not exist yet; looking again");
                     }
-                    if !same_partitions(&found, &discovered.partitions) {
-                        found = discovered.partitions;
-                        tracing::info!(partitions = found.len(), "reading");
-                        let totals = pipeline.stop()?;
-                        pipeline = Pipeline::start(&self.around, &self.catalog, &found, totals)?;
+                    if !same_partitions(&running.found, &discovered.partitions) {
+                        running.found = discovered.partitions;
+                        tracing::info!(partitions = running.found.len(), "reading");
+                        running.beside = None;
+                        let totals = running.pipeline.stop()?;
+                        running.pipeline =
+                            Pipeline::start(&self.around, &self.catalog, &running.found, totals)?;
+                        running.beside = self.beside(&mut running.pipeline)?;
                     }
                 }
                 Ok(Command::Discovered(Err(reason))) => self.publisher.broker_away(&reason),
                 Ok(Command::Reload(answer)) => match self.load() {
                     Ok((catalog, summary)) => {
-                        drop(watch);
-                        let totals = pipeline.stop()?;
+                        let totals = running.stop()?;
                         self.catalog = catalog;
                         self.publisher.reloaded(Some(self.catalog.clone()));
-                        // Sources may have other numbers now: partitions are told anew by the new watch.
-                        found.clear();
-                        pipeline = Pipeline::start(&self.around, &self.catalog, &found, totals)?;
-                        watch = self.watch()?;
+                        running = self.start(totals)?;
                         tracing::info!(summary, "catalogue reloaded");
                         let _ = answer.send(Ok(summary));
                     }
@@ -279,16 +308,67 @@ impl Supervisor {
                         let _ = answer.send(Err(diagnostics.to_string()));
                     }
                 },
+                // What was told to end may have been near by then.
+                Ok(Command::Backfilled(backfiller, _)) if backfiller.is_stopped() => {}
+                Ok(Command::Backfilled(mut backfiller, followed)) => {
+                    running.beside = None;
+                    running = self.exchange(running, &mut backfiller, followed)?;
+                }
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => {
-                    return pipeline.stop().map(|_| ());
+                    return running.stop().map(|_| ());
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    if pipeline.has_failed() {
-                        return pipeline.stop().and(Err("a thread ended by itself".to_owned()));
+                    if running.pipeline.has_failed() || beside_is_over {
+                        return running.stop().and(Err("a thread ended by itself".to_owned()));
                     }
                 }
             }
         }
+    }
+
+    /// Starts from the state. Sources may have other numbers than before: partitions are told anew by the new watch.
+    fn start(&self, totals: Totals) -> Result<Running, String> {
+        Ok(Running {
+            pipeline: Pipeline::start(&self.around, &self.catalog, &[], totals)?,
+            found: Vec::new(),
+            watch: self.watch()?,
+            beside: None,
+        })
+    }
+
+    /// Stops the running fold, lets a backfill read up to where it stands and take its place in the state, and starts
+    /// from there.
+    fn exchange(
+        &self,
+        running: Running,
+        backfiller: &mut Backfiller,
+        followed: Result<(), String>,
+    ) -> Result<Running, String> {
+        let totals = running.stop()?;
+        match followed.and_then(|()| backfiller.finish()) {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("kafka is away; the backfill begins anew when it is back"),
+            Err(reason) => tracing::warn!(reason, "the backfill begins anew"),
+        }
+        self.start(totals)
+    }
+
+    /// Reads again what a pipeline says, beside it.
+    fn beside(&self, pipeline: &mut Pipeline) -> Result<Option<Beside>, String> {
+        let Some(mut backfiller) = pipeline.take_backfiller() else {
+            return Ok(None);
+        };
+        let stop = backfiller.stopper();
+        let commands = self.commands.clone();
+        let thread = std::thread::Builder::new()
+            .name("backfill".to_owned())
+            .spawn(move || {
+                let followed = backfiller.follow();
+                // Nobody listens any more only when the whole process ends.
+                let _ = commands.send(Command::Backfilled(Box::new(backfiller), followed));
+            })
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        Ok(Some(Beside { stop, thread }))
     }
 
     fn load(&self) -> Result<(Arc<Catalog>, String), Diagnostics> {
@@ -312,6 +392,20 @@ impl Supervisor {
             })
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         Ok(Watch { _stop: stop, current })
+    }
+}
+
+impl Running {
+    /// Ends everything with a last commit.
+    fn stop(self) -> Result<Totals, String> {
+        let Running {
+            pipeline,
+            watch,
+            beside,
+            ..
+        } = self;
+        drop((watch, beside));
+        pipeline.stop()
     }
 }
 

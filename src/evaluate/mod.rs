@@ -2,11 +2,12 @@
 //!
 //! * [`snapshot`]: the result. [`period`], [`pace`], [`forecast`], [`value`]: its arithmetic.
 //! * [`attribution`]: what a distance from plan is made of.
-//! * [`definition`]: since when a metric is counted as it is declared now.
+//! * [`backfill`]: definitions whose past is read again. [`definition`]: since when a metric is counted as it is declared now.
 //! * [`drift`]: whether a KPI and the business it serves have come apart.
 //! * [`intake`]: how many of a source's events could be used lately.
 
 pub mod attribution;
+pub mod backfill;
 pub mod definition;
 pub mod drift;
 pub mod forecast;

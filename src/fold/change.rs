@@ -76,12 +76,13 @@ impl Worker {
     /// Whether a source feeds anything that must forget what a thing was.
     fn takes_back(&self, source: SourceId) -> bool {
         let plan = self.plan();
-        let columns = plan.sources[source.0 as usize]
+        let source = &plan.sources[source.0 as usize];
+        let folded = source
             .groups
             .iter()
             .flat_map(|&group| &plan.groups[group].columns);
-        columns
-            .into_iter()
+        folded
+            .chain(&source.silent)
             .any(|column| !matches!(column.kind, Kind::Last | Kind::Durations))
     }
 }

@@ -141,6 +141,11 @@ impl Seen {
         seen
     }
 
+    /// How much is remembered.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
     /// Whether an id is known.
     pub fn contains(&self, hash: u64) -> bool {
         self.table.find(hash, |known| *known == hash).is_some()
@@ -160,6 +165,18 @@ impl Seen {
         }
         if newest.is_none_or(|newest| hour > newest) || self.table.len() > self.bounds.max_keys {
             self.forget_old();
+        }
+    }
+
+    /// Remembers what another one does of the same partition: ids of its hours, as far as they are in the window.
+    pub fn absorb(&mut self, other: &Seen) {
+        for (&at, hour) in &other.hours {
+            let time_ms = i64::from(at) * HOUR_MS;
+            for &hash in hour.hashes.iter() {
+                if !self.contains(hash) {
+                    self.insert(hash, time_ms);
+                }
+            }
         }
     }
 

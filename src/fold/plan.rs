@@ -28,7 +28,7 @@ pub struct Plan {
 }
 
 /// What one source feeds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SourcePlan {
     /// Which events take back.
     pub retract: Option<Expr>,
@@ -40,6 +40,8 @@ pub struct SourcePlan {
     pub marks: Vec<MarkedBy>,
     /// Grouping sets, as indices into [`Plan::groups`].
     pub groups: Vec<usize>,
+    /// Columns that are not folded here, and whose events count all the same: see [`Plan::only`].
+    pub silent: Vec<Column>,
 }
 
 /// A value that columns take from an event.
@@ -93,7 +95,7 @@ impl Group {
 }
 
 /// One aggregate.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Column {
     /// What its cells hold.
     pub kind: Kind,
@@ -207,6 +209,53 @@ impl Plan {
     /// Where the new ones of a metric that counts keys that return are.
     pub fn new_column(&self, metric: MetricId, dimensions: &[String]) -> Option<ColumnRef> {
         self.new_columns.get(&(metric, sorted(dimensions))).copied()
+    }
+
+    /// The same plan with these columns only, by name. What becomes of an event stays as it is: it is rejected for the
+    /// sake of the other columns too, and counts where it counts in one of them. Dimension values have the same numbers.
+    pub fn only(&self, keep: impl Fn(&str) -> bool) -> Plan {
+        let mut sources = self.sources.clone();
+        let mut moved: HashMap<ColumnRef, ColumnRef> = HashMap::new();
+        let groups = self.groups.iter().enumerate().map(|(at, group)| {
+            let mut columns = Vec::new();
+            for (column, of) in group.columns.iter().enumerate() {
+                if keep(&of.name) {
+                    let from = ColumnRef { group: at, column };
+                    let column = columns.len();
+                    moved.insert(from, ColumnRef { group: at, column });
+                    columns.push(of.clone());
+                } else {
+                    sources[group.source.0 as usize].silent.push(of.clone());
+                }
+            }
+            Group {
+                source: group.source,
+                names: group.names.clone(),
+                fields: group.fields.clone(),
+                retracts: group.retracts,
+                columns,
+                max_series: group.max_series,
+                metric: group.metric,
+                is_full: AtomicBool::new(false),
+            }
+        });
+        let mut groups: Vec<Group> = groups.collect();
+        for column in groups.iter_mut().flat_map(|group| &mut group.columns) {
+            column.feeds = column.feeds.and_then(|fed| moved.get(&fed).copied());
+        }
+        let kept = |columns: &HashMap<(MetricId, Vec<String>), ColumnRef>| {
+            let columns = columns.iter();
+            columns
+                .filter_map(|(of, at)| Some((of.clone(), *moved.get(at)?)))
+                .collect()
+        };
+        Plan {
+            columns: kept(&self.columns),
+            new_columns: kept(&self.new_columns),
+            interner: self.interner.clone(),
+            sources,
+            groups,
+        }
     }
 
     fn need(&mut self, catalog: &Catalog, metric: MetricId, dimensions: &[String]) {

@@ -151,7 +151,8 @@ impl Worker {
                 }
             }
         }
-        Ok(if counted {
+        let counts = |column: &Column| column.applies(passes);
+        Ok(if counted || source.silent.iter().any(counts) {
             Folded::Counted
         } else {
             Folded::Filtered

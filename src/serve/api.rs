@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::backfills;
 use super::view::{AlertView, View};
 use crate::alert::dispatch::Held;
 use crate::alert::record::{AlertState, Labels};
@@ -64,6 +65,7 @@ fn node_json(view: &View, info: &NodeInfo, instances: &[&NodeState]) -> Value {
         .collect();
     let mut node = json!(info);
     node["instances"] = json!(instances);
+    node["backfill"] = backfills::json(view, info);
     node
 }
 

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use prometheus::TextEncoder;
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 
+use super::backfills::{Backfilling, Backfills};
 use super::view::{AlertView, View};
 use crate::alert::record::AlertState;
 use crate::catalog::attribute::DriftKind;
@@ -411,6 +412,37 @@ fn process(view: &View, families: &mut Vec<MetricFamily>) {
     ));
     families.push(commits(view));
     registry(view, families);
+    backfills(view, families);
+}
+
+/// What is read again from Kafka for definitions that are new.
+fn backfills(view: &View, families: &mut Vec<MetricFamily>) {
+    let Backfills {
+        running, finished, ..
+    } = &view.stats.backfills;
+    let by_metric = |number: fn(&Backfilling) -> f64| {
+        running.iter().flat_map(move |running| {
+            let metrics = running.metrics.iter();
+            metrics.map(move |metric| (one("metric", metric), number(running)))
+        })
+    };
+    families.push(gauge(
+        "backfill_left_records",
+        "Records that are still to be read again for a metric whose definition is new; no series when none are.",
+        by_metric(|running| running.records_left as f64),
+    ));
+    families.push(gauge(
+        "backfill_read_ratio",
+        "Share of the records that were read again for a metric whose definition is new.",
+        by_metric(Backfilling::share),
+    ));
+    families.push(counter(
+        "backfills_total",
+        "Times that records were read again for a metric and took the place of what was counted before.",
+        finished
+            .iter()
+            .map(|(metric, count)| (one("metric", metric), *count as f64)),
+    ));
 }
 
 /// How the schema registry stands, where there is one.

@@ -10,6 +10,7 @@
 
 mod alertmanager;
 pub mod api;
+mod backfills;
 mod bounds;
 mod chart;
 mod entries;
@@ -58,6 +59,7 @@ use crate::words::Language;
 use orders::Orders;
 use taking::Action;
 
+pub use backfills::{Backfilled, Backfilling, Backfills};
 pub use view::{AlertView, Histogram, NotReady, ReadyState, Rejected, Stats, View};
 
 /// A request to reload the catalogue. The daemon answers with a short summary, or with what is wrong (one

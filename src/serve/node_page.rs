@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::backfills;
 use super::chart;
 use super::entry_form::{self, FormState};
 use super::page::{self, Reader, Tree};
@@ -35,6 +36,7 @@ pub(super) fn node(view: &View, reader: Reader, name: &str, form: &FormState) ->
         @if let Some((state, since)) = instances.first().and_then(|&at| Some((tree.instance(at), tree.instance(at).counted_since?))) {
             p.note { (definition::counted_since(language, since, &view.catalog.calendar.timezone, state.is_judged())) }
         }
+        @for said in backfills::sentences(view, language, at) { p.note { (said) } }
         @match instances.as_slice() {
             [] => p.empty { (language.pick("还没有数字。", "No numbers yet.")) },
             [one] => (single(&tree, reader, *one)),

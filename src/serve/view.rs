@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::backfills::Backfills;
 use crate::alert::dispatch::silence::Silence;
 use crate::alert::notice::Ack;
 use crate::alert::record::{AlertState, Facts, Fingerprint, Labels, Telling};
@@ -206,6 +207,8 @@ pub struct Stats {
     pub oldest_undelivered_seconds: Option<f64>,
     /// How the schema registry stands; `None` where the settings name none.
     pub registry: Option<Status>,
+    /// What is read again from Kafka, and what was.
+    pub backfills: Backfills,
     /// Time that commits took.
     pub commits: Histogram,
 }

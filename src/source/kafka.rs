@@ -193,6 +193,36 @@ impl KafkaReader {
         self.consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT)
     }
 
+    /// The first offset of each partition whose record is of this time or later, in milliseconds since the epoch; `None`
+    /// where there is no such record.
+    ///
+    /// # Errors
+    /// When a broker does not answer.
+    pub fn offsets_at(
+        &self,
+        partitions: &[TopicPartition],
+        time_ms: i64,
+    ) -> Result<Vec<(TopicPartition, Option<i64>)>, KafkaError> {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for (topic, partition) in partitions {
+            list.add_partition_offset(topic, *partition, Offset::Offset(time_ms))?;
+        }
+        let found = self.consumer.offsets_for_times(list, REQUEST_TIMEOUT)?;
+        let mut offsets = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let of = found.find_partition(&partition.0, partition.1);
+            if let Some(of) = &of {
+                of.error()?;
+            }
+            let offset = match of.map(|of| of.offset()) {
+                Some(Offset::Offset(offset)) => Some(offset),
+                _ => None,
+            };
+            offsets.push((partition.clone(), offset));
+        }
+        Ok(offsets)
+    }
+
     /// Reads these partitions from now on, each from its offset.
     ///
     /// # Errors

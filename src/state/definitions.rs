@@ -2,21 +2,25 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::{StateError, Store};
+use super::{StateError, Store, backfills};
+use crate::evaluate::backfill::Changes;
 use crate::evaluate::definition::Definition;
 
 impl Store {
-    /// Keeps definitions that came, came back or went: before anything is folded under them.
+    /// Keeps definitions that came, came back or went, and what is to be read again of them: before anything is folded
+    /// under them.
     ///
     /// # Errors
     /// When SQLite refuses; nothing has changed then.
-    pub fn define(&self, changed: &[Definition]) -> Result<(), StateError> {
-        if changed.is_empty() {
+    pub fn define(&self, changed: &[Definition], again: &Changes) -> Result<(), StateError> {
+        if changed.is_empty() && *again == Changes::default() {
             return Ok(());
         }
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         put(&transaction, changed)?;
+        backfills::forget(&transaction, &again.dropped)?;
+        backfills::put(&transaction, &again.begun)?;
         transaction.commit()?;
         Ok(())
     }
@@ -34,7 +38,7 @@ pub(super) fn read(connection: &Connection) -> Result<Vec<Definition>, StateErro
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn put(transaction: &Transaction<'_>, changed: &[Definition]) -> Result<(), StateError> {
+pub(super) fn put(transaction: &Transaction<'_>, changed: &[Definition]) -> Result<(), StateError> {
     let mut put = transaction.prepare_cached(
         "INSERT INTO definitions (name, since_ms, in_use) VALUES (?1, ?2, ?3)
          ON CONFLICT (name) DO UPDATE SET since_ms = excluded.since_ms, in_use = excluded.in_use",

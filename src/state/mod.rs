@@ -4,6 +4,7 @@
 //! were committed with the partials. So no event is lost and none is counted twice, and a decided notice is kept
 //! until it is delivered.
 
+mod backfills;
 mod definitions;
 mod entries;
 mod episodes;
@@ -29,6 +30,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params};
 use crate::alert::dispatch::{Held, Kept};
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
+use crate::evaluate::backfill::Backfill;
 use crate::evaluate::definition::Definition;
 use crate::evaluate::drift::StoredLink;
 use crate::fold::cells::{StoredCell, StoredItem, StoredKey};
@@ -36,6 +38,7 @@ use crate::fold::dedup::SeenDelta;
 use crate::source::entry::Entry;
 use lock::Lock;
 
+pub use backfills::Exchange;
 pub use outbox::{LoggedNotice, Status};
 pub use reading::Reading;
 pub use requests::{KEPT_REQUESTS, KeptRequest};
@@ -139,6 +142,8 @@ pub struct Restored {
     pub items: Vec<StoredItem>,
     /// Definitions that cells were counted under.
     pub definitions: Vec<Definition>,
+    /// What is or was read again of them.
+    pub backfills: Vec<Backfill>,
     /// Ids that each partition remembers.
     pub seen: SeenByPartition,
     /// What is known of every link.
@@ -256,6 +261,7 @@ impl Store {
             keys: keys::read(&connection)?,
             items: items::read(&connection)?,
             definitions: definitions::read(&connection)?,
+            backfills: backfills::read(&connection)?,
             seen: seen::read(&connection)?,
             links: links::read(&connection)?,
             alerts: read_alerts(&connection)?,
@@ -269,6 +275,30 @@ impl Store {
                 None => Kept::default(),
             },
         })
+    }
+
+    /// How far each partition was read.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn positions(&self) -> Result<Vec<Position>, StateError> {
+        read_positions(&self.lock())
+    }
+
+    /// Definitions that cells were counted under.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn definitions(&self) -> Result<Vec<Definition>, StateError> {
+        definitions::read(&self.lock())
+    }
+
+    /// Ids that each partition remembers.
+    ///
+    /// # Errors
+    /// When SQLite refuses or a stored value cannot be read.
+    pub fn seen(&self) -> Result<SeenByPartition, StateError> {
+        seen::read(&self.lock())
     }
 
     /// Requests that were taken under a key, oldest first.

@@ -10,8 +10,8 @@ use super::StateError;
 ///
 /// 1: the first. 2: ids for dedup, partials of percentiles, and counts below 0. 3: the history of episodes.
 /// 4: keys that are known, and partials of `count_new` beside them. 5: items, partials of durations, and what is known of
-/// links. 6: since when definitions are counted, and entries. 7: bundles of notices, where messages are shown, and
-/// who was not told of what.
+/// links. 6: since when definitions are counted, and entries. 7: bundles of notices, where messages are shown, who was
+/// not told of what, and what is read again.
 /// What an older version wrote means the same in a newer one.
 const SCHEMA: i64 = 7;
 /// The oldest version that is brought up to date by making the tables that it lacks.
@@ -39,6 +39,9 @@ CREATE TABLE IF NOT EXISTS links (
     PRIMARY KEY (node, dimensions)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS definitions (
     name TEXT PRIMARY KEY, since_ms INTEGER, in_use INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS backfills (
+    name TEXT PRIMARY KEY, length_ms INTEGER NOT NULL, from_ms INTEGER NOT NULL,
+    done_ms INTEGER, since_ms INTEGER, is_short INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS entries (
     metric TEXT, number INTEGER, body TEXT NOT NULL, PRIMARY KEY (metric, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alerts (fingerprint TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;

@@ -13,6 +13,7 @@ mod alert;
 mod alertmanager;
 mod amtool;
 mod avro;
+mod backfill;
 mod broker_loss;
 mod check;
 mod copies;

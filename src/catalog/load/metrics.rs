@@ -109,6 +109,7 @@ impl Loader<'_> {
                 manual: self.manual_of(&entry),
                 kind,
                 max_cells: max_cells(entry.value),
+                backfill: entry.value.backfill.as_ref().map(|length| length.value.0),
                 place: entry.place(),
             });
         }
@@ -121,6 +122,7 @@ impl Loader<'_> {
         let metrics = Metrics { metrics, named };
         if self.problems.is_empty() {
             self.dimensions(declared, &metrics, sources);
+            self.backfills(declared, &metrics.metrics, sources);
         }
         metrics
     }
@@ -371,6 +373,7 @@ impl Loader<'_> {
                     manual: None,
                     kind: MetricKind::Simple(simple),
                     max_cells: max_cells(value),
+                    backfill: None,
                     place: entry.place(),
                 });
                 Some(id(names.len() + inline.len() - 1))

@@ -4,6 +4,7 @@
 //! [`rules`]; [`templates`] first of all puts templates to work.
 //! Reading the folder is the only I/O; [`load`] itself takes texts.
 
+mod backfill;
 mod calendar;
 mod conversion;
 mod duration;

@@ -659,3 +659,47 @@ fn a_conversion_says_whose_steps_of_which_metrics() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn what_is_read_again_must_be_in_kafka() {
+    let refused = |backfilled: &str, http: &str| {
+        let yaml = format!(
+            "sources:\n  s: {{{http}format: json, time: t, fields: {{a: a}}}}\nmetrics:\n  m: {{source: s, agg: sum, expr: a}}\n  typed: {{type: manual, entered_by: [me]}}\n  b: {{{backfilled}}}\nnodes:\n  b: {{metric: b, role: business, period: month}}\n"
+        );
+        load(&Files::new("", [("a.yaml", yaml.as_str())]))
+            .map_or_else(|error| error.to_string(), |_| String::new())
+    };
+    let topic = "topics: [t], ";
+    assert_eq!(refused("source: s, agg: count, backfill: P90D", topic), "");
+    assert_eq!(refused("source: s, agg: count, backfill: 90d", topic), "");
+    for (metric, source, expected) in [
+        (
+            "source: s, agg: count, backfill: P90D",
+            "http: true, ",
+            "a.yaml:6:40: metric 'b' comes of source 's', whose events are sent over HTTP and not kept: there is no history to read again; remove 'backfill', or let the events go through a Kafka topic",
+        ),
+        (
+            "numerator: m, denominator: m, backfill: 30d",
+            "topics: [t], http: true, ",
+            "a.yaml:6:47: metric 'b' comes of source 's', which also takes events over HTTP: those are not kept, and what was read again would lack them; remove 'backfill', or declare a source of its own for what is sent over HTTP",
+        ),
+        (
+            "expr: m / typed, backfill: P1W",
+            topic,
+            "is made of what people type in, all of which is kept",
+        ),
+        (
+            "source: s, agg: count, backfill: 0",
+            topic,
+            "metric 'b' reads nothing again; write how far back, such as P90D, or remove 'backfill'",
+        ),
+        (
+            "source: s, agg: count, backfill: P1Y",
+            topic,
+            "found 'P1Y', expected a length of time",
+        ),
+    ] {
+        let said = refused(metric, source);
+        assert!(said.contains(expected), "{said}");
+    }
+}

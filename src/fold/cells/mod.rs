@@ -139,7 +139,8 @@ impl Cells {
             self.merge_arrivals(g, &delta);
             self.merge_marks(g, &delta);
             let cells = &mut self.groups[g];
-            for (key, partials) in delta.keys.iter().zip(delta.partials.chunks(width)) {
+            // A group without columns has no rows either.
+            for (key, partials) in delta.keys.iter().zip(delta.partials.chunks(width.max(1))) {
                 let s = cells.series_index(&key.dimensions);
                 let series = &mut cells.series[s];
                 let row = series.row_mut(key.day, group.columns.iter().map(|column| column.kind), width);
@@ -157,6 +158,18 @@ impl Cells {
             }
         }
         failed.map_or(Ok(()), Err)
+    }
+
+    /// Makes the series of other cells of the same groups, as far as there are columns for them: what has a place there
+    /// has one here.
+    pub fn know_series_of(&mut self, other: &Cells) {
+        let groups = self.plan.groups.iter().zip(&mut self.groups).zip(&other.groups);
+        for ((group, mine), theirs) in groups.filter(|((group, _), _)| !group.columns.is_empty()) {
+            for series in &theirs.series {
+                mine.series_index(&series.dimensions);
+            }
+            mine.note_if_full(group);
+        }
     }
 
     /// Cells that changed since the last call, whole.

@@ -153,3 +153,30 @@ fn no_short_id_is_taken_for_another_or_for_what_it_takes_back() {
         .collect();
     assert_eq!(hashes.len(), 200_000);
 }
+
+#[test]
+fn what_another_one_remembers_of_the_same_partition_is_remembered_too_and_kept() {
+    let bounds = Bounds {
+        hours: 24,
+        max_keys: 100,
+    };
+    let (mut one, mut other) = (Seen::new(bounds), Seen::new(bounds));
+    for (hash, hour) in [(1, 100), (2, 130)] {
+        one.insert(hash, hour * HOUR_MS);
+    }
+    let mut kept = Chunks::new();
+    kept.extend(one.take().chunks);
+    // One of its ids is known, one is new, and one is out of the window.
+    for (hash, hour) in [(9, 100), (2, 130), (3, 129)] {
+        other.insert(hash, hour * HOUR_MS);
+    }
+    let mut restored = Seen::restore(bounds, kept.clone());
+    restored.absorb(&other);
+    kept.extend(restored.take().chunks);
+    let again = Seen::restore(bounds, kept);
+    assert_eq!(
+        [1, 2, 3, 9].map(|hash| again.contains(hash)),
+        [false, true, true, false]
+    );
+    assert_eq!(again.len(), 2);
+}

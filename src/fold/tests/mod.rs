@@ -5,6 +5,7 @@ mod corrections;
 mod entries;
 mod funnel;
 mod known;
+mod only;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -69,6 +69,17 @@ impl Producer {
         );
     }
 
+    /// Queues a record of this time, in milliseconds since the epoch.
+    #[allow(dead_code, reason = "benches/peers writes records of now")]
+    pub(crate) fn send_at(&mut self, partition: i32, time_ms: i64, payload: impl AsRef<[u8]>) {
+        self.queue(
+            BaseRecord::<(), [u8]>::to(&self.topic.clone())
+                .partition(partition)
+                .timestamp(time_ms)
+                .payload(payload.as_ref()),
+        );
+    }
+
     /// Queues a record with headers: CloudEvents in binary mode.
     pub(crate) fn send_with_headers(
         &mut self,
