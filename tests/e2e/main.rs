@@ -30,5 +30,6 @@ mod parts;
 mod poison;
 mod prometheus;
 mod reload;
+mod routes;
 mod slack_down;
 mod tree;

@@ -1,0 +1,120 @@
+//! The routing tree against Alertmanager's own: for random trees and labels both lead to the same receivers.
+
+use std::fmt::Write;
+use std::process::Command;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use tautline::alert::dispatch::matcher::Matcher;
+use tautline::alert::dispatch::route::Route;
+use tautline::alert::record::Labels;
+
+use crate::parts::scratch;
+
+/// Trees, each asked with several sets of labels.
+const TREES: u64 = 60;
+const ASKED: usize = 4;
+const NAMES: [&str; 3] = ["team", "region", "severity"];
+const VALUES: [&str; 4] = ["a", "b", "ab", "营收"];
+
+#[test]
+fn a_route_leads_where_alertmanager_s_leads() {
+    let folder = scratch("routes");
+    let file = folder.path().join("alertmanager.yml");
+    let mut several = 0;
+    for seed in 0..TREES {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut receivers = Vec::new();
+        let mut root = tree(&mut rng, "0".to_owned(), 3, &mut receivers);
+        root.matchers.clear();
+        let mut text = String::from("receivers:\n");
+        for receiver in &receivers {
+            writeln!(text, "- name: '{receiver}'").unwrap();
+        }
+        text.push_str("route:\n");
+        write_route(&mut text, &root, 1);
+        std::fs::write(&file, &text).unwrap();
+        for _ in 0..ASKED {
+            let labels: Labels = NAMES
+                .iter()
+                .filter(|_| rng.random_bool(0.8))
+                .map(|name| ((*name).to_owned(), (*VALUES.choose(&mut rng).unwrap()).to_owned()))
+                .collect();
+            let mut found = Vec::new();
+            root.collect(&labels, &mut found);
+            let ours: Vec<&str> = found.iter().map(|route| route.id.as_str()).collect();
+            several += usize::from(ours.len() > 1);
+            let output = Command::new("amtool")
+                .args(["config", "routes", "test"])
+                .arg(format!("--config.file={}", file.display()))
+                .args(labels.iter().map(|(name, value)| format!("{name}={value}")))
+                .env("HOME", folder.path())
+                .output()
+                .unwrap();
+            let theirs = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(
+                ours.join(","),
+                theirs.trim(),
+                "seed {seed}, {labels:?}\n{text}{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+    }
+    assert!(
+        several > 20,
+        "only {several} times several receivers: the trees say too little"
+    );
+}
+
+fn tree(rng: &mut StdRng, id: String, depth: usize, receivers: &mut Vec<String>) -> Route {
+    receivers.push(id.clone());
+    let children = if depth == 0 { 0 } else { rng.random_range(0..4) };
+    let matchers = (0..rng.random_range(0..3)).map(|_| {
+        let value = if rng.random_bool(0.5) {
+            (*VALUES.choose(rng).unwrap()).to_owned()
+        } else {
+            (*["a|b", "a.*", ".+", ""].choose(rng).unwrap()).to_owned()
+        };
+        Matcher::new(
+            NAMES.choose(rng).unwrap(),
+            &value,
+            rng.random_bool(0.5),
+            rng.random_bool(0.7),
+        )
+        .unwrap()
+    });
+    let matchers = matchers.collect();
+    let go_on = rng.random_bool(0.4);
+    let routes = (0..children)
+        .map(|n| tree(rng, format!("{id}.{n}"), depth - 1, receivers))
+        .collect();
+    Route {
+        id: id.clone(),
+        matchers,
+        go_on,
+        routes,
+        ..Route::to_receiver(&id)
+    }
+}
+
+fn write_route(text: &mut String, route: &Route, depth: usize) {
+    let pad = "  ".repeat(depth);
+    writeln!(text, "{pad}receiver: '{}'", route.id).unwrap();
+    if !route.matchers.is_empty() {
+        writeln!(text, "{pad}matchers:").unwrap();
+        for matcher in &route.matchers {
+            writeln!(text, "{pad}- '{matcher}'").unwrap();
+        }
+    }
+    writeln!(text, "{pad}continue: {}", route.go_on && depth > 1).unwrap();
+    if !route.routes.is_empty() {
+        writeln!(text, "{pad}routes:").unwrap();
+        for below in &route.routes {
+            let mut entry = String::new();
+            write_route(&mut entry, below, depth + 1);
+            let entry = entry.replacen(&"  ".repeat(depth + 1), &format!("{pad}- "), 1);
+            text.push_str(&entry);
+        }
+    }
+}
