@@ -128,7 +128,7 @@ metrics:
 nodes:
   level: {{metric: level, role: business, level: strategy, period: day, owner: store}}
 rules:
-  full: {{on: node, nodes: [level], when: node.value >= 100.0, for: 0s, severity: warning, levels: {{critical: node.value >= 200.0}}, title: "{{{{ node.title }}}} is full"}}
+  full: {{on: node, nodes: [level], when: node.value >= 100.0, for: 0s, severity: warning, levels: [{{severity: critical, when: node.value >= 200.0}}], title: "{{{{ node.title }}}} is full"}}
 "#,
         zone = zone_at_noon(),
     )
