@@ -54,7 +54,7 @@ pub(super) struct Followed<'a> {
 /// The page of a link, before anything is done.
 pub(super) fn ask(view: &View, reader: Reader, shared: &Shared, link: &Followed<'_>) -> (StatusCode, Markup) {
     let language = reader.language;
-    if let Err(bad) = verified(shared, link) {
+    if let Err(bad) = verified(view, shared, link) {
         return bad_link(view, reader, bad);
     }
     let Some(alert) = alert_of(view, link.episode) else {
@@ -99,7 +99,7 @@ pub(super) async fn act(
     sent: &BTreeMap<String, String>,
 ) -> (StatusCode, Markup) {
     let language = reader.language;
-    if let Err(bad) = verified(shared, link) {
+    if let Err(bad) = verified(view, shared, link) {
         return bad_link(view, reader, bad);
     }
     let Some(alert) = alert_of(view, link.episode) else {
@@ -129,7 +129,8 @@ pub(super) async fn act(
                 .iter()
                 .map(|(hours, ..)| *hours)
                 .find(|hours| *hours == asked);
-            let Some(silence) = silence(alert, by, text("comment"), hours.unwrap_or(HOURS[0].0)) else {
+            let Some(silence) = silence(now(view), alert, by, text("comment"), hours.unwrap_or(HOURS[0].0))
+            else {
                 return over(view, reader);
             };
             // It is for one alert, however few others there are.
@@ -180,7 +181,18 @@ pub(super) async fn act(
     (status, frame(view, reader, "/", title, &content))
 }
 
-fn silence(alert: &AlertView, created_by: String, comment: String, hours: i64) -> Option<Silence> {
+/// The clock of the daemon, which the links were made by.
+fn now(view: &View) -> Timestamp {
+    view.stats.now.unwrap_or_else(Timestamp::now)
+}
+
+fn silence(
+    now: Timestamp,
+    alert: &AlertView,
+    created_by: String,
+    comment: String,
+    hours: i64,
+) -> Option<Silence> {
     let matchers = alert
         .labels
         .iter()
@@ -188,7 +200,6 @@ fn silence(alert: &AlertView, created_by: String, comment: String, hours: i64) -
         .filter(|(name, _)| *name != "period")
         .map(|(name, value)| Matcher::new(name, value, false, true).ok())
         .collect::<Option<Vec<_>>>()?;
-    let now = Timestamp::now();
     Some(Silence {
         id: String::new(),
         matchers,
@@ -201,8 +212,8 @@ fn silence(alert: &AlertView, created_by: String, comment: String, hours: i64) -
     })
 }
 
-fn verified(shared: &Shared, link: &Followed<'_>) -> Result<(), BadLink> {
-    let now = Timestamp::now();
+fn verified(view: &View, shared: &Shared, link: &Followed<'_>) -> Result<(), BadLink> {
+    let now = now(view);
     shared
         .signer
         .verify(link.action.word(), link.episode, link.until, link.signature, now)
