@@ -12,8 +12,9 @@ use serde_json::json;
 use super::{Config, print};
 use crate::catalog::{Format, Layout};
 use crate::discover::{Discovery, Sample, Taken, discover};
-use crate::settings;
+use crate::settings::{self, SchemaRegistry};
 use crate::source::kafka::Connection;
+use crate::source::registry::once;
 use crate::source::sample::newest;
 
 #[derive(Args, Debug)]
@@ -32,6 +33,9 @@ pub(super) struct DiscoverArgs {
     /// Bootstrap servers [default: kafka.brokers of the settings]
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "input")]
     brokers: Option<String>,
+    /// Address of the schema registry, for Avro [default: kafka.schema_registry of the settings]
+    #[arg(long, value_name = "URL", conflicts_with = "input")]
+    registry: Option<reqwest::Url>,
     /// How to print the result
     #[arg(long, value_enum, default_value_t = DiscoverFormat::Text)]
     format: DiscoverFormat,
@@ -62,7 +66,7 @@ pub(super) fn discover_command(args: &DiscoverArgs) -> Result<(), String> {
 
 fn from_kafka(args: &DiscoverArgs) -> Result<Sample, String> {
     let topic = args.topic.clone().unwrap_or_default();
-    let connection = connection(args)?;
+    let (connection, registry) = connection(args)?;
     let found = newest(&connection, &topic, args.sample as usize)?;
     let origin = format!(
         "The newest {} of {} records of topic {topic}, {} partitions, looked at by tautline discover.",
@@ -70,27 +74,51 @@ fn from_kafka(args: &DiscoverArgs) -> Result<Sample, String> {
         found.held,
         found.partitions
     );
-    Ok(Sample {
+    let mut sample = Sample {
         topic,
         origin,
         records: found.records,
-    })
+        ..Sample::default()
+    };
+    let ids = sample.schema_ids();
+    if let Some(registry) = registry.filter(|_| !ids.is_empty()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+        sample.schemas = runtime.block_on(once::fetch(&registry, ids))?;
+    }
+    Ok(sample)
 }
 
-/// The settings need not be there yet: the brokers are enough.
-fn connection(args: &DiscoverArgs) -> Result<Connection, String> {
+/// The settings need not be there yet: the brokers are enough, and for Avro the registry.
+fn connection(args: &DiscoverArgs) -> Result<(Connection, Option<SchemaRegistry>), String> {
     let settings = settings::load(args.config.config.as_deref());
+    if let Some(url) = args.registry.as_ref()
+        && (!url.username().is_empty() || url.password().is_some())
+    {
+        let message = "--registry takes an address without a user: everybody on this machine could read the password; write kafka: {schema_registry: {url: …, username: …, password_file: …}} in the settings";
+        return Err(message.to_owned());
+    }
+    let named = args.registry.clone().map(|url| SchemaRegistry {
+        url,
+        credentials: None,
+    });
     match (&args.brokers, settings) {
-        (given, Ok(settings)) => Ok(Connection {
-            brokers: given.clone().unwrap_or(settings.kafka.brokers),
-            group: settings.kafka.group,
-            properties: settings.kafka.properties,
-        }),
-        (Some(brokers), Err(_)) if args.config.config.is_none() => Ok(Connection {
-            brokers: brokers.clone(),
-            group: "tautline-discover".to_owned(),
-            properties: std::collections::BTreeMap::new(),
-        }),
+        (given, Ok(settings)) => Ok((
+            Connection {
+                brokers: given.clone().unwrap_or(settings.kafka.brokers),
+                group: settings.kafka.group,
+                properties: settings.kafka.properties,
+            },
+            named.or(settings.kafka.schema_registry),
+        )),
+        (Some(brokers), Err(_)) if args.config.config.is_none() => Ok((
+            Connection {
+                brokers: brokers.clone(),
+                group: "tautline-discover".to_owned(),
+                properties: std::collections::BTreeMap::new(),
+            },
+            named,
+        )),
         (None, Err(problems)) if args.config.config.is_none() => Err(format!(
             "{problems}\nor name the brokers: --brokers 127.0.0.1:9092"
         )),
@@ -127,6 +155,7 @@ fn from_file(args: &DiscoverArgs, file: &Path) -> Result<Sample, String> {
             newest.len()
         ),
         records: newest.into(),
+        ..Sample::default()
     })
 }
 
@@ -135,7 +164,8 @@ fn json(sample: &Sample, found: &Discovery) -> String {
     let format = match guess.format.value {
         Format::CloudEvents => "cloudevents",
         Format::Debezium => "debezium",
-        _ => "json",
+        Format::Avro => "avro",
+        Format::Json => "json",
     };
     let payload = match guess.layout {
         Layout::Single => "single",

@@ -20,7 +20,7 @@ mod reject;
 mod split;
 mod time;
 
-pub use avro::{Learned, SchemaId, WriterSchema};
+pub use avro::{FieldKind, Learned, SchemaField, SchemaId, Shown, WriterSchema, schema_of};
 pub use change::{Change, Found, Sign};
 pub use event::{Event, FieldValue};
 pub use reader::Reader;

@@ -11,11 +11,12 @@ pub mod guess;
 pub mod observe;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::catalog::Source;
 use crate::catalog::load::{Files, load};
-use crate::decode::{Reader, Record};
+use crate::decode::{Learned, Reader, Record, SchemaId, WriterSchema, schema_of};
 use guess::Guess;
 use observe::{Observed, Unreadable};
 
@@ -28,6 +29,24 @@ pub struct Sample {
     pub origin: String,
     /// The records.
     pub records: Vec<Taken>,
+    /// What the schema registry has under the ids of [`Sample::schema_ids`]: schemas, or why one is of no use.
+    pub schemas: BTreeMap<SchemaId, Result<Arc<WriterSchema>, &'static str>>,
+}
+
+impl Sample {
+    /// The schemas that its records name, if at least half of them do: then it is in the wire format of a schema
+    /// registry.
+    pub fn schema_ids(&self) -> BTreeSet<SchemaId> {
+        let ids = self
+            .records
+            .iter()
+            .filter_map(|taken| schema_of(taken.payload.as_deref()?));
+        let ids: Vec<SchemaId> = ids.collect();
+        if ids.len() * 2 < self.records.len() {
+            return BTreeSet::new();
+        }
+        ids.into_iter().collect()
+    }
 }
 
 /// A record of its own.
@@ -118,6 +137,16 @@ fn count(
             timestamp_ms: taken.timestamp_ms.or(Some(now_ms)),
             ..Record::default()
         };
+        if let Some(id) = reader.schema_needed(&record) {
+            reader.learn(
+                id,
+                match sample.schemas.get(&id) {
+                    Some(Ok(schema)) => Learned::Schema(schema),
+                    Some(Err(why)) => Learned::Unusable(why),
+                    None => Learned::Missing,
+                },
+            );
+        }
         reader.read(&record, |item| match item.found {
             Ok(crate::decode::Found::Tombstone) => {}
             Ok(crate::decode::Found::Change(change)) => {

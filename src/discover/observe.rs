@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{Sample, Taken};
 use crate::catalog::{Format, Layout};
 use crate::decode::{FieldValue, event_time};
+use crate::decode::{SchemaField, SchemaId, Shown, schema_of};
 
 /// Keys deeper than this are not looked at: the catalogue's paths end there.
 const MAX_DEPTH: usize = 16;
@@ -27,6 +28,10 @@ pub struct Observed {
     pub layout: Layout,
     /// For Debezium: whether the envelope stands in Connect's `schema`/`payload` wrapper.
     pub wrapped: bool,
+    /// Whether the records are in Avro, in the wire format of a schema registry.
+    pub framed: bool,
+    /// What their schemas say of a path, the newest schema first.
+    pub schema_fields: HashMap<Vec<String>, SchemaField>,
     /// Records of that format.
     pub of_format: usize,
     /// Its events.
@@ -148,8 +153,8 @@ impl Values {
 /// What one record is.
 enum Shape {
     Events(Kind, Vec<Row>),
-    /// Confluent's wire format: a zero byte and the number of a schema.
-    Registry,
+    /// Confluent's wire format, and no schema that says how it is read: why.
+    Registry(&'static str),
     Tombstone,
     Unreadable(&'static str),
 }
@@ -159,9 +164,13 @@ struct Kind {
     format: u8,
     layout: u8,
     wrapped: bool,
+    framed: bool,
 }
 
-const FORMATS: [Format; 3] = [Format::Json, Format::CloudEvents, Format::Debezium];
+/// Schemas of a sample, ready to read its records.
+type Schemas = BTreeMap<SchemaId, Result<Shown, &'static str>>;
+
+const FORMATS: [Format; 4] = [Format::Json, Format::CloudEvents, Format::Debezium, Format::Avro];
 const LAYOUTS: [Layout; 3] = [Layout::Single, Layout::Lines, Layout::Array];
 
 /// Looks at every record of a sample.
@@ -171,14 +180,23 @@ const LAYOUTS: [Layout; 3] = [Layout::Single, Layout::Lines, Layout::Array];
 pub fn observe(sample: &Sample) -> Result<Observed, Unreadable> {
     let mut by_kind: BTreeMap<Kind, (usize, Vec<Row>)> = BTreeMap::new();
     let mut unreadable: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let schemas: Schemas = sample
+        .schemas
+        .iter()
+        .map(|(id, schema)| (*id, schema.clone().and_then(|schema| Shown::new(&schema))))
+        .collect();
+    let mut framed = 0;
     for taken in &sample.records {
-        match shape(taken) {
+        match shape(taken, &schemas) {
             Shape::Events(kind, rows) => {
                 let known = by_kind.entry(kind).or_default();
                 known.0 += 1;
                 known.1.extend(rows);
             }
-            Shape::Registry => *unreadable.entry("avro").or_default() += 1,
+            Shape::Registry(reason) => {
+                framed += 1;
+                *unreadable.entry(reason).or_default() += 1;
+            }
             Shape::Tombstone => *unreadable.entry("empty").or_default() += 1,
             Shape::Unreadable(reason) => *unreadable.entry(reason).or_default() += 1,
         }
@@ -187,16 +205,9 @@ pub fn observe(sample: &Sample) -> Result<Observed, Unreadable> {
         .iter()
         .max_by_key(|(_, (records, _))| *records)
         .map(|(kind, _)| *kind);
-    let registry = unreadable.get("avro").copied().unwrap_or(0);
     let kind = match most {
-        Some(kind)
-            if by_kind
-                .get(&kind)
-                .is_some_and(|(records, _)| *records >= registry) =>
-        {
-            kind
-        }
-        _ => return Err(nothing(sample, &unreadable)),
+        Some(kind) if by_kind.get(&kind).is_some_and(|(records, _)| *records >= framed) => kind,
+        _ => return Err(nothing(sample, framed, &unreadable)),
     };
     let (of_format, rows) = by_kind.remove(&kind).unwrap_or_default();
     let others: usize = by_kind.values().map(|(records, _)| *records).sum();
@@ -207,6 +218,12 @@ pub fn observe(sample: &Sample) -> Result<Observed, Unreadable> {
         format: FORMATS[usize::from(kind.format)],
         layout: LAYOUTS[usize::from(kind.layout)],
         wrapped: kind.wrapped,
+        framed: kind.framed,
+        schema_fields: if kind.framed {
+            schema_fields(&schemas, FORMATS[usize::from(kind.format)])
+        } else {
+            HashMap::new()
+        },
         of_format,
         rows: Vec::new(),
         unreadable,
@@ -270,12 +287,35 @@ fn walk(object: &Map<String, Value>, path: &mut Vec<String>, visit: &mut impl Fn
     }
 }
 
-fn shape(taken: &Taken) -> Shape {
+/// What the schemas say of each path; of a table's rows the columns. Ids grow: the highest is the newest.
+fn schema_fields(schemas: &Schemas, format: Format) -> HashMap<Vec<String>, SchemaField> {
+    let mut fields = HashMap::new();
+    let newest_first = schemas.values().rev().flatten();
+    for field in newest_first.flat_map(Shown::fields) {
+        let keys = match format {
+            Format::Debezium => field.keys.strip_prefix(&["after".to_owned()]),
+            _ => Some(field.keys.as_slice()),
+        };
+        if let Some(keys) = keys {
+            fields.entry(keys.to_vec()).or_insert_with(|| field.clone());
+        }
+    }
+    fields
+}
+
+fn shape(taken: &Taken, schemas: &Schemas) -> Shape {
     let Some(payload) = taken.payload.as_deref().filter(|payload| !payload.is_empty()) else {
         return Shape::Tombstone;
     };
-    if payload.len() > 5 && payload[0] == 0 {
-        return Shape::Registry;
+    if let Some(id) = schema_of(payload) {
+        return match schemas.get(&id) {
+            Some(Ok(schema)) => match schema.value(payload) {
+                Some(object) => avro(taken, schema, object),
+                None => Shape::Unreadable("invalid_avro"),
+            },
+            Some(Err(why)) => Shape::Registry(why),
+            None => Shape::Registry("no registry"),
+        };
     }
     let Ok(text) = std::str::from_utf8(payload) else {
         return Shape::Unreadable("invalid_utf8");
@@ -318,11 +358,30 @@ fn attributes(taken: &Taken) -> Map<String, Value> {
     taken.headers.iter().filter_map(attribute).collect()
 }
 
+fn avro(taken: &Taken, schema: &Shown, object: Map<String, Value>) -> Shape {
+    let has = |key: &str| schema.fields().iter().any(|field| field.keys == [key]);
+    // What is null is not in the value, and the row before a first change is.
+    if is_operation(&object) && has("before") && has("after") {
+        return match change(taken, object, false) {
+            Shape::Events(kind, rows) => Shape::Events(Kind { framed: true, ..kind }, rows),
+            other => other,
+        };
+    }
+    let kind = Kind {
+        format: 3,
+        layout: 0,
+        wrapped: false,
+        framed: true,
+    };
+    Shape::Events(kind, vec![row(taken, object)])
+}
+
 fn events(format: u8, layout: u8, wrapped: bool, rows: Vec<Row>) -> Shape {
     let kind = Kind {
         format,
         layout,
         wrapped,
+        framed: false,
     };
     Shape::Events(kind, rows)
 }
@@ -382,9 +441,12 @@ fn is_cloud_event(object: &Map<String, Value>) -> bool {
 }
 
 fn is_change(object: &Map<String, Value>) -> bool {
+    is_operation(object) && (object.contains_key("before") || object.contains_key("after"))
+}
+
+fn is_operation(object: &Map<String, Value>) -> bool {
     let op = object.get("op").and_then(Value::as_str).unwrap_or_default();
-    let has_row = object.contains_key("before") || object.contains_key("after");
-    matches!(op, "c" | "u" | "d" | "r") && has_row
+    matches!(op, "c" | "u" | "d" | "r")
 }
 
 fn change(taken: &Taken, mut envelope: Map<String, Value>, wrapped: bool) -> Shape {
@@ -402,8 +464,8 @@ fn change(taken: &Taken, mut envelope: Map<String, Value>, wrapped: bool) -> Sha
     events(2, 0, wrapped, vec![row])
 }
 
-/// Why nothing can be said.
-fn nothing(sample: &Sample, unreadable: &BTreeMap<&'static str, usize>) -> Unreadable {
+/// Why nothing can be said. `framed`: records whose schema is not at hand.
+fn nothing(sample: &Sample, framed: usize, unreadable: &BTreeMap<&'static str, usize>) -> Unreadable {
     let topic = &sample.topic;
     let count = sample.records.len();
     let reasons: Vec<String> = unreadable
@@ -411,14 +473,23 @@ fn nothing(sample: &Sample, unreadable: &BTreeMap<&'static str, usize>) -> Unrea
         .map(|(reason, n)| format!("{reason}: {n}"))
         .collect();
     let reasons = reasons.join(", ");
-    let registry = unreadable.get("avro").copied().unwrap_or(0);
     Unreadable(if count == 0 {
         format!(
             "topic '{topic}' holds no record yet: nothing can be learned from it; produce a few events first"
         )
-    } else if registry * 2 >= count {
+    } else if framed * 2 >= count && sample.schemas.is_empty() {
         format!(
-            "topic '{topic}' is in the wire format of a schema registry, Avro most likely ({registry} of {count} records begin with a zero byte and the number of a schema): discover reads JSON, CloudEvents and Debezium in JSON; declare this source by hand, with format: avro (docs/events.md)"
+            "topic '{topic}' is in the wire format of a schema registry, Avro most likely ({framed} of {count} records begin with a zero byte and the number of a schema), and no registry is known: write kafka: {{schema_registry: {{url: http://127.0.0.1:8081}}}} in the settings, or name it with --registry"
+        )
+    } else if framed * 2 >= count {
+        let refused: Vec<String> = sample
+            .schemas
+            .iter()
+            .filter_map(|(id, schema)| Some(format!("schema {id}: {}", schema.as_ref().err()?)))
+            .collect();
+        format!(
+            "topic '{topic}' is in the wire format of a schema registry, and its records cannot be read ({}): is it the registry that its producers write with? Only Avro is read, Protobuf and JSON Schema are not",
+            refused.join("; ")
         )
     } else if unreadable.get("empty").copied().unwrap_or(0) == count {
         format!(
@@ -426,7 +497,7 @@ fn nothing(sample: &Sample, unreadable: &BTreeMap<&'static str, usize>) -> Unrea
         )
     } else {
         format!(
-            "none of the {count} records of topic '{topic}' is a JSON object ({reasons}): discover reads JSON, CloudEvents and Debezium in JSON"
+            "none of the {count} records of topic '{topic}' is a JSON object ({reasons}): discover reads JSON, CloudEvents, Debezium, and Avro with a schema registry"
         )
     })
 }

@@ -19,6 +19,7 @@ fn sample(records: impl IntoIterator<Item = Value>) -> Sample {
         topic: "sales.orders".to_owned(),
         origin: "From a test.".to_owned(),
         records: records.collect(),
+        ..Sample::default()
     }
 }
 
@@ -82,6 +83,76 @@ fn chinese_keys_and_a_local_time() {
     insta::assert_snapshot!(found.yaml);
 }
 
+/// Orders in Avro by schema 7, which the sample knows or not.
+fn avro_orders(known: bool) -> Sample {
+    let schema = json!({"type": "record", "name": "Order", "fields": [
+        {"name": "order_uid", "type": {"type": "string", "logicalType": "uuid"}},
+        {"name": "moment", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "due", "type": {"type": "int", "logicalType": "date"}},
+        {"name": "gross", "doc": "Turnover of the order in EUR", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}},
+        {"name": "state", "type": {"type": "enum", "name": "State", "symbols": ["open", "paid"]}},
+        {"name": "tags", "type": {"type": "map", "values": "string"}},
+        {"name": "customer", "type": ["null", {"type": "record", "name": "Customer", "fields": [{"name": "city", "type": "string"}]}]}]});
+    let order = |n: u8| {
+        let uuid = format!("00000000-0000-4000-8000-0000000000{n:02x}");
+        let mut payload = vec![0, 0, 0, 0, 7, 72];
+        payload.extend(uuid.as_bytes());
+        // 2026-11-24T11:00:00Z in microseconds, as zigzag varint.
+        let mut left = (1_795_518_000_000_000u64 + u64::from(n)) << 1;
+        while left >= 0x80 {
+            payload.push((left & 0x7f) as u8 | 0x80);
+            left >>= 7;
+        }
+        payload.push(left as u8);
+        // 100 days since 1970; so many cents; a state; an empty map; a customer in a town.
+        payload.extend([0xc8, 0x01, 4, 1, n, (n % 2) * 2, 0, 2, 2, b'a' + n % 3]);
+        payload
+    };
+    let records = (0..60).map(|n| Taken {
+        payload: Some(order(n)),
+        timestamp_ms: Some(NOW_MS - 60_000),
+        ..Taken::default()
+    });
+    let schema = WriterSchema::parse(&schema.to_string(), &[]).unwrap();
+    let mut sample = Sample {
+        topic: "sales.orders".to_owned(),
+        origin: "From a test.".to_owned(),
+        records: records.collect(),
+        ..Sample::default()
+    };
+    if known {
+        let ids = sample.schema_ids();
+        assert_eq!(ids, BTreeSet::from([SchemaId(7)]));
+        sample.schemas.insert(SchemaId(7), Ok(Arc::new(schema)));
+    }
+    sample
+}
+
+#[test]
+fn avro_is_read_by_its_schema() {
+    let found = discover(&avro_orders(true), NOW_MS).unwrap();
+    assert_eq!(found.usable, 60, "{}", found.yaml);
+    catalog(&found.yaml);
+    insta::assert_snapshot!(found.yaml);
+}
+
+#[test]
+fn avro_without_its_schema_says_what_is_missing() {
+    let mut sample = avro_orders(false);
+    let said = discover(&sample, NOW_MS).unwrap_err().to_string();
+    assert!(
+        said.contains("no registry is known: write kafka: {schema_registry:"),
+        "{said}"
+    );
+    let why = "the registry does not know it";
+    sample.schemas.insert(SchemaId(7), Err(why));
+    let said = discover(&sample, NOW_MS).unwrap_err().to_string();
+    assert!(
+        said.contains("(schema 7: the registry does not know it)"),
+        "{said}"
+    );
+}
+
 #[test]
 fn binary_cloud_events_lines_and_arrays_are_recognised() {
     let data = json!({"amount": 7});
@@ -135,7 +206,7 @@ fn a_sample_without_a_readable_record_says_why() {
         (vec![], "holds no record yet"),
         (
             vec![of(b"\0\0\0\0\x07abc"), of(b"\0\0\0\0\x07abd")],
-            "with format: avro",
+            "no registry is known: write kafka: {schema_registry:",
         ),
         (vec![Taken::default()], "tombstones"),
         (

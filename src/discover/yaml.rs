@@ -70,7 +70,8 @@ fn source(out: &mut String, sample: &Sample, guess: &Guess) {
     let format = match guess.format.value {
         Format::CloudEvents => "cloudevents",
         Format::Debezium => "debezium",
-        _ => "json",
+        Format::Avro => "avro",
+        Format::Json => "json",
     };
     line(
         out,

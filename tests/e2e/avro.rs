@@ -22,7 +22,7 @@ const EVENTS: i64 = 2000;
 const NOWHERE: u32 = 99;
 
 /// The first schema: an amount in cents of its own type, no region.
-fn first() -> serde_json::Value {
+pub(crate) fn first() -> serde_json::Value {
     json!({"type": "record", "name": "shop.Order", "fields": [
         {"name": "id", "type": "long"},
         {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
@@ -41,7 +41,7 @@ fn second() -> serde_json::Value {
 }
 
 /// A payload in the wire format.
-fn framed(id: u32, schema: &Schema, fields: Vec<(&str, Value)>) -> Vec<u8> {
+pub(crate) fn framed(id: u32, schema: &Schema, fields: Vec<(&str, Value)>) -> Vec<u8> {
     let row = Value::Record(
         fields
             .into_iter()
@@ -56,7 +56,7 @@ fn framed(id: u32, schema: &Schema, fields: Vec<(&str, Value)>) -> Vec<u8> {
 }
 
 /// An order of 1.25 by the first schema.
-fn by_first(schema: &Schema, n: i64) -> Vec<u8> {
+pub(crate) fn by_first(schema: &Schema, n: i64) -> Vec<u8> {
     let fields = vec![
         ("id", Value::Long(n)),
         ("at", Value::TimestampMillis(Timestamp::now().as_millisecond())),

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use apache_avro::Schema;
+
+use crate::avro;
 use crate::parts::broker::Broker;
 use crate::parts::daemon::{Site, shown, tautline, zone_at_noon};
 use crate::parts::produce::Producer;
+use crate::parts::registry::Registry;
 use crate::parts::{scratch, unique};
 
 #[test]
@@ -75,6 +79,63 @@ fn a_topic_becomes_a_source_that_runs() {
         (&value["records"], &value["source"]),
         (&7.into(), &yaml_source(&yaml).into())
     );
+}
+
+#[test]
+fn avro_becomes_a_source_that_runs() {
+    let broker = Broker::shared();
+    let topic = unique("erp.orders");
+    broker.create_topic(&topic, 2);
+    let schema = Schema::parse(&avro::first()).unwrap();
+    let mut producer = Producer::new(broker, &topic);
+    (0..40).for_each(|n| producer.send((n % 2) as i32, avro::by_first(&schema, n)));
+    producer.flush();
+    let mut registry = Registry::down();
+    registry.register(1, &avro::first());
+
+    // Without a registry, with one that is away, and with one that wants a password.
+    let servers = broker.bootstrap();
+    let refused = |more: &[&str]| {
+        let args = [&["discover", "--topic", &topic, "--brokers", &servers][..], more].concat();
+        let answer = tautline(&args);
+        assert_eq!(answer.status.code(), Some(1), "{}", shown(&answer));
+        shown(&answer)
+    };
+    let said = refused(&[]);
+    assert!(
+        said.contains("no registry is known: write kafka: {schema_registry:"),
+        "{said}"
+    );
+    let url = registry.url();
+    let said = refused(&["--registry", &url]);
+    assert!(said.contains("does not answer") && said.contains(&url), "{said}");
+    registry.start();
+    let said = refused(&["--registry", &url]);
+    assert!(said.contains("check username and password"), "{said}");
+
+    let site = Site::new(broker).asks(&registry.setting());
+    let settings = site.settings();
+    let settings = settings.to_str().unwrap();
+    let found = tautline(&["discover", "--topic", &topic, "--config", settings]);
+    assert!(found.status.success(), "{}", shown(&found));
+    let yaml = String::from_utf8(found.stdout).unwrap();
+    for expected in [
+        "format: avro  # 40 of 40 records are Avro",
+        "This source reads all 40 events",
+        "time: at  # timestamp-millis by its schema",
+        "amount: {path: amount, type: number}",
+    ] {
+        assert!(yaml.contains(expected), "{expected}\n{yaml}");
+    }
+    site.write_catalog(&format!(
+        "{yaml}\ncalendar: {{timezone: {}}}\nnodes:\n  revenue: {{metric: amount, role: business, period: year, target: 10000, owner: chain}}\n",
+        zone_at_noon()
+    ));
+    let checked = tautline(&["check", "--config", settings]);
+    assert!(checked.status.success(), "{}\n{yaml}", shown(&checked));
+    let daemon = site.start();
+    daemon.wait_for_value("revenue", Duration::from_secs(60), 50.0);
+    daemon.stop();
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Avro in the wire format of Confluent's serializers: a byte 0, four bytes of schema id (big end first), the body.
 //!
 //! * `program`: a writer's schema compiled for the paths that are asked for. * `walk`: reads a body by it.
-//! * `number`: decimals and floats as text.
+//! * `number`: decimals and floats as text. * `show`: a whole body as JSON, and what a schema says of its fields.
 //!
 //! The reader holds compiled schemas by id; it does not fetch them. Who reads records asks
 //! [`super::Reader::schema_needed`] first, and tells what the registry said by [`super::Reader::learn`].
 
 mod number;
 mod program;
+mod show;
 mod walk;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use apache_avro::Schema;
 use self::program::Program;
 use super::Reject;
 use super::json::{Paths, Span};
+pub use show::{FieldKind, SchemaField, Shown, schema_of};
 
 /// Bytes before the body.
 const HEADER_BYTES: usize = 5;

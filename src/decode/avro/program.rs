@@ -309,7 +309,7 @@ impl<'s> Compiler<'s> {
 }
 
 /// The name of a type that has one.
-fn name_of(schema: &Schema) -> Option<&Name> {
+pub(super) fn name_of(schema: &Schema) -> Option<&Name> {
     match schema {
         Schema::Record(record) => Some(&record.name),
         Schema::Enum(symbols) => Some(&symbols.name),

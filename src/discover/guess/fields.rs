@@ -4,6 +4,7 @@ use super::personal::personal;
 use super::words::{self, any};
 use super::{FieldGuess, Kind, Reasoned, Role, free, path_text, per_cent};
 use crate::catalog::{FieldPath, Format};
+use crate::decode::FieldKind;
 use crate::discover::observe::{Observed, Values};
 
 /// Fields that are written: more than anybody reads.
@@ -61,7 +62,10 @@ pub(super) fn fields(
             Ok(_) if fields.len() >= MAX_FIELDS => {
                 leave(path, "one of too many fields; add it by hand if it matters")
             }
-            Ok((role, r#type, why)) => {
+            Ok((role, r#type, mut why)) => {
+                if let Some(doc) = doc(observed, keys) {
+                    why.push_str(&format!("; its schema says: {doc}"));
+                }
                 let name = name(keys, fields.len());
                 fields.push(FieldGuess {
                     name: free(&name, |name| fields.iter().any(|field| field.name == name)),
@@ -89,6 +93,11 @@ pub(super) fn fields(
     (fields, left_out)
 }
 
+/// What the schema says of a field, in words.
+fn doc<'o>(observed: &'o Observed, keys: &[String]) -> Option<&'o str> {
+    observed.schema_fields.get(keys)?.doc.as_deref()
+}
+
 /// What a field is good for, its type and why; or why it is of no use.
 fn role(observed: &Observed, keys: &[String], values: &Values) -> Result<(Role, Kind, String), String> {
     let rows = observed.rows.len();
@@ -102,10 +111,28 @@ fn role(observed: &Observed, keys: &[String], values: &Values) -> Result<(Role, 
     if let Some(why) = personal(keys, values) {
         return Err(why);
     }
-    if let Some(why) = super::time::another(keys, values) {
+    if let Some(why) = super::time::another(observed, keys, values) {
         return Err(why);
     }
     let scalars = values.seen - values.composites;
+    match observed.schema_fields.get(keys).map(|field| field.kind) {
+        Some(FieldKind::Map) => {
+            return Err(format!(
+                "a map: name a key to reach into it, such as {}.key",
+                path_text(keys)
+            ));
+        }
+        Some(FieldKind::Bytes) => return Err("bytes: neither a number nor a text".to_owned()),
+        Some(FieldKind::Uuid) => {
+            let why = format!(
+                "a UUID by its schema: {} different in {}",
+                values.distinct(),
+                values.seen
+            );
+            return Ok((Role::Key, Kind::Text, why));
+        }
+        _ => {}
+    }
     if values.composites * 2 > values.seen {
         return Err("a list, or an object without keys: no path reaches into it".to_owned());
     }
@@ -117,7 +144,8 @@ fn role(observed: &Observed, keys: &[String], values: &Values) -> Result<(Role, 
     let as_code = any(&leaf, &words::CODE) || (any(&leaf, &words::WHO) && values.whole == numeric);
     let few_numbers = values.whole == numeric && values.distinct() <= MAX_KINDS && any(&leaf, &words::KIND);
     if all_numbers && !as_code && !few_numbers && !any(&leaf, &words::CURRENCY) {
-        return Ok(number(keys, &leaf, values, rows));
+        let doc = doc(observed, keys).map_or(Vec::new(), words::words);
+        return Ok(number(keys, &leaf, &doc, values, rows));
     }
     if observed.format == Format::Debezium && any(&leaf, &words::MONEY) && values.texts == scalars {
         return Err(
@@ -187,7 +215,13 @@ fn text(
 }
 
 /// Money, a quantity, a length of time, a share, or any other number.
-fn number(keys: &[String], leaf: &[String], values: &Values, rows: usize) -> (Role, Kind, String) {
+fn number(
+    keys: &[String],
+    leaf: &[String],
+    doc: &[String],
+    values: &Values,
+    rows: usize,
+) -> (Role, Kind, String) {
     let above = keys[..keys.len() - 1].iter().flat_map(|key| words::words(key));
     let with_parent: Vec<String> = above.chain(leaf.iter().cloned()).collect();
     let unit_of_time = words::DURATION
@@ -209,13 +243,15 @@ fn number(keys: &[String], leaf: &[String], values: &Values, rows: usize) -> (Ro
         (Role::Duration { unit: unit_of_time }, what)
     } else if any(named, &words::MONEY) || currency_in(leaf).is_some() {
         let level = any(named, &words::EACH);
-        let unit = currency_in(&with_parent).map(|code| {
-            if any(leaf, &words::MINOR) {
-                format!("{code} cents")
-            } else {
-                code.to_owned()
-            }
-        });
+        let unit = currency_in(&with_parent)
+            .or_else(|| currency_in(doc))
+            .map(|code| {
+                if any(leaf, &words::MINOR) {
+                    format!("{code} cents")
+                } else {
+                    code.to_owned()
+                }
+            });
         let minor = unit.is_none() && any(leaf, &words::MINOR);
         let unit = if minor { Some("cents".to_owned()) } else { unit };
         let what = if level {
@@ -224,6 +260,13 @@ fn number(keys: &[String], leaf: &[String], values: &Values, rows: usize) -> (Ro
             "money by its name"
         };
         (Role::Money { unit, level }, what.to_owned())
+    } else if any(doc, &words::MONEY) || currency_in(doc).is_some() {
+        let unit = currency_in(doc).map(str::to_owned);
+        let level = any(doc, &words::EACH);
+        (
+            Role::Money { unit, level },
+            "money by what its schema says".to_owned(),
+        )
     } else {
         (Role::Number, "a number".to_owned())
     };

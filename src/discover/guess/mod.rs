@@ -193,6 +193,10 @@ fn format(sample: &Sample, observed: &Observed) -> Reasoned<Format> {
         (Format::Debezium, true) => {
             "are Debezium changes (op, before, after) in Connect's schema/payload wrapper"
         }
+        (Format::Debezium, false) if observed.framed => {
+            "are Debezium changes in Avro, in the wire format of a schema registry"
+        }
+        (Format::Avro, _) => "are Avro in the wire format of a schema registry",
         (Format::Debezium, false) => "are Debezium changes: op, before and after are there",
         _ => match observed.layout {
             Layout::Single => "are JSON objects",

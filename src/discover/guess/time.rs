@@ -3,6 +3,7 @@
 use super::words::{self, any};
 use super::{Reasoned, path_text, per_cent};
 use crate::catalog::{FieldPath, Format};
+use crate::decode::FieldKind;
 use crate::discover::observe::{Observed, Values};
 
 /// 2000-01-01: a number that would be an earlier time is none.
@@ -30,10 +31,12 @@ pub(super) fn time(observed: &Observed, now_ms: i64) -> Reasoned<Option<FieldPat
         }
     }
     if let Some((_, keys, values)) = best {
-        let form = if values.numbers > 0 {
-            "a number of seconds, milliseconds, … since 1970, or days"
-        } else {
-            "a time with its offset"
+        let form = match moment(observed, keys) {
+            Some(logical) => format!("{logical} by its schema,"),
+            None if values.numbers > 0 => {
+                "a number of seconds, milliseconds, … since 1970, or days".to_owned()
+            }
+            None => "a time with its offset".to_owned(),
         };
         return Reasoned {
             value: Some(FieldPath::Payload(keys.to_vec())),
@@ -69,6 +72,14 @@ pub(super) fn time(observed: &Observed, now_ms: i64) -> Reasoned<Option<FieldPat
     }
 }
 
+/// The word of a schema for a field that is a moment.
+fn moment(observed: &Observed, keys: &[String]) -> Option<&'static str> {
+    match observed.schema_fields.get(keys)?.kind {
+        FieldKind::Moment(logical) => Some(logical),
+        _ => None,
+    }
+}
+
 /// How likely a field is the event time by its name; 0: not at all.
 fn points(observed: &Observed, keys: &[String], values: &Values) -> i32 {
     let leaf = words::words(keys.last().map_or("", String::as_str));
@@ -78,7 +89,7 @@ fn points(observed: &Observed, keys: &[String], values: &Values) -> i32 {
     let named = any(&leaf, &words::TIME);
     // A number is a time only if it is called so: an amount in cents is about as large.
     let is_text = values.texts > values.numeric_texts;
-    if !named && !is_text {
+    if !named && !is_text && moment(observed, keys).is_none() {
         return 0;
     }
     let mut points = 10 - i32::try_from(keys.len()).unwrap_or(10).min(9);
@@ -128,7 +139,17 @@ fn local_time(values: &Values) -> Option<&str> {
 }
 
 /// Why a field is a time that is not the event time; `None` when it is none.
-pub(super) fn another(keys: &[String], values: &Values) -> Option<String> {
+pub(super) fn another(observed: &Observed, keys: &[String], values: &Values) -> Option<String> {
+    match observed.schema_fields.get(keys).map(|field| field.kind) {
+        Some(FieldKind::Moment(_)) => {
+            return Some("a time: days and periods come from the event time".to_owned());
+        }
+        Some(FieldKind::Date) => return Some("a date: no moment follows from it".to_owned()),
+        Some(FieldKind::Local) => {
+            return Some("a time of day, or of no zone, by its schema: no moment follows from it".to_owned());
+        }
+        _ => {}
+    }
     let leaf = words::words(keys.last().map_or("", String::as_str));
     let plausible = values.times.iter().filter(|(ms, _)| *ms >= EARLIEST_MS).count();
     let mostly = plausible as f64 >= MOST * values.seen as f64;

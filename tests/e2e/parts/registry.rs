@@ -54,6 +54,11 @@ impl Registry {
         )
     }
 
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     /// Registers a schema, as a producer does before it writes.
     pub(crate) fn register(&self, id: u32, schema: &Value) {
         self.shared.schemas.lock().unwrap().insert(id, schema.clone());
