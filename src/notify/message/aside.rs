@@ -61,7 +61,7 @@ pub(super) fn message(notice: &Notice, aside: &Aside, reader: &Reader<'_>) -> Me
                     value: Value::Moment(silence.ends_at, None),
                 },
             ],
-            links: link(language.pick("查看静默", "Open silences"), "silences")
+            links: link(language.pick("打开页面", "Open the page"), "")
                 .into_iter()
                 .collect(),
             ..Message::blank(notice, language)

@@ -27,7 +27,7 @@ pub(super) fn message(notices: &[Notice], reader: &Reader<'_>) -> Message {
     });
     let page = reader.page.map(|page| Link {
         label: language.pick("打开页面", "Open the page").to_owned(),
-        url: format!("{}/alerts", page.trim_end_matches('/')),
+        url: format!("{}/", page.trim_end_matches('/')),
     });
     Message {
         title: title(&ranked, is_storm, language),
