@@ -14,7 +14,8 @@ struct Desk {
     engine: Engine,
     rule: Rule,
     routing: Routing,
-    world: Nothing,
+    world: Town,
+    period_end: Option<Timestamp>,
     /// What fires now, and how badly.
     firing: BTreeMap<String, Severity>,
     is_back: bool,
@@ -23,6 +24,40 @@ struct Desk {
 
 fn second(seconds: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+}
+
+/// A business in which one node, b1, is made up of all others.
+#[derive(Default)]
+struct Town {
+    nothing: Nothing,
+    /// Which share of b1's gap each of them is.
+    share: Option<f64>,
+    /// How far a closed period came after all.
+    completion: Option<f64>,
+}
+
+impl World for Town {
+    fn calendar(&self) -> &Calendar {
+        self.nothing.calendar()
+    }
+    fn parent_of(&self, node: &str) -> Option<&str> {
+        (node != "b1").then_some("b1")
+    }
+    fn reads(&self, _: &str, _: &str) -> bool {
+        false
+    }
+    fn share(&self, _: &AlertRecord) -> Option<f64> {
+        self.share
+    }
+    fn forecasts(&self) -> Vec<Figure> {
+        Vec::new()
+    }
+    fn final_facts(&self, record: &AlertRecord) -> Option<Facts> {
+        let completion = Some(self.completion?);
+        let mut facts = record.facts.clone();
+        facts.node.as_mut()?.completion = completion;
+        Some(facts)
+    }
 }
 
 /// A node under the rule, with what the routing may ask of it.
@@ -64,7 +99,8 @@ impl Desk {
             engine: Engine::new("store"),
             rule: rule(&[(Severity::Warning, 0), (Severity::Critical, 0)], 0),
             routing,
-            world: Nothing::default(),
+            world: Town::default(),
+            period_end: None,
             firing: BTreeMap::new(),
             is_back: false,
             kept: "{}".to_owned(),
@@ -119,7 +155,7 @@ impl Desk {
                     Some(severity) => Condition::Breach(*severity),
                     None => CLEAR,
                 },
-                period_end: None,
+                period_end: self.period_end,
                 about: Node(name.clone()),
             })
             .collect();
@@ -559,4 +595,58 @@ fn when_the_next_thing_is_due_is_known() {
     assert_eq!(desk.engine.next_due(), Some(second(15)));
     desk.at(15);
     assert_eq!(desk.engine.next_due(), None);
+}
+
+#[test]
+fn a_node_that_is_behind_explains_those_of_its_parts_that_matter_little() {
+    for (share, told) in [(0.1, "5: ops[fired b1]"), (0.5, "5: ops[fired a1, fired b1]")] {
+        let mut desk = Desk::by_team();
+        desk.route().group_by = GroupBy::Labels(Vec::new());
+        desk.rule.kind = "behind_pace".to_owned();
+        desk.world.share = Some(share);
+        desk.fire(&["a1", "b1"]);
+        assert!(desk.until(0, 4).is_empty());
+        desk.restart();
+        let notices = desk.step(5, true).notices;
+        let mut words: Vec<&str> = notices
+            .iter()
+            .map(|notice| notice.labels["node"].as_str())
+            .collect();
+        words.sort_unstable();
+        let words: Vec<String> = words.iter().map(|node| format!("fired {node}")).collect();
+        assert_eq!(format!("5: ops[{}]", words.join(", ")), told);
+        let of_parent = notices
+            .iter()
+            .find(|notice| notice.labels["node"] == "b1")
+            .unwrap();
+        let explains: &[&str] = if share < 0.2 { &["a1 is behind"] } else { &[] };
+        assert_eq!(of_parent.explains, explains);
+        // What explained it is over: it is told after the wait.
+        desk.clear("b1");
+        if share < 0.2 {
+            assert_eq!(desk.until(10, 20), ["15: ops[resolved b1, fired a1]"]);
+        }
+    }
+}
+
+#[test]
+fn a_verdict_that_late_events_change_is_corrected_once() {
+    let mut desk = Desk::by_team();
+    desk.period_end = Some(second(100));
+    desk.world.completion = Some(0.4);
+    desk.fire(&["a1"]);
+    assert_eq!(desk.until(0, 99), ["5: ops[fired a1]"]);
+    let ended = desk.until(100, 120);
+    assert_eq!(ended, ["105: ops[resolved a1]"]);
+    assert!(desk.until(121, 150).is_empty(), "it is as it was told");
+    desk.world.completion = Some(1.1);
+    let corrected: Vec<Notice> = (151..=190).flat_map(|at| desk.step(at, true).notices).collect();
+    assert_eq!(messages(&corrected), "ops[correction a1]");
+    assert_eq!(corrected[0].verdict, Some(crate::alert::notice::Verdict::Met));
+    assert_eq!(corrected[0].seq, 3, "fired, resolved, corrected");
+    desk.restart();
+    desk.world.completion = Some(0.9);
+    let again = desk.until(191, 230);
+    assert_eq!(again.len(), 1, "{again:?}");
+    assert!(again[0].ends_with("ops[correction a1]"));
 }
