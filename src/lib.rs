@@ -13,7 +13,7 @@
 //! * [`decode`]: bytes to an [`decode::Event`]: only the fields that the catalogue asks for, in one pass.
 //! * [`fold`]: where the partition is read: filter, pick the cells, update their partials. No lock, no clock.
 //! * [`evaluate`]: in one place: merges partials into a [`evaluate::Snapshot`] at a watermark.
-//! * [`alert`]: the state machine that turns judgements into episodes and notices.
+//! * [`alert`]: the state machine that turns judgements into episodes; [`alert::dispatch`]: who is told of them, and when.
 //! * [`state`]: offsets, partials, alert records and notices in one atomic commit.
 //! * [`notify`]: drains the outbox, one queue a destination.
 //! * [`serve`]: metrics, page and API, all read from the latest snapshot.

@@ -133,6 +133,7 @@ impl Backfiller {
         let metrics = names.iter().filter_map(of).flatten().collect();
         let mut own = Cells::new(plan.clone());
         own.know_series_of(cells);
+        own.restore_kept_from(cells.kept_from());
         Some(Backfiller {
             backfills,
             metrics,

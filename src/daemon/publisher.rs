@@ -160,6 +160,7 @@ impl Publisher {
             })
         });
         known.stats.backfills = self.board.read();
+        known.stats.missing_topics = known.missing_topics.clone();
         known.stats.registry = self.registry.as_ref().map(|registry| registry.status());
         known.stats.now = Some(self.clock.now());
         line_of_life(&mut known, &report);

@@ -1,7 +1,8 @@
 //! Event times: RFC 3339, or a number of seconds, milliseconds, microseconds or nanoseconds since 1970.
 
 use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
 
 use super::json::TimeUnit;
 use super::{FieldValue, Reject};
@@ -39,6 +40,27 @@ pub(crate) fn event_time(value: FieldValue<'_>, dates_are_days: bool) -> Result<
         FieldValue::Number(text) => epoch(text),
         FieldValue::Bool(_) | FieldValue::Composite => None,
     };
+    ms.filter(|ms| (0..=LATEST_MS).contains(ms))
+        .ok_or(Reject::InvalidTime)
+}
+
+/// A time that may be written as the clocks on the wall of `zone` show it, without an offset. An hour that comes twice
+/// when clocks go back is the first of the two; one that is skipped counts on from the hour before (RFC 5545, 3.3.5).
+///
+/// # Errors
+/// As [`event_time`].
+pub(super) fn local_time(value: FieldValue<'_>, zone: &TimeZone) -> Result<i64, Reject> {
+    let FieldValue::Text(text) = value else {
+        return Err(Reject::InvalidTime);
+    };
+    let on_the_wall = text
+        .trim()
+        .parse::<DateTime>()
+        .or_else(|_| text.trim().replace('/', "-").parse());
+    let ms = on_the_wall
+        .ok()
+        .and_then(|time| zone.to_timestamp(time).ok())
+        .map(Timestamp::as_millisecond);
     ms.filter(|ms| (0..=LATEST_MS).contains(ms))
         .ok_or(Reject::InvalidTime)
 }
@@ -142,6 +164,32 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn reads_what_clocks_on_the_wall_show() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        for (text, expected) in [
+            ("2026-06-01T09:30:00", "2026-06-01T07:30:00Z"),
+            ("2026-06-01 09:30:00.250", "2026-06-01T07:30:00.25Z"),
+            ("2026/06/01 09:30:00", "2026-06-01T07:30:00Z"),
+            ("2026-06-01", "2026-05-31T22:00:00Z"),
+            // Clocks go back at 3: the first of the two.
+            ("2026-10-25 02:30:00", "2026-10-25T00:30:00Z"),
+            // Clocks go forward at 2: half an hour after it.
+            ("2026-03-29 02:30:00", "2026-03-29T01:30:00Z"),
+        ] {
+            let expected: Timestamp = expected.parse().unwrap();
+            let read = local_time(FieldValue::Text(text), &zone);
+            assert_eq!(read, Ok(expected.as_millisecond()), "{text}");
+        }
+        for text in ["", "09:30", "01.06.2026 09:30", "1969-06-01"] {
+            assert_eq!(
+                local_time(FieldValue::Text(text), &zone),
+                Err(Reject::InvalidTime),
+                "{text}"
+            );
+        }
+    }
 
     #[test]
     fn reads_the_usual_forms() {

@@ -42,6 +42,8 @@ pub(super) struct CompiledNode {
     formula: Formula,
     /// Since when every part of the formula is counted, where that is not from the beginning.
     counted_since: Option<Timestamp>,
+    /// When its definition came into the catalogue, if that is known.
+    declared: Option<Timestamp>,
     accumulates: bool,
     /// Position of each dimension of `Node::each` among the sorted names that keys follow.
     order: Vec<usize>,
@@ -127,6 +129,7 @@ impl CompiledNode {
             order: node.each.iter().map(position).collect::<Option<_>>()?,
             scanned: vec![0; groups.len()],
             counted_since: None,
+            declared: None,
             formula,
             groups,
             instances: Vec::new(),
@@ -161,6 +164,7 @@ impl CompiledNode {
 
     pub(super) fn count_since(&mut self, plan: &Plan, since: &CountedSince) {
         self.counted_since = since.of_formula(plan, &self.formula);
+        self.declared = since.declared(plan, &self.formula);
     }
 
     /// The instance of a cell key, made when it is new.
@@ -221,6 +225,9 @@ impl CompiledNode {
         let period = Period::containing(node.period, moment.today.date(), moment.calendar);
         let elapsed = pace::elapsed(&period, moment.at, moment.calendar);
         let counted_since = self.counted_since;
+        let known_since = self
+            .declared
+            .map(|declared| Day::of(moment.calendar.day_of(declared)));
         let is_whole = counted_since.is_none_or(|since| moment.calendar.start_of(period.start) > since);
         let whole_from = counted_since.map_or(moment.whole_from, |since| {
             Day(Day::of(moment.calendar.day_of(since)).0 + 1)
@@ -263,7 +270,8 @@ impl CompiledNode {
                 state.withhold();
             }
             if let Some(declared) = manual {
-                state.entry_due = entry_due(formula, cells, &instance.cell_key, declared, moment);
+                state.entry_due =
+                    entry_due(formula, cells, &instance.cell_key, declared, known_since, moment);
             }
             states.push(state);
             items.extend(open);
@@ -293,19 +301,25 @@ impl CompiledNode {
     }
 }
 
-/// The latest entry that should be there by now, its grace over, and whether one of its days has it.
+/// The latest entry that should be there by now, its grace over, and whether one of its days has it. Nothing is due for
+/// a time before there was the metric: its first entry, or the day on which it was declared.
 fn entry_due(
     formula: &Formula,
     cells: &Cells,
     key: &DimensionKey,
     declared: &Manual,
+    known_since: Option<Day>,
     moment: Moment<'_>,
 ) -> Option<EntryDue> {
     let Moment { at, calendar, .. } = moment;
     let settled = calendar.day_of(at.checked_sub(declared.grace).ok()?);
     let running = Period::containing(declared.every?, settled, calendar);
     let due = Period::containing(declared.every?, running.start.yesterday().ok()?, calendar);
+    let first = formula.first_day(cells, key).into_iter().chain(known_since).min();
     let is_there = formula.has_cells(cells, key, Day::of(due.start), Day::of(due.end));
+    if !is_there && first.is_some_and(|first| first > Day::of(due.start)) {
+        return None;
+    }
     let late = at.duration_since(calendar.start_of(due.end)).as_secs_f64() / 86_400.0;
     Some(EntryDue {
         from: due.start,

@@ -17,6 +17,7 @@ fn settings(urls: &[(&str, &str)]) -> Settings {
         Receiver::new(settings::Channel::SlackWebhook(SlackWebhook { url }))
     };
     Settings {
+        file: "tautline.yaml".into(),
         kafka: Kafka {
             brokers: String::new(),
             group: String::new(),
@@ -36,6 +37,7 @@ fn settings(urls: &[(&str, &str)]) -> Settings {
             tokens: Vec::new(),
         },
         evaluate_every: Duration::from_secs(1),
+        keep_days: 1100,
         language: Language::Zh,
         receivers: urls
             .iter()

@@ -199,6 +199,8 @@ pub struct Stats {
     pub kafka_up: bool,
     /// Whether the last reload (or the first load) of the catalogue succeeded.
     pub config_last_reload_successful: bool,
+    /// Topics that the catalogue names and the brokers do not have.
+    pub missing_topics: Vec<String>,
     /// Events written to the dead-letter file.
     pub dead_letter_events: u64,
     /// Notices by receiver and outcome (`delivered`, `retried`, `dropped`, …).
