@@ -51,6 +51,12 @@ impl Site {
         Site::at(String::new())
     }
 
+    /// A site whose brokers do not answer: the discard port, where nobody listens.
+    #[allow(dead_code, reason = "benches/peers has a broker")]
+    pub(crate) fn with_broker_away() -> Site {
+        Site::at("127.0.0.1:9".to_owned())
+    }
+
     fn at(brokers: String) -> Site {
         let site = Site {
             folder: scratch("site"),
