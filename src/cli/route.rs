@@ -62,7 +62,8 @@ pub(super) fn route_command(args: &RouteArgs) -> Result<(), String> {
         Some(text) => moment(text, &catalog.calendar).ok_or_else(|| {
             format!("--at: '{text}' is no time; write 2026-11-25T03:00 or 2026-11-25T03:00+08:00")
         })?,
-        None => Timestamp::now(),
+        // Seconds are what times of routes are given in.
+        None => Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
     };
     let asked = Asked {
         labels: args.labels.iter().cloned().collect(),

@@ -31,5 +31,6 @@ mod poison;
 mod prometheus;
 mod reload;
 mod routes;
+mod rules;
 mod slack_down;
 mod tree;

@@ -6,6 +6,8 @@
 //! * `play`: the clock. `verdict`: expected against got.
 
 mod case;
+#[cfg(test)]
+mod crash_tests;
 mod file;
 mod notation;
 mod play;

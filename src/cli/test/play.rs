@@ -10,15 +10,14 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::case::{Acked, Case, Declared, Injected, Injection, Silenced};
+use super::case::{Acked, Case, Declared, Event, Injected, Injection, Silenced};
 use super::file::State;
 use super::stage::Stage;
 use crate::alert::dispatch::silence::Silence;
 use crate::alert::dispatch::{Command, Held};
 use crate::alert::identity::episode_id;
 use crate::alert::record::{AlertRecord, AlertState};
-use crate::catalog::Severity;
-use crate::catalog::diagnostic::Place;
+use crate::catalog::{Place, Severity};
 use crate::notify::outbox::{By, run_by};
 use crate::notify::{Answer, Channel, Parcel, Sending, Target, answer};
 use crate::state::{LoggedNotice, Store};
@@ -54,12 +53,26 @@ pub(super) struct Stood {
 /// # Errors
 /// When the store fails, or a sum leaves the range of exact numbers.
 pub(super) fn play(case: &Case) -> Result<Played, String> {
+    let store = Store::in_memory().map_err(|error| error.to_string())?;
+    play_from(case, store, case.start, |_| {})
+}
+
+/// Plays a test from what a store holds and a moment on; `observe` is told each moment when it is over.
+///
+/// # Errors
+/// As [`play`].
+pub(super) fn play_from(
+    case: &Case,
+    store: Store,
+    from: Timestamp,
+    observe: impl FnMut(Timestamp),
+) -> Result<Played, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .map_err(|error| error.to_string())?;
-    runtime.block_on(Player::open(case)?.play())
+    runtime.block_on(async { Player::open(case, store, from)?.play(observe).await })
 }
 
 struct Player<'c> {
@@ -69,7 +82,6 @@ struct Player<'c> {
     sender: Option<Sender>,
     clock: Clock,
     script: Arc<Script>,
-    folded: usize,
     played: Played,
 }
 
@@ -88,13 +100,12 @@ impl Clock {
 }
 
 impl<'c> Player<'c> {
-    fn open(case: &'c Case) -> Result<Player<'c>, String> {
-        let store = Store::in_memory().map_err(|error| error.to_string())?;
+    fn open(case: &'c Case, store: Store, from: Timestamp) -> Result<Player<'c>, String> {
         let stage = Stage::open(case, case.declared.clone(), store.clone())?;
         Ok(Player {
             clock: Clock {
                 began: Instant::now(),
-                start: case.start,
+                start: from,
             },
             script: Arc::new(Script {
                 injections: Mutex::new(case.injections.clone()),
@@ -106,19 +117,18 @@ impl<'c> Player<'c> {
                 refused: Vec::new(),
             },
             sender: None,
-            folded: 0,
             store,
             stage,
             case,
         })
     }
 
-    async fn play(mut self) -> Result<Played, String> {
-        self.clock.began = Instant::now();
-        self.start_sender(self.case.start);
-        let case = self.case;
-        let mut planned = moments(case);
-        let mut now = case.start;
+    async fn play(mut self, mut observe: impl FnMut(Timestamp)) -> Result<Played, String> {
+        let (case, from) = (self.case, self.clock.start);
+        self.start_sender(from);
+        let mut planned = moments(case).split_off(&from);
+        planned.insert(from);
+        let mut now = from;
         loop {
             self.clock.move_to(now).await;
             if planned.remove(&now) {
@@ -127,6 +137,7 @@ impl<'c> Player<'c> {
                 let told = self.stage.tell(now)?;
                 self.wake(told);
             }
+            observe(now);
             // Time goes on, whatever is said to be due.
             let soon = now + SignedDuration::from_millis(1);
             let due = self.stage.next_due().map(|due| due.max(soon));
@@ -168,10 +179,9 @@ impl<'c> Player<'c> {
         if case.restarts.contains(&now) {
             self.reopen(now, None).await?;
         }
-        while let Some(event) = case.events.get(self.folded).filter(|event| event.arrival <= now) {
-            self.stage
-                .fold(event, i64::try_from(self.folded).unwrap_or(i64::MAX));
-            self.folded += 1;
+        let arrived = |event: &&Event| event.arrival <= now;
+        while let Some(event) = case.events.get(self.stage.folded()).filter(arrived) {
+            self.stage.fold(event);
         }
         for silence in case.silences.iter().filter(|silence| silence.from == now) {
             self.silence(silence, now)?;
@@ -213,6 +223,14 @@ impl<'c> Player<'c> {
             updated_at: now,
             reminded: false,
         };
+        // Whoever was answered before a crash does not ask again.
+        let is_made = |made: &Silence| {
+            (&made.matchers, made.starts_at, made.ends_at)
+                == (&silence.matchers, silence.starts_at, silence.ends_at)
+        };
+        if self.stage.silences().any(is_made) {
+            return Ok(());
+        }
         let answer = self
             .stage
             .command(Command::Silence { silence, force: true }, now)?;
@@ -238,6 +256,14 @@ impl<'c> Player<'c> {
             self.played.refused.push((ack.place.clone(), text));
             return Ok(());
         };
+        if record
+            .told
+            .ack
+            .as_ref()
+            .is_some_and(|known| known.by == ack.by && known.at == now)
+        {
+            return Ok(());
+        }
         let command = Command::Ack {
             episode: episode_id(self.store.id(), record.fingerprint, record.episodes),
             by: ack.by.clone(),

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::case::{Case, Declared, Event};
 use super::series;
+use crate::alert::dispatch::silence::Silence;
 use crate::alert::dispatch::{Command, Held, Kept, Refusal};
 use crate::alert::engine::{Engine, Step};
 use crate::alert::notice::Notice;
@@ -20,7 +21,10 @@ use crate::evaluate::{Evaluator, Horizon, Snapshot};
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
-use crate::state::{Commit, Store};
+use crate::state::{Commit, Position, Store};
+
+/// All events of a test are one partition, in the order of arrival.
+const EVENTS: &str = "events";
 
 /// The daemon's parts between two restarts.
 pub(super) struct Stage {
@@ -35,6 +39,8 @@ pub(super) struct Stage {
     /// Evaluations are this much behind the clock: the lateness that the catalogue allows those who have events.
     lateness: SignedDuration,
     watermark: Option<Timestamp>,
+    /// Events folded so far.
+    folded: usize,
     snapshot: Snapshot,
     was_away: bool,
     /// Who is not told of what, and why, since the start.
@@ -91,6 +97,11 @@ impl Stage {
             watermark: restored
                 .watermark_ms
                 .and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            folded: restored
+                .positions
+                .first()
+                .and_then(|position| usize::try_from(position.next_offset).ok())
+                .unwrap_or(0),
             snapshot: Snapshot::default(),
             was_away: true,
             held: Vec::new(),
@@ -116,16 +127,27 @@ impl Stage {
         self.engine.records()
     }
 
+    /// Silences, expired ones for a while too.
+    pub(super) fn silences(&self) -> impl Iterator<Item = &Silence> {
+        self.engine.silences().all.values()
+    }
+
+    /// Events folded so far.
+    pub(super) fn folded(&self) -> usize {
+        self.folded
+    }
+
     /// Folds what has arrived.
-    pub(super) fn fold(&mut self, event: &Event, offset: i64) {
+    pub(super) fn fold(&mut self, event: &Event) {
         let record = Record {
             payload: Some(event.text.as_bytes()),
-            offset,
+            offset: offset(self.folded),
             timestamp_ms: Some(event.arrival.as_millisecond()),
             ..Record::default()
         };
         let seen = self.seen[event.source.0 as usize].as_mut();
         self.folder.fold(event.source, &record, event.arrival, seen);
+        self.folded += 1;
     }
 
     /// Judges every day that is over by now, and now.
@@ -251,7 +273,14 @@ impl Stage {
             .filter_map(|(source, seen)| Some(((source.name.as_str().into(), 0), seen.as_mut()?.take())))
             .filter(|(_, delta)| !delta.is_empty())
             .collect();
+        let position = Position {
+            topic: EVENTS.into(),
+            partition: 0,
+            next_offset: offset(self.folded),
+            newest_event_ms: None,
+        };
         let commit = Commit {
+            positions: &[position],
             cells: &self.cells.take_changed(),
             keys: &self.cells.take_changed_keys(),
             items: &self.cells.take_changed_items(),
@@ -270,4 +299,8 @@ impl Stage {
         self.held.extend(changed.held);
         Ok(changed.notices.len())
     }
+}
+
+fn offset(folded: usize) -> i64 {
+    i64::try_from(folded).unwrap_or(i64::MAX)
 }

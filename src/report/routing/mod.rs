@@ -169,7 +169,9 @@ pub struct InDigest {
 
 /// Explains who is told of an alert that fires at `at`.
 pub fn explain(routing: &Routing, calendar: &Calendar, alert: &Alert, at: Timestamp) -> Explanation {
-    let labels = matched_labels(&alert.record());
+    let mut labels = matched_labels(&alert.record());
+    // An empty label is none.
+    labels.retain(|_, value| !value.is_empty());
     let played = play::play(routing, calendar, alert, at);
     Explanation {
         path: path(routing, &labels),
