@@ -63,7 +63,7 @@ fn line_of(text: &str) -> Option<(f64, f64)> {
         matches!(char, '+' | '-') && *at > 0 && !text[..*at].ends_with(['e', 'E', '+', '-'])
     };
     let (at, sign) = text.char_indices().find(is_step)?;
-    let by = number(&text[at + 1..])?;
+    let by = number(&text[at + 1..]).filter(|_| !text[at + 1..].starts_with(['+', '-']))?;
     Some((number(&text[..at])?, if sign == '-' { -by } else { by }))
 }
 

@@ -223,7 +223,7 @@ fn mistakes_are_told_with_their_place() {
         (
             "alert: done-but-flat",
             "alert: done-but-flt",
-            "tests.yaml:9:31: no rule 'done-but-flt' in the catalogue; did you mean 'done-but-flat'?",
+            "tests.yaml:9:33: no rule 'done-but-flt' in the catalogue; did you mean 'done-but-flat'?",
         ),
         (
             "{at: 10d,",
@@ -233,12 +233,12 @@ fn mistakes_are_told_with_their_place() {
         (
             "state: inactive",
             "state: idle",
-            "tests.yaml:9:53: 'idle' is not one of inactive, pending, firing, recovering",
+            "tests.yaml:9:55: 'idle' is not one of inactive, pending, firing, recovering",
         ),
         (
             "kpi_completion_ratio",
             "kpi_completion",
-            "tests.yaml:7:14: there is no series 'kpi_completion'; known are drift_score, kpi_completion_ratio, kpi_forecast_ratio, kpi_pace_ratio, kpi_target, kpi_target_probability, kpi_value, link_lag_days, link_parent_gap_ratio, link_strength_ratio",
+            "tests.yaml:7:14: there is no series 'kpi_completion'; did you mean 'kpi_completion_ratio'?",
         ),
         (
             "node=\"leads\"",
@@ -253,7 +253,7 @@ fn mistakes_are_told_with_their_place() {
         (
             "0+0.04x30",
             "0+0.04y30",
-            "tests.yaml:7:79: '0+0.04y30' is no value of a series; write 3, 0+0.04x30, 5-1x4, 1x5, _, _x3 or stale",
+            "tests.yaml:7:74: '0+0.04y30' is no value of a series; write 3, 0+0.04x30, 5-1x4, 1x5, _, _x3 or stale",
         ),
         (
             "start: 2026-07-01T00:00:00+08:00",

@@ -237,12 +237,12 @@ impl Words<'_> {
     fn expected(&self, one: &ExpectedNotice) -> String {
         let severity = one.severity.map(|severity| format!(" {}", severity.as_str()));
         format!(
-            "{} … {}  {}  {} {}{}  ({}:{})",
+            "{} … {}  {}  {}{}{}  ({}:{})",
             self.offset(one.from),
             self.offset(one.to),
             one.receiver,
             one.kind.as_str(),
-            one.which.text(),
+            format!(" {}", one.which.text()).trim_end(),
             severity.unwrap_or_default(),
             one.place.line,
             one.place.column,
