@@ -77,25 +77,25 @@ pub(super) struct SeriesEntry {
     #[schemars(with = "String")]
     pub(super) interval: Spanned<String>,
     /// promtool's notation: `0+0.04x30`, `1x5`, `_x3`, `stale`, `1 2 3`.
-    #[schemars(with = "Text")]
-    pub(super) values: Spanned<Text>,
+    #[schemars(with = "Scalar")]
+    pub(super) values: Spanned<Scalar>,
 }
 
 /// YAML writers write numbers as well.
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(untagged)]
-pub(super) enum Text {
+pub(super) enum Scalar {
     Int(i64),
     Float(f64),
     Text(String),
 }
 
-impl Text {
+impl Scalar {
     pub(super) fn text(&self) -> String {
         match self {
-            Text::Int(number) => number.to_string(),
-            Text::Float(number) => number.to_string(),
-            Text::Text(text) => text.trim().to_owned(),
+            Scalar::Int(number) => number.to_string(),
+            Scalar::Float(number) => number.to_string(),
+            Scalar::Text(text) => text.trim().to_owned(),
         }
     }
 }
@@ -151,8 +151,8 @@ pub(super) struct InjectEntry {
     /// How many attempts get it; one where it is missing.
     pub(super) times: Option<u32>,
     /// A status, such as 429; `lost`: none comes, and people may have seen it.
-    #[schemars(with = "Text")]
-    pub(super) answer: Spanned<Text>,
+    #[schemars(with = "Scalar")]
+    pub(super) answer: Spanned<Scalar>,
     /// Seconds that the receiver asks to wait.
     pub(super) retry_after: Option<u64>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::case::hint;
-use super::file::Text;
+use super::file::Scalar;
 use super::notation::{self, Point};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{self, Catalog, NodeId, SourceId};
@@ -57,7 +57,7 @@ const DRIFT_SCORE: &str = "drift_score";
 
 /// The moments at which a series changes.
 pub(super) fn points(
-    text: &Text,
+    text: &Scalar,
     interval: SignedDuration,
     start: Timestamp,
 ) -> Result<Vec<(Timestamp, Option<f64>)>, String> {

@@ -104,7 +104,7 @@ impl Words<'_> {
         };
         let is_so = match expected.state {
             State::Inactive => active.is_empty(),
-            _ => !active.is_empty() && active.iter().all(|one| fits(one)),
+            _ => !active.is_empty() && active.iter().all(fits),
         };
         if is_so {
             return None;
