@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use super::dispatch::World;
 use super::judge::figure;
 use super::record::{AlertRecord, Facts, Figure, Labels};
-use crate::catalog::{Calendar, Catalog, MetricId, MetricKind, NodeId, Role, SourceId};
+use crate::catalog::{Calendar, Catalog, NodeId, Role, SourceId};
 use crate::evaluate::attribution::{Attribution, attribute};
 use crate::evaluate::pace::completion;
 use crate::evaluate::{Evaluator, InstanceKey, Period, Snapshot};
@@ -58,23 +58,6 @@ impl<'a> Business<'a> {
         })
     }
 
-    fn is_made_from(&self, metric: MetricId, source: SourceId) -> bool {
-        match &self.catalog.metric(metric).kind {
-            MetricKind::Simple(simple) => simple.source == source,
-            MetricKind::Duration(duration) => duration.marks.source == source,
-            MetricKind::Conversion(conversion) => [&conversion.base, &conversion.goal]
-                .iter()
-                .any(|step| step.step.source == source),
-            MetricKind::Ratio {
-                numerator,
-                denominator,
-            } => self.is_made_from(*numerator, source) || self.is_made_from(*denominator, source),
-            MetricKind::Derived { inputs, .. } => {
-                inputs.iter().any(|input| self.is_made_from(*input, source))
-            }
-        }
-    }
-
     /// A figure with the value that its closed period has by now.
     fn final_figure(&self, node: &str, told: &Figure, labels: &Labels) -> Option<Figure> {
         let node = self.node(node)?;
@@ -107,7 +90,7 @@ impl World for Business<'_> {
             .and_then(|position| u32::try_from(position).ok())
             .map(SourceId);
         match (self.node(node), source) {
-            (Some(node), Some(source)) => self.is_made_from(self.catalog.node(node).metric, source),
+            (Some(node), Some(source)) => self.catalog.is_made_from(self.catalog.node(node).metric, source),
             _ => false,
         }
     }

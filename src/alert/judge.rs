@@ -153,11 +153,24 @@ pub fn step(
     engine: &mut Engine,
     when: When<'_>,
 ) -> (Snapshot, Step) {
+    step_as_if(catalog, evaluator, cells, engine, when, |_| {})
+}
+
+/// The same, where `suppose` changes what the snapshot says before it is judged: a test that says how things stand.
+pub fn step_as_if(
+    catalog: &Catalog,
+    evaluator: &mut Evaluator,
+    cells: &Cells,
+    engine: &mut Engine,
+    when: When<'_>,
+    suppose: impl FnOnce(&mut Snapshot),
+) -> (Snapshot, Step) {
     let mut snapshot = evaluator.snapshot(cells, when.at, when.horizon);
     if when.horizon == Horizon::Day {
         evaluator.close_day(cells, &mut snapshot);
     }
     snapshot.intake = when.intake.to_vec();
+    suppose(&mut snapshot);
     let periods = Periods::of(catalog, &snapshot);
     let samples = samples(catalog, &snapshot, &periods, &engine.known());
     let known = Business::new(catalog, &snapshot, evaluator, cells);

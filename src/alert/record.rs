@@ -261,7 +261,7 @@ pub struct Episode {
 
 impl AlertRecord {
     /// A record that says nothing yet.
-    pub(super) fn blank() -> AlertRecord {
+    pub(crate) fn blank() -> AlertRecord {
         AlertRecord {
             fingerprint: fingerprint("", &Labels::new()),
             rule: String::new(),

@@ -87,6 +87,23 @@ impl Catalog {
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
     }
+    /// Whether a metric is computed from the events of a source.
+    pub fn is_made_from(&self, metric: MetricId, source: SourceId) -> bool {
+        match &self.metric(metric).kind {
+            MetricKind::Simple(simple) => simple.source == source,
+            MetricKind::Duration(duration) => duration.marks.source == source,
+            MetricKind::Conversion(conversion) => [&conversion.base, &conversion.goal]
+                .iter()
+                .any(|step| step.step.source == source),
+            MetricKind::Ratio {
+                numerator,
+                denominator,
+            } => self.is_made_from(*numerator, source) || self.is_made_from(*denominator, source),
+            MetricKind::Derived { inputs, .. } => {
+                inputs.iter().any(|input| self.is_made_from(*input, source))
+            }
+        }
+    }
     /// Whether a metric's value grows with the period: totals, and sums and differences of totals.
     pub fn accumulates(&self, id: MetricId) -> bool {
         match &self.metric(id).kind {

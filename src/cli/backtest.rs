@@ -47,10 +47,10 @@ struct About<'l> {
 }
 
 /// A line in its place.
-struct Line<'t> {
-    arrival: Timestamp,
-    source: SourceId,
-    text: &'t str,
+pub(super) struct Line<'t> {
+    pub(super) arrival: Timestamp,
+    pub(super) source: SourceId,
+    pub(super) text: &'t str,
 }
 
 pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
@@ -58,7 +58,7 @@ pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
         load_all(args.config.config.as_deref()).map_err(|diagnostics| diagnostics.to_string())?;
     let shown = args.input.display();
     let text = std::fs::read_to_string(&args.input).map_err(|error| format!("{shown}: {error}"))?;
-    let mut lines = lines(&catalog, &text, &shown.to_string())?;
+    let mut lines = lines(&catalog, None, &text, &shown.to_string())?;
     // Lines of one moment stay in the order of the file.
     lines.sort_by_key(|line| line.arrival);
     let Some(last) = lines.last() else {
@@ -99,8 +99,13 @@ pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
     Ok(())
 }
 
-/// The lines of the file that are not blank, with arrival and source.
-fn lines<'t>(catalog: &Catalog, text: &'t str, file: &str) -> Result<Vec<Line<'t>>, String> {
+/// The lines of the file that are not blank, with arrival and source; `whose` they are, where that is known.
+pub(super) fn lines<'t>(
+    catalog: &Catalog,
+    whose: Option<SourceId>,
+    text: &'t str,
+    file: &str,
+) -> Result<Vec<Line<'t>>, String> {
     let mut readers: Vec<Reader> = catalog.sources.iter().map(Reader::new).collect();
     let mut lines = Vec::new();
     for (number, text) in (1u32..).zip(text.lines()) {
@@ -114,7 +119,10 @@ fn lines<'t>(catalog: &Catalog, text: &'t str, file: &str) -> Result<Vec<Line<'t
                 error.column()
             )
         })?;
-        let source = source_of(catalog, about.source.as_deref()).map_err(at)?;
+        let source = match whose {
+            Some(source) => source,
+            None => source_of(catalog, about.source.as_deref()).map_err(at)?,
+        };
         let arrival = match &about.arrival {
             Some(arrival) => arrival.parse::<Timestamp>().map_err(|_| {
                 at(format!(

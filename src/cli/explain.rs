@@ -85,7 +85,7 @@ pub(super) fn explain_command(args: &ExplainArgs) -> Result<(), String> {
 }
 
 /// A day is its close; a time without an offset is local.
-fn moment(text: &str, calendar: &Calendar) -> Option<Timestamp> {
+pub(super) fn moment(text: &str, calendar: &Calendar) -> Option<Timestamp> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Some(at);
     }

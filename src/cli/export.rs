@@ -14,7 +14,7 @@ pub(super) struct ExportArgs {
 
 #[derive(Subcommand, Debug)]
 enum What {
-    /// The JSON Schema of a catalogue file or of the settings file, for editors
+    /// The JSON Schema of a catalogue file, of the settings file or of a file of tests, for editors
     #[command(after_help = "Example:\n  tautline export json-schema catalog > catalog.schema.json")]
     JsonSchema {
         /// Which file it is about
@@ -33,6 +33,7 @@ enum What {
 enum File {
     Catalog,
     Settings,
+    Tests,
 }
 
 pub(super) fn export(args: &ExportArgs) -> Result<(), String> {
@@ -41,6 +42,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<(), String> {
             let schema = match of {
                 File::Catalog => schema::catalogue(),
                 File::Settings => settings::schema(),
+                File::Tests => super::test::schema(),
             };
             super::print(&format!("{schema:#}"));
             Ok(())

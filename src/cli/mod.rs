@@ -10,7 +10,9 @@ mod export;
 mod import;
 mod logging;
 mod review;
+mod route;
 mod run;
+mod test;
 pub mod tree;
 
 use std::path::{Path, PathBuf};
@@ -71,6 +73,11 @@ enum Command {
     /// The review of a closed period: what was met, by whom, and where KPI and business came apart
     #[command(after_help = "Example:\n  tautline review --period 2026-06 --format html > june.html")]
     Review(review::ReviewArgs),
+    /// Who is told of an alert, when, and why
+    Route(route::RouteArgs),
+    /// Test catalogue and rules: series and events on a virtual clock, with what must stand and be told
+    #[command(after_help = "Example:\n  tautline test config/tests/*.yaml")]
+    Test(test::TestArgs),
 }
 
 #[derive(Args, Debug, Clone)]
@@ -131,6 +138,8 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::export(&args),
         Command::Explain(args) => explain::explain_command(&args),
         Command::Review(args) => review::review_command(&args),
+        Command::Route(args) => route::route_command(&args),
+        Command::Test(args) => test::test_command(&args),
         Command::Tree(args) => tree_command(&args),
     };
     match done {

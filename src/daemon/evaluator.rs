@@ -507,7 +507,7 @@ impl EvaluatorThread {
 
 /// The last moments of the local days that a watermark passed on its way from `before` to `now`: clocks of rules see
 /// every day, also when a year of history is read in a second.
-pub(super) fn day_closes(calendar: &Calendar, before: Timestamp, now: Timestamp) -> Vec<Timestamp> {
+pub(crate) fn day_closes(calendar: &Calendar, before: Timestamp, now: Timestamp) -> Vec<Timestamp> {
     let mut closes = Vec::new();
     let mut day = calendar.day_of(before);
     while let Ok(next) = day.tomorrow() {

@@ -21,18 +21,18 @@ const FILTERED: &str = "filtered";
 const DUPLICATE: &str = "duplicate";
 
 /// How many events of a source had an outcome.
-pub(super) type Outcomes = HashMap<(SourceId, &'static str), u64>;
+pub(crate) type Outcomes = HashMap<(SourceId, &'static str), u64>;
 
 /// The outcome of a record that only says that a row is gone.
 const TOMBSTONE: &str = "tombstone";
 
 /// Whether an outcome is a reason of rejection.
-pub(super) fn is_rejection(outcome: &str) -> bool {
+pub(crate) fn is_rejection(outcome: &str) -> bool {
     ![FOLDED, FILTERED, DUPLICATE, TOMBSTONE].contains(&outcome)
 }
 
 /// What one thread folds with. Keeps its buffers from record to record.
-pub(super) struct Folder {
+pub(crate) struct Folder {
     catalog: Arc<Catalog>,
     decoders: Vec<decode::Reader>,
     worker: Worker,
@@ -44,26 +44,26 @@ pub(super) struct Folder {
 
 /// What became of one record.
 #[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Account {
+pub(crate) struct Account {
     /// Number of its events; a record that was refused as a whole counts as one.
-    pub(super) events: u64,
+    pub(crate) events: u64,
     /// How many of them were rejected.
-    pub(super) rejected: u64,
+    pub(crate) rejected: u64,
     /// How many of them are copies of what was counted before.
-    pub(super) duplicates: u64,
+    pub(crate) duplicates: u64,
     /// The newest event time of those that were not, in milliseconds since the epoch.
-    pub(super) newest_ms: Option<i64>,
+    pub(crate) newest_ms: Option<i64>,
 }
 
 /// What was folded since it was last taken.
-pub(super) struct Taken {
-    pub(super) delta: Delta,
-    pub(super) outcomes: Outcomes,
-    pub(super) dead_letters: Vec<DeadLetter>,
+pub(crate) struct Taken {
+    pub(crate) delta: Delta,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) dead_letters: Vec<DeadLetter>,
 }
 
 impl Folder {
-    pub(super) fn new(catalog: Arc<Catalog>, plan: Arc<Plan>) -> Folder {
+    pub(crate) fn new(catalog: Arc<Catalog>, plan: Arc<Plan>) -> Folder {
         let max_skew_ms = catalog.sources.iter().map(|s| s.max_skew.as_millis() as i64);
         Folder {
             decoders: catalog.sources.iter().map(decode::Reader::new).collect(),
@@ -76,12 +76,12 @@ impl Folder {
     }
 
     /// The schema that must be [learned](Folder::learn) before this record can be folded.
-    pub(super) fn schema_needed(&self, source: SourceId, record: &Record<'_>) -> Option<SchemaId> {
+    pub(crate) fn schema_needed(&self, source: SourceId, record: &Record<'_>) -> Option<SchemaId> {
         self.decoders[source.0 as usize].schema_needed(record)
     }
 
     /// Takes what the schema registry says of an id.
-    pub(super) fn learn(&mut self, source: SourceId, id: SchemaId, learned: Learned<'_>) {
+    pub(crate) fn learn(&mut self, source: SourceId, id: SchemaId, learned: Learned<'_>) {
         let absent = self.decoders[source.0 as usize].learn(id, learned);
         if absent.is_empty() {
             return;
@@ -101,7 +101,7 @@ impl Folder {
     }
 
     /// Folds every event of a record of Kafka. Where `seen` is given, copies of what it remembers are not folded.
-    pub(super) fn fold(
+    pub(crate) fn fold(
         &mut self,
         source: SourceId,
         record: &Record<'_>,
@@ -113,7 +113,7 @@ impl Folder {
     }
 
     /// Folds every event of a request. Each event has an offset of its own, from that of the record on.
-    pub(super) fn fold_as(
+    pub(crate) fn fold_as(
         &mut self,
         layout: Layout,
         source: SourceId,
@@ -179,13 +179,13 @@ impl Folder {
     }
 
     /// The dead letters that were written last, oldest first.
-    pub(super) fn newest_dead_letters(&self, count: u64) -> &[DeadLetter] {
+    pub(crate) fn newest_dead_letters(&self, count: u64) -> &[DeadLetter] {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         &self.dead_letters[self.dead_letters.len().saturating_sub(count)..]
     }
 
     /// Hands over what was folded since the last call.
-    pub(super) fn take(&mut self) -> Taken {
+    pub(crate) fn take(&mut self) -> Taken {
         Taken {
             delta: self.worker.take(),
             outcomes: self.outcomes.drain(..).collect(),

@@ -152,7 +152,7 @@ impl Evaluator {
 }
 
 /// The instance that an instance serves: the same values for the dimensions that its parent has.
-fn parent_of(catalog: &Catalog, key: &InstanceKey) -> Option<InstanceKey> {
+pub(crate) fn parent_of(catalog: &Catalog, key: &InstanceKey) -> Option<InstanceKey> {
     let node = catalog.node(key.node);
     let parent = node.parent.as_ref()?.node;
     let value = |name: &String| {

@@ -72,7 +72,7 @@ pub fn elapsed(period: &Period, at: Timestamp, calendar: &Calendar) -> f64 {
 }
 
 /// Share of the target that a plan by the calendar alone expects at a moment: by working time, or by time.
-pub(super) fn expected_share(profile: Profile, period: &Period, at: Timestamp, calendar: &Calendar) -> f64 {
+pub(crate) fn expected_share(profile: Profile, period: &Period, at: Timestamp, calendar: &Calendar) -> f64 {
     match profile {
         Profile::Workdays => by_workdays(period, at, calendar),
         _ => elapsed(period, at, calendar),

@@ -73,6 +73,20 @@ pub(super) fn by_status(reply: &Reply, now: Timestamp) -> Answer {
     }
 }
 
+/// What a status means by itself, with the seconds that it asks to wait.
+pub(crate) fn of_status(status: u16, wait_seconds: Option<u64>) -> Answer {
+    let mut headers = reqwest::header::HeaderMap::new();
+    if let Some(seconds) = wait_seconds {
+        headers.insert(reqwest::header::RETRY_AFTER, seconds.into());
+    }
+    let reply = Reply {
+        status,
+        headers,
+        body: String::new(),
+    };
+    by_status(&reply, Timestamp::UNIX_EPOCH)
+}
+
 /// A vendor's word for what went wrong, with its number; short, whatever it is.
 pub(super) fn vendors_words(code: i64, text: &str) -> String {
     let text: String = text

@@ -25,12 +25,18 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(store: Arc<dyn Outbox>, stats: Arc<Stats>, stopping: watch::Receiver<bool>) -> Desk {
+    /// `now` is the wall clock.
+    pub(super) fn new(
+        store: Arc<dyn Outbox>,
+        stats: Arc<Stats>,
+        stopping: watch::Receiver<bool>,
+        now: Timestamp,
+    ) -> Desk {
         Desk {
             store,
             stats,
             store_fails: AtomicBool::new(false),
-            began: (Instant::now(), Timestamp::now()),
+            began: (Instant::now(), now),
             stopping,
         }
     }

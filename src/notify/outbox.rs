@@ -235,12 +235,37 @@ pub async fn run(
     store: Box<dyn Outbox>,
     targets: Vec<Target>,
     wake: Arc<Notify>,
+    stopping: watch::Receiver<bool>,
+    stats: Arc<Stats>,
+) {
+    let by = By {
+        now: Timestamp::now(),
+        look_every: LOOK_EVERY,
+    };
+    run_by(by, store, targets, wake, stopping, stats).await;
+}
+
+/// The clock that a sender goes by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct By {
+    /// The wall clock at its start; from there it moves with the clock of the runtime.
+    pub(crate) now: Timestamp,
+    /// How often the outbox is looked at even if nobody says that there is something new.
+    pub(crate) look_every: Duration,
+}
+
+/// [`run`], by a clock that may be a virtual one.
+pub(crate) async fn run_by(
+    by: By,
+    store: Box<dyn Outbox>,
+    targets: Vec<Target>,
+    wake: Arc<Notify>,
     mut stopping: watch::Receiver<bool>,
     stats: Arc<Stats>,
 ) {
     let known: Vec<String> = targets.iter().map(|target| target.receiver.clone()).collect();
     known.iter().for_each(|receiver| stats.begin(receiver));
-    let desk = Arc::new(Desk::new(Arc::from(store), stats, stopping.clone()));
+    let desk = Arc::new(Desk::new(Arc::from(store), stats, stopping.clone(), by.now));
     let (bell, _) = watch::channel(());
 
     let mut destinations: BTreeMap<u64, Vec<Target>> = BTreeMap::new();
@@ -258,7 +283,7 @@ pub async fn run(
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => break,
             () = wake.notified() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(by.look_every) => {}
         }
         bell.send_replace(());
     }

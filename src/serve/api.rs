@@ -27,6 +27,12 @@ pub fn not_found(message: &str) -> Response {
     (StatusCode::NOT_FOUND, Json(body)).into_response()
 }
 
+/// 400 in the shape of a Prometheus error.
+pub fn bad_data(message: &str) -> Response {
+    let body = json!({"status": "error", "errorType": "bad_data", "error": message});
+    (StatusCode::BAD_REQUEST, Json(body)).into_response()
+}
+
 /// Every node with its instances, in tree order of the catalogue.
 pub fn nodes(view: &View) -> Response {
     let mut by_node: BTreeMap<u32, Vec<&NodeState>> = BTreeMap::new();
@@ -177,7 +183,7 @@ fn alert_json(view: &View, alert: &AlertView) -> Option<Value> {
         .or_insert_with(|| alert.rule.clone());
     let figure = alert.facts.node.as_ref();
     let value = figure.and_then(|figure| figure.pace.or(figure.completion).or(figure.value));
-    Some(json!({
+    let mut json = json!({
         "labels": labels,
         "annotations": {
             "summary": alert.facts.title,
@@ -187,12 +193,79 @@ fn alert_json(view: &View, alert: &AlertView) -> Option<Value> {
         },
         "state": state,
         "activeAt": alert.active_at.to_string(),
-        "value": value.map_or_else(String::new, |value| format!("{value:e}")),
-    }))
+        "value": value.map_or_else(String::new, as_go_writes),
+    });
+    if let AlertState::Recovering { since } = alert.state {
+        json["keepFiringSince"] = since.to_string().into();
+    }
+    Some(json)
+}
+
+/// A number as Prometheus writes it: `3e-01`, `1.25e+00`.
+fn as_go_writes(value: f64) -> String {
+    let text = format!("{value:e}");
+    match text.split_once('e') {
+        Some((digits, exponent)) => {
+            let (sign, size) = match exponent.strip_prefix('-') {
+                Some(size) => ('-', size),
+                None => ('+', exponent),
+            };
+            format!("{digits}e{sign}{size:0>2}")
+        }
+        None => text,
+    }
+}
+
+/// What of the rules is asked for, with the parameters of Prometheus.
+#[derive(Debug, Default)]
+pub struct RulesAsked {
+    names: Vec<String>,
+    groups: Vec<String>,
+    without_alerts: bool,
+    /// Only recording rules, of which there are none.
+    recording: bool,
+}
+
+impl RulesAsked {
+    /// Reads the query; parameters that are not known are let go, as Prometheus does.
+    ///
+    /// # Errors
+    /// A word that is none of those that may be.
+    pub fn read(pairs: &[(String, String)]) -> Result<RulesAsked, String> {
+        let mut asked = RulesAsked::default();
+        for (name, value) in pairs {
+            match (name.as_str(), value.as_str()) {
+                ("rule_name[]", _) => asked.names.push(value.clone()),
+                ("rule_group[]", _) => asked.groups.push(value.clone()),
+                ("type", "alert" | "record") => asked.recording = value == "record",
+                ("type", _) => return Err(format!("type is alert or record, not '{value}'")),
+                ("exclude_alerts", "true" | "false") => asked.without_alerts = value == "true",
+                ("exclude_alerts", _) => {
+                    return Err(format!("exclude_alerts is true or false, not '{value}'"));
+                }
+                _ => {}
+            }
+        }
+        Ok(asked)
+    }
+
+    fn wants(&self, group: &str, rule: &Rule) -> bool {
+        let named =
+            |names: &[String], name: &str| names.is_empty() || names.iter().any(|known| known == name);
+        !self.recording && named(&self.groups, group) && named(&self.names, &rule.name)
+    }
+}
+
+/// When there was no evaluation yet, as Go writes no time.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+fn last_evaluation(view: &View) -> String {
+    let watermark = view.snapshot.watermark;
+    watermark.map_or_else(|| NEVER.to_owned(), |at| at.to_string())
 }
 
 /// Every rule with its alerts, as Prometheus' `/api/v1/rules`: rules on nodes and rules on links are two groups.
-pub fn rules(view: &View) -> Response {
+pub fn rules(view: &View, asked: &RulesAsked) -> Response {
     let groups: Vec<Value> = [
         (RuleOn::Node, "node"),
         (RuleOn::Link, "link"),
@@ -205,20 +278,27 @@ pub fn rules(view: &View) -> Response {
             .catalog
             .rules
             .iter()
-            .filter(|rule| rule.on == on)
-            .map(|rule| rule_json(view, rule))
+            .filter(|rule| rule.on == on && asked.wants(name, rule))
+            .map(|rule| rule_json(view, rule, asked.without_alerts))
             .collect();
-        json!({"name": name, "file": "", "interval": 0, "limit": 0, "rules": rules})
+        (name, rules)
+    })
+    .filter(|(_, rules)| !rules.is_empty())
+    .map(|(name, rules)| {
+        json!({
+            "name": name, "file": "", "interval": 0, "limit": 0, "rules": rules,
+            "evaluationTime": 0, "lastEvaluation": last_evaluation(view),
+        })
     })
     .collect();
     success(json!({ "groups": groups }))
 }
 
-fn rule_json(view: &View, rule: &Rule) -> Value {
+fn rule_json(view: &View, rule: &Rule, without_alerts: bool) -> Value {
     let of_rule: Vec<&AlertView> = view
         .alerts
         .iter()
-        .filter(|alert| alert.rule == rule.name)
+        .filter(|alert| alert.rule == rule.name && alert.state != AlertState::Inactive)
         .collect();
     let state = if of_rule.iter().any(|alert| alert.is_firing()) {
         "firing"
@@ -231,7 +311,7 @@ fn rule_json(view: &View, rule: &Rule) -> Value {
         .iter()
         .filter_map(|alert| alert_json(view, alert))
         .collect();
-    json!({
+    let mut json = json!({
         "type": "alerting",
         "name": rule.name,
         "query": rule.levels.first().map_or("", |level| level.when.source()),
@@ -239,13 +319,16 @@ fn rule_json(view: &View, rule: &Rule) -> Value {
         "keepFiringFor": rule.keep_firing_for.as_secs_f64(),
         "labels": rule.labels,
         "annotations": {"severity": rule.levels.last().map(|level| level.severity), "kind": rule.kind},
-        "alerts": alerts,
         "health": if view.snapshot.watermark.is_some() { "ok" } else { "unknown" },
         "lastError": "",
         "state": state,
         "evaluationTime": 0,
-        "lastEvaluation": view.snapshot.watermark.map(|w| w.to_string()),
-    })
+        "lastEvaluation": last_evaluation(view),
+    });
+    if !without_alerts {
+        json["alerts"] = alerts.into();
+    }
+    json
 }
 
 /// How the sources are doing.
@@ -272,4 +355,22 @@ pub fn history(told: &[LoggedNotice], held: &[Held]) -> Response {
     let mut lines: Vec<(jiff::Timestamp, Value)> = told.chain(held).collect();
     lines.sort_by_key(|(at, _)| *at);
     success(json!({"history": lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>()}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_go_writes;
+
+    #[test]
+    fn numbers_are_written_as_prometheus_writes_them() {
+        for (value, text) in [
+            (0.3, "3e-01"),
+            (1.0, "1e+00"),
+            (1234.5, "1.2345e+03"),
+            (-1e-12, "-1e-12"),
+            (0.0, "0e+00"),
+        ] {
+            assert_eq!(as_go_writes(value), text);
+        }
+    }
 }

@@ -23,6 +23,7 @@ pub mod health;
 mod ingest;
 pub mod metrics;
 mod node_page;
+mod openapi;
 pub mod orders;
 pub mod page;
 mod taking;
@@ -148,6 +149,7 @@ fn router(app: App) -> Router {
         .route("/api/v1/alerts", get(api_alerts))
         .route("/api/v1/rules", get(api_rules))
         .route("/api/v1/sources", get(api_sources))
+        .route("/api/v1/openapi.json", get(async || openapi::document()))
         .route("/api/v1/episodes/{episode}/history", get(api_history))
         .route("/api/v1/episodes/{episode}/ack", post(api_ack).delete(api_unack))
         .route("/api/v2/status", get(v2_status))
@@ -401,8 +403,11 @@ async fn api_alerts(State(app): State<App>) -> Response {
     api::alerts(&app.view())
 }
 
-async fn api_rules(State(app): State<App>) -> Response {
-    api::rules(&app.view())
+async fn api_rules(State(app): State<App>, Query(pairs): Pairs) -> Response {
+    match api::RulesAsked::read(&pairs) {
+        Ok(asked) => api::rules(&app.view(), &asked),
+        Err(message) => api::bad_data(&message),
+    }
 }
 
 async fn api_sources(State(app): State<App>) -> Response {

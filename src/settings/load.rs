@@ -1,7 +1,7 @@
 //! From the settings file and the environment to checked [`Settings`]. The file is read twice: once for the place of
 //! every mistake, once by the crate `config` for its values with those of the environment over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use super::receivers::ReceiverEntry;
 use super::routes::{AlertsEntry, DigestEntry, InhibitEntry, Parts, PersonEntry, RouteEntry};
 use super::times::IntervalEntry;
 use super::{DeadLetter, Kafka, Role, SchemaRegistry, Secret, Serve, Settings, Token};
+use crate::alert::dispatch::route::Routing;
 use crate::catalog::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::catalog::file::Duration as Time;
 use crate::catalog::yaml::{self, Tree};
@@ -201,6 +202,40 @@ pub fn load(file: Option<&Path>) -> Result<Settings, Diagnostics> {
     .check(merged)
 }
 
+/// Reads who is told what of a settings file, with the names of its receivers; their addresses and secrets are not
+/// looked at, nor is the environment. For tests of rules, which must not need secrets.
+///
+/// # Errors
+/// Every mistake in the routes, each with its place.
+pub fn load_routing(path: &Path) -> Result<(Arc<Routing>, Vec<String>), Diagnostics> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| one(place_of(path), format!("cannot be read: {error}")))?;
+    let shown: Arc<str> = path.display().to_string().into();
+    let file = yaml::read::<File>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
+    let outline = yaml::read::<Tree>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
+    let mut checker = Checker {
+        file: shown,
+        outline,
+        folder: PathBuf::new(),
+        problems: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let names: BTreeSet<String> = file.receivers.keys().cloned().collect();
+    let parts = Parts {
+        routes: file.routes,
+        inhibit_rules: file.inhibit_rules,
+        time_intervals: file.time_intervals,
+        people: file.people,
+        digests: file.digests,
+        alerts: file.alerts,
+    };
+    let routing = checker.routing(parts, &names);
+    match checker.problems.is_empty() {
+        true => Ok((routing, names.into_iter().collect())),
+        false => Err(Diagnostics(checker.problems)),
+    }
+}
+
 fn merge(text: &str) -> Result<File, String> {
     let environment = config::Environment::with_prefix(PREFIX)
         .prefix_separator("__")
@@ -291,6 +326,7 @@ impl Checker {
             },
             max_bytes: file.dead_letter.max_bytes.unwrap_or(256 * 1024 * 1024),
         };
+        let names: BTreeSet<String> = file.receivers.keys().cloned().collect();
         let receivers = self.receivers(file.receivers);
         let parts = Parts {
             routes: file.routes,
@@ -300,7 +336,7 @@ impl Checker {
             digests: file.digests,
             alerts: file.alerts,
         };
-        let routing = self.routing(parts, &receivers);
+        let routing = self.routing(parts, &names);
         let settings = Settings {
             file: PathBuf::from(&*self.file),
             kafka,
@@ -503,6 +539,12 @@ impl Checker {
     /// How many things are wrong so far.
     pub(super) fn problems(&self) -> usize {
         self.problems.len()
+    }
+
+    /// Where a key stands in the file, or the nearest one above it.
+    pub(super) fn place_of(&self, path: &[String]) -> Place {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        self.outline.place(&self.file, &path)
     }
 
     pub(super) fn problem_at(&mut self, path: &[String], message: String) {

@@ -19,7 +19,7 @@ use crate::catalog::Diagnostic;
 use crate::words::Language;
 
 pub(crate) use address::{is_loopback, is_public, literal};
-pub use load::{load, schema, suffice};
+pub use load::{load, load_routing, schema, suffice};
 pub use receivers::{
     Alertmanager, Channel, DingTalk, Feishu, Mention, Receiver, Signature, SlackWebhook, Teams, WeCom,
     Webhook, WebhookFormat,

@@ -1,6 +1,6 @@
 //! Routes: who is told what, when, and who is told next. Alertmanager's words, where it has one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -8,7 +8,6 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Receiver;
 use super::load::Checker;
 use super::times::IntervalEntry;
 use crate::alert::dispatch::digest::{DigestPlan, Schedule};
@@ -136,7 +135,7 @@ struct Inherited {
 }
 
 impl Checker {
-    pub(super) fn routing(&mut self, parts: Parts, receivers: &BTreeMap<String, Receiver>) -> Arc<Routing> {
+    pub(super) fn routing(&mut self, parts: Parts, receivers: &BTreeSet<String>) -> Arc<Routing> {
         let intervals: BTreeMap<_, _> = parts
             .time_intervals
             .into_iter()
@@ -180,7 +179,7 @@ impl Checker {
     fn root(
         &mut self,
         entry: Option<RouteEntry>,
-        receivers: &BTreeMap<String, Receiver>,
+        receivers: &BTreeSet<String>,
         intervals: &[String],
     ) -> Option<Route> {
         let Some(entry) = entry else {
@@ -192,7 +191,7 @@ impl Checker {
                 );
             }
             return receivers
-                .keys()
+                .iter()
                 .next()
                 .map(|receiver| Route::to_receiver(receiver));
         };
@@ -232,7 +231,7 @@ impl Checker {
         &mut self,
         entry: RouteEntry,
         inherited: &Inherited,
-        around: (&BTreeMap<String, Receiver>, &[String]),
+        around: (&BTreeSet<String>, &[String]),
         id: String,
         path: &[String],
     ) -> Route {
@@ -329,12 +328,13 @@ impl Checker {
             active,
             escalate,
             routes,
+            place: Some(self.place_of(path)),
         }
     }
 
-    fn must_be_there(&mut self, path: &[String], name: &str, receivers: &BTreeMap<String, Receiver>) {
-        if !receivers.contains_key(name) {
-            let hint = hint(name, receivers.keys().map(String::as_str));
+    fn must_be_there(&mut self, path: &[String], name: &str, receivers: &BTreeSet<String>) {
+        if !receivers.contains(name) {
+            let hint = hint(name, receivers.iter().map(String::as_str));
             self.problem_at(path, format!("there is no receiver '{name}'; {hint}"));
         }
     }
@@ -372,7 +372,7 @@ impl Checker {
     fn people(
         &mut self,
         entries: BTreeMap<String, PersonEntry>,
-        receivers: &BTreeMap<String, Receiver>,
+        receivers: &BTreeSet<String>,
     ) -> BTreeMap<String, Person> {
         let names: Vec<String> = entries.keys().cloned().collect();
         let mut people = BTreeMap::new();
@@ -401,7 +401,7 @@ impl Checker {
         &mut self,
         name: String,
         entry: DigestEntry,
-        receivers: &BTreeMap<String, Receiver>,
+        receivers: &BTreeSet<String>,
     ) -> Option<DigestPlan> {
         let path = |key: &str| ["digests".to_owned(), name.clone(), key.to_owned()];
         self.must_be_there(&path("receiver"), &entry.receiver, receivers);

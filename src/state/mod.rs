@@ -66,9 +66,14 @@ pub enum StateError {
         /// Read by this version.
         expected: i64,
     },
+    /// There is no room for what is to be written.
+    #[error(
+        "state: no room to write ({0}): free some on the disk of the state file; nothing is lost, it is tried again"
+    )]
+    Full(rusqlite::Error),
     /// SQLite refused.
     #[error("state: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
     /// A stored value cannot be read back.
     #[error("state: unreadable {what}: {reason}")]
     Corrupt {
@@ -77,6 +82,15 @@ pub enum StateError {
         /// Why.
         reason: String,
     },
+}
+
+impl From<rusqlite::Error> for StateError {
+    fn from(error: rusqlite::Error) -> StateError {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => StateError::Full(error),
+            _ => StateError::Sqlite(error),
+        }
+    }
 }
 
 /// How far a partition has been read.
@@ -201,7 +215,7 @@ impl Store {
         let lock = Lock::take(path).map_err(refuse)?;
         let connection = Connection::open(path).map_err(|error| refuse(error.to_string()))?;
         schema::prepare(&connection).map_err(|error| match error {
-            StateError::Sqlite(error) => refuse(error.to_string()),
+            StateError::Sqlite(error) | StateError::Full(error) => refuse(error.to_string()),
             other => other,
         })?;
         Store::with(connection, Some(lock))
@@ -215,6 +229,18 @@ impl Store {
         let connection = Connection::open_in_memory()?;
         schema::prepare(&connection)?;
         Store::with(connection, None)
+    }
+
+    /// Lets the log of writes grow without end, and waits for no disk: for tests that look at every write.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    #[cfg(test)]
+    pub(crate) fn keep_every_write(&self) -> Result<(), StateError> {
+        let connection = self.lock();
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "synchronous", "OFF")?;
+        Ok(())
     }
 
     fn with(connection: Connection, lock: Option<Lock>) -> Result<Store, StateError> {

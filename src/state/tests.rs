@@ -173,6 +173,109 @@ fn a_commit_that_fails_changes_nothing() {
 }
 
 #[test]
+fn a_full_disk_says_what_to_do_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = Store::open(&path).unwrap();
+    let first = Commit {
+        positions: &[position(10)],
+        notices: &[samples::numbered(samples::hollow(), 1)],
+        ..Commit::default()
+    };
+    store.commit(&first).unwrap();
+    let pages: i64 = store
+        .lock()
+        .query_row("PRAGMA page_count", [], |row| row.get(0))
+        .unwrap();
+    store.lock().pragma_update(None, "max_page_count", pages).unwrap();
+    let many: Vec<Notice> = (2..200)
+        .map(|n| samples::numbered(samples::hollow(), n))
+        .collect();
+    let second = Commit {
+        positions: &[position(20)],
+        notices: &many,
+        ..Commit::default()
+    };
+    let refused = store.commit(&second).unwrap_err();
+    assert!(matches!(refused, StateError::Full(_)), "{refused:?}");
+    let said = refused.to_string();
+    assert!(
+        said.contains("database or disk is full") && said.contains("free some on the disk"),
+        "{said}"
+    );
+    assert_eq!(store.positions().unwrap(), [position(10)]);
+    assert_eq!(store.recent_notices(999).unwrap().len(), 1);
+    // What was delivered before is still noted: that takes no room.
+    let delivered = Settled::with(Status::Delivered, None);
+    store.settle(&[1], &delivered, Timestamp::UNIX_EPOCH).unwrap();
+
+    store
+        .lock()
+        .pragma_update(None, "max_page_count", 1_000_000)
+        .unwrap();
+    store.commit(&second).unwrap();
+    assert_eq!(store.positions().unwrap(), [position(20)]);
+    assert_eq!(store.recent_notices(999).unwrap().len(), 199);
+    let whole: String = store
+        .lock()
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(whole, "ok");
+}
+
+/// Every row that a commit writes is one at which it can fail.
+#[test]
+fn a_commit_that_fails_at_any_row_changes_nothing() {
+    let whole = Commit {
+        positions: &[position(20)],
+        cells: &[cell(1, 1), cell(2, 2)],
+        keys: &[key(7, &[1, 9])],
+        items: &[item(7, &[(1, false), (2, true)])],
+        alerts: &[record("a", 1), record("b", 1)],
+        notices: &[
+            samples::numbered(samples::hollow(), 1),
+            samples::numbered(samples::hollow(), 2),
+        ],
+        watermark_ms: Some(5),
+        ..Commit::default()
+    };
+    let tables = [
+        "positions",
+        "cell_tables",
+        "cells",
+        "keys",
+        "items",
+        "alerts",
+        "episodes",
+        "notices",
+        "meta",
+    ];
+    let mut failed = 0;
+    for nth in 0.. {
+        let store = Store::in_memory().unwrap();
+        let before = store.dump();
+        let count = "CREATE TEMP TABLE writes (left INTEGER); INSERT INTO writes VALUES";
+        store.lock().execute_batch(&format!("{count} ({nth});")).unwrap();
+        for table in tables {
+            for event in ["INSERT", "UPDATE"] {
+                let trigger = format!(
+                    "CREATE TEMP TRIGGER crash_{table}_{event} BEFORE {event} ON main.{table} BEGIN
+                     SELECT RAISE(ABORT, 'crash') FROM writes WHERE left = 0;
+                     UPDATE writes SET left = left - 1; END;"
+                );
+                store.lock().execute_batch(&trigger).unwrap();
+            }
+        }
+        if store.commit(&whole).is_ok() {
+            break;
+        }
+        failed += 1;
+        assert_eq!(store.dump(), before, "write {nth}");
+    }
+    assert!(failed >= 12, "only {failed} rows were written");
+}
+
+#[test]
 fn a_second_process_is_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
@@ -481,4 +584,32 @@ fn a_forgotten_day_is_gone_from_the_file_and_the_others_are_not() {
     let restored = store.restore().unwrap();
     assert_eq!(restored.cells, cells[1..]);
     assert_eq!(restored.kept_from, Some(Day(2)));
+}
+
+impl Store {
+    /// Every row of every table, as text.
+    fn dump(&self) -> Vec<String> {
+        let connection = self.lock();
+        let mut names = connection
+            .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+            .unwrap();
+        let names: Vec<String> = names
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let mut rows = Vec::new();
+        for name in names {
+            let mut select = connection.prepare(&format!("SELECT * FROM {name}")).unwrap();
+            let columns = select.column_count();
+            let mut found = select.query([]).unwrap();
+            while let Some(row) = found.next().unwrap() {
+                let values: Vec<String> = (0..columns)
+                    .map(|column| format!("{:?}", row.get_ref(column).unwrap()))
+                    .collect();
+                rows.push(format!("{name}: {}", values.join(", ")));
+            }
+        }
+        rows
+    }
 }

@@ -99,11 +99,7 @@ pub(super) fn due(
         };
         return (None, begin);
     };
-    let zone = plan.zone.as_ref().unwrap_or(&world.calendar().timezone);
-    let Some(next) = plan.cron.next_after(last.wall, zone) else {
-        return (None, last);
-    };
-    if now < next.saturating_add(shifted(plan, next)).unwrap_or(Timestamp::MAX) {
+    if next(plan, last, world).is_none_or(|next| now < next) {
         return (None, last);
     }
     let this = LastDigest {
@@ -133,6 +129,13 @@ pub(super) fn due(
         xxh3_64(format!("{store_id}/digest/{}/{}", plan.name, this.count).as_bytes())
     );
     (Some(notice(&episode, &plan.receiver, digest, (now, at))), this)
+}
+
+/// When a digest goes next, after the last one.
+pub(super) fn next(plan: &DigestPlan, last: LastDigest, world: &dyn World) -> Option<Timestamp> {
+    let zone = plan.zone.as_ref().unwrap_or(&world.calendar().timezone);
+    let next = plan.cron.next_after(last.wall, zone)?;
+    Some(next.saturating_add(shifted(plan, next)).unwrap_or(Timestamp::MAX))
 }
 
 /// How much later than its time a digest goes: the same each time for one name, and different for different names.

@@ -61,6 +61,29 @@ impl Interval {
     }
 }
 
+impl Interval {
+    /// The next moment at which it may begin or end: one of its times of day, or midnight.
+    pub fn next_edge(&self, now: Timestamp, calendar: &Calendar) -> Timestamp {
+        let zone = self.zone.as_ref().unwrap_or(&calendar.timezone);
+        let date = zone.to_datetime(now).date();
+        let times = self
+            .times
+            .iter()
+            .flat_map(|(from, to)| [Some(*from), *to])
+            .flatten();
+        let today = times.map(|time| date.to_datetime(time));
+        let tomorrow = date
+            .saturating_add(jiff::Span::new().days(1))
+            .to_datetime(Time::midnight());
+        today
+            .chain([tomorrow])
+            .filter_map(|local| zone.to_timestamp(local).ok())
+            .filter(|edge| *edge > now)
+            .min()
+            .unwrap_or(Timestamp::MAX)
+    }
+}
+
 /// Whether a day lies between two days of its month; −1 is the last one. Days beyond the month's end are its end.
 fn holds_day((from, to): (i8, i8), date: Date) -> bool {
     let last = date.days_in_month();

@@ -18,11 +18,16 @@ use crate::catalog::Severity;
 pub(super) struct Wants {
     pub(super) groups: Vec<(GroupKey, Vec<Want>)>,
     index: hashbrown::HashMap<GroupKey, usize>,
-    /// The next moment at which somebody else is told because nobody has acknowledged.
-    pub(super) next_rung: Option<Timestamp>,
+    /// The next moment at which an alert has to be looked at again, though nothing happens to it: the next step of an
+    /// escalation, the end of an acknowledgement or of a time in which nobody is told.
+    pub(super) next_look: Option<Timestamp>,
 }
 
 impl Wants {
+    fn look_at(&mut self, at: Timestamp) {
+        self.next_look = Some(self.next_look.map_or(at, |next| next.min(at)));
+    }
+
     fn add(&mut self, key: GroupKey, want: Want) {
         let at = *self.index.entry(key).or_insert_with_key(|key| {
             self.groups.push((key.clone(), Vec::new()));
@@ -93,6 +98,9 @@ impl Looking<'_> {
         }
         if is_running(record) {
             self.keep_ack(record);
+            if let Some(ack) = &record.told.ack {
+                wants.look_at(ack.until);
+            }
             self.keep_tellings(record, held_back, wants);
             self.want_news(record, held_back, wants, log);
         }
@@ -175,7 +183,7 @@ impl Looking<'_> {
             for (n, rung) in route.escalate.iter().enumerate() {
                 let due = later(since, rung.after);
                 if due > now {
-                    wants.next_rung = Some(wants.next_rung.map_or(due, |next| next.min(due)));
+                    wants.look_at(due);
                     continue;
                 }
                 let receiver = self.moment.routing.receiver(&rung.to, record);
@@ -213,6 +221,9 @@ impl Looking<'_> {
                 }
                 telling.held = held;
             }
+            if let Some(edge) = self.next_edge(telling) {
+                wants.look_at(edge);
+            }
             if !telling.held.is_empty() {
                 continue;
             }
@@ -249,6 +260,16 @@ impl Looking<'_> {
 
     fn is_muted(&self, telling: &Telling) -> bool {
         self.muted_by(telling).is_some()
+    }
+
+    /// When the times of the route may change what is to be told.
+    fn next_edge(&self, telling: &Telling) -> Option<Timestamp> {
+        let routing = self.moment.routing;
+        let route = routing.route(&telling.route)?;
+        let names = route.mute.iter().chain(&route.active);
+        let intervals = names.filter_map(|name| routing.intervals.get(name)).flatten();
+        let edge = |interval: &Interval| interval.next_edge(self.moment.now, self.moment.world.calendar());
+        intervals.map(edge).min()
     }
 
     /// The time of day, or the holiday, in which this receiver is not told.

@@ -263,6 +263,8 @@ impl Dispatcher {
             let records = records.get_or_insert_with(|| book.entries().map(|entry| &entry.record).collect());
             let (notice, this) = digest::due(plan, last, records, moment.world, (moment.now, at), store_id);
             notices.extend(notice);
+            let next = digest::next(plan, this, moment.world);
+            self.next = self.next.into_iter().chain(next).min();
             if last != Some(this) {
                 self.kept.digests.insert(plan.name.clone(), this);
                 self.is_changed = true;
@@ -316,6 +318,8 @@ impl Dispatcher {
         let mut notices = Vec::new();
         for silence in self.kept.silences.all.values_mut() {
             let remind_at = silence.ends_at - routing.manners.remind_before;
+            let turns = [remind_at, silence.ends_at].into_iter().filter(|at| *at > now);
+            self.next = self.next.into_iter().chain(turns).min();
             let is_due = remind_at > silence.starts_at && remind_at <= now && silence.ends_at > now;
             if silence.reminded || !is_due {
                 continue;

@@ -7,8 +7,9 @@ use jiff::SignedDuration;
 use super::digest::DigestPlan;
 use super::inhibit::InhibitRule;
 use super::interval::Interval;
-use super::matcher::{Matcher, matches_all};
+use super::matcher::Matcher;
 use crate::alert::record::{AlertRecord, Labels};
+use crate::catalog::Place;
 
 /// What the operator declares about telling.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +84,21 @@ pub struct Route {
     pub escalate: Vec<Rung>,
     /// Routes below this one: the first that matches wins.
     pub routes: Vec<Route>,
+    /// Where it is declared; `None` for one that nobody wrote.
+    pub place: Option<Place>,
+}
+
+/// What becomes of a route while an alert looks for its receivers.
+#[derive(Clone, Copy, Debug)]
+pub enum Visit<'r> {
+    /// All of its conditions are met.
+    Entered,
+    /// This condition is not met: the first of them.
+    Refused(&'r Matcher),
+    /// A route before it took the alert, and does not say `continue`.
+    Passed,
+    /// Its receiver is told: it matches, and none of the routes below it does.
+    Takes,
 }
 
 /// Whom a route leads to.
@@ -243,22 +259,35 @@ impl Route {
             active: Vec::new(),
             escalate: Vec::new(),
             routes: Vec::new(),
+            place: None,
         }
     }
 
     /// The routes that take these labels: of every subtree the deepest that match.
     pub fn collect<'r>(&'r self, labels: &Labels, found: &mut Vec<&'r Route>) {
-        let before = found.len();
+        self.visit(labels, &mut |route, visit| {
+            if let Visit::Takes = visit {
+                found.push(route);
+            }
+        });
+    }
+
+    /// Walks the tree as these labels do, and says what becomes of every route on the way.
+    pub fn visit<'r>(&'r self, labels: &Labels, see: &mut dyn FnMut(&'r Route, Visit<'r>)) {
+        let (mut is_taken, mut is_over) = (false, false);
         for route in &self.routes {
-            if matches_all(&route.matchers, labels) {
-                route.collect(labels, found);
-                if !route.go_on {
-                    break;
-                }
+            if is_over {
+                see(route, Visit::Passed);
+            } else if let Some(unmet) = route.matchers.iter().find(|matcher| !matcher.matches(labels)) {
+                see(route, Visit::Refused(unmet));
+            } else {
+                see(route, Visit::Entered);
+                route.visit(labels, see);
+                (is_taken, is_over) = (true, !route.go_on);
             }
         }
-        if found.len() == before {
-            found.push(self);
+        if !is_taken {
+            see(self, Visit::Takes);
         }
     }
 

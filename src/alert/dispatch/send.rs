@@ -43,8 +43,8 @@ impl Dispatcher {
         changes: &mut Changes,
     ) -> Vec<Notice> {
         let now = moment.now;
-        if let Some(rung) = wants.next_rung {
-            self.due_later(rung);
+        if let Some(look) = wants.next_look {
+            self.due_later(look);
         }
         let had_rushes = !self.kept.rushes.is_empty();
         self.kept.rushes.retain(|_, rush| !rush.is_over(now));
@@ -177,8 +177,12 @@ impl Dispatcher {
                     true if is_fired(&want) && stormy.contains(&key.receiver) => storm.push(want),
                     true => {
                         if let What::Fired { .. } | What::Escalated | What::Milder | What::Acked = want.what {
-                            // What is told now fires on: it is looked at again for its repeat.
+                            // What is told now fires on: it is looked at again for its repeat, and for who is next.
                             self.due_later(later(now, timing.repeat_interval));
+                            let route = moment.routing.route(&key.route);
+                            for rung in route.iter().flat_map(|route| &route.escalate) {
+                                self.due_later(later(now, rung.after));
+                            }
                         }
                         told.push(want);
                     }
@@ -242,7 +246,6 @@ impl Dispatcher {
     }
 }
 
-/// The times of a group; what a route that is gone owes is told at once.
 /// The times of a group; what a route that is gone owes is told at once.
 fn timing(routing: &Routing, key: &GroupKey) -> Timing {
     let gone = Timing {

@@ -11,6 +11,7 @@ mod levels;
 mod missing;
 mod rule_errors;
 mod sources;
+mod stories;
 mod table;
 mod telling;
 

@@ -1,0 +1,157 @@
+//! A crash at every write. SQLite only ever appends to its log of writes, so what a crash leaves is a beginning of that
+//! log: a whole one, or one that ends within a write. For each of them a new start must end with the same notices, ids
+//! included, as the run that was never interrupted.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::case::{self, Case};
+use super::play::play_from;
+use crate::notify::outbox::Status;
+use crate::state::{LoggedNotice, Store};
+
+/// Bytes of the log before its first frame, and of a frame: its head and a page.
+const HEAD: usize = 32;
+const FRAME: usize = 24 + 4096;
+
+const CATALOG: &str = "sources:
+  orders: {topics: [t], format: json, time: t, id: id, dedup: 1d, fields: {v: v}}
+metrics:
+  sales: {source: orders, agg: sum, expr: v}
+nodes:
+  revenue: {metric: sales, role: business, period: month, target: 3000}
+  leads:   {metric: sales, role: kpi, parent: revenue, relation: influence, period: month, target: 100, owner: growth}
+rules:
+  done-but-flat: {on: link, nodes: [leads], when: kpi.completion >= 0.9 && parent.pace < 0.5, for: 6h, keep_firing_for: 6h, severity: warning}
+  behind: {on: node, nodes: [revenue], when: node.value < 250.0, for: 0s, severity: critical}
+";
+
+const SETTINGS: &str = "kafka: {brokers: b}
+receivers:
+  ops:  {slack_webhook: {url_file: none}}
+  boss: {slack_webhook: {url_file: none}}
+routes:
+  receiver: ops
+  repeat_interval: 12h
+  escalate: [{after: 3h, receiver: boss}]
+  routes: [{matchers: [severity=\"critical\"], receiver: boss, continue: true, repeat_interval: 8h}, {receiver: ops}]
+";
+
+/// Alerts of two rules: one that fires, recovers and fires again, in a silence, taken by somebody, with a receiver that
+/// fails now and then; and a restart in the middle.
+const TESTS: &str = "catalog: catalog
+settings: tautline.yaml
+tests:
+- name: a story
+  start: 2026-06-01T00:00:00Z
+  until: 2d12h
+  evaluate_every: 6h
+  rules: [done-but-flat, behind]
+  input_series:
+  - {series: 'kpi_completion_ratio{node=\"leads\"}', interval: 6h, values: '0.5 0.95x4 0.2x1 0.95x9'}
+  - {series: 'kpi_pace_ratio{node=\"revenue\"}', interval: 6h, values: '0.3x20'}
+  input_events: {orders: orders.ndjson}
+  restart_at: [1d3h]
+  silence: [{matchers: [node=\"leads\"], from: 13h, to: 20h}]
+  ack: [{at: 1d1h, alert: behind, by: li, lasts: 6h}]
+  inject: [{receiver: boss, at: 1h, answer: 429, retry_after: 20}, {receiver: ops, at: 12h, answer: lost}]
+  exp_notices: []
+";
+
+fn story(folder: &Path) -> Case {
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    std::fs::create_dir_all(folder.join("catalog")).unwrap();
+    write("catalog/catalog.yaml", CATALOG);
+    write("tautline.yaml", SETTINGS);
+    write("tests.yaml", TESTS);
+    let events: String = (0..40)
+        .map(|n| {
+            let (day, hour) = (1 + n / 20, n % 20);
+            format!(
+                "{{\"t\": \"2026-06-0{day}T{hour:02}:30:00Z\", \"id\": \"o{}\", \"v\": 10}}\n",
+                n / 2 * 2
+            )
+        })
+        .collect();
+    write("orders.ndjson", &events);
+    let mut cases = case::read(&folder.join("tests.yaml"))
+        .map_err(|problems| problems.to_string())
+        .unwrap();
+    cases.remove(0)
+}
+
+/// What must not depend on crashes. Numbers in a message are those of the moment at which it was made again.
+fn told(notices: &[LoggedNotice]) -> Vec<String> {
+    notices
+        .iter()
+        .map(|logged| {
+            assert!(
+                logged.status != Status::Pending,
+                "{:?} was left behind",
+                logged.notice.id
+            );
+            let notice = &logged.notice;
+            format!(
+                "{} {} {} {} {} {:?} {:?}",
+                notice.id,
+                notice.receiver,
+                notice.kind.as_str(),
+                notice.severity.as_str(),
+                notice.bundle,
+                notice.reason,
+                notice.told_at.map(Timestamp::as_second)
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_crash_at_any_write_changes_nothing_that_anybody_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = story(folder.path());
+    let file = folder.path().join("state.db");
+    let store = Store::open(&file).unwrap();
+    store.keep_every_write().unwrap();
+    let wal = folder.path().join("state.db-wal");
+    let length = || usize::try_from(std::fs::metadata(&wal).unwrap().len()).unwrap();
+    let begin = length();
+    let mut moments: Vec<(Timestamp, usize)> = Vec::new();
+    let straight = play_from(&case, store.clone(), case.start, |now| {
+        moments.push((now, length()))
+    })
+    .unwrap();
+    let straight = told(&straight.notices);
+    let (base, log) = (std::fs::read(&file).unwrap(), std::fs::read(&wal).unwrap());
+    for kind in ["fired", "repeat", "resolved", "acked", "boss", "ops"] {
+        assert!(
+            straight.iter().any(|line| line.contains(kind)),
+            "the story has no {kind}: {straight:#?}"
+        );
+    }
+
+    let frames = (begin - HEAD) / FRAME..=(log.len() - HEAD) / FRAME;
+    let cuts = frames.flat_map(|frame| [HEAD + frame * FRAME, HEAD + frame * FRAME + FRAME / 3]);
+    let mut crashes = 0;
+    for cut in cuts.filter(|cut| *cut < log.len()) {
+        crashes += 1;
+        let again = tempfile::tempdir().unwrap();
+        let file = again.path().join("state.db");
+        std::fs::write(&file, &base).unwrap();
+        std::fs::write(again.path().join("state.db-wal"), &log[..cut]).unwrap();
+        let store = Store::open(&file).unwrap();
+        store.keep_every_write().unwrap();
+        // Whatever was being written then is begun anew at that moment.
+        let at = moments
+            .iter()
+            .find(|(_, length)| *length > cut)
+            .map_or(case.until, |(at, _)| *at);
+        let crashed = play_from(&case, store, at, |_| {}).unwrap();
+        assert_eq!(
+            told(&crashed.notices),
+            straight,
+            "crash at byte {cut} of the log, at {at}"
+        );
+    }
+    assert!(crashes > 200, "only {crashes} writes");
+}

@@ -1,0 +1,309 @@
+use super::*;
+
+const CATALOG: &str = "calendar: {timezone: Asia/Shanghai}
+sources:
+  orders: {topics: [t], format: json, time: t, fields: {v: v}}
+metrics:
+  sales: {source: orders, agg: sum, expr: v}
+nodes:
+  revenue: {metric: sales, role: business, period: month, target: 3100, rules: {target_at_risk: off}}
+  leads:   {metric: sales, role: kpi, parent: revenue, relation: influence, period: month, target: 100, owner: growth}
+rules:
+  done-but-flat: {on: link, nodes: [leads], when: kpi.completion >= 0.9 && parent.pace < 0.5, for: 2d, keep_firing_for: 1d, severity: critical}
+";
+
+/// What the tests of a file say, or what is wrong with it.
+fn said(tests: &str) -> String {
+    said_of(tests, &[])
+}
+
+fn said_of(tests: &str, more: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+    };
+    write("catalog/catalog.yaml", CATALOG);
+    write("tests.yaml", tests);
+    more.iter().for_each(|(name, text)| write(name, text));
+    let text = match verdicts_of(&folder.path().join("tests.yaml"), None) {
+        Ok(verdicts) => verdicts.iter().map(verdict::text).collect(),
+        Err(message) => message,
+    };
+    text.replace(&format!("{}/", folder.path().display()), "")
+}
+
+/// One test over July: leads come to 4 % a day, revenue stays at 0.3 of its pace.
+fn july(rest: &str) -> String {
+    format!(
+        "catalog: catalog
+tests:
+- name: done but flat
+  start: 2026-07-01T00:00:00+08:00
+  rules: [done-but-flat]
+  input_series:
+  - {{series: 'kpi_completion_ratio{{node=\"leads\"}}', interval: 1d, values: '0+0.04x30'}}
+  - {{series: 'kpi_pace_ratio{{node=\"revenue\"}}', interval: 1d, values: '0.3x30'}}
+{rest}"
+    )
+}
+
+#[test]
+fn the_example_of_the_specification_passes() {
+    assert_eq!(
+        said(&july(
+            "  restart_at: [12d]
+  silence: [{matchers: [node=\"leads\"], from: 26d, to: 27d}]
+  inject: [{receiver: ops, at: 25d, answer: 429, retry_after: 30}]
+  exp_states:  [{at: 10d, alert: done-but-flat, state: inactive}, {at: 24d, alert: done-but-flat, state: pending}, {at: 25d, alert: done-but-flat, state: firing}]
+  exp_notices: [{receiver: ops, kind: fired, between: [25d, 26d]}]
+"
+        )),
+        "ok   done but flat (tests.yaml:3:3)\n"
+    );
+}
+
+#[test]
+fn a_difference_is_shown_line_by_line() {
+    insta::assert_snapshot!(said(&july(
+        "  exp_states:
+  - {at: 24d, alert: done-but-flat, state: firing, severity: critical}
+  - {at: 25d, alert: done-but-flat, state: inactive}
+  exp_notices:
+  - {receiver: ops, kind: fired, between: [24d, 24d12h]}
+  - {receiver: ops, kind: repeat, between: [26d, 27d]}
+  - {receiver: ops, kind: resolved, between: [27d, 28d]}
+"
+    )));
+}
+
+#[test]
+fn what_keeps_somebody_from_being_told_is_in_the_difference() {
+    insta::assert_snapshot!(said(&july(
+        "  silence: [{matchers: [node=\"leads\"], from: 24d, to: 28d, created_by: li}]
+  exp_notices: [{receiver: ops, kind: fired, between: [25d, 26d]}]
+"
+    )));
+}
+
+#[test]
+fn what_a_receiver_refuses_is_not_told() {
+    let answers = |inject: &str, expected: &str| {
+        said(&july(&format!(
+            "  inject: [{inject}]\n  exp_notices: [{expected}]\n  until: 25d12h\n"
+        )))
+    };
+    let passed = "ok   done but flat (tests.yaml:3:3)\n";
+    // Two attempts, two and five seconds apart.
+    assert_eq!(
+        answers(
+            "{receiver: ops, at: 0d, answer: 500, times: 2}",
+            "{receiver: ops, kind: fired, between: [25d7s, 25d8s]}"
+        ),
+        passed
+    );
+    // Refused as blocks, then as plain text.
+    assert_eq!(
+        answers(
+            "{receiver: ops, at: 0d, answer: 400, times: 2}",
+            "{receiver: ops, kind: fired, outcome: dropped, between: [25d, 25d1s]}"
+        ),
+        passed
+    );
+    assert_eq!(
+        answers(
+            "{receiver: ops, at: 0d, answer: 404}",
+            "{receiver: ops, kind: fired, outcome: dead, between: [25d, 25d1s]}"
+        ),
+        passed
+    );
+    // Whoever may have seen it is told once more, with the same id.
+    assert_eq!(
+        answers(
+            "{receiver: ops, at: 0d, answer: lost}",
+            "{receiver: ops, kind: fired, between: [25d2s, 25d3s]}"
+        ),
+        passed
+    );
+}
+
+#[test]
+fn an_acknowledgement_stops_repeats_and_nobody_can_take_what_does_not_fire() {
+    let passes = july(
+        "  ack: [{at: 25d1h, alert: done-but-flat, by: li, lasts: 2d}]
+  until: 28d
+  exp_notices:
+  - {receiver: ops, kind: fired, between: [25d, 25d1s]}
+  - {receiver: ops, kind: acked, between: [25d1h, 25d1h1s]}
+  - {receiver: ops, kind: repeat, between: [27d1h, 27d1h1s]}
+",
+    );
+    assert_eq!(said(&passes), "ok   done but flat (tests.yaml:3:3)\n");
+    let fails = july("  ack: [{at: 3d, alert: done-but-flat}]\n  exp_notices: []\n");
+    let said = said(&fails);
+    assert!(
+        said.contains("nobody can acknowledge done-but-flat: it does not fire"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_rule_that_is_gone_after_a_reload_is_over() {
+    let without = CATALOG.split("rules:\n  done-but-flat").next().unwrap();
+    let tests = july(
+        "  reload: [{at: 25d12h, catalog: without}]
+  exp_notices:
+  - {receiver: ops, kind: fired, between: [25d, 25d1s]}
+  - {receiver: ops, kind: resolved, between: [25d12h, 25d12h10s]}
+",
+    );
+    assert_eq!(
+        said_of(&tests, &[("without/catalog.yaml", without)]),
+        "ok   done but flat (tests.yaml:3:3)\n"
+    );
+}
+
+#[test]
+fn routes_come_from_the_settings_and_need_no_secrets() {
+    let settings = "kafka: {brokers: b}
+receivers:
+  ops:  {slack_webhook: {url_file: /run/secrets/there_is_none}}
+  boss: {slack_webhook: {url_file: /run/secrets/there_is_none}}
+routes: {receiver: ops, routes: [{matchers: [severity=\"critical\"], receiver: boss, group_wait: 0s}]}
+";
+    let tests =
+        july("  exp_notices: [{receiver: boss, kind: fired, alert: done-but-flat, between: [25d, 25d]}]\n")
+            .replace(
+                "catalog: catalog\n",
+                "catalog: catalog\nsettings: tautline.yaml\n",
+            );
+    assert_eq!(
+        said_of(&tests, &[("tautline.yaml", settings)]),
+        "ok   done but flat (tests.yaml:4:3)\n"
+    );
+}
+
+/// 100 a day on plan, and nothing from the fourth day on; each event arrives a minute after it happened.
+#[test]
+fn events_are_folded_as_the_daemon_folds_them() {
+    let events: String = (0..3)
+        .map(|day| {
+            format!(
+                "{{\"t\": \"2026-07-0{}T10:00:00+08:00\", \"v\": 100, \"_arrival\": \"2026-07-0{}T10:01:00+08:00\"}}\n",
+                day + 1,
+                day + 1
+            )
+        })
+        .collect();
+    let tests = "catalog: catalog
+tests:
+- name: sales stop
+  start: 2026-07-01T00:00:00+08:00
+  rules: [behind_pace]
+  input_events: {orders: orders.ndjson}
+  restart_at: [2d, 5d]
+  until: 8d
+  exp_states:
+  - {at: 4d, alert: behind_pace, node: revenue, state: pending}
+  - {at: 7d, alert: behind_pace, node: revenue, state: firing}
+";
+    let said = said_of(tests, &[("orders.ndjson", &events)]);
+    assert_eq!(said, "ok   sales stop (tests.yaml:3:3)\n");
+}
+
+#[test]
+fn mistakes_are_told_with_their_place() {
+    for (find, replace, expected) in [
+        (
+            "exp_states",
+            "exp_state",
+            "tests.yaml:9:3: unknown key 'exp_state'; did you mean 'exp_states'?",
+        ),
+        (
+            "alert: done-but-flat",
+            "alert: done-but-flt",
+            "tests.yaml:9:33: no rule 'done-but-flt' in the catalogue; did you mean 'done-but-flat'?",
+        ),
+        (
+            "{at: 10d,",
+            "{at: ten,",
+            "tests.yaml:9:21: 'ten' is no moment of the test; write the time since its start, such as 25d or 1d12h",
+        ),
+        (
+            "state: inactive",
+            "state: idle",
+            "tests.yaml:9:55: 'idle' is not one of inactive, pending, firing, recovering",
+        ),
+        (
+            "kpi_completion_ratio",
+            "kpi_completion",
+            "tests.yaml:7:14: there is no series 'kpi_completion'; did you mean 'kpi_completion_ratio'?",
+        ),
+        (
+            "node=\"leads\"",
+            "node=\"lead\"",
+            "tests.yaml:7:14: no node 'lead' in the catalogue; did you mean 'leads'?",
+        ),
+        (
+            "node=\"leads\"",
+            "node=\"leads\", region=\"east\"",
+            "tests.yaml:7:14: node 'leads' has no label 'region'; it is named by node",
+        ),
+        (
+            "0+0.04x30",
+            "0+0.04y30",
+            "tests.yaml:7:74: '0+0.04y30' is no value of a series; write 3, 0+0.04x30, 5-1x4, 1x5, _, _x3 or stale",
+        ),
+        (
+            "start: 2026-07-01T00:00:00+08:00",
+            "start: July",
+            "tests.yaml:4:10: 'July' is no instant; write start: 2026-07-01T00:00:00+08:00",
+        ),
+        (
+            "rules: [done-but-flat]",
+            "rules: [hollw]",
+            "tests.yaml:5:11: no rule 'hollw' in the catalogue; did you mean 'hollow'?",
+        ),
+        (
+            "catalog: catalog",
+            "settings: x",
+            "tests.yaml:1:1: the key 'catalog' is missing; write the folder of the catalogue, such as catalog: ../catalog",
+        ),
+        (
+            "  exp_states: [{at: 10d, alert: done-but-flat, state: inactive}]",
+            "  exp_notices: [{receiver: boss, kind: fired, between: [1d, 2d]}]",
+            "tests.yaml:9:28: there is no receiver 'boss'; known are ops",
+        ),
+        (
+            "  exp_states: [{at: 10d, alert: done-but-flat, state: inactive}]",
+            "  exp_notices: [{receiver: ops, kind: fired, between: [1d]}]",
+            "tests.yaml:9:55: write the first moment and the last, such as between: [25d, 26d]",
+        ),
+        (
+            "  exp_states: [{at: 10d, alert: done-but-flat, state: inactive}]",
+            "  until: 1d",
+            "tests.yaml:4:10: nothing is expected, so nothing can fail; write exp_states or exp_notices",
+        ),
+    ] {
+        let good = july("  exp_states: [{at: 10d, alert: done-but-flat, state: inactive}]\n");
+        assert!(good.contains(find), "{find}");
+        let found = said(&good.replacen(find, replace, 1));
+        assert_eq!(found.lines().next(), Some(expected));
+    }
+}
+
+#[test]
+fn the_schema_takes_the_example_and_refuses_a_slip() {
+    let schema = jsonschema::validator_for(&schema()).unwrap();
+    let example = include_str!("../../../config/tests/done-but-flat.yaml");
+    let example: serde_json::Value = serde_saphyr::from_str(example).unwrap();
+    let errors: Vec<String> = schema
+        .iter_errors(&example)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    let slip: serde_json::Value =
+        serde_json::json!({"catalog": "c", "tests": [{"name": "n", "start": "s", "exp_state": []}]});
+    assert!(!schema.is_valid(&slip));
+}

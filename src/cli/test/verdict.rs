@@ -1,0 +1,313 @@
+//! What was expected against what came of it, as a good diff shows it.
+
+use std::fmt::Write;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::case::{Case, ExpectedNotice, ExpectedState};
+use super::file::{Outcome, State};
+use super::play::{Played, Stood};
+use crate::alert::record::Labels;
+use crate::notify::outbox::Status;
+use crate::state::LoggedNotice;
+
+/// What a test says.
+#[derive(Debug, Serialize)]
+pub(super) struct Verdict {
+    /// Its name.
+    pub(super) name: String,
+    /// Where it stands.
+    pub(super) place: String,
+    /// How many things were looked at.
+    pub(super) checks: usize,
+    /// What is not as expected; empty: it passed.
+    pub(super) failures: Vec<Failure>,
+}
+
+/// Something that is not as expected.
+#[derive(Debug, Serialize)]
+pub(super) struct Failure {
+    /// What was looked at: `exp_states`, `exp_notices`, `silence`, `ack`.
+    pub(super) what: String,
+    /// Where it is expected.
+    pub(super) place: String,
+    /// The difference, line by line: ` ` as expected, `-` missing, `+` too much.
+    pub(super) diff: Vec<String>,
+}
+
+/// Compares.
+pub(super) fn judge(case: &Case, played: &Played) -> Verdict {
+    let words = Words {
+        start: case.start,
+        zone: &case.declared.catalog.calendar.timezone,
+    };
+    let mut failures: Vec<Failure> = played
+        .refused
+        .iter()
+        .map(|(place, text)| Failure {
+            what: "cannot be done".to_owned(),
+            place: place.to_string(),
+            diff: vec![format!("+ {text}")],
+        })
+        .collect();
+    for (expected, stood) in case.states.iter().zip(&played.states) {
+        failures.extend(words.state(expected, stood));
+    }
+    if let Some(expected) = &case.notices {
+        failures.extend(words.notices(case, expected, played));
+    }
+    Verdict {
+        name: case.name.clone(),
+        place: case.place.to_string(),
+        checks: case.states.len() + case.notices.as_ref().map_or(0, |notices| notices.len().max(1)),
+        failures,
+    }
+}
+
+/// The verdict on one line, and the failures below it.
+pub(super) fn text(verdict: &Verdict) -> String {
+    let mut out = String::new();
+    let word = if verdict.failures.is_empty() {
+        "ok  "
+    } else {
+        "FAIL"
+    };
+    // Writing to a String does not fail.
+    let _ = writeln!(out, "{word} {} ({})", verdict.name, verdict.place);
+    for failure in &verdict.failures {
+        let _ = writeln!(out, "  {}: {}", failure.place, failure.what);
+        for line in &failure.diff {
+            let _ = writeln!(out, "    {}", line.trim_end());
+        }
+    }
+    out
+}
+
+struct Words<'a> {
+    start: Timestamp,
+    zone: &'a TimeZone,
+}
+
+/// A line of the diff of notices, in the order of time.
+struct Line {
+    at: Timestamp,
+    text: String,
+}
+
+impl Words<'_> {
+    fn state(&self, expected: &ExpectedState, stood: &[Stood]) -> Option<Failure> {
+        let active: Vec<&Stood> = stood.iter().filter(|one| one.state != State::Inactive).collect();
+        let fits = |one: &&Stood| {
+            one.state == expected.state && expected.severity.is_none_or(|severity| severity == one.severity)
+        };
+        let is_so = match expected.state {
+            State::Inactive => active.is_empty(),
+            _ => !active.is_empty() && active.iter().all(fits),
+        };
+        if is_so {
+            return None;
+        }
+        let severity = expected
+            .severity
+            .map(|severity| format!(" {}", severity.as_str()));
+        let mut diff = vec![format!(
+            "- {}{}",
+            word(expected.state),
+            severity.unwrap_or_default()
+        )];
+        if active.is_empty() {
+            diff.push("+ inactive".to_owned());
+        }
+        for one in &active {
+            let since = one.since.map(|since| format!(" since {}", self.offset(since)));
+            let mark = if fits(one) { ' ' } else { '+' };
+            diff.push(format!(
+                "{mark} {} {}{}  {}",
+                word(one.state),
+                one.severity.as_str(),
+                since.unwrap_or_default(),
+                named(&one.labels)
+            ));
+        }
+        if active.len() > 1 {
+            diff.push("  several alerts of this rule: name one with node or labels".to_owned());
+        }
+        Some(Failure {
+            what: format!(
+                "exp_states, {} at {}",
+                expected.which.text(),
+                self.moment(expected.at)
+            ),
+            place: expected.place.to_string(),
+            diff,
+        })
+    }
+
+    fn notices(&self, case: &Case, expected: &[ExpectedNotice], played: &Played) -> Option<Failure> {
+        let told: Vec<(&LoggedNotice, Timestamp)> = played
+            .notices
+            .iter()
+            // What nobody needs to hear of was never told.
+            .filter(|logged| logged.status != Status::Superseded)
+            .map(|logged| (logged, logged.settled.unwrap_or(logged.decided)))
+            .collect();
+        let mut order: Vec<usize> = (0..told.len()).collect();
+        order.sort_by_key(|&at| told[at].1);
+        // Each notice goes to the expectation that it fits and that ends first.
+        let mut met_by: Vec<Option<usize>> = vec![None; expected.len()];
+        let mut lines: Vec<Line> = Vec::new();
+        let mut is_equal = true;
+        for at in order {
+            let (logged, when) = told[at];
+            let fitting = expected
+                .iter()
+                .enumerate()
+                .filter(|(n, one)| met_by[*n].is_none() && fits(one, logged, when));
+            let found = fitting.min_by_key(|(_, one)| one.to).map(|(n, _)| n);
+            if let Some(n) = found {
+                met_by[n] = Some(at);
+            }
+            is_equal &= found.is_some();
+            lines.push(Line {
+                at: when,
+                text: format!(
+                    "{} {}",
+                    if found.is_some() { ' ' } else { '+' },
+                    self.notice(logged, when)
+                ),
+            });
+        }
+        for (one, _) in expected.iter().zip(&met_by).filter(|(_, met)| met.is_none()) {
+            is_equal = false;
+            lines.push(Line {
+                at: one.from,
+                text: format!("- {}", self.expected(one)),
+            });
+            let held = played
+                .held
+                .iter()
+                .filter(|held| held.receiver == one.receiver && !held.by.is_empty() && held.at <= one.to);
+            lines.extend(held.map(|held| Line {
+                at: held.at,
+                text: format!(
+                    "  {}  {} is not told: {}",
+                    self.moment(held.at),
+                    held.receiver,
+                    held.by.join(", ")
+                ),
+            }));
+        }
+        if is_equal {
+            return None;
+        }
+        lines.sort_by_key(|line| line.at);
+        let mut diff: Vec<String> = lines.into_iter().map(|line| line.text).collect();
+        diff.dedup();
+        let place = expected.first().map_or(&case.place, |first| &first.place);
+        Some(Failure {
+            what: "exp_notices".to_owned(),
+            place: place.to_string(),
+            diff,
+        })
+    }
+
+    fn notice(&self, logged: &LoggedNotice, when: Timestamp) -> String {
+        let notice = &logged.notice;
+        let status = match logged.status {
+            Status::Delivered => String::new(),
+            status => format!(
+                "  {}: {}",
+                status.as_str(),
+                logged.detail.as_deref().unwrap_or("")
+            ),
+        };
+        format!(
+            "{}  {}  {} {} {}  {}{status}",
+            self.moment(when),
+            notice.receiver,
+            notice.kind.as_str(),
+            notice.alert_kind,
+            notice.severity.as_str(),
+            named(&notice.labels),
+        )
+    }
+
+    fn expected(&self, one: &ExpectedNotice) -> String {
+        let severity = one.severity.map(|severity| format!(" {}", severity.as_str()));
+        format!(
+            "{} … {}  {}  {}{}{}  ({}:{})",
+            self.offset(one.from),
+            self.offset(one.to),
+            one.receiver,
+            one.kind.as_str(),
+            format!(" {}", one.which.text()).trim_end(),
+            severity.unwrap_or_default(),
+            one.place.line,
+            one.place.column,
+        )
+    }
+
+    /// `25d (2026-07-26T00:00:00+08:00)`.
+    fn moment(&self, at: Timestamp) -> String {
+        let wall = at.display_with_offset(self.zone.to_offset(at));
+        format!("{} ({wall})", self.offset(at))
+    }
+
+    /// Since the start of the test: `25d`, `1d12h5s`.
+    fn offset(&self, at: Timestamp) -> String {
+        let since = at.duration_since(self.start);
+        let sign = if since < SignedDuration::ZERO { "-" } else { "" };
+        let mut rest = since.as_millis().unsigned_abs();
+        let mut text = sign.to_owned();
+        for (size, unit) in [
+            (86_400_000, "d"),
+            (3_600_000, "h"),
+            (60_000, "m"),
+            (1000, "s"),
+            (1, "ms"),
+        ] {
+            if rest >= size {
+                let _ = write!(text, "{}{unit}", rest / size);
+                rest %= size;
+            }
+        }
+        match text.as_str() {
+            "" => "0s".to_owned(),
+            _ => text,
+        }
+    }
+}
+
+fn fits(one: &ExpectedNotice, logged: &LoggedNotice, when: Timestamp) -> bool {
+    let notice = &logged.notice;
+    let outcome = match one.outcome {
+        Outcome::Delivered => Status::Delivered,
+        Outcome::Dropped => Status::Dropped,
+        Outcome::Dead => Status::Dead,
+    };
+    let rule = notice.labels.get("alertname").unwrap_or(&notice.alert_kind);
+    one.receiver == notice.receiver
+        && one.kind == notice.kind
+        && (one.from..=one.to).contains(&when)
+        && one.which.holds(rule, &notice.labels)
+        && one.severity.is_none_or(|severity| severity == notice.severity)
+        && logged.status == outcome
+}
+
+/// The labels that tell alerts of one rule apart.
+fn named(labels: &Labels) -> String {
+    let told = labels.iter().filter(|(name, _)| *name != "alertname");
+    let all: Vec<String> = told.map(|(name, value)| format!("{name}={value}")).collect();
+    all.join(" ")
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Inactive => "inactive",
+        State::Pending => "pending",
+        State::Firing => "firing",
+        State::Recovering => "recovering",
+    }
+}
