@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use tautline_native::marks::Marks;
+
 use super::avro::{self, Schemas};
 use super::debezium::{self, Envelope, Side};
 use super::json::{self, Paths, Span};
@@ -37,6 +39,8 @@ pub struct Reader {
     spans: Vec<Span>,
     /// Texts that do not stand in the payload as they are: unescaped ones, and parts of the record.
     scratch: String,
+    /// The quotes and backslashes of a payload.
+    marks: Marks,
     /// The events of a payload that holds several.
     pieces: Vec<Piece>,
 }
@@ -98,6 +102,7 @@ impl Reader {
             envelope,
             spans: vec![Span::Missing; slots],
             scratch: String::new(),
+            marks: Marks::default(),
             pieces: Vec::new(),
         }
     }
@@ -215,7 +220,7 @@ impl Reader {
         } else {
             &mut self.payload_paths
         };
-        json::scan(payload, paths, &mut self.spans, &mut self.scratch)?;
+        json::scan(payload, paths, &mut self.spans, &mut self.scratch, &mut self.marks)?;
         Ok(payload)
     }
 

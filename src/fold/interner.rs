@@ -4,7 +4,7 @@
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::catalog::OTHER;
 
@@ -88,8 +88,11 @@ impl Interner {
 #[derive(Debug)]
 pub struct LocalInterner {
     shared: Interner,
-    /// The texts are those of the shared table.
-    known: HashMap<Arc<str>, ValueId>,
+    /// By value; the values stand below.
+    ids: HashTable<ValueId>,
+    hasher: DefaultHashBuilder,
+    /// Texts of the shared table, by number; empty where this thread has not met a value.
+    values: Vec<Option<Arc<str>>>,
 }
 
 impl LocalInterner {
@@ -97,30 +100,53 @@ impl LocalInterner {
     pub fn new(shared: Interner) -> LocalInterner {
         LocalInterner {
             shared,
-            known: HashMap::new(),
+            ids: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            values: Vec::new(),
         }
     }
 
     /// The number of a value.
     pub fn id(&mut self, value: &str) -> ValueId {
-        if let Some(id) = self.known.get(value) {
-            return *id;
-        }
-        let id = self.shared.id(value);
-        self.known.insert(self.shared.value(id), id);
-        id
+        self.find(value).unwrap_or_else(|| {
+            let id = self.shared.id(value);
+            self.keep(value, id);
+            id
+        })
     }
 
     /// The number of a value where there is no room for more: of one that nobody has met, that of "other". It is not
     /// kept, so that what never ends needs no memory.
     pub fn id_if_met(&mut self, value: &str) -> ValueId {
-        if let Some(id) = self.known.get(value) {
-            return *id;
-        }
-        let Some(id) = self.shared.find(value) else {
-            return ValueId::OTHER;
+        self.find(value).unwrap_or_else(|| {
+            let Some(id) = self.shared.find(value) else {
+                return ValueId::OTHER;
+            };
+            self.keep(value, id);
+            id
+        })
+    }
+
+    #[inline]
+    fn find(&self, value: &str) -> Option<ValueId> {
+        let is_it = |id: &ValueId| {
+            let known = self.values.get(id.0 as usize);
+            known.is_some_and(|known| known.as_deref() == Some(value))
         };
-        self.known.insert(self.shared.value(id), id);
-        id
+        self.ids.find(self.hasher.hash_one(value), is_it).copied()
+    }
+
+    #[cold]
+    fn keep(&mut self, value: &str, id: ValueId) {
+        let at = id.0 as usize;
+        if self.values.len() <= at {
+            self.values.resize(at + 1, None);
+        }
+        self.values[at] = Some(self.shared.value(id));
+        let LocalInterner {
+            ids, hasher, values, ..
+        } = self;
+        let hash_at = |id: &ValueId| hasher.hash_one(values[id.0 as usize].as_deref().unwrap_or(MISSING));
+        ids.insert_unique(hasher.hash_one(value), id, hash_at);
     }
 }

@@ -47,12 +47,15 @@ pub struct Worker {
     key: RowKey,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Rows {
     index: HashTable<u32>,
     /// Indices into the delta's arrivals.
     arrivals: HashTable<u32>,
-    hasher: DefaultHashBuilder,
+    /// Another one in every process: nobody can choose dimension values that fall on one place.
+    seed: u64,
+    /// The row of the last key.
+    last: usize,
     delta: GroupDelta,
 }
 
@@ -62,7 +65,7 @@ impl Worker {
         Worker {
             days: DayClock::new(catalog.calendar.clone()),
             values: LocalInterner::new(plan.interner.clone()),
-            groups: plan.groups.iter().map(|_| Rows::default()).collect(),
+            groups: plan.groups.iter().map(|_| Rows::new()).collect(),
             passes: Vec::new(),
             inputs: Vec::new(),
             key: RowKey {
@@ -266,26 +269,46 @@ fn add(partial: &mut Partial, input: Value, sign: Sign, time_ms: i64, offset: i6
 }
 
 impl Rows {
-    /// The row of a key, made when it is new.
-    fn row(&mut self, key: &RowKey, group: &Group) -> usize {
-        let Rows {
-            index, hasher, delta, ..
-        } = self;
-        let hash = hasher.hash_one(key);
-        match index.find(hash, |row| delta.keys[*row as usize] == *key) {
-            Some(row) => *row as usize,
-            None => {
-                let row = delta.keys.len();
-                delta.keys.push(key.clone());
-                delta.events.push(0);
-                delta
-                    .partials
-                    .extend(group.columns.iter().map(|column| Partial::empty(column.kind)));
-                let hash_of = |row: &u32| hasher.hash_one(&delta.keys[*row as usize]);
-                index.insert_unique(hash, u32::try_from(row).unwrap_or(u32::MAX), hash_of);
-                row
-            }
+    fn new() -> Rows {
+        Rows {
+            index: HashTable::new(),
+            arrivals: HashTable::new(),
+            seed: DefaultHashBuilder::default().hash_one(0),
+            last: 0,
+            delta: GroupDelta::default(),
         }
+    }
+
+    /// The row of a key, made when it is new.
+    #[inline]
+    fn row(&mut self, key: &RowKey, group: &Group) -> usize {
+        // Of a total there is one row a day, and days come in order.
+        if self.delta.keys.get(self.last).is_some_and(|last| is_same(last, key)) {
+            return self.last;
+        }
+        let hash = hash_of(self.seed, key);
+        let found = self.index.find(hash, |row| is_same(&self.delta.keys[*row as usize], key));
+        self.last = match found {
+            Some(row) => *row as usize,
+            None => self.add_row(hash, key, group),
+        };
+        self.last
+    }
+
+    #[cold]
+    fn add_row(&mut self, hash: u64, key: &RowKey, group: &Group) -> usize {
+        let Rows {
+            index, seed, delta, ..
+        } = self;
+        let row = delta.keys.len();
+        delta.keys.push(key.clone());
+        delta.events.push(0);
+        delta
+            .partials
+            .extend(group.columns.iter().map(|column| Partial::empty(column.kind)));
+        let hash_at = |row: &u32| hash_of(*seed, &delta.keys[*row as usize]);
+        index.insert_unique(hash, u32::try_from(row).unwrap_or(u32::MAX), hash_at);
+        row
     }
 
     /// Notes that a key came in a row; what a row says twice is kept once.
@@ -336,4 +359,28 @@ impl Rows {
         self.arrivals.clear();
         std::mem::take(&mut self.delta)
     }
+}
+
+/// Whether two keys are the same; keys are a few numbers, for which a call that compares memory takes longer.
+#[inline]
+fn is_same(a: &RowKey, b: &RowKey) -> bool {
+    let (x, y) = (a.dimensions.as_slice(), b.dimensions.as_slice());
+    a.day == b.day && x.len() == y.len() && std::iter::zip(x, y).all(|(x, y)| x == y)
+}
+
+/// A hash of a key: two dimension values at a time are mixed in by a multiplication whose halves are folded, as foldhash
+/// and wyhash do it.
+#[inline]
+fn hash_of(seed: u64, key: &RowKey) -> u64 {
+    const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+    let fold = |hash: u64| {
+        let product = u128::from(hash) * u128::from(MULTIPLIER);
+        (product as u64) ^ (product >> 64) as u64
+    };
+    let day = u64::from(key.day.0.cast_unsigned());
+    let pairs = key.dimensions.chunks(2);
+    pairs.fold(fold(seed ^ day), |hash, pair| {
+        let second = pair.get(1).map_or(0, |value| value.0);
+        fold(hash.rotate_left(23) ^ (u64::from(pair[0].0) | u64::from(second) << 32))
+    })
 }
