@@ -10,7 +10,7 @@ mod text;
 use tautline_native::marks::Marks;
 
 use super::Reject;
-use guess::Lead;
+use guess::{Guesses, Lead, Way};
 pub(super) use paths::Paths;
 use text::{is_number as is_number_token, unescape};
 
@@ -91,7 +91,35 @@ pub(super) struct Scanner<'a> {
     scratch: &'a mut String,
     /// The quotes and backslashes of the payload.
     marks: &'a Marks,
+    /// Which nodes have had a value, one bit each; beyond those that have one nothing is known.
+    visited: u64,
 }
+
+/// Where a text stands between its quotes, and whether something in it is escaped.
+struct Text {
+    start: usize,
+    end: usize,
+    is_escaped: bool,
+}
+
+/// What a byte means to the frame of a value that is stepped over.
+#[derive(Clone, Copy)]
+enum Frame {
+    None,
+    Quote,
+    Open,
+    Close,
+}
+
+const FRAME: [Frame; 256] = {
+    let mut frame = [Frame::None; 256];
+    frame[b'"' as usize] = Frame::Quote;
+    frame[b'{' as usize] = Frame::Open;
+    frame[b'[' as usize] = Frame::Open;
+    frame[b'}' as usize] = Frame::Close;
+    frame[b']' as usize] = Frame::Close;
+    frame
+};
 
 impl Scanner<'_> {
     /// Stands at the beginning of a payload.
@@ -111,6 +139,7 @@ impl Scanner<'_> {
             spans,
             scratch,
             marks,
+            visited: 0,
         }
     }
 
@@ -154,9 +183,17 @@ impl Scanner<'_> {
             return Err(Reject::TooDeep);
         }
         self.at += 1;
+        // Paths are a tree: nobody asks for these guesses until the object is behind.
+        let mut guesses = std::mem::take(&mut self.paths.nodes[node].guesses);
+        let walked = self.members(node, depth, &mut guesses);
+        self.paths.nodes[node].guesses = guesses;
+        walked
+    }
+
+    fn members(&mut self, node: usize, depth: usize, guesses: &mut Guesses) -> Result<(), Reject> {
         for nth in 0.. {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let lead = match self.paths.nodes[node].guesses.try_at(nth, rest) {
+            let lead = match guesses.try_at(nth, rest) {
                 Some((length, lead)) => {
                     self.at += length;
                     if !lead.opens_text {
@@ -164,29 +201,31 @@ impl Scanner<'_> {
                     }
                     lead
                 }
-                None => match self.lead(node, nth)? {
+                None => match self.lead(node, nth, guesses)? {
                     Some(lead) => lead,
                     None => break,
                 },
             };
-            match lead.child {
-                Some(child) if lead.opens_text => {
-                    self.forget(child);
-                    let span = self.rest_of_wanted_text()?;
-                    self.fill(child, span);
-                }
-                Some(child) => self.wanted(child, depth)?,
-                None if lead.opens_text => {
+            match lead.to {
+                Way::Nowhere if lead.opens_text => {
                     self.rest_of_text()?;
                 }
-                None => self.skip(depth)?,
+                Way::Nowhere => self.skip(depth)?,
+                Way::Slot(slot) if lead.opens_text => {
+                    self.spans[slot] = self.rest_of_wanted_text()?;
+                }
+                Way::Slot(slot) => self.spans[slot] = self.value(None, depth)?,
+                Way::Node(child) => {
+                    self.at -= usize::from(lead.opens_text);
+                    self.wanted(child, depth)?;
+                }
             }
         }
         Ok(())
     }
 
     /// Reads what stands before the `nth` value of an object; `None` at the end of the object, which is then behind.
-    fn lead(&mut self, node: usize, nth: usize) -> Result<Option<Lead>, Reject> {
+    fn lead(&mut self, node: usize, nth: usize, guesses: &mut Guesses) -> Result<Option<Lead>, Reject> {
         let from = self.at;
         self.space();
         match self.peek() {
@@ -204,16 +243,20 @@ impl Scanner<'_> {
         let child = self.key(node)?;
         let opens_text = self.peek() == Some(b'"');
         self.at += usize::from(opens_text);
-        let lead = Lead { child, opens_text };
-        let text = &self.bytes[from..self.at];
-        self.paths.nodes[node].guesses.learn(nth, text, lead);
+        let to = self.paths.way(child);
+        let lead = Lead { to, opens_text };
+        guesses.learn(nth, &self.bytes[from..self.at], lead);
         Ok(Some(lead))
     }
 
     /// Reads a key up to its value; returns where it leads.
     fn key(&mut self, node: usize) -> Result<Option<usize>, Reject> {
-        let (start, end, escaped) = self.string("expected a key in quotes")?;
-        let child = if escaped {
+        let Text {
+            start,
+            end,
+            is_escaped,
+        } = self.string("expected a key in quotes")?;
+        let child = if is_escaped {
             let from = self.scratch.len();
             unescape(self.text, start, end, self.scratch)?;
             let child = self
@@ -230,64 +273,72 @@ impl Scanner<'_> {
         Ok(child)
     }
 
-    /// A key that stands twice: nothing stays of the first value.
-    #[inline]
-    fn forget(&mut self, node: usize) {
-        if !self.paths.nodes[node].children.is_empty() {
+    /// A value on a wanted path, or on the way to one.
+    fn wanted(&mut self, node: usize, depth: usize) -> Result<(), Reject> {
+        let bit = 1_u64
+            .checked_shl(u32::try_from(node).unwrap_or(u32::MAX))
+            .unwrap_or(0);
+        if bit == 0 || self.visited & bit != 0 {
+            // A key that stands twice: nothing stays of the first value.
             self.paths.clear_below(node, self.spans);
         }
-    }
-
-    /// Notes the value of a node.
-    #[inline]
-    fn fill(&mut self, node: usize, span: Span) {
+        self.visited |= bit;
+        let has_children = !self.paths.nodes[node].children.is_empty();
+        let span = self.value(has_children.then_some(node), depth)?;
         for &slot in &self.paths.nodes[node].slots {
             self.spans[slot] = span;
         }
+        Ok(())
     }
 
-    /// A value on a wanted path, or on the way to one.
-    fn wanted(&mut self, node: usize, depth: usize) -> Result<(), Reject> {
-        self.forget(node);
-        let span = match self.peek() {
-            Some(b'"') => {
+    /// A value; what is wanted of an object leads on from `node`.
+    fn value(&mut self, node: Option<usize>, depth: usize) -> Result<Span, Reject> {
+        Ok(match (self.peek(), node) {
+            (Some(b'"'), _) => {
                 self.at += 1;
                 self.rest_of_wanted_text()?
             }
-            Some(b'{') if !self.paths.nodes[node].children.is_empty() => {
+            (Some(b'-' | b'0'..=b'9'), _) => self.wanted_number()?,
+            (Some(b'{'), Some(node)) => {
                 self.object(node, depth + 1)?;
                 Span::Composite
             }
-            Some(b'{' | b'[') => {
-                self.skip(depth)?;
+            (Some(b'{' | b'['), _) => {
+                self.skip_nested(depth)?;
                 Span::Composite
             }
-            Some(b't') => {
+            (Some(b't'), _) => {
                 self.word("true")?;
                 Span::Bool(true)
             }
-            Some(b'f') => {
+            (Some(b'f'), _) => {
                 self.word("false")?;
                 Span::Bool(false)
             }
-            Some(b'n') => {
+            (Some(b'n'), _) => {
                 self.word("null")?;
                 Span::Missing
             }
-            Some(b'-' | b'0'..=b'9') => self.wanted_number()?,
             _ => return Err(self.wrong("expected a value")),
-        };
-        self.fill(node, span);
-        Ok(())
+        })
     }
 
     /// The rest of a text, which stands behind its first quote.
     #[inline]
     fn rest_of_wanted_text(&mut self) -> Result<Span, Reject> {
-        let (start, end, escaped) = self.rest_of_text()?;
-        if !escaped {
-            return Ok(Span::Text { start, end });
+        let Text {
+            start,
+            end,
+            is_escaped,
+        } = self.rest_of_text()?;
+        if is_escaped {
+            return self.escaped(start, end);
         }
+        Ok(Span::Text { start, end })
+    }
+
+    #[cold]
+    fn escaped(&mut self, start: usize, end: usize) -> Result<Span, Reject> {
         let from = self.scratch.len();
         unescape(self.text, start, end, self.scratch)?;
         Ok(Span::Scratch {
@@ -346,22 +397,23 @@ impl Scanner<'_> {
     fn skip_nested(&mut self, depth: usize) -> Result<(), Reject> {
         let mut open: u64 = 0; // one bit a level: 1 for an object
         let mut level = 0;
-        loop {
-            match self.peek() {
-                Some(b'"') => {
+        while let Some(&byte) = self.bytes.get(self.at) {
+            match FRAME[usize::from(byte)] {
+                Frame::None => self.at += 1,
+                Frame::Quote => {
                     self.at += 1;
                     self.rest_of_text()?;
                 }
-                Some(bracket @ (b'{' | b'[')) => {
+                Frame::Open => {
                     level += 1;
                     if depth + level > MAX_DEPTH {
                         return Err(Reject::TooDeep);
                     }
-                    open = open << 1 | u64::from(bracket == b'{');
+                    open = open << 1 | u64::from(byte == b'{');
                     self.at += 1;
                 }
-                Some(bracket @ (b'}' | b']')) => {
-                    if (open & 1 == 1) != (bracket == b'}') {
+                Frame::Close => {
+                    if (open & 1 == 1) != (byte == b'}') {
                         return Err(self.wrong("brackets do not match"));
                     }
                     open >>= 1;
@@ -371,34 +423,55 @@ impl Scanner<'_> {
                         return Ok(());
                     }
                 }
-                Some(_) => self.at += 1,
-                None => return Err(self.wrong("the record ends too early")),
             }
         }
+        Err(self.wrong("the record ends too early"))
     }
 
-    /// Stands at a quote; returns the place between the quotes and whether something is escaped.
-    fn string(&mut self, what: &'static str) -> Result<(usize, usize, bool), Reject> {
+    /// Stands at a quote.
+    fn string(&mut self, what: &'static str) -> Result<Text, Reject> {
         self.expect(b'"', what)?;
         self.rest_of_text()
     }
 
-    /// Stands behind the first quote of a text; returns the place between its quotes and whether something is escaped.
-    #[inline]
-    fn rest_of_text(&mut self) -> Result<(usize, usize, bool), Reject> {
+    /// Stands behind the first quote of a text.
+    #[inline(always)]
+    fn rest_of_text(&mut self) -> Result<Text, Reject> {
         let start = self.at;
-        let mut escaped = false;
+        match self.marks.next(start) {
+            Some(end) if self.bytes[end] == b'"' => {
+                self.at = end + 1;
+                let is_escaped = false;
+                Ok(Text {
+                    start,
+                    end,
+                    is_escaped,
+                })
+            }
+            _ => self.rest_of_escaped_text(),
+        }
+    }
+
+    /// The same, for a text in which something is escaped, or which is not closed.
+    #[cold]
+    fn rest_of_escaped_text(&mut self) -> Result<Text, Reject> {
+        let start = self.at;
+        let mut is_escaped = false;
         loop {
-            let Some(found) = self.marks.next(self.at) else {
+            let Some(end) = self.marks.next(self.at) else {
                 self.at = self.bytes.len();
                 return Err(self.wrong("a text is not closed"));
             };
-            if self.bytes[found] == b'"' {
-                self.at = found + 1;
-                return Ok((start, found, escaped));
+            if self.bytes[end] == b'"' {
+                self.at = end + 1;
+                return Ok(Text {
+                    start,
+                    end,
+                    is_escaped,
+                });
             }
-            escaped = true;
-            self.at = found + 2;
+            is_escaped = true;
+            self.at = end + 2;
             if self.at > self.bytes.len() {
                 self.at = self.bytes.len();
                 return Err(self.wrong("a text is not closed"));

@@ -220,7 +220,13 @@ impl Reader {
         } else {
             &mut self.payload_paths
         };
-        json::scan(payload, paths, &mut self.spans, &mut self.scratch, &mut self.marks)?;
+        json::scan(
+            payload,
+            paths,
+            &mut self.spans,
+            &mut self.scratch,
+            &mut self.marks,
+        )?;
         Ok(payload)
     }
 

@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::catalog::OTHER;
 
@@ -90,7 +91,8 @@ pub struct LocalInterner {
     shared: Interner,
     /// By value; the values stand below.
     ids: HashTable<ValueId>,
-    hasher: DefaultHashBuilder,
+    /// Another one in every process: nobody can choose values that fall on one place.
+    seed: u64,
     /// Texts of the shared table, by number; empty where this thread has not met a value.
     values: Vec<Option<Arc<str>>>,
 }
@@ -101,7 +103,7 @@ impl LocalInterner {
         LocalInterner {
             shared,
             ids: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
+            seed: DefaultHashBuilder::default().hash_one(0),
             values: Vec::new(),
         }
     }
@@ -133,7 +135,7 @@ impl LocalInterner {
             let known = self.values.get(id.0 as usize);
             known.is_some_and(|known| known.as_deref() == Some(value))
         };
-        self.ids.find(self.hasher.hash_one(value), is_it).copied()
+        self.ids.find(hash_of(self.seed, value), is_it).copied()
     }
 
     #[cold]
@@ -144,9 +146,39 @@ impl LocalInterner {
         }
         self.values[at] = Some(self.shared.value(id));
         let LocalInterner {
-            ids, hasher, values, ..
+            ids, seed, values, ..
         } = self;
-        let hash_at = |id: &ValueId| hasher.hash_one(values[id.0 as usize].as_deref().unwrap_or(MISSING));
-        ids.insert_unique(hasher.hash_one(value), id, hash_at);
+        let hash_at = |id: &ValueId| hash_of(*seed, values[id.0 as usize].as_deref().unwrap_or(MISSING));
+        ids.insert_unique(hash_of(*seed, value), id, hash_at);
     }
+}
+
+/// A hash of a value. Most values are short: their first and their last bytes are all of them, and one multiplication
+/// whose halves are folded mixes them, as wyhash does it.
+#[inline]
+fn hash_of(seed: u64, value: &str) -> u64 {
+    const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+    let bytes = value.as_bytes();
+    let (first, last) = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) if bytes.len() <= 16 => {
+            (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+        }
+        (Some(_), _) => (xxh3_64_with_seed(bytes, seed), 0),
+        _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            (Some(first), Some(last)) => (
+                u64::from(u32::from_le_bytes(*first)),
+                u64::from(u32::from_le_bytes(*last)),
+            ),
+            _ => (bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
+        },
+    };
+    let fold = |hash: u64, by: u64| {
+        let product = u128::from(hash) * u128::from(by);
+        (product as u64) ^ (product >> 64) as u64
+    };
+    let length = bytes.len() as u64;
+    fold(
+        fold(first ^ seed, MULTIPLIER) ^ last ^ length.rotate_left(32),
+        MULTIPLIER | 1 << 62,
+    )
 }

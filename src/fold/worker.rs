@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::applied::Combinations;
 use super::day::DayClock;
 use super::delta::{Arrival, Delta, DimensionKey, GroupDelta, MarkOf, RowKey};
 use super::interner::{LocalInterner, ValueId};
@@ -41,6 +42,8 @@ pub struct Worker {
     days: DayClock,
     values: LocalInterner,
     groups: Vec<Rows>,
+    /// By source.
+    combinations: Vec<Combinations>,
     // Buffers of one event.
     passes: Vec<bool>,
     inputs: Vec<Value>,
@@ -66,6 +69,7 @@ impl Worker {
             days: DayClock::new(catalog.calendar.clone()),
             values: LocalInterner::new(plan.interner.clone()),
             groups: plan.groups.iter().map(|_| Rows::new()).collect(),
+            combinations: plan.sources.iter().map(|_| Combinations::default()).collect(),
             passes: Vec::new(),
             inputs: Vec::new(),
             key: RowKey {
@@ -94,10 +98,12 @@ impl Worker {
             days,
             values,
             groups,
+            combinations,
             passes,
             inputs,
             key,
         } = self;
+        let combinations = &mut combinations[source.0 as usize];
         let source = &plan.sources[source.0 as usize];
         let sign = if source.takes_back(event) {
             sign.other()
@@ -105,14 +111,10 @@ impl Worker {
             sign
         };
         key.day = days.day_of(event.time_ms);
-        let mut counted = false;
-        for &index in &source.groups {
+        let applied = combinations.of(plan, source, passes);
+        for applied in applied {
+            let index = applied.group;
             let group = &plan.groups[index];
-            let applies = |column: &Column| column.applies(passes);
-            if !group.columns.iter().any(applies) {
-                continue;
-            }
-            counted = true;
             key.dimensions.clear();
             let is_full = group.is_full();
             for &field in &group.fields {
@@ -126,12 +128,8 @@ impl Worker {
             let row = rows.row(key, group);
             rows.delta.events[row] += 1;
             let width = group.columns.len();
-            for (at, column) in group
-                .columns
-                .iter()
-                .enumerate()
-                .filter(|(_, column)| applies(column))
-            {
+            for &at in &applied.columns {
+                let column = &group.columns[at];
                 if let Some(marks) = &column.marks {
                     // What has begun has: a row before its change says nothing about items.
                     if let (Sign::Add, Some(name)) = (sign, event.key(marks.key)?) {
@@ -155,7 +153,7 @@ impl Worker {
             }
         }
         let counts = |column: &Column| column.applies(passes);
-        Ok(if counted || source.silent.iter().any(counts) {
+        Ok(if !applied.is_empty() || source.silent.iter().any(counts) {
             Folded::Counted
         } else {
             Folded::Filtered
@@ -184,7 +182,7 @@ impl Worker {
         }
         for &group in &source.groups {
             for &field in &self.plan.groups[group].fields {
-                event.key(field)?;
+                event.check_key(field)?;
             }
         }
         Ok(())
@@ -283,11 +281,18 @@ impl Rows {
     #[inline]
     fn row(&mut self, key: &RowKey, group: &Group) -> usize {
         // Of a total there is one row a day, and days come in order.
-        if self.delta.keys.get(self.last).is_some_and(|last| is_same(last, key)) {
+        if self
+            .delta
+            .keys
+            .get(self.last)
+            .is_some_and(|last| is_same(last, key))
+        {
             return self.last;
         }
         let hash = hash_of(self.seed, key);
-        let found = self.index.find(hash, |row| is_same(&self.delta.keys[*row as usize], key));
+        let found = self
+            .index
+            .find(hash, |row| is_same(&self.delta.keys[*row as usize], key));
         self.last = match found {
             Some(row) => *row as usize,
             None => self.add_row(hash, key, group),

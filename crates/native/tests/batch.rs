@@ -36,14 +36,23 @@ fn fill(brokers: &str) {
     for n in 0..EACH {
         for partition in 0..PARTITIONS {
             let (key, payload) = (format!("k{n}"), format!("p{n}"));
-            let mut record = BaseRecord::to(TOPIC).partition(partition).key(&key).timestamp(1_780_000_000_000 + n);
+            let mut record = BaseRecord::to(TOPIC)
+                .partition(partition)
+                .key(&key)
+                .timestamp(1_780_000_000_000 + n);
             if n % 5 > 0 {
                 record = record.payload(&payload);
             }
             if n % 3 == 0 {
                 let headers = OwnedHeaders::new()
-                    .insert(Header { key: "n", value: Some(&key) })
-                    .insert(Header::<&str> { key: "none", value: None });
+                    .insert(Header {
+                        key: "n",
+                        value: Some(&key),
+                    })
+                    .insert(Header::<&str> {
+                        key: "none",
+                        value: None,
+                    });
                 record = record.headers(headers);
             }
             producer.send(record).unwrap();
@@ -60,7 +69,8 @@ fn assigned(consumer: &Arc<BaseConsumer>) -> Queue {
     let mut list = TopicPartitionList::new();
     for partition in 0..PARTITIONS {
         queue.collect(TOPIC, partition).unwrap();
-        list.add_partition_offset(TOPIC, partition, Offset::Beginning).unwrap();
+        list.add_partition_offset(TOPIC, partition, Offset::Beginning)
+            .unwrap();
     }
     consumer.assign(&list).unwrap();
     queue
@@ -135,7 +145,8 @@ fn a_pause_loses_nothing_and_repeats_nothing() {
                 (paused, paused_at) = (1, look);
             }
         }
-        if (0..PARTITIONS).all(|partition| read.get(&partition).is_some_and(|read| read.len() as i64 >= EACH)) {
+        if (0..PARTITIONS).all(|partition| read.get(&partition).is_some_and(|read| read.len() as i64 >= EACH))
+        {
             break;
         }
     }

@@ -13,10 +13,22 @@ const MOST: usize = 64;
 /// text the first quote belongs to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Lead {
-    /// The node that its key leads to.
-    pub(super) child: Option<usize>,
+    /// Where its key leads.
+    pub(super) to: Way,
     /// Whether the value is a text, and its first quote is behind.
     pub(super) opens_text: bool,
+}
+
+/// Where a key leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Way {
+    /// To nothing that is wanted.
+    #[default]
+    Nowhere,
+    /// To a value that fills this one slot, with nothing wanted in it.
+    Slot(usize),
+    /// To a node.
+    Node(usize),
 }
 
 /// The leads of the objects that stood at one place.

@@ -1,7 +1,7 @@
 //! Wanted paths, and what is known of the objects on the way to them.
 
 use super::Span;
-use super::guess::Guesses;
+use super::guess::{Guesses, Way};
 
 /// Wanted paths as a tree of keys.
 #[derive(Debug)]
@@ -78,6 +78,17 @@ impl Paths {
     /// The node that a key leads to.
     pub(in crate::decode) fn child_of(&self, node: usize, key: &[u8]) -> Option<usize> {
         self.child(node, key, 0, key.len())
+    }
+
+    /// The way to a node.
+    pub(super) fn way(&self, node: Option<usize>) -> Way {
+        let Some(node) = node else {
+            return Way::Nowhere;
+        };
+        match (&*self.nodes[node].slots, self.nodes[node].children.is_empty()) {
+            ([slot], true) => Way::Slot(*slot),
+            _ => Way::Node(node),
+        }
     }
 
     /// The node that a key leads to. The key stands at `start..end` of `bytes`.
