@@ -22,6 +22,9 @@
 //! * [`settings`]: what the operator sets. [`words`]: words and numbers for people, zh and en. [`cli`]: one file a
 //!   command. [`daemon`]: starts tasks and wires channels.
 //!
+//! What cannot do without unsafe code stands in a crate of its own, `tautline-native` (in `crates/native`): records of Kafka in
+//! batches, and the quotes of a JSON document found by vectors.
+//!
 //! `catalog`, `fold`, `evaluate` and `alert` are pure: they do no I/O, start no task and read no clock; time is an
 //! argument. Dependencies point one way: `catalog ← fold ← evaluate ← alert`, edges depend on the core, and only
 //! `daemon` and `cli` know everybody.

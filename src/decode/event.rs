@@ -34,6 +34,7 @@ pub enum FieldValue<'a> {
 }
 
 impl<'a> Event<'a> {
+    #[inline]
     pub(super) fn at(&self, slot: usize) -> FieldValue<'a> {
         match self.spans[slot] {
             Span::Missing => FieldValue::Missing,
@@ -104,6 +105,18 @@ impl<'a> Event<'a> {
                 field,
                 found: "an object or a list, and one value is needed",
             }),
+        }
+    }
+
+    /// Whether a field can be a key.
+    ///
+    /// # Errors
+    /// What [`Event::key`] says.
+    #[inline]
+    pub fn check_key(&self, field: FieldId) -> Result<(), Reject> {
+        match self.spans[usize::from(field.0)] {
+            Span::Composite => Err(Reject::WrongType { field }),
+            _ => Ok(()),
         }
     }
 

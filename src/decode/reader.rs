@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use jiff::tz::TimeZone;
+use tautline_native::marks::Marks;
 
 use super::avro::{self, Schemas};
 use super::debezium::{self, Envelope, Side};
@@ -42,6 +43,8 @@ pub struct Reader {
     spans: Vec<Span>,
     /// Texts that do not stand in the payload as they are: unescaped ones, and parts of the record.
     scratch: String,
+    /// The quotes and backslashes of a payload.
+    marks: Marks,
     /// The events of a payload that holds several.
     pieces: Vec<Piece>,
 }
@@ -104,6 +107,7 @@ impl Reader {
             envelope,
             spans: vec![Span::Missing; slots],
             scratch: String::new(),
+            marks: Marks::default(),
             pieces: Vec::new(),
         }
     }
@@ -221,7 +225,13 @@ impl Reader {
         } else {
             &mut self.payload_paths
         };
-        json::scan(payload, paths, &mut self.spans, &mut self.scratch)?;
+        json::scan(
+            payload,
+            paths,
+            &mut self.spans,
+            &mut self.scratch,
+            &mut self.marks,
+        )?;
         Ok(payload)
     }
 

@@ -1,6 +1,7 @@
 //! One node compiled for evaluation, and its instances. What costs something (values over days, targets, forecasts) is
 //! computed anew only when cells of the instance changed, or the day did; the rest is a little arithmetic a tick.
 
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ pub(super) struct CompiledNode {
     by_cells: HashTable<u32>,
     hasher: DefaultHashBuilder,
     /// Instances by dimension values.
-    sorted: Vec<usize>,
+    sorted: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -66,8 +67,8 @@ struct Instance {
     cell_key: DimensionKey,
     /// Its series in each of the node's groups; [`NO_SERIES`] until there is one.
     series: SmallVec<[u32; 4]>,
-    /// Target rows, ascending by the day they were announced.
-    targets: Vec<TargetOf>,
+    /// Target rows, ascending by the day they were announced. Most of many instances have none.
+    targets: Box<[TargetOf]>,
     computed: Option<Computed>,
 }
 
@@ -141,23 +142,24 @@ impl CompiledNode {
             compiled.instance(catalog, plan, &DimensionKey::new());
         }
         if let Target::Table(rows) = &node.target {
+            let mut targets: BTreeMap<usize, Vec<TargetOf>> = BTreeMap::new();
             for row in rows {
                 let mut key: DimensionKey = row.dimensions.iter().map(|_| Default::default()).collect();
                 for (value, &at) in row.dimensions.iter().zip(&compiled.order) {
                     key[at] = plan.interner.id(value);
                 }
                 let index = compiled.instance(catalog, plan, &key);
-                compiled.instances[index].targets.push(TargetOf {
+                targets.entry(index).or_default().push(TargetOf {
                     start: row.start,
                     target: row.target,
                     announced: row.announced,
                 });
             }
+            for (index, mut rows) in targets {
+                rows.sort_by_key(|row| row.announced);
+                compiled.instances[index].targets = rows.into();
+            }
         }
-        compiled
-            .instances
-            .iter_mut()
-            .for_each(|instance| instance.targets.sort_by_key(|row| row.announced));
         compiled.sort();
         Some(compiled)
     }
@@ -188,7 +190,7 @@ impl CompiledNode {
             key,
             cell_key: cell_key.clone(),
             series: self.groups.iter().map(|_| NO_SERIES).collect(),
-            targets: Vec::new(),
+            targets: Box::default(),
             computed: None,
         });
         let index = self.instances.len() - 1;
@@ -204,9 +206,9 @@ impl CompiledNode {
     }
 
     fn sort(&mut self) {
-        self.sorted = (0..self.instances.len()).collect();
-        self.sorted
-            .sort_by(|a, b| self.instances[*a].key.cmp(&self.instances[*b].key));
+        self.sorted = (0u32..).take(self.instances.len()).collect();
+        let key = |index: &u32| &self.instances[*index as usize].key;
+        self.sorted.sort_by(|a, b| key(a).cmp(key(b)));
     }
 
     /// Adds its instances at a moment, by dimension values.
@@ -248,7 +250,7 @@ impl CompiledNode {
             ..
         } = self;
         for &index in sorted.iter() {
-            let instance = &mut instances[index];
+            let instance = &mut instances[index as usize];
             let open = instance.open(node, formula, cells, moment.at);
             let is_alive = || open.is_some() || instance.is_alive(cells, groups, &period, moment.last_day);
             if !node.each.is_empty() && !is_alive() {
