@@ -118,7 +118,8 @@ impl Daemon {
             tokens: settings.serve.tokens.clone().into(),
         };
         let server = tokio::spawn(serve::run(listener, shared, stopped(stopping.clone())));
-        let targets = notify::targets(&settings, &signer)?;
+        let wording = notify::Wording::of(&settings, &catalog.calendar.timezone, Some(&signer));
+        let targets = notify::targets(&settings, &wording)?;
         let outbox = tokio::spawn(notify::outbox::run(
             Box::new(store.clone()),
             targets,

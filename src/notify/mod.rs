@@ -6,6 +6,7 @@
 //!   `feishu`, `dingtalk`, `wecom`, `teams`; `markdown` is what those that count bytes share.
 //! * `wire` and `alert`: a notice for programs, which `webhook` and `alertmanager` send.
 //! * `http`: the request that all of them make, and where it may go.
+//! * [`trial`]: a test message to one receiver.
 //! * [`answer`]: what a receiver's reply means for the notice. `pace`: how fast, and when again.
 //! * [`fakes`], [`fake_slack`]: the services, and a Slack to test against and to show in the demo: true limits, true errors.
 
@@ -36,6 +37,7 @@ pub mod slack;
 mod teams;
 mod text;
 mod trend;
+pub mod trial;
 pub(crate) mod webhook;
 mod wecom;
 mod wire;
@@ -47,6 +49,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::alert::notice::Notice;
 use crate::settings::{self, Receiver, Settings};
@@ -121,17 +124,25 @@ pub struct Parcel<'a> {
 pub struct Wording {
     language: Language,
     page: Option<String>,
-    signer: Signer,
+    signer: Option<Signer>,
+    zone: TimeZone,
 }
 
 impl Wording {
-    /// As the settings say.
-    pub fn of(settings: &Settings, signer: &Signer) -> Wording {
+    /// As the settings say, with times on the clock of the business; `signer` signs links, `None`: no links that do
+    /// something.
+    pub fn of(settings: &Settings, zone: &TimeZone, signer: Option<&Signer>) -> Wording {
         Wording {
             language: settings.language,
             page: settings.serve.external_url.clone(),
-            signer: signer.clone(),
+            signer: signer.cloned(),
+            zone: zone.clone(),
         }
+    }
+
+    /// The same in another language.
+    pub fn in_language(self, language: Language) -> Wording {
+        Wording { language, ..self }
     }
 
     /// What notices that go together say.
@@ -139,7 +150,8 @@ impl Wording {
         let reader = message::Reader {
             language: self.language,
             page: self.page.as_deref(),
-            signer: Some(&self.signer),
+            signer: self.signer.as_ref(),
+            zone: Some(&self.zone),
         };
         message::Message::of(notices, &reader)
     }
@@ -177,25 +189,27 @@ impl fmt::Debug for Target {
     }
 }
 
-/// Everybody who can be told; `signer` signs the links in messages.
+/// Everybody who can be told, in these words.
 ///
 /// # Errors
 /// Names the receiver whose address is no URL, or says why no HTTP client can be made.
-pub fn targets(settings: &Settings, signer: &Signer) -> Result<Vec<Target>, String> {
+pub fn targets(settings: &Settings, wording: &Wording) -> Result<Vec<Target>, String> {
     settings
         .receivers
         .iter()
-        .map(|(name, receiver)| {
-            let (channel, destination) = open(receiver, Wording::of(settings, signer))
-                .map_err(|reason| format!("receiver '{name}': {reason}"))?;
-            Ok(Target {
-                receiver: name.clone(),
-                destination,
-                channel,
-                give_up_after: receiver.give_up_after,
-            })
-        })
+        .map(|(name, receiver)| target(name, receiver, wording.clone()))
         .collect()
+}
+
+fn target(name: &str, receiver: &Receiver, wording: Wording) -> Result<Target, String> {
+    let (channel, destination) =
+        open(receiver, wording).map_err(|reason| format!("receiver '{name}': {reason}"))?;
+    Ok(Target {
+        receiver: name.to_owned(),
+        destination,
+        channel,
+        give_up_after: receiver.give_up_after,
+    })
 }
 
 /// A channel, and the hash of its address.

@@ -27,7 +27,8 @@ pub(super) fn wording(language: Language) -> Wording {
     Wording {
         language,
         page: Some("https://kpi.example".to_owned()),
-        signer: Signer::new(b"key"),
+        signer: Some(Signer::new(b"key")),
+        zone: jiff::tz::TimeZone::UTC,
     }
 }
 

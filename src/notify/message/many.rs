@@ -144,6 +144,7 @@ fn empty(language: Language) -> Message {
         tone: Tone::Neutral,
         event_time: jiff::Timestamp::UNIX_EPOCH,
         language,
+        zone: jiff::tz::TimeZone::UTC,
     }
 }
 

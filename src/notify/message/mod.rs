@@ -8,6 +8,7 @@ mod many;
 mod single;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::signer::Signer;
 use super::trend::Trend;
@@ -25,6 +26,8 @@ pub struct Reader<'a> {
     pub page: Option<&'a str>,
     /// Signs the links that do something; `None`: none of these.
     pub signer: Option<&'a Signer>,
+    /// The clock that times are told by; `None`: UTC.
+    pub zone: Option<&'a TimeZone>,
 }
 
 /// What notices say.
@@ -56,6 +59,8 @@ pub struct Message {
     pub event_time: Timestamp,
     /// Language of all of it.
     pub language: Language,
+    /// The clock that times are told by.
+    pub zone: TimeZone,
 }
 
 /// How bad a message is, for a colour.
@@ -108,6 +113,14 @@ pub struct Link {
 impl Message {
     /// What notices that go together say; empty for none.
     pub fn of(notices: &[Notice], reader: &Reader<'_>) -> Message {
+        let zone = reader.zone.cloned().unwrap_or(TimeZone::UTC);
+        Message {
+            zone,
+            ..Message::worded(notices, reader)
+        }
+    }
+
+    fn worded(notices: &[Notice], reader: &Reader<'_>) -> Message {
         match notices {
             [only] => match only.aside.as_deref() {
                 Some(aside) => aside::message(only, aside, reader),
@@ -158,6 +171,7 @@ impl Message {
             tone: Tone::Neutral,
             event_time: notice.decided_at,
             language,
+            zone: TimeZone::UTC,
         }
     }
 }

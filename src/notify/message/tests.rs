@@ -8,6 +8,7 @@ fn of(notice: &Notice, language: Language, page: Option<&str>) -> Message {
         language,
         page,
         signer: None,
+        zone: None,
     };
     Message::of(std::slice::from_ref(notice), &reader)
 }

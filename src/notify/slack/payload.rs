@@ -59,7 +59,7 @@ pub(super) fn full(message: &Message) -> Json {
         .iter()
         .map(|field| {
             let name = fit.escaped(&field.name, NAME);
-            mrkdwn(&format!("*{name}*\n{}", value(&mut fit, &field.value)))
+            mrkdwn(&format!("*{name}*\n{}", value(&mut fit, message, &field.value)))
         })
         .collect();
     for fields in fields.chunks(limit::FIELDS) {
@@ -101,7 +101,7 @@ pub(super) fn plain(message: &Message) -> Json {
     for field in &message.fields {
         let value = match &field.value {
             Value::Text(text) => fit.escaped(text, VALUE / 2),
-            Value::Moment(time, _) => phrases::in_utc(*time),
+            Value::Moment(time, _) => phrases::at(message, *time),
         };
         lines.push(format!("{}: {value}", fit.escaped(&field.name, NAME)));
     }
@@ -124,7 +124,7 @@ pub(super) fn plain(message: &Message) -> Json {
     lines.push(format!(
         "{} · {}",
         fit.escaped(&message.id, NAME),
-        phrases::in_utc(message.event_time)
+        phrases::at(message, message.event_time)
     ));
     if fit.cut {
         lines.push(phrases::shortened(message));
@@ -144,11 +144,13 @@ fn summary(message: &Message) -> String {
     Fitter::default().escaped(text, SUMMARY)
 }
 
-fn value(fit: &mut Fitter, value: &Value) -> String {
+fn value(fit: &mut Fitter, message: &Message, value: &Value) -> String {
     match value {
         Value::Text(text) => fit.escaped(text, VALUE),
-        Value::Moment(time, None) => moment(*time),
-        Value::Moment(time, Some(remark)) => format!("{} · {}", moment(*time), fit.escaped(remark, VALUE)),
+        Value::Moment(time, None) => moment(message, *time),
+        Value::Moment(time, Some(remark)) => {
+            format!("{} · {}", moment(message, *time), fit.escaped(remark, VALUE))
+        }
     }
 }
 
@@ -172,7 +174,7 @@ fn context(fit: &mut Fitter, message: &Message) -> Json {
         fit.escaped(&message.kind, ID)
     );
     let label = phrases::event_time(message);
-    let time = format!("{label} {}", moment(message.event_time));
+    let time = format!("{label} {}", moment(message, message.event_time));
     let mut elements = vec![mrkdwn(&id), mrkdwn(&time)];
     if fit.cut {
         elements.push(mrkdwn(&phrases::shortened(message)));
@@ -188,11 +190,11 @@ fn line(fit: &mut Fitter, item: &Item) -> String {
 }
 
 /// A moment that Slack shows on the reader's own clock.
-fn moment(time: Timestamp) -> String {
+fn moment(message: &Message, time: Timestamp) -> String {
     format!(
         "<!date^{}^{{date_num}} {{time}}|{}>",
         time.as_second(),
-        phrases::in_utc(time)
+        phrases::at(message, time)
     )
 }
 

@@ -15,6 +15,7 @@ fn message(notice: &Notice, language: Language) -> Message {
         language,
         page: PAGE,
         signer: None,
+        zone: None,
     };
     Message::of(std::slice::from_ref(notice), &reader)
 }

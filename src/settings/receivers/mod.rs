@@ -136,6 +136,15 @@ macro_rules! channels {
 
         const CHANNELS: &[&str] = &[$(stringify!($key)),*];
 
+        impl Channel {
+            /// The key of the channel in the settings.
+            pub fn key(&self) -> &'static str {
+                match self {
+                    $(Channel::$variant(_) => stringify!($key),)*
+                }
+            }
+        }
+
         impl ReceiverEntry {
             fn given(&self) -> Vec<&'static str> {
                 let all = [$((stringify!($key), self.$key.is_some())),*];
