@@ -116,6 +116,7 @@ impl Daemon {
             store: store.clone(),
             routing: settings.routing.clone(),
             tokens: settings.serve.tokens.clone().into(),
+            slack_secrets: settings.slack_secrets().into(),
         };
         let server = tokio::spawn(serve::run(listener, shared, stopped(stopping.clone())));
         let wording = notify::Wording::of(&settings, &catalog.calendar.timezone, Some(&signer));

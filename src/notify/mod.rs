@@ -3,7 +3,7 @@
 //!
 //! * [`outbox`]: what the sender needs of the store, and the task that empties it; `queue` is one destination's part.
 //! * [`message`]: what a notice says, for any channel; one folder a channel makes it into a payload: [`slack`],
-//!   `feishu`, `dingtalk`, `wecom`, `teams`; `markdown` is what those that count bytes share.
+//!   `slack_bot`, `feishu`, `dingtalk`, `wecom`, `teams`; `markdown` is what those that count bytes share.
 //! * `wire` and `alert`: a notice for programs, which `webhook` and `alertmanager` send.
 //! * `http`: the request that all of them make, and where it may go.
 //! * [`trial`]: a test message to one receiver.
@@ -34,6 +34,7 @@ mod queue;
 pub(crate) mod samples;
 pub mod signer;
 pub mod slack;
+mod slack_bot;
 mod teams;
 mod text;
 mod trend;
@@ -60,6 +61,9 @@ pub use outbox::{Outbox, Stats, run};
 pub use pace::Limit;
 pub use signer::Signer;
 pub use trend::Trend;
+
+/// What Slack's own button is known by that acknowledges an alert.
+pub(crate) const ACK_ACTION: &str = "tautline_ack";
 
 /// An answer to come.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
@@ -219,6 +223,7 @@ type Opened = (Arc<dyn Channel>, u64);
 fn open(receiver: &Receiver, wording: Wording) -> Result<Opened, String> {
     match &receiver.channel {
         settings::Channel::SlackWebhook(webhook) => slack::open(webhook, receiver, wording),
+        settings::Channel::SlackBot(bot) => slack_bot::open(bot, receiver, wording),
         settings::Channel::Feishu(robot) => feishu::open(robot, receiver, wording),
         settings::Channel::DingTalk(robot) => dingtalk::open(robot, receiver, wording),
         settings::Channel::WeCom(robot) => wecom::open(robot, receiver, wording),

@@ -22,6 +22,11 @@ pub(super) fn shortened(message: &Message) -> String {
     text.to_owned()
 }
 
+/// What a button says by which somebody takes an alert.
+pub(super) fn acknowledge(message: &Message) -> &'static str {
+    message.language.pick("认领", "Acknowledge")
+}
+
 /// What stands before the time of a message.
 pub(super) fn event_time(message: &Message) -> &'static str {
     message.language.pick("事件时间", "Event time")

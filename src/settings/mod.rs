@@ -21,8 +21,8 @@ use crate::words::Language;
 pub(crate) use address::{is_loopback, is_public, literal};
 pub use load::{load, schema, suffice};
 pub use receivers::{
-    Alertmanager, Channel, DingTalk, Feishu, Mention, Receiver, Signature, SlackWebhook, Teams, WeCom,
-    Webhook, WebhookFormat,
+    Alertmanager, Channel, DingTalk, Feishu, Mention, Receiver, Signature, SlackBot, SlackWebhook, Teams,
+    WeCom, Webhook, WebhookFormat,
 };
 
 /// What the operator sets, checked.
@@ -144,6 +144,18 @@ impl fmt::Debug for Secret {
 }
 
 impl Settings {
+    /// The secrets by which Slack signs what it sends when somebody presses a button.
+    pub fn slack_secrets(&self) -> Vec<Secret> {
+        let bots = self
+            .receivers
+            .values()
+            .filter_map(|receiver| match &receiver.channel {
+                Channel::SlackBot(bot) => bot.signing_secret.clone(),
+                _ => None,
+            });
+        bots.collect()
+    }
+
     /// Threads that read and fold.
     pub fn fold_workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(2, usize::from);

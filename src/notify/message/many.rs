@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::single::{self, mark};
-use super::{Item, Link, Message, Reader, Tone};
+use super::{Does, Item, Link, Message, Reader, Tone};
 use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
 use crate::catalog::Severity;
 use crate::words::Language;
@@ -28,6 +28,7 @@ pub(super) fn message(notices: &[Notice], reader: &Reader<'_>) -> Message {
     let page = reader.page.map(|page| Link {
         label: language.pick("打开页面", "Open the page").to_owned(),
         url: format!("{}/", page.trim_end_matches('/')),
+        does: Does::Show,
     });
     Message {
         title: title(&ranked, is_storm, language),

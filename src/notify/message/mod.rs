@@ -7,6 +7,8 @@ mod aside;
 mod many;
 mod single;
 
+pub(super) use single::can_be_taken;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -108,6 +110,19 @@ pub struct Link {
     pub label: String,
     /// Its address.
     pub url: String,
+    /// What it does there.
+    pub does: Does,
+}
+
+/// What a link does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Does {
+    /// Shows.
+    Show,
+    /// Acknowledges.
+    Ack,
+    /// Silences.
+    Silence,
 }
 
 impl Message {

@@ -92,6 +92,7 @@ fn the_robot_counts_bytes_and_a_minute() {
             path: String::new(),
             query: [("key".to_owned(), "k".to_owned())].into(),
             is_json: true,
+            authorization: None,
             body: format!(r#"{{"msgtype":"{kind}","{kind}":{{"content":"{text}"}}}}"#),
             at: tokio::time::Instant::now(),
             received: Timestamp::now(),

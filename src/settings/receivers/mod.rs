@@ -5,6 +5,7 @@ mod alertmanager;
 mod dingtalk;
 mod feishu;
 mod mention;
+mod slack_bot;
 mod slack_webhook;
 mod teams;
 mod webhook;
@@ -27,6 +28,7 @@ pub use alertmanager::Alertmanager;
 pub use dingtalk::DingTalk;
 pub use feishu::Feishu;
 pub use mention::Mention;
+pub use slack_bot::SlackBot;
 pub use slack_webhook::SlackWebhook;
 pub use teams::Teams;
 pub use webhook::{Signature, Webhook, WebhookFormat};
@@ -62,6 +64,8 @@ impl Receiver {
 pub enum Channel {
     /// A Slack incoming webhook.
     SlackWebhook(SlackWebhook),
+    /// A Slack app in a channel.
+    SlackBot(SlackBot),
     /// A custom bot of Feishu or Lark.
     Feishu(Feishu),
     /// A robot of a DingTalk group.
@@ -169,6 +173,7 @@ macro_rules! channels {
 channels! {
     dingtalk: dingtalk::DingTalkEntry => DingTalk,
     feishu: feishu::FeishuEntry => Feishu,
+    slack_bot: slack_bot::SlackBotEntry => SlackBot,
     slack_webhook: slack_webhook::SlackWebhookEntry => SlackWebhook,
     teams: teams::TeamsEntry => Teams,
     wecom: wecom::WeComEntry => WeCom,

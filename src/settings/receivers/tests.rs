@@ -16,7 +16,7 @@ fn a_receiver_is_one_channel() {
         ),
         (
             "",
-            "receiver 'ops' has no channel; write one of dingtalk, feishu, slack_webhook, teams, wecom",
+            "receiver 'ops' has no channel; write one of dingtalk, feishu, slack_bot, slack_webhook, teams, wecom",
         ),
         (
             "feishu: {url: https://a.example/s}, wecom: {url: https://a.example/s}",
@@ -141,6 +141,36 @@ fn what_a_service_cannot_do_is_said_at_the_start() {
         (
             "feishu: {url: https://a.example/s, secret: s, secret_file: f}",
             "write either secret_file: /run/secrets/robot or secret: ${ROBOT_SECRET}",
+        ),
+    ] {
+        let found = load(receiver).map(|_| ()).unwrap_err();
+        assert!(found.lines().next().unwrap().contains(expected), "{found}");
+        assert!(!found.contains("verysecret"), "{found}");
+    }
+}
+
+#[test]
+fn a_slack_bot_has_a_token_and_a_channel() {
+    let good = "slack_bot: {token: xoxb-verysecret, channel: C0123456789, signing_secret: verysecret}";
+    let receiver = load(good).unwrap();
+    assert!(!format!("{receiver:?}").contains("verysecret"));
+    let Channel::SlackBot(bot) = receiver.channel else {
+        panic!("another channel")
+    };
+    assert_eq!(bot.api_url.as_str(), "https://slack.com/api");
+    for (receiver, expected) in [
+        (
+            "slack_bot: {channel: C1}",
+            "write either token_file: /run/secrets/slack_token",
+        ),
+        ("slack_bot: {token: xoxb-verysecret}", "the channel is missing"),
+        (
+            "slack_bot: {token: xoxp-verysecret, channel: C1}",
+            "this is no token of a bot, which begins with xoxb-",
+        ),
+        (
+            "slack_bot: {token: xoxb-verysecret, channel: C1, api_url: http://slack.example/api}",
+            "the URL must begin with https",
         ),
     ] {
         let found = load(receiver).map(|_| ()).unwrap_err();
