@@ -3,10 +3,11 @@
 //!
 //! * [`outbox`]: what the sender needs of the store, and the task that empties it; `queue` is one destination's part.
 //! * [`message`]: what a notice says, for any channel; one folder a channel makes it into a payload: [`slack`],
-//!   `slack_bot`, `feishu`, `dingtalk`, `wecom`, `teams`; `markdown` is what those that count bytes share.
+//!   `slack_bot`, `feishu`, `dingtalk`, `wecom`, `teams`, `email`, `pagerduty`; `markdown` is what those that count bytes share.
 //! * `wire` and `alert`: a notice for programs, which `webhook` and `alertmanager` send.
 //! * `http`: the request that all of them make, and where it may go.
 //! * [`trial`]: a test message to one receiver.
+//! * `template`: own wording of titles and texts.
 //! * [`answer`]: what a receiver's reply means for the notice. `pace`: how fast, and when again.
 //! * [`fakes`], [`fake_slack`]: the services, and a Slack to test against and to show in the demo: true limits, true errors.
 
@@ -17,6 +18,7 @@ pub mod answer;
 mod arbitrary;
 mod desk;
 mod dingtalk;
+mod email;
 pub mod fake_slack;
 pub mod fakes;
 mod feishu;
@@ -28,6 +30,7 @@ pub mod message;
 mod office;
 pub mod outbox;
 mod pace;
+mod pagerduty;
 mod phrases;
 mod queue;
 #[cfg(test)]
@@ -36,6 +39,7 @@ pub mod signer;
 pub mod slack;
 mod slack_bot;
 mod teams;
+pub(crate) mod template;
 mod text;
 mod trend;
 pub mod trial;
@@ -53,7 +57,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::alert::notice::Notice;
-use crate::settings::{self, Receiver, Settings};
+use crate::settings::{self, Receiver, Settings, Templates};
 use crate::words::Language;
 
 pub use answer::Answer;
@@ -130,6 +134,7 @@ pub struct Wording {
     page: Option<String>,
     signer: Option<Signer>,
     zone: TimeZone,
+    templates: Templates,
 }
 
 impl Wording {
@@ -141,6 +146,7 @@ impl Wording {
             page: settings.serve.external_url.clone(),
             signer: signer.cloned(),
             zone: zone.clone(),
+            templates: Templates::default(),
         }
     }
 
@@ -156,6 +162,7 @@ impl Wording {
             page: self.page.as_deref(),
             signer: self.signer.as_ref(),
             zone: Some(&self.zone),
+            templates: (self.templates != Templates::default()).then_some(&self.templates),
         };
         message::Message::of(notices, &reader)
     }
@@ -206,6 +213,10 @@ pub fn targets(settings: &Settings, wording: &Wording) -> Result<Vec<Target>, St
 }
 
 fn target(name: &str, receiver: &Receiver, wording: Wording) -> Result<Target, String> {
+    let wording = Wording {
+        templates: receiver.templates.clone(),
+        ..wording
+    };
     let (channel, destination) =
         open(receiver, wording).map_err(|reason| format!("receiver '{name}': {reason}"))?;
     Ok(Target {
@@ -228,6 +239,8 @@ fn open(receiver: &Receiver, wording: Wording) -> Result<Opened, String> {
         settings::Channel::DingTalk(robot) => dingtalk::open(robot, receiver, wording),
         settings::Channel::WeCom(robot) => wecom::open(robot, receiver, wording),
         settings::Channel::Teams(workflow) => teams::open(workflow, receiver, wording),
+        settings::Channel::Email(mail) => email::open(mail, receiver, wording),
+        settings::Channel::PagerDuty(service) => pagerduty::open(service, receiver, wording),
         settings::Channel::Webhook(hook) => webhook::open(hook, receiver, wording),
         settings::Channel::Alertmanager(one) => alertmanager::open(one, receiver, wording),
     }
@@ -240,6 +253,8 @@ fn destination(address: &str) -> u64 {
 
 #[cfg(test)]
 mod robots;
+#[cfg(test)]
+mod secrets_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub(super) fn wording(language: Language) -> Wording {
         page: Some("https://kpi.example".to_owned()),
         signer: Some(Signer::new(b"key")),
         zone: jiff::tz::TimeZone::UTC,
+        templates: Default::default(),
     }
 }
 
@@ -64,6 +65,15 @@ pub(super) fn channel(name: &str, url: &str, secret: Option<&str>, mention: Ment
 }
 
 pub(super) async fn robot(name: &'static str, mention: Mention) -> Robot {
+    build(name, mention, wording(Language::Zh)).await
+}
+
+/// One whose messages are worded like this.
+pub(super) async fn robot_with(name: &'static str, wording: Wording) -> Robot {
+    build(name, Mention::default(), wording).await
+}
+
+async fn build(name: &'static str, mention: Mention, wording: Wording) -> Robot {
     let secret = matches!(name, "feishu" | "dingtalk").then_some("SECtest_secret");
     let vendor: Box<dyn Vendor> = match name {
         "feishu" => feishu::Feishu::new(secret),
@@ -81,7 +91,7 @@ pub(super) async fn robot(name: &'static str, mention: Mention) -> Robot {
         timeout: Duration::from_secs(20),
         ..Receiver::new(channel)
     };
-    let (channel, _) = open(&receiver, wording(Language::Zh)).unwrap();
+    let (channel, _) = open(&receiver, wording).unwrap();
     Robot {
         name,
         channel,

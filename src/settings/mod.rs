@@ -21,8 +21,8 @@ use crate::words::Language;
 pub(crate) use address::{is_loopback, is_public, literal};
 pub use load::{load, schema, suffice};
 pub use receivers::{
-    Alertmanager, Channel, DingTalk, Feishu, Mention, Receiver, Signature, SlackBot, SlackWebhook, Teams,
-    WeCom, Webhook, WebhookFormat,
+    Alertmanager, Channel, DingTalk, Email, Feishu, MailTls, Mention, PagerDuty, Receiver, Signature,
+    SlackBot, SlackWebhook, Teams, Templates, WeCom, Webhook, WebhookFormat, Words,
 };
 
 /// What the operator sets, checked.

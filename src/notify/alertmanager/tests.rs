@@ -19,6 +19,7 @@ fn alertmanager() -> Alertmanager {
             page: None,
             signer: Some(Signer::new(b"key")),
             zone: jiff::tz::TimeZone::UTC,
+            templates: Default::default(),
         },
     }
 }

@@ -4,13 +4,15 @@
 //! A process of its own can be asked over HTTP, too: `GET /messages` lists what was shown, `GET /requests` every
 //! request, `POST /answers` takes a list of [`Scripted`] answers.
 //!
-//! One file a vendor says what it refuses: [`feishu`], [`dingtalk`], [`wecom`], [`teams`], [`slack_bot`]; Slack's webhook is
+//! One file a vendor says what it refuses: [`feishu`], [`dingtalk`], [`wecom`], [`teams`], [`slack_bot`], [`pagerduty`], [`smtp`]; Slack's webhook is
 //! [`super::fake_slack`]. `limits` is how they count.
 
 pub mod dingtalk;
 pub mod feishu;
 mod limits;
+pub mod pagerduty;
 pub mod slack_bot;
+pub mod smtp;
 pub mod teams;
 pub mod wecom;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::single::{self, mark};
+use super::single::mark;
 use super::{Does, Item, Link, Message, Reader, Tone};
 use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
 use crate::catalog::Severity;
@@ -21,9 +21,9 @@ pub(super) fn message(notices: &[Notice], reader: &Reader<'_>) -> Message {
         return empty(language);
     };
     let is_storm = notices.iter().any(|notice| notice.storm);
-    let items = ranked.iter().take(LISTED).map(|notice| Item {
-        title: single::title(notice, language),
-        lead: single::lead(notice, language),
+    let items = ranked.iter().take(LISTED).map(|notice| {
+        let Message { title, lead, .. } = Message::of_one(notice, reader);
+        Item { title, lead }
     });
     let page = reader.page.map(|page| Link {
         label: language.pick("打开页面", "Open the page").to_owned(),

@@ -7,16 +7,18 @@ mod aside;
 mod many;
 mod single;
 
-pub(super) use single::can_be_taken;
+pub(super) use single::{can_be_taken, severity};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::signer::Signer;
+use super::template;
 use super::trend::Trend;
 use crate::alert::notice::Notice;
 use crate::alert::record::Figure;
 use crate::catalog::Severity;
+use crate::settings::Templates;
 use crate::words::Language;
 
 /// For whom a message is worded.
@@ -30,6 +32,8 @@ pub struct Reader<'a> {
     pub signer: Option<&'a Signer>,
     /// The clock that times are told by; `None`: UTC.
     pub zone: Option<&'a TimeZone>,
+    /// Own wording, where there is any.
+    pub templates: Option<&'a Templates>,
 }
 
 /// What notices say.
@@ -155,7 +159,8 @@ impl Message {
             .map(|trend| trend.line.chars().count())
             .max()
             .unwrap_or(0);
-        Message {
+        let mut message = Message {
+            zone: reader.zone.cloned().unwrap_or(TimeZone::UTC),
             title: single::title(notice, language),
             lead: single::lead(notice, language),
             fields: single::fields(notice, language),
@@ -167,7 +172,11 @@ impl Message {
             links: single::links(notice, reader),
             tone: Tone::of(notice),
             ..Message::blank(notice, language)
+        };
+        if let Some(templates) = reader.templates {
+            template::worded(templates, notice, &mut message);
         }
+        message
     }
 
     /// Nothing said yet; with the ids of a notice.
@@ -188,6 +197,14 @@ impl Message {
             language,
             zone: TimeZone::UTC,
         }
+    }
+}
+
+/// How far a node is, in words.
+pub(super) fn progress(figure: &Figure, language: Language) -> String {
+    match single::progress(figure, None, language) {
+        Value::Text(text) => text,
+        Value::Moment(..) => String::new(),
     }
 }
 

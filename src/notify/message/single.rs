@@ -367,7 +367,7 @@ fn explained(notice: &Notice, language: Language) -> Option<String> {
 }
 
 /// How far a node is: completion, amounts, and what the plan expects by now; with what it was before, for a resolve.
-fn progress(figure: &Figure, before: Option<&Figure>, language: Language) -> Value {
+pub(super) fn progress(figure: &Figure, before: Option<&Figure>, language: Language) -> Value {
     let unit = figure.unit.as_deref();
     let amount = |value: f64| language.quantity(value, unit);
     let short = |figure: &Figure| match (figure.completion, figure.value) {
@@ -430,7 +430,7 @@ fn owners(notice: &Notice, language: Language) -> Option<String> {
     }
 }
 
-pub(super) fn severity(severity: Severity, language: Language) -> &'static str {
+pub(in crate::notify) fn severity(severity: Severity, language: Language) -> &'static str {
     match severity {
         Severity::Critical => language.pick("严重", "Critical"),
         Severity::Warning => language.pick("警告", "Warning"),

@@ -9,6 +9,7 @@ fn of(notice: &Notice, language: Language, page: Option<&str>) -> Message {
         page,
         signer: None,
         zone: None,
+        templates: None,
     };
     Message::of(std::slice::from_ref(notice), &reader)
 }

@@ -16,6 +16,7 @@ fn message(notice: &Notice, language: Language) -> Message {
         page: PAGE,
         signer: None,
         zone: None,
+        templates: None,
     };
     Message::of(std::slice::from_ref(notice), &reader)
 }

@@ -24,6 +24,7 @@ fn wording() -> Wording {
         page: Some("https://kpi.example".to_owned()),
         signer: Some(Signer::new(b"key")),
         zone: jiff::tz::TimeZone::UTC,
+        templates: Default::default(),
     }
 }
 

@@ -57,7 +57,8 @@ pub(super) fn open(
     receiver: &Receiver,
     wording: Wording,
 ) -> Result<Opened, String> {
-    let http = Http::new("slack_bot", bot.api_url.as_str(), receiver)?;
+    let http =
+        Http::new("slack_bot", bot.api_url.as_str(), receiver)?.hiding(std::slice::from_ref(&bot.token));
     let method = |name: &str| {
         let api = bot.api_url.as_str().trim_end_matches('/');
         Url::parse(&format!("{api}/{name}")).map_err(|error| format!("slack_bot: {error}"))
