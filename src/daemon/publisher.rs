@@ -1,5 +1,6 @@
 //! Turns what the evaluator reports into the view that the server shows, and says changes of health once.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 

@@ -23,7 +23,7 @@ use crate::words::Language;
 
 /// Part of every secret, so that a piece of one is found as well.
 const SECRET: &str = "verysecret";
-const WEBHOOK_KEY: &str = "whsec_verysecretverysecretverysecretverysecretve";
+const WEBHOOK_KEY: &str = "whsec_verysecretverysecretverysecretverysecretvery";
 const ROUTING_KEY: &str = "verysecretverysecretverysecret00";
 
 /// A server that repeats everything in its refusal.

@@ -253,5 +253,23 @@ async fn the_longest_message_arrives() {
 #[test]
 fn a_mail_in_text_alone_says_it_all() {
     let message = wording(Language::Zh).message(&[samples::hollow()]);
-    insta::assert_snapshot!(letter::text(&message).split("&sig").next().unwrap(), @"");
+    insta::assert_snapshot!("text.zh", letter::text(&message));
+}
+
+#[test]
+fn mails_look_as_they_were_looked_at() {
+    let many: Vec<Notice> = (1..=14).map(|n| samples::numbered(samples::worse(), n)).collect();
+    for (name, language, notices) in [
+        ("fired.zh", Language::Zh, vec![samples::hollow()]),
+        ("escalated.en", Language::En, vec![samples::worse()]),
+        (
+            "resolved.zh",
+            Language::Zh,
+            vec![samples::over(ResolveReason::Recovered)],
+        ),
+        ("many.en", Language::En, many),
+    ] {
+        let message = wording(language).message(&notices);
+        insta::assert_snapshot!(name, html::page(&message));
+    }
 }
