@@ -115,9 +115,11 @@ impl Daemon {
             signer: signer.clone(),
             store: store.clone(),
             tokens: settings.serve.tokens.clone().into(),
+            slack_secrets: settings.slack_secrets().into(),
         };
         let server = tokio::spawn(serve::run(listener, shared, stopped(stopping.clone())));
-        let targets = notify::targets(&settings, &signer)?;
+        let wording = notify::Wording::of(&settings, &catalog.calendar.timezone, Some(&signer));
+        let targets = notify::targets(&settings, &wording)?;
         let outbox = tokio::spawn(notify::outbox::run(
             Box::new(store.clone()),
             targets,

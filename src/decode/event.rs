@@ -115,7 +115,10 @@ impl<'a> Event<'a> {
     #[inline]
     pub fn check_key(&self, field: FieldId) -> Result<(), Reject> {
         match self.spans[usize::from(field.0)] {
-            Span::Composite => Err(Reject::WrongType { field }),
+            Span::Composite => Err(Reject::WrongType {
+                field,
+                found: "an object or a list, and one value is needed",
+            }),
             _ => Ok(()),
         }
     }

@@ -48,6 +48,14 @@ fn settings(urls: &[(&str, &str)]) -> Settings {
     }
 }
 
+fn wording() -> Wording {
+    Wording::of(
+        &settings(&[]),
+        &jiff::tz::TimeZone::UTC,
+        Some(&Signer::new(b"key")),
+    )
+}
+
 #[test]
 fn receivers_with_one_address_share_a_destination_and_nothing_prints_it() {
     let hook = "https://hooks.slack.com/services/T0/B0/verysecret";
@@ -57,7 +65,7 @@ fn receivers_with_one_address_share_a_destination_and_nothing_prints_it() {
             ("b", "https://hooks.slack.com/services/T0/B1/other"),
             ("c", hook),
         ]),
-        &Signer::new(b"key"),
+        &wording(),
     );
     let all = all.unwrap();
     assert_eq!(all[0].destination, all[2].destination);
@@ -67,7 +75,7 @@ fn receivers_with_one_address_share_a_destination_and_nothing_prints_it() {
         printed.contains("https://hooks.slack.com/…") && !printed.contains("secret"),
         "{printed}"
     );
-    let refused = targets(&settings(&[("boss", "verysecret")]), &Signer::new(b"key")).unwrap_err();
+    let refused = targets(&settings(&[("boss", "verysecret")]), &wording()).unwrap_err();
     assert!(
         refused.contains("receiver 'boss'") && !refused.contains("secret"),
         "{refused}"
@@ -80,7 +88,7 @@ async fn from_the_commit_to_slack() {
     fake.script(Scripted::new(429, "").with_header("Retry-After", "1"));
     fake.script(Scripted::new(400, "invalid_blocks"));
     let store = Store::in_memory().unwrap();
-    let all = targets(&settings(&[("ops", &fake.webhook_url())]), &Signer::new(b"key")).unwrap();
+    let all = targets(&settings(&[("ops", &fake.webhook_url())]), &wording()).unwrap();
     let (wake, stats) = (Arc::new(Notify::new()), Arc::new(Stats::default()));
     let (stop, stopping) = watch::channel(false);
     let task = tokio::spawn(run(

@@ -421,6 +421,31 @@ fn process(view: &View, families: &mut Vec<MetricFamily>) {
             (labels, *count as f64)
         }),
     ));
+    families.push(counter(
+        "missed_notices_total",
+        "Alerts of which the receiver did not hear within twice the usual group_wait.",
+        stats
+            .missed_notices
+            .iter()
+            .map(|(receiver, count)| (one("receiver", receiver), *count as f64)),
+    ));
+    families.push(counter(
+        "notice_wait_seconds_total",
+        "Time that the first notice of a queue has waited, for the rate limit of its destination or to be tried again.",
+        stats.notice_waits.iter().map(|((receiver, reason), time)| {
+            let mut labels = one("receiver", receiver);
+            labels.insert("reason".into(), (*reason).to_owned());
+            (labels, time.as_secs_f64())
+        }),
+    ));
+    families.push(gauge(
+        "pending_notices",
+        "Notices that wait for their delivery.",
+        stats
+            .pending_notices
+            .iter()
+            .map(|(receiver, count)| (one("receiver", receiver), *count as f64)),
+    ));
     families.push(gauge(
         "oldest_undelivered_seconds",
         "Age of the oldest notice that is not delivered; 0 when there is none.",

@@ -26,6 +26,7 @@ mod node_page;
 mod openapi;
 pub mod orders;
 pub mod page;
+mod slack;
 mod taking;
 pub mod view;
 
@@ -56,7 +57,7 @@ use crate::alert::dispatch::matcher::Matcher;
 use crate::alert::dispatch::{Command, Held};
 use crate::decode::MAX_BATCH_BYTES;
 use crate::notify::Signer;
-use crate::settings::{Role, Token};
+use crate::settings::{Role, Secret, Token};
 use crate::source::push::Intake;
 use crate::state::{LoggedNotice, Store};
 use crate::words::Language;
@@ -87,6 +88,8 @@ pub struct Shared {
     pub store: Store,
     /// Who may do what.
     pub tokens: Arc<[Token]>,
+    /// The secrets by which Slack signs what it sends.
+    pub slack_secrets: Arc<[Secret]>,
 }
 
 /// Who may enter what people type in.
@@ -152,6 +155,7 @@ fn router(app: App) -> Router {
         .route("/api/v1/openapi.json", get(async || openapi::document()))
         .route("/api/v1/episodes/{episode}/history", get(api_history))
         .route("/api/v1/episodes/{episode}/ack", post(api_ack).delete(api_unack))
+        .route("/api/v1/slack/actions", post(slack_actions))
         .route("/api/v2/status", get(v2_status))
         .route("/api/v2/receivers", get(v2_receivers))
         .route("/api/v2/alerts", get(v2_alerts))
@@ -515,6 +519,11 @@ async fn api_ack(
         lasts: None,
     };
     ordered(&app, command).await
+}
+
+/// A button in Slack was pressed.
+async fn slack_actions(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
+    slack::actions(&app.shared, &headers, &body).await
 }
 
 async fn api_unack(State(app): State<App>, Path(episode): Path<String>, headers: HeaderMap) -> Response {

@@ -419,7 +419,7 @@ impl Checker {
         });
     }
 
-    fn below(&self, path: PathBuf) -> PathBuf {
+    pub(super) fn below(&self, path: PathBuf) -> PathBuf {
         self.folder.join(path)
     }
 

@@ -21,8 +21,8 @@ use crate::words::Language;
 pub(crate) use address::{is_loopback, is_public, literal};
 pub use load::{load, load_routing, schema, suffice};
 pub use receivers::{
-    Alertmanager, Channel, DingTalk, Feishu, Mention, Receiver, Signature, SlackWebhook, Teams, WeCom,
-    Webhook, WebhookFormat,
+    Alertmanager, Channel, DingTalk, Email, Feishu, MailTls, Mention, PagerDuty, Receiver, Signature,
+    SlackBot, SlackWebhook, Teams, Templates, WeCom, Webhook, WebhookFormat, Words,
 };
 
 /// What the operator sets, checked.
@@ -166,6 +166,18 @@ impl Settings {
             .into_iter()
             .filter(|(_, [mine, theirs])| text(mine) != text(theirs));
         differ.map(|(key, _)| key).collect()
+    }
+
+    /// The secrets by which Slack signs what it sends when somebody presses a button.
+    pub fn slack_secrets(&self) -> Vec<Secret> {
+        let bots = self
+            .receivers
+            .values()
+            .filter_map(|receiver| match &receiver.channel {
+                Channel::SlackBot(bot) => bot.signing_secret.clone(),
+                _ => None,
+            });
+        bots.collect()
     }
 
     /// Threads that read and fold.
