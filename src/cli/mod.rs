@@ -11,6 +11,7 @@ mod import;
 mod logging;
 mod review;
 mod run;
+mod suggest;
 pub mod tree;
 
 use std::path::{Path, PathBuf};
@@ -68,6 +69,11 @@ enum Command {
         after_help = "Example:\n  tautline explain revenue --at 2026-06-24\n  tautline explain region-revenue 华东"
     )]
     Explain(explain::ExplainArgs),
+    /// Which metrics drive a business node, which KPIs drive nothing, and which targets its history speaks for
+    #[command(
+        after_help = "Example:\n  tautline suggest revenue\n  tautline suggest region-revenue 华东 --format json"
+    )]
+    Suggest(suggest::SuggestArgs),
     /// The review of a closed period: what was met, by whom, and where KPI and business came apart
     #[command(after_help = "Example:\n  tautline review --period 2026-06 --format html > june.html")]
     Review(review::ReviewArgs),
@@ -130,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check_command(&args),
         Command::Export(args) => export::export(&args),
         Command::Explain(args) => explain::explain_command(&args),
+        Command::Suggest(args) => suggest::suggest_command(&args),
         Command::Review(args) => review::review_command(&args),
         Command::Tree(args) => tree_command(&args),
     };

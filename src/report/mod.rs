@@ -3,6 +3,7 @@
 //!
 //! * [`past`]: the state as it was at any moment since its first event.
 //! * [`explain`]: every number behind a node's state. [`review`]: the review (复盘) of a closed period.
+//! * [`suggest`]: what drives a business node, and which targets its history speaks for.
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -14,6 +15,7 @@ use crate::evaluate::{InstanceKey, Period};
 pub mod explain;
 pub mod past;
 pub mod review;
+pub mod suggest;
 #[cfg(test)]
 mod world;
 
