@@ -14,6 +14,7 @@ mod review;
 mod route;
 mod run;
 mod test;
+mod suggest;
 pub mod tree;
 
 use std::path::{Path, PathBuf};
@@ -74,6 +75,11 @@ enum Command {
     /// Try a receiver: send it a message that says it is a test, by the code that sends real ones
     #[command(subcommand)]
     Notify(notify::NotifyCommand),
+    /// Which metrics drive a business node, which KPIs drive nothing, and which targets its history speaks for
+    #[command(
+        after_help = "Example:\n  tautline suggest revenue\n  tautline suggest region-revenue 华东 --format json"
+    )]
+    Suggest(suggest::SuggestArgs),
     /// The review of a closed period: what was met, by whom, and where KPI and business came apart
     #[command(after_help = "Example:\n  tautline review --period 2026-06 --format html > june.html")]
     Review(review::ReviewArgs),
@@ -142,6 +148,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::export(&args),
         Command::Explain(args) => explain::explain_command(&args),
         Command::Notify(command) => notify::notify(&command),
+        Command::Suggest(args) => suggest::suggest_command(&args),
         Command::Review(args) => review::review_command(&args),
         Command::Route(args) => route::route_command(&args),
         Command::Test(args) => test::test_command(&args),

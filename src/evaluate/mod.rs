@@ -4,12 +4,14 @@
 //! * [`attribution`]: what a distance from plan is made of.
 //! * [`backfill`]: definitions whose past is read again. [`definition`]: since when a metric is counted as it is declared now.
 //! * [`drift`]: whether a KPI and the business it serves have come apart.
+//! * [`drivers`]: which of many series drives another.
 //! * [`intake`]: how many of a source's events could be used lately.
 
 pub mod attribution;
 pub mod backfill;
 pub mod definition;
 pub mod drift;
+pub mod drivers;
 pub mod forecast;
 pub mod intake;
 mod node;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::catalog::{Catalog, NodeId};
+use crate::catalog::{Catalog, MetricId, NodeId};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
 use crate::fold::delta::DimensionKey;
@@ -132,6 +134,38 @@ impl Evaluator {
             Day::of(period.start),
             Day::of(period.end),
         )
+    }
+
+    /// What each of the days `from..to` brought to a metric: of the same dimension values as an instance where it is kept
+    /// by them, else as a whole. `None` where it is not counted, or only in parts that do not add up.
+    pub fn metric_flow(
+        &self,
+        cells: &Cells,
+        metric: MetricId,
+        like: &InstanceKey,
+        from: Day,
+        to: Day,
+    ) -> Option<Vec<Option<f64>>> {
+        let formula = |each: &[String]| Formula::of(&self.catalog, &self.plan, metric, each);
+        if let Some(formula) = formula(&self.catalog.node(like.node).each) {
+            return Some(formula.daily(cells, &self.cell_key(like), from, to));
+        }
+        if let Some(whole) = formula(&[]) {
+            return Some(whole.daily(cells, &DimensionKey::default(), from, to));
+        }
+        let splits = self.catalog.nodes.iter().filter(|node| node.metric == metric);
+        let parts = splits
+            .filter_map(|node| formula(&node.each))
+            .find(Formula::is_additive)?;
+        let group = parts.columns().first()?.group;
+        let mut sum = vec![0.0; usize::try_from(to.0 - from.0).unwrap_or(0)];
+        for series in 0..cells.series_count(group) {
+            let days = parts.daily(cells, cells.series_key(group, series), from, to);
+            sum.iter_mut()
+                .zip(days)
+                .for_each(|(sum, day)| *sum += day.unwrap_or(0.0));
+        }
+        Some(sum.into_iter().map(Some).collect())
     }
 
     /// The key of an instance's cells: its values in the order of sorted dimension names.

@@ -4,6 +4,7 @@
 //! * [`past`]: the state as it was at any moment since its first event.
 //! * [`explain`]: every number behind a node's state. [`review`]: the review (复盘) of a closed period.
 //! * [`routing`]: who is told of an alert, when, and why.
+//! * [`suggest`]: what drives a business node, and which targets its history speaks for.
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -16,6 +17,7 @@ pub mod explain;
 pub mod past;
 pub mod review;
 pub mod routing;
+pub mod suggest;
 #[cfg(test)]
 mod world;
 

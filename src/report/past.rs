@@ -6,9 +6,9 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::alert::record::{AlertRecord, Episode};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, MetricId};
 use crate::evaluate::definition::CountedSince;
-use crate::evaluate::{Evaluator, Horizon, InstanceKey, Snapshot};
+use crate::evaluate::{Evaluator, Horizon, InstanceKey, Period, Snapshot};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
 use crate::fold::plan::Plan;
@@ -69,6 +69,23 @@ impl Past {
         self.evaluator
             .flow(&self.cells, key, Day::of(from), Day::of(to))
             .unwrap_or_default()
+    }
+
+    /// The value of an instance over a period, by all that is known now.
+    pub fn value(&self, key: &InstanceKey, period: &Period) -> Option<f64> {
+        self.evaluator.final_value(&self.cells, key, period)
+    }
+
+    /// What each of the days `from..to` brought to a metric beside an instance, see [`Evaluator::metric_flow`].
+    pub fn metric_days(
+        &self,
+        metric: MetricId,
+        like: &InstanceKey,
+        from: Date,
+        to: Date,
+    ) -> Option<Vec<Option<f64>>> {
+        self.evaluator
+            .metric_flow(&self.cells, metric, like, Day::of(from), Day::of(to))
     }
 
     /// Every number as a day closed: at its last millisecond, or at the watermark where the day is not over.

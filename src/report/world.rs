@@ -49,18 +49,8 @@ const REGIONS: &str = "start,region,target\n2026-06-01,east,2000\n2026-06-01,wes
 pub(super) fn june() -> Past {
     let files = Files::new("", [("a.yaml", CATALOG), ("regions.csv", REGIONS)]);
     let catalog = Arc::new(load(&files).map_err(|error| error.to_string()).unwrap());
-    let plan = Arc::new(Plan::compile(&catalog));
-    let mut worker = Worker::new(&catalog, plan.clone());
-    let mut event = |source: u32, payload: String| {
-        let mut reader = Reader::new(&catalog.sources[source as usize]);
-        let record = Record {
-            payload: Some(payload.as_bytes()),
-            ..Record::default()
-        };
-        worker
-            .fold(SourceId(source), &reader.read_one(&record).unwrap(), 0, Sign::Add)
-            .unwrap();
-    };
+    let mut events = Vec::new();
+    let mut event = |source: u32, payload: String| events.push((source, payload));
     for day in 1..=30 {
         let time = format!("2026-06-{day:02}T10:00:00+08:00");
         if day != 20 {
@@ -78,8 +68,7 @@ pub(super) fn june() -> Past {
             event(1, format!(r#"{{"time": "{time}", "author": "b"}}"#));
         }
     }
-    let mut cells = Cells::new(plan.clone());
-    cells.merge(worker.take()).unwrap();
+    let (plan, mut cells) = folded(&catalog, &events);
     let stored = cells.take_changed();
     let watermark: Timestamp = "2026-07-02T09:00:00+08:00".parse().unwrap();
     let (alerts, episodes) = judged(&catalog, plan, &cells, watermark);
@@ -94,6 +83,49 @@ pub(super) fn june() -> Past {
             episodes,
             notices: Vec::new(),
             watermark: Some(watermark),
+        },
+    )
+}
+
+/// Events folded, each with the index of its source.
+fn folded(catalog: &Catalog, events: &[(u32, String)]) -> (Arc<Plan>, Cells) {
+    let plan = Arc::new(Plan::compile(catalog));
+    let mut worker = Worker::new(catalog, plan.clone());
+    for (source, payload) in events {
+        let mut reader = Reader::new(&catalog.sources[*source as usize]);
+        let record = Record {
+            payload: Some(payload.as_bytes()),
+            ..Record::default()
+        };
+        worker
+            .fold(
+                SourceId(*source),
+                &reader.read_one(&record).unwrap(),
+                0,
+                Sign::Add,
+            )
+            .unwrap();
+    }
+    let mut cells = Cells::new(plan.clone());
+    cells.merge(worker.take()).unwrap();
+    (plan, cells)
+}
+
+/// A state that nothing has judged yet, of events each with the index of its source, known up to `watermark`.
+pub(super) fn unjudged(files: &Files, events: &[(u32, String)], watermark: &str) -> Past {
+    let catalog = Arc::new(load(files).map_err(|error| error.to_string()).unwrap());
+    let (_, mut cells) = folded(&catalog, events);
+    Past::new(
+        catalog,
+        Reading {
+            cells: cells.take_changed(),
+            items: Vec::new(),
+            links: Vec::new(),
+            definitions: Vec::new(),
+            alerts: Vec::new(),
+            episodes: Vec::new(),
+            notices: Vec::new(),
+            watermark: Some(watermark.parse().unwrap()),
         },
     )
 }

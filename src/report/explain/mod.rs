@@ -22,7 +22,7 @@ use crate::catalog::{
     Target,
 };
 use crate::evaluate::attribution::{self, Attribution};
-use crate::evaluate::{NodeState, Pace, Snapshot};
+use crate::evaluate::{InstanceKey, NodeState, Pace, Snapshot};
 use crate::words::definition;
 
 pub use text::text;
@@ -305,6 +305,29 @@ pub fn explain(
     at: Option<Timestamp>,
 ) -> Result<Explanation, Unexplained> {
     let catalog = past.catalog.clone();
+    let (snapshot, key, at) = instance(past, name, dimensions, at)?;
+    let Some(state) = snapshot.instances.iter().find(|state| state.key == key) else {
+        return Err(Unexplained::NoEvents);
+    };
+    Ok(explanation(past, &catalog, &snapshot, state, at))
+}
+
+/// The instance that is asked for, at the watermark.
+///
+/// # Errors
+/// [`Unexplained`], in words for the one who asked.
+pub(super) fn find(past: &mut Past, name: &str, dimensions: &[String]) -> Result<InstanceKey, Unexplained> {
+    instance(past, name, dimensions, None).map(|(_, key, _)| key)
+}
+
+/// The instance that is asked for, with every number at the moment `at`, not after the watermark.
+fn instance(
+    past: &mut Past,
+    name: &str,
+    dimensions: &[String],
+    at: Option<Timestamp>,
+) -> Result<(Snapshot, InstanceKey, Timestamp), Unexplained> {
+    let catalog = past.catalog.clone();
     let Some(index) = catalog.nodes.iter().position(|node| node.name == name) else {
         let names = catalog.nodes.iter().map(|node| node.name.as_str());
         return Err(Unexplained::NoNode {
@@ -341,7 +364,8 @@ pub fn explain(
             known: of_node().map(|state| state.key.dimensions.join(" ")).collect(),
         });
     };
-    Ok(explanation(past, &catalog, &snapshot, state, at))
+    let key = state.key.clone();
+    Ok((snapshot, key, at))
 }
 
 fn explanation(

@@ -157,6 +157,9 @@ impl Judge {
             if known && lag.abs_diff(self.lag) <= 3 {
                 low = f64::max(tuning.beta_floor, low.min(self.elasticity - 0.1));
                 high = high.max(self.elasticity + 0.1);
+                if self.strength >= tuning.strong {
+                    low = low.max((self.elasticity - 0.1).min(tuning.strong_low));
+                }
             }
             for answer in [low * dx, high * dx] {
                 hull = Some(hull.map_or((answer, answer), |(a, b)| (a.min(answer), b.max(answer))));

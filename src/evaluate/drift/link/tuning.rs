@@ -27,6 +27,11 @@ pub struct Tuning {
     pub beta: (f64, f64),
     /// The least that a learned weak link can lower the first of them to.
     pub beta_floor: f64,
+    /// Correlation from which on a link is strong: it then explains no less than it is known to, and a KPI that jumps
+    /// alone is seen sooner.
+    pub strong: f64,
+    /// The most that a strong link raises the first of [`Tuning::beta`] to.
+    pub strong_low: f64,
     /// The spread of a young link is widened by √(1 + young / days learned).
     pub young: f64,
     /// Spread that links have on the whole, besides the noise of single days, as a log ratio.
@@ -66,6 +71,8 @@ impl Default for Tuning {
             limit: [10.0, 20.0, 30.0],
             beta: (0.7, 1.1),
             beta_floor: 0.4,
+            strong: 0.8,
+            strong_low: 0.95,
             young: 0.0,
             sigma_usual: 0.09,
             sigma_weight: 60.0,
