@@ -25,16 +25,16 @@ fuzz seconds="60":
 
 # Format the code.
 fmt:
-    cargo fmt
+    cargo fmt --all
 
 # What reviewers would say first.
 lint:
-    cargo fmt --check
-    cargo clippy --all-targets -- -D warnings
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
 
 # The map of the code, private modules too, in a browser.
 docs:
-    cargo doc --no-deps --document-private-items --open
+    cargo doc --workspace --no-deps --document-private-items --open
 
 # Licences, sources and advisories of what we depend on. Needs cargo-deny.
 dependencies:

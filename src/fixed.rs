@@ -75,6 +75,45 @@ impl Fixed {
     /// # Errors
     /// [`FixedError`] when the text is no number or too large.
     pub fn parse(text: &str) -> Result<Fixed, FixedError> {
+        match Fixed::parse_short(text.as_bytes()) {
+            Some(number) => Ok(number),
+            None => Fixed::parse_any(text),
+        }
+    }
+
+    /// What most numbers are: up to 18 characters, at most six of them behind the point, no exponent. `None` for any
+    /// other text, also for one that is no number.
+    #[inline]
+    fn parse_short(text: &[u8]) -> Option<Fixed> {
+        const POWERS: [u32; 7] = [1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+        let (is_negative, text) = match text.split_first() {
+            Some((b'-', rest)) => (true, rest),
+            _ => (false, text),
+        };
+        if text.is_empty() || text.len() > 18 {
+            return None;
+        }
+        let mut digits: u64 = 0;
+        let mut point = None;
+        for (at, byte) in text.iter().enumerate() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit < 10 {
+                digits = digits * 10 + u64::from(digit);
+            } else if *byte == b'.' && point.is_none() && at > 0 {
+                point = Some(at);
+            } else {
+                return None;
+            }
+        }
+        let decimals = point.map_or(0, |at| text.len() - at - 1);
+        if point.is_some() && decimals == 0 {
+            return None;
+        }
+        let micros = i128::from(digits) * i128::from(*POWERS.get(decimals)?);
+        Some(Fixed(if is_negative { -micros } else { micros }))
+    }
+
+    fn parse_any(text: &str) -> Result<Fixed, FixedError> {
         let bytes = text.as_bytes();
         let (negative, mut at) = match bytes.first() {
             Some(b'-') => (true, 1),
@@ -219,6 +258,15 @@ mod tests {
             "1e999999999999",
         ] {
             assert_eq!(Fixed::parse(text), Err(FixedError::OutOfRange), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn short_numbers_are_read_as_any(text in "-?[0-9]{0,10}(\\.[0-9]{0,8})?[eE.x -]?") {
+            if let Some(short) = Fixed::parse_short(text.as_bytes()) {
+                proptest::prop_assert_eq!(Ok(short), Fixed::parse_any(&text));
+            }
         }
     }
 

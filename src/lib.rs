@@ -13,7 +13,7 @@
 //! * [`decode`]: bytes to an [`decode::Event`]: only the fields that the catalogue asks for, in one pass.
 //! * [`fold`]: where the partition is read: filter, pick the cells, update their partials. No lock, no clock.
 //! * [`evaluate`]: in one place: merges partials into a [`evaluate::Snapshot`] at a watermark.
-//! * [`alert`]: the state machine that turns judgements into episodes and notices.
+//! * [`alert`]: the state machine that turns judgements into episodes; [`alert::dispatch`]: who is told of them, and when.
 //! * [`state`]: offsets, partials, alert records and notices in one atomic commit.
 //! * [`notify`]: drains the outbox, one queue a destination.
 //! * [`serve`]: metrics, page and API, all read from the latest snapshot.
@@ -21,6 +21,9 @@
 //! * [`report`]: explanations and reviews, from the state and the catalogue.
 //! * [`settings`]: what the operator sets. [`words`]: words and numbers for people, zh and en. [`cli`]: one file a
 //!   command. [`daemon`]: starts tasks and wires channels.
+//!
+//! What cannot do without unsafe code stands in a crate of its own, `tautline-native` (in `crates/native`): records of Kafka in
+//! batches, and the quotes of a JSON document found by vectors.
 //!
 //! `catalog`, `fold`, `evaluate` and `alert` are pure: they do no I/O, start no task and read no clock; time is an
 //! argument. Dependencies point one way: `catalog ← fold ← evaluate ← alert`, edges depend on the core, and only

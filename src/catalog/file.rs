@@ -87,6 +87,9 @@ pub(super) struct SourceEntry {
     pub(super) payload: Layout,
     #[schemars(with = "Option<String>")]
     pub(super) time: Option<Spanned<String>>,
+    /// Zone of times that are written without an offset.
+    #[schemars(with = "Option<String>")]
+    pub(super) timezone: Option<Spanned<String>>,
     pub(super) lateness: Option<Duration>,
     pub(super) max_skew: Option<Duration>,
     pub(super) max_rejected: Option<Share>,

@@ -244,6 +244,8 @@ pub struct Source {
     pub layout: Layout,
     /// Path of the event time; without one the record's timestamp is the event time.
     pub time: Option<FieldPath>,
+    /// Zone of event times that are written without an offset; without one they are rejected.
+    pub timezone: Option<TimeZone>,
     /// How long an event may be late before it counts as late; keeps the watermark back.
     pub lateness: SignedDuration,
     /// How far ahead of the clock an event may be before it is quarantined.

@@ -78,6 +78,9 @@ fn diagnostic(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
     let error = error.without_snippet();
     let place = place(file, error.location().unwrap_or(Location::UNKNOWN));
     let message = match error {
+        Error::SerdeUnknownField { field, .. } if is_tail_of_number(text, &place, field) => {
+            "a comma separates entries, also within a number: write 10000 for 10,000".to_owned()
+        }
         Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
         Error::SerdeUnknownVariant {
             variant, expected, ..
@@ -91,12 +94,55 @@ fn diagnostic(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
             format!("'{key}' is defined twice in this mapping{first}; rename or remove one of them")
         }
         other => {
-            let text = other.to_string();
-            let line = text.lines().next().unwrap_or_default();
-            line.split(" at line ").next().unwrap_or(line).to_owned()
+            let said = other.to_string();
+            let line = said.lines().next().unwrap_or_default();
+            let said = line.split(" at line ").next().unwrap_or(line);
+            in_words(said, value_at(text, &place))
         }
     };
     Diagnostic { place, message }
+}
+
+/// What the parser says, for people who do not know its words. `value` is what stands at the place.
+fn in_words(said: &str, value: &str) -> String {
+    if said.starts_with("expected mapping start") {
+        return format!("'{value}' is one value, and keys belong here, as in name: {{key: value}}");
+    }
+    if said.starts_with("invalid floating point") || said.starts_with("invalid integer") {
+        let hint = match value.strip_suffix('%') {
+            Some(number) => format!("; write {number}"),
+            None => String::new(),
+        };
+        return format!("'{value}' is not a number{hint}");
+    }
+    if said.contains("did not find expected ','") {
+        return format!(
+            "{said}; a text that holds [ ] {{ }} , or : belongs in quotes, as in filter: 'region in [\"east\", \"west\"]'"
+        );
+    }
+    said.to_owned()
+}
+
+/// The value that begins at a place: up to what ends it, on its line.
+fn value_at<'t>(text: &'t str, place: &Place) -> &'t str {
+    let line = text.lines().nth(place.line as usize - 1).unwrap_or_default();
+    let start = line.char_indices().nth(place.column as usize - 1);
+    let rest = start.map_or("", |(at, _)| &line[at..]);
+    let ends = |(at, c): &(usize, char)| {
+        let next = rest[at + c.len_utf8()..].chars().next();
+        matches!(c, '}' | ']' | '#') || (*c == ',' && next.is_none_or(char::is_whitespace))
+    };
+    let end = rest.char_indices().find(ends).map_or(rest.len(), |(at, _)| at);
+    rest[..end].trim().trim_matches(['"', '\''])
+}
+
+/// Whether a key is what follows a comma within a number: `10,000` in a flow mapping.
+fn is_tail_of_number(text: &str, place: &Place, key: &str) -> bool {
+    let line = text.lines().nth(place.line as usize - 1).unwrap_or_default();
+    let before: String = line.chars().take(place.column as usize - 1).collect();
+    let number = before.strip_suffix(',');
+    key.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && number.is_some_and(|number| number.ends_with(|c: char| c.is_ascii_digit()))
 }
 
 fn unknown_key(found: &str, expected: &[&str]) -> String {
@@ -156,6 +202,44 @@ mod tests {
                 *value
             ),
             ("bee", 2, 1, 2)
+        );
+    }
+
+    #[test]
+    fn newcomers_are_told_what_to_write() {
+        #[derive(Deserialize, Default, Debug)]
+        #[serde(deny_unknown_fields, default)]
+        struct Of {
+            target: f64,
+            filter: String,
+            part: Named<u32>,
+        }
+        let file: Arc<str> = "f".into();
+        let said = |text: &str| match read::<Of>(&file, text) {
+            Ok(of) => format!("{} {} {:?}", of.target, of.filter, of.part),
+            Err(diagnostic) => diagnostic.to_string(),
+        };
+        for (text, expected) in [
+            (
+                "{target: 10,000}",
+                "f:1:13: a comma separates entries, also within a number: write 10000 for 10,000",
+            ),
+            (
+                "{target: 30%, filter: a}",
+                "f:1:10: '30%' is not a number; write 30",
+            ),
+            ("target: viel", "f:1:9: 'viel' is not a number"),
+            (
+                "filter: a\npart: 127.0.0.1:9092",
+                "f:2:7: '127.0.0.1:9092' is one value, and keys belong here, as in name: {key: value}",
+            ),
+        ] {
+            assert_eq!(said(text), expected, "{text}");
+        }
+        let unquoted = said("{filter: a in [\"x\", \"y\"]}");
+        assert!(
+            unquoted.contains("belongs in quotes, as in filter: 'region in"),
+            "{unquoted}"
         );
     }
 

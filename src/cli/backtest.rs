@@ -65,7 +65,7 @@ pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
         return Err(format!("{shown}: no events; write one JSON object a line"));
     };
     let end = last.arrival;
-    let mut replay = Replay::new(catalog.clone(), settings.routing.clone());
+    let mut replay = Replay::new(catalog.clone(), settings.routing.clone()).keeping(settings.keep_days);
     for line in &lines {
         let record = Record {
             payload: Some(line.text.as_bytes()),

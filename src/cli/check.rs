@@ -1,11 +1,12 @@
 //! `tautline check`: settings and catalogue, every mistake with its place, and the findings of the SMART lint.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
 use crate::catalog::lint::{Finding, Severity};
-use crate::catalog::{Catalog, Diagnostics, Place, Role};
+use crate::catalog::{Catalog, Diagnostics, Place, Role, Rule};
 
 /// What a correct catalogue holds, in one line a kind.
 pub fn summary(catalog: &Catalog) -> String {
@@ -29,7 +30,15 @@ pub fn summary(catalog: &Catalog) -> String {
         .filter(|node| node.role == Role::Business)
         .count();
     let kpis = catalog.nodes.len() - business;
-    let own = catalog.rules.iter().filter(|rule| rule.place.is_some()).count();
+    let built_in: BTreeSet<&str> = catalog
+        .rules
+        .iter()
+        .filter(|rule| rule.place.is_none())
+        .map(|rule| rule.name.as_str())
+        .collect();
+    // What a node changes of a built-in rule is none of its own.
+    let is_own = |rule: &&Rule| !built_in.contains(rule.name.as_str());
+    let own = catalog.rules.iter().filter(is_own).count();
     format!(
         "{}{}\n{}{}\n{}: {business} business, {kpis} assessed\n{} and {} of your own\n",
         count(declared().count(), "source"),
@@ -37,7 +46,7 @@ pub fn summary(catalog: &Catalog) -> String {
         count(metrics.len(), "metric"),
         named(metrics.clone()),
         count(catalog.nodes.len(), "node"),
-        count(catalog.rules.len() - own, "built-in rule"),
+        count(built_in.len(), "built-in rule"),
         own,
     )
 }

@@ -103,6 +103,9 @@ fn connection(args: &DiscoverArgs) -> Result<(Connection, Option<SchemaRegistry>
         credentials: None,
     });
     match (&args.brokers, settings) {
+        (None, Ok(settings)) if settings.kafka.brokers.is_empty() => Err(
+            "name the brokers: --brokers 127.0.0.1:9092, or kafka: {brokers: …} in the settings".to_owned(),
+        ),
         (given, Ok(settings)) => Ok((
             Connection {
                 brokers: given.clone().unwrap_or(settings.kafka.brokers),

@@ -9,6 +9,7 @@ mod explain;
 mod export;
 mod import;
 mod logging;
+mod notify;
 mod review;
 mod route;
 mod run;
@@ -70,6 +71,9 @@ enum Command {
         after_help = "Example:\n  tautline explain revenue --at 2026-06-24\n  tautline explain region-revenue 华东"
     )]
     Explain(explain::ExplainArgs),
+    /// Try a receiver: send it a message that says it is a test, by the code that sends real ones
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
     /// The review of a closed period: what was met, by whom, and where KPI and business came apart
     #[command(after_help = "Example:\n  tautline review --period 2026-06 --format html > june.html")]
     Review(review::ReviewArgs),
@@ -137,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check_command(&args),
         Command::Export(args) => export::export(&args),
         Command::Explain(args) => explain::explain_command(&args),
+        Command::Notify(command) => notify::notify(&command),
         Command::Review(args) => review::review_command(&args),
         Command::Route(args) => route::route_command(&args),
         Command::Test(args) => test::test_command(&args),

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rdkafka::Message;
 
 use super::folder::is_rejection;
 use super::partitions::Partitions;
@@ -22,13 +21,13 @@ use crate::fold::cells::Cells;
 use crate::fold::dedup::{Seen, SeenDelta};
 use crate::fold::plan::Plan;
 use crate::serve::{Backfilled, Backfilling, Backfills};
-use crate::source::kafka::{KafkaReader, Polled, TopicPartition};
+use crate::source::kafka::{KafkaReader, TopicPartition};
 use crate::state::{Exchange, Position, Store};
 
 /// How soon a broker that did not answer is asked again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Records between two looks at the clock.
-const RECORDS_PER_LOOK: u32 = 1024;
+const RECORDS_PER_LOOK: usize = 1024;
 /// How often what was folded is merged.
 const MERGE_EVERY: Duration = Duration::from_millis(500);
 /// A round that took less than this has come so near that the running fold may wait for the rest.
@@ -133,6 +132,7 @@ impl Backfiller {
         let metrics = names.iter().filter_map(of).flatten().collect();
         let mut own = Cells::new(plan.clone());
         own.know_series_of(cells);
+        own.restore_kept_from(cells.kept_from());
         Some(Backfiller {
             backfills,
             metrics,
@@ -268,22 +268,19 @@ impl Backfiller {
         self.show(reading);
         let reader = reading.reader.clone();
         while reading.partitions.left() > 0 {
-            match reader.poll(Duration::from_millis(20)) {
-                Polled::Record(message) => {
-                    reading.note_first(
-                        message.topic(),
-                        message.partition(),
-                        message.timestamp().to_millis(),
-                    );
-                    reading.partitions.take(&message, now);
-                    until_look -= 1;
-                    heard = Instant::now();
-                }
-                Polled::Idle => until_look = 0,
+            let polled = reader.poll(Duration::from_millis(20));
+            for record in polled.records() {
+                reading.note_first(record.topic(), record.partition(), record.timestamp_ms());
+                reading.partitions.take(&record, now);
             }
-            if until_look > 0 {
+            if !polled.is_empty() {
+                heard = Instant::now();
+            }
+            until_look = until_look.saturating_sub(polled.len());
+            if until_look > 0 && !polled.is_empty() {
                 continue;
             }
+            drop(polled);
             until_look = RECORDS_PER_LOOK;
             now = self.around.clock.now();
             reading.partitions.try_held(now);

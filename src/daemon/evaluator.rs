@@ -24,8 +24,8 @@ use crate::alert::record::{AlertRecord, Fingerprint};
 use crate::catalog::{Calendar, Catalog, SourceId};
 use crate::evaluate::drift::StoredLink;
 use crate::evaluate::intake::{Intake, Recent};
-use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState};
-use crate::fold::cells::{Bound, Cells, StoredCell, StoredItem, StoredKey};
+use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState, retention};
+use crate::fold::cells::{Bound, Cells, ForgottenDay, StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
 use crate::serve::orders::{Order, OrderInbox};
 use crate::source::entry::Entry;
@@ -85,6 +85,8 @@ pub(super) struct EvaluatorThread {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) readers: Vec<Arc<KafkaReader>>,
     pub(super) every: Duration,
+    /// How many days back days are kept at least.
+    pub(super) keep_days: i32,
     pub(super) has_partitions: bool,
     pub(super) publish: Box<dyn Fn(Report) + Send>,
     pub(super) wake_outbox: Arc<tokio::sync::Notify>,
@@ -110,6 +112,8 @@ pub(super) struct Totals {
     pub(super) evicted_items: BTreeMap<String, u64>,
     /// Events that count as "other", because there were too many combinations, by metric.
     pub(super) events_in_other: BTreeMap<String, u64>,
+    /// Events that were let go because their day is no longer kept, by metric.
+    pub(super) events_too_old: BTreeMap<String, u64>,
 }
 
 /// What came of an order, and who waits for it.
@@ -121,6 +125,7 @@ type Reply = oneshot::Sender<Outcome>;
 struct Pending {
     positions: HashMap<(Arc<str>, i32), Position>,
     cells: Vec<StoredCell>,
+    forgotten: Vec<ForgottenDay>,
     links: Vec<StoredLink>,
     keys: Vec<StoredKey>,
     items: Vec<StoredItem>,
@@ -142,6 +147,7 @@ impl Pending {
     fn is_empty(&self) -> bool {
         self.positions.is_empty()
             && self.cells.is_empty()
+            && self.forgotten.is_empty()
             && self.links.is_empty()
             && self.keys.is_empty()
             && self.items.is_empty()
@@ -285,6 +291,10 @@ impl EvaluatorThread {
                     let message = "more combinations of dimension values than max_cells: events of further ones count as 'other'";
                     (&mut self.totals.events_in_other, message)
                 }
+                Bound::Days => {
+                    let message = "events of days that are no longer kept are let go: evaluate.keep says how far back days are kept";
+                    (&mut self.totals.events_too_old, message)
+                }
             };
             let total = totals.entry(name.clone()).or_insert(0);
             if *total == 0 {
@@ -337,7 +347,9 @@ impl EvaluatorThread {
         snapshot.evicted_keys = self.totals.evicted_keys.clone();
         snapshot.evicted_items = self.totals.evicted_items.clone();
         snapshot.events_in_other = self.totals.events_in_other.clone();
+        snapshot.events_too_old = self.totals.events_too_old.clone();
         pending.cells.extend(self.cells.take_changed());
+        pending.forgotten.extend(self.cells.take_forgotten());
         pending.links.extend(self.evaluator.take_changed_links());
         pending.keys.extend(self.cells.take_changed_keys());
         pending.items.extend(self.cells.take_changed_items());
@@ -395,6 +407,8 @@ impl EvaluatorThread {
         intake: &[Recent],
         pending: &mut Pending,
     ) -> Snapshot {
+        self.cells
+            .keep_from(retention::kept_from(&self.catalog, at, self.keep_days));
         let routing = self.routing.clone();
         let (snapshot, step) = judge::step(
             &self.catalog,
@@ -450,6 +464,8 @@ impl EvaluatorThread {
             intake: Some(&intake),
             positions: &positions,
             cells: &pending.cells,
+            forgotten: &pending.forgotten,
+            kept_from: self.cells.kept_from(),
             links: &pending.links,
             keys: &pending.keys,
             items: &pending.items,

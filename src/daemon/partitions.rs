@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Headers, OwnedMessage};
+use rdkafka::message::{Headers, OwnedMessage};
 use smallvec::SmallVec;
+use tautline_native::batch;
 
 use super::folder::Folder;
 use super::reader::{Assigned, Batch};
@@ -17,6 +18,9 @@ use crate::fold::plan::Plan;
 use crate::source::kafka::{End, KafkaReader, TopicPartition};
 use crate::source::registry::{Look, Registry};
 use crate::state::Position;
+
+/// Headers of a record that have a value.
+type HeaderList<'r> = SmallVec<[(&'r str, &'r [u8]); 8]>;
 
 /// A partition's state between two records.
 struct Partition {
@@ -135,15 +139,28 @@ impl Partitions {
         partitions.filter_map(|partition| Some((partition.name(), partition.seen.as_ref()?)))
     }
 
-    pub(super) fn take(&mut self, message: &BorrowedMessage<'_>, now: Timestamp) {
-        let Some(index) = self.partition_of(message.topic(), message.partition()) else {
+    pub(super) fn take(&mut self, read: &batch::Record<'_>, now: Timestamp) {
+        let Some(index) = self.partition_of(read.topic(), read.partition()) else {
             return;
         };
         self.last = index;
         if !self.partitions[index].held.is_empty() {
-            self.partitions[index].held.push_back(message.detach());
-        } else if let Err(wait) = self.fold(index, message, now) {
-            self.hold(index, message.detach(), &wait);
+            self.partitions[index].held.push_back(read.detach());
+            return;
+        }
+        let mut headers = HeaderList::new();
+        headers.extend(read.headers().filter_map(|(name, value)| Some((name, value?))));
+        let record = Record {
+            topic: read.topic(),
+            partition: read.partition(),
+            offset: read.offset(),
+            key: read.key(),
+            payload: read.payload(),
+            headers: &headers,
+            timestamp_ms: read.timestamp_ms(),
+        };
+        if let Err(wait) = self.fold(index, &record, now) {
+            self.hold(index, read.detach(), &wait);
         }
     }
 
@@ -176,7 +193,7 @@ impl Partitions {
     pub(super) fn try_held(&mut self, now: Timestamp) {
         for index in 0..self.partitions.len() {
             while let Some(message) = self.partitions[index].held.pop_front() {
-                if let Err(wait) = self.fold(index, &message, now) {
+                if let Err(wait) = self.fold_held(index, &message, now) {
                     self.partitions[index].held.push_front(message);
                     self.note(index, &wait);
                     break;
@@ -234,15 +251,12 @@ impl Partitions {
         Ok(())
     }
 
-    /// Folds a record.
+    /// Folds a record that was held back.
     ///
     /// # Errors
-    /// What it has to wait for first; nothing happened then.
-    fn fold(&mut self, index: usize, message: &impl Message, now: Timestamp) -> Result<(), Wait> {
-        if message.offset() >= self.partitions[index].until {
-            return Err(Wait::Turn);
-        }
-        let mut headers: SmallVec<[(&str, &[u8]); 8]> = SmallVec::new();
+    /// What it still has to wait for.
+    fn fold_held(&mut self, index: usize, message: &OwnedMessage, now: Timestamp) -> Result<(), Wait> {
+        let mut headers = HeaderList::new();
         if let Some(list) = message.headers() {
             headers.extend(list.iter().filter_map(|header| Some((header.key, header.value?))));
         }
@@ -255,14 +269,25 @@ impl Partitions {
             headers: &headers,
             timestamp_ms: message.timestamp().to_millis(),
         };
-        self.learn(self.partitions[index].source, &record)
+        self.fold(index, &record, now)
+    }
+
+    /// Folds a record.
+    ///
+    /// # Errors
+    /// What it has to wait for first; nothing happened then.
+    fn fold(&mut self, index: usize, record: &Record<'_>, now: Timestamp) -> Result<(), Wait> {
+        if record.offset >= self.partitions[index].until {
+            return Err(Wait::Turn);
+        }
+        self.learn(self.partitions[index].source, record)
             .map_err(Wait::Schema)?;
         let partition = &mut self.partitions[index];
         let account = self
             .folder
-            .fold(partition.source, &record, now, partition.seen.as_mut());
+            .fold(partition.source, record, now, partition.seen.as_mut());
         partition.moved = true;
-        partition.position.next_offset = message.offset() + 1;
+        partition.position.next_offset = record.offset + 1;
         partition.position.newest_event_ms = partition.position.newest_event_ms.max(account.newest_ms);
         Ok(())
     }

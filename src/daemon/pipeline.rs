@@ -38,6 +38,7 @@ use crate::state::{Position, Store};
 const WAITING_BATCHES: usize = 8;
 
 /// What every pipeline of this process shares.
+#[derive(Clone)]
 pub(super) struct Surroundings {
     pub(super) settings: Arc<Settings>,
     pub(super) store: Store,
@@ -87,6 +88,7 @@ impl Pipeline {
         let settings = &around.settings;
         let plan = Arc::new(Plan::compile(catalog));
         let mut cells = Cells::new(plan.clone());
+        cells.restore_kept_from(restored.kept_from);
         cells.restore(restored.cells);
         cells.restore_keys(restored.keys);
         cells.restore_items(restored.items);
@@ -235,6 +237,7 @@ impl Pipeline {
             clock: around.clock.clone(),
             readers,
             every: settings.evaluate_every,
+            keep_days: settings.keep_days,
             has_partitions,
             publish: Box::new(move |report| publish(report)),
             wake_outbox: around.wake_outbox.clone(),
@@ -355,7 +358,7 @@ fn define(
         watermark_ms,
     } = known;
     let now_ms = around.clock.now().as_millisecond();
-    let changed = definition::changes(&definitions, plan, |source| {
+    let changed = definition::changes(&definitions, plan, now_ms, |source| {
         read_up_to(catalog, source, positions, watermark_ms.unwrap_or(now_ms))
     });
     for changed in changed.iter().filter(|changed| changed.in_use) {

@@ -1,5 +1,6 @@
 //! Turns what the evaluator reports into the view that the server shows, and says changes of health once.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -154,12 +155,16 @@ impl Publisher {
         }
         known.stats.dead_letter_events += report.new_dead_letters;
         known.stats.notices = self.delivery.by_receiver_and_outcome();
+        known.stats.notice_waits = self.delivery.waits();
+        known.stats.missed_notices = self.delivery.missed();
+        known.stats.pending_notices = self.pending_notices();
         known.stats.oldest_undelivered_seconds = self.store.oldest_undelivered().ok().map(|since| {
             since.map_or(0.0, |since| {
                 self.clock.now().duration_since(since).as_secs_f64().max(0.0)
             })
         });
         known.stats.backfills = self.board.read();
+        known.stats.missing_topics = known.missing_topics.clone();
         known.stats.registry = self.registry.as_ref().map(|registry| registry.status());
         known.stats.now = Some(self.clock.now());
         line_of_life(&mut known, &report);
@@ -205,6 +210,16 @@ impl Publisher {
             stats: known.stats.clone(),
         };
         self.view.send_replace(Arc::new(view));
+    }
+}
+
+impl Publisher {
+    /// Notices that wait, of every receiver that there is: one for whom none waits is 0.
+    fn pending_notices(&self) -> BTreeMap<String, u64> {
+        let receivers = self.view.borrow().receivers.clone();
+        let mut all: BTreeMap<String, u64> = receivers.iter().map(|name| (name.clone(), 0)).collect();
+        all.extend(self.store.pending_counts().unwrap_or_default());
+        all
     }
 }
 

@@ -13,14 +13,14 @@ use crate::catalog::{Catalog, SourceId};
 use crate::fold::dedup::{Seen, SeenDelta};
 use crate::fold::plan::Plan;
 use crate::source::entry::Entry;
-use crate::source::kafka::{End, KafkaReader, Polled, TopicPartition};
+use crate::source::kafka::{End, KafkaReader, TopicPartition};
 use crate::source::registry::Registry;
 use crate::state::{KeptRequest, Position};
 
 /// How often a thread hands over; half of it is what a value waits here on average.
 const HAND_OVER_EVERY: Duration = Duration::from_millis(200);
 /// Records between two looks at the clock.
-const RECORDS_PER_LOOK: u32 = 256;
+const RECORDS_PER_LOOK: usize = 256;
 
 /// What one thread did since it last handed over.
 pub(super) struct Batch {
@@ -72,16 +72,15 @@ impl FoldThread {
         let mut until_look = RECORDS_PER_LOOK;
         let mut waiting: Option<Batch> = None;
         while !self.stop.load(Ordering::Relaxed) {
-            match self.reader.poll(Duration::from_millis(50)) {
-                Polled::Record(message) => {
-                    partitions.take(&message, now);
-                    until_look -= 1;
-                }
-                Polled::Idle => until_look = 0,
+            let polled = self.reader.poll(Duration::from_millis(50));
+            for record in polled.records() {
+                partitions.take(&record, now);
             }
-            if until_look > 0 {
+            until_look = until_look.saturating_sub(polled.len());
+            if until_look > 0 && !polled.is_empty() {
                 continue;
             }
+            drop(polled);
             until_look = RECORDS_PER_LOOK;
             now = self.clock.now();
             partitions.try_held(now);

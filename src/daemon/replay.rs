@@ -15,7 +15,7 @@ use crate::alert::record::{AlertRecord, AlertState, Facts, Fingerprint, Labels};
 use crate::catalog::{Catalog, Format, Severity, Source, SourceId};
 use crate::decode::Record;
 use crate::evaluate::intake::{Intake, Recent};
-use crate::evaluate::{Evaluator, Horizon, Snapshot};
+use crate::evaluate::{Evaluator, Horizon, Snapshot, retention};
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
@@ -52,6 +52,8 @@ pub struct Replay {
     routing: Arc<Routing>,
     /// Days close this much later than they end: the lateness that the catalogue allows.
     lateness: SignedDuration,
+    /// How many days back days are kept at least; `None` keeps them all.
+    keep_days: Option<i32>,
     /// The last close.
     closed: Option<Timestamp>,
     offset: i64,
@@ -82,6 +84,7 @@ impl Replay {
             engine: Engine::new("backtest"),
             routing,
             lateness: lateness.unwrap_or(SignedDuration::ZERO),
+            keep_days: None,
             closed: None,
             offset: 0,
             intake: catalog.sources.iter().map(|_| Intake::default()).collect(),
@@ -91,6 +94,12 @@ impl Replay {
             open: HashMap::new(),
             catalog,
         }
+    }
+
+    /// Keeps days as far back as the daemon does.
+    pub fn keeping(mut self, days: i32) -> Replay {
+        self.keep_days = Some(days);
+        self
     }
 
     /// Takes in a record that arrived at `at`, after closing the days that were over by then. Arrivals must not go back.
@@ -143,6 +152,10 @@ impl Replay {
     fn close(&mut self, at: Timestamp) -> Result<(), String> {
         self.closed = Some(at);
         self.merge(at)?;
+        if let Some(days) = self.keep_days {
+            self.cells
+                .keep_from(retention::kept_from(&self.catalog, at, days));
+        }
         self.intake
             .iter_mut()
             .for_each(|intake| intake.pass(at + self.lateness));
@@ -162,6 +175,7 @@ impl Replay {
         self.tell_until(&step, &snapshot, at)?;
         // Nothing is kept here: the replay is over when the process is.
         self.cells.take_changed();
+        self.cells.take_forgotten();
         self.evaluator.take_changed_links();
         Ok(())
     }

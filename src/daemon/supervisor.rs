@@ -114,11 +114,12 @@ impl Daemon {
             orders,
             signer: signer.clone(),
             store: store.clone(),
-            routing: settings.routing.clone(),
             tokens: settings.serve.tokens.clone().into(),
+            slack_secrets: settings.slack_secrets().into(),
         };
         let server = tokio::spawn(serve::run(listener, shared, stopped(stopping.clone())));
-        let targets = notify::targets(&settings, &signer)?;
+        let wording = notify::Wording::of(&settings, &catalog.calendar.timezone, Some(&signer));
+        let targets = notify::targets(&settings, &wording)?;
         let outbox = tokio::spawn(notify::outbox::run(
             Box::new(store.clone()),
             targets,
@@ -258,6 +259,14 @@ impl Drop for Beside {
     }
 }
 
+/// What a reload found.
+struct Loaded {
+    settings: Arc<Settings>,
+    catalog: Arc<Catalog>,
+    /// For whoever asked.
+    summary: String,
+}
+
 /// What runs under one catalogue.
 struct Running {
     pipeline: Pipeline,
@@ -294,17 +303,25 @@ impl Supervisor {
                 }
                 Ok(Command::Discovered(Err(reason))) => self.publisher.broker_away(&reason),
                 Ok(Command::Reload(answer)) => match self.load() {
-                    Ok((catalog, summary)) => {
+                    Ok(Loaded {
+                        settings,
+                        catalog,
+                        summary,
+                    }) => {
                         let totals = running.stop()?;
+                        self.around = Arc::new(Surroundings {
+                            settings,
+                            ..Surroundings::clone(&self.around)
+                        });
                         self.catalog = catalog;
                         self.publisher.reloaded(Some(self.catalog.clone()));
                         running = self.start(totals)?;
-                        tracing::info!(summary, "catalogue reloaded");
+                        tracing::info!(summary, "settings and catalogue reloaded");
                         let _ = answer.send(Ok(summary));
                     }
                     Err(diagnostics) => {
                         self.publisher.reloaded(None);
-                        tracing::error!(%diagnostics, "the new catalogue is wrong; the old one stays");
+                        tracing::error!(%diagnostics, "what is written now is wrong; what was read before stays");
                         let _ = answer.send(Err(diagnostics.to_string()));
                     }
                 },
@@ -371,11 +388,30 @@ impl Supervisor {
         Ok(Some(Beside { stop, thread }))
     }
 
-    fn load(&self) -> Result<(Arc<Catalog>, String), Diagnostics> {
-        let catalog = load::load_dir(&self.around.settings.catalog)?;
-        settings::suffice(&self.around.settings, &catalog)?;
-        let summary = crate::cli::check::summary(&catalog);
-        Ok((Arc::new(catalog), summary))
+    /// What is written now. Settings that belong to the start stay as they are until the next one, and with them all
+    /// others: routes may name receivers that are not there yet.
+    fn load(&self) -> Result<Loaded, Diagnostics> {
+        let mut settings = Arc::new(settings::load(Some(&self.around.settings.file))?);
+        let catalog = load::load_dir(&settings.catalog)?;
+        settings::suffice(&settings, &catalog)?;
+        let mut summary = crate::cli::check::summary(&catalog);
+        let parts = settings.parts_of_the_start(&self.around.settings);
+        if !parts.is_empty() {
+            let parts = parts.join(", ");
+            tracing::warn!(
+                parts,
+                "settings changed that need a restart; until then the old ones stay, all of them"
+            );
+            summary.push_str(&format!(
+                "settings stay as they were at the start: {parts} changed, and that needs a restart\n"
+            ));
+            settings = self.around.settings.clone();
+        }
+        Ok(Loaded {
+            settings,
+            catalog: Arc::new(catalog),
+            summary,
+        })
     }
 
     fn watch(&self) -> Result<Watch, String> {

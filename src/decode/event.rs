@@ -34,6 +34,7 @@ pub enum FieldValue<'a> {
 }
 
 impl<'a> Event<'a> {
+    #[inline]
     pub(super) fn at(&self, slot: usize) -> FieldValue<'a> {
         match self.spans[slot] {
             Span::Missing => FieldValue::Missing,
@@ -73,10 +74,20 @@ impl<'a> Event<'a> {
             FieldValue::Number(text) => text,
             FieldValue::Text(text) => text.trim(),
             FieldValue::Missing => return Err(Reject::MissingField { field }),
-            FieldValue::Bool(_) | FieldValue::Composite => return Err(Reject::WrongType { field }),
+            FieldValue::Bool(_) => {
+                let found = "true or false, and a number is needed";
+                return Err(Reject::WrongType { field, found });
+            }
+            FieldValue::Composite => {
+                let found = "an object or a list, and a number is needed";
+                return Err(Reject::WrongType { field, found });
+            }
         };
         Fixed::parse(text).map_err(|error| match error {
-            crate::fixed::FixedError::NotANumber => Reject::WrongType { field },
+            crate::fixed::FixedError::NotANumber => Reject::WrongType {
+                field,
+                found: "a text that is no number",
+            },
             crate::fixed::FixedError::OutOfRange => Reject::OutOfRange { field },
         })
     }
@@ -90,7 +101,25 @@ impl<'a> Event<'a> {
             FieldValue::Missing => Ok(None),
             FieldValue::Text(text) | FieldValue::Number(text) => Ok(Some(text)),
             FieldValue::Bool(truth) => Ok(Some(if truth { "true" } else { "false" })),
-            FieldValue::Composite => Err(Reject::WrongType { field }),
+            FieldValue::Composite => Err(Reject::WrongType {
+                field,
+                found: "an object or a list, and one value is needed",
+            }),
+        }
+    }
+
+    /// Whether a field can be a key.
+    ///
+    /// # Errors
+    /// What [`Event::key`] says.
+    #[inline]
+    pub fn check_key(&self, field: FieldId) -> Result<(), Reject> {
+        match self.spans[usize::from(field.0)] {
+            Span::Composite => Err(Reject::WrongType {
+                field,
+                found: "an object or a list, and one value is needed",
+            }),
+            _ => Ok(()),
         }
     }
 

@@ -4,11 +4,15 @@
 //! not for every rule of the grammar inside it: a number in a field that nobody asked for may be malformed.
 
 mod guess;
-mod marks;
+mod paths;
+mod text;
+
+use tautline_native::marks::Marks;
 
 use super::Reject;
-use guess::Guesses;
-use marks::Marks;
+use guess::{Guesses, Lead, Way};
+pub(super) use paths::Paths;
+use text::{is_number as is_number_token, unescape};
 
 /// Levels of nesting that are read.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -59,137 +63,15 @@ pub(super) enum TimeUnit {
     NoInstant,
 }
 
-/// Wanted paths as a tree of keys.
-#[derive(Debug)]
-pub(super) struct Paths {
-    nodes: Vec<Node>,
-}
-
-#[derive(Debug, Default)]
-struct Node {
-    children: Vec<(Key, usize)>,
-    /// Slots that this path fills.
-    slots: Vec<usize>,
-    /// Keys of the objects that stood here.
-    guesses: Guesses,
-}
-
-impl Paths {
-    pub(super) fn new<'p>(paths: impl Iterator<Item = (&'p [String], usize)>) -> Paths {
-        let mut nodes = vec![Node::default()];
-        for (path, slot) in paths {
-            let mut at = 0;
-            for key in path {
-                let known = nodes[at]
-                    .children
-                    .iter()
-                    .find(|(name, _)| *name.text == *key.as_bytes())
-                    .map(|(_, to)| *to);
-                at = known.unwrap_or_else(|| {
-                    nodes.push(Node::default());
-                    let to = nodes.len() - 1;
-                    nodes[at].children.push((Key::new(key.as_bytes()), to));
-                    to
-                });
-            }
-            nodes[at].slots.push(slot);
-        }
-        Paths { nodes }
-    }
-
-    /// No paths: everything is stepped over.
-    pub(super) fn none() -> Paths {
-        Paths { nodes: Vec::new() }
-    }
-
-    /// The node from which all paths lead on.
-    pub(super) const ROOT: usize = 0;
-
-    /// Number of nodes.
-    pub(super) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
-    /// Slots that the value at a node fills.
-    pub(super) fn slots(&self, node: usize) -> &[usize] {
-        &self.nodes[node].slots
-    }
-
-    /// Keys that lead on from a node, and where to.
-    pub(super) fn children(&self, node: usize) -> impl Iterator<Item = (&[u8], usize)> {
-        let children = self.nodes[node].children.iter();
-        children.map(|(key, to)| (&*key.text, *to))
-    }
-
-    /// Forgets what was found at a node and behind it.
-    pub(super) fn clear_below(&self, node: usize, spans: &mut [Span]) {
-        for &slot in &self.nodes[node].slots {
-            spans[slot] = Span::Missing;
-        }
-        for (_, child) in &self.nodes[node].children {
-            self.clear_below(*child, spans);
-        }
-    }
-
-    /// The node that a key leads to.
-    pub(super) fn child_of(&self, node: usize, key: &[u8]) -> Option<usize> {
-        self.child(node, key, 0, key.len())
-    }
-
-    /// The node that a key leads to. The key stands at `start..end` of `bytes`.
-    #[inline]
-    fn child(&self, node: usize, bytes: &[u8], start: usize, end: usize) -> Option<usize> {
-        let children = &self.nodes[node].children;
-        let word = first_word(bytes, start, end);
-        let is_it = |name: &Key| name.start == word && (end - start < 8 || *name.text == bytes[start..end]);
-        children.iter().find(|(name, _)| is_it(name)).map(|(_, to)| *to)
-    }
-}
-
-/// A key with its first bytes as a number: most keys are told apart by one comparison.
-#[derive(Debug)]
-struct Key {
-    text: Box<[u8]>,
-    start: u64,
-}
-
-impl Key {
-    fn new(text: &[u8]) -> Key {
-        Key {
-            text: text.into(),
-            start: first_word(text, 0, text.len()),
-        }
-    }
-}
-
-/// The first eight bytes of a key. A shorter key is followed by the byte 255, which no text holds, and zeros: it is
-/// known by its number.
-#[inline]
-fn first_word(bytes: &[u8], start: usize, end: usize) -> u64 {
-    let length = end - start;
-    let word = match bytes[start..].first_chunk::<8>() {
-        Some(word) => u64::from_le_bytes(*word),
-        None => {
-            let mut padded = [0; 8];
-            padded[..length].copy_from_slice(&bytes[start..end]);
-            u64::from_le_bytes(padded)
-        }
-    };
-    if length >= 8 {
-        return word;
-    }
-    let own = (1 << (8 * length)) - 1;
-    word & own | 255 << (8 * length)
-}
-
 /// Scans a payload and fills the spans of the paths that it has; of a key that stands twice the last one counts.
 pub(super) fn scan(
     payload: &str,
     paths: &mut Paths,
     spans: &mut [Span],
     scratch: &mut String,
+    marks: &mut Marks,
 ) -> Result<(), Reject> {
-    let mut scanner = Scanner::new(payload, paths, spans, scratch);
+    let mut scanner = Scanner::new(payload, paths, spans, scratch, marks);
     scanner.space();
     match scanner.peek() {
         Some(b'{') => scanner.object(0, 0)?,
@@ -207,8 +89,37 @@ pub(super) struct Scanner<'a> {
     paths: &'a mut Paths,
     spans: &'a mut [Span],
     scratch: &'a mut String,
-    marks: Marks,
+    /// The quotes and backslashes of the payload.
+    marks: &'a Marks,
+    /// Which nodes have had a value, one bit each; beyond those that have one nothing is known.
+    visited: u64,
 }
+
+/// Where a text stands between its quotes, and whether something in it is escaped.
+struct Text {
+    start: usize,
+    end: usize,
+    is_escaped: bool,
+}
+
+/// What a byte means to the frame of a value that is stepped over.
+#[derive(Clone, Copy)]
+enum Frame {
+    None,
+    Quote,
+    Open,
+    Close,
+}
+
+const FRAME: [Frame; 256] = {
+    let mut frame = [Frame::None; 256];
+    frame[b'"' as usize] = Frame::Quote;
+    frame[b'{' as usize] = Frame::Open;
+    frame[b'[' as usize] = Frame::Open;
+    frame[b'}' as usize] = Frame::Close;
+    frame[b']' as usize] = Frame::Close;
+    frame
+};
 
 impl Scanner<'_> {
     /// Stands at the beginning of a payload.
@@ -217,7 +128,9 @@ impl Scanner<'_> {
         paths: &'a mut Paths,
         spans: &'a mut [Span],
         scratch: &'a mut String,
+        marks: &'a mut Marks,
     ) -> Scanner<'a> {
+        marks.read(payload.as_bytes());
         Scanner {
             bytes: payload.as_bytes(),
             text: payload,
@@ -225,7 +138,8 @@ impl Scanner<'_> {
             paths,
             spans,
             scratch,
-            marks: Marks::new(),
+            marks,
+            visited: 0,
         }
     }
 
@@ -238,16 +152,19 @@ impl Scanner<'_> {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
+    #[inline]
     pub(super) fn space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
             self.at += 1;
         }
     }
 
+    #[cold]
     pub(super) fn wrong(&self, what: &'static str) -> Reject {
         Reject::InvalidJson { at: self.at, what }
     }
@@ -266,52 +183,82 @@ impl Scanner<'_> {
             return Err(Reject::TooDeep);
         }
         self.at += 1;
-        self.space();
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Ok(());
-        }
-        let mut nth = 0;
-        loop {
-            let guessed = self.paths.nodes[node].guesses.try_at(nth, &self.bytes[self.at..]);
-            let child = match guessed {
-                Some((length, child)) => {
+        // Paths are a tree: nobody asks for these guesses until the object is behind.
+        let mut guesses = std::mem::take(&mut self.paths.nodes[node].guesses);
+        let walked = self.members(node, depth, &mut guesses);
+        self.paths.nodes[node].guesses = guesses;
+        walked
+    }
+
+    fn members(&mut self, node: usize, depth: usize, guesses: &mut Guesses) -> Result<(), Reject> {
+        for nth in 0.. {
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            let lead = match guesses.try_at(nth, rest) {
+                Some((length, lead)) => {
                     self.at += length;
-                    self.space();
-                    child
+                    if !lead.opens_text {
+                        self.space();
+                    }
+                    lead
                 }
-                None => {
-                    let from = self.at;
-                    let child = self.key(node)?;
-                    let text = &self.bytes[from..self.at];
-                    self.paths.nodes[node].guesses.learn(nth, text, child);
-                    child
-                }
+                None => match self.lead(node, nth, guesses)? {
+                    Some(lead) => lead,
+                    None => break,
+                },
             };
-            nth += 1;
-            match child {
-                Some(child) => self.wanted(child, depth)?,
-                None => self.skip(depth)?,
-            }
-            self.space();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    return Ok(());
+            match lead.to {
+                Way::Nowhere if lead.opens_text => {
+                    self.rest_of_text()?;
                 }
-                _ => return Err(self.wrong("expected ',' or '}'")),
+                Way::Nowhere => self.skip(depth)?,
+                Way::Slot(slot) if lead.opens_text => {
+                    self.spans[slot] = self.rest_of_wanted_text()?;
+                }
+                Way::Slot(slot) => self.spans[slot] = self.value(None, depth)?,
+                Way::Node(child) => {
+                    self.at -= usize::from(lead.opens_text);
+                    self.wanted(child, depth)?;
+                }
             }
-            self.space();
         }
+        Ok(())
+    }
+
+    /// Reads what stands before the `nth` value of an object; `None` at the end of the object, which is then behind.
+    fn lead(&mut self, node: usize, nth: usize, guesses: &mut Guesses) -> Result<Option<Lead>, Reject> {
+        let from = self.at;
+        self.space();
+        match self.peek() {
+            Some(b'}') => {
+                self.at += 1;
+                return Ok(None);
+            }
+            Some(b',') if nth > 0 => {
+                self.at += 1;
+                self.space();
+            }
+            _ if nth > 0 => return Err(self.wrong("expected ',' or '}'")),
+            _ => {}
+        }
+        let child = self.key(node)?;
+        let opens_text = self.peek() == Some(b'"');
+        self.at += usize::from(opens_text);
+        let to = self.paths.way(child);
+        let lead = Lead { to, opens_text };
+        guesses.learn(nth, &self.bytes[from..self.at], lead);
+        Ok(Some(lead))
     }
 
     /// Reads a key up to its value; returns where it leads.
     fn key(&mut self, node: usize) -> Result<Option<usize>, Reject> {
-        let (start, end, escaped) = self.string("expected a key in quotes")?;
-        let child = if escaped {
+        let Text {
+            start,
+            end,
+            is_escaped,
+        } = self.string("expected a key in quotes")?;
+        let child = if is_escaped {
             let from = self.scratch.len();
-            self.unescape(start, end)?;
+            unescape(self.text, start, end, self.scratch)?;
             let child = self
                 .paths
                 .child(node, self.scratch.as_bytes(), from, self.scratch.len());
@@ -328,59 +275,106 @@ impl Scanner<'_> {
 
     /// A value on a wanted path, or on the way to one.
     fn wanted(&mut self, node: usize, depth: usize) -> Result<(), Reject> {
-        let start = self.at;
-        if !self.paths.nodes[node].children.is_empty() {
+        let bit = 1_u64
+            .checked_shl(u32::try_from(node).unwrap_or(u32::MAX))
+            .unwrap_or(0);
+        if bit == 0 || self.visited & bit != 0 {
             // A key that stands twice: nothing stays of the first value.
             self.paths.clear_below(node, self.spans);
         }
-        let span = match self.peek() {
-            Some(b'"') => {
-                let (start, end, escaped) = self.string("expected a text")?;
-                if escaped {
-                    let from = self.scratch.len();
-                    self.unescape(start, end)?;
-                    Span::Scratch {
-                        start: from,
-                        end: self.scratch.len(),
-                    }
-                } else {
-                    Span::Text { start, end }
-                }
-            }
-            Some(b'{') if !self.paths.nodes[node].children.is_empty() => {
-                self.object(node, depth + 1)?;
-                Span::Composite
-            }
-            Some(b'{' | b'[') => {
-                self.skip(depth)?;
-                Span::Composite
-            }
-            Some(b't') => {
-                self.word("true")?;
-                Span::Bool(true)
-            }
-            Some(b'f') => {
-                self.word("false")?;
-                Span::Bool(false)
-            }
-            Some(b'n') => {
-                self.word("null")?;
-                Span::Missing
-            }
-            Some(b'-' | b'0'..=b'9') => {
-                self.number();
-                if !is_number(&self.bytes[start..self.at]) {
-                    self.at = start;
-                    return Err(self.wrong("not a number as JSON writes it"));
-                }
-                Span::Number { start, end: self.at }
-            }
-            _ => return Err(self.wrong("expected a value")),
-        };
+        self.visited |= bit;
+        let has_children = !self.paths.nodes[node].children.is_empty();
+        let span = self.value(has_children.then_some(node), depth)?;
         for &slot in &self.paths.nodes[node].slots {
             self.spans[slot] = span;
         }
         Ok(())
+    }
+
+    /// A value; what is wanted of an object leads on from `node`.
+    fn value(&mut self, node: Option<usize>, depth: usize) -> Result<Span, Reject> {
+        Ok(match (self.peek(), node) {
+            (Some(b'"'), _) => {
+                self.at += 1;
+                self.rest_of_wanted_text()?
+            }
+            (Some(b'-' | b'0'..=b'9'), _) => self.wanted_number()?,
+            (Some(b'{'), Some(node)) => {
+                self.object(node, depth + 1)?;
+                Span::Composite
+            }
+            (Some(b'{' | b'['), _) => {
+                self.skip_nested(depth)?;
+                Span::Composite
+            }
+            (Some(b't'), _) => {
+                self.word("true")?;
+                Span::Bool(true)
+            }
+            (Some(b'f'), _) => {
+                self.word("false")?;
+                Span::Bool(false)
+            }
+            (Some(b'n'), _) => {
+                self.word("null")?;
+                Span::Missing
+            }
+            _ => return Err(self.wrong("expected a value")),
+        })
+    }
+
+    /// The rest of a text, which stands behind its first quote.
+    #[inline]
+    fn rest_of_wanted_text(&mut self) -> Result<Span, Reject> {
+        let Text {
+            start,
+            end,
+            is_escaped,
+        } = self.rest_of_text()?;
+        if is_escaped {
+            return self.escaped(start, end);
+        }
+        Ok(Span::Text { start, end })
+    }
+
+    #[cold]
+    fn escaped(&mut self, start: usize, end: usize) -> Result<Span, Reject> {
+        let from = self.scratch.len();
+        unescape(self.text, start, end, self.scratch)?;
+        Ok(Span::Scratch {
+            start: from,
+            end: self.scratch.len(),
+        })
+    }
+
+    /// A number, whose grammar is checked: most are digits with a point among them.
+    fn wanted_number(&mut self) -> Result<Span, Reject> {
+        let start = self.at;
+        let whole = start + usize::from(self.peek() == Some(b'-'));
+        let mut end = self.digits(whole);
+        let mut is_number = end == whole + 1 || (end > whole && self.bytes[whole] != b'0');
+        if self.bytes.get(end) == Some(&b'.') {
+            let fraction = end + 1;
+            end = self.digits(fraction);
+            is_number &= end > fraction;
+        }
+        self.at = end;
+        if let Some(b'-' | b'+' | b'.' | b'e' | b'E') = self.peek() {
+            self.number();
+            is_number = is_number_token(&self.bytes[start..self.at]);
+        }
+        if !is_number {
+            self.at = start;
+            return Err(self.wrong("not a number as JSON writes it"));
+        }
+        Ok(Span::Number { start, end: self.at })
+    }
+
+    /// Where the digits from here on end.
+    #[inline]
+    fn digits(&self, from: usize) -> usize {
+        let rest = self.bytes.get(from..).unwrap_or_default();
+        from + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
     }
 
     /// Steps over a value.
@@ -403,21 +397,23 @@ impl Scanner<'_> {
     fn skip_nested(&mut self, depth: usize) -> Result<(), Reject> {
         let mut open: u64 = 0; // one bit a level: 1 for an object
         let mut level = 0;
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    self.string("expected a text")?;
+        while let Some(&byte) = self.bytes.get(self.at) {
+            match FRAME[usize::from(byte)] {
+                Frame::None => self.at += 1,
+                Frame::Quote => {
+                    self.at += 1;
+                    self.rest_of_text()?;
                 }
-                Some(bracket @ (b'{' | b'[')) => {
+                Frame::Open => {
                     level += 1;
                     if depth + level > MAX_DEPTH {
                         return Err(Reject::TooDeep);
                     }
-                    open = open << 1 | u64::from(bracket == b'{');
+                    open = open << 1 | u64::from(byte == b'{');
                     self.at += 1;
                 }
-                Some(bracket @ (b'}' | b']')) => {
-                    if (open & 1 == 1) != (bracket == b'}') {
+                Frame::Close => {
+                    if (open & 1 == 1) != (byte == b'}') {
                         return Err(self.wrong("brackets do not match"));
                     }
                     open >>= 1;
@@ -427,29 +423,55 @@ impl Scanner<'_> {
                         return Ok(());
                     }
                 }
-                Some(_) => self.at += 1,
-                None => return Err(self.wrong("the record ends too early")),
             }
+        }
+        Err(self.wrong("the record ends too early"))
+    }
+
+    /// Stands at a quote.
+    fn string(&mut self, what: &'static str) -> Result<Text, Reject> {
+        self.expect(b'"', what)?;
+        self.rest_of_text()
+    }
+
+    /// Stands behind the first quote of a text.
+    #[inline(always)]
+    fn rest_of_text(&mut self) -> Result<Text, Reject> {
+        let start = self.at;
+        match self.marks.next(start) {
+            Some(end) if self.bytes[end] == b'"' => {
+                self.at = end + 1;
+                let is_escaped = false;
+                Ok(Text {
+                    start,
+                    end,
+                    is_escaped,
+                })
+            }
+            _ => self.rest_of_escaped_text(),
         }
     }
 
-    /// Stands at a quote; returns the place between the quotes and whether something is escaped.
-    fn string(&mut self, what: &'static str) -> Result<(usize, usize, bool), Reject> {
-        self.expect(b'"', what)?;
+    /// The same, for a text in which something is escaped, or which is not closed.
+    #[cold]
+    fn rest_of_escaped_text(&mut self) -> Result<Text, Reject> {
         let start = self.at;
-        let mut escaped = false;
+        let mut is_escaped = false;
         loop {
-            let Some(found) = self.marks.next(self.bytes, self.at) else {
+            let Some(end) = self.marks.next(self.at) else {
                 self.at = self.bytes.len();
                 return Err(self.wrong("a text is not closed"));
             };
-            self.at = found;
-            if self.bytes[self.at] == b'"' {
-                self.at += 1;
-                return Ok((start, self.at - 1, escaped));
+            if self.bytes[end] == b'"' {
+                self.at = end + 1;
+                return Ok(Text {
+                    start,
+                    end,
+                    is_escaped,
+                });
             }
-            escaped = true;
-            self.at += 2;
+            is_escaped = true;
+            self.at = end + 2;
             if self.at > self.bytes.len() {
                 self.at = self.bytes.len();
                 return Err(self.wrong("a text is not closed"));
@@ -470,80 +492,4 @@ impl Scanner<'_> {
             self.at += 1;
         }
     }
-
-    /// Appends the text between `start` and `end` to the scratch buffer, escapes resolved.
-    fn unescape(&mut self, start: usize, end: usize) -> Result<(), Reject> {
-        let wrong = Reject::InvalidJson {
-            at: start,
-            what: "a text has an unknown escape",
-        };
-        let mut rest = &self.text[start..end];
-        while let Some(at) = rest.find('\\') {
-            self.scratch.push_str(&rest[..at]);
-            let code = rest.as_bytes().get(at + 1).copied().ok_or(wrong)?;
-            let mut after = at + 2;
-            self.scratch.push(match code {
-                b'"' | b'\\' | b'/' => char::from(code),
-                b'b' => '\u{8}',
-                b'f' => '\u{c}',
-                b'n' => '\n',
-                b'r' => '\r',
-                b't' => '\t',
-                b'u' => {
-                    let high = hex(rest, after).ok_or(wrong)?;
-                    after += 4;
-                    let code = if (0xD800..0xDC00).contains(&high) {
-                        let low = rest
-                            .get(after..after + 2)
-                            .filter(|text| *text == "\\u")
-                            .and_then(|_| hex(rest, after + 2));
-                        let low = low.filter(|low| (0xDC00..0xE000).contains(low)).ok_or(wrong)?;
-                        after += 6;
-                        0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)
-                    } else {
-                        high
-                    };
-                    char::from_u32(code).ok_or(wrong)?
-                }
-                _ => return Err(wrong),
-            });
-            rest = &rest[after..];
-        }
-        self.scratch.push_str(rest);
-        Ok(())
-    }
-}
-
-/// Whether a token is a number of JSON's grammar: no leading zero, digits on both sides of the point.
-fn is_number(token: &[u8]) -> bool {
-    let digits = |bytes: &[u8]| bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let mut rest = token.strip_prefix(b"-").unwrap_or(token);
-    let whole = digits(rest);
-    if whole == 0 || (whole > 1 && rest[0] == b'0') {
-        return false;
-    }
-    rest = &rest[whole..];
-    if let Some(fraction) = rest.strip_prefix(b".") {
-        let count = digits(fraction);
-        if count == 0 {
-            return false;
-        }
-        rest = &fraction[count..];
-    }
-    if let Some(exponent) = rest.strip_prefix(b"e").or(rest.strip_prefix(b"E")) {
-        let exponent = exponent
-            .strip_prefix(b"+")
-            .or(exponent.strip_prefix(b"-"))
-            .unwrap_or(exponent);
-        return !exponent.is_empty() && digits(exponent) == exponent.len();
-    }
-    rest.is_empty()
-}
-
-fn hex(text: &str, at: usize) -> Option<u32> {
-    let digits = text.get(at..at + 4)?;
-    digits
-        .bytes()
-        .all(|b| b.is_ascii_hexdigit())
-        .then(|| u32::from_str_radix(digits, 16).ok())?
 }

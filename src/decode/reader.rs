@@ -2,12 +2,16 @@
 
 use std::fmt::Write;
 
+use jiff::tz::TimeZone;
+use tautline_native::marks::Marks;
+
 use super::avro::{self, Schemas};
 use super::debezium::{self, Envelope, Side};
 use super::json::{self, Paths, Span};
 use super::split::{self, Piece};
 use super::{
-    Change, Event, Found, Item, Learned, MAX_BATCH_BYTES, MAX_EVENT_BYTES, Record, Reject, SchemaId, time,
+    Change, Event, FieldValue, Found, Item, Learned, MAX_BATCH_BYTES, MAX_EVENT_BYTES, Record, Reject,
+    SchemaId, time,
 };
 use crate::catalog::{FieldId, FieldPath, FieldType, Format, Layout, RecordPart, Source};
 
@@ -32,11 +36,15 @@ pub struct Reader {
     id_slot: Option<usize>,
     /// Whether a small number is a date, in days since 1970, as Debezium writes dates.
     dates_are_days: bool,
+    /// Zone of times that are written without an offset.
+    zone: Option<TimeZone>,
     /// For Debezium: the slots are those of an envelope with two rows.
     envelope: Option<Envelope>,
     spans: Vec<Span>,
     /// Texts that do not stand in the payload as they are: unescaped ones, and parts of the record.
     scratch: String,
+    /// The quotes and backslashes of a payload.
+    marks: Marks,
     /// The events of a payload that holds several.
     pieces: Vec<Piece>,
 }
@@ -95,9 +103,11 @@ impl Reader {
             time_slot,
             id_slot,
             dates_are_days: envelope.is_some() && time_is_column,
+            zone: source.timezone.clone(),
             envelope,
             spans: vec![Span::Missing; slots],
             scratch: String::new(),
+            marks: Marks::default(),
             pieces: Vec::new(),
         }
     }
@@ -215,7 +225,13 @@ impl Reader {
         } else {
             &mut self.payload_paths
         };
-        json::scan(payload, paths, &mut self.spans, &mut self.scratch)?;
+        json::scan(
+            payload,
+            paths,
+            &mut self.spans,
+            &mut self.scratch,
+            &mut self.marks,
+        )?;
         Ok(payload)
     }
 
@@ -232,7 +248,7 @@ impl Reader {
         event.time_ms = match self.time_slot {
             Some(slot) => match event.spans[slot] {
                 Span::Time { start, end, unit } => time::in_unit(&event.scratch[start..end], unit)?,
-                _ => time::event_time(event.at(slot), self.dates_are_days)?,
+                _ => self.time_of(event.at(slot))?,
             },
             None => record
                 .timestamp_ms
@@ -240,6 +256,14 @@ impl Reader {
                 .ok_or(Reject::MissingTime)?,
         };
         Ok(event)
+    }
+
+    fn time_of(&self, value: FieldValue<'_>) -> Result<i64, Reject> {
+        let read = time::event_time(value, self.dates_are_days);
+        match (&self.zone, read) {
+            (Some(zone), Err(Reject::InvalidTime)) => time::local_time(value, zone),
+            (_, read) => read,
+        }
     }
 
     fn change<'a>(

@@ -101,7 +101,9 @@ pub enum Reject {
     #[error("the event time is missing")]
     MissingTime,
     /// The event time cannot be read.
-    #[error("the event time is neither RFC 3339 nor a number of seconds or milliseconds since 1970")]
+    #[error(
+        "the event time is neither RFC 3339 nor a number of seconds or milliseconds since 1970; for times without an offset write timezone: Asia/Shanghai, or whichever it is, at the source"
+    )]
     InvalidTime,
     /// The id is missing.
     #[error("the event has no id, a text or a number, by which its source tells copies")]
@@ -116,10 +118,12 @@ pub enum Reject {
         field: FieldId,
     },
     /// A field has another type than a metric needs.
-    #[error("field {} has the wrong type", field.0)]
+    #[error("field {} is {found}", field.0)]
     WrongType {
         /// Which.
         field: FieldId,
+        /// What it is, and should not be.
+        found: &'static str,
     },
     /// A number is too large to be summed exactly.
     #[error("field {} is beyond ±10^18", field.0)]
@@ -170,11 +174,11 @@ impl Reject {
         };
         match self {
             Reject::MissingField { field } => format!("field {} is missing", named(field)),
-            Reject::WrongType { field } if source.format == Format::Debezium => format!(
-                "field {} has the wrong type; for decimals set decimal.handling.mode to string in the connector",
+            Reject::WrongType { field, found } if source.format == Format::Debezium => format!(
+                "field {} is {found}; for decimals set decimal.handling.mode to string in the connector",
                 named(field)
             ),
-            Reject::WrongType { field } => format!("field {} has the wrong type", named(field)),
+            Reject::WrongType { field, found } => format!("field {} is {found}", named(field)),
             Reject::OutOfRange { field } => format!("field {} is beyond ±10^18", named(field)),
             other => other.to_string(),
         }

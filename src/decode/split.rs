@@ -1,6 +1,7 @@
 //! A payload with several events, cut into the pieces that hold one each.
 
 use memchr::memchr_iter;
+use tautline_native::marks::Marks;
 
 use super::Reject;
 use super::json::{Paths, Scanner};
@@ -34,8 +35,8 @@ pub(super) fn lines(payload: &[u8], found: &mut Vec<Piece>) {
 /// then not known, and none of them is taken.
 pub(super) fn elements(payload: &str, found: &mut Vec<Piece>) -> Result<(), Reject> {
     found.clear();
-    let (mut nowhere, mut unused) = (Paths::none(), String::new());
-    let mut scanner = Scanner::new(payload, &mut nowhere, &mut [], &mut unused);
+    let (mut nowhere, mut unused, mut marks) = (Paths::none(), String::new(), Marks::default());
+    let mut scanner = Scanner::new(payload, &mut nowhere, &mut [], &mut unused, &mut marks);
     scanner.space();
     if scanner.peek() != Some(b'[') {
         return Err(match scanner.peek() {

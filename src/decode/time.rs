@@ -1,7 +1,8 @@
 //! Event times: RFC 3339, or a number of seconds, milliseconds, microseconds or nanoseconds since 1970.
 
 use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
 
 use super::json::TimeUnit;
 use super::{FieldValue, Reject};
@@ -43,6 +44,27 @@ pub(crate) fn event_time(value: FieldValue<'_>, dates_are_days: bool) -> Result<
         .ok_or(Reject::InvalidTime)
 }
 
+/// A time that may be written as the clocks on the wall of `zone` show it, without an offset. An hour that comes twice
+/// when clocks go back is the first of the two; one that is skipped counts on from the hour before (RFC 5545, 3.3.5).
+///
+/// # Errors
+/// As [`event_time`].
+pub(super) fn local_time(value: FieldValue<'_>, zone: &TimeZone) -> Result<i64, Reject> {
+    let FieldValue::Text(text) = value else {
+        return Err(Reject::InvalidTime);
+    };
+    let on_the_wall = text
+        .trim()
+        .parse::<DateTime>()
+        .or_else(|_| text.trim().replace('/', "-").parse());
+    let ms = on_the_wall
+        .ok()
+        .and_then(|time| zone.to_timestamp(time).ok())
+        .map(Timestamp::as_millisecond);
+    ms.filter(|ms| (0..=LATEST_MS).contains(ms))
+        .ok_or(Reject::InvalidTime)
+}
+
 /// A time whose unit is known.
 ///
 /// # Errors
@@ -80,19 +102,16 @@ fn epoch(text: &str) -> Option<i64> {
 
 /// The common form `2026-06-01T09:30:00[.123](Z|±08:00)`; `None` for any other, which the slow path then reads.
 fn rfc3339(b: &[u8]) -> Option<i64> {
-    if b.len() < 20
-        || b[4] != b'-'
-        || b[7] != b'-'
-        || !matches!(b[10], b'T' | b't' | b' ')
-        || b[13] != b':'
-        || b[16] != b':'
+    let (head, rest) = b.split_first_chunk::<19>()?;
+    if head[4] != b'-'
+        || head[7] != b'-'
+        || !matches!(head[10], b'T' | b't' | b' ')
+        || head[13] != b':'
+        || head[16] != b':'
     {
         return None;
     }
-    let two = |at: usize| -> Option<i64> {
-        let (high, low) = (b[at].wrapping_sub(b'0'), b[at + 1].wrapping_sub(b'0'));
-        (high < 10 && low < 10).then_some(i64::from(high) * 10 + i64::from(low))
-    };
+    let two = |at: usize| two_digits([head[at], head[at + 1]]);
     let year = two(0)? * 100 + two(2)?;
     let (month, day, hour, minute, second) = (two(5)?, two(8)?, two(11)?, two(14)?, two(17)?);
     let days_in_month = match month {
@@ -105,21 +124,20 @@ fn rfc3339(b: &[u8]) -> Option<i64> {
     if !(1..=days_in_month).contains(&day) || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let mut at = 19;
+    let mut rest = rest;
     let mut millis = 0;
-    if b[at] == b'.' {
-        at += 1;
-        let mut weight = 100;
-        while at < b.len() && b[at].is_ascii_digit() {
-            millis += i64::from(b[at] - b'0') * weight;
-            weight /= 10;
-            at += 1;
-        }
+    if let Some((b'.', fraction)) = rest.split_first() {
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let weights = [100, 10, 1];
+        millis = std::iter::zip(&fraction[..digits], weights)
+            .map(|(digit, weight)| i64::from(digit - b'0') * weight)
+            .sum();
+        rest = &fraction[digits..];
     }
-    let offset_minutes = match b.get(at)? {
-        b'Z' | b'z' if b.len() == at + 1 => 0,
-        sign @ (b'+' | b'-') if b.len() == at + 6 && b[at + 3] == b':' => {
-            let minutes = two(at + 1)? * 60 + two(at + 4)?;
+    let offset_minutes = match rest {
+        [b'Z' | b'z'] => 0,
+        [sign @ (b'+' | b'-'), a, b, b':', c, d] => {
+            let minutes = two_digits([*a, *b])? * 60 + two_digits([*c, *d])?;
             if *sign == b'-' { -minutes } else { minutes }
         }
         _ => return None,
@@ -127,6 +145,12 @@ fn rfc3339(b: &[u8]) -> Option<i64> {
     let seconds =
         days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset_minutes * 60;
     Some(seconds * 1000 + millis)
+}
+
+#[inline]
+fn two_digits([high, low]: [u8; 2]) -> Option<i64> {
+    let (high, low) = (high.wrapping_sub(b'0'), low.wrapping_sub(b'0'));
+    (high < 10 && low < 10).then_some(i64::from(high) * 10 + i64::from(low))
 }
 
 /// Days since 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms", 2013).
@@ -142,6 +166,32 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn reads_what_clocks_on_the_wall_show() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        for (text, expected) in [
+            ("2026-06-01T09:30:00", "2026-06-01T07:30:00Z"),
+            ("2026-06-01 09:30:00.250", "2026-06-01T07:30:00.25Z"),
+            ("2026/06/01 09:30:00", "2026-06-01T07:30:00Z"),
+            ("2026-06-01", "2026-05-31T22:00:00Z"),
+            // Clocks go back at 3: the first of the two.
+            ("2026-10-25 02:30:00", "2026-10-25T00:30:00Z"),
+            // Clocks go forward at 2: half an hour after it.
+            ("2026-03-29 02:30:00", "2026-03-29T01:30:00Z"),
+        ] {
+            let expected: Timestamp = expected.parse().unwrap();
+            let read = local_time(FieldValue::Text(text), &zone);
+            assert_eq!(read, Ok(expected.as_millisecond()), "{text}");
+        }
+        for text in ["", "09:30", "01.06.2026 09:30", "1969-06-01"] {
+            assert_eq!(
+                local_time(FieldValue::Text(text), &zone),
+                Err(Reject::InvalidTime),
+                "{text}"
+            );
+        }
+    }
 
     #[test]
     fn reads_the_usual_forms() {

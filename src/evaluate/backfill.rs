@@ -200,6 +200,7 @@ mod tests {
             name: name.to_owned(),
             since_ms,
             in_use,
+            declared_ms: None,
         }
     }
 

@@ -18,15 +18,19 @@ pub struct Definition {
     pub since_ms: Option<i64>,
     /// Whether the catalogue has it. What was out of it for a while has missed what came meanwhile.
     pub in_use: bool,
+    /// When it came into the catalogue, by the clock, in milliseconds since the epoch; `None` in states of before that
+    /// was kept.
+    pub declared_ms: Option<i64>,
 }
 
 /// What changes with a catalogue: definitions that are new, came back, or went.
 ///
 /// `read_up_to` is the newest event time that was read of a source, in milliseconds since the epoch; `None` before its
-/// first record.
+/// first record. `now_ms` is the clock, in milliseconds since the epoch.
 pub fn changes(
     known: &[Definition],
     plan: &Plan,
+    now_ms: i64,
     read_up_to: impl Fn(SourceId) -> Option<i64>,
 ) -> Vec<Definition> {
     let by_name: HashMap<&str, &Definition> =
@@ -50,6 +54,7 @@ pub fn changes(
             name: name.to_owned(),
             since_ms: read_up_to(source).max(missed),
             in_use: true,
+            declared_ms: before.map_or(Some(now_ms), |before| before.declared_ms),
         });
     }
     let gone = known
@@ -65,28 +70,44 @@ pub fn changes(
 
 /// Since when each column is counted, by name; those that have seen everything are not in it.
 #[derive(Clone, Default, Debug)]
-pub struct CountedSince(HashMap<String, Timestamp>);
+pub struct CountedSince {
+    since: HashMap<String, Timestamp>,
+    declared: HashMap<String, Timestamp>,
+}
 
 impl CountedSince {
     /// Of the definitions that the state knows.
     pub fn of(known: &[Definition]) -> CountedSince {
-        let since = |known: &Definition| {
-            let since = Timestamp::from_millisecond(known.since_ms?).ok()?;
-            Some((known.name.clone(), since))
+        let moment = |known: &Definition, ms: Option<i64>| {
+            let moment = Timestamp::from_millisecond(ms?).ok()?;
+            Some((known.name.clone(), moment))
         };
-        CountedSince(known.iter().filter_map(since).collect())
+        let since = known.iter().filter_map(|known| moment(known, known.since_ms));
+        let declared = known.iter().filter_map(|known| moment(known, known.declared_ms));
+        CountedSince {
+            since: since.collect(),
+            declared: declared.collect(),
+        }
+    }
+
+    /// When the last part of a formula came into the catalogue; `None` where that is not known.
+    pub(super) fn declared(&self, plan: &Plan, formula: &Formula) -> Option<Timestamp> {
+        latest(&self.declared, plan, formula)
     }
 
     /// Since when every part of a formula is counted; `None` from the beginning.
     pub(super) fn of_formula(&self, plan: &Plan, formula: &Formula) -> Option<Timestamp> {
-        let name = |column: ColumnRef| &plan.groups[column.group].columns[column.column].name;
-        let columns = formula.columns();
-        columns
-            .into_iter()
-            .filter_map(|column| self.0.get(name(column)))
-            .max()
-            .copied()
+        latest(&self.since, plan, formula)
     }
+}
+
+fn latest(moments: &HashMap<String, Timestamp>, plan: &Plan, formula: &Formula) -> Option<Timestamp> {
+    let name = |column: ColumnRef| &plan.groups[column.group].columns[column.column].name;
+    let columns = formula.columns().into_iter();
+    columns
+        .filter_map(|column| moments.get(name(column)))
+        .max()
+        .copied()
 }
 
 #[cfg(test)]
@@ -121,19 +142,19 @@ mod tests {
             (found.since_ms, found.in_use)
         };
         // Nothing was read yet: everything will be seen.
-        let first = after(&[], changes(&[], &old, |_| None));
+        let first = after(&[], changes(&[], &old, 7, |_| None));
         assert_eq!((first.len(), since(&first, "\"x\"")), (2, (None, true)));
-        assert_eq!(changes(&first, &old, |_| Some(50)), []);
+        assert_eq!(changes(&first, &old, 7, |_| Some(50)), []);
 
         // Another filter is another definition; the count beside it stays as it was.
-        let second = after(&first, changes(&first, &new, |_| Some(100)));
+        let second = after(&first, changes(&first, &new, 7, |_| Some(100)));
         assert_eq!(since(&second, "\"x\""), (None, false));
         assert_eq!(since(&second, "\"y\""), (Some(100), true));
         assert_eq!(since(&second, "count"), (None, true));
-        assert_eq!(changes(&second, &new, |_| Some(150)), []);
+        assert_eq!(changes(&second, &new, 7, |_| Some(150)), []);
 
         // Back again: what came meanwhile is missing.
-        let third = after(&second, changes(&second, &old, |_| Some(200)));
+        let third = after(&second, changes(&second, &old, 7, |_| Some(200)));
         assert_eq!(since(&third, "\"x\""), (Some(200), true));
         assert_eq!(since(&third, "\"y\""), (Some(100), false));
     }

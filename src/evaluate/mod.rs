@@ -18,6 +18,7 @@ pub mod pace;
 pub mod period;
 mod plan;
 mod reconcile;
+pub mod retention;
 pub mod snapshot;
 pub mod value;
 
@@ -117,6 +118,7 @@ impl Evaluator {
             evicted_items: Default::default(),
             intake: Vec::new(),
             events_in_other: Default::default(),
+            events_too_old: Default::default(),
         }
     }
 

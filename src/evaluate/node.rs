@@ -1,6 +1,7 @@
 //! One node compiled for evaluation, and its instances. What costs something (values over days, targets, forecasts) is
 //! computed anew only when cells of the instance changed, or the day did; the rest is a little arithmetic a tick.
 
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -42,6 +43,8 @@ pub(super) struct CompiledNode {
     formula: Formula,
     /// Since when every part of the formula is counted, where that is not from the beginning.
     counted_since: Option<Timestamp>,
+    /// When its definition came into the catalogue, if that is known.
+    declared: Option<Timestamp>,
     accumulates: bool,
     /// Position of each dimension of `Node::each` among the sorted names that keys follow.
     order: Vec<usize>,
@@ -54,7 +57,7 @@ pub(super) struct CompiledNode {
     by_cells: HashTable<u32>,
     hasher: DefaultHashBuilder,
     /// Instances by dimension values.
-    sorted: Vec<usize>,
+    sorted: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -64,8 +67,8 @@ struct Instance {
     cell_key: DimensionKey,
     /// Its series in each of the node's groups; [`NO_SERIES`] until there is one.
     series: SmallVec<[u32; 4]>,
-    /// Target rows, ascending by the day they were announced.
-    targets: Vec<TargetOf>,
+    /// Target rows, ascending by the day they were announced. Most of many instances have none.
+    targets: Box<[TargetOf]>,
     computed: Option<Computed>,
 }
 
@@ -127,6 +130,7 @@ impl CompiledNode {
             order: node.each.iter().map(position).collect::<Option<_>>()?,
             scanned: vec![0; groups.len()],
             counted_since: None,
+            declared: None,
             formula,
             groups,
             instances: Vec::new(),
@@ -138,29 +142,31 @@ impl CompiledNode {
             compiled.instance(catalog, plan, &DimensionKey::new());
         }
         if let Target::Table(rows) = &node.target {
+            let mut targets: BTreeMap<usize, Vec<TargetOf>> = BTreeMap::new();
             for row in rows {
                 let mut key: DimensionKey = row.dimensions.iter().map(|_| Default::default()).collect();
                 for (value, &at) in row.dimensions.iter().zip(&compiled.order) {
                     key[at] = plan.interner.id(value);
                 }
                 let index = compiled.instance(catalog, plan, &key);
-                compiled.instances[index].targets.push(TargetOf {
+                targets.entry(index).or_default().push(TargetOf {
                     start: row.start,
                     target: row.target,
                     announced: row.announced,
                 });
             }
+            for (index, mut rows) in targets {
+                rows.sort_by_key(|row| row.announced);
+                compiled.instances[index].targets = rows.into();
+            }
         }
-        compiled
-            .instances
-            .iter_mut()
-            .for_each(|instance| instance.targets.sort_by_key(|row| row.announced));
         compiled.sort();
         Some(compiled)
     }
 
     pub(super) fn count_since(&mut self, plan: &Plan, since: &CountedSince) {
         self.counted_since = since.of_formula(plan, &self.formula);
+        self.declared = since.declared(plan, &self.formula);
     }
 
     /// The instance of a cell key, made when it is new.
@@ -184,7 +190,7 @@ impl CompiledNode {
             key,
             cell_key: cell_key.clone(),
             series: self.groups.iter().map(|_| NO_SERIES).collect(),
-            targets: Vec::new(),
+            targets: Box::default(),
             computed: None,
         });
         let index = self.instances.len() - 1;
@@ -200,9 +206,9 @@ impl CompiledNode {
     }
 
     fn sort(&mut self) {
-        self.sorted = (0..self.instances.len()).collect();
-        self.sorted
-            .sort_by(|a, b| self.instances[*a].key.cmp(&self.instances[*b].key));
+        self.sorted = (0u32..).take(self.instances.len()).collect();
+        let key = |index: &u32| &self.instances[*index as usize].key;
+        self.sorted.sort_by(|a, b| key(a).cmp(key(b)));
     }
 
     /// Adds its instances at a moment, by dimension values.
@@ -221,6 +227,9 @@ impl CompiledNode {
         let period = Period::containing(node.period, moment.today.date(), moment.calendar);
         let elapsed = pace::elapsed(&period, moment.at, moment.calendar);
         let counted_since = self.counted_since;
+        let known_since = self
+            .declared
+            .map(|declared| Day::of(moment.calendar.day_of(declared)));
         let is_whole = counted_since.is_none_or(|since| moment.calendar.start_of(period.start) > since);
         let whole_from = counted_since.map_or(moment.whole_from, |since| {
             Day(Day::of(moment.calendar.day_of(since)).0 + 1)
@@ -241,7 +250,7 @@ impl CompiledNode {
             ..
         } = self;
         for &index in sorted.iter() {
-            let instance = &mut instances[index];
+            let instance = &mut instances[index as usize];
             let open = instance.open(node, formula, cells, moment.at);
             let is_alive = || open.is_some() || instance.is_alive(cells, groups, &period, moment.last_day);
             if !node.each.is_empty() && !is_alive() {
@@ -263,7 +272,8 @@ impl CompiledNode {
                 state.withhold();
             }
             if let Some(declared) = manual {
-                state.entry_due = entry_due(formula, cells, &instance.cell_key, declared, moment);
+                state.entry_due =
+                    entry_due(formula, cells, &instance.cell_key, declared, known_since, moment);
             }
             states.push(state);
             items.extend(open);
@@ -293,19 +303,25 @@ impl CompiledNode {
     }
 }
 
-/// The latest entry that should be there by now, its grace over, and whether one of its days has it.
+/// The latest entry that should be there by now, its grace over, and whether one of its days has it. Nothing is due for
+/// a time before there was the metric: its first entry, or the day on which it was declared.
 fn entry_due(
     formula: &Formula,
     cells: &Cells,
     key: &DimensionKey,
     declared: &Manual,
+    known_since: Option<Day>,
     moment: Moment<'_>,
 ) -> Option<EntryDue> {
     let Moment { at, calendar, .. } = moment;
     let settled = calendar.day_of(at.checked_sub(declared.grace).ok()?);
     let running = Period::containing(declared.every?, settled, calendar);
     let due = Period::containing(declared.every?, running.start.yesterday().ok()?, calendar);
+    let first = formula.first_day(cells, key).into_iter().chain(known_since).min();
     let is_there = formula.has_cells(cells, key, Day::of(due.start), Day::of(due.end));
+    if !is_there && first.is_some_and(|first| first > Day::of(due.start)) {
+        return None;
+    }
     let late = at.duration_since(calendar.start_of(due.end)).as_secs_f64() / 86_400.0;
     Some(EntryDue {
         from: due.start,

@@ -287,4 +287,6 @@ pub struct Snapshot {
     pub intake: Vec<Recent>,
     /// Events since start that count as "other" because there were more combinations than `max_cells`, by metric.
     pub events_in_other: BTreeMap<String, u64>,
+    /// Events since start that were let go because their day is no longer kept, by metric.
+    pub events_too_old: BTreeMap<String, u64>,
 }

@@ -494,6 +494,7 @@ fn a_new_definition_is_judged_from_the_first_period_that_it_saw_whole() {
             .clone(),
         since_ms: Some(since.parse::<Timestamp>().unwrap().as_millisecond()),
         in_use: true,
+        declared_ms: None,
     };
     let states = |since: &str, at: &str| {
         let since = CountedSince::of(&[definition(since)]);
@@ -574,6 +575,7 @@ fn growth_is_not_measured_over_another_definition() {
                 name: name.clone(),
                 since_ms: Some(since.parse::<Timestamp>().unwrap().as_millisecond()),
                 in_use: true,
+                declared_ms: None,
             })
             .collect();
         let mut evaluator = world.evaluator().since(&CountedSince::of(&known));
@@ -627,6 +629,7 @@ fn a_link_learns_anew_under_a_new_definition() {
             .clone(),
         since_ms: Some(times[79].as_millisecond()),
         in_use: true,
+        declared_ms: None,
     }]);
     assert_eq!(
         restarted(&since),

@@ -4,7 +4,8 @@
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::catalog::OTHER;
 
@@ -88,8 +89,12 @@ impl Interner {
 #[derive(Debug)]
 pub struct LocalInterner {
     shared: Interner,
-    /// The texts are those of the shared table.
-    known: HashMap<Arc<str>, ValueId>,
+    /// By value; the values stand below.
+    ids: HashTable<ValueId>,
+    /// Another one in every process: nobody can choose values that fall on one place.
+    seed: u64,
+    /// Texts of the shared table, by number; empty where this thread has not met a value.
+    values: Vec<Option<Arc<str>>>,
 }
 
 impl LocalInterner {
@@ -97,30 +102,83 @@ impl LocalInterner {
     pub fn new(shared: Interner) -> LocalInterner {
         LocalInterner {
             shared,
-            known: HashMap::new(),
+            ids: HashTable::new(),
+            seed: DefaultHashBuilder::default().hash_one(0),
+            values: Vec::new(),
         }
     }
 
     /// The number of a value.
     pub fn id(&mut self, value: &str) -> ValueId {
-        if let Some(id) = self.known.get(value) {
-            return *id;
-        }
-        let id = self.shared.id(value);
-        self.known.insert(self.shared.value(id), id);
-        id
+        self.find(value).unwrap_or_else(|| {
+            let id = self.shared.id(value);
+            self.keep(value, id);
+            id
+        })
     }
 
     /// The number of a value where there is no room for more: of one that nobody has met, that of "other". It is not
     /// kept, so that what never ends needs no memory.
     pub fn id_if_met(&mut self, value: &str) -> ValueId {
-        if let Some(id) = self.known.get(value) {
-            return *id;
-        }
-        let Some(id) = self.shared.find(value) else {
-            return ValueId::OTHER;
-        };
-        self.known.insert(self.shared.value(id), id);
-        id
+        self.find(value).unwrap_or_else(|| {
+            let Some(id) = self.shared.find(value) else {
+                return ValueId::OTHER;
+            };
+            self.keep(value, id);
+            id
+        })
     }
+
+    #[inline]
+    fn find(&self, value: &str) -> Option<ValueId> {
+        let is_it = |id: &ValueId| {
+            let known = self.values.get(id.0 as usize);
+            known.is_some_and(|known| known.as_deref() == Some(value))
+        };
+        self.ids.find(hash_of(self.seed, value), is_it).copied()
+    }
+
+    #[cold]
+    fn keep(&mut self, value: &str, id: ValueId) {
+        let at = id.0 as usize;
+        if self.values.len() <= at {
+            self.values.resize(at + 1, None);
+        }
+        self.values[at] = Some(self.shared.value(id));
+        let LocalInterner {
+            ids, seed, values, ..
+        } = self;
+        let hash_at = |id: &ValueId| hash_of(*seed, values[id.0 as usize].as_deref().unwrap_or(MISSING));
+        ids.insert_unique(hash_of(*seed, value), id, hash_at);
+    }
+}
+
+/// A hash of a value. Most values are short: their first and their last bytes are all of them, and one multiplication
+/// whose halves are folded mixes them, as wyhash does it.
+#[inline]
+fn hash_of(seed: u64, value: &str) -> u64 {
+    const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+    let bytes = value.as_bytes();
+    let (first, last) = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) if bytes.len() <= 16 => {
+            (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+        }
+        (Some(_), _) => (xxh3_64_with_seed(bytes, seed), 0),
+        _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            (Some(first), Some(last)) => (
+                u64::from(u32::from_le_bytes(*first)),
+                u64::from(u32::from_le_bytes(*last)),
+            ),
+            _ => (bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
+        },
+    };
+    let fold = |hash: u64, by: u64| {
+        let product = u128::from(hash) * u128::from(by);
+        (product as u64) ^ (product >> 64) as u64
+    };
+    let length = bytes.len() as u64;
+    fold(
+        fold(first ^ seed, MULTIPLIER) ^ last ^ length.rotate_left(32),
+        MULTIPLIER | 1 << 62,
+    )
 }

@@ -1,7 +1,7 @@
 //! Fold: where the partition is read. Filter, pick the cells, update their partials: no shuffle, no lock, no clock.
 //!
 //! * [`plan`]: the catalogue compiled: which columns over which grouping sets each source feeds.
-//! * [`worker`]: what one thread folds; [`delta`]: what it hands over.
+//! * [`worker`]: what one thread folds; [`applied`]: which columns an event is for; [`delta`]: what it hands over.
 //! * [`cells`]: everything merged, by series and day, where things are evaluated.
 //! * [`partial`]: mergeable aggregates; order and partition do not matter to the result.
 //!   [`distinct`] and [`quantiles`] are the larger ones.
@@ -10,6 +10,7 @@
 //! * [`dedup`]: copies of an event are counted once.
 //! * [`day`]: local days of event times. [`interner`]: dimension values as numbers.
 
+mod applied;
 pub mod cells;
 mod change;
 pub mod day;

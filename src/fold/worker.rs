@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::applied::Combinations;
 use super::day::DayClock;
 use super::delta::{Arrival, Delta, DimensionKey, GroupDelta, MarkOf, RowKey};
 use super::interner::{LocalInterner, ValueId};
@@ -41,18 +42,23 @@ pub struct Worker {
     days: DayClock,
     values: LocalInterner,
     groups: Vec<Rows>,
+    /// By source.
+    combinations: Vec<Combinations>,
     // Buffers of one event.
     passes: Vec<bool>,
     inputs: Vec<Value>,
     key: RowKey,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Rows {
     index: HashTable<u32>,
     /// Indices into the delta's arrivals.
     arrivals: HashTable<u32>,
-    hasher: DefaultHashBuilder,
+    /// Another one in every process: nobody can choose dimension values that fall on one place.
+    seed: u64,
+    /// The row of the last key.
+    last: usize,
     delta: GroupDelta,
 }
 
@@ -62,7 +68,8 @@ impl Worker {
         Worker {
             days: DayClock::new(catalog.calendar.clone()),
             values: LocalInterner::new(plan.interner.clone()),
-            groups: plan.groups.iter().map(|_| Rows::default()).collect(),
+            groups: plan.groups.iter().map(|_| Rows::new()).collect(),
+            combinations: plan.sources.iter().map(|_| Combinations::default()).collect(),
             passes: Vec::new(),
             inputs: Vec::new(),
             key: RowKey {
@@ -91,10 +98,12 @@ impl Worker {
             days,
             values,
             groups,
+            combinations,
             passes,
             inputs,
             key,
         } = self;
+        let combinations = &mut combinations[source.0 as usize];
         let source = &plan.sources[source.0 as usize];
         let sign = if source.takes_back(event) {
             sign.other()
@@ -102,14 +111,10 @@ impl Worker {
             sign
         };
         key.day = days.day_of(event.time_ms);
-        let mut counted = false;
-        for &index in &source.groups {
+        let applied = combinations.of(plan, source, passes);
+        for applied in applied {
+            let index = applied.group;
             let group = &plan.groups[index];
-            let applies = |column: &Column| column.applies(passes);
-            if !group.columns.iter().any(applies) {
-                continue;
-            }
-            counted = true;
             key.dimensions.clear();
             let is_full = group.is_full();
             for &field in &group.fields {
@@ -123,12 +128,8 @@ impl Worker {
             let row = rows.row(key, group);
             rows.delta.events[row] += 1;
             let width = group.columns.len();
-            for (at, column) in group
-                .columns
-                .iter()
-                .enumerate()
-                .filter(|(_, column)| applies(column))
-            {
+            for &at in &applied.columns {
+                let column = &group.columns[at];
                 if let Some(marks) = &column.marks {
                     // What has begun has: a row before its change says nothing about items.
                     if let (Sign::Add, Some(name)) = (sign, event.key(marks.key)?) {
@@ -152,7 +153,7 @@ impl Worker {
             }
         }
         let counts = |column: &Column| column.applies(passes);
-        Ok(if counted || source.silent.iter().any(counts) {
+        Ok(if !applied.is_empty() || source.silent.iter().any(counts) {
             Folded::Counted
         } else {
             Folded::Filtered
@@ -181,7 +182,7 @@ impl Worker {
         }
         for &group in &source.groups {
             for &field in &self.plan.groups[group].fields {
-                event.key(field)?;
+                event.check_key(field)?;
             }
         }
         Ok(())
@@ -266,26 +267,53 @@ fn add(partial: &mut Partial, input: Value, sign: Sign, time_ms: i64, offset: i6
 }
 
 impl Rows {
-    /// The row of a key, made when it is new.
-    fn row(&mut self, key: &RowKey, group: &Group) -> usize {
-        let Rows {
-            index, hasher, delta, ..
-        } = self;
-        let hash = hasher.hash_one(key);
-        match index.find(hash, |row| delta.keys[*row as usize] == *key) {
-            Some(row) => *row as usize,
-            None => {
-                let row = delta.keys.len();
-                delta.keys.push(key.clone());
-                delta.events.push(0);
-                delta
-                    .partials
-                    .extend(group.columns.iter().map(|column| Partial::empty(column.kind)));
-                let hash_of = |row: &u32| hasher.hash_one(&delta.keys[*row as usize]);
-                index.insert_unique(hash, u32::try_from(row).unwrap_or(u32::MAX), hash_of);
-                row
-            }
+    fn new() -> Rows {
+        Rows {
+            index: HashTable::new(),
+            arrivals: HashTable::new(),
+            seed: DefaultHashBuilder::default().hash_one(0),
+            last: 0,
+            delta: GroupDelta::default(),
         }
+    }
+
+    /// The row of a key, made when it is new.
+    #[inline]
+    fn row(&mut self, key: &RowKey, group: &Group) -> usize {
+        // Of a total there is one row a day, and days come in order.
+        if self
+            .delta
+            .keys
+            .get(self.last)
+            .is_some_and(|last| is_same(last, key))
+        {
+            return self.last;
+        }
+        let hash = hash_of(self.seed, key);
+        let found = self
+            .index
+            .find(hash, |row| is_same(&self.delta.keys[*row as usize], key));
+        self.last = match found {
+            Some(row) => *row as usize,
+            None => self.add_row(hash, key, group),
+        };
+        self.last
+    }
+
+    #[cold]
+    fn add_row(&mut self, hash: u64, key: &RowKey, group: &Group) -> usize {
+        let Rows {
+            index, seed, delta, ..
+        } = self;
+        let row = delta.keys.len();
+        delta.keys.push(key.clone());
+        delta.events.push(0);
+        delta
+            .partials
+            .extend(group.columns.iter().map(|column| Partial::empty(column.kind)));
+        let hash_at = |row: &u32| hash_of(*seed, &delta.keys[*row as usize]);
+        index.insert_unique(hash, u32::try_from(row).unwrap_or(u32::MAX), hash_at);
+        row
     }
 
     /// Notes that a key came in a row; what a row says twice is kept once.
@@ -336,4 +364,28 @@ impl Rows {
         self.arrivals.clear();
         std::mem::take(&mut self.delta)
     }
+}
+
+/// Whether two keys are the same; keys are a few numbers, for which a call that compares memory takes longer.
+#[inline]
+fn is_same(a: &RowKey, b: &RowKey) -> bool {
+    let (x, y) = (a.dimensions.as_slice(), b.dimensions.as_slice());
+    a.day == b.day && x.len() == y.len() && std::iter::zip(x, y).all(|(x, y)| x == y)
+}
+
+/// A hash of a key: two dimension values at a time are mixed in by a multiplication whose halves are folded, as foldhash
+/// and wyhash do it.
+#[inline]
+fn hash_of(seed: u64, key: &RowKey) -> u64 {
+    const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+    let fold = |hash: u64| {
+        let product = u128::from(hash) * u128::from(MULTIPLIER);
+        (product as u64) ^ (product >> 64) as u64
+    };
+    let day = u64::from(key.day.0.cast_unsigned());
+    let pairs = key.dimensions.chunks(2);
+    pairs.fold(fold(seed ^ day), |hash, pair| {
+        let second = pair.get(1).map_or(0, |value| value.0);
+        fold(hash.rotate_left(23) ^ (u64::from(pair[0].0) | u64::from(second) << 32))
+    })
 }

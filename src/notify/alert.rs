@@ -75,7 +75,7 @@ pub(super) fn is_over(notice: &Notice) -> bool {
     matches!(notice.kind, NoticeKind::Resolved | NoticeKind::Correction)
 }
 
-fn reason(reason: ResolveReason) -> &'static str {
+pub(super) fn reason(reason: ResolveReason) -> &'static str {
     match reason {
         ResolveReason::Recovered => "recovered",
         ResolveReason::PeriodClosed => "period_closed",

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::outbox::{Outbox, OutboxError, Postponed, Settled, Stats};
+use super::outbox::{Outbox, OutboxError, Postponed, Settled, Stats, Wait};
 
 /// Pause before the store is asked again that has just failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -46,6 +46,10 @@ impl Desk {
         let (instant, wall) = self.began;
         let elapsed = SignedDuration::try_from(instant.elapsed()).unwrap_or(SignedDuration::MAX);
         wall.saturating_add(elapsed).unwrap_or(Timestamp::MAX)
+    }
+
+    pub(super) fn waited(&self, receiver: &str, why: Wait, time: Duration) {
+        self.stats.waited(receiver, why, time);
     }
 
     pub(super) fn retried(&self, receiver: &str) {

@@ -12,10 +12,13 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, Url, redirect};
 
 use super::Answer;
-use crate::settings::{Receiver, is_loopback, is_public, literal};
+use crate::settings::{Receiver, Secret, is_loopback, is_public, literal};
 
 /// Bytes of an answer that are read; those of chat services are a few words.
 const ANSWER_BYTES: usize = 4096;
+
+/// Pieces of an address from this length on may be secrets.
+const SECRET_BYTES: usize = 8;
 
 /// The way to one server.
 pub(super) struct Http {
@@ -23,6 +26,8 @@ pub(super) struct Http {
     url: Url,
     shown: String,
     timeout: Duration,
+    /// What no answer may repeat, longest first.
+    hidden: Vec<String>,
 }
 
 /// What a server answered.
@@ -73,9 +78,18 @@ impl Http {
         Ok(Http {
             client: client(&url, open)?,
             shown: format!("{}://{host}/…", url.scheme()),
+            hidden: parts(&url),
             url,
             timeout: receiver.timeout,
         })
+    }
+
+    /// The same, and what a server answers is read without these secrets as well.
+    pub(super) fn hiding(mut self, secrets: &[Secret]) -> Http {
+        self.hidden
+            .extend(secrets.iter().map(|secret| secret.reveal().to_owned()));
+        longest_first(&mut self.hidden);
+        self
     }
 
     /// The address, for logs.
@@ -102,8 +116,14 @@ impl Http {
     /// # Errors
     /// What it means that no answer came.
     pub(super) async fn post_to(&self, url: Url, headers: HeaderMap, body: String) -> Result<Reply, Answer> {
+        // An attempt may have secrets of its own, such as a signature.
+        let own = if url == self.url { Vec::new() } else { parts(&url) };
         let request = self.client.post(url).header(CONTENT_TYPE, "application/json");
-        self.send(request.headers(headers).body(body)).await
+        let reply = self.send(request.headers(headers).body(body)).await?;
+        Ok(Reply {
+            body: without(reply.body, &own),
+            ..reply
+        })
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Reply, Answer> {
@@ -113,9 +133,43 @@ impl Http {
         Ok(Reply {
             status,
             headers,
-            body,
+            body: without(body, &self.hidden),
         })
     }
+}
+
+/// The parts of an address that may be secret: all of it after its host, and each longer piece of that, as it is written
+/// and as it is meant.
+fn parts(url: &Url) -> Vec<String> {
+    let mut parts = vec![url.as_str().to_owned(), url.path().to_owned()];
+    parts.extend(url.query().map(str::to_owned));
+    parts.extend(url.path_segments().into_iter().flatten().map(str::to_owned));
+    let query = url.query().into_iter().flat_map(|query| query.split('&'));
+    parts.extend(
+        query
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(_, value)| value.to_owned()),
+    );
+    parts.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+    longest_first(&mut parts);
+    parts
+}
+
+/// Shorter pieces are words of everybody's, such as `hook`.
+fn longest_first(parts: &mut Vec<String>) {
+    parts.retain(|part| part.len() >= SECRET_BYTES);
+    parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+    parts.dedup();
+}
+
+/// A text in which secrets are crossed out.
+pub(super) fn without(mut text: String, hidden: &[String]) -> String {
+    for part in hidden {
+        if text.contains(part.as_str()) {
+            text = text.replace(part.as_str(), "…");
+        }
+    }
+    text
 }
 
 fn client(url: &Url, open: bool) -> Result<Client, String> {
@@ -160,12 +214,12 @@ impl Resolve for Guard {
 }
 
 /// The public ones; `None` where there are none.
-fn public(mut addresses: Vec<SocketAddr>) -> Option<Vec<SocketAddr>> {
+pub(super) fn public(mut addresses: Vec<SocketAddr>) -> Option<Vec<SocketAddr>> {
     addresses.retain(|address| is_public(address.ip()));
     (!addresses.is_empty()).then_some(addresses)
 }
 
-fn private(host: &str) -> String {
+pub(super) fn private(host: &str) -> String {
     format!("{host} is on a private network; if that is meant, add allow_private: true to the receiver")
 }
 
@@ -205,7 +259,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Channel, Secret, SlackWebhook};
+    use crate::settings::{Channel, SlackWebhook};
 
     fn receiver() -> Receiver {
         let url = Secret::new("https://unused.example");
@@ -237,6 +291,23 @@ mod tests {
         };
         assert!(Http::new("x", "https://10.0.0.1/s", &allowed).is_ok());
         assert!(Http::new("x", "http://127.0.0.1:9/s", &receiver()).is_ok());
+    }
+
+    #[test]
+    fn what_is_secret_in_an_address_is_crossed_out_of_what_a_server_says() {
+        let url = "https://a.example/robot/send?access_token=very%2Fsecret&key=k";
+        let http = Http::new("x", url, &receiver())
+            .unwrap()
+            .hiding(&[Secret::new("SECsecret")]);
+        for (said, read) in [
+            ("no /robot/send here", "no … here"),
+            ("bad very/secret or very%2Fsecret", "bad … or …"),
+            (url, "…"),
+            ("signed by SECsecret", "signed by …"),
+            ("send a robot", "send a robot"),
+        ] {
+            assert_eq!(without(said.to_owned(), &http.hidden), read);
+        }
     }
 
     #[tokio::test]

@@ -74,7 +74,10 @@ impl Parts {
         let mut fit = Fitter::default();
         let fields = message.fields.iter().take(room.fields).map(|field| {
             let name = fit.bytes(&field.name, room.name, dress);
-            (name, fit.bytes(&phrases::value(&field.value), room.value, dress))
+            (
+                name,
+                fit.bytes(&phrases::value(message, &field.value), room.value, dress),
+            )
         });
         let fields = fields.collect();
         let items: Vec<(String, String)> = message
@@ -115,7 +118,7 @@ impl Parts {
         let mut footer = format!(
             "tautline · {id} · {kind} · {} {}",
             phrases::event_time(message),
-            phrases::in_utc(message.event_time)
+            phrases::at(message, message.event_time)
         );
         if is_short {
             footer = format!("{footer} · {}", phrases::shortened(message));

@@ -3,9 +3,11 @@
 //!
 //! * [`outbox`]: what the sender needs of the store, and the task that empties it; `queue` is one destination's part.
 //! * [`message`]: what a notice says, for any channel; one folder a channel makes it into a payload: [`slack`],
-//!   `feishu`, `dingtalk`, `wecom`, `teams`; `markdown` is what those that count bytes share.
+//!   `slack_bot`, `feishu`, `dingtalk`, `wecom`, `teams`, `email`, `pagerduty`; `markdown` is what those that count bytes share.
 //! * `wire` and `alert`: a notice for programs, which `webhook` and `alertmanager` send.
 //! * `http`: the request that all of them make, and where it may go.
+//! * [`trial`]: a test message to one receiver.
+//! * `template`: own wording of titles and texts.
 //! * [`answer`]: what a receiver's reply means for the notice. `pace`: how fast, and when again.
 //! * [`fakes`], [`fake_slack`]: the services, and a Slack to test against and to show in the demo: true limits, true errors.
 
@@ -16,6 +18,7 @@ pub mod answer;
 mod arbitrary;
 mod desk;
 mod dingtalk;
+mod email;
 pub mod fake_slack;
 pub mod fakes;
 mod feishu;
@@ -27,15 +30,19 @@ pub mod message;
 mod office;
 pub mod outbox;
 mod pace;
+mod pagerduty;
 mod phrases;
 mod queue;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod signer;
 pub mod slack;
+mod slack_bot;
 mod teams;
+pub(crate) mod template;
 mod text;
 mod trend;
+pub mod trial;
 pub(crate) mod webhook;
 mod wecom;
 mod wire;
@@ -47,9 +54,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::alert::notice::Notice;
-use crate::settings::{self, Receiver, Settings};
+use crate::settings::{self, Receiver, Settings, Templates};
 use crate::words::Language;
 
 pub use answer::Answer;
@@ -57,6 +65,9 @@ pub use outbox::{Outbox, Stats, run};
 pub use pace::Limit;
 pub use signer::Signer;
 pub use trend::Trend;
+
+/// What Slack's own button is known by that acknowledges an alert.
+pub(crate) const ACK_ACTION: &str = "tautline_ack";
 
 /// An answer to come.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
@@ -121,17 +132,27 @@ pub struct Parcel<'a> {
 pub struct Wording {
     language: Language,
     page: Option<String>,
-    signer: Signer,
+    signer: Option<Signer>,
+    zone: TimeZone,
+    templates: Templates,
 }
 
 impl Wording {
-    /// As the settings say.
-    pub fn of(settings: &Settings, signer: &Signer) -> Wording {
+    /// As the settings say, with times on the clock of the business; `signer` signs links, `None`: no links that do
+    /// something.
+    pub fn of(settings: &Settings, zone: &TimeZone, signer: Option<&Signer>) -> Wording {
         Wording {
             language: settings.language,
             page: settings.serve.external_url.clone(),
-            signer: signer.clone(),
+            signer: signer.cloned(),
+            zone: zone.clone(),
+            templates: Templates::default(),
         }
+    }
+
+    /// The same in another language.
+    pub fn in_language(self, language: Language) -> Wording {
+        Wording { language, ..self }
     }
 
     /// What notices that go together say.
@@ -139,7 +160,9 @@ impl Wording {
         let reader = message::Reader {
             language: self.language,
             page: self.page.as_deref(),
-            signer: Some(&self.signer),
+            signer: self.signer.as_ref(),
+            zone: Some(&self.zone),
+            templates: (self.templates != Templates::default()).then_some(&self.templates),
         };
         message::Message::of(notices, &reader)
     }
@@ -177,25 +200,31 @@ impl fmt::Debug for Target {
     }
 }
 
-/// Everybody who can be told; `signer` signs the links in messages.
+/// Everybody who can be told, in these words.
 ///
 /// # Errors
 /// Names the receiver whose address is no URL, or says why no HTTP client can be made.
-pub fn targets(settings: &Settings, signer: &Signer) -> Result<Vec<Target>, String> {
+pub fn targets(settings: &Settings, wording: &Wording) -> Result<Vec<Target>, String> {
     settings
         .receivers
         .iter()
-        .map(|(name, receiver)| {
-            let (channel, destination) = open(receiver, Wording::of(settings, signer))
-                .map_err(|reason| format!("receiver '{name}': {reason}"))?;
-            Ok(Target {
-                receiver: name.clone(),
-                destination,
-                channel,
-                give_up_after: receiver.give_up_after,
-            })
-        })
+        .map(|(name, receiver)| target(name, receiver, wording.clone()))
         .collect()
+}
+
+fn target(name: &str, receiver: &Receiver, wording: Wording) -> Result<Target, String> {
+    let wording = Wording {
+        templates: receiver.templates.clone(),
+        ..wording
+    };
+    let (channel, destination) =
+        open(receiver, wording).map_err(|reason| format!("receiver '{name}': {reason}"))?;
+    Ok(Target {
+        receiver: name.to_owned(),
+        destination,
+        channel,
+        give_up_after: receiver.give_up_after,
+    })
 }
 
 /// A channel, and the hash of its address.
@@ -205,10 +234,13 @@ type Opened = (Arc<dyn Channel>, u64);
 fn open(receiver: &Receiver, wording: Wording) -> Result<Opened, String> {
     match &receiver.channel {
         settings::Channel::SlackWebhook(webhook) => slack::open(webhook, receiver, wording),
+        settings::Channel::SlackBot(bot) => slack_bot::open(bot, receiver, wording),
         settings::Channel::Feishu(robot) => feishu::open(robot, receiver, wording),
         settings::Channel::DingTalk(robot) => dingtalk::open(robot, receiver, wording),
         settings::Channel::WeCom(robot) => wecom::open(robot, receiver, wording),
         settings::Channel::Teams(workflow) => teams::open(workflow, receiver, wording),
+        settings::Channel::Email(mail) => email::open(mail, receiver, wording),
+        settings::Channel::PagerDuty(service) => pagerduty::open(service, receiver, wording),
         settings::Channel::Webhook(hook) => webhook::open(hook, receiver, wording),
         settings::Channel::Alertmanager(one) => alertmanager::open(one, receiver, wording),
     }
@@ -221,6 +253,8 @@ fn destination(address: &str) -> u64 {
 
 #[cfg(test)]
 mod robots;
+#[cfg(test)]
+mod secrets_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -128,6 +128,10 @@ impl Office {
         }
     }
 
+    pub(super) fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
     pub(super) async fn close(self) {
         self.stop.send_replace(true);
         self.task.await.unwrap();

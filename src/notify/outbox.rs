@@ -4,11 +4,11 @@
 //! again, and everything behind it for the same destination waits: people read an episode in the order in which it
 //! was decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -16,6 +16,9 @@ use super::Target;
 use super::desk::Desk;
 use super::queue::Queue;
 use crate::alert::notice::Notice;
+
+/// Twice the usual `group_wait`: who has not heard of an alert so long after it was to be told has missed it.
+const MISSED_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
 /// The outbox is looked at this often even if nobody says that there is something new.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -46,6 +49,17 @@ pub trait Outbox: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     fn standing(&self, receiver: &str, ended_since: Timestamp) -> Result<Vec<Notice>, OutboxError>;
+
+    /// Places and receivers of the notices that say that something has begun, and that nobody got: decided before
+    /// `decided_before` and still pending, or refused or given up since then.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn missed(
+        &self,
+        decided_before: Timestamp,
+        given_up_since: Timestamp,
+    ) -> Result<Vec<(i64, String)>, OutboxError>;
 
     /// Takes pending notices out of the queue for good, all of them or none.
     ///
@@ -191,6 +205,28 @@ impl Status {
 #[derive(Debug, Default)]
 pub struct Stats {
     counts: Mutex<BTreeMap<(String, String), u64>>,
+    waits: Mutex<BTreeMap<(String, &'static str), Duration>>,
+    missed: Mutex<BTreeMap<String, u64>>,
+}
+
+/// Why a notice waits that could go otherwise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wait {
+    /// For the rate that its destination takes.
+    RateLimit,
+    /// Because its destination asked to wait, or an attempt failed.
+    Retry,
+}
+
+impl Wait {
+    const ALL: [Wait; 2] = [Wait::RateLimit, Wait::Retry];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Wait::RateLimit => "rate_limit",
+            Wait::Retry => "retry",
+        }
+    }
 }
 
 impl Stats {
@@ -200,6 +236,27 @@ impl Stats {
     /// attempt that failed and is made again.
     pub fn by_receiver_and_outcome(&self) -> BTreeMap<(String, String), u64> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Time that the heads of queues have waited, by receiver and reason: `rate_limit`, `retry`.
+    pub fn waits(&self) -> BTreeMap<(String, &'static str), Duration> {
+        lock(&self.waits).clone()
+    }
+
+    /// Alerts, by receiver, of which their receiver did not hear in time: their first notice was not delivered within
+    /// twice the usual `group_wait` of its decision, or was refused or given up.
+    pub fn missed(&self) -> BTreeMap<String, u64> {
+        lock(&self.missed).clone()
+    }
+
+    pub(super) fn waited(&self, receiver: &str, why: Wait, time: Duration) {
+        *lock(&self.waits)
+            .entry((receiver.to_owned(), why.as_str()))
+            .or_default() += time;
+    }
+
+    fn miss(&self, receiver: &str, count: u64) {
+        *lock(&self.missed).entry(receiver.to_owned()).or_default() += count;
     }
 
     pub(super) fn settled(&self, receiver: &str, status: Status, count: usize) {
@@ -216,6 +273,10 @@ impl Stats {
             self.add(receiver, status.as_str(), 0);
         }
         self.add(receiver, Stats::RETRIED, 0);
+        self.miss(receiver, 0);
+        for why in Wait::ALL {
+            self.waited(receiver, why, Duration::ZERO);
+        }
     }
 
     fn add(&self, receiver: &str, outcome: &str, count: u64) {
@@ -224,6 +285,10 @@ impl Stats {
             .entry((receiver.to_owned(), outcome.to_owned()))
             .or_default() += count;
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Empties the outbox until it is told to stop, one queue a destination. Then it finishes what is in flight, within
@@ -265,7 +330,12 @@ pub(crate) async fn run_by(
 ) {
     let known: Vec<String> = targets.iter().map(|target| target.receiver.clone()).collect();
     known.iter().for_each(|receiver| stats.begin(receiver));
-    let desk = Arc::new(Desk::new(Arc::from(store), stats, stopping.clone(), by.now));
+    let desk = Arc::new(Desk::new(
+        Arc::from(store),
+        Arc::clone(&stats),
+        stopping.clone(),
+        by.now,
+    ));
     let (bell, _) = watch::channel(());
 
     let mut destinations: BTreeMap<u64, Vec<Target>> = BTreeMap::new();
@@ -278,8 +348,10 @@ pub(crate) async fn run_by(
         queues.spawn(queue.run());
     }
 
+    let mut missed = Missed::new(&desk);
     loop {
         abandon_unknown(&desk, &known).await;
+        missed.count(&desk, &stats).await;
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => break,
             () = wake.notified() => {}
@@ -288,6 +360,32 @@ pub(crate) async fn run_by(
         bell.send_replace(());
     }
     while queues.join_next().await.is_some() {}
+}
+
+/// Which alerts were missed already, so that each counts once.
+struct Missed {
+    since: Timestamp,
+    known: HashSet<i64>,
+}
+
+impl Missed {
+    fn new(desk: &Desk) -> Missed {
+        Missed {
+            since: desk.now(),
+            known: HashSet::new(),
+        }
+    }
+
+    async fn count(&mut self, desk: &Desk, stats: &Stats) {
+        let since = self.since;
+        let before = desk.now() - MISSED_AFTER;
+        let found = desk.ask(move |store| store.missed(before, since)).await;
+        for (position, receiver) in found.unwrap_or_default() {
+            if self.known.insert(position) {
+                stats.miss(&receiver, 1);
+            }
+        }
+    }
 }
 
 /// A notice whose receiver is not in the settings any more would wait forever.

@@ -22,20 +22,32 @@ pub(super) fn shortened(message: &Message) -> String {
     text.to_owned()
 }
 
+/// What a button says by which somebody takes an alert.
+pub(super) fn acknowledge(message: &Message) -> &'static str {
+    message.language.pick("认领", "Acknowledge")
+}
+
 /// What stands before the time of a message.
 pub(super) fn event_time(message: &Message) -> &'static str {
     message.language.pick("事件时间", "Event time")
 }
 
-pub(super) fn in_utc(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+/// A moment on the clock of the business, with how far that is from UTC.
+pub(super) fn at(message: &Message, time: Timestamp) -> String {
+    let local = time.to_zoned_datetime(message.zone.clone());
+    let form = if local.offset().is_zero() {
+        "%Y-%m-%d %H:%M UTC"
+    } else {
+        "%Y-%m-%d %H:%M %:z"
+    };
+    local.strftime(form).to_string()
 }
 
 /// A value as text, for a channel that knows nothing of the reader's clock.
-pub(super) fn value(value: &Value) -> String {
+pub(super) fn value(message: &Message, value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
-        Value::Moment(time, None) => in_utc(*time),
-        Value::Moment(time, Some(remark)) => format!("{} · {remark}", in_utc(*time)),
+        Value::Moment(time, None) => at(message, *time),
+        Value::Moment(time, Some(remark)) => format!("{} · {remark}", at(message, *time)),
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::desk::Desk;
-use super::outbox::{Of, Pending, Postponed, Settled, Sibling, Status};
+use super::outbox::{Of, Pending, Postponed, Settled, Sibling, Status, Wait};
 use super::pace::{LONGEST_WAIT, Pace, wait_after, with_jitter};
 use super::{Form, Parcel, Target};
 use crate::alert::notice::{Notice, NoticeKind};
@@ -35,6 +35,8 @@ pub(super) struct Queue {
     plain: Option<i64>,
     /// Why the destination takes no message any more. Forgotten with the process: a start tries it again.
     disabled: Option<String>,
+    /// Since when the head waits for the rate of the destination.
+    blocked_since: Option<Instant>,
     /// When to say again what stands; `None`: never.
     next_resend: Option<Instant>,
 }
@@ -86,6 +88,7 @@ impl Queue {
             stopping,
             plain: None,
             disabled: None,
+            blocked_since: None,
         }
     }
 
@@ -222,9 +225,16 @@ impl Queue {
             return Next::Look;
         }
 
-        let free = self.due(&head).max(self.pace.free_at(Instant::now()));
-        if free > Instant::now() {
-            return Next::WaitUntil(free);
+        let now = Instant::now();
+        let (due, free) = (self.due(&head), self.pace.free_at(now));
+        if free.max(due) > now {
+            if due <= now {
+                self.blocked_since.get_or_insert(now);
+            }
+            return Next::WaitUntil(free.max(due));
+        }
+        if let Some(since) = self.blocked_since.take() {
+            self.desk.waited(&head.receiver, Wait::RateLimit, now - since);
         }
         let target = self
             .targets
@@ -432,6 +442,8 @@ impl Queue {
         // Those that went with the head wait behind it.
         self.desk.postpone(head.position, postponed).await;
         self.desk.retried(receiver);
+        let waits = Duration::try_from(next_attempt.duration_since(now)).unwrap_or_default();
+        self.desk.waited(receiver, Wait::Retry, waits);
         Next::Look
     }
 

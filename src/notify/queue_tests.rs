@@ -289,6 +289,9 @@ impl Outbox for Broken {
     fn standing(&self, receiver: &str, ended_since: Timestamp) -> Result<Vec<Notice>, OutboxError> {
         Outbox::standing(&self.store, receiver, ended_since)
     }
+    fn missed(&self, before: Timestamp, since: Timestamp) -> Result<Vec<(i64, String)>, OutboxError> {
+        self.store.missed(before, since)
+    }
     fn settle(&self, at: &[i64], settled: &Settled, now: Timestamp) -> Result<(), OutboxError> {
         let mut failures = self.failures.lock().unwrap();
         if *failures > 0 {
@@ -352,5 +355,24 @@ async fn what_needs_no_ping_is_not_sent_where_nothing_can_be_brought_up_to_date_
     office.until_settled().await;
     assert_eq!(script.ids(), ["e1.1", "e1.3"]);
     assert_eq!(office.outcomes("ops"), "delivered 2, superseded 1");
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_are_counted_by_what_they_are_for_and_what_is_not_heard_in_time_is_missed() {
+    let (store, script) = (
+        Store::in_memory().unwrap(),
+        Script::new([wait(60), refuses(), refuses()]),
+    );
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(1), resolved(2), fired(3), fired(4), fired(5), fired(6)]);
+    office.until_settled().await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let waits = office.stats().waits();
+    let seconds = |why: &'static str| waits[&("ops".to_owned(), why)].as_secs_f64();
+    assert!((60.0..60.2).contains(&seconds("retry")), "{waits:?}");
+    assert!((1.0..6.0).contains(&seconds("rate_limit")), "{waits:?}");
+    // The first is refused; the other four had to wait for it.
+    assert_eq!(office.stats().missed()["ops"], 5);
     office.close().await;
 }

@@ -17,6 +17,7 @@ fn settings(urls: &[(&str, &str)]) -> Settings {
         Receiver::new(settings::Channel::SlackWebhook(SlackWebhook { url }))
     };
     Settings {
+        file: "tautline.yaml".into(),
         kafka: Kafka {
             brokers: String::new(),
             group: String::new(),
@@ -36,6 +37,7 @@ fn settings(urls: &[(&str, &str)]) -> Settings {
             tokens: Vec::new(),
         },
         evaluate_every: Duration::from_secs(1),
+        keep_days: 1100,
         language: Language::Zh,
         receivers: urls
             .iter()
@@ -44,6 +46,14 @@ fn settings(urls: &[(&str, &str)]) -> Settings {
         routing: Arc::new(Routing::to_receiver("ops")),
         warnings: Vec::new(),
     }
+}
+
+fn wording() -> Wording {
+    Wording::of(
+        &settings(&[]),
+        &jiff::tz::TimeZone::UTC,
+        Some(&Signer::new(b"key")),
+    )
 }
 
 #[test]
@@ -55,7 +65,7 @@ fn receivers_with_one_address_share_a_destination_and_nothing_prints_it() {
             ("b", "https://hooks.slack.com/services/T0/B1/other"),
             ("c", hook),
         ]),
-        &Signer::new(b"key"),
+        &wording(),
     );
     let all = all.unwrap();
     assert_eq!(all[0].destination, all[2].destination);
@@ -65,7 +75,7 @@ fn receivers_with_one_address_share_a_destination_and_nothing_prints_it() {
         printed.contains("https://hooks.slack.com/…") && !printed.contains("secret"),
         "{printed}"
     );
-    let refused = targets(&settings(&[("boss", "verysecret")]), &Signer::new(b"key")).unwrap_err();
+    let refused = targets(&settings(&[("boss", "verysecret")]), &wording()).unwrap_err();
     assert!(
         refused.contains("receiver 'boss'") && !refused.contains("secret"),
         "{refused}"
@@ -78,7 +88,7 @@ async fn from_the_commit_to_slack() {
     fake.script(Scripted::new(429, "").with_header("Retry-After", "1"));
     fake.script(Scripted::new(400, "invalid_blocks"));
     let store = Store::in_memory().unwrap();
-    let all = targets(&settings(&[("ops", &fake.webhook_url())]), &Signer::new(b"key")).unwrap();
+    let all = targets(&settings(&[("ops", &fake.webhook_url())]), &wording()).unwrap();
     let (wake, stats) = (Arc::new(Notify::new()), Arc::new(Stats::default()));
     let (stop, stopping) = watch::channel(false);
     let task = tokio::spawn(run(

@@ -1,4 +1,4 @@
-//! Bounds of the catalogue that were reached since start: what was let go, said on every page.
+//! What is not as declared, said on every page: topics that are not there, and bounds that were reached since start.
 
 use maud::{Markup, html};
 
@@ -12,7 +12,7 @@ pub(super) fn reached(view: &View, reader: Reader) -> Markup {
     let sentences = sentences(view, language);
     html! {
         @if !sentences.is_empty() {
-            section.notes aria-label=(language.pick("已达上限", "Bounds reached")) {
+            section.notes aria-label=(language.pick("注意", "Notes")) {
                 @for sentence in sentences { p.note { (sentence) } }
             }
         }
@@ -21,6 +21,16 @@ pub(super) fn reached(view: &View, reader: Reader) -> Markup {
 
 fn sentences(view: &View, language: Language) -> Vec<String> {
     let mut sentences = Vec::new();
+    // While nothing is read at all, readiness says it.
+    let missing = view.stats.missing_topics.iter();
+    for topic in missing.filter(|_| view.ready.reasons.is_empty()) {
+        sentences.push(match language {
+            Language::Zh => format!("Kafka 中没有主题 {topic}：请检查目录中的拼写；出现后会自动读取。"),
+            Language::En => format!(
+                "Kafka has no topic {topic}: check how the catalogue spells it; it is read as soon as it is there."
+            ),
+        });
+    }
     let number = |count: u64| language.number(count as f64);
     for source in view
         .snapshot
@@ -68,6 +78,17 @@ fn sentences(view: &View, language: Language) -> Vec<String> {
             }
             Language::En => format!(
                 "Metric {name}: more combinations of dimension values than max_cells; {count} events count as \"other\"."
+            ),
+        });
+    }
+    for (name, count) in &view.snapshot.events_too_old {
+        let count = number(*count);
+        sentences.push(match language {
+            Language::Zh => {
+                format!("指标 {name}：{count} 个事件的日期早于保留期限（evaluate.keep），没有计入。")
+            }
+            Language::En => format!(
+                "Metric {name}: {count} events are of days that are no longer kept (evaluate.keep); they are not counted."
             ),
         });
     }

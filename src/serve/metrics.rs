@@ -333,6 +333,14 @@ fn bounds(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
             .iter()
             .map(|(metric, count)| (one("metric", metric), *count as f64)),
     ));
+    families.push(counter(
+        "events_too_old_total",
+        "Events let go because their day is no longer kept, see evaluate.keep.",
+        snapshot
+            .events_too_old
+            .iter()
+            .map(|(metric, count)| (one("metric", metric), *count as f64)),
+    ));
 }
 
 fn items(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
@@ -377,13 +385,21 @@ fn process(view: &View, families: &mut Vec<MetricFamily>) {
         flag(stats.kafka_up),
     ));
     families.push(gauge(
+        "topic_missing",
+        "1 for a topic that the catalogue names and the brokers do not have.",
+        stats
+            .missing_topics
+            .iter()
+            .map(|topic| (one("topic", topic), 1.0)),
+    ));
+    families.push(gauge(
         "ready",
         "1 while the numbers are current and notices may be sent.",
         flag(view.ready.reasons.is_empty()),
     ));
     families.push(gauge(
         "config_last_reload_successful",
-        "1 when the catalogue in the folder is the one in force.",
+        "1 when the settings and the catalogue that are written are right, and in force.",
         flag(stats.config_last_reload_successful),
     ));
     families.push(gauge(
@@ -404,6 +420,31 @@ fn process(view: &View, families: &mut Vec<MetricFamily>) {
             labels.insert("outcome".into(), outcome.clone());
             (labels, *count as f64)
         }),
+    ));
+    families.push(counter(
+        "missed_notices_total",
+        "Alerts of which the receiver did not hear within twice the usual group_wait.",
+        stats
+            .missed_notices
+            .iter()
+            .map(|(receiver, count)| (one("receiver", receiver), *count as f64)),
+    ));
+    families.push(counter(
+        "notice_wait_seconds_total",
+        "Time that the first notice of a queue has waited, for the rate limit of its destination or to be tried again.",
+        stats.notice_waits.iter().map(|((receiver, reason), time)| {
+            let mut labels = one("receiver", receiver);
+            labels.insert("reason".into(), (*reason).to_owned());
+            (labels, time.as_secs_f64())
+        }),
+    ));
+    families.push(gauge(
+        "pending_notices",
+        "Notices that wait for their delivery.",
+        stats
+            .pending_notices
+            .iter()
+            .map(|(receiver, count)| (one("receiver", receiver), *count as f64)),
     ));
     families.push(gauge(
         "oldest_undelivered_seconds",

@@ -4,11 +4,15 @@
 //! * [`view`]: what the daemon publishes for this module.
 //! * [`metrics`]: `/metrics` in the Prometheus text format.
 //! * [`api`]: `/api/v1/…` as JSON.
+//! * `alertmanager`: the part of Alertmanager's API that its tools use.
 //! * `ingest`: takes events. * `entries`: takes what people type in.
+//! * `taking`: links of messages that acknowledge and silence. [`orders`]: what people ask of alerts, on its way to the
+//!   evaluator and back.
 //! * [`health`]: `/-/healthy`, `/-/ready`, `/-/reload`.
-//! * [`page`]: the pages for people.
+//! * [`page`]: the pages for people; `alerts_page`: who was told what.
 
 mod alertmanager;
+mod alerts_page;
 pub mod api;
 mod backfills;
 mod bounds;
@@ -22,6 +26,7 @@ mod node_page;
 mod openapi;
 pub mod orders;
 pub mod page;
+mod slack;
 mod taking;
 pub mod view;
 
@@ -48,14 +53,13 @@ use tokio_stream::{Stream, StreamExt};
 use entry_form::FormState;
 use ingest::Refusal;
 
-use crate::alert::dispatch::Command;
 use crate::alert::dispatch::matcher::Matcher;
-use crate::alert::dispatch::route::Routing;
+use crate::alert::dispatch::{Command, Held};
 use crate::decode::MAX_BATCH_BYTES;
 use crate::notify::Signer;
-use crate::settings::{Role, Token};
+use crate::settings::{Role, Secret, Token};
 use crate::source::push::Intake;
-use crate::state::Store;
+use crate::state::{LoggedNotice, Store};
 use crate::words::Language;
 use orders::Orders;
 use taking::Action;
@@ -82,10 +86,10 @@ pub struct Shared {
     pub signer: Signer,
     /// Where the history of an episode is read.
     pub store: Store,
-    /// Who is told what.
-    pub routing: Arc<Routing>,
     /// Who may do what.
     pub tokens: Arc<[Token]>,
+    /// The secrets by which Slack signs what it sends.
+    pub slack_secrets: Arc<[Secret]>,
 }
 
 /// Who may enter what people type in.
@@ -128,6 +132,8 @@ fn router(app: App) -> Router {
         .route("/", get(index))
         .route("/nodes/{name}", get(node))
         .route("/nodes/{name}/entries", post(node_entry))
+        .route("/alerts", get(alerts))
+        .route("/episodes/{episode}", get(episode))
         .route("/rejected", get(rejected))
         .route("/events", get(events))
         .route("/assets/style.css", get(async || page::style()))
@@ -149,6 +155,7 @@ fn router(app: App) -> Router {
         .route("/api/v1/openapi.json", get(async || openapi::document()))
         .route("/api/v1/episodes/{episode}/history", get(api_history))
         .route("/api/v1/episodes/{episode}/ack", post(api_ack).delete(api_unack))
+        .route("/api/v1/slack/actions", post(slack_actions))
         .route("/api/v2/status", get(v2_status))
         .route("/api/v2/receivers", get(v2_receivers))
         .route("/api/v2/alerts", get(v2_alerts))
@@ -514,6 +521,11 @@ async fn api_ack(
     ordered(&app, command).await
 }
 
+/// A button in Slack was pressed.
+async fn slack_actions(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
+    slack::actions(&app.shared, &headers, &body).await
+}
+
 async fn api_unack(State(app): State<App>, Path(episode): Path<String>, headers: HeaderMap) -> Response {
     match may_not_respond(&app, &headers) {
         None => ordered(&app, Command::Unack { episode }).await,
@@ -531,16 +543,48 @@ async fn ordered(app: &App, command: Command) -> Response {
 }
 
 /// Who was told what of an episode, when, and why somebody was not.
+async fn alerts(State(app): State<App>, Query(query): Query<PageQuery>, headers: HeaderMap) -> Html<String> {
+    let view = app.view();
+    let reader = reader(&view, &query, &headers);
+    Html(alerts_page::alerts(&view, reader).into_string())
+}
+
+async fn episode(
+    State(app): State<App>,
+    Path(episode): Path<String>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let view = app.view();
+    let reader = reader(&view, &query, &headers);
+    match history_of(&app, episode.clone()).await {
+        Ok((told, held)) => {
+            Html(alerts_page::history(&view, reader, &episode, &told, &held).into_string()).into_response()
+        }
+        Err(unread) => unread,
+    }
+}
+
 async fn api_history(State(app): State<App>, Path(episode): Path<String>) -> Response {
+    match history_of(&app, episode).await {
+        Ok((told, held)) => api::history(&told, &held),
+        Err(unread) => unread,
+    }
+}
+
+/// Who was told of an episode, and why somebody was not.
+async fn history_of(app: &App, episode: String) -> Result<(Vec<LoggedNotice>, Vec<Held>), Response> {
     let store = app.shared.store.clone();
     let read = tokio::task::spawn_blocking(move || {
         let told = store.notices_of(&episode)?;
         Ok::<_, crate::state::StateError>((told, store.held(&episode)?))
     });
+    let failed = |error: &dyn std::fmt::Display| {
+        (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
+    };
     match read.await {
-        Ok(Ok((told, held))) => api::history(&told, &held),
-        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        Ok(read) => read.map_err(|error| failed(&error)),
+        Err(error) => Err(failed(&error)),
     }
 }
 

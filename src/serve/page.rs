@@ -101,6 +101,7 @@ pub(super) fn frame(view: &View, reader: Reader, path: &str, title: &str, conten
             body {
                 header.top {
                     a.brand href=(reader.link("/")) { "tautline" }
+                    a href=(reader.link("/alerts")) { (language.pick("告警", "Alerts")) }
                     span.away { (language.pick("连接中断，正在重连", "Connection lost, trying again")) }
                     a.language href={ (path) "?lang=" (other) } lang=(other) hreflang=(other) { (other_name) }
                 }
@@ -257,7 +258,7 @@ pub(super) fn alert_list(view: &View, reader: Reader, alerts: &[&AlertView]) -> 
     }
 }
 
-fn alert_item(view: &View, reader: Reader, alert: &AlertView) -> Markup {
+pub(super) fn alert_item(view: &View, reader: Reader, alert: &AlertView) -> Markup {
     let language = reader.language;
     let zone = &view.catalog.calendar.timezone;
     let heading = sentence::heading(&alert.rule, &alert.kind, &alert.facts, language);

@@ -199,10 +199,18 @@ pub struct Stats {
     pub kafka_up: bool,
     /// Whether the last reload (or the first load) of the catalogue succeeded.
     pub config_last_reload_successful: bool,
+    /// Topics that the catalogue names and the brokers do not have.
+    pub missing_topics: Vec<String>,
     /// Events written to the dead-letter file.
     pub dead_letter_events: u64,
     /// Notices by receiver and outcome (`delivered`, `retried`, `dropped`, …).
     pub notices: BTreeMap<(String, String), u64>,
+    /// Time that notices have waited, by receiver and reason.
+    pub notice_waits: BTreeMap<(String, &'static str), std::time::Duration>,
+    /// Alerts of which their receiver did not hear in time.
+    pub missed_notices: BTreeMap<String, u64>,
+    /// Notices that wait for their delivery, by receiver.
+    pub pending_notices: BTreeMap<String, u64>,
     /// Age of the oldest notice that is not delivered; 0 with an empty outbox, `None` while unknown.
     pub oldest_undelivered_seconds: Option<f64>,
     /// How the schema registry stands; `None` where the settings name none.

@@ -25,6 +25,9 @@ const DEFAULT_FILES: [&str; 2] = ["tautline.yaml", "config/tautline.yaml"];
 const PREFIX: &str = "TAUTLINE";
 /// Shortest token, in bytes.
 const MIN_TOKEN_BYTES: usize = 16;
+/// Three years: forecasts look two years back, and a review compares with the year before.
+const KEEP_DAYS: i32 = 1100;
+const KEEP_DAYS_OF: std::ops::RangeInclusive<i64> = 60..=36_500;
 
 #[derive(Deserialize, JsonSchema, Debug, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -109,6 +112,8 @@ struct TokenEntry {
 #[serde(deny_unknown_fields, default)]
 struct EvaluateEntry {
     every: Option<Time>,
+    /// How far back days are kept at least.
+    keep: Option<Time>,
 }
 
 /// How a secret is written.
@@ -129,22 +134,25 @@ pub fn schema() -> serde_json::Value {
 /// # Errors
 /// What is missing, at the place that needs it.
 pub fn suffice(settings: &Settings, catalog: &Catalog) -> Result<(), Diagnostics> {
-    if settings.kafka.schema_registry.is_some() {
-        return Ok(());
+    let mut problems = Vec::new();
+    for source in &catalog.sources {
+        let mut problem = |message: String| {
+            problems.push(Diagnostic {
+                place: source.place.clone(),
+                message: format!("source '{}' {message}", source.name),
+            });
+        };
+        if settings.kafka.brokers.is_empty() && !source.topics.is_empty() {
+            problem(
+                "reads topics, and the settings name no brokers; write kafka: {brokers: 127.0.0.1:9092} there".to_owned(),
+            );
+        }
+        if settings.kafka.schema_registry.is_none() && source.format == Format::Avro {
+            problem(
+                "is Avro, and the settings name no schema registry; write kafka: {schema_registry: {url: http://127.0.0.1:8081}} there".to_owned(),
+            );
+        }
     }
-    let avro = catalog
-        .sources
-        .iter()
-        .filter(|source| source.format == Format::Avro);
-    let problems: Vec<Diagnostic> = avro
-        .map(|source| Diagnostic {
-            place: source.place.clone(),
-            message: format!(
-                "source '{}' is Avro, and the settings name no schema registry; write kafka: {{schema_registry: {{url: http://127.0.0.1:8081}}}} there",
-                source.name
-            ),
-        })
-        .collect();
     if problems.is_empty() {
         Ok(())
     } else {
@@ -178,12 +186,10 @@ pub fn load(file: Option<&Path>) -> Result<Settings, Diagnostics> {
     yaml::read::<File>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
     let outline = yaml::read::<Tree>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
     let merged = merge(&text).map_err(|message| {
-        let place = Place {
-            file: "environment".into(),
-            line: 1,
-            column: 1,
-        };
-        one(place, format!("a variable {PREFIX}__… does not fit: {message}"))
+        one(
+            place_of(Path::new("environment")),
+            format!("a variable does not fit: {message}"),
+        )
     })?;
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     Checker {
@@ -240,7 +246,27 @@ fn merge(text: &str) -> Result<File, String> {
         .add_source(environment)
         .build()
         .and_then(config::Config::try_deserialize)
-        .map_err(|error| error.to_string())
+        .map_err(|error| in_words(&error.to_string()))
+}
+
+/// What the crate `config` says of a variable, with the variable's name.
+fn in_words(said: &str) -> String {
+    let (what, key) = match said.split_once(" for key `") {
+        Some((what, key)) => (what, key.trim_end_matches('`')),
+        None => return said.to_owned(),
+    };
+    let variable = format!("{PREFIX}__{}", key.replace('.', "__").to_uppercase());
+    match what.split_once("expected struct") {
+        Some(_) => format!("{variable} stands for several settings; set one of them, such as {variable}__…"),
+        None => format!("{variable}: {what}"),
+    }
+}
+
+/// The environment variable that sets what stands at a path, if there is one: it counts more than the file.
+fn variable_of(path: &[&str]) -> Option<String> {
+    let wanted = format!("{PREFIX}__{}", path.join("__"));
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.into_iter().find(|name| name.eq_ignore_ascii_case(&wanted))
 }
 
 fn place_of(path: &Path) -> Place {
@@ -270,13 +296,8 @@ impl Checker {
         let kafka = Kafka {
             brokers: match file.kafka.brokers {
                 Some(brokers) => self.with_variables(&["kafka", "brokers"], &brokers),
-                None => {
-                    self.problem(
-                        &["kafka"],
-                        "the brokers are missing; write kafka: {brokers: 127.0.0.1:9092}",
-                    );
-                    String::new()
-                }
+                // Whose events all come over HTTP has no Kafka: `suffice` knows.
+                None => String::new(),
             },
             group: self.with_variables(&["kafka", "group"], &group),
             properties: file
@@ -290,7 +311,8 @@ impl Checker {
                         Scalar::Float(number) => number.to_string(),
                         Scalar::Text(text) => self.with_variables(&["kafka", "properties", &key], &text),
                     };
-                    (key, text)
+                    // Names of variables have no dots, and librdkafka's have no underscores.
+                    (key.replace('_', "."), text)
                 })
                 .collect(),
             workers: file.kafka.workers,
@@ -316,12 +338,14 @@ impl Checker {
         };
         let routing = self.routing(parts, &names);
         let settings = Settings {
+            file: PathBuf::from(&*self.file),
             kafka,
             catalog: self.below(file.catalog.unwrap_or_else(|| "catalog/".into())),
             state_sqlite,
             dead_letter,
             serve: self.serve(file.serve),
             evaluate_every: self.every(file.evaluate.every),
+            keep_days: self.keep(file.evaluate.keep),
             language: self.language(file.language),
             receivers,
             routing,
@@ -382,14 +406,20 @@ impl Checker {
     }
 
     pub(super) fn problem(&mut self, path: &[&str], message: impl Into<String>) {
-        let place = self.outline.place(&self.file, path);
-        self.problems.push(Diagnostic {
-            place,
-            message: message.into(),
+        let message = message.into();
+        self.problems.push(match variable_of(path) {
+            None => Diagnostic {
+                place: self.outline.place(&self.file, path),
+                message,
+            },
+            Some(name) => Diagnostic {
+                place: place_of(Path::new("environment")),
+                message: format!("{name}: {message}"),
+            },
         });
     }
 
-    fn below(&self, path: PathBuf) -> PathBuf {
+    pub(super) fn below(&self, path: PathBuf) -> PathBuf {
         self.folder.join(path)
     }
 
@@ -450,6 +480,19 @@ impl Checker {
             self.problem(&["evaluate", "every"], "evaluations may be 50ms to 60s apart");
         }
         Duration::from_millis(u64::try_from(every).unwrap_or(1000))
+    }
+
+    fn keep(&mut self, keep: Option<Time>) -> i32 {
+        let Some(keep) = keep else {
+            return KEEP_DAYS;
+        };
+        let days = keep.0.as_secs() / (24 * 3600);
+        if !KEEP_DAYS_OF.contains(&days) {
+            let (least, most) = (KEEP_DAYS_OF.start(), KEEP_DAYS_OF.end());
+            let message = format!("days may be kept for {least}d to {most}d; the default is {KEEP_DAYS}d");
+            self.problem(&["evaluate", "keep"], message);
+        }
+        i32::try_from(days).unwrap_or(KEEP_DAYS)
     }
 
     fn language(&mut self, tag: Option<String>) -> Language {

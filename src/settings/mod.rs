@@ -21,13 +21,15 @@ use crate::words::Language;
 pub(crate) use address::{is_loopback, is_public, literal};
 pub use load::{load, load_routing, schema, suffice};
 pub use receivers::{
-    Alertmanager, Channel, DingTalk, Feishu, Mention, Receiver, Signature, SlackWebhook, Teams, WeCom,
-    Webhook, WebhookFormat,
+    Alertmanager, Channel, DingTalk, Email, Feishu, MailTls, Mention, PagerDuty, Receiver, Signature,
+    SlackBot, SlackWebhook, Teams, Templates, WeCom, Webhook, WebhookFormat, Words,
 };
 
 /// What the operator sets, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The file they were read from.
+    pub file: PathBuf,
     /// How to reach Kafka.
     pub kafka: Kafka,
     /// Folder of the catalogue.
@@ -40,6 +42,8 @@ pub struct Settings {
     pub serve: Serve,
     /// Time between two evaluations.
     pub evaluate_every: Duration,
+    /// How many days back days are kept at least.
+    pub keep_days: i32,
     /// Language of messages, and the page's first language.
     pub language: Language,
     /// Who can be told, by name.
@@ -144,6 +148,38 @@ impl fmt::Debug for Secret {
 }
 
 impl Settings {
+    /// Which parts differ from those of `other` that a running daemon cannot take over, by their keys.
+    pub fn parts_of_the_start(&self, other: &Settings) -> Vec<&'static str> {
+        // What is secret is the same to this comparison: it is never shown, not even to itself.
+        let text = |part: &dyn fmt::Debug| format!("{part:?}");
+        let parts: [(&'static str, [&dyn fmt::Debug; 2]); 5] = [
+            (
+                "kafka.schema_registry",
+                [&self.kafka.schema_registry, &other.kafka.schema_registry],
+            ),
+            ("state", [&self.state_sqlite, &other.state_sqlite]),
+            ("serve", [&self.serve, &other.serve]),
+            ("language", [&self.language, &other.language]),
+            ("receivers", [&self.receivers, &other.receivers]),
+        ];
+        let differ = parts
+            .into_iter()
+            .filter(|(_, [mine, theirs])| text(mine) != text(theirs));
+        differ.map(|(key, _)| key).collect()
+    }
+
+    /// The secrets by which Slack signs what it sends when somebody presses a button.
+    pub fn slack_secrets(&self) -> Vec<Secret> {
+        let bots = self
+            .receivers
+            .values()
+            .filter_map(|receiver| match &receiver.channel {
+                Channel::SlackBot(bot) => bot.signing_secret.clone(),
+                _ => None,
+            });
+        bots.collect()
+    }
+
     /// Threads that read and fold.
     pub fn fold_workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(2, usize::from);

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
 use rdkafka::statistics::Statistics;
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+use tautline_native::batch::{Batch, BatchQueue, Record};
 
 use crate::state::Position;
 
@@ -101,17 +101,36 @@ impl ConsumerContext for Context {
     }
 }
 
-/// What a poll brought.
-pub enum Polled<'a> {
-    /// A record.
-    Record(BorrowedMessage<'a>),
-    /// Nothing within the time given.
-    Idle,
+/// What a poll brought: some records, or none within the time given.
+pub struct Polled<'a>(Batch<'a>);
+
+impl Polled<'_> {
+    /// Its records, in the order of their partitions.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.0.iter().filter_map(|polled| {
+            // Transport errors heal by themselves and show as a broker that is not up.
+            let said = polled.inspect_err(|error| tracing::debug!(%error, "kafka poll"));
+            said.ok()
+        })
+    }
+
+    /// Number of records, errors of partitions among them.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing came.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// Reads a set of partitions.
 pub struct KafkaReader {
-    consumer: BaseConsumer<Context>,
+    /// Into which the assigned partitions deliver.
+    queue: BatchQueue<Context>,
+    /// Brings everything else: statistics, errors, commits.
+    consumer: Arc<BaseConsumer<Context>>,
     assigned: Vec<TopicPartition>,
 }
 
@@ -152,8 +171,10 @@ impl KafkaReader {
         let context = Context {
             observed: Mutex::new(observed),
         };
+        let consumer: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
         Ok(KafkaReader {
-            consumer: config.create_with_context(context)?,
+            queue: BatchQueue::new(consumer.clone())?,
+            consumer,
             assigned: Vec::new(),
         })
     }
@@ -231,25 +252,23 @@ impl KafkaReader {
         let mut list = TopicPartitionList::with_capacity(starts.len());
         for ((topic, partition), offset) in starts {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
+            // Before it is assigned: nothing of it comes in another way.
+            self.queue.collect(topic, *partition)?;
         }
         self.consumer.assign(&list)?;
         self.assigned = starts.iter().map(|(partition, _)| partition.clone()).collect();
         Ok(())
     }
 
-    /// The next record, waiting for it at most `wait`.
+    /// The next records, waiting for the first of them at most `wait`.
     pub fn poll(&self, wait: Duration) -> Polled<'_> {
-        // Mostly one is there: not to wait spares the client its looks at the clock.
-        let polled = self.consumer.poll(Duration::ZERO);
-        match polled.or_else(|| self.consumer.poll(wait)) {
-            Some(Ok(message)) => Polled::Record(message),
-            Some(Err(error)) => {
-                // Transport errors heal by themselves and show as a broker that is not up.
-                tracing::debug!(%error, "kafka poll");
-                Polled::Idle
-            }
-            None => Polled::Idle,
+        match self.consumer.poll(Duration::ZERO) {
+            None => {}
+            Some(Err(error)) => tracing::debug!(%error, "kafka poll"),
+            // It would be overtaken by the next one of its partition. The pipeline starts again from its state.
+            Some(Ok(_)) => unreachable!("a record came past the queue of its partition"),
         }
+        Polled(self.queue.take(wait))
     }
 
     /// Stops reading a partition; what was fetched of it and not handed out will be fetched again.

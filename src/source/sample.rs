@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Headers};
+use tautline_native::batch::Record;
 
-use super::kafka::{Connection, KafkaReader, Polled, TopicPartition};
+use super::kafka::{Connection, KafkaReader, TopicPartition};
 use crate::catalog::diagnostic::nearest;
 use crate::discover::Taken;
 
@@ -105,23 +104,20 @@ fn read(reader: &KafkaReader, stretches: &mut [Stretch], records: &mut Vec<Taken
             .any(|(partition, end)| *partition == stretch.partition && end.reached)
     };
     while moved.elapsed() < QUIET {
-        match reader.poll(Duration::from_millis(100)) {
-            Polled::Record(message) => {
-                moved = Instant::now();
-                let stretch = stretches
-                    .iter_mut()
-                    .find(|stretch| stretch.partition.1 == message.partition());
-                let Some(stretch) = stretch else { continue };
-                if message.offset() < stretch.until {
-                    records.push(taken(&message));
-                }
-                stretch.next = message.offset() + 1;
+        let polled = reader.poll(Duration::from_millis(100));
+        for record in polled.records() {
+            moved = Instant::now();
+            let stretch = stretches
+                .iter_mut()
+                .find(|stretch| stretch.partition.1 == record.partition());
+            let Some(stretch) = stretch else { continue };
+            if record.offset() < stretch.until {
+                records.push(taken(&record));
             }
-            Polled::Idle => {
-                if stretches.iter().all(|s| s.next >= s.until || at_end(s, reader)) {
-                    return;
-                }
-            }
+            stretch.next = record.offset() + 1;
+        }
+        if polled.is_empty() && stretches.iter().all(|s| s.next >= s.until || at_end(s, reader)) {
+            return;
         }
         if stretches.iter().all(|stretch| stretch.next >= stretch.until) {
             return;
@@ -129,18 +125,15 @@ fn read(reader: &KafkaReader, stretches: &mut [Stretch], records: &mut Vec<Taken
     }
 }
 
-fn taken(message: &BorrowedMessage<'_>) -> Taken {
-    let headers = message.headers().map(|list| {
-        let given = list
-            .iter()
-            .filter_map(|header| Some((header.key.to_owned(), header.value?.to_vec())));
-        given.collect()
-    });
+fn taken(record: &Record<'_>) -> Taken {
+    let headers = record.headers();
     Taken {
-        key: message.key().map(<[u8]>::to_vec),
-        payload: message.payload().map(<[u8]>::to_vec),
-        headers: headers.unwrap_or_default(),
-        timestamp_ms: message.timestamp().to_millis(),
+        key: record.key().map(<[u8]>::to_vec),
+        payload: record.payload().map(<[u8]>::to_vec),
+        headers: headers
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_vec())))
+            .collect(),
+        timestamp_ms: record.timestamp_ms(),
     }
 }
 

@@ -106,9 +106,11 @@ impl Watermarks {
     ) -> Option<Timestamp> {
         let mut candidates: HashMap<SourceId, Option<Timestamp>> = HashMap::new();
         for progress in self.partitions.values() {
+            // Where everything so far was rejected no event will tell the time, and somebody has to be told.
+            let is_mute = progress.position.newest_event_ms.is_none() && progress.position.next_offset > 0;
             let idle = (live || progress.pushed)
                 && progress.at_end()
-                && at.saturating_duration_since(progress.moved_at) >= IDLE_AFTER;
+                && (is_mute || at.saturating_duration_since(progress.moved_at) >= IDLE_AFTER);
             let newest = progress
                 .position
                 .newest_event_ms
@@ -227,6 +229,28 @@ mod tests {
         };
         assert_eq!(advance(partitions(), 1000, true), Some(490));
         assert_eq!(advance(partitions(), 1000, false), Some(90));
+    }
+
+    #[test]
+    fn a_partition_of_which_nothing_could_be_used_does_not_hold_it_for_ever() {
+        let at_once = |partition: Progress| {
+            let mut watermarks = Watermarks::default();
+            watermarks.track(partition);
+            let lateness = |_| SignedDuration::from_secs(10);
+            let reached = watermarks.advance(at(1000), Instant::now(), true, lateness);
+            reached.map(Timestamp::as_second)
+        };
+        assert_eq!(at_once(partition(ORDERS, 0, None, 9, 9)), Some(990));
+        assert_eq!(
+            at_once(partition(ORDERS, 0, None, 5, 9)),
+            None,
+            "the rest may tell the time"
+        );
+        assert_eq!(
+            at_once(partition(ORDERS, 0, None, 0, 0)),
+            None,
+            "nothing came yet"
+        );
     }
 
     #[test]

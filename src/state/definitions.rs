@@ -27,12 +27,14 @@ impl Store {
 }
 
 pub(super) fn read(connection: &Connection) -> Result<Vec<Definition>, StateError> {
-    let mut select = connection.prepare("SELECT name, since_ms, in_use FROM definitions ORDER BY name")?;
+    let mut select =
+        connection.prepare("SELECT name, since_ms, in_use, declared_ms FROM definitions ORDER BY name")?;
     let rows = select.query_map([], |row| {
         Ok(Definition {
             name: row.get(0)?,
             since_ms: row.get(1)?,
             in_use: row.get(2)?,
+            declared_ms: row.get(3)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -40,16 +42,18 @@ pub(super) fn read(connection: &Connection) -> Result<Vec<Definition>, StateErro
 
 pub(super) fn put(transaction: &Transaction<'_>, changed: &[Definition]) -> Result<(), StateError> {
     let mut put = transaction.prepare_cached(
-        "INSERT INTO definitions (name, since_ms, in_use) VALUES (?1, ?2, ?3)
-         ON CONFLICT (name) DO UPDATE SET since_ms = excluded.since_ms, in_use = excluded.in_use",
+        "INSERT INTO definitions (name, since_ms, in_use, declared_ms) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (name) DO UPDATE
+         SET since_ms = excluded.since_ms, in_use = excluded.in_use, declared_ms = excluded.declared_ms",
     )?;
     for Definition {
         name,
         since_ms,
         in_use,
+        declared_ms,
     } in changed
     {
-        put.execute(params![name, since_ms, in_use])?;
+        put.execute(params![name, since_ms, in_use, declared_ms])?;
     }
     Ok(())
 }

@@ -33,7 +33,8 @@ use crate::alert::record::{AlertRecord, Fingerprint};
 use crate::evaluate::backfill::Backfill;
 use crate::evaluate::definition::Definition;
 use crate::evaluate::drift::StoredLink;
-use crate::fold::cells::{StoredCell, StoredItem, StoredKey};
+use crate::fold::cells::{ForgottenDay, StoredCell, StoredItem, StoredKey};
+use crate::fold::day::Day;
 use crate::fold::dedup::SeenDelta;
 use crate::source::entry::Entry;
 use lock::Lock;
@@ -112,6 +113,10 @@ pub struct Commit<'a> {
     pub positions: &'a [Position],
     /// Cells that changed, whole.
     pub cells: &'a [StoredCell],
+    /// Days that are no longer kept.
+    pub forgotten: &'a [ForgottenDay],
+    /// The first day that is kept, if any was forgotten.
+    pub kept_from: Option<Day>,
     /// Keys that changed, whole.
     pub keys: &'a [StoredKey],
     /// Items that changed, whole.
@@ -150,6 +155,8 @@ pub struct Restored {
     pub positions: Vec<Position>,
     /// Every cell.
     pub cells: Vec<StoredCell>,
+    /// The first day that is kept, if any was forgotten.
+    pub kept_from: Option<Day>,
     /// Every key that is known.
     pub keys: Vec<StoredKey>,
     /// Every item that is known.
@@ -284,6 +291,7 @@ impl Store {
         Ok(Restored {
             positions: read_positions(&connection)?,
             cells: read_cells(&connection)?,
+            kept_from: read_kept_from(&connection)?,
             keys: keys::read(&connection)?,
             items: items::read(&connection)?,
             definitions: definitions::read(&connection)?,
@@ -352,6 +360,10 @@ impl Store {
         let transaction = connection.transaction()?;
         let mut tables = TableIds::default();
         put_cells(&transaction, &mut tables, commit.cells)?;
+        forget_days(&transaction, &mut tables, commit.forgotten)?;
+        if let Some(first) = commit.kept_from {
+            put_number(&transaction, "kept_from_day", first.0.into())?;
+        }
         keys::put(&transaction, &mut tables, commit.keys)?;
         items::put(&transaction, &mut tables, commit.items)?;
         seen::put(&transaction, commit.seen)?;
@@ -493,6 +505,32 @@ fn put_cells(
         put.execute(params![id, cell.key, cell.day, blob])?;
     }
     Ok(())
+}
+
+fn forget_days(
+    transaction: &Transaction<'_>,
+    tables: &mut TableIds,
+    days: &[ForgottenDay],
+) -> Result<(), StateError> {
+    let mut forget =
+        transaction.prepare_cached("DELETE FROM cells WHERE table_id = ?1 AND key = ?2 AND day = ?3")?;
+    for ForgottenDay {
+        tables: names,
+        key,
+        day,
+    } in days
+    {
+        for name in names {
+            let id = tables.id(transaction, name)?;
+            forget.execute(params![id, key, day])?;
+        }
+    }
+    Ok(())
+}
+
+fn read_kept_from(connection: &Connection) -> Result<Option<Day>, StateError> {
+    let day = read_number(connection, "kept_from_day")?;
+    Ok(day.and_then(|day| i32::try_from(day).ok()).map(Day))
 }
 
 fn read_alerts(connection: &Connection) -> Result<Vec<AlertRecord>, StateError> {

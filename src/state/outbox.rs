@@ -119,6 +119,19 @@ impl Store {
         oldest.map(|ms| timestamp("notice time", ms)).transpose()
     }
 
+    /// Number of notices that wait for their delivery, by receiver.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn pending_counts(&self) -> Result<BTreeMap<String, u64>, StateError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(
+            "SELECT receiver, count(*) FROM notices WHERE status = 'pending' GROUP BY receiver",
+        )?;
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Number of notices by receiver and status (`pending`, `delivered`, `dropped`, `dead`, `superseded`), as far
     /// back as they are kept.
     ///
@@ -236,6 +249,23 @@ impl Store {
         Ok(found)
     }
 
+    fn read_missed(
+        &self,
+        decided_before: Timestamp,
+        given_up_since: Timestamp,
+    ) -> Result<Vec<(i64, String)>, StateError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(
+            "SELECT position, receiver FROM notices
+             WHERE kind = 'fired' AND status = 'pending' AND decided_wall_ms < ?1
+             UNION ALL SELECT position, receiver FROM notices
+             WHERE kind = 'fired' AND status IN ('dead', 'dropped') AND settled_ms >= ?2",
+        )?;
+        let of = [decided_before.as_millisecond(), given_up_since.as_millisecond()];
+        let rows = select.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     fn write_settled(&self, positions: &[i64], settled: &Settled, now: Timestamp) -> Result<(), StateError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
@@ -295,6 +325,14 @@ impl Outbox for Store {
 
     fn standing(&self, receiver: &str, ended_since: Timestamp) -> Result<Vec<Notice>, OutboxError> {
         Ok(self.read_standing(receiver, ended_since)?)
+    }
+
+    fn missed(
+        &self,
+        decided_before: Timestamp,
+        given_up_since: Timestamp,
+    ) -> Result<Vec<(i64, String)>, OutboxError> {
+        Ok(self.read_missed(decided_before, given_up_since)?)
     }
 
     fn settle(&self, positions: &[i64], settled: &Settled, now: Timestamp) -> Result<(), OutboxError> {

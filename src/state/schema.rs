@@ -11,9 +11,9 @@ use super::StateError;
 /// 1: the first. 2: ids for dedup, partials of percentiles, and counts below 0. 3: the history of episodes.
 /// 4: keys that are known, and partials of `count_new` beside them. 5: items, partials of durations, and what is known of
 /// links. 6: since when definitions are counted, and entries. 7: bundles of notices, where messages are shown, who was
-/// not told of what, and what is read again.
+/// not told of what, and what is read again. 8: the first day that is kept, and when definitions were declared.
 /// What an older version wrote means the same in a newer one.
-const SCHEMA: i64 = 7;
+const SCHEMA: i64 = 8;
 /// The oldest version that is brought up to date by making the tables that it lacks.
 const OLDEST: i64 = 1;
 
@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS links (
     node TEXT, dimensions TEXT, body BLOB NOT NULL,
     PRIMARY KEY (node, dimensions)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS definitions (
-    name TEXT PRIMARY KEY, since_ms INTEGER, in_use INTEGER NOT NULL) WITHOUT ROWID;
+    name TEXT PRIMARY KEY, since_ms INTEGER, in_use INTEGER NOT NULL, declared_ms INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS backfills (
     name TEXT PRIMARY KEY, length_ms INTEGER NOT NULL, from_ms INTEGER NOT NULL,
     done_ms INTEGER, since_ms INTEGER, is_short INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
@@ -70,6 +70,13 @@ CREATE INDEX IF NOT EXISTS notices_episode ON notices (receiver, episode);
 CREATE INDEX IF NOT EXISTS notices_settled ON notices (settled_ms) WHERE settled_ms IS NOT NULL;
 ";
 
+/// Columns that were added to tables of older versions.
+const COLUMNS: [(&str, &str, &str); 3] = [
+    ("notices", "bundle", "TEXT NOT NULL DEFAULT ''"),
+    ("notices", "shown", "TEXT"),
+    ("definitions", "declared_ms", "INTEGER"),
+];
+
 /// How long SQLite waits for another process that is just recovering or closing the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -94,22 +101,20 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), StateError> {
         });
     }
     // Columns that a table of an older version lacks.
-    let is_old =
-        connection.table_exists(None, "notices")? && !connection.column_exists(None, "notices", "bundle")?;
-    let columns = if is_old {
-        "ALTER TABLE notices ADD COLUMN bundle TEXT NOT NULL DEFAULT '';
-         ALTER TABLE notices ADD COLUMN shown TEXT;"
-    } else {
-        ""
-    };
+    let mut columns = String::new();
+    for (table, column, how) in COLUMNS {
+        if connection.table_exists(None, table)? && !connection.column_exists(None, table, column)? {
+            columns.push_str(&format!("ALTER TABLE {table} ADD COLUMN {column} {how};"));
+        }
+    }
     // What was counted before there was this table counts as seen whole: nothing else is known of it.
     let counted = if found.is_some_and(|found| found < 5) {
-        "INSERT OR IGNORE INTO definitions SELECT name, NULL, 1 FROM cell_tables;"
+        "INSERT OR IGNORE INTO definitions SELECT name, NULL, 1, NULL FROM cell_tables;"
     } else {
         ""
     };
     connection.execute_batch(&format!(
-        "BEGIN EXCLUSIVE; {TABLES} {META} {counted} {columns}
+        "BEGIN EXCLUSIVE; {TABLES} {META} {columns} {counted}
         INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', {SCHEMA}); COMMIT;"
     ))?;
     Ok(())

@@ -407,7 +407,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
             row.get(0)
         })
         .unwrap();
-    assert_eq!(found, 7);
+    assert_eq!(found, 8);
 }
 
 #[test]
@@ -556,6 +556,34 @@ fn requests_are_kept_with_the_commit_that_holds_their_events() {
         Store::open(&path).unwrap().requests().unwrap(),
         [request("b", 2), request("a", 3)]
     );
+}
+
+#[test]
+fn a_forgotten_day_is_gone_from_the_file_and_the_others_are_not() {
+    let store = Store::in_memory().unwrap();
+    let cells = [cell(1, 10), cell(2, 20)];
+    let commit = Commit {
+        cells: &cells,
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    assert_eq!(store.restore().unwrap().kept_from, None);
+    let forgotten = [ForgottenDay {
+        tables: vec![cells[0].table.clone(), "never_written".to_owned()],
+        key: cells[0].key.clone(),
+        day: 1,
+    }];
+    // A commit that failed before may still hold the day.
+    let commit = Commit {
+        cells: &cells[..1],
+        forgotten: &forgotten,
+        kept_from: Some(Day(2)),
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    let restored = store.restore().unwrap();
+    assert_eq!(restored.cells, cells[1..]);
+    assert_eq!(restored.kept_from, Some(Day(2)));
 }
 
 impl Store {

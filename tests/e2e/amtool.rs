@@ -88,6 +88,10 @@ fn amtool_sees_silences_and_expires_and_a_link_acknowledges_only_when_it_is_aske
         let found = am.json(&["alert", "query", "--silenced", "alertname=done-but-flat"]);
         (found[0]["status"]["silencedBy"][0] == id.as_str()).then_some(())
     });
+    let page = daemon.get("/alerts?lang=en").body;
+    for part in [id.as_str(), "stock", "not again now: silence", "History"] {
+        assert!(page.contains(part), "'{part}' is missing in\n{page}");
+    }
     let silences = am.json(&["silence", "query"]);
     assert_eq!(silences[0]["id"], id.as_str(), "{silences}");
     assert_eq!(silences[0]["comment"], "stock");
@@ -115,6 +119,10 @@ fn amtool_sees_silences_and_expires_and_a_link_acknowledges_only_when_it_is_aske
             .any(|line| line["kind"] == kind && line["status"] == "delivered")
     };
     assert!(of("fired") && of("acked"), "{history}");
+    let page = daemon.get(&format!("/episodes/{episode}?lang=zh")).body;
+    for part in ["触发", "有人认领", "已送达", &format!("静默 {id}")] {
+        assert!(page.contains(part), "'{part}' is missing in\n{page}");
+    }
     let held = format!("silence {id}");
     assert!(
         lines.iter().any(|line| line["held_by"][0] == held.as_str()),

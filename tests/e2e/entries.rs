@@ -186,6 +186,25 @@ fn a_missed_entry_is_told_with_who_should_enter_it_and_a_file_brings_it() {
             .get("tautline_kpi_value", &[("node", "complaints")]),
         None
     );
+    let settings = site.settings();
+    let folder = scratch("entries");
+    let import = |name: &str, lines: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, format!("value,by,at,note\n{lines}")).unwrap();
+        tautline(&[
+            "import",
+            "--entries",
+            "nps",
+            "--config",
+            settings.to_str().unwrap(),
+            file.to_str().unwrap(),
+        ])
+    };
+    // What was declared today is missed for no week before; an entry says that there was one.
+    assert_eq!(missed(&daemon).len(), 0);
+    let before_last = Timestamp::now() - (24 * 14).hours();
+    let brought = import("older.csv", &format!("39,lead,{before_last},\n"));
+    assert_eq!(brought.status.code(), Some(0), "{}", shown(&brought));
     crate::parts::wait::until_ok("the entry is missed", WITHIN, || {
         let found = missed(&daemon);
         if found.len() == 1 {
@@ -202,33 +221,16 @@ fn a_missed_entry_is_told_with_who_should_enter_it_and_a_file_brings_it() {
         "{page}"
     );
 
-    let folder = scratch("entries");
-    let file = folder.path().join("nps.csv");
     let last_week = Timestamp::now() - (24 * 7).hours();
-    std::fs::write(
-        &file,
-        format!("value,by,at,note\n41,lead,{last_week},from the survey\n41,nobody,{last_week},\n"),
-    )
-    .unwrap();
-    let settings = site.settings();
-    let import = || {
-        tautline(&[
-            "import",
-            "--entries",
-            "nps",
-            "--config",
-            settings.to_str().unwrap(),
-            file.to_str().unwrap(),
-        ])
-    };
-    let first = import();
+    let lines = format!("41,lead,{last_week},from the survey\n41,nobody,{last_week},\n");
+    let first = import("nps.csv", &lines);
     assert_eq!(first.status.code(), Some(1), "{}", shown(&first));
     assert!(
         shown(&first).contains("nps.csv:3: 'nobody' may not enter 'nps'"),
         "{}",
         shown(&first)
     );
-    let second = import();
+    let second = import("nps.csv", &lines);
     assert!(
         shown(&second).contains("1 entries taken, 1 rejected; 1 of them had been imported before"),
         "{}",
@@ -243,7 +245,7 @@ fn a_missed_entry_is_told_with_who_should_enter_it_and_a_file_brings_it() {
         }
     });
     let list = daemon.get("/api/v1/entries/nps").json();
-    assert_eq!(list["data"]["entries"].as_array().unwrap().len(), 1);
+    assert_eq!(list["data"]["entries"].as_array().unwrap().len(), 2);
     daemon.stop();
 }
 

@@ -105,7 +105,7 @@ fn events_with_ids_count_once_without_any_key() {
 
 #[test]
 fn a_refusal_says_what_to_do() {
-    let site = Site::without_broker().declares(&catalog().replace(
+    let site = Site::with_broker_away().declares(&catalog().replace(
         "metrics:",
         "  closed: {topics: [t], format: json, fields: {}}\nmetrics:",
     ));
@@ -199,7 +199,7 @@ fn a_file_is_imported_once() {
         "2 events taken, 1 rejected\n"
     );
     assert!(
-        shown(&table).contains("b.csv:3: wrong_type: field 'amount' (amount) has the wrong type"),
+        shown(&table).contains("b.csv:3: wrong_type: field 'amount' (amount) is a text that is no number"),
         "{}",
         shown(&table)
     );

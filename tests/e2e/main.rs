@@ -26,6 +26,7 @@ mod harness;
 mod ingest;
 mod items;
 mod kcat;
+mod newcomer;
 mod openapi;
 mod parts;
 mod poison;

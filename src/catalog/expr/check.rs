@@ -100,7 +100,12 @@ impl<'a> Checker<'a> {
     fn variable(&mut self, name: &str, part: &IdedExpr) -> Result<Checked, ExprError> {
         let Some(index) = self.variables.iter().position(|variable| variable.name == name) else {
             let names = self.variables.iter().map(|variable| variable.name.as_str());
+            let with_dash = |known: &&str| known.split('-').next() == Some(name) && known.contains('-');
             let hint = match nearest(name, names.clone()) {
+                _ if let Some(dashed) = names.clone().find(with_dash) => format!(
+                    "; '-' is minus in an expression: rename '{dashed}' to {}",
+                    dashed.replace('-', "_")
+                ),
                 Some(near) => format!("; did you mean '{near}'?"),
                 None => format!("; known are {}", names.collect::<Vec<_>>().join(", ")),
             };

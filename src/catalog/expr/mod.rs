@@ -200,7 +200,18 @@ impl Expr {
     }
 
     /// Its truth; `None` for "no answer".
+    #[inline]
     pub fn test<'v>(&'v self, variable: impl Fn(usize) -> Value<'v>) -> Option<bool> {
+        // What most filters are: a field that is a text.
+        if let Code::Tree(Tree::Compare(tree::Comparison::Equal, sides)) = &self.code
+            && let (Tree::Variable(index), Tree::Text(text)) = &**sides
+        {
+            return match variable(*index) {
+                Value::Missing => None,
+                Value::Text(value) => Some(*value == **text),
+                _ => Some(false),
+            };
+        }
         self.with_value(&variable, |value| match value {
             Value::Bool(truth) => Some(truth),
             _ => None,

@@ -157,6 +157,8 @@ fn compare(operator: Comparison, a: Value<'_>, b: Value<'_>) -> Option<bool> {
     use std::cmp::Ordering;
     let ordering = match (a, b) {
         (Value::Missing, _) | (_, Value::Missing) => return None,
+        // Texts of different lengths are told apart at once.
+        (Value::Text(a), Value::Text(b)) if operator == Comparison::Equal => return Some(a == b),
         (Value::Number(a), Value::Number(b)) => a.partial_cmp(&b),
         (Value::Text(a), Value::Text(b)) => Some(a.cmp(b)),
         (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(&b)),

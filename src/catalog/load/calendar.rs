@@ -31,19 +31,8 @@ impl Loader<'_> {
         };
         let entry = &entry.value;
         if let Some(zone) = &entry.timezone {
-            match TimeZone::get(&zone.value) {
-                Ok(found) => calendar.timezone = found,
-                Err(_) => {
-                    let names: Vec<String> =
-                        jiff::tz::db().available().map(|name| name.to_string()).collect();
-                    let hint = nearest(&zone.value, names.iter().map(String::as_str)).map_or_else(
-                        || "write one such as Asia/Shanghai".to_owned(),
-                        |near| format!("did you mean '{near}'?"),
-                    );
-                    let place = yaml::place(file, zone.referenced);
-                    self.problem(place, format!("there is no time zone '{}'; {hint}", zone.value));
-                }
-            }
+            let found = self.zone(&zone.value, yaml::place(file, zone.referenced));
+            calendar.timezone = found.unwrap_or(TimeZone::UTC);
         }
         if let Some(starts) = &entry.fiscal_year_starts {
             match month_and_day(&starts.value) {
@@ -71,6 +60,27 @@ impl Loader<'_> {
             calendar.special_days = self.holidays(file, holidays);
         }
         calendar
+    }
+
+    /// A time zone by its name.
+    pub(super) fn zone(&mut self, name: &str, place: Place) -> Option<TimeZone> {
+        let found = TimeZone::get(name).ok();
+        if found.is_none() {
+            let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+            let near = match name {
+                // All of China is one zone, and it is not called after the capital.
+                "Asia/Beijing" | "China/Beijing" | "Beijing" | "GMT+8" | "UTC+8" | "+08:00" => {
+                    Some("Asia/Shanghai")
+                }
+                name => nearest(name, names.iter().map(String::as_str)),
+            };
+            let hint = near.map_or_else(
+                || "write one such as Asia/Shanghai".to_owned(),
+                |near| format!("did you mean '{near}'?"),
+            );
+            self.problem(place, format!("there is no time zone '{name}'; {hint}"));
+        }
+        found
     }
 
     fn holidays(&mut self, file: &Arc<str>, named: &Spanned<String>) -> BTreeMap<Date, SpecialDay> {

@@ -87,6 +87,7 @@ impl Loader<'_> {
             format: Format::Debezium,
             layout: Layout::Single,
             time: Some(payload(&[AT])),
+            timezone: None,
             lateness: SignedDuration::ZERO,
             max_skew: SignedDuration::from_mins(5),
             max_rejected: 1.0,

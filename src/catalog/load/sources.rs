@@ -149,6 +149,8 @@ impl Loader<'_> {
                 place: entry.at(name),
             });
             let fields = fields.collect();
+            let zone = value.timezone.as_ref();
+            let timezone = zone.and_then(|zone| self.zone(&zone.value, entry.at(zone)));
             let dedup = self.dedup(&entry, id);
             sources.push(Source {
                 name: entry.name.value.clone(),
@@ -158,6 +160,7 @@ impl Loader<'_> {
                 format: value.format,
                 layout: value.payload,
                 time,
+                timezone,
                 lateness: value.lateness.map_or(LATENESS, |lateness| lateness.0),
                 max_skew: value.max_skew.map_or(MAX_SKEW, |skew| skew.0),
                 max_rejected: value.max_rejected.map_or(MAX_REJECTED, |share| share.0),

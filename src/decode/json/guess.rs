@@ -1,14 +1,37 @@
 //! Which key comes next: the one that stood there in the event before.
 //!
-//! Who writes events writes their keys in the same order again and again. A key that was read once is known again by
-//! three comparisons, without a look for its end and without a look-up. A wrong guess costs these comparisons.
+//! Who writes events writes their keys in the same order again and again. What leads from one value to the next, say
+//! `,"region":"`, was read once and is known again by four comparisons, without a look for its end and without a
+//! look-up. A wrong guess costs these comparisons.
 
-/// Longest key that is guessed, with its quotes, its colon and the space around it.
-const LONGEST: usize = 24;
+/// Longest lead that is guessed.
+const LONGEST: usize = 32;
 /// Keys of an object that are guessed.
 const MOST: usize = 64;
 
-/// The keys of the objects that stood at one place.
+/// What leads to a value: everything between the end of the value before it, or the brace of its object, and itself; of a
+/// text the first quote belongs to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Lead {
+    /// Where its key leads.
+    pub(super) to: Way,
+    /// Whether the value is a text, and its first quote is behind.
+    pub(super) opens_text: bool,
+}
+
+/// Where a key leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Way {
+    /// To nothing that is wanted.
+    #[default]
+    Nowhere,
+    /// To a value that fills this one slot, with nothing wanted in it.
+    Slot(usize),
+    /// To a node.
+    Node(usize),
+}
+
+/// The leads of the objects that stood at one place.
 #[derive(Debug, Default)]
 pub(super) struct Guesses(Vec<Guess>);
 
@@ -18,23 +41,25 @@ struct Guess {
     /// Ones where `words` holds something.
     masks: [u64; LONGEST / 8],
     length: usize,
-    child: Option<usize>,
+    lead: Lead,
 }
 
 impl Guesses {
-    /// The length of the text at the beginning of `bytes` from the `nth` key up to its value, and where the key leads,
-    /// if it is the one that stood there before.
+    /// The length of the `nth` lead, with which `rest` begins, if it is the one that stood there before.
     #[inline]
-    pub(super) fn try_at(&self, nth: usize, bytes: &[u8]) -> Option<(usize, Option<usize>)> {
+    pub(super) fn try_at(&self, nth: usize, rest: &[u8]) -> Option<(usize, Lead)> {
         let guess = self.0.get(nth)?;
-        let (words, _) = bytes.first_chunk::<LONGEST>()?.as_chunks::<8>();
+        let Some(bytes) = rest.first_chunk::<LONGEST>() else {
+            return guess.try_near_end(rest);
+        };
+        let (words, _) = bytes.as_chunks::<8>();
         let differs = |i: usize| (u64::from_le_bytes(words[i]) ^ guess.words[i]) & guess.masks[i];
-        let is_it = guess.length > 0 && differs(0) | differs(1) | differs(2) == 0;
-        is_it.then_some((guess.length, guess.child))
+        let is_it = guess.length > 0 && differs(0) | differs(1) | differs(2) | differs(3) == 0;
+        is_it.then_some((guess.length, guess.lead))
     }
 
-    /// Remembers the text from the `nth` key up to its value.
-    pub(super) fn learn(&mut self, nth: usize, text: &[u8], child: Option<usize>) {
+    /// Remembers the `nth` lead.
+    pub(super) fn learn(&mut self, nth: usize, text: &[u8], lead: Lead) {
         if nth >= MOST {
             return;
         }
@@ -50,13 +75,24 @@ impl Guesses {
                 words: words(&bytes),
                 masks: words(&ones),
                 length: text.len(),
-                child,
+                lead,
             };
         }
     }
 }
 
+impl Guess {
+    /// Where less is left than a guess may be long.
+    fn try_near_end(&self, rest: &[u8]) -> Option<(usize, Lead)> {
+        let mut padded = [0; LONGEST];
+        padded.get_mut(..rest.len())?.copy_from_slice(rest);
+        let is_it = |(i, word): (usize, u64)| (word ^ self.words[i]) & self.masks[i] == 0;
+        let fits = (1..=rest.len()).contains(&self.length);
+        (fits && words(&padded).into_iter().enumerate().all(is_it)).then_some((self.length, self.lead))
+    }
+}
+
 fn words(bytes: &[u8; LONGEST]) -> [u64; LONGEST / 8] {
     let (chunks, _) = bytes.as_chunks::<8>();
-    [0, 1, 2].map(|i| u64::from_le_bytes(chunks[i]))
+    [0, 1, 2, 3].map(|i| u64::from_le_bytes(chunks[i]))
 }

@@ -63,7 +63,7 @@ pub(super) fn time(observed: &Observed, now_ms: i64) -> Reasoned<Option<FieldPat
         value: None,
         why: match local(observed) {
             Some((path, example)) => format!(
-                "'{path}' holds times without an offset, such as {example}: tautline does not guess the zone; let the producer write 2026-06-01T09:30:00+08:00, and until then the record's own timestamp is taken"
+                "'{path}' holds times without an offset, such as {example}: tautline does not guess the zone; write time: {path} with timezone: Asia/Shanghai, or whichever it is, or let the producer write 2026-06-01T09:30:00+08:00; until then the record's own timestamp is taken"
             ),
             None => {
                 "no field holds a time in nearly every event: the record's own timestamp is taken".to_owned()

@@ -1,5 +1,6 @@
 //! Cells: every partial merged, by series (grouping set and dimension values) and local day.
 
+mod kept;
 mod remembered;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ use super::partial::{Kind, Partial};
 use super::plan::{Column, ColumnRef, Group, Plan};
 use crate::catalog::SourceId;
 
+pub use kept::ForgottenDay;
 pub use remembered::{Bound, Evicted, StoredItem, StoredKey, StoredMark, StoredRun};
 
 use remembered::Remembered;
@@ -45,6 +47,10 @@ pub struct Cells {
     groups: Vec<GroupCells>,
     remembered: Remembered,
     changed: Vec<(u32, u32, Day)>,
+    /// Days before it are forgotten.
+    kept_from: Option<Day>,
+    /// Those since the last commit.
+    forgotten: Vec<ForgottenDay>,
 }
 
 #[derive(Debug, Default)]
@@ -53,8 +59,12 @@ struct GroupCells {
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
     series: Vec<Series>,
+    /// Those of `series` that have a day, or are about to get one.
+    live: usize,
     /// Events since the last look that count as "other", because there were too many combinations.
     in_other: u64,
+    /// Events since the last look whose day is no longer kept.
+    too_old: u64,
 }
 
 #[derive(Debug)]
@@ -66,6 +76,8 @@ struct Series {
     partials: Vec<Partial>,
     /// Rises with every change, so that readers know what to compute anew.
     generation: u32,
+    /// Whether it counts for `max_cells`: one all of whose days are forgotten does not.
+    is_live: bool,
 }
 
 /// A day of a series.
@@ -86,6 +98,8 @@ impl Cells {
             groups,
             remembered,
             changed: Vec::new(),
+            kept_from: None,
+            forgotten: Vec::new(),
         }
     }
 
@@ -104,7 +118,8 @@ impl Cells {
             };
             let width = plan.groups[group].columns.len();
             let dimensions = self.parse_key(&cell.key, plan.groups[group].names.len());
-            let series = self.groups[group].series_mut(&dimensions);
+            let series = self.groups[group].live_series(&dimensions);
+            let series = &mut self.groups[group].series[series];
             let row = series.row_mut(
                 Day(cell.day),
                 plan.groups[group].columns.iter().map(|c| c.kind),
@@ -135,12 +150,15 @@ impl Cells {
         let mut failed = None;
         for (g, (group, mut delta)) in plan.groups.iter().zip(delta.groups).enumerate() {
             let width = group.columns.len();
-            self.groups[g].admit(group, &mut delta);
+            self.groups[g].admit(group, &mut delta, self.kept_from);
             self.merge_arrivals(g, &delta);
             self.merge_marks(g, &delta);
             let cells = &mut self.groups[g];
             // A group without columns has no rows either.
             for (key, partials) in delta.keys.iter().zip(delta.partials.chunks(width.max(1))) {
+                if self.kept_from.is_some_and(|first| key.day < first) {
+                    continue;
+                }
                 let s = cells.series_index(&key.dimensions);
                 let series = &mut cells.series[s];
                 let row = series.row_mut(key.day, group.columns.iter().map(|column| column.kind), width);
@@ -166,7 +184,9 @@ impl Cells {
         let groups = self.plan.groups.iter().zip(&mut self.groups).zip(&other.groups);
         for ((group, mine), theirs) in groups.filter(|((group, _), _)| !group.columns.is_empty()) {
             for series in &theirs.series {
-                mine.series_index(&series.dimensions);
+                if series.is_live {
+                    mine.live_series(&series.dimensions);
+                }
             }
             mine.note_if_full(group);
         }
@@ -311,6 +331,7 @@ impl GroupCells {
             rows: SmallVec::new(),
             partials: Vec::new(),
             generation: 0,
+            is_live: false,
         });
         let GroupCells {
             index: table,
@@ -324,12 +345,16 @@ impl GroupCells {
     }
 
     /// Makes series of the combinations that are new while there is room for them; the rows of others become "other".
-    fn admit(&mut self, group: &Group, delta: &mut GroupDelta) {
+    fn admit(&mut self, group: &Group, delta: &mut GroupDelta, kept_from: Option<Day>) {
         let has_values = !group.names.is_empty();
         for (key, events) in delta.keys.iter_mut().zip(&delta.events) {
-            if has_values && self.series.len() >= group.max_series {
-                let is_known = self.index_of(&key.dimensions).is_some();
-                if !is_known {
+            if kept_from.is_some_and(|first| key.day < first) {
+                self.too_old += u64::from(*events);
+                continue;
+            }
+            if has_values && self.live >= group.max_series {
+                let is_live = self.find(&key.dimensions).is_some_and(|series| series.is_live);
+                if !is_live {
                     key.dimensions
                         .iter_mut()
                         .for_each(|value| *value = ValueId::OTHER);
@@ -337,21 +362,24 @@ impl GroupCells {
                 let is_other = key.dimensions.iter().all(|value| *value == ValueId::OTHER);
                 self.in_other += if is_other { u64::from(*events) } else { 0 };
             }
-            self.series_index(&key.dimensions);
+            self.live_series(&key.dimensions);
         }
         self.note_if_full(group);
     }
 
     /// Lets the threads that fold know.
     fn note_if_full(&self, group: &Group) {
-        if self.series.len() >= group.max_series && !group.is_full() {
-            group.is_full.store(true, Ordering::Relaxed);
+        let is_full = self.live >= group.max_series;
+        if is_full != group.is_full() {
+            group.is_full.store(is_full, Ordering::Relaxed);
         }
     }
 
-    fn series_mut(&mut self, dimensions: &DimensionKey) -> &mut Series {
+    /// A series that gets a day, by its number.
+    fn live_series(&mut self, dimensions: &DimensionKey) -> usize {
         let index = self.series_index(dimensions);
-        &mut self.series[index]
+        self.live += usize::from(!std::mem::replace(&mut self.series[index].is_live, true));
+        index
     }
 }
 

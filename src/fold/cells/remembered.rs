@@ -84,6 +84,8 @@ pub enum Bound {
     Items,
     /// `max_cells`: events count as "other".
     Cells,
+    /// `evaluate.keep`: events of days that are forgotten.
+    Days,
 }
 
 /// By column.
@@ -239,8 +241,13 @@ impl Cells {
     }
 
     fn change(&mut self, at: ColumnRef, series: u32, day: Day, change: impl FnOnce(&mut Partial)) {
+        if self.is_forgotten(day) {
+            return;
+        }
         let columns = &self.plan.groups[at.group].columns;
-        let of = &mut self.groups[at.group].series[series as usize];
+        let cells = &mut self.groups[at.group];
+        let of = &mut cells.series[series as usize];
+        cells.live += usize::from(!std::mem::replace(&mut of.is_live, true));
         let row = of.row_mut(day, columns.iter().map(|column| column.kind), columns.len());
         change(&mut of.partials[row * columns.len() + at.column]);
         if of.touch(row) {
@@ -314,10 +321,16 @@ impl Cells {
             count: items.take_evicted(),
         });
         let groups = plan.groups.iter().zip(&mut self.groups);
-        let cells = groups.map(|(group, cells)| Evicted {
-            metric: group.metric,
-            bound: Bound::Cells,
-            count: std::mem::take(&mut cells.in_other),
+        let cells = groups.flat_map(|(group, cells)| {
+            let counts = [
+                (Bound::Cells, &mut cells.in_other),
+                (Bound::Days, &mut cells.too_old),
+            ];
+            counts.map(|(bound, count)| Evicted {
+                metric: group.metric,
+                bound,
+                count: std::mem::take(count),
+            })
         });
         let all = keys.chain(items).chain(cells);
         all.filter(|evicted| evicted.count > 0).collect()

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalog::OTHER;
-use crate::fold::cells::Bound;
+use crate::fold::cells::{Bound, ForgottenDay};
 use crate::fold::partial::Partial;
 
 fn few(max_cells: usize) -> Catalog {
@@ -19,18 +19,20 @@ fn few(max_cells: usize) -> Catalog {
         .unwrap()
 }
 
-struct Fold {
+pub(super) struct Fold {
     catalog: Catalog,
     plan: Arc<Plan>,
-    cells: Cells,
+    pub(super) cells: Cells,
     worker: Worker,
     /// As the state has them.
-    kept: BTreeMap<(String, String, i32), StoredCell>,
+    pub(super) kept: BTreeMap<(String, String, i32), StoredCell>,
     in_other: u64,
+    /// Events whose day is no longer kept.
+    pub(super) too_old: u64,
 }
 
 impl Fold {
-    fn new(max_cells: usize) -> Fold {
+    pub(super) fn new(max_cells: usize) -> Fold {
         let catalog = few(max_cells);
         let plan = Arc::new(Plan::compile(&catalog));
         Fold {
@@ -38,14 +40,20 @@ impl Fold {
             worker: Worker::new(&catalog, plan.clone()),
             kept: BTreeMap::new(),
             in_other: 0,
+            too_old: 0,
             catalog,
             plan,
         }
     }
 
     fn event(&mut self, person: &str, shop: &str, amount: u32) {
-        let payload =
-            format!(r#"{{"t": 1780277400, "amount": {amount}, "person": "{person}", "shop": "{shop}"}}"#);
+        self.event_on(20_605, person, shop, amount);
+    }
+
+    /// An event in the second hour of a day, in days since 1970-01-01.
+    pub(super) fn event_on(&mut self, day: i32, person: &str, shop: &str, amount: u32) {
+        let at = i64::from(day) * 86_400 + 3600;
+        let payload = format!(r#"{{"t": {at}, "amount": {amount}, "person": "{person}", "shop": "{shop}"}}"#);
         let record = Record {
             payload: Some(payload.as_bytes()),
             ..Record::default()
@@ -55,37 +63,53 @@ impl Fold {
         self.worker.fold(SourceId(0), &event, 0, Sign::Add).unwrap();
     }
 
-    fn hand_over(&mut self) {
+    pub(super) fn hand_over(&mut self) {
         self.cells.merge(self.worker.take()).unwrap();
+        self.commit();
+    }
+
+    /// What the evaluator does before a commit, and the state with it.
+    pub(super) fn commit(&mut self) {
         for cell in self.cells.take_changed() {
             let place = (cell.table.clone(), cell.key.clone(), cell.day);
             self.kept.insert(place, cell);
         }
+        for ForgottenDay { tables, key, day } in self.cells.take_forgotten() {
+            for table in tables {
+                self.kept.remove(&(table, key.clone(), day));
+            }
+        }
         for evicted in self.cells.take_evicted() {
-            assert_eq!(evicted.bound, Bound::Cells);
-            self.in_other += evicted.count;
+            match evicted.bound {
+                Bound::Cells => self.in_other += evicted.count,
+                Bound::Days => self.too_old += evicted.count,
+                other => panic!("{other:?}"),
+            }
         }
     }
 
     /// Everything anew from what the state has.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         let plan = Arc::new(Plan::compile(&self.catalog));
+        let kept_from = self.cells.kept_from();
         self.cells = Cells::new(plan.clone());
+        self.cells.restore_kept_from(kept_from);
         self.cells.restore(self.kept.values().cloned().collect());
         self.worker = Worker::new(&self.catalog, plan.clone());
         self.plan = plan;
     }
 
     /// Whole amounts by person and shop; the total is under "".
-    fn amounts(&self) -> BTreeMap<String, i64> {
+    pub(super) fn amounts(&self) -> BTreeMap<String, i64> {
         let amount = |cell: &StoredCell| match &cell.partial {
             Partial::Sum(sum, _) => sum.to_f64() as i64,
             other => panic!("{other:?}"),
         };
-        self.kept
-            .values()
-            .map(|cell| (cell.key.replace('\u{1f}', "/"), amount(cell)))
-            .collect()
+        let mut amounts = BTreeMap::new();
+        for cell in self.kept.values() {
+            *amounts.entry(cell.key.replace('\u{1f}', "/")).or_insert(0) += amount(cell);
+        }
+        amounts
     }
 }
 

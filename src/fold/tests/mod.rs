@@ -4,6 +4,7 @@ mod bounds;
 mod corrections;
 mod entries;
 mod funnel;
+mod kept;
 mod known;
 mod only;
 

@@ -24,7 +24,7 @@ use super::webhook::reply;
 use super::{Answer, Channel, Limit, Opened, Parcel, Sending, Wording, destination};
 use crate::alert::notice::{Notice, NoticeKind};
 use crate::catalog::Severity;
-use crate::settings::{Alertmanager as Settings, Receiver};
+use crate::settings::{Alertmanager as Settings, Receiver, Secret};
 
 /// Alerts in one request.
 const BATCH: usize = 64;
@@ -47,15 +47,24 @@ struct Alertmanager {
 /// A receiver's Alertmanager, ready to be written to.
 pub(super) fn open(settings: &Settings, receiver: &Receiver, wording: Wording) -> Result<Opened, String> {
     let mut replicas = Vec::new();
+    let basic = settings
+        .credentials
+        .as_ref()
+        .map(|(user, password)| STANDARD.encode(format!("{user}:{}", password.reveal())));
+    let secrets: Vec<Secret> = settings
+        .credentials
+        .iter()
+        .map(|(_, password)| password.clone())
+        .chain(basic.clone().map(Secret::new))
+        .collect();
     for url in &settings.urls {
-        let http = Http::new("alertmanager", url.as_str(), receiver)?;
+        let http = Http::new("alertmanager", url.as_str(), receiver)?.hiding(&secrets);
         let api = format!("{}/api/v2/alerts", url.as_str().trim_end_matches('/'));
         let api = Url::parse(&api).map_err(|error| format!("alertmanager: {error}"))?;
         replicas.push((Arc::new(http), api));
     }
     let mut headers = HeaderMap::new();
-    if let Some((user, password)) = &settings.credentials {
-        let basic = STANDARD.encode(format!("{user}:{}", password.reveal()));
+    if let Some(basic) = basic {
         let mut value = HeaderValue::try_from(format!("Basic {basic}"))
             .map_err(|_| "alertmanager: this user and password cannot be sent".to_owned())?;
         value.set_sensitive(true);

@@ -17,7 +17,9 @@ fn alertmanager() -> Alertmanager {
         wording: Wording {
             language: Language::En,
             page: None,
-            signer: Signer::new(b"key"),
+            signer: Some(Signer::new(b"key")),
+            zone: jiff::tz::TimeZone::UTC,
+            templates: Default::default(),
         },
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn open(
     wording: Wording,
 ) -> Result<Opened, String> {
     let dingtalk = DingTalk {
-        http: Http::new("dingtalk", robot.url.reveal(), receiver)?,
+        http: Http::new("dingtalk", robot.url.reveal(), receiver)?.hiding(robot.secret.as_slice()),
         robot: robot.clone(),
         wording,
     };

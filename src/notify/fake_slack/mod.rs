@@ -77,7 +77,7 @@ impl Deref for FakeSlack {
 
 impl Slack {
     /// Whether the rate limit lets one more through.
-    fn lets_through(&mut self, now: Instant) -> bool {
+    pub(super) fn lets_through(&mut self, now: Instant) -> bool {
         let quiet_at = self.quiet_at.map_or(now, |at| at.max(now));
         let lets_through = quiet_at - now <= PER_MESSAGE * (BURST - 1);
         if lets_through {

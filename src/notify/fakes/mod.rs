@@ -4,12 +4,15 @@
 //! A process of its own can be asked over HTTP, too: `GET /messages` lists what was shown, `GET /requests` every
 //! request, `POST /answers` takes a list of [`Scripted`] answers.
 //!
-//! One file a vendor says what it refuses: [`feishu`], [`dingtalk`], [`wecom`], [`teams`]; Slack is
+//! One file a vendor says what it refuses: [`feishu`], [`dingtalk`], [`wecom`], [`teams`], [`slack_bot`], [`pagerduty`], [`smtp`]; Slack's webhook is
 //! [`super::fake_slack`]. `limits` is how they count.
 
 pub mod dingtalk;
 pub mod feishu;
 mod limits;
+pub mod pagerduty;
+pub mod slack_bot;
+pub mod smtp;
 pub mod teams;
 pub mod wecom;
 
@@ -58,6 +61,8 @@ pub struct Call {
     pub query: BTreeMap<String, String>,
     /// Whether it says that it is JSON.
     pub is_json: bool,
+    /// Its header `Authorization`.
+    pub authorization: Option<String>,
     /// Its body.
     pub body: String,
     /// When it came, for limits.
@@ -326,6 +331,10 @@ async fn webhook(
         path: uri.path().to_owned(),
         query,
         is_json,
+        authorization: headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned),
         body,
         at: (room.clock)(),
         received,

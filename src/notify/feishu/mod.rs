@@ -45,7 +45,7 @@ pub(super) fn open(
     wording: Wording,
 ) -> Result<Opened, String> {
     let feishu = Feishu {
-        http: Http::new("feishu", robot.url.reveal(), receiver)?,
+        http: Http::new("feishu", robot.url.reveal(), receiver)?.hiding(robot.secret.as_slice()),
         robot: robot.clone(),
         wording,
     };

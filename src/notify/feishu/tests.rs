@@ -204,6 +204,7 @@ fn call(body: String) -> Call {
         path: String::new(),
         query: Default::default(),
         is_json: true,
+        authorization: None,
         body,
         at: tokio::time::Instant::now(),
         received: Timestamp::now(),

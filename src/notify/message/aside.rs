@@ -1,7 +1,7 @@
 //! Digests and reminders: what is about no single episode.
 
 use super::single::mark;
-use super::{Field, Item, Link, Message, Reader, Tone, Value};
+use super::{Does, Field, Item, Link, Message, Reader, Tone, Value};
 use crate::alert::notice::{Aside, Digest, DigestLine, EndingSilence, Notice};
 use crate::alert::record::Figure;
 use crate::words::{Language, percent, sentence};
@@ -17,6 +17,7 @@ pub(super) fn message(notice: &Notice, aside: &Aside, reader: &Reader<'_>) -> Me
         reader.page.map(|page| Link {
             label: label.to_owned(),
             url: format!("{}/{path}", page.trim_end_matches('/')),
+            does: Does::Show,
         })
     };
     match aside {

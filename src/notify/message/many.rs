@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::single::{self, mark};
-use super::{Item, Link, Message, Reader, Tone};
+use super::single::mark;
+use super::{Does, Item, Link, Message, Reader, Tone};
 use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
 use crate::catalog::Severity;
 use crate::words::Language;
@@ -21,13 +21,14 @@ pub(super) fn message(notices: &[Notice], reader: &Reader<'_>) -> Message {
         return empty(language);
     };
     let is_storm = notices.iter().any(|notice| notice.storm);
-    let items = ranked.iter().take(LISTED).map(|notice| Item {
-        title: single::title(notice, language),
-        lead: single::lead(notice, language),
+    let items = ranked.iter().take(LISTED).map(|notice| {
+        let Message { title, lead, .. } = Message::of_one(notice, reader);
+        Item { title, lead }
     });
     let page = reader.page.map(|page| Link {
         label: language.pick("打开页面", "Open the page").to_owned(),
         url: format!("{}/", page.trim_end_matches('/')),
+        does: Does::Show,
     });
     Message {
         title: title(&ranked, is_storm, language),
@@ -144,6 +145,7 @@ fn empty(language: Language) -> Message {
         tone: Tone::Neutral,
         event_time: jiff::Timestamp::UNIX_EPOCH,
         language,
+        zone: jiff::tz::TimeZone::UTC,
     }
 }
 

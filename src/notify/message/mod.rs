@@ -7,13 +7,18 @@ mod aside;
 mod many;
 mod single;
 
+pub(super) use single::{can_be_taken, severity};
+
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::signer::Signer;
+use super::template;
 use super::trend::Trend;
 use crate::alert::notice::Notice;
 use crate::alert::record::Figure;
 use crate::catalog::Severity;
+use crate::settings::Templates;
 use crate::words::Language;
 
 /// For whom a message is worded.
@@ -25,6 +30,10 @@ pub struct Reader<'a> {
     pub page: Option<&'a str>,
     /// Signs the links that do something; `None`: none of these.
     pub signer: Option<&'a Signer>,
+    /// The clock that times are told by; `None`: UTC.
+    pub zone: Option<&'a TimeZone>,
+    /// Own wording, where there is any.
+    pub templates: Option<&'a Templates>,
 }
 
 /// What notices say.
@@ -56,6 +65,8 @@ pub struct Message {
     pub event_time: Timestamp,
     /// Language of all of it.
     pub language: Language,
+    /// The clock that times are told by.
+    pub zone: TimeZone,
 }
 
 /// How bad a message is, for a colour.
@@ -103,11 +114,32 @@ pub struct Link {
     pub label: String,
     /// Its address.
     pub url: String,
+    /// What it does there.
+    pub does: Does,
+}
+
+/// What a link does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Does {
+    /// Shows.
+    Show,
+    /// Acknowledges.
+    Ack,
+    /// Silences.
+    Silence,
 }
 
 impl Message {
     /// What notices that go together say; empty for none.
     pub fn of(notices: &[Notice], reader: &Reader<'_>) -> Message {
+        let zone = reader.zone.cloned().unwrap_or(TimeZone::UTC);
+        Message {
+            zone,
+            ..Message::worded(notices, reader)
+        }
+    }
+
+    fn worded(notices: &[Notice], reader: &Reader<'_>) -> Message {
         match notices {
             [only] => match only.aside.as_deref() {
                 Some(aside) => aside::message(only, aside, reader),
@@ -127,7 +159,8 @@ impl Message {
             .map(|trend| trend.line.chars().count())
             .max()
             .unwrap_or(0);
-        Message {
+        let mut message = Message {
+            zone: reader.zone.cloned().unwrap_or(TimeZone::UTC),
             title: single::title(notice, language),
             lead: single::lead(notice, language),
             fields: single::fields(notice, language),
@@ -139,7 +172,11 @@ impl Message {
             links: single::links(notice, reader),
             tone: Tone::of(notice),
             ..Message::blank(notice, language)
+        };
+        if let Some(templates) = reader.templates {
+            template::worded(templates, notice, &mut message);
         }
+        message
     }
 
     /// Nothing said yet; with the ids of a notice.
@@ -158,7 +195,16 @@ impl Message {
             tone: Tone::Neutral,
             event_time: notice.decided_at,
             language,
+            zone: TimeZone::UTC,
         }
+    }
+}
+
+/// How far a node is, in words.
+pub(super) fn progress(figure: &Figure, language: Language) -> String {
+    match single::progress(figure, None, language) {
+        Value::Text(text) => text,
+        Value::Moment(..) => String::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What one notice about one episode says.
 
-use super::{Field, Link, Reader, Value};
+use super::{Does, Field, Link, Reader, Value};
 use crate::alert::notice::{Because, Notice, NoticeKind, ResolveReason, Verdict};
 use crate::alert::record::{Facts, Figure};
 use crate::catalog::Severity;
@@ -367,7 +367,7 @@ fn explained(notice: &Notice, language: Language) -> Option<String> {
 }
 
 /// How far a node is: completion, amounts, and what the plan expects by now; with what it was before, for a resolve.
-fn progress(figure: &Figure, before: Option<&Figure>, language: Language) -> Value {
+pub(super) fn progress(figure: &Figure, before: Option<&Figure>, language: Language) -> Value {
     let unit = figure.unit.as_deref();
     let amount = |value: f64| language.quantity(value, unit);
     let short = |figure: &Figure| match (figure.completion, figure.value) {
@@ -430,7 +430,7 @@ fn owners(notice: &Notice, language: Language) -> Option<String> {
     }
 }
 
-pub(super) fn severity(severity: Severity, language: Language) -> &'static str {
+pub(in crate::notify) fn severity(severity: Severity, language: Language) -> &'static str {
     match severity {
         Severity::Critical => language.pick("严重", "Critical"),
         Severity::Warning => language.pick("警告", "Warning"),
@@ -452,13 +452,10 @@ pub(super) fn links(notice: &Notice, reader: &Reader<'_>) -> Vec<Link> {
     let mut links = vec![Link {
         label: language.pick("打开页面", "Open the page").to_owned(),
         url,
+        does: Does::Show,
     }];
-    let can_be_taken = !matches!(
-        notice.kind,
-        NoticeKind::Resolved | NoticeKind::Correction | NoticeKind::Acked
-    );
-    if let Some(signer) = reader.signer.filter(|_| can_be_taken && notice.ack.is_none()) {
-        let mut link = |label: &'static str, action: &str| {
+    if let Some(signer) = reader.signer.filter(|_| can_be_taken(notice)) {
+        let mut link = |label: &'static str, action: &str, does: Does| {
             links.push(Link {
                 label: label.to_owned(),
                 url: signer.link(
@@ -467,12 +464,22 @@ pub(super) fn links(notice: &Notice, reader: &Reader<'_>) -> Vec<Link> {
                     &notice.episode,
                     notice.told_at.unwrap_or(notice.decided_at),
                 ),
+                does,
             });
         };
-        link(language.pick("认领", "Acknowledge"), "ack");
-        link(language.pick("静默", "Silence"), "silence");
+        link(language.pick("认领", "Acknowledge"), "ack", Does::Ack);
+        link(language.pick("静默", "Silence"), "silence", Does::Silence);
     }
     links
+}
+
+/// Whether somebody can take what a notice is about: it fires, and nobody has.
+pub(in crate::notify) fn can_be_taken(notice: &Notice) -> bool {
+    let is_over = matches!(
+        notice.kind,
+        NoticeKind::Resolved | NoticeKind::Correction | NoticeKind::Acked
+    );
+    !is_over && notice.ack.is_none() && notice.aside.is_none()
 }
 
 /// A path segment as RFC 3986 wants it.

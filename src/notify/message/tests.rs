@@ -8,6 +8,8 @@ fn of(notice: &Notice, language: Language, page: Option<&str>) -> Message {
         language,
         page,
         signer: None,
+        zone: None,
+        templates: None,
     };
     Message::of(std::slice::from_ref(notice), &reader)
 }

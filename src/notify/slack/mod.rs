@@ -2,8 +2,8 @@
 //!
 //! * `payload`: a message within Slack's limits. `reply`: what Slack's answer means.
 
-mod payload;
-mod reply;
+pub(super) mod payload;
+pub(super) mod reply;
 
 use std::sync::Arc;
 
@@ -42,14 +42,14 @@ impl Slack {
     pub fn payload(&self, notices: &[Notice], form: Form) -> serde_json::Value {
         let message = self.wording.message(notices);
         match form {
-            Form::Full => payload::full(&message),
+            Form::Full => payload::full(&message, None),
             Form::Plain => payload::plain(&message),
         }
     }
 
     async fn post(&self, notices: &[Notice], form: Form) -> Answer {
         match self.http.post(&self.payload(notices, form)).await {
-            Ok(reply) => reply::judge(reply.status, reply.retry_after(), &reply.body, Timestamp::now()),
+            Ok(reply) => reply::judge(&reply, Timestamp::now()),
             Err(answer) => answer,
         }
     }

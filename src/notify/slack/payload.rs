@@ -7,9 +7,10 @@
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use crate::notify::message::{Item, Message, Value};
+use crate::notify::message::{Does, Item, Message, Value};
 use crate::notify::phrases;
 use crate::notify::text::Fitter;
+use crate::notify::{ACK_ACTION, Form};
 
 /// Slack's limits, in characters as they are sent, unless they count parts.
 pub mod limit {
@@ -45,7 +46,8 @@ const LINE: usize = 60;
 const ID: usize = 200;
 
 /// The message with blocks; its `text` is what a notification and a screen reader say.
-pub(super) fn full(message: &Message) -> Json {
+/// With an episode, the button that acknowledges is Slack's own, not a link.
+pub(in crate::notify) fn full(message: &Message, taking: Option<&str>) -> Json {
     let mut fit = Fitter::default();
     let title = fit.escaped(&message.title, limit::HEADER);
     let mut blocks =
@@ -59,7 +61,7 @@ pub(super) fn full(message: &Message) -> Json {
         .iter()
         .map(|field| {
             let name = fit.escaped(&field.name, NAME);
-            mrkdwn(&format!("*{name}*\n{}", value(&mut fit, &field.value)))
+            mrkdwn(&format!("*{name}*\n{}", value(&mut fit, message, &field.value)))
         })
         .collect();
     for fields in fields.chunks(limit::FIELDS) {
@@ -78,11 +80,17 @@ pub(super) fn full(message: &Message) -> Json {
     for link in message
         .links
         .iter()
-        .filter(|link| link.url.chars().count() <= limit::URL)
+        .filter(|link| link.url.chars().count() <= limit::URL && (taking.is_none() || link.does != Does::Ack))
     {
         let label = fit.escaped(&link.label, limit::BUTTON);
         buttons
             .push(json!({"type": "button", "text": {"type": "plain_text", "text": label}, "url": link.url}));
+    }
+    if let Some(episode) = taking {
+        let label = phrases::acknowledge(message);
+        let button = json!({"type": "button", "text": {"type": "plain_text", "text": label}, "style": "primary",
+            "action_id": ACK_ACTION, "value": episode});
+        buttons.insert(buttons.len().min(1), button);
     }
     if !buttons.is_empty() {
         blocks.push(json!({"type": "actions", "elements": buttons}));
@@ -92,7 +100,7 @@ pub(super) fn full(message: &Message) -> Json {
 }
 
 /// The message as text alone, for a receiver that refuses the blocks.
-pub(super) fn plain(message: &Message) -> Json {
+pub(in crate::notify) fn plain(message: &Message) -> Json {
     let mut fit = Fitter::default();
     let mut lines = vec![
         fit.escaped(&message.title, limit::HEADER),
@@ -101,7 +109,7 @@ pub(super) fn plain(message: &Message) -> Json {
     for field in &message.fields {
         let value = match &field.value {
             Value::Text(text) => fit.escaped(text, VALUE / 2),
-            Value::Moment(time, _) => phrases::in_utc(*time),
+            Value::Moment(time, _) => phrases::at(message, *time),
         };
         lines.push(format!("{}: {value}", fit.escaped(&field.name, NAME)));
     }
@@ -124,13 +132,28 @@ pub(super) fn plain(message: &Message) -> Json {
     lines.push(format!(
         "{} · {}",
         fit.escaped(&message.id, NAME),
-        phrases::in_utc(message.event_time)
+        phrases::at(message, message.event_time)
     ));
     if fit.cut {
         lines.push(phrases::shortened(message));
     }
     lines.retain(|line| !line.is_empty());
     json!({"text": lines.join("\n"), "unfurl_links": false, "unfurl_media": false})
+}
+
+/// What happened, to be read below the message that says how it stands.
+pub(in crate::notify) fn reply(message: &Message, form: Form) -> Json {
+    if form == Form::Plain {
+        return json!({"text": summary(message), "unfurl_links": false, "unfurl_media": false});
+    }
+    let mut fit = Fitter::default();
+    let (title, lead) = (
+        fit.escaped(&message.title, limit::HEADER),
+        fit.escaped(&message.lead, limit::SECTION / 2),
+    );
+    let said = format!("*{title}*\n{lead}").trim_end().to_owned();
+    let blocks = [section(&said), context(&mut fit, message)];
+    json!({"text": summary(message), "blocks": blocks, "unfurl_links": false, "unfurl_media": false})
 }
 
 fn summary(message: &Message) -> String {
@@ -144,11 +167,13 @@ fn summary(message: &Message) -> String {
     Fitter::default().escaped(text, SUMMARY)
 }
 
-fn value(fit: &mut Fitter, value: &Value) -> String {
+fn value(fit: &mut Fitter, message: &Message, value: &Value) -> String {
     match value {
         Value::Text(text) => fit.escaped(text, VALUE),
-        Value::Moment(time, None) => moment(*time),
-        Value::Moment(time, Some(remark)) => format!("{} · {}", moment(*time), fit.escaped(remark, VALUE)),
+        Value::Moment(time, None) => moment(message, *time),
+        Value::Moment(time, Some(remark)) => {
+            format!("{} · {}", moment(message, *time), fit.escaped(remark, VALUE))
+        }
     }
 }
 
@@ -172,7 +197,7 @@ fn context(fit: &mut Fitter, message: &Message) -> Json {
         fit.escaped(&message.kind, ID)
     );
     let label = phrases::event_time(message);
-    let time = format!("{label} {}", moment(message.event_time));
+    let time = format!("{label} {}", moment(message, message.event_time));
     let mut elements = vec![mrkdwn(&id), mrkdwn(&time)];
     if fit.cut {
         elements.push(mrkdwn(&phrases::shortened(message)));
@@ -188,11 +213,11 @@ fn line(fit: &mut Fitter, item: &Item) -> String {
 }
 
 /// A moment that Slack shows on the reader's own clock.
-fn moment(time: Timestamp) -> String {
+fn moment(message: &Message, time: Timestamp) -> String {
     format!(
         "<!date^{}^{{date_num}} {{time}}|{}>",
         time.as_second(),
-        phrases::in_utc(time)
+        phrases::at(message, time)
     )
 }
 

@@ -15,13 +15,15 @@ fn message(notice: &Notice, language: Language) -> Message {
         language,
         page: PAGE,
         signer: None,
+        zone: None,
+        templates: None,
     };
     Message::of(std::slice::from_ref(notice), &reader)
 }
 
 /// What people see in Slack.
 fn shown(notice: &Notice, language: Language) -> String {
-    let payload = full(&message(notice, language));
+    let payload = full(&message(notice, language), None);
     rules::check(&payload.to_string(), true).expect("Slack takes it");
     fake_slack::Message {
         received: Timestamp::UNIX_EPOCH,
@@ -113,7 +115,7 @@ fn a_period_that_closed_in_english() {
 #[test]
 fn the_notification_and_the_plain_form_say_it_in_text() {
     let message = message(&samples::hollow(), Language::Zh);
-    insta::assert_snapshot!(full(&message)["text"].as_str().unwrap(), @"🟠 文章数已完成，营收没有 — 文章数已完成 96%，而它所服务的营收只完成 41%，按计划此时应为 65%。");
+    insta::assert_snapshot!(full(&message, None)["text"].as_str().unwrap(), @"🟠 文章数已完成，营收没有 — 文章数已完成 96%，而它所服务的营收只完成 41%，按计划此时应为 65%。");
     insta::assert_snapshot!(plain(&message)["text"].as_str().unwrap(), @r"
     🟠 文章数已完成，营收没有
     文章数已完成 96%，而它所服务的营收只完成 41%，按计划此时应为 65%。
@@ -133,7 +135,7 @@ fn the_notification_and_the_plain_form_say_it_in_text() {
 fn names_cannot_mention_anybody() {
     let mut notice = samples::hollow();
     notice.facts.title = "<!channel> & <@U1>".into();
-    let payload = full(&message(&notice, Language::En));
+    let payload = full(&message(&notice, Language::En), None);
     assert_eq!(
         payload["blocks"][0]["text"]["text"],
         "🟠 &lt;!channel&gt; &amp; &lt;@U1&gt;"
@@ -153,7 +155,7 @@ fn a_title_fits_at_its_limit_and_says_when_it_does_not() {
         for letter in ["a", "营", "🚀"] {
             let mut notice = samples::hollow();
             notice.facts.title = letter.repeat(length);
-            let payload = full(&message(&notice, Language::En));
+            let payload = full(&message(&notice, Language::En), None);
             let title = payload["blocks"][0]["text"]["text"].as_str().unwrap();
             assert_eq!(title.chars().count(), limit::HEADER);
             assert_eq!(title.ends_with('…'), cut);
@@ -168,7 +170,7 @@ fn an_address_too_long_for_a_button_is_left_out() {
         let message = message(&samples::hollow(), Language::En);
         let mut links = message.links.clone();
         links[0].url = format!("https://{}", "a".repeat(length - 8));
-        let payload = full(&Message { links, ..message });
+        let payload = full(&Message { links, ..message }, None);
         let blocks = payload["blocks"].as_array().unwrap();
         assert_eq!(
             blocks.iter().filter(|block| block["type"] == "actions").count(),
@@ -203,7 +205,7 @@ proptest! {
     fn slack_takes_every_message_and_nothing_in_it_can_mention(notice in notice(), zh in any::<bool>()) {
         let language = if zh { Language::Zh } else { Language::En };
         let message = message(&notice, language);
-        for payload in [full(&message), plain(&message)] {
+        for payload in [full(&message, None), plain(&message)] {
             if let Err(refusal) = rules::check(&payload.to_string(), true) {
                 prop_assert!(false, "{refusal:?}");
             }

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::notify::answer::{Answer, retry_after};
+use crate::notify::answer::{Answer, by_status, retry_after};
+use crate::notify::http::Reply;
 
 /// Words by which Slack says that it is not the message that is wrong.
 const LATER: [&str; 7] = [
@@ -15,7 +16,7 @@ const LATER: [&str; 7] = [
     "request_timeout",
 ];
 /// Words by which Slack says that this address takes nothing any more.
-const NEVER: [&str; 14] = [
+const NEVER: [&str; 20] = [
     "action_prohibited",
     "invalid_token",
     "invalid_auth",
@@ -30,9 +31,15 @@ const NEVER: [&str; 14] = [
     "is_archived",
     "not_in_channel",
     "posting_to_general_channel_denied",
+    "not_authed",
+    "token_expired",
+    "missing_scope",
+    "restricted_action",
+    "access_denied",
+    "no_permission",
 ];
 /// Words by which Slack refuses the message.
-const NOT_THIS: [&str; 9] = [
+const NOT_THIS: [&str; 10] = [
     "invalid_payload",
     "invalid_blocks",
     "invalid_blocks_format",
@@ -42,56 +49,45 @@ const NOT_THIS: [&str; 9] = [
     "msg_blocks_too_long",
     "msg_too_long",
     "user_not_found",
+    "invalid_metadata_format",
 ];
-/// Characters of an unknown body that a log line may have.
-const SHOWN: usize = 80;
 
-/// Judges an answer.
-pub(super) fn judge(status: u16, retry_after_header: Option<&str>, body: &str, now: Timestamp) -> Answer {
-    let word = word(body);
-    let reason = match &word {
-        Some(word) => format!("{status} {word}"),
-        None => format!(
-            "{status} {:?}",
-            body.trim().chars().take(SHOWN).collect::<String>()
-        ),
+/// Judges an answer. Of its body only words that Slack has are told: a page of errors may hold the address.
+pub(in crate::notify) fn judge(reply: &Reply, now: Timestamp) -> Answer {
+    let status = reply.status;
+    if status == 200 && reply.body.trim() == "ok" {
+        return Answer::OK;
+    }
+    let Some(word) = word(&reply.body) else {
+        return by_status(reply, now);
     };
+    let reason = format!("{status} {word}");
     let later = |after| Answer::Retry {
         after,
         maybe_shown: false,
         reason: reason.clone(),
     };
-    let is = |words: &[&str]| word.as_deref().is_some_and(|word| words.contains(&word));
+    let is = |words: &[&str]| words.contains(&word);
+    let wait = reply.retry_after();
     match status {
-        200 if body.trim() == "ok" => Answer::OK,
-        429 => later(Some(retry_after(retry_after_header, now))),
-        503 if retry_after_header.is_some() => later(Some(retry_after(retry_after_header, now))),
+        429 => later(Some(retry_after(wait, now))),
+        503 if wait.is_some() => later(Some(retry_after(wait, now))),
         500..=599 | 408 | 425 => later(None),
         403 | 404 | 410 => Answer::Disable { reason },
-        _ if is(&LATER) => later(None),
+        _ if is(&LATER) => later(wait.map(|wait| retry_after(Some(wait), now))),
         _ if is(&NEVER) => Answer::Disable { reason },
         _ if is(&NOT_THIS) => Answer::Drop { reason },
-        400..=499 if status != 407 => Answer::Drop { reason },
-        // A redirect, a proxy that wants a password, or a page in place of Slack: not Slack's word, so nothing that
-        // it says of the message or the address counts.
         _ => later(None),
     }
 }
 
-/// The error word of a body: alone on its line, or the `error` of a JSON object.
-fn word(body: &str) -> Option<String> {
-    let body = body.trim();
-    let is_word = |text: &str| {
-        !text.is_empty() && text.len() <= SHOWN && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-    };
-    if is_word(body) {
-        return Some(body.to_owned());
-    }
-    let json: serde_json::Value = serde_json::from_str(body).ok()?;
-    json.get("error")?
-        .as_str()
-        .filter(|text| is_word(text))
-        .map(str::to_owned)
+/// The error word of a body that Slack is known to say: alone on its line, or the `error` of a JSON object.
+fn word(body: &str) -> Option<&'static str> {
+    let json: Option<serde_json::Value> = serde_json::from_str(body).ok();
+    let said = json.as_ref().and_then(|json| json.get("error")?.as_str());
+    let said = said.unwrap_or(body.trim());
+    let known = LATER.iter().chain(&NEVER).chain(&NOT_THIS);
+    known.copied().find(|word| *word == said)
 }
 
 #[cfg(test)]
@@ -99,6 +95,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    fn reply(status: u16, wait: Option<&str>, body: &str) -> Reply {
+        let wait = wait.map(|wait| (reqwest::header::RETRY_AFTER, wait.parse().unwrap()));
+        Reply {
+            status,
+            headers: wait.into_iter().collect(),
+            body: body.to_owned(),
+        }
+    }
 
     #[test]
     fn every_answer_has_a_meaning() {
@@ -149,7 +154,7 @@ mod tests {
             (408, None, "", "retry"),
             (204, None, "", "retry"),
         ] {
-            let found = match judge(status, header, body, now) {
+            let found = match judge(&reply(status, header, body), now) {
                 Answer::Ok { .. } => "ok".to_owned(),
                 Answer::Retry { after: None, .. } => "retry".to_owned(),
                 Answer::Retry {
@@ -165,11 +170,11 @@ mod tests {
     #[test]
     fn a_reason_is_short_whatever_the_body_is() {
         let Answer::Retry { reason, after, .. } =
-            judge(500, None, &"错".repeat(10_000), Timestamp::UNIX_EPOCH)
+            judge(&reply(500, None, &"错".repeat(10_000)), Timestamp::UNIX_EPOCH)
         else {
             panic!("a server's failure is no reason to give up");
         };
-        assert!(reason.chars().count() < 100);
+        assert_eq!(reason, "status 500");
         assert_eq!(after, None::<Duration>);
     }
 }

@@ -66,6 +66,7 @@ fn a_workflow_shows_no_bad_card_and_says_nothing_of_it() {
         path: String::new(),
         query: [("sig".to_owned(), "s".to_owned())].into(),
         is_json: true,
+        authorization: None,
         body,
         at: tokio::time::Instant::now(),
         received: Timestamp::now(),

@@ -69,8 +69,12 @@ pub(super) fn open(webhook: &Settings, receiver: &Receiver, wording: Wording) ->
                 .map_err(|error| format!("timestamp_header: {error}"))?,
         },
     };
+    let secrets = match &webhook.signature {
+        Signature::Standard(secrets) => secrets.clone(),
+        Signature::Grafana { secret, .. } => vec![secret.clone()],
+    };
     let channel = Webhook {
-        http: Http::new("webhook", webhook.url.reveal(), receiver)?,
+        http: Http::new("webhook", webhook.url.reveal(), receiver)?.hiding(&secrets),
         wording,
         format: webhook.format,
         signing,

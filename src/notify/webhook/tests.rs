@@ -74,7 +74,9 @@ fn wording() -> Wording {
     Wording {
         language: Language::En,
         page: Some("https://kpi.example".to_owned()),
-        signer: Signer::new(b"key"),
+        signer: Some(Signer::new(b"key")),
+        zone: jiff::tz::TimeZone::UTC,
+        templates: Default::default(),
     }
 }
 

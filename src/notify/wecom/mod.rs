@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value as Json;
 
 use super::http::Http;
 use super::{Answer, Channel, Form, Limit, Opened, Parcel, Sending, Wording, destination};
@@ -44,7 +45,31 @@ impl WeCom {
             Form::Full => payload::full(&message, &self.robot.mention),
             Form::Plain => payload::plain(&message, &self.robot.mention),
         };
-        match self.http.post(&payload).await {
+        let answer = self.attempt(&payload).await;
+        match payload::halves(&payload) {
+            Some([first, second]) if reply::is_too_long(&answer) => self.in_two(&first, &second).await,
+            _ => answer,
+        }
+    }
+
+    /// WeCom takes less than it says: the message goes in two parts. Once the first is there, people have seen it.
+    async fn in_two(&self, first: &Json, second: &Json) -> Answer {
+        match self.attempt(first).await {
+            Answer::Ok { .. } => {}
+            refused => return refused,
+        }
+        match self.attempt(second).await {
+            Answer::Retry { after, reason, .. } => Answer::Retry {
+                after,
+                maybe_shown: true,
+                reason,
+            },
+            answer => answer,
+        }
+    }
+
+    async fn attempt(&self, payload: &Json) -> Answer {
+        match self.http.post(payload).await {
             Ok(reply) => reply::judge(&reply, Timestamp::now()),
             Err(answer) => answer,
         }

@@ -71,6 +71,17 @@ pub(super) fn plain(message: &Message, mention: &Mention) -> Json {
     json!({"msgtype": "text", "text": text})
 }
 
+/// A message with its layout as two, each about half as long and of whole lines; `None` for one that is a single line, or
+/// text alone.
+pub(super) fn halves(payload: &Json) -> Option<[Json; 2]> {
+    let content = payload["markdown"]["content"].as_str()?;
+    let middle = content.floor_char_boundary(content.len() / 2);
+    let line_ends = content.match_indices('\n').map(|(at, _)| at);
+    let at = line_ends.min_by_key(|at| at.abs_diff(middle))?;
+    let part = |content: &str| json!({"msgtype": "markdown", "markdown": {"content": content}});
+    Some([part(&content[..at]), part(&content[at + 1..])])
+}
+
 /// WeCom has three colours.
 fn colour(tone: Tone) -> &'static str {
     match tone {

@@ -9,6 +9,11 @@ use crate::notify::Answer;
 use crate::notify::answer::{by_status, vendors_words};
 use crate::notify::http::Reply;
 
+/// Whether WeCom says that a message is too long.
+pub(super) fn is_too_long(answer: &Answer) -> bool {
+    matches!(answer, Answer::Drop { reason } if reason.starts_with("40058"))
+}
+
 /// Judges an answer.
 pub(super) fn judge(reply: &Reply, now: Timestamp) -> Answer {
     let body: Json = serde_json::from_str(&reply.body).unwrap_or_default();
@@ -27,7 +32,7 @@ pub(super) fn judge(reply: &Reply, now: Timestamp) -> Answer {
         (_, -1) => later(None, reason),
         (_, 93000) => Answer::Disable { reason },
         (500..=599 | 429, _) => later(None, reason),
-        // Too long (40058) and the like: the queue sends it as text alone, which is half as long.
+        // Too long (40058): it goes in two parts. The like: the queue sends it as text alone.
         _ => Answer::Drop { reason },
     }
 }

@@ -17,7 +17,8 @@ async fn every_answer_has_a_meaning() {
         (
             200,
             r#"{"errcode":40058,"errmsg":"markdown.content exceed max length 4096"}"#,
-            "drop",
+            // It goes in two parts.
+            "ok",
         ),
         (
             200,
@@ -92,6 +93,7 @@ fn the_robot_counts_bytes_and_a_minute() {
             path: String::new(),
             query: [("key".to_owned(), "k".to_owned())].into(),
             is_json: true,
+            authorization: None,
             body: format!(r#"{{"msgtype":"{kind}","{kind}":{{"content":"{text}"}}}}"#),
             at: tokio::time::Instant::now(),
             received: Timestamp::now(),
@@ -111,4 +113,29 @@ fn the_robot_counts_bytes_and_a_minute() {
     }
     let (mut robot, call) = (fake::WeCom::new(), call("text", 100));
     assert_eq!((0..21).filter(|_| robot.judge(&call).shows.is_some()).count(), 20);
+}
+
+#[tokio::test]
+async fn what_wecom_finds_too_long_goes_in_two_parts_that_lose_nothing() {
+    let robot = robot("wecom", Mention::default()).await;
+    let too_long = r#"{"errcode":40058,"errmsg":"markdown.content exceed max length"}"#;
+    assert_eq!(
+        robot
+            .answer_to(Scripted::new(200, r#"{"errcode":0,"errmsg":"ok"}"#))
+            .await,
+        Answer::OK
+    );
+    let whole = robot.last()["markdown"]["content"].as_str().unwrap().to_owned();
+    assert_eq!(robot.answer_to(Scripted::new(200, too_long)).await, Answer::OK);
+    let shown = robot.fake.messages();
+    let parts: Vec<&str> = shown[1..]
+        .iter()
+        .map(|message| message.payload["markdown"]["content"].as_str().unwrap())
+        .collect();
+    assert_eq!(parts.len(), 2);
+    assert_eq!(parts.join("\n"), whole);
+    assert!(
+        parts.iter().all(|part| part.len() < whole.len() * 3 / 4),
+        "{parts:?}"
+    );
 }

@@ -3,10 +3,14 @@
 
 mod alertmanager;
 mod dingtalk;
+mod email;
 mod feishu;
 mod mention;
+mod pagerduty;
+mod slack_bot;
 mod slack_webhook;
 mod teams;
+mod templates;
 mod webhook;
 mod wecom;
 
@@ -25,10 +29,14 @@ use crate::catalog::file::Duration as Time;
 
 pub use alertmanager::Alertmanager;
 pub use dingtalk::DingTalk;
+pub use email::{Email, MailTls};
 pub use feishu::Feishu;
 pub use mention::Mention;
+pub use pagerduty::PagerDuty;
+pub use slack_bot::SlackBot;
 pub use slack_webhook::SlackWebhook;
 pub use teams::Teams;
+pub use templates::{Templates, Words};
 pub use webhook::{Signature, Webhook, WebhookFormat};
 pub use wecom::WeCom;
 
@@ -43,6 +51,8 @@ pub struct Receiver {
     pub give_up_after: Duration,
     /// Whether the address may be on a private network or on this machine.
     pub allow_private: bool,
+    /// Own wording of its messages.
+    pub templates: Templates,
 }
 
 impl Receiver {
@@ -53,6 +63,7 @@ impl Receiver {
             timeout: Duration::from_secs(10),
             give_up_after: Duration::from_hours(24),
             allow_private: false,
+            templates: Templates::default(),
         }
     }
 }
@@ -62,6 +73,8 @@ impl Receiver {
 pub enum Channel {
     /// A Slack incoming webhook.
     SlackWebhook(SlackWebhook),
+    /// A Slack app in a channel.
+    SlackBot(SlackBot),
     /// A custom bot of Feishu or Lark.
     Feishu(Feishu),
     /// A robot of a DingTalk group.
@@ -70,6 +83,10 @@ pub enum Channel {
     WeCom(WeCom),
     /// A workflow of Teams.
     Teams(Teams),
+    /// People with mail addresses.
+    Email(Email),
+    /// A service of PagerDuty.
+    PagerDuty(PagerDuty),
     /// A program, by a signed webhook.
     Webhook(Webhook),
     /// An Alertmanager.
@@ -90,6 +107,7 @@ macro_rules! entry {
             allow_insecure: bool,
             #[serde(default)]
             allow_private: bool,
+            templates: Option<super::templates::TemplatesEntry>,
         }
 
         impl $name {
@@ -99,6 +117,7 @@ macro_rules! entry {
                     give_up_after: self.give_up_after,
                     allow_insecure: self.allow_insecure,
                     allow_private: self.allow_private,
+                    templates: self.templates.clone(),
                 }
             }
         }
@@ -113,6 +132,7 @@ struct Common {
     give_up_after: Option<Time>,
     allow_insecure: bool,
     allow_private: bool,
+    templates: Option<templates::TemplatesEntry>,
 }
 
 /// How a URL is written that is a secret.
@@ -135,6 +155,15 @@ macro_rules! channels {
         }
 
         const CHANNELS: &[&str] = &[$(stringify!($key)),*];
+
+        impl Channel {
+            /// The key of the channel in the settings.
+            pub fn key(&self) -> &'static str {
+                match self {
+                    $(Channel::$variant(_) => stringify!($key),)*
+                }
+            }
+        }
 
         impl ReceiverEntry {
             fn given(&self) -> Vec<&'static str> {
@@ -160,9 +189,12 @@ macro_rules! channels {
 channels! {
     dingtalk: dingtalk::DingTalkEntry => DingTalk,
     feishu: feishu::FeishuEntry => Feishu,
+    slack_bot: slack_bot::SlackBotEntry => SlackBot,
     slack_webhook: slack_webhook::SlackWebhookEntry => SlackWebhook,
     teams: teams::TeamsEntry => Teams,
     wecom: wecom::WeComEntry => WeCom,
+    email: email::EmailEntry => Email,
+    pagerduty: pagerduty::PagerDutyEntry => PagerDuty,
     webhook: webhook::WebhookEntry => Webhook,
     alertmanager: alertmanager::AlertmanagerEntry => Alertmanager,
 }
@@ -197,6 +229,7 @@ impl Checker {
 
     fn with_common(&mut self, path: &[&str], channel: Channel, common: &Common) -> Receiver {
         let plain = Receiver::new(channel);
+        let templates = templates::read(self, path, common.templates.clone());
         let mut time = |key: &str, time: Option<Time>, default: Duration| match time {
             None => default,
             Some(time) => match Duration::try_from(time.0) {
@@ -215,6 +248,7 @@ impl Checker {
             timeout: time("timeout", common.timeout, plain.timeout),
             give_up_after: time("give_up_after", common.give_up_after, plain.give_up_after),
             allow_private: common.allow_private,
+            templates,
             channel: plain.channel,
         }
     }

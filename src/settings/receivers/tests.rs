@@ -16,7 +16,7 @@ fn a_receiver_is_one_channel() {
         ),
         (
             "",
-            "receiver 'ops' has no channel; write one of dingtalk, feishu, slack_webhook, teams, wecom",
+            "receiver 'ops' has no channel; write one of dingtalk, feishu, slack_bot, slack_webhook, teams, wecom",
         ),
         (
             "feishu: {url: https://a.example/s}, wecom: {url: https://a.example/s}",
@@ -144,6 +144,129 @@ fn what_a_service_cannot_do_is_said_at_the_start() {
         ),
     ] {
         let found = load(receiver).map(|_| ()).unwrap_err();
+        assert!(found.lines().next().unwrap().contains(expected), "{found}");
+        assert!(!found.contains("verysecret"), "{found}");
+    }
+}
+
+#[test]
+fn a_slack_bot_has_a_token_and_a_channel() {
+    let good = "slack_bot: {token: xoxb-verysecret, channel: C0123456789, signing_secret: verysecret}";
+    let receiver = load(good).unwrap();
+    assert!(!format!("{receiver:?}").contains("verysecret"));
+    let Channel::SlackBot(bot) = receiver.channel else {
+        panic!("another channel")
+    };
+    assert_eq!(bot.api_url.as_str(), "https://slack.com/api");
+    for (receiver, expected) in [
+        (
+            "slack_bot: {channel: C1}",
+            "write either token_file: /run/secrets/slack_token",
+        ),
+        ("slack_bot: {token: xoxb-verysecret}", "the channel is missing"),
+        (
+            "slack_bot: {token: xoxp-verysecret, channel: C1}",
+            "this is no token of a bot, which begins with xoxb-",
+        ),
+        (
+            "slack_bot: {token: xoxb-verysecret, channel: C1, api_url: http://slack.example/api}",
+            "the URL must begin with https",
+        ),
+    ] {
+        let found = load(receiver).map(|_| ()).unwrap_err();
+        assert!(found.lines().next().unwrap().contains(expected), "{found}");
+        assert!(!found.contains("verysecret"), "{found}");
+    }
+}
+
+#[test]
+fn own_wording_is_checked_where_it_is_written() {
+    let settings = |templates: &str| {
+        load_text(&format!(
+            "kafka: {{brokers: b}}\nreceivers:\n  ops:\n    slack_webhook:\n      url: https://a.example/s\n      templates:\n{templates}"
+        ))
+    };
+    let good = "        title: '{{ node.title }} {{ labels.region }}'\n        rules: {done-but-flat: {text: '{{ text }} {{ url }}'}}\n";
+    let templates = settings(good).unwrap().receivers["ops"].templates.clone();
+    assert_eq!(templates.of("other").text, None);
+    assert_eq!(
+        templates.of("done-but-flat").text.as_deref(),
+        Some("{{ text }} {{ url }}")
+    );
+    assert!(templates.of("done-but-flat").title.is_some());
+    for (templates, expected) in [
+        (
+            "        title: 'x'\n        text: '{{ node.completoin | percent }}'\n",
+            "tautline.yaml:8:15: text: there is no field 'node.completoin'; did you mean 'node.completion'?",
+        ),
+        (
+            "        rules:\n          done: {title: '{{ titel }}'}\n",
+            "tautline.yaml:8:25: title: there is no field 'titel'; did you mean 'title'?",
+        ),
+        (
+            "        title: '{{ title'\n",
+            "tautline.yaml:7:16: title: syntax error",
+        ),
+        (
+            "        titel: x\n",
+            "tautline.yaml:7:9: unknown key 'titel'; did you mean 'title'?",
+        ),
+    ] {
+        let found = settings(templates).map(|_| ()).unwrap_err();
+        assert!(found.lines().next().unwrap().starts_with(expected), "{found}");
+    }
+}
+
+#[test]
+fn mail_and_pagerduty_are_checked() {
+    let mail = |more: &str| {
+        format!("email: {{server: smtp.example.com, from: kpi@example.com, to: [ops@example.com]{more}}}")
+    };
+    let Channel::Email(email) = load(&mail(", username: u, password: verysecret"))
+        .unwrap()
+        .channel
+    else {
+        panic!("another channel")
+    };
+    assert_eq!((email.port, email.tls), (587, MailTls::Starttls));
+    assert!(!format!("{email:?}").contains("verysecret"));
+    let key = "verysecretverysecretverysecret00";
+    assert!(load(&format!("pagerduty: {{routing_key: {key}}}")).is_ok());
+    for (receiver, expected) in [
+        (mail(", tls: none"), "mail goes unencrypted to this machine only"),
+        (mail(", tls: startls"), "'startls' is not one of"),
+        (mail(", password: verysecret"), "a password without a user"),
+        (mail(", ca_file: nowhere.pem"), "nowhere.pem cannot be used"),
+        (
+            mail("").replace("smtp.example.com", "10.0.0.1"),
+            "the mail server is on a private network",
+        ),
+        (
+            mail("").replace("smtp.example.com", "'smtp.example.com:25'"),
+            "this is no name of a mail server",
+        ),
+        (
+            mail("").replace("[ops@example.com]", "[ops]"),
+            "'ops' is no mail address",
+        ),
+        (
+            mail("").replace("[ops@example.com]", "[]"),
+            "a mail goes to 1 to 50 people",
+        ),
+        (
+            mail("").replace("from: kpi@example.com, ", ""),
+            "the sender is missing",
+        ),
+        (
+            "pagerduty: {routing_key: verysecret}".to_owned(),
+            "this is no routing key, which has 32 letters and digits",
+        ),
+        (
+            format!("pagerduty: {{routing_key: {key}, api_url: http://events.example}}"),
+            "the URL must begin with https",
+        ),
+    ] {
+        let found = load(&receiver).map(|_| ()).unwrap_err();
         assert!(found.lines().next().unwrap().contains(expected), "{found}");
         assert!(!found.contains("verysecret"), "{found}");
     }

@@ -48,6 +48,12 @@ impl Site {
     /// A site without Kafka.
     #[allow(dead_code, reason = "benches/peers has a broker")]
     pub(crate) fn without_broker() -> Site {
+        Site::at(String::new())
+    }
+
+    /// A site whose brokers do not answer: the discard port, where nobody listens.
+    #[allow(dead_code, reason = "benches/peers has a broker")]
+    pub(crate) fn with_broker_away() -> Site {
         Site::at("127.0.0.1:9".to_owned())
     }
 
@@ -115,7 +121,7 @@ impl Site {
         let registry = self.registry.as_ref();
         let registry = registry.map_or_else(String::new, |registry| format!(", schema_registry: {registry}"));
         let settings = format!(
-            "kafka: {{brokers: \"{brokers}\", group: {group}{registry}}}\n\
+            "kafka: {{{brokers}group: {group}{registry}}}\n\
              catalog: {folder}/catalog\n\
              state: {{sqlite: {folder}/tautline.db}}\n\
              dead_letter: {{path: {folder}/dead-letter.ndjson}}\n\
@@ -124,7 +130,10 @@ impl Site {
              language: en\n\
              receivers:\n  ops: {{{receiver}}}\n\
              routes: {{receiver: ops, group_by: [\"...\"]}}\n",
-            brokers = self.brokers,
+            brokers = match self.brokers.as_str() {
+                "" => String::new(),
+                brokers => format!("brokers: \"{brokers}\", "),
+            },
             group = self.group,
             port = self.port,
             receiver = self.receiver,

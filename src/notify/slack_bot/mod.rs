@@ -1,0 +1,197 @@
+//! Slack, by an app: one message an episode, which says how it stands and is brought up to date without a ping; what
+//! happens is answered below it, and comes into the channel only where people should look: worse, or over.
+//!
+//! * `reply`: what Slack's answer means. Messages themselves are those of [`super::slack`].
+
+mod reply;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+
+use super::http::Http;
+use super::message::can_be_taken;
+use super::slack::payload;
+use super::{Answer, Channel, Form, Limit, Opened, Parcel, Sending, Wording, destination};
+use crate::alert::notice::{Notice, NoticeKind};
+use crate::settings::{self, Receiver};
+use reply::Said;
+
+/// A message a second in a channel, and 50 changes a minute; a notice about a message that is there is one of each.
+const LIMITS: [Limit; 1] = [Limit {
+    per_message: Duration::from_millis(1300),
+    burst: 3,
+}];
+
+/// An app in a channel.
+struct SlackBot {
+    http: Http,
+    headers: HeaderMap,
+    post: Url,
+    update: Url,
+    channel: String,
+    is_interactive: bool,
+    wording: Wording,
+}
+
+/// Where a message is, kept with the notices about its episode.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Place {
+    /// Id of the channel.
+    channel: String,
+    /// What Slack knows the message by.
+    ts: String,
+    /// Whether it is about other episodes as well: it is answered below then, and never changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    shared: bool,
+}
+
+/// A receiver's app, ready to be written to.
+pub(super) fn open(
+    bot: &settings::SlackBot,
+    receiver: &Receiver,
+    wording: Wording,
+) -> Result<Opened, String> {
+    let http =
+        Http::new("slack_bot", bot.api_url.as_str(), receiver)?.hiding(std::slice::from_ref(&bot.token));
+    let method = |name: &str| {
+        let api = bot.api_url.as_str().trim_end_matches('/');
+        Url::parse(&format!("{api}/{name}")).map_err(|error| format!("slack_bot: {error}"))
+    };
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", bot.token.reveal()))
+        .map_err(|_| "slack_bot: this token cannot be sent; write it on one line".to_owned())?;
+    bearer.set_sensitive(true);
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer), (CONTENT_TYPE, json)]);
+    let channel = SlackBot {
+        post: method("chat.postMessage")?,
+        update: method("chat.update")?,
+        http,
+        headers,
+        channel: bot.channel.clone(),
+        is_interactive: bot.signing_secret.is_some(),
+        wording,
+    };
+    let key = format!("{}\n{}\n{}", bot.api_url, bot.token.reveal(), bot.channel);
+    Ok((Arc::new(channel), destination(&key)))
+}
+
+impl SlackBot {
+    async fn send(&self, parcel: Parcel<'_>) -> Answer {
+        let Some(head) = parcel.notices.first() else {
+            return Answer::OK;
+        };
+        let place = parcel
+            .shown
+            .and_then(|shown| serde_json::from_str::<Place>(shown).ok())
+            .filter(|_| parcel.notices.len() == 1 && head.aside.is_none());
+        match place {
+            // Nothing is there that could be brought up to date.
+            None if head.quiet && head.kind != NoticeKind::Resolved => Answer::OK,
+            None => self.begin(parcel, head).await,
+            Some(place) => match self.go_on(parcel, head, &place).await {
+                Said::Gone(_) => self.begin(parcel, head).await,
+                said => said.answer(),
+            },
+        }
+    }
+
+    /// Posts a message of its own, and keeps where it is.
+    async fn begin(&self, parcel: Parcel<'_>, head: &Notice) -> Answer {
+        let mut body = self.shown(parcel, head);
+        body["channel"] = json!(self.channel);
+        match self.call(&self.post, head, body).await {
+            Said::Posted(place) if head.aside.is_none() => {
+                let place = Place {
+                    shared: parcel.notices.len() > 1,
+                    ..place
+                };
+                Answer::Ok {
+                    shown: serde_json::to_string(&place).ok(),
+                }
+            }
+            said => said.answer(),
+        }
+    }
+
+    /// Brings the message up to date, which can be done again; then answers below it, which cannot.
+    async fn go_on(&self, parcel: Parcel<'_>, head: &Notice, place: &Place) -> Said {
+        if !place.shared {
+            let mut body = self.shown(parcel, head);
+            body["channel"] = json!(place.channel);
+            body["ts"] = json!(place.ts);
+            match self.call(&self.update, head, body).await {
+                Said::Posted(_) => {}
+                said => return said,
+            }
+        }
+        if head.quiet && !(place.shared && head.kind == NoticeKind::Resolved) {
+            return Said::Posted(place.clone());
+        }
+        let message = self.wording.message(parcel.notices);
+        let mut body = payload::reply(&message, parcel.form);
+        body["channel"] = json!(place.channel);
+        body["thread_ts"] = json!(place.ts);
+        let calls = matches!(head.kind, NoticeKind::Escalated | NoticeKind::Resolved) && !head.quiet;
+        body["reply_broadcast"] = json!(calls);
+        match self.call(&self.post, head, body).await {
+            Said::Posted(_) => Said::Posted(place.clone()),
+            said => said,
+        }
+    }
+
+    /// How the episode stands.
+    fn shown(&self, parcel: Parcel<'_>, head: &Notice) -> Json {
+        let message = self.wording.message(parcel.notices);
+        let takes = self.is_interactive && parcel.notices.len() == 1 && can_be_taken(head);
+        match parcel.form {
+            Form::Full => payload::full(&message, takes.then_some(head.episode.as_str())),
+            Form::Plain => payload::plain(&message),
+        }
+    }
+
+    async fn call(&self, method: &Url, head: &Notice, mut body: Json) -> Said {
+        body["metadata"] = json!({
+            "event_type": "tautline_notice",
+            "event_payload": {"id": head.id, "episode": head.episode},
+        });
+        let sent = self
+            .http
+            .post_to(method.clone(), self.headers.clone(), body.to_string());
+        match sent.await {
+            Ok(reply) => reply::judge(&reply, Timestamp::now()),
+            Err(answer) => Said::Other(answer),
+        }
+    }
+}
+
+impl Channel for SlackBot {
+    fn send<'a>(&'a self, parcel: Parcel<'a>) -> Sending<'a> {
+        Box::pin(self.send(parcel))
+    }
+
+    fn destination(&self) -> &str {
+        self.http.destination()
+    }
+
+    fn limits(&self) -> &[Limit] {
+        &LIMITS
+    }
+
+    /// Each episode has a message of its own, which is brought up to date; a storm is one.
+    fn bundles(&self, head: &Notice) -> bool {
+        head.storm
+    }
+
+    fn updates(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

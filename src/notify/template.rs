@@ -1,0 +1,388 @@
+//! Own wording: templates for the title and the text of messages about one alert, in minijinja. They are checked where
+//! they are written, against the fields that there are; what they give is text that every channel escapes and cuts as
+//! any other. One that fails all the same leaves the message as tautline words it: an alert is never lost to its words.
+
+use std::sync::Arc;
+
+use minijinja::value::{Enumerator, Object, Serde};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use serde::Serialize;
+
+use super::message::Message;
+use crate::alert::notice::{Notice, NoticeKind};
+use crate::alert::record::{Figure, Labels};
+use crate::catalog::diagnostic::nearest;
+use crate::settings::{Templates, Words};
+use crate::words::{Language, percent, sentence};
+
+/// Steps that one template may take.
+const FUEL: u64 = 20_000;
+/// Bytes of a template.
+const SOURCE: usize = 4000;
+
+/// What a template can say.
+#[derive(Serialize, Debug)]
+struct Fields<'a> {
+    title: &'a str,
+    text: &'a str,
+    kind: &'static str,
+    alert: &'a str,
+    severity: &'static str,
+    level: &'static str,
+    reason: Option<&'static str>,
+    rule: &'a str,
+    owner: Option<&'a str>,
+    period: &'a str,
+    since: String,
+    lasted: String,
+    ended: bool,
+    acknowledged_by: Option<&'a str>,
+    episode: &'a str,
+    notice: &'a str,
+    url: &'a str,
+    language: &'static str,
+    labels: Value,
+    node: Side<'a>,
+    parent: Side<'a>,
+    item: &'a str,
+    source: &'a str,
+}
+
+/// A node, as a template can say it; empty for an alert that has none.
+#[derive(Serialize, Debug, Default)]
+struct Side<'a> {
+    title: String,
+    name: &'a str,
+    owner: Option<&'a str>,
+    unit: Option<&'a str>,
+    period: &'a str,
+    value: Option<f64>,
+    target: Option<f64>,
+    completion: Option<f64>,
+    expected: Option<f64>,
+    pace: Option<f64>,
+    forecast: Option<f64>,
+    target_probability: Option<f64>,
+    progress: String,
+}
+
+impl<'a> Side<'a> {
+    fn of(figure: Option<&'a Figure>, name: Option<&'a String>, language: Language) -> Side<'a> {
+        let Some(figure) = figure else {
+            return Side::default();
+        };
+        Side {
+            title: sentence::name(figure),
+            name: name.map_or("", |name| name.as_str()),
+            owner: figure.owner.as_deref(),
+            unit: figure.unit.as_deref(),
+            period: &figure.period,
+            value: figure.value,
+            target: figure.target,
+            completion: figure.completion,
+            expected: figure.expected_share,
+            pace: figure.pace,
+            forecast: figure.forecast,
+            target_probability: figure.target_probability,
+            progress: super::message::progress(figure, language),
+        }
+    }
+}
+
+/// Labels by their names. They are those of the alert: one that it does not have is empty, not a mistake.
+#[derive(Debug)]
+struct Named(Labels);
+
+impl Object for Named {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        Some(Value::from(self.0.get(key.as_str()?).map_or("", String::as_str)))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.keys().map(|name| Value::from(name.as_str())).collect())
+    }
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // The result is text, which each channel escapes in its own way.
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_fuel(Some(FUEL));
+    environment.add_filter("percent", |value: Option<f64>| {
+        value.map_or_else(String::new, percent)
+    });
+    environment.set_formatter(|out, state, value| {
+        // What is not known is nothing, not the word "none".
+        if value.is_none() {
+            return Ok(());
+        }
+        minijinja::escape_formatter(out, state, value)
+    });
+    environment
+}
+
+/// Words of the settings for the title and the text of a message about one alert.
+pub(super) fn worded(templates: &Templates, notice: &Notice, message: &mut Message) {
+    let rule = notice.labels.get("alertname").unwrap_or(&notice.alert_kind);
+    let Words { title, text } = templates.of(rule);
+    if title.is_none() && text.is_none() {
+        return;
+    }
+    let said = |source: Option<&str>| {
+        let source = source?;
+        match rendered(source, notice, message) {
+            Ok(said) => Some(said),
+            Err(error) => {
+                tracing::warn!(receiver = notice.receiver, notice = notice.id, reason = %error,
+                    "own wording failed; the message is worded as usual");
+                None
+            }
+        }
+    };
+    let (title, text) = (said(title.as_deref()), said(text.as_deref()));
+    if let Some(title) = title.filter(|title| !title.is_empty()) {
+        message.title = title;
+    }
+    if let Some(text) = text {
+        message.lead = text;
+    }
+}
+
+fn rendered(source: &str, notice: &Notice, message: &Message) -> Result<String, minijinja::Error> {
+    let environment = environment();
+    let fields = Serde(fields(notice, message));
+    let said = environment.template_from_str(source)?.render(fields)?;
+    Ok(said.trim().to_owned())
+}
+
+fn fields<'a>(notice: &'a Notice, message: &'a Message) -> Fields<'a> {
+    let (facts, language) = (&notice.facts, message.language);
+    let label = |name: &str| notice.labels.get(name);
+    let owner = facts.node.as_ref().and_then(|node| node.owner.as_ref());
+    let figure = facts.node.as_ref().or(facts.parent.as_ref());
+    Fields {
+        title: &message.title,
+        text: &message.lead,
+        kind: notice.kind.as_str(),
+        alert: &notice.alert_kind,
+        severity: notice.severity.as_str(),
+        level: super::message::severity(notice.severity, language),
+        reason: notice.reason.map(super::alert::reason),
+        rule: label("alertname").unwrap_or(&notice.alert_kind),
+        owner: owner.or(label("owner")).map(String::as_str),
+        period: label("period")
+            .or(figure.map(|figure| &figure.period))
+            .map_or("", |period| period.as_str()),
+        since: super::phrases::at(message, notice.fired_at),
+        lasted: language.lasting(notice.fired_at, notice.decided_at),
+        ended: notice.kind == NoticeKind::Resolved,
+        acknowledged_by: notice.ack.as_ref().map(|ack| ack.by.as_str()),
+        episode: &notice.episode,
+        notice: &notice.id,
+        url: message.links.first().map_or("", |link| link.url.as_str()),
+        language: language.pick("zh", "en"),
+        labels: Value::from_object(Named(notice.labels.clone())),
+        node: Side::of(facts.node.as_ref(), label("node"), language),
+        parent: Side::of(facts.parent.as_ref(), label("parent"), language),
+        item: facts.item.as_ref().map_or("", |item| item.name.as_str()),
+        source: facts.source.as_ref().map_or("", |source| source.name.as_str()),
+    }
+}
+
+/// Whether a template can be used; says what is wrong with it, and what to write instead.
+///
+/// # Errors
+/// Its syntax, a field or a filter that there is not, or what goes wrong with it for an alert about a link, or about a
+/// single node, that fires or is over.
+pub(crate) fn check(source: &str) -> Result<(), String> {
+    if source.len() > SOURCE {
+        return Err(format!(
+            "a template of more than {SOURCE} bytes is no wording of a message"
+        ));
+    }
+    let environment = environment();
+    let template = environment
+        .template_from_str(source)
+        .map_err(|error| told(&error))?;
+    let known = names();
+    let mut used: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+    used.sort();
+    for name in used {
+        let is_known = known.contains(&name)
+            || name.starts_with("labels.")
+            || environment.globals().any(|(global, _)| name == global);
+        if !is_known {
+            let hint = match nearest(&name, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean '{near}'?"),
+                None => format!("there are {}", known.join(", ")),
+            };
+            return Err(format!("there is no field '{name}'; {hint}"));
+        }
+    }
+    for notice in samples() {
+        let message = sample_message(&notice);
+        rendered(source, &notice, &message).map_err(|error| told(&error))?;
+    }
+    Ok(())
+}
+
+fn told(error: &minijinja::Error) -> String {
+    let what = match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    };
+    match error.line() {
+        Some(line) if line > 1 => format!("{what} (line {line} of the template)"),
+        _ => what,
+    }
+}
+
+/// Every name that a template may use, from what templates are given, so that the two cannot differ.
+fn names() -> Vec<String> {
+    let notice = samples().remove(0);
+    let message = sample_message(&notice);
+    let all = serde_json::to_value(fields(&notice, &message)).unwrap_or_default();
+    let mut names = Vec::new();
+    for (name, value) in all.as_object().into_iter().flatten() {
+        names.push(name.clone());
+        let inner = value.as_object().filter(|_| name != "labels");
+        names.extend(
+            inner
+                .into_iter()
+                .flatten()
+                .map(|(inner, _)| format!("{name}.{inner}")),
+        );
+    }
+    names
+}
+
+fn sample_message(notice: &Notice) -> Message {
+    Message::of(std::slice::from_ref(notice), &super::message::Reader::default())
+}
+
+/// An alert about a link and one about a node, firing and over, and one of which nothing is known.
+fn samples() -> Vec<Notice> {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let figure = || Figure {
+        title: "Sample".to_owned(),
+        value: Some(41.0),
+        target: Some(100.0),
+        completion: Some(0.41),
+        ..Figure::default()
+    };
+    let bare = Notice::blank("sample", "sample", now, now);
+    let mut of_node = bare.clone();
+    of_node.facts.node = Some(figure());
+    let mut of_link = of_node.clone();
+    of_link.facts.parent = Some(figure());
+    let over = |notice: &Notice| Notice {
+        kind: NoticeKind::Resolved,
+        reason: Some(crate::alert::notice::ResolveReason::Recovered),
+        facts_at_firing: Some(notice.facts.clone()),
+        ..notice.clone()
+    };
+    let ended = [over(&of_link), over(&of_node)];
+    [of_link, of_node, bare].into_iter().chain(ended).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::notice::ResolveReason;
+    use crate::notify::robots::wording;
+    use crate::notify::samples::{hollow, numbered, over};
+    use crate::notify::{Answer, Wording};
+
+    fn own(title: &str, text: &str) -> Wording {
+        let words = |title: &str, text: &str| Words {
+            title: Some(title.to_owned()),
+            text: Some(text.to_owned()),
+        };
+        Wording {
+            templates: Templates {
+                all: words(title, text),
+                rules: [("special".to_owned(), words("special", "{{ rule }}"))].into(),
+            },
+            ..wording(Language::En)
+        }
+    }
+
+    #[test]
+    fn a_message_says_what_the_template_says() {
+        let wording = own(
+            "[{{ severity }}] {{ node.title }}{% if ended %} over{% endif %}",
+            "{{ node.completion | percent }} of {{ node.name }}, {{ parent.title }} {{ parent.forecast }}{{ labels.period }}",
+        );
+        let message = wording.message(&[hollow()]);
+        assert_eq!(message.title, "[warning] 文章数");
+        assert_eq!(message.lead, "96% of articles, 营收 2026-06");
+        assert_eq!(
+            wording.message(&[over(ResolveReason::Recovered)]).title,
+            "[critical] 文章数 over"
+        );
+        let mut special = hollow();
+        special
+            .labels
+            .insert("alertname".to_owned(), "special".to_owned());
+        assert_eq!(wording.message(&[special]).lead, "special");
+        let many = wording.message(&[hollow(), numbered(hollow(), 2)]);
+        assert_eq!(many.items[1].title, "[warning] 文章数");
+        assert_eq!(many.title, "🟠 2 alerts");
+    }
+
+    #[test]
+    fn what_a_template_cannot_say_is_told_where_it_is_written() {
+        for (source, says) in [
+            ("{{ title }} {{ labels.anything }}", ""),
+            ("{% for name in labels %}{{ name }}{% endfor %}", ""),
+            (
+                "{{ node.titel }}",
+                "there is no field 'node.titel'; did you mean 'node.title'?",
+            ),
+            ("{{ nodes }}", "there is no field 'nodes'; did you mean 'node'?"),
+            ("{{ title.x.y }}", "there is no field 'title.x.y'"),
+            ("{{ title", "syntax error"),
+            ("{{ title | shout }}", "unknown filter"),
+            ("{{ node.completion + 1 }}", "invalid operation"),
+            ("{{ node.title + 1 }}", "invalid operation"),
+            ("{% for i in range(90000) %}x{% endfor %}", "fuel"),
+            ("{% for i in range(9) %}x{% endfor %}", ""),
+            ("{% include 'x' %}", "syntax error"),
+        ] {
+            match check(source) {
+                Ok(()) => assert!(says.is_empty(), "{source} should say {says}"),
+                Err(told) => assert!(!says.is_empty() && told.contains(says), "{source}: {told}"),
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_fails_leaves_the_usual_words() {
+        let usual = wording(Language::En).message(&[hollow()]);
+        let message = own("{{ nothing }}", "{{ 1 / 0 }}").message(&[hollow()]);
+        assert_eq!((message.title, message.lead), (usual.title, usual.lead));
+    }
+
+    #[tokio::test]
+    async fn whatever_a_template_gives_keeps_to_every_limit() {
+        use crate::notify::robots::{NAMES, robot_with};
+        use crate::notify::{Form, Parcel};
+        let long = "{{ title }}\"}]<!channel>\\ {% for i in range(200) %}营收🔴{{ text }}{% endfor %}";
+        for name in NAMES {
+            let robot = robot_with(name, own(long, long)).await;
+            let many: Vec<Notice> = (0..30).map(|n| numbered(hollow(), n)).collect();
+            for notices in [&many[..1], &many] {
+                for form in [Form::Full, Form::Plain] {
+                    let parcel = Parcel {
+                        notices,
+                        form,
+                        shown: None,
+                    };
+                    assert_eq!(robot.channel.send(parcel).await, Answer::OK, "{name}");
+                }
+            }
+            assert!(!robot.last().to_string().contains("<!channel>"), "{name}");
+        }
+    }
+}
