@@ -91,3 +91,40 @@ fn holds_day((from, to): (i8, i8), date: Date) -> bool {
     // A range that begins beyond the end of a short month is not in it.
     from <= last && (day(from).max(1)..=day(to)).contains(&date.day())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::load::{Files, load};
+
+    #[test]
+    fn an_edge_is_a_time_of_day_or_midnight_on_the_clock_of_the_zone() {
+        let yaml =
+            "calendar: {timezone: Europe/Berlin}\nsources: {s: {topics: [t], format: json, fields: {}}}\n";
+        let calendar = load(&Files::new("", [("a.yaml", yaml)])).unwrap().calendar;
+        let time = |hour| jiff::civil::time(hour, 0, 0, 0);
+        let interval = Interval {
+            times: vec![(time(2), Some(time(9))), (time(22), None)],
+            ..Interval::default()
+        };
+        for (now, edge) in [
+            ("2026-06-01T06:59:59Z", "2026-06-01T07:00:00Z"),
+            ("2026-06-01T07:00:00Z", "2026-06-01T20:00:00Z"),
+            ("2026-06-01T20:00:00Z", "2026-06-01T22:00:00Z"),
+            // At two there is no two o'clock: the hour that follows begins then.
+            ("2026-03-29T00:30:00Z", "2026-03-29T01:00:00Z"),
+            // The night in which two o'clock comes twice counts it once.
+            ("2026-10-24T22:30:00Z", "2026-10-25T00:00:00Z"),
+            ("2026-10-25T00:00:00Z", "2026-10-25T08:00:00Z"),
+        ] {
+            let (now, edge): (Timestamp, Timestamp) = (now.parse().unwrap(), edge.parse().unwrap());
+            assert_eq!(interval.next_edge(now, &calendar), edge, "{now}");
+        }
+        let always = Interval::default();
+        let now: Timestamp = "2026-06-01T12:00:00Z".parse().unwrap();
+        assert_eq!(
+            always.next_edge(now, &calendar).to_string(),
+            "2026-06-01T22:00:00Z"
+        );
+    }
+}

@@ -322,7 +322,10 @@ impl Life {
                     level.hold_for = SignedDuration::from_secs(*seconds);
                 }
             }
-            Turn::Quiet(quiet) => self.quiet = *quiet,
+            Turn::Quiet(quiet) => {
+                self.quiet = *quiet;
+                self.step(true);
+            }
             Turn::Jump(seconds) => self.wall = (self.wall + seconds).max(0),
             Turn::Restart => {
                 if may_restart {
@@ -341,7 +344,7 @@ fn live(turns: &[Turn], may_restart: bool) -> Vec<Scene> {
     for turn in turns {
         life.take(turn, may_restart);
     }
-    life.quiet = false;
+    life.take(&Turn::Quiet(false), may_restart);
     life.has_rule = false;
     // Flapping is over within the hour, and the wall clock has been set back by some hours at most.
     for _ in 0..6 {

@@ -1,11 +1,12 @@
 //! `tautline test`: tests of a catalogue and its rules, declared in YAML and played on a virtual clock through the
 //! daemon's own evaluation, alerts, store and sender.
 //!
-//! * [`file`]: what the YAML may say. `case`: a test, checked. `notation`: promtool's series.
+//! * [`file`]: what the YAML may say. `case`: a test as it is played, `check`: made from the YAML. `notation`: promtool's series.
 //! * `stage`: the parts of the daemon between two restarts. `series`: numbers that a test says a node has.
 //! * `play`: the clock. `verdict`: expected against got.
 
 mod case;
+mod check;
 #[cfg(test)]
 mod crash_tests;
 mod file;

@@ -35,6 +35,8 @@ pub(super) struct Played {
     pub(super) notices: Vec<LoggedNotice>,
     /// Why somebody was not told.
     pub(super) held: Vec<Held>,
+    /// The silences that were made.
+    pub(super) silences: Vec<Silence>,
     /// What could not be done.
     pub(super) refused: Vec<(Place, String)>,
 }
@@ -114,6 +116,7 @@ impl<'c> Player<'c> {
                 states: case.states.iter().map(|_| Vec::new()).collect(),
                 notices: Vec::new(),
                 held: Vec::new(),
+                silences: Vec::new(),
                 refused: Vec::new(),
             },
             sender: None,
@@ -165,6 +168,7 @@ impl<'c> Player<'c> {
             .map_err(|error| error.to_string())?;
         notices.reverse();
         played.notices = notices;
+        played.silences = stage.silences().cloned().collect();
         played.held.extend(stage.held);
         Ok(played)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::case::hint;
+use super::check::hint;
 use super::file::Scalar;
 use super::notation::{self, Point};
 use crate::catalog::attribute::DriftKind;

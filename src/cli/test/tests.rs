@@ -272,8 +272,8 @@ fn mistakes_are_told_with_their_place() {
         ),
         (
             "  exp_states: [{at: 10d, alert: done-but-flat, state: inactive}]",
-            "  exp_notices: [{receiver: boss, kind: fired, between: [1d, 2d]}]",
-            "tests.yaml:9:28: there is no receiver 'boss'; known are ops",
+            "  exp_notices: [{receiver: pager, kind: fired, between: [1d, 2d]}]",
+            "tests.yaml:9:28: there is no receiver 'pager'; known are ops",
         ),
         (
             "  exp_states: [{at: 10d, alert: done-but-flat, state: inactive}]",

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::case::{Case, ExpectedNotice, ExpectedState};
 use super::file::{Outcome, State};
 use super::play::{Played, Stood};
+use crate::alert::dispatch::silence::Silence;
 use crate::alert::record::Labels;
 use crate::notify::outbox::Status;
 use crate::state::LoggedNotice;
@@ -195,7 +196,7 @@ impl Words<'_> {
                     "  {}  {} is not told: {}",
                     self.moment(held.at),
                     held.receiver,
-                    held.by.join(", ")
+                    why(&held.by, &played.silences)
                 ),
             }));
         }
@@ -294,6 +295,22 @@ fn fits(one: &ExpectedNotice, logged: &LoggedNotice, when: Timestamp) -> bool {
         && one.which.holds(rule, &notice.labels)
         && one.severity.is_none_or(|severity| severity == notice.severity)
         && logged.status == outcome
+}
+
+/// What keeps somebody from being told; a silence by what it silences, as its id says nothing to anybody.
+fn why(by: &[String], silences: &[Silence]) -> String {
+    let named = |text: &String| {
+        let id = text.strip_prefix("silence ");
+        let silence = id.and_then(|id| silences.iter().find(|silence| silence.id == id));
+        silence.map_or_else(
+            || text.clone(),
+            |silence| {
+                let matchers: Vec<String> = silence.matchers.iter().map(ToString::to_string).collect();
+                format!("silence of {} by {}", matchers.join(", "), silence.created_by)
+            },
+        )
+    };
+    by.iter().map(named).collect::<Vec<_>>().join(", ")
 }
 
 /// The labels that tell alerts of one rule apart.
