@@ -13,8 +13,8 @@ mod notify;
 mod review;
 mod route;
 mod run;
-mod test;
 mod suggest;
+mod test;
 pub mod tree;
 
 use std::path::{Path, PathBuf};

@@ -213,7 +213,7 @@ fn autoregression(x: &Series) -> Vec<f64> {
             .sum();
         let reflection = (covariance[order] - told) / rest;
         // Days are missing, so the covariances need not belong to any process.
-        if !(reflection.abs() < 0.999) {
+        if reflection.is_nan() || reflection.abs() >= 0.999 {
             break;
         }
         let turned: Vec<f64> = coefficients.iter().rev().map(|c| c * reflection).collect();
@@ -389,7 +389,7 @@ mod tests {
         let y = business(&noise(4, 200));
         let tell = |factor: f64, first: usize| {
             let scaled: Vec<Option<f64>> = y.iter().map(|value| value.map(|value| value * factor)).collect();
-            rank(&scaled, &[x.clone()], first, |_| false).remove(0)
+            rank(&scaled, std::slice::from_ref(&x), first, |_| false).remove(0)
         };
         let (one, other) = (tell(1.0, 0), tell(1e6, 3));
         for (a, b) in one.lags.iter().zip(&other.lags) {
@@ -402,7 +402,7 @@ mod tests {
         let x = business(&noise(5, 50));
         let constant = vec![Some(3.0); 400];
         let nothing = vec![None; 400];
-        assert_eq!(rank(&x, &[x.clone()], 0, |_| false)[0].best(), None);
+        assert_eq!(rank(&x, std::slice::from_ref(&x), 0, |_| false)[0].best(), None);
         let y = business(&noise(6, 400));
         for series in [constant, nothing, vec![Some(f64::NAN); 400], vec![Some(0.0); 400]] {
             let driver = &rank(&y, &[series], 0, |_| false)[0];

@@ -93,6 +93,8 @@ pub struct LinkState {
     pub strength: Option<f64>,
     /// How many days later the parent follows.
     pub lag_days: Option<f64>,
+    /// Per cent by which the parent moves when the KPI moves by one; `None` where the link is too weak to tell.
+    pub elasticity: Option<f64>,
     /// Days judged so far.
     pub judged_days: u32,
 }
@@ -122,6 +124,11 @@ impl LinkState {
     /// Evidence for a kind.
     pub fn score(&self, kind: DriftKind) -> f64 {
         self.scores[kind as usize]
+    }
+
+    /// The elasticity, unless the link has come apart: then the KPI's moves explain nothing.
+    pub fn elasticity_in_force(&self) -> Option<f64> {
+        self.elasticity.filter(|_| self.findings.is_empty())
     }
 
     /// What is found of a kind.

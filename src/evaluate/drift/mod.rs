@@ -308,6 +308,7 @@ fn state_of(link: &Link, tuning: &Tuning) -> LinkState {
         parent_gap: reading.gap.map(share),
         strength: reading.strength,
         lag_days: reading.lag_days,
+        elasticity: reading.elasticity,
         judged_days: reading.judged_days,
     }
 }

@@ -167,7 +167,49 @@ fn nothing_and_nonsense_are_no_verdict() {
     );
     let reading: Reading = young.reading(&Tuning::default());
     assert_eq!(
-        (reading.gap, reading.strength, reading.lag_days),
-        (None, None, None)
+        (
+            reading.gap,
+            reading.strength,
+            reading.lag_days,
+            reading.elasticity
+        ),
+        (None, None, None, None)
     );
+}
+
+/// What is known of a link after its last day; `turned` makes the parent less of it the better.
+fn known(turned: bool) -> Reading {
+    let (tuning, days) = (Tuning::default(), Days::default());
+    let [kpi, parent] = world();
+    let parent: Vec<f64> = parent
+        .iter()
+        .map(|value| if turned { 25e6 / value } else { *value })
+        .collect();
+    let before = Before {
+        lower: turned,
+        ..Before::default()
+    };
+    let mut link = Link::new(FIRST, Before::default(), before, &days, &tuning);
+    for at in 0..DAYS {
+        let flow = |values: &[f64]| {
+            values[at.saturating_sub(47)..=at]
+                .iter()
+                .copied()
+                .map(Some)
+                .collect::<Vec<_>>()
+        };
+        let (kpi, parent) = (flow(&kpi), flow(&parent));
+        let input = |flow| DayInput { flow, targets: &[] };
+        link.close(FIRST + at as i32, input(&kpi), input(&parent), &days, &tuning);
+    }
+    link.reading(&tuning)
+}
+
+#[test]
+fn the_elasticity_is_of_the_values_whichever_way_is_good() {
+    // The slow waves are of 10 and 8 per cent.
+    let as_is = known(false).elasticity.unwrap();
+    assert!((as_is - 0.8).abs() < 0.2, "{as_is}");
+    let turned = known(true).elasticity.unwrap();
+    assert!((turned + 0.8).abs() < 0.2, "{turned}");
 }

@@ -164,6 +164,8 @@ pub struct LinkText {
     pub strength: Option<f64>,
     /// How many days later it follows.
     pub lag_days: Option<f64>,
+    /// Per cent by which the parent moves when it moves by one.
+    pub elasticity: Option<f64>,
     /// How far the parent is from what its KPI explains, as a share.
     pub parent_gap: Option<f64>,
     /// Days judged so far.
@@ -426,6 +428,7 @@ fn explanation(
         link: state.link.as_ref().map(|link| LinkText {
             strength: link.strength,
             lag_days: link.lag_days,
+            elasticity: link.elasticity,
             parent_gap: link.parent_gap,
             judged_days: link.judged_days,
             evidence: DriftKind::ALL
@@ -434,11 +437,17 @@ fn explanation(
                 .collect(),
         }),
         rules: rules(past, catalog, snapshot, state, at),
-        accounts: attribution::attribute(catalog, snapshot, &state.key, |_| None)
+        accounts: attribution::attribute(catalog, snapshot, &state.key, |kpi| elasticity(snapshot, kpi))
             .filter(|_| state.is_judged())
             .map(|found| accounts(catalog, found))
             .unwrap_or_default(),
     }
+}
+
+/// By how many per cent the parent of a KPI moves when the KPI moves by one, where that is known.
+fn elasticity(snapshot: &Snapshot, kpi: &InstanceKey) -> Option<f64> {
+    let state = snapshot.instances.iter().find(|state| state.key == *kpi)?;
+    state.link.as_ref()?.elasticity_in_force()
 }
 
 fn target_from(node: &Node, state: &NodeState) -> TargetFrom {

@@ -368,6 +368,12 @@ fn linked(link: &LinkText, language: Language) -> String {
             Language::En => write!(text, ", answering after about {lag:.0} days"),
         };
     }
+    if let Some(elasticity) = link.elasticity {
+        let _ = match language {
+            Language::Zh => write!(text, "，每变动 1% 上级变动 {elasticity:.2}%"),
+            Language::En => write!(text, ", {elasticity:.2}% for each 1% of this"),
+        };
+    }
     let _ = match language {
         Language::Zh => write!(text, "，已观察 {} 天", link.judged_days),
         Language::En => write!(text, ", judged for {} days", link.judged_days),

@@ -89,6 +89,11 @@ impl Judge {
         }
     }
 
+    /// Whether lag and elasticity are known well enough to speak of them.
+    pub(super) fn is_known(&self) -> bool {
+        self.strength >= 0.5 && self.learned >= 60
+    }
+
     pub(super) fn is_suspicious(&self, tuning: &Tuning) -> bool {
         self.sums.iter().any(|sum| *sum > tuning.hold * self.limit)
     }
@@ -141,7 +146,7 @@ impl Judge {
 
     /// The answer nearest to `dy` that the KPI explains: hull of β·dx over admissible lags and elasticities.
     fn explained(&self, day: i32, dy: f64, raw: &[f64], tuning: &Tuning) -> f64 {
-        let known = self.strength >= 0.5 && self.learned >= 60;
+        let known = self.is_known();
         let last = if known {
             tuning.max_lag.min(self.lag + 3)
         } else {

@@ -59,6 +59,8 @@ pub struct Reading {
     pub strength: Option<f64>,
     /// Days by which the parent follows.
     pub lag_days: Option<f64>,
+    /// Per cent by which the parent moves when the KPI moves by one; `None` where the link is too weak to tell.
+    pub elasticity: Option<f64>,
     /// Days judged so far.
     pub judged_days: u32,
 }
@@ -191,6 +193,9 @@ impl Link {
             reading.gap = Some(self.leading(usize::from(long.gap > 0.0)).gap);
             reading.strength = Some(long.strength.clamp(0.0, 1.0));
             reading.lag_days = Some(long.lag as f64);
+            // What explains a gap is told of the values themselves, whichever way is good.
+            let sign = self.kpi.sign() * self.parent.sign();
+            reading.elasticity = long.is_known().then_some(long.elasticity * sign);
         }
         reading
     }

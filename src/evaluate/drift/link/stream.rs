@@ -152,6 +152,11 @@ impl Stream {
         }
     }
 
+    /// −1 where less is better.
+    pub(super) fn sign(&self) -> f64 {
+        if self.lower { -1.0 } else { 1.0 }
+    }
+
     /// Takes in a day close.
     pub(super) fn close(&mut self, day: i32, input: DayInput<'_>, days: &Days, tuning: &Tuning) -> Health {
         for target in input.targets {

@@ -1,7 +1,11 @@
 //! `tautline backtest`: a file of events through the same core as the daemon, in the order of their arrival.
 
+mod compare;
+mod progress;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -10,10 +14,13 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Config, complain, load_all, print};
-use crate::catalog::{Catalog, SourceId};
+
+use crate::catalog::{Catalog, SourceId, load};
 use crate::daemon::replay::{Episode, Replay};
 use crate::decode::{Found, Reader, Record};
+use crate::settings::Settings;
 use crate::words::{Language, sentence};
+use progress::Progress;
 
 #[derive(Args, Debug)]
 pub(super) struct BacktestArgs {
@@ -26,6 +33,10 @@ pub(super) struct BacktestArgs {
     /// List only episodes raised on or after this day; history before it is learned from all the same
     #[arg(long, value_name = "DATE")]
     since: Option<Date>,
+    /// A folder with another catalogue: list what it would tell that the settings' does not, what it would not tell, and
+    /// what it would tell otherwise
+    #[arg(long, value_name = "CATALOG")]
+    against: Option<PathBuf>,
     /// How to print the result
     #[arg(long, value_enum, default_value_t = BacktestFormat::Text)]
     format: BacktestFormat,
@@ -58,19 +69,59 @@ pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
         load_all(args.config.config.as_deref()).map_err(|diagnostics| diagnostics.to_string())?;
     let shown = args.input.display();
     let text = std::fs::read_to_string(&args.input).map_err(|error| format!("{shown}: {error}"))?;
-    let mut lines = lines(&catalog, None, &text, &shown.to_string())?;
+    let replay = replayed(&catalog, &settings, &text, &shown.to_string())?;
+    let zone = &catalog.calendar;
+    let since = args.since.map(|day| zone.start_of(day));
+    let told = told_since(&replay, since);
+    if let Some(folder) = &args.against {
+        let other = load::load_dir(folder).map_err(|diagnostics| diagnostics.to_string())?;
+        let other = Arc::new(other);
+        let others = replayed(&other, &settings, &text, &shown.to_string())?;
+        let differences = compare::differences(&told, &told_since(&others, since));
+        print(&match args.format {
+            BacktestFormat::Ndjson => compare::ndjson(&catalog, &differences),
+            BacktestFormat::Text => compare::text(&catalog, &differences, settings.language),
+        });
+        return Ok(());
+    }
+    match args.format {
+        BacktestFormat::Ndjson => {
+            let rows: Vec<String> = told
+                .iter()
+                .map(|episode| ndjson(&catalog, episode).to_string())
+                .collect();
+            print(&rows.join("\n"));
+        }
+        BacktestFormat::Text => print(&text_report(&catalog, &replay, &told, settings.language)),
+    }
+    Ok(())
+}
+
+/// Episodes that were raised since a moment.
+fn told_since(replay: &Replay, since: Option<Timestamp>) -> Vec<&Episode> {
+    let episodes = replay.episodes().iter();
+    episodes
+        .filter(|episode| since.is_none_or(|since| episode.raised >= since))
+        .collect()
+}
+
+/// The events of a file through a catalogue, to the close of the day of the last arrival.
+fn replayed(catalog: &Arc<Catalog>, settings: &Settings, text: &str, file: &str) -> Result<Replay, String> {
+    let mut lines = lines(catalog, None, text, file)?;
     // Lines of one moment stay in the order of the file.
     lines.sort_by_key(|line| line.arrival);
     let Some(last) = lines.last() else {
-        return Err(format!("{shown}: no events; write one JSON object a line"));
+        return Err(format!("{file}: no events; write one JSON object a line"));
     };
     let end = last.arrival;
     let mut replay = Replay::new(catalog.clone(), settings.routing.clone()).keeping(settings.keep_days);
+    let mut progress = Progress::new(lines.len());
     for line in &lines {
         let record = Record {
             payload: Some(line.text.as_bytes()),
             ..Record::default()
         };
+        progress.step(|| catalog.calendar.day_of(line.arrival));
         replay.record(line.source, &record, line.arrival)?;
     }
     // The day of the last arrival is over too, with the lateness that the catalogue allows.
@@ -78,25 +129,13 @@ pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
     let lateness = catalog.sources.iter().map(|source| source.lateness).max();
     let next = zone.day_of(end).tomorrow().map_err(|error| error.to_string())?;
     replay.pass(zone.start_of(next) + lateness.unwrap_or_default())?;
+    drop(progress);
     for (source, reason) in replay.rejected() {
         complain(&format!(
             "{source}: some events were rejected; the newest: {reason}"
         ));
     }
-    let since = args.since.map(|day| zone.start_of(day));
-    let told: Vec<&Episode> = replay
-        .episodes()
-        .iter()
-        .filter(|episode| since.is_none_or(|since| episode.raised >= since))
-        .collect();
-    match args.format {
-        BacktestFormat::Ndjson => {
-            let rows: Vec<String> = told.iter().map(|episode| ndjson(&catalog, episode)).collect();
-            print(&rows.join("\n"));
-        }
-        BacktestFormat::Text => print(&text_report(&catalog, &replay, &told, settings.language)),
-    }
-    Ok(())
+    Ok(replay)
 }
 
 /// The lines of the file that are not blank, with arrival and source; `whose` they are, where that is known.
@@ -193,7 +232,8 @@ fn told_at(catalog: &Catalog, at: Timestamp) -> String {
     at.display_with_offset(offset).to_string()
 }
 
-fn ndjson(catalog: &Catalog, episode: &Episode) -> String {
+/// An episode as JSON.
+fn ndjson(catalog: &Catalog, episode: &Episode) -> serde_json::Value {
     let label = |name: &str| episode.labels.get(name);
     let dimensions: BTreeMap<&String, &String> = episode
         .labels
@@ -214,31 +254,35 @@ fn ndjson(catalog: &Catalog, episode: &Episode) -> String {
         "notices": episode.notices,
         "link": episode.facts.link,
     })
-    .to_string()
+}
+
+/// An episode on two lines: when, how bad, what and where; and its numbers in words.
+fn episode_text(catalog: &Catalog, episode: &Episode, language: Language) -> String {
+    let label = |name: &str| episode.labels.get(name).map_or("", String::as_str);
+    let day = |at: Timestamp| catalog.calendar.day_of(at).to_string();
+    let cleared = episode
+        .cleared
+        .map_or_else(|| language.pick("至今", "still on").to_owned(), day);
+    let instance = episode
+        .facts
+        .node
+        .as_ref()
+        .map_or("", |node| node.instance.as_str());
+    format!(
+        "{} … {cleared}  {}  {}  {}{}{instance}\n    {}\n",
+        day(episode.raised),
+        episode.severity.as_str(),
+        episode.kind,
+        label("node"),
+        if instance.is_empty() { "" } else { " · " },
+        sentence::of(&episode.kind, &episode.facts, language),
+    )
 }
 
 fn text_report(catalog: &Catalog, replay: &Replay, told: &[&Episode], language: Language) -> String {
     let mut report = String::new();
     for episode in told {
-        let label = |name: &str| episode.labels.get(name).map_or("", String::as_str);
-        let day = |at: Timestamp| catalog.calendar.day_of(at).to_string();
-        let cleared = episode
-            .cleared
-            .map_or_else(|| language.pick("至今", "still on").to_owned(), day);
-        let instance = episode
-            .facts
-            .node
-            .as_ref()
-            .map_or("", |node| node.instance.as_str());
-        report.push_str(&format!(
-            "{} … {cleared}  {}  {}  {}{}{instance}\n    {}\n",
-            day(episode.raised),
-            episode.severity.as_str(),
-            episode.kind,
-            label("node"),
-            if instance.is_empty() { "" } else { " · " },
-            sentence::of(&episode.kind, &episode.facts, language),
-        ));
+        report.push_str(&episode_text(catalog, episode, language));
     }
     let mut by_kind: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
     for episode in told {
