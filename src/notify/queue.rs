@@ -225,8 +225,9 @@ impl Queue {
             return Next::Look;
         }
 
+        let (due, free) = (self.due(&head), self.pace.free_at(Instant::now()));
+        // Read after both: what is due at once is due by now.
         let now = Instant::now();
-        let (due, free) = (self.due(&head), self.pace.free_at(now));
         if free.max(due) > now {
             if due <= now {
                 self.blocked_since.get_or_insert(now);
