@@ -25,6 +25,8 @@ const DEFAULT_FILES: [&str; 2] = ["tautline.yaml", "config/tautline.yaml"];
 const PREFIX: &str = "TAUTLINE";
 /// Shortest token, in bytes.
 const MIN_TOKEN_BYTES: usize = 16;
+/// An event waits this long for its evaluation, and up to 200 ms before it: within a second it is on /metrics.
+const EVERY_MS: i128 = 500;
 /// Three years: forecasts look two years back, and a review compares with the year before.
 const KEEP_DAYS: i32 = 1100;
 const KEEP_DAYS_OF: std::ops::RangeInclusive<i64> = 60..=36_500;
@@ -475,11 +477,11 @@ impl Checker {
     }
 
     fn every(&mut self, every: Option<Time>) -> Duration {
-        let every = every.map_or(1000, |time| time.0.as_millis());
+        let every = every.map_or(EVERY_MS, |time| time.0.as_millis());
         if !(50..=60_000).contains(&every) {
             self.problem(&["evaluate", "every"], "evaluations may be 50ms to 60s apart");
         }
-        Duration::from_millis(u64::try_from(every).unwrap_or(1000))
+        Duration::from_millis(u64::try_from(every).unwrap_or_default())
     }
 
     fn keep(&mut self, keep: Option<Time>) -> i32 {
