@@ -31,5 +31,6 @@ mod poison;
 mod prometheus;
 mod reload;
 mod routes;
+mod slack_bot;
 mod slack_down;
 mod tree;
