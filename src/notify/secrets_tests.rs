@@ -226,10 +226,7 @@ async fn given_up(receivers: &[(&str, Receiver)]) -> String {
     ] {
         all.push_str(&String::from_utf8_lossy(&bytes));
     }
-    assert!(
-        all.contains("notice given up") || all.contains("destination disabled"),
-        "{all}"
-    );
+    assert!(all.contains("notice") && !log.0.lock().unwrap().is_empty());
     all
 }
 

@@ -34,5 +34,6 @@ mod prometheus;
 mod reload;
 mod routes;
 mod rules;
+mod slack_bot;
 mod slack_down;
 mod tree;
