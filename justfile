@@ -48,7 +48,7 @@ image:
 bench-peers *args:
     benches/peers/run {{args}}
 
-# How well links are judged, on labelled corpora: the table of docs/judgement.md. Arguments: the folder of the generators
+# How well links are judged, on labelled corpora: the table of docs/detection.md. Arguments: the folder of the generators
 # and their scorer, then perhaps `--seeds 11` or `--generators causal`.
 detection scenarios *args:
     tests/scenarios/detection {{scenarios}} {{args}}

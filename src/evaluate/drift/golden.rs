@@ -2,7 +2,7 @@
 //!
 //! KPI actions are counts about a slowly wandering rate; the parent is a base and what actions convert to after a lag, both
 //! with weekdays and the noise of single days. One link in four has some ten events a day. Every fault begins on a day of its
-//! own. It is no measure of how good the judgement is (docs/judgement.md has that), only of whether it became worse.
+//! own. It is no measure of how good the judgement is (docs/detection.md has that), only of whether it became worse.
 
 use super::link::{Announced, Before, DayInput, Days, Link, Tuning};
 use crate::catalog::attribute::DriftKind;
