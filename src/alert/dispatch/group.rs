@@ -64,11 +64,15 @@ pub(super) fn due(
     if wait.is_zero() {
         return since;
     }
+    // Where the clock was set back behind the group's first message, its turns are too far ahead to wait for.
+    if since < group.began {
+        return later(since, wait);
+    }
     let (interval, passed) = (
         timing.group_interval.as_millis(),
         since.duration_since(group.began).as_millis(),
     );
-    let turns = (passed.max(0) + interval - 1) / interval;
+    let turns = (passed + interval - 1) / interval;
     let at = group
         .began
         .as_millisecond()
