@@ -10,7 +10,7 @@ use super::{Checker, Common, Secret, entry};
 use crate::catalog::file::Duration as Time;
 
 /// An Alertmanager.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Alertmanager {
     /// Its replicas, each at the address under which its API begins; one at least.
     pub urls: Vec<Url>,

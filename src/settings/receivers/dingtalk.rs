@@ -6,7 +6,7 @@ use super::mention::{self, Callable, Mention, MentionEntry};
 use super::{Checker, Common, Secret, UrlKeys, entry};
 
 /// A robot of a DingTalk group.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct DingTalk {
     /// Its URL, which is a secret.
     pub url: Secret,

@@ -15,7 +15,7 @@ use super::{Checker, Common, Secret, entry, is_public};
 const MOST: usize = 50;
 
 /// People with mail addresses.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Email {
     /// Name or address of the SMTP server.
     pub server: String,

@@ -6,7 +6,7 @@ use super::mention::{self, Callable, Mention, MentionEntry};
 use super::{Checker, Common, Secret, UrlKeys, entry};
 
 /// A custom bot of Feishu or Lark.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Feishu {
     /// Its URL, which is a secret.
     pub url: Secret,

@@ -41,7 +41,7 @@ pub use webhook::{Signature, Webhook, WebhookFormat};
 pub use wecom::WeCom;
 
 /// Somebody who can be told.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Receiver {
     /// How they are reached.
     pub channel: Channel,
@@ -69,7 +69,7 @@ impl Receiver {
 }
 
 /// A way to reach people.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum Channel {
     /// A Slack incoming webhook.
     SlackWebhook(SlackWebhook),

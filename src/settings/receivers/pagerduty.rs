@@ -13,7 +13,7 @@ const API: &str = "https://events.pagerduty.com";
 const KEY: usize = 32;
 
 /// A service of PagerDuty.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct PagerDuty {
     /// The integration key, which is the secret.
     pub routing_key: Secret,

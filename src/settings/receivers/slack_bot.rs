@@ -11,7 +11,7 @@ use super::{Checker, Common, Secret, entry};
 const API: &str = "https://slack.com/api";
 
 /// A Slack app in a channel.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct SlackBot {
     /// The bot's token.
     pub token: Secret,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Checker, Common, Secret, UrlKeys, entry};
 
 /// A Slack incoming webhook.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct SlackWebhook {
     /// Its URL, which is the secret.
     pub url: Secret,

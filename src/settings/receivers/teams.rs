@@ -6,7 +6,7 @@ use super::mention::{self, Callable, Mention, MentionEntry};
 use super::{Checker, Common, Secret, UrlKeys, entry};
 
 /// A workflow of Teams that posts to a channel when a webhook request is received.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Teams {
     /// Its URL, which is a secret.
     pub url: Secret,

@@ -10,7 +10,7 @@ use super::{Checker, Common, Secret, UrlKeys, entry};
 use crate::notify::webhook::check_keys;
 
 /// A program that takes signed HTTP requests.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Webhook {
     /// Its URL, which may hold a secret.
     pub url: Secret,
@@ -32,7 +32,7 @@ pub enum WebhookFormat {
 }
 
 /// How requests are signed.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum Signature {
     /// By Standard Webhooks, with each of these keys; without keys not at all.
     Standard(Vec<Secret>),
