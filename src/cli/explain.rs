@@ -1,16 +1,15 @@
 //! `tautline explain`: every number behind a node's state, from the state file; the daemon may be running.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 
+use super::shown::{Format, Tongue};
 use super::{Config, load_all, print};
 use crate::catalog::Calendar;
 use crate::report::explain;
 use crate::report::past::Past;
-use crate::settings::Settings;
 use crate::state::Reading;
-use crate::words::Language;
 
 /// Arguments of `explain`.
 #[derive(Args, Debug)]
@@ -31,30 +30,6 @@ pub(super) struct ExplainArgs {
     /// Language [default: that of the settings]
     #[arg(long, value_enum)]
     language: Option<Tongue>,
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Text,
-    Json,
-}
-
-/// A language, as an argument.
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tongue {
-    Zh,
-    En,
-}
-
-impl Tongue {
-    /// The language that was asked for, else that of the settings.
-    pub(super) fn or_settings(asked: Option<Tongue>, settings: &Settings) -> Language {
-        match asked {
-            Some(Tongue::Zh) => Language::Zh,
-            Some(Tongue::En) => Language::En,
-            None => settings.language,
-        }
-    }
 }
 
 /// Explains a node on stdout.

@@ -13,6 +13,7 @@ mod notify;
 mod review;
 mod route;
 mod run;
+mod shown;
 mod suggest;
 mod test;
 pub mod tree;

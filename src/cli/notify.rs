@@ -1,10 +1,10 @@
 //! `tautline notify test`: a test message to one receiver of the settings, and what the receiver answered.
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Subcommand};
 use jiff::Timestamp;
 
-use super::explain::Tongue;
+use super::shown::{Format, Tongue};
 use super::{Cli, Config, load_all, print};
 use crate::catalog::diagnostic::nearest;
 use crate::notify::{Wording, trial};
@@ -36,12 +36,6 @@ pub(super) struct TestArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Runs a command of `notify`.

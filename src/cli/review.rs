@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::explain::Tongue;
+use super::shown::Tongue;
 use super::{Config, load_all, print};
 use crate::evaluate::Period;
 use crate::report::past::Past;

@@ -1,9 +1,10 @@
 //! `tautline route explain`: who is told of an alert, when, and why.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
-use super::explain::{Tongue, moment};
+use super::explain::moment;
+use super::shown::{Format, Tongue};
 use super::{Config, load_all, print};
 use crate::report::routing::{Alert, Asked, explain, text};
 
@@ -45,12 +46,6 @@ struct RouteExplainArgs {
     /// Language [default: that of the settings]
     #[arg(long, value_enum)]
     language: Option<Tongue>,
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Carries out `route …`.

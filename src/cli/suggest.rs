@@ -1,8 +1,8 @@
 //! `tautline suggest`: drivers and targets of a node, from the state file; the daemon may be running.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::explain::Tongue;
+use super::shown::{Format, Tongue};
 use super::{Config, load_all, print};
 use crate::report::past::Past;
 use crate::report::suggest;
@@ -24,12 +24,6 @@ pub(super) struct SuggestArgs {
     /// Language [default: that of the settings]
     #[arg(long, value_enum)]
     language: Option<Tongue>,
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Prints suggestions for a node on stdout.

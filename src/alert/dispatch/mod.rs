@@ -59,6 +59,28 @@ pub trait World {
     fn final_facts(&self, record: &AlertRecord) -> Option<Facts>;
 }
 
+/// A business of which nothing but the calendar is known.
+impl World for Calendar {
+    fn calendar(&self) -> &Calendar {
+        self
+    }
+    fn parent_of(&self, _: &str) -> Option<&str> {
+        None
+    }
+    fn reads(&self, _: &str, _: &str) -> bool {
+        false
+    }
+    fn share(&self, _: &AlertRecord) -> Option<f64> {
+        None
+    }
+    fn forecasts(&self) -> Vec<Figure> {
+        Vec::new()
+    }
+    fn final_facts(&self, _: &AlertRecord) -> Option<Facts> {
+        None
+    }
+}
+
 /// A moment at which people can be told.
 #[derive(Clone, Copy)]
 pub struct Moment<'a> {

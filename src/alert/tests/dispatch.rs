@@ -27,13 +27,22 @@ fn second(seconds: i64) -> Timestamp {
 }
 
 /// A business in which one node, b1, is made up of all others.
-#[derive(Default)]
 struct Town {
-    nothing: Nothing,
+    nothing: Calendar,
     /// Which share of b1's gap each of them is.
     share: Option<f64>,
     /// How far a closed period came after all.
     completion: Option<f64>,
+}
+
+impl Default for Town {
+    fn default() -> Town {
+        Town {
+            nothing: nothing(),
+            share: None,
+            completion: None,
+        }
+    }
 }
 
 impl World for Town {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Nothing, moment, routing_of};
+use super::{moment, nothing, routing_of};
 use crate::alert::engine::Engine;
 use crate::alert::judge;
 use crate::alert::notice::{Notice, NoticeKind};
@@ -94,7 +94,7 @@ impl World {
         let snapshot = self.snapshot(at);
         let periods = judge::Periods::of(&self.catalog, &snapshot);
         let samples = judge::samples(&self.catalog, &snapshot, &periods, &self.engine.known());
-        let (at, world) = (snapshot.watermark.unwrap(), Nothing::default());
+        let (at, world) = (snapshot.watermark.unwrap(), nothing());
         let routing = routing_of(&[(Severity::Info, "ops".to_owned())]);
         let moment = Some(moment(at, &routing, &world));
         let step = self.engine.step(&samples, &self.catalog.rules, at, moment);

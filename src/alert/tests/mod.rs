@@ -121,40 +121,15 @@ impl About for Known<'_> {
     }
 }
 
-/// A business of which nothing is known.
-struct Nothing(Calendar);
-
-impl Default for Nothing {
-    fn default() -> Nothing {
-        Nothing(Calendar {
-            timezone: jiff::tz::TimeZone::UTC,
-            fiscal_year_starts: (1, 1),
-            week_starts: jiff::civil::Weekday::Monday,
-            workdays: [true, true, true, true, true, false, false],
-            workdays_declared: false,
-            special_days: BTreeMap::new(),
-        })
-    }
-}
-
-impl World for Nothing {
-    fn calendar(&self) -> &Calendar {
-        &self.0
-    }
-    fn parent_of(&self, _: &str) -> Option<&str> {
-        None
-    }
-    fn reads(&self, _: &str, _: &str) -> bool {
-        false
-    }
-    fn share(&self, _: &AlertRecord) -> Option<f64> {
-        None
-    }
-    fn forecasts(&self) -> Vec<Figure> {
-        Vec::new()
-    }
-    fn final_facts(&self, _: &AlertRecord) -> Option<Facts> {
-        None
+/// The calendar of a business of which nothing else is known.
+fn nothing() -> Calendar {
+    Calendar {
+        timezone: jiff::tz::TimeZone::UTC,
+        fiscal_year_starts: (1, 1),
+        week_starts: jiff::civil::Weekday::Monday,
+        workdays: [true, true, true, true, true, false, false],
+        workdays_declared: false,
+        special_days: BTreeMap::new(),
     }
 }
 
@@ -189,7 +164,7 @@ fn routing_of(routes: &[(Severity, String)]) -> Routing {
     }
 }
 
-fn moment<'a>(now: Timestamp, routing: &'a Routing, world: &'a Nothing) -> Moment<'a> {
+fn moment<'a>(now: Timestamp, routing: &'a Routing, world: &'a Calendar) -> Moment<'a> {
     Moment {
         now,
         routing,
@@ -259,7 +234,7 @@ impl Bench {
             .collect();
         let samples: Vec<_> = judged.iter().map(sample).collect();
         let routing = routing_of(&self.routes);
-        let world = Nothing::default();
+        let world = nothing();
         let moment = (!self.quiet).then(|| moment(minute(at), &routing, &world));
         let step = self.engine.step(&samples, &self.rules, minute(at), moment);
         if let Some(kept) = &step.kept {

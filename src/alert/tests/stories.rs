@@ -177,7 +177,7 @@ impl Life {
 
     /// One judgement of everything, or only a look at what is due.
     fn step(&mut self, judges: bool) {
-        let world = Nothing::default();
+        let world = nothing();
         let routing = self.routing.clone();
         let asked = Cell::new(0);
         let moment = moment(second(self.wall), &routing, &world);

@@ -20,8 +20,9 @@ mod verdict;
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::shown::Format;
 use super::{complain, print};
 use verdict::Verdict;
 
@@ -37,12 +38,6 @@ pub(super) struct TestArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// What a file of tests may say, as JSON Schema.

@@ -6,11 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Alert, Entry, Happening, InDigest, Join, Listener, Meant, seconds, shared};
 use crate::alert::dispatch::route::{Destination, Routing, To};
-use crate::alert::dispatch::{Held, Moment, World};
+use crate::alert::dispatch::{Held, Moment};
 use crate::alert::engine::{Engine, Step};
 use crate::alert::identity::fingerprint;
 use crate::alert::notice::{Aside, Notice, NoticeKind};
-use crate::alert::record::{AlertRecord, Facts, Figure, Labels};
+use crate::alert::record::{AlertRecord, Facts, Labels};
 use crate::alert::sample::{Condition, Sample};
 use crate::catalog::Calendar;
 
@@ -46,30 +46,6 @@ impl Actor<'_> {
 
     fn turns(&self) -> impl Iterator<Item = Timestamp> {
         [Some(self.fires), self.ends].into_iter().flatten()
-    }
-}
-
-/// A business of which only the calendar is known.
-struct Alone<'a>(&'a Calendar);
-
-impl World for Alone<'_> {
-    fn calendar(&self) -> &Calendar {
-        self.0
-    }
-    fn parent_of(&self, _: &str) -> Option<&str> {
-        None
-    }
-    fn reads(&self, _: &str, _: &str) -> bool {
-        false
-    }
-    fn share(&self, _: &AlertRecord) -> Option<f64> {
-        None
-    }
-    fn forecasts(&self) -> Vec<Figure> {
-        Vec::new()
-    }
-    fn final_facts(&self, _: &AlertRecord) -> Option<Facts> {
-        None
     }
 }
 
@@ -248,7 +224,6 @@ fn perform(
     actors: &[Actor<'_>],
     is_enough: impl Fn(&Heard) -> bool,
 ) -> Heard {
-    let world = Alone(calendar);
     let mut engine = Engine::new("route explain");
     let mut heard = Heard::default();
     let Some(begin) = actors.iter().map(|actor| actor.fires).min() else {
@@ -261,7 +236,7 @@ fn perform(
             now,
             routing,
             is_back: false,
-            world: &world,
+            world: calendar,
         };
         let is_turn = actors.iter().flat_map(Actor::turns).any(|turn| turn == now);
         let step = match is_turn {
