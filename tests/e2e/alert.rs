@@ -13,23 +13,49 @@ const TOLD_WITHIN: Duration = Duration::from_secs(30);
 /// Evaluations after which a repeated message would have come.
 const QUIET: u64 = 15;
 
+/// A daemon that has told its Slack of one thing: every article is written, and the revenue that they serve is behind.
+pub(crate) struct Story {
+    /// The topic of the orders.
+    pub(crate) orders: String,
+    pub(crate) slack: Slack,
+    pub(crate) site: Site,
+    pub(crate) daemon: Daemon,
+}
+
+impl Story {
+    #[track_caller]
+    pub(crate) fn told() -> Story {
+        let broker = Broker::shared();
+        let (orders, articles) = (unique("orders"), unique("articles"));
+        broker.create_topic(&orders, 2);
+        broker.create_topic(&articles, 1);
+        let slack = Slack::start();
+        let site = Site::new(broker)
+            .tells(&slack.webhook())
+            .declares(&catalog(&orders, &articles));
+        let daemon = site.start();
+        daemon.wait_until_ready();
+        // Half of the day has passed: 100 of 1000 is a pace of about 0.2.
+        sell(broker, &orders, "100.00");
+        publish(broker, &articles, 50);
+        slack.wait_for(1, TOLD_WITHIN);
+        Story {
+            orders,
+            slack,
+            site,
+            daemon,
+        }
+    }
+}
+
 #[test]
 fn a_link_rule_fires_once_and_resolves_once_over_a_restart() {
-    let broker = Broker::shared();
-    let (orders, articles) = (unique("orders"), unique("articles"));
-    broker.create_topic(&orders, 2);
-    broker.create_topic(&articles, 1);
-    let slack = Slack::start();
-    let site = Site::new(broker)
-        .tells(&slack.webhook())
-        .declares(&catalog(&orders, &articles));
-    let daemon = site.start();
-    daemon.wait_until_ready();
-
-    // Half of the day has passed: 100 of 1000 is a pace of about 0.2.
-    sell(broker, &orders, "100.00");
-    publish(broker, &articles, 50);
-    slack.wait_for(1, TOLD_WITHIN);
+    let Story {
+        orders,
+        slack,
+        site,
+        daemon,
+    } = Story::told();
     let fired = &slack.messages()[0];
     for part in ["Articles is done, Revenue is not", "content-team", "100"] {
         assert!(fired.body.contains(part), "'{part}' is missing in {fired:#?}");
@@ -46,7 +72,7 @@ fn a_link_rule_fires_once_and_resolves_once_over_a_restart() {
     assert_firing(&daemon, true);
     assert_eq!(slack.messages().len(), 1, "told again: {:#?}", slack.messages());
 
-    sell(broker, &orders, "900.00");
+    sell(Broker::shared(), &orders, "900.00");
     slack.wait_for(2, TOLD_WITHIN);
     daemon.wait_for_evaluations(QUIET);
     assert_firing(&daemon, false);

@@ -3,30 +3,18 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use crate::alert::{catalog, publish, sell};
-use crate::parts::broker::Broker;
-use crate::parts::daemon::{Daemon, RESPONDER, Site, shown};
+use crate::alert::Story;
+use crate::parts::daemon::{Daemon, RESPONDER, shown};
 use crate::parts::http;
-use crate::parts::slack::Slack;
-use crate::parts::{scratch, unique, wait};
+use crate::parts::{scratch, wait};
 
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
 #[test]
 fn amtool_sees_silences_and_expires_and_a_link_acknowledges_only_when_it_is_asked_to() {
-    let broker = Broker::shared();
-    let (orders, articles) = (unique("orders"), unique("articles"));
-    broker.create_topic(&orders, 2);
-    broker.create_topic(&articles, 1);
-    let slack = Slack::start();
-    let site = Site::new(broker)
-        .tells(&slack.webhook())
-        .declares(&catalog(&orders, &articles));
-    let daemon = site.start();
-    daemon.wait_until_ready();
-    sell(broker, &orders, "100.00");
-    publish(broker, &articles, 50);
-    slack.wait_for(1, TOLD_WITHIN);
+    let Story {
+        slack, site, daemon, ..
+    } = Story::told();
 
     // Alerts, as Alertmanager's tool reads them.
     let am = Amtool::new(&daemon);

@@ -1,32 +1,14 @@
 //! The API's document against the API: every answer of a daemon at work fits what the document says of it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use crate::alert::{catalog, publish, sell};
-use crate::parts::broker::Broker;
-use crate::parts::daemon::Site;
-use crate::parts::slack::Slack;
-use crate::parts::{http, unique};
-
-const TOLD_WITHIN: Duration = Duration::from_secs(30);
+use crate::alert::Story;
+use crate::parts::http;
 
 #[test]
 fn what_the_daemon_answers_is_what_its_document_says() {
-    let broker = Broker::shared();
-    let (orders, articles) = (unique("orders"), unique("articles"));
-    broker.create_topic(&orders, 2);
-    broker.create_topic(&articles, 1);
-    let slack = Slack::start();
-    let site = Site::new(broker)
-        .tells(&slack.webhook())
-        .declares(&catalog(&orders, &articles));
-    let daemon = site.start();
-    daemon.wait_until_ready();
-    sell(broker, &orders, "100.00");
-    publish(broker, &articles, 50);
-    slack.wait_for(1, TOLD_WITHIN);
+    let story = Story::told();
+    let daemon = &story.daemon;
 
     let document = daemon.get("/api/v1/openapi.json").json();
     let alerts = daemon.get("/api/v2/alerts").json();
@@ -79,7 +61,7 @@ fn what_the_daemon_answers_is_what_its_document_says() {
             .status,
         400
     );
-    daemon.stop();
+    story.daemon.stop();
 }
 
 fn fits(document: &Value, schema: &Value, answer: &Value, path: &str) {
