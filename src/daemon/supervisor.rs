@@ -115,7 +115,7 @@ impl Daemon {
             signer: signer.clone(),
             store: store.clone(),
             tokens: settings.serve.tokens.clone().into(),
-            slack_secrets: settings.slack_secrets().into(),
+            slack_apps: notify::SlackApp::of(&settings)?.into(),
         };
         let server = tokio::spawn(serve::run(listener, shared, stopped(stopping.clone())));
         let wording = notify::Wording::of(&settings, &catalog.calendar.timezone, Some(&signer));

@@ -42,6 +42,15 @@ pub enum Answer {
 impl Answer {
     /// Delivered, and nothing to find it again by.
     pub const OK: Answer = Answer::Ok { shown: None };
+
+    /// Whether people see the message, or nobody knows.
+    pub(super) fn may_have_shown(&self) -> bool {
+        match self {
+            Answer::Ok { .. } => true,
+            Answer::Retry { maybe_shown, .. } => *maybe_shown,
+            Answer::Drop { .. } | Answer::Disable { .. } => false,
+        }
+    }
 }
 
 /// The wait that `Retry-After` asks for: seconds or an HTTP date. What is missing, negative or unreadable counts as

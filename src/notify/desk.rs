@@ -99,6 +99,11 @@ impl Desk {
             .await;
     }
 
+    /// Notes that people have not seen what an attempt was made to show.
+    pub(super) async fn not_shown(&self, positions: Vec<i64>) {
+        self.insist(move |store| store.mark(&positions, false)).await;
+    }
+
     async fn insist(
         &self,
         change: impl Fn(&dyn Outbox) -> Result<(), OutboxError> + Clone + Send + 'static,

@@ -17,6 +17,9 @@ use crate::settings::{Receiver, Secret, is_loopback, is_public, literal};
 /// Bytes of an answer that are read; those of chat services are a few words.
 const ANSWER_BYTES: usize = 4096;
 
+/// Bytes of what was asked for that are read.
+const READ_BYTES: usize = 4 << 20;
+
 /// Pieces of an address from this length on may be secrets.
 const SECRET_BYTES: usize = 8;
 
@@ -119,17 +122,27 @@ impl Http {
         // An attempt may have secrets of its own, such as a signature.
         let own = if url == self.url { Vec::new() } else { parts(&url) };
         let request = self.client.post(url).header(CONTENT_TYPE, "application/json");
-        let reply = self.send(request.headers(headers).body(body)).await?;
+        let reply = self
+            .send(request.headers(headers).body(body), ANSWER_BYTES)
+            .await?;
         Ok(Reply {
             body: without(reply.body, &own),
             ..reply
         })
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Reply, Answer> {
+    /// Reads what is at another address of the same server.
+    ///
+    /// # Errors
+    /// What it means that no answer came.
+    pub(super) async fn read(&self, url: Url, headers: HeaderMap) -> Result<Reply, Answer> {
+        self.send(self.client.get(url).headers(headers), READ_BYTES).await
+    }
+
+    async fn send(&self, request: RequestBuilder, bytes: usize) -> Result<Reply, Answer> {
         let response = request.timeout(self.timeout).send().await.map_err(failed)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = read(response).await.map_err(failed)?;
+        let body = read(response, bytes).await.map_err(failed)?;
         Ok(Reply {
             status,
             headers,
@@ -223,12 +236,12 @@ pub(super) fn private(host: &str) -> String {
     format!("{host} is on a private network; if that is meant, add allow_private: true to the receiver")
 }
 
-async fn read(mut response: Response) -> Result<String, reqwest::Error> {
+async fn read(mut response: Response, bytes: usize) -> Result<String, reqwest::Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        let room = ANSWER_BYTES - body.len();
+        let room = bytes - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if body.len() == ANSWER_BYTES {
+        if body.len() == bytes {
             break;
         }
     }

@@ -64,6 +64,7 @@ pub use answer::Answer;
 pub use outbox::{Outbox, Stats, run};
 pub use pace::Limit;
 pub use signer::Signer;
+pub use slack_bot::App as SlackApp;
 pub use trend::Trend;
 
 /// What Slack's own button is known by that acknowledges an alert.
@@ -125,6 +126,9 @@ pub struct Parcel<'a> {
     pub form: Form,
     /// What the channel said of the last message about the first notice's episode, see [`Answer::Ok`].
     pub shown: Option<&'a str>,
+    /// Since when it may be there already, from an attempt whose outcome nobody knows: its answer was lost, or the
+    /// process ended before it was written down. `None`: this is the first attempt.
+    pub tried_since: Option<Timestamp>,
 }
 
 /// How the messages of a channel are worded: [`message::Reader`] with what it refers to.

@@ -67,6 +67,13 @@ pub trait Outbox: Send + Sync {
     /// When the store cannot be written; nothing has changed then.
     fn settle(&self, positions: &[i64], settled: &Settled, now: Timestamp) -> Result<(), OutboxError>;
 
+    /// Whether people may have seen these notices: they may from the beginning of an attempt, since the process can end
+    /// before its outcome is written, and not any more when it is known that they have not.
+    ///
+    /// # Errors
+    /// When the store cannot be written; nothing has changed then.
+    fn mark(&self, positions: &[i64], maybe_shown: bool) -> Result<(), OutboxError>;
+
     /// Keeps what an attempt that failed leaves for the next one.
     ///
     /// # Errors
@@ -101,7 +108,7 @@ pub struct Pending {
     pub attempts: u32,
     /// When it is tried again, by the wall clock; `None` before the first attempt.
     pub next_attempt: Option<Timestamp>,
-    /// Whether an attempt ended without an answer, so that people may have seen it.
+    /// Whether an attempt began of which nobody knows that it failed, so that people may have seen it.
     pub maybe_shown: bool,
     /// When it was decided, by the wall clock.
     pub decided: Timestamp,
@@ -116,7 +123,7 @@ pub struct Sibling {
     pub resolves: bool,
     /// Where it stands.
     pub status: Status,
-    /// Whether an attempt ended without an answer, so that people may have seen it.
+    /// Whether an attempt began of which nobody knows that it failed, so that people may have seen it.
     pub maybe_shown: bool,
     /// What the channel said of the message, once it was delivered.
     pub shown: Option<String>,

@@ -55,6 +55,10 @@ impl Packed {
     fn id(&self) -> &str {
         &self.notices[0].id
     }
+
+    fn positions(&self) -> Vec<i64> {
+        self.pending.iter().map(|pending| pending.position).collect()
+    }
 }
 
 /// What to do before the next look at the store.
@@ -258,6 +262,16 @@ impl Queue {
         let Some(parcel) = self.parcel(head, notice, &target).await else {
             return Next::store_pause();
         };
+        // Written down before: whoever finds it after a crash knows that people may have seen it.
+        let positions = parcel.positions();
+        if self
+            .desk
+            .ask(move |store| store.mark(&positions, true))
+            .await
+            .is_none()
+        {
+            return Next::store_pause();
+        }
         self.pace.take(Instant::now());
         let is_refused = self.plain == Some(parcel.head().position);
         let form = if is_refused { Form::Plain } else { Form::Full };
@@ -322,10 +336,12 @@ impl Queue {
         form: Form,
         shown: Option<&str>,
     ) -> Option<Answer> {
+        let head = packed.head();
         let sending = target.channel.send(Parcel {
             notices: &packed.notices,
             form,
             shown,
+            tried_since: head.maybe_shown.then_some(head.decided),
         });
         let stopped = async {
             // A lost sender means stop, too.
@@ -344,6 +360,11 @@ impl Queue {
     async fn conclude(&mut self, packed: &Packed, target: &Target, form: Form, answer: Answer) -> Next {
         let head = packed.head();
         let receiver = head.receiver.as_str();
+        if !answer.may_have_shown() {
+            let unseen = packed.pending.iter().filter(|pending| !pending.maybe_shown);
+            let positions = unseen.map(|pending| pending.position).collect();
+            self.desk.not_shown(positions).await;
+        }
         match (answer, form) {
             (Answer::Ok { shown }, form) => {
                 let (attempts, notices) = (head.attempts + 1, packed.notices.len());
@@ -449,9 +470,8 @@ impl Queue {
     }
 
     async fn settle(&mut self, packed: &Packed, settled: Settled) -> Next {
-        let positions = packed.pending.iter().map(|pending| pending.position).collect();
         self.desk
-            .settle(&packed.head().receiver, positions, settled)
+            .settle(&packed.head().receiver, packed.positions(), settled)
             .await;
         Next::Look
     }

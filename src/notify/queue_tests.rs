@@ -300,6 +300,9 @@ impl Outbox for Broken {
         }
         self.store.settle(at, settled, now)
     }
+    fn mark(&self, positions: &[i64], maybe_shown: bool) -> Result<(), OutboxError> {
+        self.store.mark(positions, maybe_shown)
+    }
     fn postpone(&self, position: i64, postponed: &Postponed) -> Result<(), OutboxError> {
         self.store.postpone(position, postponed)
     }

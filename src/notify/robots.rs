@@ -110,6 +110,7 @@ impl Robot {
             notices,
             form,
             shown: None,
+            tried_since: None,
         };
         self.channel.send(parcel).await
     }

@@ -159,6 +159,7 @@ async fn said(receiver: &Receiver) -> String {
         notices: &[samples::hollow()],
         form: Form::Full,
         shown: None,
+        tried_since: None,
     };
     let answer = target.channel.send(parcel).await;
     let tried = trial::send("ops", receiver, wording(Language::En), false, Timestamp::now())

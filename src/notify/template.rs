@@ -378,6 +378,7 @@ mod tests {
                         notices,
                         form,
                         shown: None,
+                        tried_since: None,
                     };
                     assert_eq!(robot.channel.send(parcel).await, Answer::OK, "{name}");
                 }

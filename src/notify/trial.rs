@@ -51,6 +51,7 @@ pub async fn send(
             notices: std::slice::from_ref(&notice),
             form,
             shown: None,
+            tried_since: None,
         };
         target.channel.send(parcel).await
     };

@@ -40,6 +40,7 @@ impl Channel for Frozen {
                     notices: &notices,
                     form,
                     shown: None,
+                    tried_since: None,
                 }))
             });
             sent.await.unwrap()

@@ -228,7 +228,7 @@ pub(super) fn history(
             p.empty { (language.pick("没有记录：这个告警不存在，或记录已过保留期。", "There is no record: there was no such episode, or it is no longer kept.")) }
         } @else {
             div.scroll {
-                table.entries {
+                table.entries.history {
                     thead { tr {
                         @for column in [("时间", "When"), ("接收者", "Receiver"), ("内容", "What"), ("结果", "What came of it")] {
                             th scope="col" { (language.pick(column.0, column.1)) }

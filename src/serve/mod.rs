@@ -56,8 +56,8 @@ use ingest::Refusal;
 use crate::alert::dispatch::matcher::Matcher;
 use crate::alert::dispatch::{Command, Held};
 use crate::decode::MAX_BATCH_BYTES;
-use crate::notify::Signer;
-use crate::settings::{Role, Secret, Token};
+use crate::notify::{Signer, SlackApp};
+use crate::settings::{Role, Token};
 use crate::source::push::Intake;
 use crate::state::{LoggedNotice, Store};
 use crate::words::Language;
@@ -88,8 +88,8 @@ pub struct Shared {
     pub store: Store,
     /// Who may do what.
     pub tokens: Arc<[Token]>,
-    /// The secrets by which Slack signs what it sends.
-    pub slack_secrets: Arc<[Secret]>,
+    /// The apps whose buttons people press in Slack.
+    pub slack_apps: Arc<[SlackApp]>,
 }
 
 /// Who may enter what people type in.

@@ -101,8 +101,8 @@ pub(super) fn frame(view: &View, reader: Reader, path: &str, title: &str, conten
             body {
                 header.top {
                     a.brand href=(reader.link("/")) { "tautline" }
-                    a href=(reader.link("/alerts")) { (language.pick("告警", "Alerts")) }
                     span.away { (language.pick("连接中断，正在重连", "Connection lost, trying again")) }
+                    a href=(reader.link("/alerts")) { (language.pick("告警", "Alerts")) }
                     a.language href={ (path) "?lang=" (other) } lang=(other) hreflang=(other) { (other_name) }
                 }
                 main data-version=(view.version) {

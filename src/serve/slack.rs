@@ -3,20 +3,19 @@
 //!
 //! The signature: <https://docs.slack.dev/authentication/verifying-requests-from-slack>.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use ring::hmac;
 use serde::Deserialize;
 
 use super::Shared;
 use super::orders::NotDone;
 use crate::alert::dispatch::Command;
-use crate::notify::ACK_ACTION;
-use crate::settings::Secret;
+use crate::notify::{ACK_ACTION, SlackApp};
 
 /// How far the clock of a request may be from ours.
 const CLOCK: i64 = 5 * 60;
@@ -30,6 +29,8 @@ const MOST: usize = 300;
 struct Pressed {
     user: User,
     #[serde(default)]
+    channel: Place,
+    #[serde(default)]
     actions: Vec<Action>,
 }
 
@@ -42,6 +43,12 @@ struct User {
     username: Option<String>,
 }
 
+#[derive(Default, Deserialize)]
+struct Place {
+    #[serde(default)]
+    id: String,
+}
+
 #[derive(Deserialize)]
 struct Action {
     action_id: String,
@@ -51,9 +58,10 @@ struct Action {
 
 /// Acknowledges as the one who pressed the button.
 pub(super) async fn actions(shared: &Shared, headers: &HeaderMap, body: &Bytes) -> Response {
-    if let Err(reason) = verify(&shared.slack_secrets, headers, body, Timestamp::now()) {
-        return (StatusCode::UNAUTHORIZED, format!("{reason}\n")).into_response();
-    }
+    let app = match verify(&shared.slack_apps, headers, body, Timestamp::now()) {
+        Ok(app) => app,
+        Err(reason) => return (StatusCode::UNAUTHORIZED, format!("{reason}\n")).into_response(),
+    };
     let Some(pressed) = read(body) else {
         return (StatusCode::BAD_REQUEST, "no payload of a button\n").into_response();
     };
@@ -77,17 +85,28 @@ pub(super) async fn actions(shared: &Shared, headers: &HeaderMap, body: &Bytes) 
     match tokio::time::timeout(ANSWER_WITHIN, given).await {
         Ok(Ok(Err(NotDone::Busy))) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Ok(Ok(Err(NotDone::Refused(refusal)))) => {
-            // Slack shows nothing of what is said here; the message itself is brought up to date.
             tracing::info!(episode = action.value, reason = %refusal, "a button was pressed too late");
+            // Slack shows nothing of what is said here, and waits for it.
+            let apps = Arc::clone(&shared.slack_apps);
+            tokio::spawn(async move {
+                apps[app]
+                    .tell_too_late(&pressed.channel.id, &pressed.user.id)
+                    .await
+            });
             StatusCode::OK.into_response()
         }
         _ => StatusCode::OK.into_response(),
     }
 }
 
-/// Whether Slack sent it, and just now: `v0=` and the hex HMAC-SHA256 of `v0:<timestamp>:<body>`.
-fn verify(secrets: &[Secret], headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), &'static str> {
-    if secrets.is_empty() {
+/// By which app Slack sent it, just now: `v0=` and the hex HMAC-SHA256 of `v0:<timestamp>:<body>`.
+fn verify(
+    apps: &[SlackApp],
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<usize, &'static str> {
+    if apps.is_empty() {
         return Err("no receiver has a signing_secret; add it to slack_bot in the settings");
     }
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -105,13 +124,10 @@ fn verify(secrets: &[Secret], headers: &HeaderMap, body: &[u8], now: Timestamp) 
         .ok_or("the request is not signed")?;
     let signed = [b"v0:", time.as_bytes(), b":", body].concat();
     // Every secret is tried, so that the time says nothing about them.
-    let is_known = secrets.iter().fold(false, |known, secret| {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes());
-        known | hmac::verify(&key, &signed, &given).is_ok()
+    let known = apps.iter().enumerate().fold(None, |known, (place, app)| {
+        app.has_signed(&signed, &given).then_some(place).or(known)
     });
-    is_known
-        .then_some(())
-        .ok_or("the signature is not that of an app in the settings")
+    known.ok_or("the signature is not that of an app in the settings")
 }
 
 /// The body is a form with JSON in its field `payload`.
@@ -154,25 +170,25 @@ mod tests {
     fn a_request_is_slacks_and_fresh_or_does_nothing() {
         let at = |seconds: i64| Timestamp::from_second(seconds).unwrap();
         let sent: i64 = TIME.parse().unwrap();
-        let secrets = [Secret::new("another"), Secret::new(SECRET)];
+        let apps = ["another", SECRET].map(SlackApp::with_secret);
         let good = headers(TIME, SIGNATURE);
         for (now, is_good) in [(0, true), (300, true), (-300, true), (301, false), (-301, false)] {
-            let found = verify(&secrets, &good, BODY.as_bytes(), at(sent + now));
-            assert_eq!(found.is_ok(), is_good, "{now}");
+            let found = verify(&apps, &good, BODY.as_bytes(), at(sent + now));
+            assert_eq!(found.ok(), is_good.then_some(1), "{now}");
         }
         let now = at(sent);
-        for (headers, body, secrets) in [
-            (headers(TIME, SIGNATURE), "token=other", &secrets[..]),
-            (headers("1531420619", SIGNATURE), BODY, &secrets),
-            (headers(TIME, "v0=00"), BODY, &secrets),
-            (headers(TIME, &SIGNATURE[3..]), BODY, &secrets),
-            (headers("soon", SIGNATURE), BODY, &secrets),
-            (HeaderMap::new(), BODY, &secrets),
-            (headers(TIME, SIGNATURE), BODY, &secrets[..1]),
+        for (headers, body, apps) in [
+            (headers(TIME, SIGNATURE), "token=other", &apps[..]),
+            (headers("1531420619", SIGNATURE), BODY, &apps),
+            (headers(TIME, "v0=00"), BODY, &apps),
+            (headers(TIME, &SIGNATURE[3..]), BODY, &apps),
+            (headers("soon", SIGNATURE), BODY, &apps),
+            (HeaderMap::new(), BODY, &apps),
+            (headers(TIME, SIGNATURE), BODY, &apps[..1]),
             (headers(TIME, SIGNATURE), BODY, &[]),
         ] {
             assert!(
-                verify(secrets, &headers, body.as_bytes(), now).is_err(),
+                verify(apps, &headers, body.as_bytes(), now).is_err(),
                 "{headers:?}"
             );
         }

@@ -164,18 +164,6 @@ impl Settings {
         differ.map(|(key, _)| key).collect()
     }
 
-    /// The secrets by which Slack signs what it sends when somebody presses a button.
-    pub fn slack_secrets(&self) -> Vec<Secret> {
-        let bots = self
-            .receivers
-            .values()
-            .filter_map(|receiver| match &receiver.channel {
-                Channel::SlackBot(bot) => bot.signing_secret.clone(),
-                _ => None,
-            });
-        bots.collect()
-    }
-
     /// Threads that read and fold.
     pub fn fold_workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(2, usize::from);

@@ -293,6 +293,21 @@ impl Store {
         Ok(())
     }
 
+    fn write_mark(&self, positions: &[i64], maybe_shown: bool) -> Result<(), StateError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        {
+            let mut mark = transaction.prepare_cached(
+                "UPDATE notices SET maybe_shown = ?2 WHERE position = ?1 AND status = 'pending'",
+            )?;
+            for position in positions {
+                mark.execute(params![position, maybe_shown])?;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
     fn write_postponed(&self, position: i64, postponed: &Postponed) -> Result<(), StateError> {
         let connection = self.lock();
         let mut postpone = connection.prepare_cached(
@@ -333,6 +348,10 @@ impl Outbox for Store {
         given_up_since: Timestamp,
     ) -> Result<Vec<(i64, String)>, OutboxError> {
         Ok(self.read_missed(decided_before, given_up_since)?)
+    }
+
+    fn mark(&self, positions: &[i64], maybe_shown: bool) -> Result<(), OutboxError> {
+        Ok(self.write_mark(positions, maybe_shown)?)
     }
 
     fn settle(&self, positions: &[i64], settled: &Settled, now: Timestamp) -> Result<(), OutboxError> {

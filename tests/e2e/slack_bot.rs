@@ -27,8 +27,9 @@ fn one_message_goes_on_over_a_kill_and_its_button_acknowledges() {
     let fake = runtime().block_on(Fake::start(SlackBot::new(TOKEN))).unwrap();
     let site = Site::new(broker)
         .tells_by(&format!(
-            "slack_bot: {{token: {TOKEN}, channel: \"#ops\", signing_secret: {SIGNING}, api_url: \"{}\", timeout: 1s}}",
-            fake.url("/api")
+            "slack_bot: {{token: {TOKEN}, channel: {channel}, signing_secret: {SIGNING}, api_url: \"{}\", timeout: 1s}}",
+            fake.url("/api"),
+            channel = SlackBot::CHANNEL,
         ))
         .declares(&catalog(&orders, &articles));
     tried(&site, &fake);
@@ -55,6 +56,14 @@ fn one_message_goes_on_over_a_kill_and_its_button_acknowledges() {
     sell(broker, &orders, "900.00");
     until(&fake, "it is over", |now, answers| {
         text(now).contains("Resolved") && answers.len() == 2 && answers[1]["reply_broadcast"] == true
+    });
+    assert_eq!(press(&daemon, &episode, SIGNING), 200);
+    wait::until("the one who pressed too late is told", WITHIN, || {
+        fake.messages().into_iter().find(|message| {
+            message.payload["method"] == "chat.postEphemeral"
+                && message.payload["user"] == SlackBot::MEMBER
+                && text(&message.payload).contains("is over already")
+        })
     });
     daemon.stop();
 }
@@ -142,7 +151,8 @@ fn button(fake: &Fake) -> String {
 fn press(daemon: &Daemon, episode: &str, secret: &str) -> u16 {
     let payload = serde_json::json!({
         "type": "block_actions",
-        "user": {"id": "U1", "username": "li", "name": "li"},
+        "user": {"id": SlackBot::MEMBER, "username": "li", "name": "li"},
+        "channel": {"id": SlackBot::CHANNEL, "name": "ops"},
         "actions": [{"action_id": "tautline_ack", "value": episode}],
     });
     let body = format!("payload={}", http::escaped(&payload.to_string()));

@@ -39,7 +39,12 @@ fn mailer(server: &Smtp) -> Target {
 }
 
 async fn send(target: &Target, notices: &[Notice], form: Form, shown: Option<&str>) -> Answer {
-    let parcel = Parcel { notices, form, shown };
+    let parcel = Parcel {
+        notices,
+        form,
+        shown,
+        tried_since: None,
+    };
     target.channel.send(parcel).await
 }
 

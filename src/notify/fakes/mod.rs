@@ -238,7 +238,7 @@ impl Fake {
             .route("/messages", get(messages))
             .route("/requests", get(requests))
             .route("/answers", post(answers))
-            .fallback(post(webhook))
+            .fallback(webhook)
             .with_state(Arc::clone(&room));
         let server = tokio::spawn(async move {
             // Ends with the task: `axum::serve` never returns of itself.
@@ -320,10 +320,6 @@ async fn webhook(
     body: String,
 ) -> Response {
     let received = Timestamp::now();
-    let scripted = room.lock().script.pop_front();
-    if let Some(scripted) = scripted {
-        return follow(&room, received, scripted, &body).await;
-    }
     let is_json = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
@@ -339,6 +335,10 @@ async fn webhook(
         at: (room.clock)(),
         received,
     };
+    let scripted = room.lock().script.pop_front();
+    if let Some(scripted) = scripted {
+        return follow(&room, scripted, &call).await;
+    }
     let verdict = room.vendor().judge(&call);
     room.note(received, verdict.status, &verdict.body, &verdict.why);
     if let Some(shown) = verdict.shows {
@@ -348,11 +348,14 @@ async fn webhook(
         .unwrap_or_else(|| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-async fn follow(room: &Room, received: Timestamp, scripted: Scripted, body: &str) -> Response {
+async fn follow(room: &Room, scripted: Scripted, call: &Call) -> Response {
     let good = room.vendor().good();
-    room.note(received, scripted.status, &scripted.body, "scripted");
-    if scripted.shows || (scripted.status == 200 && scripted.body == good) {
-        room.show(serde_json::from_str(body).unwrap_or_default());
+    room.note(call.received, scripted.status, &scripted.body, "scripted");
+    // What is shown is shown by the vendor's own rules, whatever is answered.
+    if (scripted.shows || (scripted.status == 200 && scripted.body == good))
+        && let Some(shown) = room.vendor().judge(call).shows
+    {
+        room.show(shown);
     }
     tokio::time::sleep(Duration::from_millis(scripted.delay_ms)).await;
     match answer(scripted.status, scripted.headers, scripted.body) {

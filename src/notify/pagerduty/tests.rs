@@ -28,6 +28,7 @@ async fn send(target: &Target, notice: Notice, form: Form) -> Answer {
         notices: &[notice],
         form,
         shown: None,
+        tried_since: None,
     };
     target.channel.send(parcel).await
 }

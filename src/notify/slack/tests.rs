@@ -34,6 +34,7 @@ async fn send(slack: &Slack, form: Form) -> Answer {
         notices: &notices,
         form,
         shown: None,
+        tried_since: None,
     };
     slack.send(parcel).await
 }

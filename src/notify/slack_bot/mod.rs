@@ -1,9 +1,15 @@
 //! Slack, by an app: one message an episode, which says how it stands and is brought up to date without a ping; what
 //! happens is answered below it, and comes into the channel only where people should look: worse, or over.
 //!
+//! * [`App`]: what one person sees who presses a button.
 //! * `reply`: what Slack's answer means. Messages themselves are those of [`super::slack`].
+//! * `seek`: looks for a message of which nobody knows whether it got there, before it is posted once more.
 
+mod app;
 mod reply;
+mod seek;
+
+pub use app::App;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +40,8 @@ struct SlackBot {
     headers: HeaderMap,
     post: Url,
     update: Url,
+    history: Url,
+    replies: Url,
     channel: String,
     is_interactive: bool,
     wording: Wording,
@@ -57,20 +65,12 @@ pub(super) fn open(
     receiver: &Receiver,
     wording: Wording,
 ) -> Result<Opened, String> {
-    let http =
-        Http::new("slack_bot", bot.api_url.as_str(), receiver)?.hiding(std::slice::from_ref(&bot.token));
-    let method = |name: &str| {
-        let api = bot.api_url.as_str().trim_end_matches('/');
-        Url::parse(&format!("{api}/{name}")).map_err(|error| format!("slack_bot: {error}"))
-    };
-    let mut bearer = HeaderValue::try_from(format!("Bearer {}", bot.token.reveal()))
-        .map_err(|_| "slack_bot: this token cannot be sent; write it on one line".to_owned())?;
-    bearer.set_sensitive(true);
-    let json = HeaderValue::from_static("application/json; charset=utf-8");
-    let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer), (CONTENT_TYPE, json)]);
+    let (http, headers) = way(bot, receiver)?;
     let channel = SlackBot {
-        post: method("chat.postMessage")?,
-        update: method("chat.update")?,
+        post: method(bot, "chat.postMessage")?,
+        update: method(bot, "chat.update")?,
+        history: method(bot, "conversations.history")?,
+        replies: method(bot, "conversations.replies")?,
         http,
         headers,
         channel: bot.channel.clone(),
@@ -79,6 +79,24 @@ pub(super) fn open(
     };
     let key = format!("{}\n{}\n{}", bot.api_url, bot.token.reveal(), bot.channel);
     Ok((Arc::new(channel), destination(&key)))
+}
+
+/// The way to Slack's Web API, and what every call says in its headers.
+fn way(bot: &settings::SlackBot, receiver: &Receiver) -> Result<(Http, HeaderMap), String> {
+    let http =
+        Http::new("slack_bot", bot.api_url.as_str(), receiver)?.hiding(std::slice::from_ref(&bot.token));
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", bot.token.reveal()))
+        .map_err(|_| "slack_bot: this token cannot be sent; write it on one line".to_owned())?;
+    bearer.set_sensitive(true);
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer), (CONTENT_TYPE, json)]);
+    Ok((http, headers))
+}
+
+/// Address of a method of the Web API.
+fn method(bot: &settings::SlackBot, name: &str) -> Result<Url, String> {
+    let api = bot.api_url.as_str().trim_end_matches('/');
+    Url::parse(&format!("{api}/{name}")).map_err(|error| format!("slack_bot: {error}"))
 }
 
 impl SlackBot {
@@ -105,7 +123,7 @@ impl SlackBot {
     async fn begin(&self, parcel: Parcel<'_>, head: &Notice) -> Answer {
         let mut body = self.shown(parcel, head);
         body["channel"] = json!(self.channel);
-        match self.call(&self.post, head, body).await {
+        match self.post_once(parcel, head, None, body).await {
             Said::Posted(place) if head.aside.is_none() => {
                 let place = Place {
                     shared: parcel.notices.len() > 1,
@@ -139,10 +157,22 @@ impl SlackBot {
         body["thread_ts"] = json!(place.ts);
         let calls = matches!(head.kind, NoticeKind::Escalated | NoticeKind::Resolved) && !head.quiet;
         body["reply_broadcast"] = json!(calls);
-        match self.call(&self.post, head, body).await {
+        match self.post_once(parcel, head, Some(place), body).await {
             Said::Posted(_) => Said::Posted(place.clone()),
             said => said,
         }
+    }
+
+    /// Posts, where no attempt before has.
+    async fn post_once(&self, parcel: Parcel<'_>, head: &Notice, thread: Option<&Place>, body: Json) -> Said {
+        if let Some(since) = parcel.tried_since {
+            match self.seek(&head.id, since, thread).await {
+                Ok(None) => {}
+                Ok(Some(place)) => return Said::Posted(place),
+                Err(answer) => return Said::Other(answer),
+            }
+        }
+        self.call(&self.post, head, body).await
     }
 
     /// How the episode stands.
@@ -157,7 +187,7 @@ impl SlackBot {
 
     async fn call(&self, method: &Url, head: &Notice, mut body: Json) -> Said {
         body["metadata"] = json!({
-            "event_type": "tautline_notice",
+            "event_type": seek::EVENT_TYPE,
             "event_payload": {"id": head.id, "episode": head.episode},
         });
         let sent = self

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{Notify, watch};
 
@@ -42,6 +43,18 @@ async fn send(bot: &Target, notices: &[Notice], shown: Option<&str>) -> Answer {
         notices,
         form: Form::Full,
         shown,
+        tried_since: None,
+    };
+    bot.channel.send(parcel).await
+}
+
+/// The same after an attempt of which nobody knows what came of it.
+async fn send_again(bot: &Target, notices: &[Notice], shown: Option<&str>) -> Answer {
+    let parcel = Parcel {
+        notices,
+        form: Form::Full,
+        shown,
+        tried_since: Some(Timestamp::now()),
     };
     bot.channel.send(parcel).await
 }
@@ -147,6 +160,65 @@ async fn a_message_that_is_gone_is_posted_anew() {
             ]
         );
     }
+}
+
+#[tokio::test]
+async fn what_may_be_there_is_looked_for_before_it_is_posted_again() {
+    // Every request is a second after the one before, by the clock of the limits.
+    let (start, requests) = (tokio::time::Instant::now(), AtomicU32::new(0));
+    let clock = move || start + Duration::from_secs(requests.fetch_add(1, Ordering::Relaxed).into());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let fake = Fake::serve(listener, FakeApp::new(TOKEN), Box::new(clock)).unwrap();
+    let bot = bot(&fake);
+    let first = [samples::hollow()];
+    let place = shown(&send_again(&bot, &first, None).await);
+    // Other messages come in between; 40 fill three pages.
+    for n in 1..=40 {
+        let body = json!({"channel": FakeApp::CHANNEL, "text": format!("lunch? {n}")});
+        let post = reqwest::Client::new().post(fake.url("/api/chat.postMessage"));
+        let answer = post.bearer_auth(TOKEN).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    assert_eq!(shown(&send_again(&bot, &first, None).await), place);
+    let worse = [samples::worse()];
+    for _ in 0..2 {
+        assert_eq!(shown(&send_again(&bot, &worse, Some(&place)).await), place);
+    }
+    let mut lines = standing(&fake);
+    lines.retain(|line| !line.starts_with("lunch"));
+    assert_eq!(
+        lines,
+        [
+            "🔴⬆️ Now critical: 文章数已完成，营收没有",
+            "  🔴⬆️ Now critical: 文章数已完成，营收没有*",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn who_cannot_look_posts_again_and_who_cannot_look_now_waits() {
+    let fake = Fake::start(FakeApp::without_history(TOKEN)).await.unwrap();
+    let first = [samples::hollow()];
+    send(&bot(&fake), &first, None).await;
+    shown(&send_again(&bot(&fake), &first, None).await);
+    assert_eq!(standing(&fake).len(), 2);
+    let by_name = target("ops", &settings(&fake, "#ops", None), wording(Language::En)).unwrap();
+    shown(&send_again(&by_name, &first, None).await);
+    assert_eq!(standing(&fake).len(), 3);
+
+    let fake = app().await;
+    let bot = bot(&fake);
+    for (status, body) in [
+        (200, r#"{"ok":false,"error":"fatal_error"}"#),
+        (502, "<html>"),
+        (200, "{}"),
+    ] {
+        fake.script(Scripted::new(status, body));
+        assert_eq!(meaning(&send_again(&bot, &first, None).await), "retry", "{body}");
+    }
+    fake.script(Scripted::new(429, r#"{"ok":false,"error":"ratelimited"}"#).with_header("Retry-After", "7"));
+    assert_eq!(meaning(&send_again(&bot, &first, None).await), "retry in 7 s");
+    assert!(fake.messages().is_empty());
 }
 
 #[tokio::test]
@@ -279,6 +351,41 @@ async fn sends_and_dies(store: &Store, fake: &Fake) {
     }
     sender.abort();
     let _ = sender.await;
+}
+
+#[tokio::test]
+async fn a_kill_between_slacks_answer_and_the_store_doubles_nothing() {
+    let fake = app().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tautline.db");
+    let store = Store::open(&path).unwrap();
+    decide(&store, &[samples::hollow()]);
+    fake.script(Scripted::hang().and_show());
+    let (_stop, stopping) = watch::channel(false);
+    let sender = tokio::spawn(outbox::run(
+        Box::new(store.clone()),
+        vec![bot(&fake)],
+        Arc::new(Notify::new()),
+        stopping,
+        Arc::new(Stats::default()),
+    ));
+    fake.wait_for_more_than(0).await;
+    sender.abort();
+    let _ = sender.await;
+    drop(store);
+
+    let store = Store::open(&path).unwrap();
+    sends_and_dies(&store, &fake).await;
+    assert_eq!(standing(&fake), ["🟠 文章数已完成，营收没有"]);
+    decide(&store, &[samples::over(ResolveReason::Recovered)]);
+    sends_and_dies(&store, &fake).await;
+    assert_eq!(
+        standing(&fake),
+        [
+            "✅ Resolved: 文章数已完成，营收没有",
+            "  ✅ Resolved: 文章数已完成，营收没有*"
+        ]
+    );
 }
 
 #[tokio::test]

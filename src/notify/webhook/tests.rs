@@ -82,7 +82,14 @@ fn wording() -> Wording {
 
 async fn send(channel: &Arc<dyn Channel>, notices: &[Notice], form: Form) -> Answer {
     let shown = None;
-    channel.send(Parcel { notices, form, shown }).await
+    channel
+        .send(Parcel {
+            notices,
+            form,
+            shown,
+            tried_since: None,
+        })
+        .await
 }
 
 #[tokio::test]
