@@ -11,8 +11,8 @@ COPY . .
 # The caches stay with the builder. Line tables are for developers: without them the binary is a fifth of the size.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin tautline \
- && strip --strip-debug -o /usr/local/bin/tautline target/release/tautline
+    cargo build --profile dist --locked --bin tautline \
+ && strip --strip-debug -o /usr/local/bin/tautline target/dist/tautline
 
 FROM debian:bookworm-slim
 # Certificates for Slack's address, time zones for calendars.

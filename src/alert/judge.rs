@@ -429,6 +429,8 @@ impl<'a> Judged<'a> {
             Attribute::Target => number(state.target),
             Attribute::Completion => number(state.completion),
             Attribute::Pace => number(state.pace.ratio()),
+            Attribute::Burn => number(state.burn.factor()),
+            Attribute::HasBurn => Value::Bool(state.burn.applies()),
             Attribute::ExpectedShare => Value::Number(state.expected_share),
             Attribute::Forecast => number(state.forecast),
             Attribute::TargetProbability => number(state.target_probability),

@@ -94,6 +94,10 @@ pub enum Attribute {
     Completion,
     /// Pace.
     Pace,
+    /// How many times as fast as of late it would have to go to meet its target.
+    Burn,
+    /// Whether that is said of it at all.
+    HasBurn,
     /// Planned share by now.
     ExpectedShare,
     /// Projected final value.
@@ -145,7 +149,7 @@ pub struct RuleVariable {
     pub attribute: Attribute,
 }
 
-const OF_A_NODE: [(&str, Attribute, Type); 16] = [
+const OF_A_NODE: [(&str, Attribute, Type); 18] = [
     ("name", Attribute::Name, Type::Text),
     ("title", Attribute::Title, Type::Text),
     ("owner", Attribute::Owner, Type::Text),
@@ -155,6 +159,8 @@ const OF_A_NODE: [(&str, Attribute, Type); 16] = [
     ("target", Attribute::Target, Type::Number),
     ("completion", Attribute::Completion, Type::Number),
     ("pace", Attribute::Pace, Type::Number),
+    ("burn", Attribute::Burn, Type::Number),
+    ("has_burn", Attribute::HasBurn, Type::Bool),
     ("expected_share", Attribute::ExpectedShare, Type::Number),
     ("forecast", Attribute::Forecast, Type::Number),
     ("target_probability", Attribute::TargetProbability, Type::Number),

@@ -293,6 +293,7 @@ nodes:
             link: None,
             counted_since: None,
             entry_due: None,
+            burn: crate::evaluate::burn::Burn::NONE,
             daily: Arc::from([]),
         }
     }

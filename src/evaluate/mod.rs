@@ -9,6 +9,7 @@
 
 pub mod attribution;
 pub mod backfill;
+pub mod burn;
 pub mod definition;
 pub mod drift;
 pub mod drivers;

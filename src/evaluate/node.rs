@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
+use super::burn::{Burn, Course, burn};
 use super::definition::CountedSince;
 use super::forecast::{DAYS, Forecast, Known, forecast};
 use super::outlook::{self, Ahead, Calibration, History, Outlook};
@@ -91,6 +92,7 @@ struct Computed {
     target: Option<f64>,
     plan: PeriodPlan,
     daily: Arc<[Option<f64>]>,
+    burn: Burn,
     /// Days of history before today.
     history: usize,
     forecast: Option<Forecast>,
@@ -442,6 +444,7 @@ impl Instance {
             target: self.target(node, formula, cells, &period, moment),
             plan: self.plan(node, formula, cells, &period, moment, accumulates),
             daily: daily.into(),
+            burn: Burn::NONE,
             history: history.min(DAILY - 1),
             forecast: None,
             ahead: None,
@@ -450,10 +453,52 @@ impl Instance {
         };
         if accumulates {
             self.look_ahead(&mut computed, formula, cells, moment, started);
+            let is_same = |before: &&Computed| {
+                (before.today, before.last_day, before.period, before.target)
+                    == (
+                        computed.today,
+                        computed.last_day,
+                        computed.period,
+                        computed.target,
+                    )
+                    && before.fitted_to.to_bits() == computed.fitted_to.to_bits()
+            };
+            computed.burn = match self.computed.as_ref().filter(is_same) {
+                Some(before) => before.burn,
+                None => self.burn(node, &computed, formula, cells, moment),
+            };
         }
         let shares = computed.shares(moment, by_calendar, accumulates);
         computed.forecast = project(&computed, &period, moment, shares);
         (computed, shares)
+    }
+
+    /// How much faster than of late it would have to go: of closed days, so that it changes once a day, and with what is
+    /// late.
+    fn burn(
+        &self,
+        node: &Node,
+        computed: &Computed,
+        formula: &Formula,
+        cells: &Cells,
+        moment: Moment<'_>,
+    ) -> Burn {
+        let Some(target) = computed.target else {
+            return Burn::NONE;
+        };
+        if node.direction == Direction::Lower || node.baseline.is_some() || !formula.is_additive() {
+            return Burn::NONE;
+        }
+        let course = Course {
+            target,
+            plan: &computed.plan,
+            period: &computed.period,
+            today: moment.today,
+            calendar: moment.calendar,
+        };
+        burn(course, |from, to| {
+            formula.value(cells, &self.cell_key, from, to).unwrap_or(0.0)
+        })
     }
 
     /// What is to come of a total: fitted when the day begins, and again when an earlier day changes. How sure it is
@@ -665,6 +710,7 @@ impl Instance {
             link: None,
             counted_since: None,
             entry_due: None,
+            burn: computed.burn,
             daily: computed.daily.clone(),
         }
     }

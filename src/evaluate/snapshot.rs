@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp, civil};
 use serde::Serialize;
 
+use super::burn::Burn;
 use super::intake::Recent;
 use super::outlook::Outlook;
 use crate::catalog::attribute::DriftKind;
@@ -173,6 +174,8 @@ pub struct NodeState {
     pub counted_since: Option<Timestamp>,
     /// Of a metric that people type in, and are due to: the latest entry that should be there.
     pub entry_due: Option<EntryDue>,
+    /// How much faster than of late it would have to go to meet its target.
+    pub burn: Burn,
     /// Values of the latest local days since its first event, oldest first, today last, at most 42; `None` where there
     /// is no value.
     pub daily: Arc<[Option<f64>]>,

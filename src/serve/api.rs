@@ -103,6 +103,7 @@ fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
         "expectedShare": instance.expected_share,
         "elapsed": instance.elapsed,
         "pace": instance.pace.ratio(),
+        "burn": instance.burn.factor(),
         "tooEarly": instance.pace == Pace::TooEarly,
         "judged": instance.is_judged(),
         "countedSince": instance.counted_since.map(|since| since.to_string()),

@@ -49,7 +49,7 @@ pub fn text(view: &View) -> prometheus::Result<String> {
 type NodeNumber = fn(&NodeInfo, &NodeState) -> Option<f64>;
 
 /// Name, help and number of every family of a node.
-const NODE_FAMILIES: [(&str, &str, NodeNumber); 12] = [
+const NODE_FAMILIES: [(&str, &str, NodeNumber); 13] = [
     (
         "tautline_kpi_value",
         "Value of the node for the running period, in the metric's unit.",
@@ -74,6 +74,11 @@ const NODE_FAMILIES: [(&str, &str, NodeNumber); 12] = [
         "tautline_kpi_expected_ratio",
         "Share of the target that the plan expects by now.",
         |_, s| s.target.map(|_| s.expected_share),
+    ),
+    (
+        "tautline_kpi_burn_ratio",
+        "How many times as fast as of late it would have to go to meet its target.",
+        |_, s| s.burn.factor(),
     ),
     (
         "tautline_kpi_forecast_ratio",

@@ -80,7 +80,8 @@ const BUILT_IN: [BuiltIn; 14] = [
         name: "behind_pace",
         kind: None,
         on: RuleOn::Node,
-        when: "node.pace < 0.9",
+        // A bad beginning is made up for, and a good pace of late says that it will be: see docs/detection.md.
+        when: "node.pace < 0.9 && (!node.has_burn || node.burn >= 1.4)",
         clear: "node.pace >= 0.95",
         hold_for: SignedDuration::from_hours(48),
         severity: Severity::Warning,

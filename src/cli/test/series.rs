@@ -9,6 +9,7 @@ use super::file::Scalar;
 use super::notation::{self, Point};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{self, Catalog, NodeId, SourceId};
+use crate::evaluate::burn::Burn;
 use crate::evaluate::pace::{self, PaceInput};
 use crate::evaluate::{InstanceKey, LinkState, NodeState, Pace, Period, Snapshot, parent_of};
 
@@ -258,6 +259,7 @@ fn instance<'s>(
             link: None,
             counted_since: None,
             entry_due: None,
+            burn: Burn::NONE,
             daily: Arc::from([]),
         });
         snapshot.instances.len() - 1

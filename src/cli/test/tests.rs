@@ -202,11 +202,12 @@ tests:
   start: 2026-07-01T00:00:00+08:00
   rules: [behind_pace]
   input_events: {orders: orders.ndjson}
-  restart_at: [2d, 5d]
-  until: 8d
+  restart_at: [2d, 11d]
+  until: 14d
   exp_states:
-  - {at: 4d, alert: behind_pace, node: revenue, state: pending}
-  - {at: 7d, alert: behind_pace, node: revenue, state: firing}
+  - {at: 9d, alert: behind_pace, node: revenue, state: inactive}
+  - {at: 11d, alert: behind_pace, node: revenue, state: pending}
+  - {at: 13d, alert: behind_pace, node: revenue, state: firing}
 ";
     let said = said_of(tests, &[("orders.ndjson", &events)]);
     assert_eq!(said, "ok   sales stop (tests.yaml:3:3)\n");

@@ -85,6 +85,8 @@ pub struct Explanation {
     pub profile: &'static str,
     /// Pace.
     pub pace: Option<f64>,
+    /// How many times as fast as of late it would have to go to meet its target, 0 to 10.
+    pub burn: Option<f64>,
     /// Whether it is too early for a pace, and until which planned share.
     pub too_early_before: Option<f64>,
     /// Since when the metric is counted as it is declared now, where that is not from its first event on.
@@ -418,6 +420,7 @@ fn explanation(
         planned: attribution::planned(catalog, state),
         profile: profile(node, catalog),
         pace: state.pace.ratio(),
+        burn: state.burn.factor(),
         too_early_before: (state.pace == Pace::TooEarly).then_some(node.min_share),
         counted_since: state.counted_since,
         judged: state.is_judged(),

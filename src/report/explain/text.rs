@@ -272,6 +272,16 @@ fn plan(table: &mut Table, found: &Explanation, language: Language) {
         ),
         _ => {}
     }
+    if let Some(burn) = found.burn {
+        let term = language.pick("所需速度", "Needed");
+        let text = match (burn, language) {
+            (0.0, Language::Zh) => "目标已达成".to_owned(),
+            (0.0, Language::En) => "nothing more: the target is met".to_owned(),
+            (burn, Language::Zh) => format!("要达成目标，需要近期速度的 {burn:.2} 倍"),
+            (burn, Language::En) => format!("{burn:.2} times the speed of late, to meet the target"),
+        };
+        table.row(term, text);
+    }
 }
 
 fn outlook(table: &mut Table, found: &Explanation, language: Language) {
