@@ -649,6 +649,7 @@ impl Instance {
             key: self.key.clone(),
             parent: self.parent.clone(),
             period: computed.period,
+            weight: node.weight,
             value,
             target,
             completion,
