@@ -417,7 +417,10 @@ impl EvaluatorThread {
     /// Takes what somebody decides of weights, by the local day of the watermark: what runs by then keeps its weights.
     fn decide_weights(&mut self, decision: Decision, pending: &mut Pending) -> Outcome {
         let now = self.clock.now();
-        let today = self.catalog.calendar.day_of(self.watermarks.overall().unwrap_or(now));
+        let today = self
+            .catalog
+            .calendar
+            .day_of(self.watermarks.overall().unwrap_or(now));
         let standing = if decision.approve { "approved" } else { "rejected" };
         let changed = Arc::make_mut(&mut self.book).decide(&self.catalog, decision, today, now)?;
         self.weigh(changed, pending);

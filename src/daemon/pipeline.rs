@@ -399,7 +399,10 @@ fn declare(around: &Surroundings, catalog: &Catalog, watermark_ms: Option<i64>) 
     let today = watermark.map(|watermark| catalog.calendar.day_of(watermark));
     let changed = book.declare(catalog, today, around.clock.now());
     for setting in changed.settings.iter().filter(|setting| setting.number > 1) {
-        tracing::info!(parent = setting.parent, "other weights are declared: they are in force");
+        tracing::info!(
+            parent = setting.parent,
+            "other weights are declared: they are in force"
+        );
     }
     around
         .store

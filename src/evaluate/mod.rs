@@ -105,7 +105,11 @@ impl Evaluator {
         for (id, node) in (0u32..).map(NodeId).zip(&catalog.nodes) {
             let start = Period::containing(node.period, today.date(), &catalog.calendar).start;
             let weight = self.book.weight(catalog, id, start);
-            changed.extend(weight.filter(|_| weight != node.weight).map(|weight| (id, weight)));
+            changed.extend(
+                weight
+                    .filter(|_| weight != node.weight)
+                    .map(|weight| (id, weight)),
+            );
         }
         let mut infos = self.infos.clone();
         if !changed.is_empty() {
@@ -130,10 +134,7 @@ impl Evaluator {
     /// they were judged when the last day closed, see [`Evaluator::close_day`].
     pub fn snapshot(&mut self, cells: &Cells, at: Timestamp, horizon: Horizon) -> Snapshot {
         let Evaluator {
-            catalog,
-            plan,
-            nodes,
-            ..
+            catalog, plan, nodes, ..
         } = self;
         let today = Day::of(catalog.calendar.day_of(at));
         let last_day = match horizon {

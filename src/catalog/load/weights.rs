@@ -39,13 +39,19 @@ impl Loader<'_> {
         };
         let points = 0.0..=100.0;
         let message = if !(weighting.rate > 0.0 && weighting.rate <= 1.0) {
-            format!("'rate' is the part of the way that is gone at one close: above 0, at most 1, and this is {}", weighting.rate)
+            format!(
+                "'rate' is the part of the way that is gone at one close: above 0, at most 1, and this is {}",
+                weighting.rate
+            )
         } else if !(1.0..=100.0).contains(&weighting.step) {
             format!("'step' is 1 to 100 points, and this is {}", weighting.step)
         } else if !points.contains(&weighting.floor) || !points.contains(&weighting.cap) {
             "'floor' and 'cap' are 0 to 100 points".to_owned()
         } else if weighting.floor >= weighting.cap {
-            format!("the floor {} is not below the cap {}", weighting.floor, weighting.cap)
+            format!(
+                "the floor {} is not below the cap {}",
+                weighting.floor, weighting.cap
+            )
         } else {
             return weighting;
         };
@@ -64,7 +70,9 @@ mod tests {
     fn weighting(declared: &str) -> Result<Weighting, String> {
         let text = format!("{declared}{REST}");
         let found = load(&Files::new("", [("a.yaml", text.as_str())]));
-        found.map(|catalog| catalog.weighting).map_err(|error| error.to_string())
+        found
+            .map(|catalog| catalog.weighting)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -73,13 +81,43 @@ mod tests {
         for (declared, expected) in [
             ("", usual),
             ("weights: propose", usual),
-            ("weights: auto", Weighting { mode: WeightMode::Auto, ..usual }),
-            ("weights: off", Weighting { mode: WeightMode::Off, ..usual }),
-            ("weights: {mode: off}", Weighting { mode: WeightMode::Off, ..usual }),
-            ("weights: {step: 5, floor: 0}", Weighting { step: 5.0, floor: 0.0, ..usual }),
+            (
+                "weights: auto",
+                Weighting {
+                    mode: WeightMode::Auto,
+                    ..usual
+                },
+            ),
+            (
+                "weights: off",
+                Weighting {
+                    mode: WeightMode::Off,
+                    ..usual
+                },
+            ),
+            (
+                "weights: {mode: off}",
+                Weighting {
+                    mode: WeightMode::Off,
+                    ..usual
+                },
+            ),
+            (
+                "weights: {step: 5, floor: 0}",
+                Weighting {
+                    step: 5.0,
+                    floor: 0.0,
+                    ..usual
+                },
+            ),
             (
                 "weights: {mode: auto, rate: 1, cap: 60}",
-                Weighting { mode: WeightMode::Auto, rate: 1.0, cap: 60.0, ..usual },
+                Weighting {
+                    mode: WeightMode::Auto,
+                    rate: 1.0,
+                    cap: 60.0,
+                    ..usual
+                },
             ),
         ] {
             assert_eq!(weighting(declared), Ok(expected), "{declared}");
@@ -95,10 +133,17 @@ mod tests {
             ("weights: {rate: 2}", "a.yaml:1:10", "above 0, at most 1"),
             ("weights: {step: 0}", "a.yaml:1:10", "1 to 100 points"),
             ("weights: {floor: -1}", "a.yaml:1:10", "0 to 100 points"),
-            ("weights: {floor: 60, cap: 50}", "a.yaml:1:10", "not below the cap"),
+            (
+                "weights: {floor: 60, cap: 50}",
+                "a.yaml:1:10",
+                "not below the cap",
+            ),
         ] {
             let said = weighting(declared).unwrap_err();
-            assert!(said.starts_with(place) && said.contains(says), "{declared}: {said}");
+            assert!(
+                said.starts_with(place) && said.contains(says),
+                "{declared}: {said}"
+            );
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct Setting {
 
 /// Why weights are what they are.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "why")]
+#[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Why {
     /// The catalogue says so.
     Declared,
@@ -191,7 +191,9 @@ pub struct Decision {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refused {
     /// There is no such proposal.
-    #[error("no weights of the KPIs of '{parent}' were proposed at the close of {closed}; GET /api/v1/weights lists what was")]
+    #[error(
+        "no weights of the KPIs of '{parent}' were proposed at the close of {closed}; GET /api/v1/weights lists what was"
+    )]
     Unknown {
         /// Name of the parent.
         parent: String,

@@ -77,7 +77,11 @@ impl Links {
         }
         let count = links.len() as f64;
         let mean = |of: fn(&LinkState, f64) -> f64| {
-            links.iter().map(|(link, strength)| of(link, *strength)).sum::<f64>() / count
+            links
+                .iter()
+                .map(|(link, strength)| of(link, *strength))
+                .sum::<f64>()
+                / count
         };
         let drifts: Vec<DriftKind> = links.iter().filter_map(|(link, _)| drift(link)).collect();
         // Of a KPI of many people most of them must be in drift before the KPI is.

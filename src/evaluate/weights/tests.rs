@@ -42,25 +42,54 @@ fn changes(members: &[(f64, Option<Evidence>)]) -> Vec<i32> {
 #[test]
 fn the_formula_says_what_was_worked_out_by_hand() {
     // 0.5 · 1 · (0.8 − 0.5) · 100 = 15, clipped to 10 on both sides.
-    assert_eq!(changes(&[(50.0, evidence(0.8, 1.0)), (50.0, evidence(0.2, 1.0))]), [10, -10]);
+    assert_eq!(
+        changes(&[(50.0, evidence(0.8, 1.0)), (50.0, evidence(0.2, 1.0))]),
+        [10, -10]
+    );
     // 0.5 · 0.4 · 0.3 · 100 = 6 to gain, 0.5 · 0.25 · 0.3 · 100 = 3.75 to lose: 3 whole points move.
-    assert_eq!(changes(&[(50.0, evidence(0.8, 0.4)), (50.0, evidence(0.2, 0.25))]), [3, -3]);
+    assert_eq!(
+        changes(&[(50.0, evidence(0.8, 0.4)), (50.0, evidence(0.2, 0.25))]),
+        [3, -3]
+    );
     // −11.4 is clipped to −10; 8 and 3.4 to gain share the 10: 7.02 and 2.98, by largest remainder 7 and 3.
-    let three = [(30.0, evidence(0.12, 1.0)), (20.0, evidence(0.6, 1.0)), (10.0, evidence(0.28, 1.0))];
+    let three = [
+        (30.0, evidence(0.12, 1.0)),
+        (20.0, evidence(0.6, 1.0)),
+        (10.0, evidence(0.28, 1.0)),
+    ];
     assert_eq!(changes(&three), [-10, 7, 3]);
     // 8 points are 3 above the floor: no more is lost, and so no more is gained.
-    assert_eq!(changes(&[(92.0, evidence(1.0, 1.0)), (8.0, evidence(0.0, 1.0))]), [3, -3]);
+    assert_eq!(
+        changes(&[(92.0, evidence(1.0, 1.0)), (8.0, evidence(0.0, 1.0))]),
+        [3, -3]
+    );
     // What has no evidence keeps its weight, and the others share theirs: 0.5 · (0.7 − 0.5) · 60 = 6.
-    let with_young = [(40.0, None), (30.0, evidence(0.7, 1.0)), (30.0, evidence(0.3, 1.0))];
+    let with_young = [
+        (40.0, None),
+        (30.0, evidence(0.7, 1.0)),
+        (30.0, evidence(0.3, 1.0)),
+    ];
     assert_eq!(changes(&with_young), [0, 6, -6]);
     // In drift it loses, and gains nothing although it would be its turn.
-    assert_eq!(changes(&[(50.0, drifted(0.0)), (50.0, evidence(1.0, 1.0))]), [-10, 10]);
-    assert_eq!(changes(&[(10.0, drifted(0.9)), (90.0, evidence(0.1, 1.0))]), [0, 0]);
+    assert_eq!(
+        changes(&[(50.0, drifted(0.0)), (50.0, evidence(1.0, 1.0))]),
+        [-10, 10]
+    );
+    assert_eq!(
+        changes(&[(10.0, drifted(0.9)), (90.0, evidence(0.1, 1.0))]),
+        [0, 0]
+    );
     // As it should be, one alone, nothing known, no weight at all.
-    assert_eq!(changes(&[(60.0, evidence(0.6, 1.0)), (40.0, evidence(0.4, 1.0))]), [0, 0]);
+    assert_eq!(
+        changes(&[(60.0, evidence(0.6, 1.0)), (40.0, evidence(0.4, 1.0))]),
+        [0, 0]
+    );
     assert_eq!(changes(&[(100.0, evidence(1.0, 1.0))]), [0]);
     assert_eq!(changes(&[(50.0, None), (50.0, None)]), [0, 0]);
-    assert_eq!(changes(&[(0.0, evidence(0.5, 1.0)), (0.0, evidence(0.5, 1.0))]), [0, 0]);
+    assert_eq!(
+        changes(&[(0.0, evidence(0.5, 1.0)), (0.0, evidence(0.5, 1.0))]),
+        [0, 0]
+    );
     assert!(changes(&[]).is_empty());
 }
 
@@ -229,7 +258,11 @@ fn usual() -> [(&'static str, LinkState); 2] {
 }
 
 fn points(proposal: &Proposal) -> Vec<(f64, f64)> {
-    proposal.lines.iter().map(|line| (line.before, line.after)).collect()
+    proposal
+        .lines
+        .iter()
+        .map(|line| (line.before, line.after))
+        .collect()
 }
 
 fn weight(book: &Book, catalog: &Catalog, node: &str, day: Date) -> Option<f64> {
@@ -247,19 +280,29 @@ fn a_close_proposes_once_what_its_links_speak_for() {
     assert!(book.declare(&catalog, None, now()).is_empty(), "declared once");
 
     let day = date(2026, 6, 29);
-    assert!(book.close(&catalog, &snapshot(&catalog, day, &usual()), now()).is_empty());
+    assert!(
+        book.close(&catalog, &snapshot(&catalog, day, &usual()), now())
+            .is_empty()
+    );
     let closing = snapshot(&catalog, date(2026, 6, 30), &usual());
     let changed = book.close(&catalog, &closing, now());
     let [proposal] = changed.proposals.as_slice() else {
         panic!("{changed:?}");
     };
-    assert_eq!((proposal.parent.as_str(), proposal.closed.as_str()), ("revenue", "2026-06"));
+    assert_eq!(
+        (proposal.parent.as_str(), proposal.closed.as_str()),
+        ("revenue", "2026-06")
+    );
     assert_eq!(proposal.next, date(2026, 7, 1));
     assert_eq!(points(proposal), [(30.0, 23.0), (30.0, 37.0), (40.0, 40.0)]);
     let shares: Vec<Option<f64>> = proposal
         .lines
         .iter()
-        .map(|line| line.evidence.as_ref().map(|evidence| (evidence.share * 100.0).round()))
+        .map(|line| {
+            line.evidence
+                .as_ref()
+                .map(|evidence| (evidence.share * 100.0).round())
+        })
         .collect();
     assert_eq!(shares, [Some(12.0), Some(88.0), None]);
     assert_eq!(proposal.standing, Standing::Pending);
@@ -314,10 +357,17 @@ fn a_link_in_drift_can_only_lose() {
     for kind in [DriftKind::Hollow, DriftKind::Gaming, DriftKind::WeakLink] {
         let mut book = Book::default();
         book.declare(&catalog, None, now());
-        let links = [("articles", in_drift(kind, link(0.9, 252))), ("visits", link(0.6, 252))];
+        let links = [
+            ("articles", in_drift(kind, link(0.9, 252))),
+            ("visits", link(0.6, 252)),
+        ];
         let changed = book.close(&catalog, &snapshot(&catalog, date(2026, 6, 30), &links), now());
         let proposal = &changed.proposals[0];
-        assert_eq!(points(proposal), [(30.0, 20.0), (30.0, 40.0), (40.0, 40.0)], "{kind:?}");
+        assert_eq!(
+            points(proposal),
+            [(30.0, 20.0), (30.0, 40.0), (40.0, 40.0)],
+            "{kind:?}"
+        );
         assert_eq!(proposal.lines[0].evidence.as_ref().unwrap().drift(), Some(kind));
     }
 }
@@ -343,19 +393,34 @@ fn proposed(catalog: &Catalog) -> Book {
 fn what_is_approved_applies_from_the_next_period_on() {
     let catalog = catalog(CATALOG);
     let mut book = proposed(&catalog);
-    let changed = book.decide(&catalog, decision(true), date(2026, 7, 3), now()).unwrap();
+    let changed = book
+        .decide(&catalog, decision(true), date(2026, 7, 3), now())
+        .unwrap();
     assert_eq!(changed.settings[0].from, Some(date(2026, 8, 1)));
     let articles = |book: &Book, day| weight(book, &catalog, "articles", day);
     assert_eq!(articles(&book, date(2026, 6, 1)), Some(30.0));
     assert_eq!(articles(&book, date(2026, 7, 1)), Some(30.0));
-    assert_eq!(articles(&book, date(2026, 7, 31)), Some(30.0), "nothing changes inside a running period");
+    assert_eq!(
+        articles(&book, date(2026, 7, 31)),
+        Some(30.0),
+        "nothing changes inside a running period"
+    );
     assert_eq!(articles(&book, date(2026, 8, 1)), Some(23.0));
     assert_eq!(weight(&book, &catalog, "young", date(2026, 8, 1)), Some(40.0));
     assert_eq!(weight(&book, &catalog, "revenue", date(2026, 8, 1)), None);
     // Decided is decided.
     for approve in [true, false] {
         let again = book.decide(&catalog, decision(approve), date(2026, 7, 4), now());
-        assert!(matches!(again, Err(Refused::Decided { standing: "approved", .. })), "{again:?}");
+        assert!(
+            matches!(
+                again,
+                Err(Refused::Decided {
+                    standing: "approved",
+                    ..
+                })
+            ),
+            "{again:?}"
+        );
     }
     // What comes next starts from what was decided: 12 % and 88 % speak for 23 → 16.
     let july = snapshot(&catalog, date(2026, 7, 31), &usual());
@@ -367,7 +432,9 @@ fn what_is_approved_applies_from_the_next_period_on() {
 fn what_is_rejected_changes_nothing() {
     let catalog = catalog(CATALOG);
     let mut book = proposed(&catalog);
-    let changed = book.decide(&catalog, decision(false), date(2026, 7, 3), now()).unwrap();
+    let changed = book
+        .decide(&catalog, decision(false), date(2026, 7, 3), now())
+        .unwrap();
     assert!(changed.settings.is_empty());
     assert_eq!(weight(&book, &catalog, "articles", date(2027, 1, 1)), Some(30.0));
     let unknown = Decision {
@@ -383,7 +450,12 @@ fn auto_applies_at_the_next_period_and_off_proposes_nothing() {
     let auto = catalog(&CATALOG.replace("weights: propose", "weights: auto"));
     let book = proposed(&auto);
     let proposal = book.all_proposals().next().unwrap();
-    assert_eq!(proposal.standing, Standing::Automatic { from: date(2026, 7, 1) });
+    assert_eq!(
+        proposal.standing,
+        Standing::Automatic {
+            from: date(2026, 7, 1)
+        }
+    );
     assert_eq!(weight(&book, &auto, "articles", date(2026, 6, 30)), Some(30.0));
     assert_eq!(weight(&book, &auto, "articles", date(2026, 7, 1)), Some(23.0));
 
@@ -400,7 +472,8 @@ fn auto_applies_at_the_next_period_and_off_proposes_nothing() {
 fn what_is_declared_anew_wins_from_the_running_period_on() {
     let before = catalog(CATALOG);
     let mut book = proposed(&before);
-    book.decide(&before, decision(true), date(2026, 7, 3), now()).unwrap();
+    book.decide(&before, decision(true), date(2026, 7, 3), now())
+        .unwrap();
     let july = snapshot(&before, date(2026, 7, 31), &usual());
     book.close(&before, &july, now());
 
@@ -410,11 +483,20 @@ fn what_is_declared_anew_wins_from_the_running_period_on() {
     assert_eq!(changed.settings[0].from, Some(date(2026, 8, 1)));
     assert_eq!(changed.proposals[0].standing, Standing::Withdrawn { at: now() });
     let of = |node, day| weight(&book, &after, node, day);
-    assert_eq!((of("articles", date(2026, 8, 1)), of("young", date(2026, 8, 1))), (Some(30.0), Some(50.0)));
-    assert_eq!(of("young", date(2026, 7, 1)), Some(40.0), "the past keeps its weights");
+    assert_eq!(
+        (of("articles", date(2026, 8, 1)), of("young", date(2026, 8, 1))),
+        (Some(30.0), Some(50.0))
+    );
+    assert_eq!(
+        of("young", date(2026, 7, 1)),
+        Some(40.0),
+        "the past keeps its weights"
+    );
     // Not for what was to apply only later either.
     let mut early = proposed(&before);
-    early.decide(&before, decision(true), date(2026, 7, 3), now()).unwrap();
+    early
+        .decide(&before, decision(true), date(2026, 7, 3), now())
+        .unwrap();
     early.declare(&after, Some(date(2026, 7, 20)), now());
     assert_eq!(weight(&early, &after, "articles", date(2026, 8, 1)), Some(30.0));
 }
@@ -434,7 +516,10 @@ fn the_longest_period_says_when_weights_may_change() {
         assert_eq!(rhythm(periods), Rhythm { closes, begins }, "{periods:?}");
     }
     let half = rhythm(&[Half]);
-    assert_eq!(half.closed_on(date(2026, 3, 31), &calendar).unwrap().start, date(2026, 1, 1));
+    assert_eq!(
+        half.closed_on(date(2026, 3, 31), &calendar).unwrap().start,
+        date(2026, 1, 1)
+    );
     assert_eq!(half.closed_on(date(2026, 4, 30), &calendar), None);
     assert_eq!(half.next_start(date(2026, 3, 31), &calendar), date(2026, 7, 1));
 }
