@@ -405,3 +405,57 @@ pub(super) fn waiting(view: &View, reader: Reader) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_is_a_word_a_name_and_a_note() {
+        let read = |body: &str| read("revenue".to_owned(), "2026-06".to_owned(), body.as_bytes());
+        let taken =
+            read(r#"{"decision": "approve", "by": " 王芳 ", "note": ""}"#).unwrap_or_else(|_| panic!());
+        assert_eq!(
+            (taken.approve, taken.by.as_str(), taken.note),
+            (true, "王芳", None)
+        );
+        for (body, says) in [
+            (r#"{"decision": "maybe", "by": "li"}"#, "write approve or reject"),
+            (r#"{"decision": "reject", "by": " "}"#, "name of who decides"),
+            (r#"{"decision": "reject"}"#, "missing field `by`"),
+            (
+                r#"{"decision": "reject", "by": "li", "why": 1}"#,
+                "unknown field `why`",
+            ),
+            ("[]", "a decision is a JSON object"),
+        ] {
+            let Err(Refusal(status, _, message)) = read(body) else {
+                panic!("{body}");
+            };
+            assert!(
+                status == StatusCode::UNPROCESSABLE_ENTITY && message.contains(says),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_form_is_confirmed_or_nothing_is_done() {
+        let mut sent: BTreeMap<String, String> = [
+            ("closed", "2026-06"),
+            ("decision", "reject"),
+            ("by", "li"),
+            ("token", "t"),
+            ("note", "too early"),
+        ]
+        .map(|(name, text)| (name.to_owned(), text.to_owned()))
+        .into();
+        let (token, refused) = given("revenue", &sent);
+        assert_eq!(token.as_deref(), Some("t"));
+        assert!(refused.is_err_and(|Refusal(_, _, message)| message.contains("confirm")));
+        sent.insert("confirm".to_owned(), "yes".to_owned());
+        let (_, taken) = given("revenue", &sent);
+        let taken = taken.unwrap_or_else(|_| panic!());
+        assert_eq!((taken.approve, taken.note.as_deref()), (false, Some("too early")));
+    }
+}
