@@ -12,7 +12,7 @@ mod formula;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Book, Changed, Decision, Line, Proposal, Refused, Setting, Standing, Why};
+pub use book::{Book, Changed, Decision, Line, LineEvidence, Proposal, Refused, Setting, Standing, Why};
 pub use evidence::{Found, gather};
 pub use formula::{Evidence, Member, propose};
 
