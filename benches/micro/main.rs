@@ -242,6 +242,7 @@ fn metrics_of_100_000_instances(bencher: Bencher) {
     );
     let view = View {
         entries: Default::default(),
+        book: Default::default(),
         version: 1,
         catalog,
         snapshot: Arc::new(snapshot),

@@ -640,7 +640,7 @@ pub(super) fn figure(catalog: &Catalog, state: &NodeState) -> Figure {
         instance: state.key.dimensions.join(" / "),
         unit: catalog.metric(declared.metric).unit.clone(),
         owner: declared.owner.clone(),
-        weight: declared.weight,
+        weight: state.weight,
         period: state.period.id(&catalog.calendar),
         value: state.value,
         target: state.target,

@@ -13,6 +13,7 @@ use serde_saphyr::Spanned;
 use super::agg::AggWord;
 use super::model::{
     Direction, Format, Layout, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn, Severity,
+    WeightMode,
 };
 use super::template::{TemplateEntry, UseEntry};
 use super::yaml::Named;
@@ -31,6 +32,9 @@ pub(super) struct File {
     pub(super) r#use: Named<UseEntry>,
     #[schemars(with = "Option<AssessEntry>")]
     pub(super) assess: Option<Spanned<AssessEntry>>,
+    /// How weights follow what the KPIs are seen to explain.
+    #[schemars(with = "Option<WeightsEntry>")]
+    pub(super) weights: Option<Spanned<WeightsEntry>>,
     /// Accepted findings: code, then subject, then reason.
     pub(super) lint: Named<Named<String>>,
 }
@@ -54,6 +58,20 @@ pub(super) struct CalendarEntry {
 pub(super) struct AssessEntry {
     pub(super) kpi: f64,
     pub(super) business: f64,
+}
+
+/// `weights: propose`, or `weights: {mode: auto, step: 5}`.
+#[derive(Debug)]
+pub(super) struct WeightsEntry(pub(super) WeightsMap);
+
+#[derive(Deserialize, JsonSchema, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WeightsMap {
+    pub(super) mode: Option<WeightMode>,
+    pub(super) rate: Option<f64>,
+    pub(super) step: Option<f64>,
+    pub(super) floor: Option<f64>,
+    pub(super) cap: Option<f64>,
 }
 
 #[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
@@ -542,6 +560,13 @@ scalar!(
     |text| word(text).map(ProfileEntry::Named),
     |_| None,
     map: |map| FileEntry::deserialize(map).map(ProfileEntry::File)
+);
+scalar!(
+    WeightsEntry,
+    "one of propose, auto, off, or {mode: propose, rate: 0.5, step: 10, floor: 5, cap: 100}",
+    |text| word(text).map(|mode| WeightsEntry(WeightsMap { mode: Some(mode), ..WeightsMap::default() })),
+    |_| None,
+    map: |map| WeightsMap::deserialize(map).map(WeightsEntry)
 );
 scalar!(
     Over,

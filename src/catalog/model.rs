@@ -38,6 +38,8 @@ pub struct Catalog {
     pub rules: Vec<Rule>,
     /// How the score of an owner is made up.
     pub assess: Assess,
+    /// How weights follow what the KPIs are seen to explain.
+    pub weighting: Weighting,
     /// Findings of the SMART lint that somebody has looked at and accepts.
     pub accepted: Vec<Accepted>,
 }
@@ -58,6 +60,75 @@ impl Default for Assess {
             kpi: 100.0,
             business: 0.0,
         }
+    }
+}
+
+/// How weights follow what the KPIs are seen to explain of the business. Weights, steps and bounds are in points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weighting {
+    /// What happens when the links speak for other weights.
+    pub mode: WeightMode,
+    /// η: which part of the way to what the evidence says is gone at one close, 0 to 1.
+    pub rate: f64,
+    /// Most points by which a weight changes at one close.
+    pub step: f64,
+    /// No weight is lowered below this.
+    pub floor: f64,
+    /// No weight is raised above this.
+    pub cap: f64,
+}
+
+impl Default for Weighting {
+    fn default() -> Weighting {
+        Weighting {
+            mode: WeightMode::Propose,
+            rate: 0.5,
+            step: 10.0,
+            floor: 5.0,
+            cap: 100.0,
+        }
+    }
+}
+
+/// What happens when the links speak for other weights.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WeightMode {
+    /// A proposal waits for somebody to decide.
+    Propose,
+    /// The proposal applies by itself from the next period on.
+    Auto,
+    /// Weights are what is declared, and what was decided before.
+    Off,
+}
+
+impl WeightMode {
+    /// The mode of a word.
+    fn of(word: &str) -> Option<WeightMode> {
+        Some(match word {
+            "propose" => WeightMode::Propose,
+            "auto" => WeightMode::Auto,
+            "off" => WeightMode::Off,
+            _ => return None,
+        })
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for WeightMode {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<WeightMode, D::Error> {
+        /// Bare, `off` is false to some YAML readers.
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Word {
+            Text(String),
+            Truth(bool),
+        }
+        let word = match Word::deserialize(deserializer)? {
+            Word::Text(word) => word,
+            Word::Truth(truth) => (if truth { "on" } else { "off" }).to_owned(),
+        };
+        WeightMode::of(&word).ok_or_else(|| {
+            serde::de::Error::custom(format!("found '{word}', expected one of propose, auto, off"))
+        })
     }
 }
 

@@ -10,9 +10,10 @@ use serde_json::Value;
 use super::agg::AggWord;
 use super::file::{
     Duration, EveryEntry, FieldEntry, FieldKind, File, FileEntry, InlinePart, Over, Override, PartEntry,
-    PeriodEntry, ProfileEntry, RuleEntry, RuleTitleEntry, Share, TargetEntry, Weekday, WholeNumber,
+    PeriodEntry, ProfileEntry, RuleEntry, RuleTitleEntry, Share, TargetEntry, Weekday, WeightsEntry,
+    WeightsMap, WholeNumber,
 };
-use super::model::{PeriodKind, Profile};
+use super::model::{PeriodKind, Profile, WeightMode};
 use super::yaml::{Named, Tree};
 
 /// The schema of a catalogue file.
@@ -116,6 +117,15 @@ described!(TargetEntry, "Target", generator => {
 described!(Override, "Override", generator => {
     let rule = generator.subschema_for::<RuleEntry>();
     json_schema!({"anyOf": [{"enum": ["off", false]}, rule]})
+});
+described!(WeightMode, "WeightMode", _generator => json_schema!({
+    "description": "what happens when the links speak for other weights",
+    // Bare, the word off is false in YAML 1.1.
+    "enum": ["propose", "auto", "off", false],
+}));
+described!(WeightsEntry, "Weights", generator => {
+    let (mode, map) = (generator.subschema_for::<WeightMode>(), generator.subschema_for::<WeightsMap>());
+    json_schema!({"anyOf": [mode, map]})
 });
 described!(RuleTitleEntry, "Title", _generator => json_schema!({"anyOf": [
     {"type": "string"},

@@ -16,7 +16,7 @@ use super::folder::is_rejection;
 use super::reader::Batch;
 use crate::alert::dispatch::route::Routing;
 use crate::alert::dispatch::silence::Silence;
-use crate::alert::dispatch::{Held, Kept, Refusal};
+use crate::alert::dispatch::{Held, Kept};
 use crate::alert::engine::{Engine, Step};
 use crate::alert::judge;
 use crate::alert::notice::Notice;
@@ -24,10 +24,11 @@ use crate::alert::record::{AlertRecord, Fingerprint};
 use crate::catalog::{Calendar, Catalog, SourceId};
 use crate::evaluate::drift::StoredLink;
 use crate::evaluate::intake::{Intake, Recent};
+use crate::evaluate::weights::{Book, Changed, Decision};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState, retention};
 use crate::fold::cells::{Bound, Cells, ForgottenDay, StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
-use crate::serve::orders::{Order, OrderInbox};
+use crate::serve::orders::{Ask, NotDone, Order, OrderInbox};
 use crate::source::entry::Entry;
 use crate::source::kafka::{KafkaReader, TopicPartition};
 use crate::source::push::is_pushed;
@@ -52,6 +53,8 @@ pub struct Report {
     pub rejected: Vec<DeadLetter>,
     /// Every entry that people typed in.
     pub entries: Arc<Vec<Entry>>,
+    /// Weights that were declared, proposed and decided.
+    pub book: Arc<Book>,
     /// Silences, expired ones for a while too.
     pub silences: Vec<Silence>,
     /// Events rejected since the last report.
@@ -93,6 +96,8 @@ pub(super) struct EvaluatorThread {
     pub(super) totals: Totals,
     /// Every entry that people typed in.
     pub(super) entries: Arc<Vec<Entry>>,
+    /// Weights that were declared, proposed and decided.
+    pub(super) book: Arc<Book>,
     pub(super) new_dead_letters: u64,
     /// What came of each source lately, by [`SourceId`].
     pub(super) intake: Vec<Intake>,
@@ -117,7 +122,7 @@ pub(super) struct Totals {
 }
 
 /// What came of an order, and who waits for it.
-type Outcome = Result<String, Refusal>;
+type Outcome = Result<String, NotDone>;
 type Reply = oneshot::Sender<Outcome>;
 
 /// What waits for the next commit.
@@ -140,6 +145,7 @@ struct Pending {
     dead_letters: Vec<DeadLetter>,
     requests: Vec<KeptRequest>,
     entries: Vec<Entry>,
+    weights: Changed,
     acks: Vec<Ack>,
 }
 
@@ -149,6 +155,7 @@ impl Pending {
             && self.cells.is_empty()
             && self.forgotten.is_empty()
             && self.links.is_empty()
+            && self.weights.is_empty()
             && self.keys.is_empty()
             && self.items.is_empty()
             && self.alerts.is_empty()
@@ -339,7 +346,8 @@ impl EvaluatorThread {
                 day_closes(&self.catalog.calendar, before, watermark)
             });
             for at in closes {
-                self.judge(at, Horizon::Day, true, &intake, pending);
+                let closed = self.judge(at, Horizon::Day, true, &intake, pending);
+                self.propose_weights(&closed, pending);
             }
             snapshot = self.judge(watermark, Horizon::Known, !caught_up, &intake, pending);
         }
@@ -371,6 +379,7 @@ impl EvaluatorThread {
             alerts: self.engine.records().cloned().collect(),
             rejected: self.totals.rejected.iter().cloned().collect(),
             entries: self.entries.clone(),
+            book: self.book.clone(),
             silences: self.engine.silences().all.values().cloned().collect(),
             new_dead_letters: std::mem::take(&mut self.new_dead_letters),
             has_partitions: self.has_partitions,
@@ -391,11 +400,45 @@ impl EvaluatorThread {
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
             inbox.try_iter().collect()
         };
-        for Order { command, answer } in orders {
-            tracing::info!(?command, "asked for");
-            let (outcome, step) = self.engine.command(command, &self.routing, self.clock.now());
-            pending.take(step);
+        for Order { ask, answer } in orders {
+            tracing::info!(?ask, "asked for");
+            let outcome = match ask {
+                Ask::Alert(command) => {
+                    let (outcome, step) = self.engine.command(command, &self.routing, self.clock.now());
+                    pending.take(step);
+                    outcome.map_err(NotDone::from)
+                }
+                Ask::Weights(decision) => self.decide_weights(decision, pending),
+            };
             pending.answers.push((answer, outcome));
+        }
+    }
+
+    /// Takes what somebody decides of weights, by the local day of the watermark: what runs by then keeps its weights.
+    fn decide_weights(&mut self, decision: Decision, pending: &mut Pending) -> Outcome {
+        let now = self.clock.now();
+        let today = self
+            .catalog
+            .calendar
+            .day_of(self.watermarks.overall().unwrap_or(now));
+        let standing = if decision.approve { "approved" } else { "rejected" };
+        let changed = Arc::make_mut(&mut self.book).decide(&self.catalog, decision, today, now)?;
+        self.weigh(changed, pending);
+        Ok(standing.to_owned())
+    }
+
+    /// Proposes weights where a month or quarter closes with the day.
+    fn propose_weights(&mut self, closed: &Snapshot, pending: &mut Pending) {
+        let now = self.clock.now();
+        let changed = Arc::make_mut(&mut self.book).close(&self.catalog, closed, now);
+        self.weigh(changed, pending);
+    }
+
+    /// Keeps what changed in the book with the next commit, and counts with it from now on.
+    fn weigh(&mut self, changed: Changed, pending: &mut Pending) {
+        if !changed.is_empty() {
+            pending.weights.extend(changed);
+            self.evaluator.weigh(self.book.clone());
         }
     }
 
@@ -480,6 +523,7 @@ impl EvaluatorThread {
             dead_letter_bytes: self.dead_letters.bytes(),
             requests: &pending.requests,
             entries: &pending.entries,
+            weights: Some(&pending.weights),
         };
         self.store
             .commit(&commit)

@@ -72,6 +72,7 @@ impl Publisher {
             },
             newest_rejected: Arc::from([]),
             entries: Arc::default(),
+            book: Arc::default(),
             silences: Arc::from([]),
             receivers: settings.receivers.keys().cloned().collect(),
             external_url: settings.serve.external_url.as_deref().map(Arc::from),
@@ -204,6 +205,7 @@ impl Publisher {
                 .map(|letter| rejected(letter, &known.catalog))
                 .collect(),
             entries: report.entries,
+            book: report.book,
             silences: report.silences.into(),
             receivers: self.view.borrow().receivers.clone(),
             external_url: self.view.borrow().external_url.clone(),

@@ -6,6 +6,7 @@
 //! * [`drift`]: whether a KPI and the business it serves have come apart.
 //! * [`drivers`]: which of many series drives another.
 //! * [`intake`]: how many of a source's events could be used lately.
+//! * [`weights`]: weights that follow what the KPIs are seen to explain.
 
 pub mod attribution;
 pub mod backfill;
@@ -24,6 +25,7 @@ mod reconcile;
 pub mod retention;
 pub mod snapshot;
 pub mod value;
+pub mod weights;
 
 use std::sync::Arc;
 
@@ -56,6 +58,16 @@ pub struct Evaluator {
     nodes: Vec<Option<CompiledNode>>,
     infos: Arc<[NodeInfo]>,
     drift: drift::Drift,
+    book: Arc<weights::Book>,
+    /// Weights by node as they are in force on a day; made anew when the day or the book changes.
+    weighed: Option<(Day, Weighed)>,
+}
+
+/// Weights that are in force and differ from what is declared.
+#[derive(Clone, Debug)]
+struct Weighed {
+    infos: Arc<[NodeInfo]>,
+    changed: Vec<(NodeId, f64)>,
 }
 
 impl Evaluator {
@@ -70,7 +82,45 @@ impl Evaluator {
             plan,
             nodes,
             infos,
+            book: Arc::default(),
+            weighed: None,
         }
+    }
+
+    /// Counts with the weights of a book from now on.
+    pub fn weigh(&mut self, book: Arc<weights::Book>) {
+        self.book = book;
+        self.weighed = None;
+    }
+
+    /// The weights in force for the periods that hold a day.
+    fn weighed_on(&mut self, today: Day) -> &Weighed {
+        let known = self.weighed.take().filter(|(day, _)| *day == today);
+        let weighed = known.map_or_else(|| self.weighed_anew(today), |(_, weighed)| weighed);
+        &self.weighed.insert((today, weighed)).1
+    }
+
+    fn weighed_anew(&self, today: Day) -> Weighed {
+        let catalog = &self.catalog;
+        let mut changed = Vec::new();
+        for (id, node) in (0u32..).map(NodeId).zip(&catalog.nodes) {
+            let start = Period::containing(node.period, today.date(), &catalog.calendar).start;
+            let weight = self.book.weight(catalog, id, start);
+            changed.extend(
+                weight
+                    .filter(|_| weight != node.weight)
+                    .map(|weight| (id, weight)),
+            );
+        }
+        let mut infos = self.infos.clone();
+        if !changed.is_empty() {
+            let mut with_weights = infos.to_vec();
+            for (NodeId(index), weight) in &changed {
+                with_weights[*index as usize].weight = Some(*weight);
+            }
+            infos = with_weights.into();
+        }
+        Weighed { infos, changed }
     }
 
     /// Judges no period that a metric's definition has not seen from its beginning.
@@ -85,11 +135,7 @@ impl Evaluator {
     /// they were judged when the last day closed, see [`Evaluator::close_day`].
     pub fn snapshot(&mut self, cells: &Cells, at: Timestamp, horizon: Horizon) -> Snapshot {
         let Evaluator {
-            catalog,
-            plan,
-            nodes,
-            infos,
-            ..
+            catalog, plan, nodes, ..
         } = self;
         let today = Day::of(catalog.calendar.day_of(at));
         let last_day = match horizon {
@@ -109,7 +155,13 @@ impl Evaluator {
             compiled.states(catalog, cells, plan, moment, &mut instances, &mut items);
         }
         reconcile::reconcile(catalog, &mut instances);
-        let infos = infos.clone();
+        let Weighed { infos, changed } = self.weighed_on(today).clone();
+        if !changed.is_empty() {
+            let by_node: hashbrown::HashMap<NodeId, f64> = changed.into_iter().collect();
+            for state in &mut instances {
+                state.weight = by_node.get(&state.key.node).copied().or(state.weight);
+            }
+        }
         self.show_links(&mut instances);
         Snapshot {
             watermark: Some(at),

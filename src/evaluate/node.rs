@@ -694,6 +694,7 @@ impl Instance {
             key: self.key.clone(),
             parent: self.parent.clone(),
             period: computed.period,
+            weight: node.weight,
             value,
             target,
             completion,

@@ -147,6 +147,8 @@ pub struct NodeState {
     pub parent: Option<InstanceKey>,
     /// The running period.
     pub period: Period,
+    /// Its weight over the period, in points.
+    pub weight: Option<f64>,
     /// Value for the period so far; `None`: no value (an empty ratio), never a made-up 0.
     pub value: Option<f64>,
     /// Target of the period.
@@ -253,7 +255,7 @@ pub struct NodeInfo {
     pub relation: Option<Relation>,
     /// Who answers for it.
     pub owner: Option<String>,
-    /// Weight in points.
+    /// Weight in points, as it is in force for the running period.
     pub weight: Option<f64>,
     /// Unit of the metric.
     pub unit: Option<String>,

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::alert::record::{AlertRecord, Episode};
 use crate::catalog::{Catalog, MetricId};
 use crate::evaluate::definition::CountedSince;
+use crate::evaluate::weights::Book;
 use crate::evaluate::{Evaluator, Horizon, InstanceKey, Period, Snapshot};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
@@ -26,6 +27,8 @@ pub struct Past {
     pub episodes: Vec<Episode>,
     /// Notices that are still in the log, oldest first.
     pub notices: Vec<LoggedNotice>,
+    /// Weights that were declared, proposed and decided.
+    pub book: Arc<Book>,
     /// Up to when everything is known; `None` before the first event.
     pub watermark: Option<Timestamp>,
     evaluator: Evaluator,
@@ -41,6 +44,13 @@ impl Past {
         let mut evaluator =
             Evaluator::new(catalog.clone(), plan).since(&CountedSince::of(&reading.definitions));
         evaluator.restore_links(reading.links);
+        // What the daemon would do with this catalogue: what is declared anew wins from now on.
+        let mut book = reading.weights;
+        if let Some(watermark) = reading.watermark {
+            book.declare(&catalog, Some(catalog.calendar.day_of(watermark)), watermark);
+        }
+        let book = Arc::new(book);
+        evaluator.weigh(book.clone());
         Past {
             evaluator,
             catalog,
@@ -48,6 +58,7 @@ impl Past {
             alerts: reading.alerts,
             episodes: reading.episodes,
             notices: reading.notices,
+            book,
             watermark: reading.watermark,
         }
     }

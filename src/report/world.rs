@@ -12,6 +12,7 @@ use crate::alert::record::{AlertRecord, Episode};
 use crate::catalog::load::{Files, load};
 use crate::catalog::{Catalog, SourceId};
 use crate::decode::{Reader, Record, Sign};
+use crate::evaluate::weights::{Book, Line, LineEvidence, Proposal, Setting, Standing, Why};
 use crate::evaluate::{Evaluator, Horizon};
 use crate::fold::cells::Cells;
 use crate::fold::plan::Plan;
@@ -47,6 +48,11 @@ const REGIONS: &str = "start,region,target\n2026-06-01,east,2000\n2026-06-01,wes
 /// June 2026: two articles on each of its first six days, 60 a day in the east, 20 in the west, nothing on the 20th.
 /// Known up to the morning of 2 July.
 pub(super) fn june() -> Past {
+    june_with(Book::default())
+}
+
+/// The same with a book of weights.
+pub(super) fn june_with(weights: Book) -> Past {
     let files = Files::new("", [("a.yaml", CATALOG), ("regions.csv", REGIONS)]);
     let catalog = Arc::new(load(&files).map_err(|error| error.to_string()).unwrap());
     let mut events = Vec::new();
@@ -79,12 +85,57 @@ pub(super) fn june() -> Past {
             items: Vec::new(),
             links: Vec::new(),
             definitions: Vec::new(),
+            weights,
             alerts,
             episodes,
             notices: Vec::new(),
             watermark: Some(watermark),
         },
     )
+}
+
+/// A book in which the weights of June's shop changed on the 15th, and a proposal of its last day waits.
+pub(super) fn reweighed() -> Book {
+    let setting = |number, from: Option<&str>, articles, weekly, why| Setting {
+        parent: "revenue".to_owned(),
+        number,
+        from: from.map(|day| day.parse().unwrap()),
+        weights: [("articles".to_owned(), articles), ("weekly".to_owned(), weekly)].into(),
+        why,
+        by: (number > 1).then(|| "王芳".to_owned()),
+        note: None,
+        at: "2026-06-10T08:00:00Z".parse().unwrap(),
+    };
+    let closed = "2026-05".to_owned();
+    let approved = Why::Approved { closed };
+    let settings = vec![
+        setting(1, None, 100.0, 50.0, Why::Declared),
+        setting(2, Some("2026-06-15"), 90.0, 60.0, approved),
+    ];
+    let line = |node: &str, before, after, share| Line {
+        node: node.to_owned(),
+        before,
+        after,
+        evidence: Some(LineEvidence {
+            share,
+            confidence: 0.7,
+            strength: 0.4,
+            judged_days: 252,
+            drift: None,
+        }),
+    };
+    let proposal = Proposal {
+        parent: "revenue".to_owned(),
+        closed: "2026-06".to_owned(),
+        at: "2026-06-30T23:59:59.999+08:00".parse().unwrap(),
+        next: "2026-07-01".parse().unwrap(),
+        lines: vec![
+            line("articles", 90.0, 84.0, 0.12),
+            line("weekly", 60.0, 66.0, 0.88),
+        ],
+        standing: Standing::Pending,
+    };
+    Book::restore(settings, vec![proposal])
 }
 
 /// Events folded, each with the index of its source.
@@ -122,6 +173,7 @@ pub(super) fn unjudged(files: &Files, events: &[(u32, String)], watermark: &str)
             items: Vec::new(),
             links: Vec::new(),
             definitions: Vec::new(),
+            weights: Default::default(),
             alerts: Vec::new(),
             episodes: Vec::new(),
             notices: Vec::new(),

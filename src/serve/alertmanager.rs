@@ -16,6 +16,7 @@ use crate::alert::dispatch::matcher::{Matcher, matches_all};
 use crate::alert::dispatch::silence::{Silence, SilenceRefusal};
 use crate::alert::dispatch::{Command, Refusal};
 use crate::alert::record::Labels;
+use crate::evaluate::weights;
 use crate::words::sentence;
 
 /// What `GET /api/v2/alerts` may ask for.
@@ -315,6 +316,8 @@ pub(super) fn refused(not_done: &NotDone) -> Response {
             StatusCode::NOT_FOUND
         }
         NotDone::Refused(Refusal::Silence(_)) => StatusCode::BAD_REQUEST,
+        NotDone::Weights(weights::Refused::Unknown { .. }) => StatusCode::NOT_FOUND,
+        NotDone::Weights(weights::Refused::Decided { .. }) => StatusCode::CONFLICT,
         NotDone::Busy => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, Json(not_done.to_string())).into_response()

@@ -28,6 +28,8 @@ pub(super) struct FormState {
     pub(super) error: Option<String>,
     /// What was sent.
     pub(super) sent: BTreeMap<String, String>,
+    /// Where the form to decide on weights stands.
+    pub(super) weights: super::weights::FormState,
 }
 
 /// What a form sends: the token, the key under which it counts once, and the entry.

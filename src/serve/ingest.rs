@@ -105,6 +105,8 @@ pub(super) fn authorize(tokens: &[Token], roles: &[Role], given: Option<&str>) -
     if !tokens.iter().any(|token| allowed(&token)) {
         return refuse(if roles.contains(&Role::Responder) {
             "nobody may acknowledge or silence by the API yet; add serve: {tokens: [{token_file: /run/secrets/responder, role: responder}]} to the settings"
+        } else if roles.contains(&Role::Approver) {
+            "nobody may decide on weights yet; add serve: {tokens: [{token_file: /run/secrets/approver, role: approver}]} to the settings"
         } else if roles.contains(&Role::Entry) {
             "nobody may enter anything yet; add serve: {tokens: [{token_file: /run/secrets/entry, role: entry}]} to the settings"
         } else {

@@ -11,8 +11,8 @@ use super::backfills::{Backfilling, Backfills};
 use super::view::{AlertView, View};
 use crate::alert::record::AlertState;
 use crate::catalog::attribute::DriftKind;
-use crate::catalog::{Format, Level, Role};
-use crate::evaluate::{NodeInfo, NodeState, OpenItems, Snapshot};
+use crate::catalog::{Format, Level, NodeId, Role};
+use crate::evaluate::{NodeInfo, NodeState, OpenItems, Snapshot, weights};
 
 /// Labels of one series, sorted by name.
 type Series = BTreeMap<String, String>;
@@ -92,7 +92,7 @@ const NODE_FAMILIES: [(&str, &str, NodeNumber); 13] = [
     ),
     (
         "tautline_kpi_weight_ratio",
-        "Weight in the owner's score; 1 is the whole score.",
+        "Weight in the owner's score, as it is in force for the running period; 1 is the whole score.",
         |info, _| info.weight.map(|points| points / 100.0),
     ),
     (
@@ -458,6 +458,7 @@ fn process(view: &View, families: &mut Vec<MetricFamily>) {
     ));
     families.push(commits(view));
     registry(view, families);
+    weight_proposals(view, families);
     backfills(view, families);
 }
 
@@ -488,6 +489,24 @@ fn backfills(view: &View, families: &mut Vec<MetricFamily>) {
         finished
             .iter()
             .map(|(metric, count)| (one("metric", metric), *count as f64)),
+    ));
+}
+
+/// Proposals that wait for a decision, of every parent whose KPIs have weights: where none waits it is 0.
+fn weight_proposals(view: &View, families: &mut Vec<MetricFamily>) {
+    let catalog = &view.catalog;
+    let parents = (0u32..).map(NodeId).zip(&catalog.nodes);
+    let with_weights = parents.filter(|(id, _)| weights::weighted(catalog, *id).len() > 1);
+    families.push(gauge(
+        "weight_proposals_pending",
+        "Proposals of other weights for the KPIs of a parent that wait for a decision.",
+        with_weights.map(|(_, node)| {
+            let waiting = view
+                .book
+                .pending()
+                .filter(|proposal| proposal.parent == node.name);
+            (one("parent", &node.name), waiting.count() as f64)
+        }),
     ));
 }
 

@@ -5,6 +5,7 @@
 //! * [`metrics`]: `/metrics` in the Prometheus text format.
 //! * [`api`]: `/api/v1/…` as JSON.
 //! * `alertmanager`: the part of Alertmanager's API that its tools use.
+//! * `weights`: weights that are proposed, and where somebody decides.
 //! * `ingest`: takes events. * `entries`: takes what people type in.
 //! * `taking`: links of messages that acknowledge and silence. [`orders`]: what people ask of alerts, on its way to the
 //!   evaluator and back.
@@ -29,6 +30,7 @@ pub mod page;
 mod slack;
 mod taking;
 pub mod view;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -94,6 +96,8 @@ pub struct Shared {
 
 /// Who may enter what people type in.
 const ENTERS: [Role; 2] = [Role::Entry, Role::Ingest];
+/// Who may decide on weights.
+const DECIDES: [Role; 1] = [Role::Approver];
 
 #[derive(Clone)]
 struct App {
@@ -132,6 +136,7 @@ fn router(app: App) -> Router {
         .route("/", get(index))
         .route("/nodes/{name}", get(node))
         .route("/nodes/{name}/entries", post(node_entry))
+        .route("/nodes/{name}/weights", post(node_weights))
         .route("/alerts", get(alerts))
         .route("/episodes/{episode}", get(episode))
         .route("/rejected", get(rejected))
@@ -147,6 +152,8 @@ fn router(app: App) -> Router {
             post(post_events).layer(DefaultBodyLimit::max(MAX_BATCH_BYTES)),
         )
         .route("/api/v1/entries/{metric}", get(get_entries).post(post_entry))
+        .route("/api/v1/weights", get(api_weights))
+        .route("/api/v1/weights/{parent}/{period}", post(api_decide))
         .route("/api/v1/nodes", get(api_nodes))
         .route("/api/v1/nodes/{name}", get(api_node))
         .route("/api/v1/alerts", get(api_alerts))
@@ -208,6 +215,8 @@ struct PageQuery {
     correct: Option<u64>,
     /// Number of the entry that was just taken.
     entered: Option<u64>,
+    /// Whether a decision on weights was just taken.
+    decided: Option<u8>,
 }
 
 /// The reader of a page: language by `?lang=`, else by `Accept-Language`, else by the settings.
@@ -240,6 +249,10 @@ async fn node(
     let form = FormState {
         correct: query.correct,
         entered: query.entered,
+        weights: weights::FormState {
+            decided: query.decided.is_some(),
+            ..weights::FormState::default()
+        },
         ..FormState::default()
     };
     node_shown(&view, reader, &name, &form, StatusCode::OK)
@@ -295,10 +308,66 @@ async fn node_entry(
                 entered: None,
                 error: Some(message),
                 sent,
+                ..FormState::default()
             };
             node_shown(&app.view(), reader, &name, &form, status)
         }
     }
+}
+
+/// A decision on weights from the form on a node's page: back to the page when it is durable, or the form again with what
+/// is wrong.
+async fn node_weights(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+    Form(sent): Form<BTreeMap<String, String>>,
+) -> Response {
+    let reader = reader(&app.view(), &query, &headers);
+    let (token, decision) = weights::given(&name, &sent);
+    let allowed = ingest::authorize(&app.shared.tokens, &DECIDES, token.as_deref());
+    let result = match allowed.and(decision) {
+        Ok(decision) => weights::decide(&app.shared.orders, decision).await,
+        Err(refusal) => Err(refusal),
+    };
+    match result {
+        Ok(_) => {
+            let page = reader.to_node(&name);
+            let joint = if page.contains('?') { '&' } else { '?' };
+            Redirect::to(&format!("{page}{joint}decided=1#weights")).into_response()
+        }
+        Err(Refusal(status, _, message)) => {
+            let form = FormState {
+                weights: weights::FormState {
+                    decided: false,
+                    error: Some(message),
+                    sent,
+                },
+                ..FormState::default()
+            };
+            node_shown(&app.view(), reader, &name, &form, status)
+        }
+    }
+}
+
+async fn api_weights(State(app): State<App>) -> Response {
+    weights::list(&app.view())
+}
+
+async fn api_decide(
+    State(app): State<App>,
+    Path((parent, period)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let decision = ingest::authorize(&app.shared.tokens, &DECIDES, ingest::bearer(&headers))
+        .and_then(|()| weights::read(parent.clone(), period.clone(), &body));
+    let taken = match decision {
+        Ok(decision) => weights::decide(&app.shared.orders, decision).await,
+        Err(refusal) => Err(refusal),
+    };
+    weights::answer(&parent, &period, taken)
 }
 
 async fn rejected(

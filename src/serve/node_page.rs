@@ -7,6 +7,7 @@ use super::chart;
 use super::entry_form::{self, FormState};
 use super::page::{self, Reader, Tree};
 use super::view::{AlertView, View};
+use super::weights;
 use crate::catalog::{Level, Relation};
 use crate::evaluate::{LinkState, NodeInfo, NodeState, OpenItem, OpenItems};
 use crate::words::{Language, definition, percent};
@@ -44,6 +45,7 @@ pub(super) fn node(view: &View, reader: Reader, name: &str, form: &FormState) ->
         }
         (open_items(view, reader, at, info))
         (typed_in(view, reader, at, name, form))
+        (weights::section(view, reader, at, &form.weights))
         (declared(view, reader, at, info))
     };
     let path = format!("/nodes/{}", page::encoded(name));

@@ -1,4 +1,4 @@
-//! Orders: what people ask of alerts while the daemon runs. One is carried out between two steps, committed like
+//! Orders: what people ask of alerts, and decide of weights, while the daemon runs. One is carried out between two steps, committed like
 //! everything else, and only then answered.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::alert::dispatch::{Command, Refusal};
+use crate::evaluate::weights::{self, Decision};
 
 /// Orders that may wait.
 const WAITING: usize = 256;
@@ -24,8 +25,17 @@ pub(crate) type OrderInbox = Arc<Mutex<Receiver<Order>>>;
 /// An order on its way.
 #[derive(Debug)]
 pub struct Order {
-    pub(crate) command: Command,
-    pub(crate) answer: oneshot::Sender<Result<String, Refusal>>,
+    pub(crate) ask: Ask,
+    pub(crate) answer: oneshot::Sender<Result<String, NotDone>>,
+}
+
+/// What an order is about.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// An alert.
+    Alert(Command),
+    /// Weights that were proposed.
+    Weights(Decision),
 }
 
 /// Why an order was not carried out.
@@ -34,6 +44,9 @@ pub enum NotDone {
     /// It cannot be.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// What is decided of weights cannot be.
+    #[error(transparent)]
+    Weights(#[from] weights::Refused),
     /// Nobody can take it now.
     #[error("the daemon is busy or stopping; try again")]
     Busy,
@@ -51,12 +64,24 @@ impl Orders {
     /// # Errors
     /// When it cannot be, or nobody answers.
     pub async fn give(&self, command: Command) -> Result<String, NotDone> {
+        self.ask(Ask::Alert(command)).await
+    }
+
+    /// Waits until a decision on weights is taken and durable. Returns how the proposal stands.
+    ///
+    /// # Errors
+    /// When it cannot be, or nobody answers.
+    pub async fn decide(&self, decision: Decision) -> Result<String, NotDone> {
+        self.ask(Ask::Weights(decision)).await
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<String, NotDone> {
         let (answer, answered) = oneshot::channel();
         self.0
-            .try_send(Order { command, answer })
+            .try_send(Order { ask, answer })
             .map_err(|_| NotDone::Busy)?;
         match tokio::time::timeout(ANSWER_WITHIN, answered).await {
-            Ok(Ok(answer)) => Ok(answer?),
+            Ok(Ok(answer)) => answer,
             _ => Err(NotDone::Busy),
         }
     }

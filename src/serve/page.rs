@@ -214,6 +214,7 @@ pub fn index(view: &View, reader: Reader) -> Markup {
         h1 { (headline(view, firing.len(), language)) }
         (alert_list(view, reader, &firing))
         (pending(view, reader))
+        (super::weights::waiting(view, reader))
         (super::bounds::reached(view, reader))
         @if roots.is_empty() {
             p.empty { (language.pick("还没有数字：第一批事件到达后，指标树会出现在这里。",

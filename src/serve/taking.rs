@@ -161,7 +161,7 @@ pub(super) async fn act(
             language.pick("没有生效", "Not done"),
             refusal.to_string(),
         ),
-        Err(NotDone::Busy) => (
+        Err(NotDone::Busy | NotDone::Weights(_)) => (
             StatusCode::SERVICE_UNAVAILABLE,
             language.pick("没有生效", "Not done"),
             language

@@ -10,6 +10,7 @@ use crate::alert::dispatch::silence::Silence;
 use crate::alert::notice::Ack;
 use crate::alert::record::{AlertState, Facts, Fingerprint, Labels, Telling};
 use crate::catalog::{Catalog, Severity};
+use crate::evaluate::weights::Book;
 use crate::evaluate::{InstanceKey, Snapshot};
 use crate::source::entry::Entry;
 use crate::source::registry::Status;
@@ -34,6 +35,8 @@ pub struct View {
     pub newest_rejected: Arc<[Rejected]>,
     /// Every entry that people typed in.
     pub entries: Arc<Vec<Entry>>,
+    /// Weights that were declared, proposed and decided.
+    pub book: Arc<Book>,
     /// Silences, expired ones for a while too.
     pub silences: Arc<[Silence]>,
     /// Names of all receivers.

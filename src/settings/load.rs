@@ -687,7 +687,7 @@ routes:
             (
                 "role: ingest",
                 "role: injest",
-                "tautline.yaml:4:94: 'injest' is not one of ingest, entry, responder (did you mean 'ingest'?)",
+                "tautline.yaml:4:94: 'injest' is not one of ingest, entry, responder, approver (did you mean 'ingest'?)",
             ),
             (
                 "{url: http://127.0.0.1:1/secret}",

@@ -117,6 +117,8 @@ pub enum Role {
     Entry,
     /// Acknowledge and silence alerts.
     Responder,
+    /// Approve and reject weights that are proposed.
+    Approver,
 }
 
 /// A text that is never printed.

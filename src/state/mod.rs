@@ -20,6 +20,7 @@ mod schema;
 mod seen;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -33,6 +34,7 @@ use crate::alert::record::{AlertRecord, Fingerprint};
 use crate::evaluate::backfill::Backfill;
 use crate::evaluate::definition::Definition;
 use crate::evaluate::drift::StoredLink;
+use crate::evaluate::weights::Changed;
 use crate::fold::cells::{ForgottenDay, StoredCell, StoredItem, StoredKey};
 use crate::fold::day::Day;
 use crate::fold::dedup::SeenDelta;
@@ -147,6 +149,8 @@ pub struct Commit<'a> {
     pub requests: &'a [KeptRequest],
     /// Entries that people typed in.
     pub entries: &'a [Entry],
+    /// Weights that were proposed or decided.
+    pub weights: Option<&'a Changed>,
 }
 
 /// What a start finds.
@@ -370,6 +374,9 @@ impl Store {
         put_positions(&transaction, commit.positions)?;
         requests::put(&transaction, commit.requests)?;
         entries::put(&transaction, commit.entries)?;
+        if let Some(changed) = commit.weights {
+            weights::put(&transaction, changed)?;
+        }
         links::put(&transaction, commit.links)?;
         put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
         episodes::put(&transaction, commit.alerts)?;

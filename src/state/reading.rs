@@ -6,10 +6,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::outbox::{self, LoggedNotice};
-use super::{StateError, definitions, episodes, items, links, read_alerts, read_cells, read_number, schema};
+use super::{
+    StateError, definitions, episodes, items, links, read_alerts, read_cells, read_number, schema, weights,
+};
 use crate::alert::record::{AlertRecord, Episode};
 use crate::evaluate::definition::Definition;
 use crate::evaluate::drift::StoredLink;
+use crate::evaluate::weights::Book;
 use crate::fold::cells::{StoredCell, StoredItem};
 
 /// What a state file held at one moment.
@@ -22,6 +25,8 @@ pub struct Reading {
     pub links: Vec<StoredLink>,
     /// Definitions that cells were counted under.
     pub definitions: Vec<Definition>,
+    /// Weights that were declared, proposed and decided.
+    pub weights: Book,
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
     /// Episodes of the last two years, in the order of firing.
@@ -60,6 +65,7 @@ impl Reading {
             items: items::read(&transaction)?,
             links: links::read(&transaction)?,
             definitions: definitions::read(&transaction)?,
+            weights: weights::read(&transaction)?,
             alerts: read_alerts(&transaction)?,
             episodes: episodes::read(&transaction)?,
             notices: outbox::read_log(&transaction)?,

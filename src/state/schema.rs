@@ -12,8 +12,9 @@ use super::StateError;
 /// 4: keys that are known, and partials of `count_new` beside them. 5: items, partials of durations, and what is known of
 /// links. 6: since when definitions are counted, and entries. 7: bundles of notices, where messages are shown, who was
 /// not told of what, and what is read again. 8: the first day that is kept, and when definitions were declared.
+/// 9: weights that were declared, proposed and decided.
 /// What an older version wrote means the same in a newer one.
-const SCHEMA: i64 = 8;
+const SCHEMA: i64 = 9;
 /// The oldest version that is brought up to date by making the tables that it lacks.
 const OLDEST: i64 = 1;
 
@@ -44,6 +45,11 @@ CREATE TABLE IF NOT EXISTS backfills (
     done_ms INTEGER, since_ms INTEGER, is_short INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS entries (
     metric TEXT, number INTEGER, body TEXT NOT NULL, PRIMARY KEY (metric, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS weight_settings (
+    parent TEXT, number INTEGER, body TEXT NOT NULL, PRIMARY KEY (parent, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS weight_proposals (
+    parent TEXT, closed TEXT, at_ms INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (parent, closed)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alerts (fingerprint TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS episodes (
     fingerprint TEXT, number INTEGER, fired_ms INTEGER NOT NULL, body TEXT NOT NULL,

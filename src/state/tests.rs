@@ -407,7 +407,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
             row.get(0)
         })
         .unwrap();
-    assert_eq!(found, 8);
+    assert_eq!(found, 9);
 }
 
 #[test]
@@ -612,4 +612,89 @@ impl Store {
         }
         rows
     }
+}
+
+#[test]
+fn weights_are_kept_with_the_commit_and_a_decision_takes_the_place_of_what_was_pending() {
+    use crate::evaluate::weights::{Changed, Proposal, Setting, Standing, Why};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = Store::open(&path).unwrap();
+    let at: jiff::Timestamp = "2026-07-01T00:00:00Z".parse().unwrap();
+    let setting = |number, why| Setting {
+        parent: "revenue".to_owned(),
+        number,
+        from: None,
+        weights: [("visits".to_owned(), 33.3)].into(),
+        why,
+        by: None,
+        note: Some("\"as said\"".to_owned()),
+        at,
+    };
+    let proposal = |closed: &str, days: i64, standing| Proposal {
+        parent: "revenue".to_owned(),
+        closed: closed.to_owned(),
+        at: at + jiff::SignedDuration::from_hours(24 * days),
+        next: "2026-07-01".parse().unwrap(),
+        lines: Vec::new(),
+        standing,
+    };
+    let declared = Changed {
+        settings: vec![setting(1, Why::Declared)],
+        proposals: Vec::new(),
+    };
+    store.keep_weights(&declared).unwrap();
+    let proposed = Changed {
+        settings: Vec::new(),
+        proposals: vec![
+            proposal("2026-07", 31, Standing::Pending),
+            proposal(
+                "2026-06",
+                0,
+                Standing::Superseded {
+                    by: "2026-07".to_owned(),
+                },
+            ),
+        ],
+    };
+    let commit = |changed| {
+        store.commit(&Commit {
+            weights: Some(changed),
+            ..Commit::default()
+        })
+    };
+    commit(&proposed).unwrap();
+    let closed = "2026-07".to_owned();
+    let decided = Changed {
+        settings: vec![setting(2, Why::Approved { closed })],
+        proposals: vec![proposal(
+            "2026-07",
+            31,
+            Standing::Rejected {
+                by: "li".to_owned(),
+                note: None,
+                at,
+            },
+        )],
+    };
+    commit(&decided).unwrap();
+    // A setting is never changed: what has its number already is refused, and nothing of it is kept.
+    let twice = Changed {
+        settings: vec![setting(2, Why::Declared)],
+        proposals: vec![proposal("2026-08", 62, Standing::Pending)],
+    };
+    commit(&twice).unwrap_err();
+    drop(store);
+
+    let book = Store::open(&path).unwrap().weights().unwrap();
+    let standings: Vec<(&str, &str)> = book
+        .all_proposals()
+        .map(|proposal| (proposal.closed.as_str(), proposal.standing.as_str()))
+        .collect();
+    assert_eq!(standings, [("2026-06", "superseded"), ("2026-07", "rejected")]);
+    assert_eq!(
+        book.settings("revenue"),
+        [declared.settings, decided.settings].concat()
+    );
+    assert_eq!(super::Reading::of(&path).unwrap().weights, book);
 }

@@ -37,3 +37,4 @@ mod rules;
 mod slack_bot;
 mod slack_down;
 mod tree;
+mod weights;

@@ -16,6 +16,7 @@ mod simple;
 mod sources;
 mod targets;
 mod templates;
+mod weights;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -145,6 +146,7 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
     let nodes = loader.nodes(&merged.nodes, &metrics, &sources);
     let rules = loader.rules(&merged.rules, &merged.nodes);
     let assess = loader.assess(&merged.assess);
+    let weighting = loader.weighting(&merged.weights);
     let accepted = loader.accepted(&merged.lint);
     if sources.sources.is_empty() && loader.problems.is_empty() {
         let place = Place {
@@ -165,6 +167,7 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
             nodes: nodes.nodes,
             rules,
             assess,
+            weighting,
             accepted,
         };
         loader.place_at_uses(&mut catalog);
@@ -194,6 +197,7 @@ impl<T> Entry<'_, T> {
 struct Merged {
     calendars: Vec<(Arc<str>, Spanned<super::file::CalendarEntry>)>,
     assess: Vec<(Arc<str>, Spanned<super::file::AssessEntry>)>,
+    weights: Vec<(Arc<str>, Spanned<super::file::WeightsEntry>)>,
     sources: Owned<super::file::SourceEntry>,
     metrics: Owned<super::file::MetricEntry>,
     nodes: Owned<super::file::NodeEntry>,
@@ -232,6 +236,7 @@ impl Loader<'_> {
         let mut merged = Merged {
             calendars: vec![],
             assess: vec![],
+            weights: vec![],
             sources: vec![],
             metrics: vec![],
             nodes: vec![],
@@ -250,6 +255,9 @@ impl Loader<'_> {
                     merged
                         .assess
                         .extend(file.assess.map(|assess| (shown.clone(), assess)));
+                    merged
+                        .weights
+                        .extend(file.weights.map(|weights| (shown.clone(), weights)));
                     self.add("source", &shown, file.sources, &mut merged.sources);
                     self.add("metric", &shown, file.metrics, &mut merged.metrics);
                     self.add("node", &shown, file.nodes, &mut merged.nodes);

@@ -22,6 +22,7 @@ use crate::catalog::{
     Target,
 };
 use crate::evaluate::attribution::{self, Attribution};
+use crate::evaluate::weights::{Line, Setting};
 use crate::evaluate::{InstanceKey, NodeState, Pace, Snapshot};
 use crate::words::definition;
 
@@ -47,6 +48,8 @@ pub struct Explanation {
     pub owner: Option<String>,
     /// Weight in points.
     pub weight: Option<f64>,
+    /// What has been in force for it, and what is proposed; nothing where it is what was declared at first.
+    pub weights: Option<WeightsText>,
     /// Where the node is declared.
     pub declared_at: String,
     /// The moment that is explained.
@@ -107,6 +110,17 @@ pub struct Explanation {
     pub rules: Vec<RuleText>,
     /// What its distance from plan is made of.
     pub accounts: Vec<AccountText>,
+}
+
+/// The weights of a KPI and its siblings.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct WeightsText {
+    /// Title of the parent.
+    pub parent: String,
+    /// What was decided up to then, the oldest first.
+    pub history: Vec<Setting>,
+    /// What waits for a decision.
+    pub proposed: Option<Line>,
 }
 
 /// What one day brought.
@@ -397,7 +411,8 @@ fn explanation(
         role: node.role,
         level: node.level,
         owner: node.owner.clone(),
-        weight: node.weight,
+        weight: state.weight,
+        weights: weights(past, node, at),
         declared_at: node.place.to_string(),
         at,
         period: NamedPeriod::of(state.period, catalog),
@@ -445,6 +460,32 @@ fn explanation(
             .map(|found| accounts(catalog, found))
             .unwrap_or_default(),
     }
+}
+
+/// What has been in force for a KPI up to a moment, and what is proposed of it now.
+fn weights(past: &Past, node: &Node, at: Timestamp) -> Option<WeightsText> {
+    let catalog = &past.catalog;
+    node.weight?;
+    let parent = catalog.node(node.parent.as_ref()?.node);
+    let today = catalog.calendar.day_of(at);
+    let settings = past.book.settings(&parent.name).iter();
+    let is_now = past.watermark.is_some_and(|watermark| at >= watermark);
+    // Of the present also what applies only later.
+    let known = settings.filter(|setting| is_now || setting.from.is_none_or(|from| from <= today));
+    let history: Vec<Setting> = known.cloned().collect();
+    let pending = past
+        .book
+        .pending()
+        .find(|proposal| proposal.parent == parent.name);
+    let proposed = pending
+        .filter(|_| is_now)
+        .and_then(|proposal| proposal.lines.iter().find(|line| line.node == node.name))
+        .cloned();
+    (history.len() > 1 || proposed.is_some()).then(|| WeightsText {
+        parent: parent.title.clone(),
+        history,
+        proposed,
+    })
 }
 
 /// By how many per cent the parent of a KPI moves when the KPI moves by one, where that is known.

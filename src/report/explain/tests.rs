@@ -56,3 +56,31 @@ fn the_days_add_up_to_the_value() {
     assert_eq!((found.days.len(), Some(sum)), (24, found.value));
     assert_eq!(found.target_from, TargetFrom::File { announced: None });
 }
+
+#[test]
+fn the_weight_is_that_of_its_period_and_its_history_is_told() {
+    let mut past = world::june_with(world::reweighed());
+    let mut told = |node: &str, at: &str| {
+        let found = explain(&mut past, node, &[], Some(at.parse().unwrap())).unwrap();
+        (
+            found.weight,
+            text(&found, Language::En, &past.catalog.calendar.timezone),
+        )
+    };
+    // The month began before the change, and keeps its weight to its end.
+    let (weight, _) = told("articles", "2026-06-30T00:00:00+08:00");
+    assert_eq!(weight, Some(100.0));
+    let (weight, _) = told("weekly", "2026-06-14T12:00:00+08:00");
+    assert_eq!(weight, Some(50.0));
+    let (weight, _) = told("weekly", "2026-06-16T12:00:00+08:00");
+    assert_eq!(weight, Some(60.0));
+    let (weight, now) = told("articles", "2026-07-02T09:00:00+08:00");
+    assert_eq!(weight, Some(90.0));
+    for said in [
+        "Weight · From the beginning 100 points: as the catalogue declares",
+        "Weight · From 2026-06-15 90 points: 王芳 approved what the close of 2026-05 proposed",
+        "Weight proposed · 文章 explains 12% of what the KPIs explain of 销售额 (seen over 252 days): 90 → 84 points.",
+    ] {
+        assert!(now.contains(said), "{said} in\n{now}");
+    }
+}

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{Explanation, LevelText, LinkText, ParentText, RuleText, StateText, TargetFrom};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, Relation, Role};
-use crate::words::{Language, definition, percent, sentence};
+use crate::words::{Language, definition, percent, sentence, weights as words};
 
 /// Days that are written out; the others are in the JSON form.
 const DAYS_SHOWN: usize = 14;
@@ -104,6 +104,21 @@ fn head(out: &mut String, found: &Explanation, language: Language, zone: &TimeZo
             out,
             &definition::counted_since(language, since, zone, found.judged),
         );
+    }
+    if let Some(weights) = &found.weights {
+        for setting in &weights.history {
+            let weight = setting.weights.get(&found.node).copied();
+            let label = language.pick("权重", "Weight");
+            line(
+                out,
+                &format!("{label} · {}", words::setting(setting, weight, language)),
+            );
+        }
+        if let Some(proposed) = &weights.proposed {
+            let label = language.pick("权重建议", "Weight proposed");
+            let reason = words::reason(proposed, &found.title, &weights.parent, language);
+            line(out, &format!("{label} · {reason}"));
+        }
     }
     out.push('\n');
 }

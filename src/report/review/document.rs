@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use super::{EpisodeResult, Next, NodeResult, Review, Verdict};
 use crate::alert::notice::ResolveReason;
 use crate::catalog::Role;
-use crate::words::{Language, percent, sentence};
+use crate::words::{Language, percent, sentence, weights as words};
 
 /// Instances of one node that a table shows: those furthest from their targets.
 const INSTANCES_SHOWN: usize = 5;
@@ -84,9 +84,37 @@ pub(super) fn document(review: &Review, language: Language, zone: &TimeZone) -> 
     results(&mut blocks, review, language);
     episodes(&mut blocks, review, language, zone);
     forecasts(&mut blocks, review, language);
+    weights(&mut blocks, review, language);
     quality(&mut blocks, review, language);
     next(&mut blocks, review, language, zone);
     blocks
+}
+
+/// What the closes of the period proposed of weights, with the reason of each change.
+fn weights(blocks: &mut Vec<Block>, review: &Review, language: Language) {
+    if review.weights.is_empty() {
+        return;
+    }
+    blocks.push(Block::Heading(
+        language.pick("权重建议", "Weight proposals").to_owned(),
+    ));
+    for proposed in &review.weights {
+        let proposal = &proposed.proposal;
+        let standing = words::standing(&proposal.standing, language);
+        blocks.push(Block::Paragraph(match language {
+            Language::Zh => format!("{}（{} 结束时）：{standing}。", proposed.title, proposal.closed),
+            Language::En => format!(
+                "{}, at the close of {}: {standing}.",
+                proposed.title, proposal.closed
+            ),
+        }));
+        let lines = proposal.lines.iter().zip(&proposed.titles);
+        blocks.push(Block::List(
+            lines
+                .map(|(line, kpi)| words::reason(line, kpi, &proposed.title, language))
+                .collect(),
+        ));
+    }
 }
 
 fn opening(review: &Review, language: Language, zone: &TimeZone) -> String {

@@ -19,6 +19,7 @@ use super::{NamedPeriod, is_about, title_of};
 use crate::alert::record::Episode;
 use crate::catalog::{Catalog, NodeId, PeriodKind, Role, SourceId, Target};
 use crate::evaluate::attribution::{self, Account};
+use crate::evaluate::weights::Proposal;
 use crate::evaluate::{InstanceKey, NodeState, Period};
 use crate::fold::day::Day;
 use crate::state::Status;
@@ -54,6 +55,8 @@ pub struct Review {
     pub forecasts: Vec<ForecastResult>,
     /// How the sources were.
     pub feeds: Vec<FeedResult>,
+    /// What the closes of the period proposed of weights, and what became of it.
+    pub weights: Vec<ProposedWeights>,
     /// Notices of the period that nobody got.
     pub undelivered: usize,
     /// What to look at next.
@@ -73,7 +76,7 @@ pub struct NodeResult {
     pub role: Role,
     /// Who answers for it.
     pub owner: Option<String>,
-    /// Weight in points.
+    /// Weight in points, as it was in force over the period.
     pub weight: Option<f64>,
     /// Unit.
     pub unit: Option<String>,
@@ -95,6 +98,8 @@ pub struct NodeResult {
     pub met: u32,
     /// Completions of those, for the score.
     pub completions: Vec<f64>,
+    /// The weight in force over each of them, in points; empty where it has none.
+    pub weights: Vec<f64>,
     /// Verdict.
     pub verdict: Verdict,
     #[serde(skip)]
@@ -142,6 +147,18 @@ pub struct ForecastResult {
     pub outcome: f64,
     /// What the plain rule of three said half-way: value so far over planned share.
     pub rule_of_three: Option<f64>,
+}
+
+/// Weights that a close proposed.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ProposedWeights {
+    /// Title of the parent.
+    pub title: String,
+    /// Titles of the KPIs, in the order of the lines.
+    pub titles: Vec<String>,
+    /// What was proposed.
+    #[serde(flatten)]
+    pub proposal: Proposal,
 }
 
 /// How a source was.
@@ -263,6 +280,7 @@ pub fn review(past: &mut Past, asked: Option<Period>) -> Result<Review, NoReview
         episodes,
         forecasts,
         feeds,
+        weights: proposed_weights(past, &catalog, period),
         undelivered,
         next,
     })
@@ -359,7 +377,7 @@ fn result(catalog: &Catalog, state: &NodeState, is_close: bool) -> NodeResult {
             .collect(),
         role: node.role,
         owner: node.owner.clone(),
-        weight: node.weight,
+        weight: state.weight,
         unit: catalog.metric(node.metric).unit.clone(),
         period: NamedPeriod::of(state.period, catalog),
         value: state.value,
@@ -369,6 +387,7 @@ fn result(catalog: &Catalog, state: &NodeState, is_close: bool) -> NodeResult {
         target_probability: state.target_probability.filter(|_| !is_close),
         closed: u32::try_from(completions.len()).unwrap_or(0),
         met: u32::from(verdict == Verdict::Met),
+        weights: completions.iter().filter_map(|_| state.weight).collect(),
         completions,
         verdict,
         key: state.key.clone(),
@@ -390,10 +409,13 @@ impl NodeResult {
     fn then(&mut self, later: NodeResult) {
         let mut completions = std::mem::take(&mut self.completions);
         completions.extend(&later.completions);
+        let mut weights = std::mem::take(&mut self.weights);
+        weights.extend(&later.weights);
         *self = NodeResult {
             closed: self.closed + later.closed,
             met: self.met + later.met,
             completions,
+            weights,
             ..later
         };
     }
@@ -538,6 +560,26 @@ fn feeds(past: &Past, catalog: &Catalog, period: Period, today: Date) -> Vec<Fee
                     .collect(),
                 days: days.len(),
             }
+        })
+        .collect()
+}
+
+/// What was proposed of weights when the period or a part of it closed.
+fn proposed_weights(past: &Past, catalog: &Catalog, period: Period) -> Vec<ProposedWeights> {
+    let title = |name: &String| {
+        let node = catalog.nodes.iter().find(|node| node.name == *name);
+        node.map_or_else(|| name.clone(), |node| node.title.clone())
+    };
+    let within = |at: Timestamp| {
+        let day = catalog.calendar.day_of(at);
+        period.holds(day)
+    };
+    let proposals = past.book.all_proposals().filter(|proposal| within(proposal.at));
+    proposals
+        .map(|proposal| ProposedWeights {
+            title: title(&proposal.parent),
+            titles: proposal.lines.iter().map(|line| title(&line.node)).collect(),
+            proposal: proposal.clone(),
         })
         .collect()
 }

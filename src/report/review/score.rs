@@ -38,7 +38,7 @@ pub(super) fn owners(catalog: &Catalog, results: &[NodeResult]) -> Vec<OwnerScor
     let mut scores: Vec<OwnerScore> = by_owner
         .into_iter()
         .map(|(owner, kpis)| {
-            let weight = |id: NodeId| catalog.node(id).weight.unwrap_or(0.0);
+            let weight = |id: NodeId| weight(catalog, results, id);
             let mut served: BTreeMap<NodeId, f64> = BTreeMap::new();
             for &kpi in &kpis {
                 if let Some(business) = business_above(catalog, kpi) {
@@ -82,19 +82,30 @@ fn business_above(catalog: &Catalog, kpi: NodeId) -> Option<NodeId> {
     Some(next)
 }
 
-/// Mean of the capped completions of a node's closed periods, over all its instances.
-fn completion(results: &[NodeResult], id: NodeId) -> Option<f64> {
-    let all: Vec<f64> = results
-        .iter()
-        .filter(|result| result.key.node == id)
-        .flat_map(|result| {
-            result
-                .completions
-                .iter()
-                .map(|completion| completion.clamp(0.0, CAP))
-        })
+/// The weight of a KPI: the mean of what was in force over its closed periods; what is declared where none closed.
+fn weight(catalog: &Catalog, results: &[NodeResult], id: NodeId) -> f64 {
+    let of_node = results.iter().filter(|result| result.key.node == id);
+    let all: Vec<f64> = of_node
+        .flat_map(|result| result.weights.iter().copied())
         .collect();
-    (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+    if all.is_empty() {
+        return catalog.node(id).weight.unwrap_or(0.0);
+    }
+    all.iter().sum::<f64>() / all.len() as f64
+}
+
+/// Mean of the capped completions of a node's closed periods, over all its instances, each with the weight that was in
+/// force over it.
+fn completion(results: &[NodeResult], id: NodeId) -> Option<f64> {
+    let of_node = results.iter().filter(|result| result.key.node == id);
+    weighted(of_node.flat_map(|result| {
+        // A node without weights has periods of one weight.
+        let weights = result.weights.iter().copied().chain(std::iter::repeat(1.0));
+        let completions = result.completions.iter();
+        completions
+            .zip(weights)
+            .map(|(completion, weight)| (weight, Some(completion.clamp(0.0, CAP))))
+    }))
 }
 
 fn weighted(parts: impl Iterator<Item = (f64, Option<f64>)>) -> Option<f64> {

@@ -49,3 +49,37 @@ fn a_page_holds_the_same_and_needs_nothing_from_elsewhere() {
     assert!(page.contains("class=\"callout\""));
     assert!(!page.contains("http"), "{page}");
 }
+
+#[test]
+fn a_score_counts_every_period_with_the_weight_of_its_time() {
+    let found = review(&mut world::june_with(world::reweighed()), None).unwrap();
+    let [content] = &found.owners[..] else {
+        panic!("{:?}", found.owners)
+    };
+    // June began with 100 points for the month. The weeks of the 1st and the 8th count 50, those of the 15th and 22nd 60:
+    // 1.2 · 50 / 220 at a mean weight of 55.
+    let kpi = (100.0 * 1.2 + 55.0 * (1.2 * 50.0 / 220.0)) / 155.0;
+    assert!((content.kpi.unwrap() - kpi).abs() < 1e-9, "{content:?} {kpi}");
+}
+
+#[test]
+fn what_a_close_proposed_of_weights_is_told_with_its_reasons() {
+    let found = review(&mut world::june_with(world::reweighed()), None).unwrap();
+    let english = markdown(&found, Language::En, &TimeZone::UTC);
+    for said in [
+        "## Weight proposals",
+        "销售额, at the close of 2026-06: waits for a decision.",
+        "文章 explains 12% of what the KPIs explain of 销售额 (seen over 252 days): 90 → 84 points.",
+    ] {
+        assert!(english.contains(said), "{said} in\n{english}");
+    }
+    let chinese = markdown(&found, Language::Zh, &TimeZone::UTC);
+    for said in [
+        "## 权重建议",
+        "销售额（2026-06 结束时）：待决定。",
+        "每周文章占 88%（已观察 252 天）：60 → 66 分。",
+    ] {
+        assert!(chinese.contains(said), "{said} in\n{chinese}");
+    }
+    assert!(!markdown(&june(), Language::En, &TimeZone::UTC).contains("Weight proposals"));
+}

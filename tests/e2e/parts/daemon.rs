@@ -25,6 +25,10 @@ pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// The token of those who may acknowledge and silence.
 pub(crate) const RESPONDER: &str = "fedcba9876543210fedcba9876543210";
 
+/// The token of those who may decide on weights.
+#[allow(dead_code, reason = "benches/peers decides nothing")]
+pub(crate) const APPROVER: &str = "00112233445566778899aabbccddeeff";
+
 /// The binary under test.
 pub(crate) const TAUTLINE: &str = env!("CARGO_BIN_EXE_tautline");
 
@@ -125,7 +129,7 @@ impl Site {
              catalog: {folder}/catalog\n\
              state: {{sqlite: {folder}/tautline.db}}\n\
              dead_letter: {{path: {folder}/dead-letter.ndjson}}\n\
-             serve: {{listen: \"127.0.0.1:{port}\", external_url: \"http://127.0.0.1:{port}\", tokens: [{{token: {TOKEN}, role: ingest}}, {{token: {RESPONDER}, role: responder}}]}}\n\
+             serve: {{listen: \"127.0.0.1:{port}\", external_url: \"http://127.0.0.1:{port}\", tokens: [{{token: {TOKEN}, role: ingest}}, {{token: {RESPONDER}, role: responder}}, {{token: {APPROVER}, role: approver}}]}}\n\
              evaluate: {{every: 200ms}}\n\
              language: en\n\
              receivers:\n  ops: {{{receiver}}}\n\
