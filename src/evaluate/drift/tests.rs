@@ -138,6 +138,29 @@ fn what_changes_no_verdict() {
 }
 
 #[test]
+fn a_link_without_targets_is_judged_as_well() {
+    let mut flows = world();
+    from(180, &mut flows[1], |v| v * 0.5);
+    let (tuning, days) = (Tuning::default(), Days::default());
+    let mut link = Link::new(FIRST, Before::default(), Before::default(), &days, &tuning);
+    let mut told = None;
+    for at in 0..DAYS {
+        let flow = |side: usize| -> Vec<Option<f64>> {
+            let values = &flows[side][at.saturating_sub(47)..=at];
+            values.iter().copied().map(Some).collect()
+        };
+        let (kpi, parent) = (flow(0), flow(1));
+        let input = |flow| DayInput { flow, targets: &[] };
+        link.close(FIRST + at as i32, input(&kpi), input(&parent), &days, &tuning);
+        let finding = link.reading(&tuning).findings.first().copied();
+        told = told.or(finding.map(|finding| (finding.kind, at)));
+    }
+    let (kind, at) = told.unwrap();
+    assert_eq!(kind, DriftKind::Hollow);
+    assert!((180..=194).contains(&at), "day {at}");
+}
+
+#[test]
 fn both_falling_together_is_no_drift() {
     let mut flows = world();
     flows.iter_mut().for_each(|flow| from(180, flow, |v| v * 0.6));
