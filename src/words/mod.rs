@@ -6,6 +6,7 @@
 pub mod definition;
 mod drift;
 pub mod sentence;
+mod shared;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};

@@ -1,9 +1,11 @@
 //! Drift: whether a KPI and the business it serves have come apart.
 //!
 //! [`link`] is the judgement of one link: numbers in, numbers out. Here is what it sees of catalogue and cells, and what
-//! the snapshot shows of it. A link is judged when a local day closes, never in between.
+//! the snapshot shows of it. A link is judged when a local day closes, never in between. [`shared`] is what many links say
+//! together.
 
 pub mod link;
+pub mod shared;
 
 use std::sync::Arc;
 
