@@ -99,6 +99,7 @@ impl Evaluator {
             }
         }
         drop(by_key);
+        self.count_links();
         self.show_links(&mut snapshot.instances);
     }
 
@@ -228,6 +229,17 @@ impl Evaluator {
             };
             self.drift.links.insert(key, judged);
         }
+        self.count_links();
+    }
+
+    /// Limits follow the number of links that are judged, from the next close on.
+    fn count_links(&mut self) {
+        let is_judged = |judged: &&Judged| {
+            let state = judged.state.as_ref();
+            state.is_some_and(|state| state.parent_gap.is_some())
+        };
+        let links = self.drift.links.values().filter(is_judged).count();
+        self.drift.tuning = Tuning::default().of_a_fleet(links);
     }
 
     /// Every link, to be kept.

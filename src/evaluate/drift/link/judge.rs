@@ -26,7 +26,7 @@ pub(super) struct Seen {
 pub(super) struct Judge {
     pub(super) window: usize,
     kappa: f64,
-    pub(super) limit: f64,
+    limit: f64,
     x: Vec<Option<f64>>,
     y: Vec<Option<f64>>,
     base_x: f64,
@@ -98,6 +98,11 @@ impl Judge {
         self.sums.iter().any(|sum| *sum > tuning.hold * self.limit)
     }
 
+    /// What the sums have to pass.
+    pub(super) fn limit(&self, tuning: &Tuning) -> f64 {
+        self.limit + tuning.rise(self.window, self.kappa) / tuning.sensitivity
+    }
+
     pub(super) fn level(&self, side: usize) -> f64 {
         if side == 0 { self.base_x } else { self.base_y }
     }
@@ -136,7 +141,7 @@ impl Judge {
         let u = gap / spread.hypot(seen.doubt);
         self.deviations = u;
         for (side, step) in [-u, u].into_iter().enumerate() {
-            let sum = (self.sums[side] + step - self.kappa).clamp(0.0, 1.5 * self.limit);
+            let sum = (self.sums[side] + step - self.kappa).clamp(0.0, 1.5 * self.limit(tuning));
             if sum > 0.0 && self.sums[side] == 0.0 {
                 self.since[side] = Some(day);
             }
@@ -249,7 +254,7 @@ impl Judge {
         self.kpi > 0.2 && self.parent > -0.12
     }
 
-    pub(super) fn is_over(&self, side: usize) -> bool {
-        self.sums[side] >= self.limit
+    pub(super) fn is_over(&self, side: usize, tuning: &Tuning) -> bool {
+        self.sums[side] >= self.limit(tuning)
     }
 }

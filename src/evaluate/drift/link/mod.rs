@@ -159,8 +159,8 @@ impl Link {
             }
         }
         for side in 0..2 {
-            let judge = self.leading(side);
-            let evidence = judge.sums[side] / judge.limit;
+            let judge = self.leading(side, tuning);
+            let evidence = judge.sums[side] / judge.limit(tuning);
             let is_gaming = self.active[side].map_or_else(|| judge.looks_gamed(), |said| said.is_gaming);
             let kind = match (side, is_gaming) {
                 (1, _) => DriftKind::Uncredited,
@@ -190,7 +190,7 @@ impl Link {
         }
         let long = &self.judges[LONG];
         if long.judged > tuning.warmup {
-            reading.gap = Some(self.leading(usize::from(long.gap > 0.0)).gap);
+            reading.gap = Some(self.leading(usize::from(long.gap > 0.0), tuning).gap);
             reading.strength = Some(long.strength.clamp(0.0, 1.0));
             reading.lag_days = Some(long.lag as f64);
             // What explains a gap is told of the values themselves, whichever way is good.
@@ -201,8 +201,8 @@ impl Link {
     }
 
     /// The judge whose evidence is the furthest.
-    fn leading(&self, side: usize) -> &Judge {
-        let share = |judge: &Judge| judge.sums[side] / judge.limit;
+    fn leading(&self, side: usize, tuning: &Tuning) -> &Judge {
+        let share = |judge: &Judge| judge.sums[side] / judge.limit(tuning);
         let longest = &self.judges[LONG];
         let further = |best, judge| if share(judge) > share(best) { judge } else { best };
         self.judges.iter().fold(longest, further)
@@ -241,8 +241,8 @@ impl Link {
             judge.day(day, &seen, quiet, tuning);
         }
         for side in 0..2 {
-            let over = self.judges.iter().find(|judge| judge.is_over(side));
-            let is_calm = |judge: &Judge| judge.sums[side] <= tuning.clear * judge.limit;
+            let over = self.judges.iter().find(|judge| judge.is_over(side, tuning));
+            let is_calm = |judge: &Judge| judge.sums[side] <= tuning.clear * judge.limit(tuning);
             match (self.active[side], over) {
                 (None, Some(judge)) => {
                     self.active[side] = Some(Said {
