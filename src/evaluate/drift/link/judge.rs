@@ -13,6 +13,8 @@ pub(super) struct Seen {
     pub(super) ratios: [Option<f64>; 2],
     /// Log ratios of the KPI in windows with holidays before, the holidays counted.
     pub(super) raw: Vec<f64>,
+    /// What the other KPIs of the parent bring it now, the least and the most: log ratios, 0 and less, 0 and more.
+    pub(super) others: (f64, f64),
     /// Standard deviation from calendar effects that are not well known.
     pub(super) doubt: f64,
     /// Variance of the difference of both log ratios that the noise of single days makes.
@@ -56,6 +58,15 @@ pub(super) struct Judge {
 
 fn at(day: i32) -> usize {
     day.rem_euclid(RING as i32) as usize
+}
+
+/// The part of a gap that the other KPIs of the parent do not explain.
+fn beyond(gap: f64, (least, most): (f64, f64)) -> f64 {
+    if gap < 0.0 {
+        (gap - least).min(0.0)
+    } else {
+        (gap - most).max(0.0)
+    }
 }
 
 impl Judge {
@@ -122,7 +133,7 @@ impl Judge {
             return;
         }
         let (dx, dy) = (x - self.base_x, y - self.base_y);
-        let gap = dy - self.explained(day, dy, &seen.raw, tuning);
+        let gap = beyond(dy - self.explained(day, dy, &seen.raw, tuning), seen.others);
         self.gap += 0.2 * (gap - self.gap);
         self.kpi += 0.15 * (dx - self.kpi);
         self.parent += 0.15 * (dy - self.parent);
@@ -147,6 +158,23 @@ impl Judge {
             }
             self.sums[side] = sum;
         }
+    }
+
+    /// What the KPI brought its parent by the day before `day`, the least and the most, by its elasticity and around its lag;
+    /// `None` where the link is not known well enough to speak of it. `judged_to` is the last day that was judged.
+    pub(super) fn brings(&self, day: i32, judged_to: i32, tuning: &Tuning) -> Option<(f64, f64)> {
+        if self.strength < tuning.speaks || !self.is_known() {
+            return None;
+        }
+        let lags = self.lag.saturating_sub(3)..=tuning.max_lag.min(self.lag + 3);
+        // The same day may not be judged yet, so it is never looked at: what is said depends on no order of links.
+        let days = lags.map(|lag| day - 1 - lag as i32);
+        let known = days.filter(|day| (judged_to - RING as i32 + 1..=judged_to).contains(day));
+        let answers =
+            known.filter_map(|day| Some((self.elasticity + 0.1) * (self.x[at(day)]? - self.base_x)));
+        Some(answers.fold((0.0, 0.0), |(low, high), answer| {
+            (answer.min(low), answer.max(high))
+        }))
     }
 
     /// The answer nearest to `dy` that the KPI explains: hull of β·dx over admissible lags and elasticities.

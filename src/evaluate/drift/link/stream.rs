@@ -91,9 +91,6 @@ impl QuarterEnd {
     }
 }
 
-/// Log ratio to the reference from which on a target, if there is one, is about something else: a factor of three.
-const OTHER_SCALE: f64 = 1.1;
-
 /// Sums over the usable days of a window.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
@@ -269,16 +266,15 @@ impl Stream {
         self.expected[weekday] = self.expected[weekday] * 0.95 + self.reference[slot];
     }
 
-    /// Log ratio of what came to the reference where that is of another scale, as without any target; else 0. Until the
-    /// usual level is learned the distance to such a reference would count as the noise of a day.
+    /// Log ratio of what came to the reference where that is of another scale, as it is without any target; else 0. Until
+    /// the usual level is learned the distance to such a reference would count as the noise of a day.
     fn scale(&self) -> f64 {
         let brought: f64 = self.brought.iter().sum();
         let expected: f64 = self.expected.iter().sum();
-        if brought <= 0.0 || expected <= 0.0 {
+        if self.plan.has_target() || brought <= 0.0 || expected <= 0.0 {
             return 0.0;
         }
-        let scale = (brought / expected).ln();
-        if scale.abs() > OTHER_SCALE { scale } else { 0.0 }
+        (brought / expected).ln()
     }
 
     /// Share of its reference that a weekday brings, 1 on average, shrunk to it while little is known.
