@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use super::dispatch::World;
 use super::judge::figure;
 use super::record::{AlertRecord, Facts, Figure, Labels};
+use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Calendar, Catalog, NodeId, Role, SourceId};
 use crate::evaluate::attribution::{Attribution, attribute};
 use crate::evaluate::pace::completion;
@@ -111,6 +112,37 @@ impl World for Business<'_> {
             .flat_map(|account| &account.parts)
             .find(|part| part.key == key)?;
         (distance != 0.0).then_some(part.amount? / distance)
+    }
+
+    fn shares(&self, shared: &AlertRecord, target: &AlertRecord) -> bool {
+        let key_of = |record: &AlertRecord| {
+            let node = self.node(record.labels.get("node")?)?;
+            let has_values = |name: &String| record.labels.contains_key(name);
+            let is_whole = !self.catalog.node(node).each.iter().any(has_values);
+            let whole = InstanceKey {
+                node,
+                dimensions: [].into(),
+            };
+            if is_whole {
+                Some(whole)
+            } else {
+                self.key(node, &record.labels)
+            }
+        };
+        let (Some(parent), Some(key)) = (key_of(shared), key_of(target)) else {
+            return false;
+        };
+        let find = |key: &InstanceKey| {
+            let at = self.snapshot.shared.binary_search_by(|known| known.key.cmp(key));
+            at.ok().map(|at| &self.snapshot.shared[at])
+        };
+        let Some(said) = find(&parent) else { return false };
+        if let Some(kind) = DriftKind::of(&target.kind) {
+            return said.holds(&key, kind);
+        }
+        // What is said of all instances of a node holds what is said of one.
+        let is_part = parent.dimensions.is_empty() && !key.dimensions.is_empty() && key.node == parent.node;
+        is_part && find(&key).is_some_and(|part| part.is_more == said.is_more)
     }
 
     fn forecasts(&self) -> Vec<Figure> {

@@ -11,12 +11,14 @@ use super::engine::{Engine, Step};
 use super::identity::{Fingerprint, fingerprint_of};
 use super::record::{AlertRecord, EntryFacts, Facts, Figure, ItemFacts, Labels, LinkFigure};
 use super::sample::{About, Condition, Sample};
+use super::shared::{self, OfSiblings};
 use super::source::{self, OfSource};
 use crate::catalog::attribute::{
     Attribute, DriftKind, RuleVariable, Subject, Title, TitlePart, vocabulary_of,
 };
 use crate::catalog::expr::Value;
 use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
+use crate::evaluate::drift;
 use crate::evaluate::intake::Recent;
 use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
 use crate::fold::cells::Cells;
@@ -44,6 +46,8 @@ pub enum Subjected<'a> {
     Instance(Judged<'a>),
     /// A source.
     Source(OfSource<'a>),
+    /// Links that serve the same.
+    Siblings(OfSiblings<'a>),
 }
 
 impl About for Subjected<'_> {
@@ -51,6 +55,7 @@ impl About for Subjected<'_> {
         match self {
             Subjected::Instance(judged) => judged.labels(),
             Subjected::Source(source) => source.labels(),
+            Subjected::Siblings(siblings) => siblings.labels(),
         }
     }
 
@@ -58,6 +63,7 @@ impl About for Subjected<'_> {
         match self {
             Subjected::Instance(judged) => judged.facts(),
             Subjected::Source(source) => source.facts(),
+            Subjected::Siblings(siblings) => siblings.facts(),
         }
     }
 }
@@ -171,6 +177,7 @@ pub fn step_as_if(
     }
     snapshot.intake = when.intake.to_vec();
     suppose(&mut snapshot);
+    snapshot.shared = drift::shared::shared(&snapshot.instances);
     let periods = Periods::of(catalog, &snapshot);
     let samples = samples(catalog, &snapshot, &periods, &engine.known());
     let known = Business::new(catalog, &snapshot, evaluator, cells);
@@ -219,6 +226,11 @@ pub fn samples<'a>(
             samples.extend(of_sources.into_iter().map(|sample| sample.map(Subjected::Source)));
             continue;
         }
+        if rule.on == RuleOn::Siblings {
+            let of_siblings = shared::samples(rule, catalog, snapshot, known);
+            samples.extend(of_siblings.map(|sample| sample.map(Subjected::Siblings)));
+            continue;
+        }
         let applies: Vec<bool> = catalog
             .nodes
             .iter()
@@ -235,7 +247,7 @@ pub fn samples<'a>(
                 continue;
             }
             let parent = match rule.on {
-                RuleOn::Node | RuleOn::Item | RuleOn::Source => None,
+                RuleOn::Node | RuleOn::Item | RuleOn::Source | RuleOn::Siblings => None,
                 RuleOn::Link if declared.role != Role::Kpi => continue,
                 RuleOn::Link => match node.parent.as_ref().and_then(|parent| by_key.get(parent)) {
                     Some(parent) => Some(*parent),
@@ -335,9 +347,13 @@ pub fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
         .parent
         .as_ref()
         .map(|parent| catalog.node(parent.node).name.as_str());
+    let has = |name: &String| label(name).is_some();
+    // What all instances of a node say together has the values of none.
+    let is_of_siblings = |rule: &Rule| rule.name == record.rule && rule.on == RuleOn::Siblings;
+    let is_whole = || catalog.rules.iter().any(is_of_siblings) && !node.each.iter().any(has);
     label("owner") == node.owner.as_deref()
         && label("parent") == parent
-        && node.each.iter().all(|name| label(name).is_some())
+        && (node.each.iter().all(has) || is_whole())
 }
 
 impl<'a> Judged<'a> {
@@ -409,7 +425,7 @@ impl<'a> Judged<'a> {
             },
             Subject::Link => return self.link(variable.attribute),
             Subject::Item => return self.item(variable.attribute),
-            Subject::Source => return Value::Missing,
+            Subject::Source | Subject::Siblings => return Value::Missing,
         };
         let declared = self.catalog.node(state.key.node);
         let number = |value: Option<f64>| value.map_or(Value::Missing, Value::Number);
@@ -449,6 +465,9 @@ impl<'a> Judged<'a> {
             | Attribute::AgeDays
             | Attribute::OverdueDays
             | Attribute::ParentGap
+            | Attribute::SharedDrift
+            | Attribute::Drifting
+            | Attribute::JudgedLinks
             | Attribute::Drift(_)
             | Attribute::SourceName
             | Attribute::Rejected
@@ -623,6 +642,7 @@ impl About for Judged<'_> {
             title_zh: self.rule.title_zh.as_ref().map(|title| self.title(title)),
             item: self.item_facts(),
             source: None,
+            shared: None,
             entry: self.entry_facts(),
             // The numbers of the node change with every event: what is told of an item is about the item.
             node: self.item.is_none().then(|| figure(self.catalog, self.node)),

@@ -15,6 +15,7 @@ pub mod judge;
 pub mod notice;
 pub mod record;
 pub mod sample;
+pub mod shared;
 pub mod source;
 
 mod book;

@@ -57,6 +57,9 @@ pub struct Facts {
     /// The source, for an alert about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceFacts>,
+    /// What the links of a node say together, for an alert about them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedFacts>,
     /// The entry that nobody typed in, for an alert about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<EntryFacts>,
@@ -77,6 +80,32 @@ pub struct SourceFacts {
     pub reason: Option<String>,
     /// What bounds of the catalogue let go.
     pub let_go: u64,
+}
+
+/// What is told of links that drift together.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct SharedFacts {
+    /// Whether the parents bring more than their KPIs explain, or less.
+    pub is_more: bool,
+    /// How many drift to that side.
+    pub drifting: usize,
+    /// Of how many that are judged.
+    pub judged: usize,
+    /// Which, the surest first; at most [`SharedFacts::NAMED`].
+    pub names: Vec<String>,
+    /// The middle one of their first days.
+    pub since: Option<jiff::civil::Date>,
+    /// The parents against what their KPIs explain, as a share: the median.
+    pub gap: Option<f64>,
+    /// The KPIs against their usual levels, as a share: the median.
+    pub kpi: Option<f64>,
+    /// The parents against their usual levels, as a share: the median.
+    pub parent: Option<f64>,
+}
+
+impl SharedFacts {
+    /// Links that are named at most: what is kept of an alert does not grow with the number of links.
+    pub const NAMED: usize = 100;
 }
 
 /// What is told of an entry that nobody typed in.
@@ -186,6 +215,9 @@ impl Facts {
         }
         if let Some(source) = &self.source {
             return Some((source.rejected + source.let_go) as f64);
+        }
+        if let Some(shared) = &self.shared {
+            return shared.gap.map(f64::abs);
         }
         let node = self.node.as_ref()?.pace?;
         match &self.parent {

@@ -69,6 +69,7 @@ impl About for Watched {
             parent: None,
             item: None,
             source: None,
+            shared: None,
             entry: None,
             link: None,
         }

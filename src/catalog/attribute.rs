@@ -71,6 +71,8 @@ pub enum Subject {
     Item,
     /// `source.*`: a source.
     Source,
+    /// `siblings.*`: the links that serve one node.
+    Siblings,
 }
 
 /// What it asks.
@@ -136,6 +138,12 @@ pub enum Attribute {
     LetGo,
     /// Of a link: how far the parent is from what its KPI explains, as a share; below 0 where it brings less.
     ParentGap,
+    /// Of siblings: links that drift to one side, as a share of more than half of them.
+    SharedDrift,
+    /// Of siblings: how many of them drift to one side.
+    Drifting,
+    /// Of siblings: how many are judged.
+    JudgedLinks,
     /// Of a link: evidence for a kind of drift, as a share of what it takes to say so.
     Drift(DriftKind),
 }
@@ -184,6 +192,16 @@ const OF_A_SOURCE: [(&str, Attribute, Type); 5] = [
     ("let_go", Attribute::LetGo, Type::Number),
 ];
 
+const OF_SIBLINGS: [(&str, Attribute, Type); 7] = [
+    ("name", Attribute::Name, Type::Text),
+    ("title", Attribute::Title, Type::Text),
+    ("owner", Attribute::Owner, Type::Text),
+    ("drift", Attribute::SharedDrift, Type::Number),
+    ("drifting", Attribute::Drifting, Type::Number),
+    ("judged", Attribute::JudgedLinks, Type::Number),
+    ("parent_gap", Attribute::ParentGap, Type::Number),
+];
+
 const OF_A_LINK: [(&str, Attribute, Type); 11] = [
     ("gap", Attribute::Gap, Type::Number),
     ("strength", Attribute::Strength, Type::Number),
@@ -226,17 +244,9 @@ static ON_ITEMS: LazyLock<Vocabulary> = LazyLock::new(|| {
     }
     words
 });
-static ON_SOURCES: LazyLock<Vocabulary> = LazyLock::new(|| {
-    let variable = |(name, _, kind): (&str, Attribute, Type)| Variable::new(format!("source.{name}"), kind);
-    let asks = |(_, attribute, _): (&str, Attribute, Type)| RuleVariable {
-        subject: Subject::Source,
-        attribute,
-    };
-    Vocabulary {
-        variables: OF_A_SOURCE.into_iter().map(variable).collect(),
-        asks: OF_A_SOURCE.into_iter().map(asks).collect(),
-    }
-});
+static ON_SOURCES: LazyLock<Vocabulary> = LazyLock::new(|| only("source", Subject::Source, &OF_A_SOURCE));
+static ON_SIBLINGS: LazyLock<Vocabulary> =
+    LazyLock::new(|| only("siblings", Subject::Siblings, &OF_SIBLINGS));
 static ON_LINKS: LazyLock<Vocabulary> = LazyLock::new(|| {
     let mut words = vocabulary(&[("kpi", Subject::Kpi), ("parent", Subject::Parent)]);
     for (name, attribute, kind) in OF_A_LINK {
@@ -248,6 +258,20 @@ static ON_LINKS: LazyLock<Vocabulary> = LazyLock::new(|| {
     }
     words
 });
+
+/// Of one subject that is no node.
+fn only(prefix: &str, subject: Subject, words: &[(&str, Attribute, Type)]) -> Vocabulary {
+    let variable =
+        |(name, _, kind): &(&str, Attribute, Type)| Variable::new(format!("{prefix}.{name}"), *kind);
+    let asks = |(_, attribute, _): &(&str, Attribute, Type)| RuleVariable {
+        subject,
+        attribute: *attribute,
+    };
+    Vocabulary {
+        variables: words.iter().map(variable).collect(),
+        asks: words.iter().map(asks).collect(),
+    }
+}
 
 fn vocabulary(subjects: &[(&str, Subject)]) -> Vocabulary {
     let mut words = Vocabulary {
@@ -268,13 +292,14 @@ fn vocabulary(subjects: &[(&str, Subject)]) -> Vocabulary {
     words
 }
 
-/// The variables of rules on nodes, on links, or on items.
+/// The variables of rules on nodes, on links, on items, on sources, or on siblings.
 pub fn vocabulary_of(on: RuleOn) -> &'static Vocabulary {
     match on {
         RuleOn::Node => &ON_NODES,
         RuleOn::Link => &ON_LINKS,
         RuleOn::Item => &ON_ITEMS,
         RuleOn::Source => &ON_SOURCES,
+        RuleOn::Siblings => &ON_SIBLINGS,
     }
 }
 

@@ -834,6 +834,8 @@ pub enum RuleOn {
     Item,
     /// Every source: variables `source.*`.
     Source,
+    /// The links that serve one node instance, or all instances of a node: variables `siblings.*`.
+    Siblings,
 }
 
 /// How bad.
@@ -948,7 +950,7 @@ impl Rule {
     /// Whether its alerts belong to a period and end with it. A link does not come together when a month ends, and an
     /// item is not done.
     pub fn is_of_a_period(&self) -> bool {
-        !matches!(self.on, RuleOn::Item | RuleOn::Source)
+        !matches!(self.on, RuleOn::Item | RuleOn::Source | RuleOn::Siblings)
             && super::attribute::DriftKind::of(&self.kind).is_none()
     }
 

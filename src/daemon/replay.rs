@@ -300,6 +300,9 @@ fn episode(record: &AlertRecord, raised: Timestamp) -> Episode {
 }
 
 #[cfg(test)]
+mod shared_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::catalog::load::{Files, load};

@@ -171,6 +171,7 @@ impl Evaluator {
             sources: Vec::new(),
             evicted_keys: Default::default(),
             evicted_items: Default::default(),
+            shared: Vec::new(),
             intake: Vec::new(),
             events_in_other: Default::default(),
             events_too_old: Default::default(),

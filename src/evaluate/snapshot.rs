@@ -138,6 +138,29 @@ impl LinkState {
     }
 }
 
+/// What links that serve the same say together.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SharedDrift {
+    /// What they serve; without dimension values of a node that has some: all of its instances.
+    pub key: InstanceKey,
+    /// Whether it brings more than their KPIs explain, or less.
+    pub is_more: bool,
+    /// Links that drift to that side, as a share of more than half of them; 1 and more is said.
+    pub evidence: f64,
+    /// Links that are judged.
+    pub judged: usize,
+    /// The KPIs of those that drift to that side since the same days, the surest first.
+    pub drifting: Vec<InstanceKey>,
+    /// The middle one of their first days.
+    pub since: Option<civil::Date>,
+    /// How far their parents are from what is explained, as a share: the median.
+    pub gap: Option<f64>,
+    /// Their KPIs against usual levels, as a share: the median.
+    pub kpi: Option<f64>,
+    /// Their parents against usual levels, as a share: the median.
+    pub parent: Option<f64>,
+}
+
 /// One node instance at the watermark.
 #[derive(Clone, Debug)]
 pub struct NodeState {
@@ -295,6 +318,8 @@ pub struct Snapshot {
     pub evicted_keys: BTreeMap<String, u64>,
     /// Items forgotten since start because there were more than `max_items`, by metric.
     pub evicted_items: BTreeMap<String, u64>,
+    /// What links say together, as far as rules have been asked of it; in the order of parents.
+    pub shared: Vec<SharedDrift>,
     /// What came of each source lately, by [`SourceId`](crate::catalog::SourceId).
     pub intake: Vec<Recent>,
     /// Events since start that count as "other" because there were more combinations than `max_cells`, by metric.

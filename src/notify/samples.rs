@@ -89,6 +89,7 @@ fn facts(kpi: f64, business: f64) -> Facts {
         title: "文章数已完成，营收没有".into(),
         title_zh: None,
         source: None,
+        shared: None,
         item: None,
         entry: None,
         node: Some(Figure {

@@ -72,6 +72,14 @@ fn details(fit: &mut Fitter, out: &mut Json, notice: &Notice, message: &Message)
         "lag_days": link.lag_days,
         "strength_ratio": link.strength,
     })));
+    out["facts"]["shared"] = json!(notice.facts.shared.as_ref().map(|shared| json!({
+        "direction": if shared.is_more { "more" } else { "less" },
+        "drifting": shared.drifting,
+        "judged": shared.judged,
+        "names": shared.names.iter().take(NAMED).map(|name| fit.json_bytes(name, NAME)).collect::<Vec<_>>(),
+        "since": shared.since.map(|day| day.to_string()),
+        "gap_ratio": shared.gap,
+    })));
     out["facts_at_firing"] = match &notice.facts_at_firing {
         Some(then) if notice.kind == NoticeKind::Resolved => facts(fit, then),
         _ => Json::Null,

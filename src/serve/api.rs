@@ -272,6 +272,7 @@ pub fn rules(view: &View, asked: &RulesAsked) -> Response {
         (RuleOn::Link, "link"),
         (RuleOn::Item, "item"),
         (RuleOn::Source, "source"),
+        (RuleOn::Siblings, "siblings"),
     ]
     .into_iter()
     .map(|(on, name)| {

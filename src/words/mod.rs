@@ -6,6 +6,7 @@
 pub mod definition;
 mod drift;
 pub mod sentence;
+mod shared;
 pub mod weights;
 
 use jiff::tz::TimeZone;

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Language, drift, percent};
+use super::{Language, drift, percent, shared};
 use crate::alert::record::{EntryFacts, Facts, Figure, ItemFacts, SourceFacts};
 use crate::catalog::attribute::DriftKind;
 
@@ -21,6 +21,9 @@ pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> Str
     }
     if let Some(source) = facts.source.as_ref().filter(|_| facts.title.is_empty()) {
         return of_source(kind, source, language);
+    }
+    if let (Some(together), Some(node), true) = (&facts.shared, &facts.node, facts.title.is_empty()) {
+        return shared::heading(node, together, language);
     }
     if let (Some(_), Some(node)) = (&facts.entry, &facts.node) {
         return match language {
@@ -68,6 +71,9 @@ pub fn of(kind: &str, facts: &Facts, language: Language) -> String {
     }
     if let Some(source) = &facts.source {
         return intake(kind, source, language);
+    }
+    if let Some(together) = &facts.shared {
+        return shared::of(together, language);
     }
     if let Some(entry) = &facts.entry {
         return to_enter(entry, language);

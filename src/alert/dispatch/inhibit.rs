@@ -1,5 +1,6 @@
 //! Inhibition: alerts that others explain are not told. By rules on labels, as in Alertmanager, and by the tree: a parent
-//! that is told explains those of its parts that matter little, and a broken feed everything that is computed from it.
+//! that is told explains those of its parts that matter little, a broken feed everything that is computed from it, and what
+//! most links of a node say together what each of them says.
 
 use hashbrown::HashMap;
 
@@ -54,10 +55,13 @@ pub(super) fn explained(routing: &Routing, world: &dyn World, open: &[&AlertReco
         .collect();
     let mut explained = Explained::default();
     let mut feeds = Vec::new();
+    let mut shared = Vec::new();
     let mut parents: HashMap<(&str, Option<&str>), &AlertRecord> = HashMap::new();
     for (record, _) in &running {
         if is_feed(record) {
             feeds.push(*record);
+        } else if record.facts.shared.is_some() {
+            shared.push(*record);
         } else if let (Some(node), true) = (label(record, "node"), is_of_node(record)) {
             parents.entry((node, label(record, "period"))).or_insert(record);
         }
@@ -65,6 +69,7 @@ pub(super) fn explained(routing: &Routing, world: &dyn World, open: &[&AlertReco
     for (target, labels) in &running {
         let source = by_rules(routing, &running, target, labels)
             .or_else(|| by_feed(world, &feeds, target))
+            .or_else(|| by_shared(world, &shared, target))
             .or_else(|| by_parent(routing, world, &parents, target));
         if let Some(source) = source {
             explained.by.insert(target.fingerprint, source);
@@ -116,8 +121,23 @@ fn by_feed(world: &dyn World, feeds: &[&AlertRecord], target: &AlertRecord) -> O
     feeds.iter().find(is_broken).map(|feed| feed.fingerprint)
 }
 
+/// What most links of a node say together explains what each of them says: one shock is told once. Where it is said of a whole
+/// node and of an instance, of the whole.
+fn by_shared(world: &dyn World, shared: &[&AlertRecord], target: &AlertRecord) -> Option<Fingerprint> {
+    let is_told = DriftKind::of(&target.kind).is_some() || target.facts.shared.is_some();
+    if !is_told || is_feed(target) {
+        return None;
+    }
+    let holds =
+        |source: &&&AlertRecord| source.fingerprint != target.fingerprint && world.shares(source, target);
+    let sources = shared.iter().filter(holds);
+    sources
+        .min_by_key(|source| source.labels.len())
+        .map(|source| source.fingerprint)
+}
+
 /// A parent that is behind explains its parts that are, unless one makes up a good share of the gap. What a link says of
-/// a KPI and its parent is an explanation itself, and is always told.
+/// a KPI and its parent is an explanation itself: no node explains it.
 fn by_parent(
     routing: &Routing,
     world: &dyn World,

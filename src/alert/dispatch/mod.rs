@@ -52,6 +52,8 @@ pub trait World {
     fn reads(&self, node: &str, source: &str) -> bool;
     /// Which share of its parent's distance from the plan a node makes up, 0 to 1; `None` where it is not known.
     fn share(&self, record: &AlertRecord) -> Option<f64>;
+    /// Whether what links say together, as an alert of theirs tells it, holds what a link's own alert says.
+    fn shares(&self, shared: &AlertRecord, target: &AlertRecord) -> bool;
     /// Where nodes will end up, those first that are least likely to meet their targets.
     fn forecasts(&self) -> Vec<Figure>;
     /// The numbers of the closed period that an alert was about, as they are known by now; `None` where they cannot be
@@ -72,6 +74,9 @@ impl World for Calendar {
     }
     fn share(&self, _: &AlertRecord) -> Option<f64> {
         None
+    }
+    fn shares(&self, _: &AlertRecord, _: &AlertRecord) -> bool {
+        false
     }
     fn forecasts(&self) -> Vec<Figure> {
         Vec::new()

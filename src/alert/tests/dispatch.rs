@@ -58,6 +58,9 @@ impl World for Town {
     fn share(&self, _: &AlertRecord) -> Option<f64> {
         self.share
     }
+    fn shares(&self, _: &AlertRecord, _: &AlertRecord) -> bool {
+        false
+    }
     fn forecasts(&self) -> Vec<Figure> {
         Vec::new()
     }

@@ -115,6 +115,7 @@ impl About for Known<'_> {
             parent: None,
             item: None,
             source: None,
+            shared: None,
             entry: None,
             link: None,
         }

@@ -48,7 +48,7 @@ impl BuiltIn {
     }
 }
 
-const BUILT_IN: [BuiltIn; 14] = [
+const BUILT_IN: [BuiltIn; 15] = [
     BuiltIn::drift(
         "hollow",
         "link.hollow >= 1",
@@ -76,6 +76,17 @@ const BUILT_IN: [BuiltIn; 14] = [
         "link.unit_change < 1",
         None,
     ),
+    // One shock that most of the links of a node share: their own alerts are explained by it.
+    BuiltIn {
+        name: "shared_drift",
+        kind: None,
+        on: RuleOn::Siblings,
+        when: "siblings.drift >= 1",
+        clear: "siblings.drift < 0.5",
+        hold_for: SignedDuration::ZERO,
+        severity: Severity::Warning,
+        critical: Some("siblings.drift >= 1 && (siblings.parent_gap <= -0.2 || siblings.parent_gap >= 0.2)"),
+    },
     BuiltIn {
         name: "behind_pace",
         kind: None,
@@ -291,7 +302,7 @@ impl Loader<'_> {
             None => {
                 self.problem(
                     place,
-                    format!("rule '{name}' says not what it is on; add 'on: link', 'on: node', 'on: item' or 'on: source'"),
+                    format!("rule '{name}' says not what it is on; add 'on: link', 'on: siblings', 'on: node', 'on: item' or 'on: source'"),
                 );
                 return None;
             }
@@ -365,7 +376,7 @@ impl Loader<'_> {
                 // An item is judged while it is open and overdue: one that is not is settled.
                 .unwrap_or(match on {
                     RuleOn::Item => OnMissing::Resolve,
-                    RuleOn::Node | RuleOn::Link | RuleOn::Source => OnMissing::Keep,
+                    RuleOn::Node | RuleOn::Link | RuleOn::Source | RuleOn::Siblings => OnMissing::Keep,
                 }),
             labels,
             title,

@@ -1,9 +1,11 @@
 //! Drift: whether a KPI and the business it serves have come apart.
 //!
 //! [`link`] is the judgement of one link: numbers in, numbers out. Here is what it sees of catalogue and cells, and what
-//! the snapshot shows of it. A link is judged when a local day closes, never in between.
+//! the snapshot shows of it. A link is judged when a local day closes, never in between. [`shared`] is what many links say
+//! together.
 
 pub mod link;
+pub mod shared;
 
 use std::sync::Arc;
 
@@ -21,6 +23,9 @@ use link::{Announced, Before, DayInput, Days, Link, Side, Special, Tuning};
 
 /// Days back over which values are looked at again: what is later than this is not seen by the judgement.
 const LOOKS_BACK: i32 = 48;
+
+/// KPIs of one parent that are judged together at most: more are parts of one kind, of which none is the parent's cause.
+const FAMILY: usize = 16;
 
 /// The links of a catalogue.
 #[derive(Debug)]
@@ -90,17 +95,27 @@ impl Evaluator {
         let instances = &snapshot.instances;
         let by_key: HashMap<&InstanceKey, &NodeState> =
             instances.iter().map(|state| (&state.key, state)).collect();
+        let families = families(&self.catalog, instances);
         for kpi in instances {
             let parent = kpi.parent.as_ref().and_then(|parent| by_key.get(parent));
             if let Some(parent) = parent.filter(|_| is_judged(&self.catalog, kpi.key.node)) {
-                self.close_link(cells, today, kpi, parent);
+                let family = families.get(&parent.key).map_or(&[][..], Vec::as_slice);
+                self.close_link(cells, today, kpi, parent, family);
             }
         }
-        drop(by_key);
+        drop((by_key, families));
+        self.count_links();
         self.show_links(&mut snapshot.instances);
     }
 
-    fn close_link(&mut self, cells: &Cells, today: Day, kpi: &NodeState, parent: &NodeState) {
+    fn close_link(
+        &mut self,
+        cells: &Cells,
+        today: Day,
+        kpi: &NodeState,
+        parent: &NodeState,
+        family: &[&InstanceKey],
+    ) {
         let key = &kpi.key;
         // What a link learned under another definition says nothing of this one.
         let whole_from = self.whole_from(kpi).max(self.whole_from(parent));
@@ -122,8 +137,15 @@ impl Evaluator {
             flow: &flows[at],
             targets: targets[at].as_slice(),
         };
-        let Drift { days, tuning, .. } = &self.drift;
-        link.close(today.0, input(0), input(1), days, tuning);
+        let Drift {
+            days, tuning, links, ..
+        } = &self.drift;
+        // This one is not among them while it is closed.
+        let others: Vec<&Link> = family
+            .iter()
+            .filter_map(|other| Some(&links.get(*other)?.link))
+            .collect();
+        link.close_among(&others, today.0, [input(0), input(1)], days, tuning);
         judged.state = Some(Arc::new(state_of(link, tuning)));
         self.drift.changed.insert(key.clone());
         self.drift.links.insert(key.clone(), judged);
@@ -226,6 +248,17 @@ impl Evaluator {
             };
             self.drift.links.insert(key, judged);
         }
+        self.count_links();
+    }
+
+    /// Limits follow the number of links that are judged, from the next close on.
+    fn count_links(&mut self) {
+        let is_judged = |judged: &&Judged| {
+            let state = judged.state.as_ref();
+            state.is_some_and(|state| state.parent_gap.is_some())
+        };
+        let links = self.drift.links.values().filter(is_judged).count();
+        self.drift.tuning = Tuning::default().of_a_fleet(links);
     }
 
     /// Every link, to be kept.
@@ -260,6 +293,21 @@ fn is_judged(catalog: &Catalog, node: NodeId) -> bool {
     let node = catalog.node(node);
     let relation = node.parent.as_ref().map(|parent| parent.relation);
     node.role == Role::Kpi && relation == Some(Relation::Influence)
+}
+
+/// The KPIs of each parent instance that has several, and not more than [`FAMILY`].
+fn families<'s>(
+    catalog: &Catalog,
+    instances: &'s [NodeState],
+) -> HashMap<&'s InstanceKey, Vec<&'s InstanceKey>> {
+    let mut families: HashMap<&InstanceKey, Vec<&InstanceKey>> = HashMap::new();
+    for kpi in instances {
+        if let Some(parent) = kpi.parent.as_ref().filter(|_| is_judged(catalog, kpi.key.node)) {
+            families.entry(parent).or_default().push(&kpi.key);
+        }
+    }
+    families.retain(|_, kpis| (2..=FAMILY).contains(&kpis.len()));
+    families
 }
 
 /// The target of the running period, if it is news.

@@ -138,6 +138,29 @@ fn what_changes_no_verdict() {
 }
 
 #[test]
+fn a_link_without_targets_is_judged_as_well() {
+    let mut flows = world();
+    from(180, &mut flows[1], |v| v * 0.5);
+    let (tuning, days) = (Tuning::default(), Days::default());
+    let mut link = Link::new(FIRST, Before::default(), Before::default(), &days, &tuning);
+    let mut told = None;
+    for at in 0..DAYS {
+        let flow = |side: usize| -> Vec<Option<f64>> {
+            let values = &flows[side][at.saturating_sub(47)..=at];
+            values.iter().copied().map(Some).collect()
+        };
+        let (kpi, parent) = (flow(0), flow(1));
+        let input = |flow| DayInput { flow, targets: &[] };
+        link.close(FIRST + at as i32, input(&kpi), input(&parent), &days, &tuning);
+        let finding = link.reading(&tuning).findings.first().copied();
+        told = told.or(finding.map(|finding| (finding.kind, at)));
+    }
+    let (kind, at) = told.unwrap();
+    assert_eq!(kind, DriftKind::Hollow);
+    assert!((180..=194).contains(&at), "day {at}");
+}
+
+#[test]
 fn both_falling_together_is_no_drift() {
     let mut flows = world();
     flows.iter_mut().for_each(|flow| from(180, flow, |v| v * 0.6));
@@ -212,4 +235,81 @@ fn the_elasticity_is_of_the_values_whichever_way_is_good() {
     assert!((as_is - 0.8).abs() < 0.2, "{as_is}");
     let turned = known(true).elasticity.unwrap();
     assert!((turned + 0.8).abs() < 0.2, "{turned}");
+}
+
+/// First days on which each of the KPIs of one parent is told, by kind: what each serves is explained by all.
+fn told_of_all(kpis: &[Vec<f64>], parent: &[f64]) -> Vec<Vec<(DriftKind, usize)>> {
+    let (tuning, days) = (Tuning::default(), Days::default());
+    let new = || Link::new(FIRST, Before::default(), Before::default(), &days, &tuning);
+    let mut links: Vec<Link> = kpis.iter().map(|_| new()).collect();
+    let mut told: Vec<Vec<(DriftKind, usize)>> = vec![Vec::new(); kpis.len()];
+    for at in 0..parent.len() {
+        let flow = |values: &[f64]| -> Vec<Option<f64>> {
+            let known = &values[at.saturating_sub(47)..=at];
+            known.iter().copied().map(Some).collect()
+        };
+        let of_parent = flow(parent);
+        for (n, kpi) in kpis.iter().enumerate() {
+            let others: Vec<Link> = links
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != n)
+                .map(|(_, link)| link.clone())
+                .collect();
+            let others: Vec<&Link> = others.iter().collect();
+            let of_kpi = flow(kpi);
+            let input = |flow| DayInput { flow, targets: &[] };
+            let sides = [input(&of_kpi), input(&of_parent)];
+            links[n].close_among(&others, FIRST + at as i32, sides, &days, &tuning);
+            for finding in links[n].reading(&tuning).findings {
+                if !told[n].iter().any(|(kind, _)| *kind == finding.kind) {
+                    told[n].push((finding.kind, at));
+                }
+            }
+        }
+    }
+    told
+}
+
+/// A KPI that is always the same but for weekdays, one that swings by a quarter and brings the parent nine tenths of it, the
+/// parent, and a KPI that has nothing to do with it.
+fn family() -> ([Vec<f64>; 2], Vec<f64>, Vec<f64>) {
+    let weekday = |day: usize| [1.1, 1.1, 1.0, 1.0, 1.0, 0.9, 0.9][day % 7];
+    let wave = |day: usize, length: f64, size: f64| 1.0 + size * (day as f64 / length).sin();
+    let steady = |day| 300.0 * weekday(day) * wave(day, 1.7, 0.04);
+    let swinging = |day| 100.0 * weekday(day) * wave(day, 13.0, 0.25);
+    let parent = |day| 5000.0 * weekday(day) * wave(day, 13.0, 0.22) * wave(day, 2.3, 0.03);
+    let unrelated = |day| 80.0 * weekday(day) * wave(day, 31.0, 0.1);
+    (
+        [(0..DAYS).map(steady).collect(), (0..DAYS).map(swinging).collect()],
+        (0..DAYS).map(parent).collect(),
+        (0..DAYS).map(unrelated).collect(),
+    )
+}
+
+#[test]
+fn a_kpi_is_not_blamed_for_what_another_one_explains() {
+    let ([steady, mut swinging], mut parent, unrelated) = family();
+    from(180, &mut swinging, |v| v * 0.5);
+    from(180, &mut parent, |v| v * 0.53);
+    // By itself the steady one is: it goes on as ever, and the parent halves.
+    let alone = told_of_all(std::slice::from_ref(&steady), &parent);
+    assert_eq!(alone[0].first().map(|(kind, _)| *kind), Some(DriftKind::Hollow));
+    let together = told_of_all(&[steady.clone(), swinging.clone()], &parent);
+    assert_eq!(together, [vec![], vec![]]);
+    // A link that has nothing to do with it changes no verdict of the others.
+    let with_another = told_of_all(&[steady, swinging, unrelated], &parent);
+    assert_eq!(with_another[..2], together);
+}
+
+#[test]
+fn what_no_kpi_explains_is_told_of_each() {
+    let ([steady, swinging], mut parent, unrelated) = family();
+    from(180, &mut parent, |v| v * 0.5);
+    let of_two = told_of_all(&[steady.clone(), swinging.clone()], &parent);
+    for told in &of_two {
+        let (kind, at) = told[0];
+        assert!(kind == DriftKind::Hollow && (180..=208).contains(&at), "{told:?}");
+    }
+    assert_eq!(told_of_all(&[steady, swinging, unrelated], &parent)[..2], of_two);
 }

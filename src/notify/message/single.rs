@@ -156,7 +156,9 @@ pub(super) fn lead(notice: &Notice, language: Language) -> String {
         ) => String::new(),
         // It is over: how old it was says nothing any more.
         Some(ResolveReason::Recovered) | None
-            if notice.facts.item.is_some() || notice.facts.source.is_some() =>
+            if notice.facts.item.is_some()
+                || notice.facts.source.is_some()
+                || notice.facts.shared.is_some() =>
         {
             String::new()
         }
@@ -353,8 +355,11 @@ pub(super) fn fields(notice: &Notice, language: Language) -> Vec<Field> {
     fields
 }
 
-/// Alerts that are not told because this one explains them.
+/// Alerts that are not told because this one explains them; what links say together names them already.
 fn explained(notice: &Notice, language: Language) -> Option<String> {
+    if notice.facts.shared.is_some() {
+        return None;
+    }
     let named: Vec<&str> = notice.explains.iter().take(NAMED).map(String::as_str).collect();
     let more = notice.explains.len() - named.len();
     let text = named.join(language.pick("；", "; "));

@@ -557,7 +557,8 @@ fn rules(
 ) -> Vec<RuleText> {
     let node = catalog.node(state.key.node);
     let judges = |rule: &&Rule| {
-        let can = rule.on == RuleOn::Node || (node.role == Role::Kpi && state.parent.is_some());
+        let is_of_link = rule.on != RuleOn::Siblings && node.role == Role::Kpi && state.parent.is_some();
+        let can = rule.on == RuleOn::Node || is_of_link;
         can && rule.applies_to(&node.name)
     };
     let period = state.period.id(&catalog.calendar);

@@ -177,6 +177,10 @@ fn rule_of(catalog: &Catalog, node: &Node, kind: Option<&str>) -> Result<Rule, N
             RuleOn::Node => true,
             RuleOn::Item => node.overdue_after.is_some(),
             RuleOn::Source => false,
+            RuleOn::Siblings => catalog.nodes.iter().any(|kpi| {
+                let parent = kpi.parent.as_ref().map(|parent| catalog.node(parent.node));
+                kpi.role == crate::catalog::Role::Kpi && parent.is_some_and(|parent| parent.name == node.name)
+            }),
         };
         fits && rule.applies_to(&node.name)
     };

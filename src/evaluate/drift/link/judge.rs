@@ -13,6 +13,8 @@ pub(super) struct Seen {
     pub(super) ratios: [Option<f64>; 2],
     /// Log ratios of the KPI in windows with holidays before, the holidays counted.
     pub(super) raw: Vec<f64>,
+    /// What the other KPIs of the parent bring it now, the least and the most: log ratios, 0 and less, 0 and more.
+    pub(super) others: (f64, f64),
     /// Standard deviation from calendar effects that are not well known.
     pub(super) doubt: f64,
     /// Variance of the difference of both log ratios that the noise of single days makes.
@@ -26,7 +28,7 @@ pub(super) struct Seen {
 pub(super) struct Judge {
     pub(super) window: usize,
     kappa: f64,
-    pub(super) limit: f64,
+    limit: f64,
     x: Vec<Option<f64>>,
     y: Vec<Option<f64>>,
     base_x: f64,
@@ -56,6 +58,15 @@ pub(super) struct Judge {
 
 fn at(day: i32) -> usize {
     day.rem_euclid(RING as i32) as usize
+}
+
+/// The part of a gap that the other KPIs of the parent do not explain.
+fn beyond(gap: f64, (least, most): (f64, f64)) -> f64 {
+    if gap < 0.0 {
+        (gap - least).min(0.0)
+    } else {
+        (gap - most).max(0.0)
+    }
 }
 
 impl Judge {
@@ -98,6 +109,11 @@ impl Judge {
         self.sums.iter().any(|sum| *sum > tuning.hold * self.limit)
     }
 
+    /// What the sums have to pass.
+    pub(super) fn limit(&self, tuning: &Tuning) -> f64 {
+        self.limit + tuning.rise(self.window, self.kappa) / tuning.sensitivity
+    }
+
     pub(super) fn level(&self, side: usize) -> f64 {
         if side == 0 { self.base_x } else { self.base_y }
     }
@@ -117,7 +133,7 @@ impl Judge {
             return;
         }
         let (dx, dy) = (x - self.base_x, y - self.base_y);
-        let gap = dy - self.explained(day, dy, &seen.raw, tuning);
+        let gap = beyond(dy - self.explained(day, dy, &seen.raw, tuning), seen.others);
         self.gap += 0.2 * (gap - self.gap);
         self.kpi += 0.15 * (dx - self.kpi);
         self.parent += 0.15 * (dy - self.parent);
@@ -136,12 +152,29 @@ impl Judge {
         let u = gap / spread.hypot(seen.doubt);
         self.deviations = u;
         for (side, step) in [-u, u].into_iter().enumerate() {
-            let sum = (self.sums[side] + step - self.kappa).clamp(0.0, 1.5 * self.limit);
+            let sum = (self.sums[side] + step - self.kappa).clamp(0.0, 1.5 * self.limit(tuning));
             if sum > 0.0 && self.sums[side] == 0.0 {
                 self.since[side] = Some(day);
             }
             self.sums[side] = sum;
         }
+    }
+
+    /// What the KPI brought its parent by the day before `day`, the least and the most, by its elasticity and around its lag;
+    /// `None` where the link is not known well enough to speak of it. `judged_to` is the last day that was judged.
+    pub(super) fn brings(&self, day: i32, judged_to: i32, tuning: &Tuning) -> Option<(f64, f64)> {
+        if self.strength < tuning.speaks || !self.is_known() {
+            return None;
+        }
+        let lags = self.lag.saturating_sub(3)..=tuning.max_lag.min(self.lag + 3);
+        // The same day may not be judged yet, so it is never looked at: what is said depends on no order of links.
+        let days = lags.map(|lag| day - 1 - lag as i32);
+        let known = days.filter(|day| (judged_to - RING as i32 + 1..=judged_to).contains(day));
+        let answers =
+            known.filter_map(|day| Some((self.elasticity + 0.1) * (self.x[at(day)]? - self.base_x)));
+        Some(answers.fold((0.0, 0.0), |(low, high), answer| {
+            (answer.min(low), answer.max(high))
+        }))
     }
 
     /// The answer nearest to `dy` that the KPI explains: hull of β·dx over admissible lags and elasticities.
@@ -249,7 +282,7 @@ impl Judge {
         self.kpi > 0.2 && self.parent > -0.12
     }
 
-    pub(super) fn is_over(&self, side: usize) -> bool {
-        self.sums[side] >= self.limit
+    pub(super) fn is_over(&self, side: usize, tuning: &Tuning) -> bool {
+        self.sums[side] >= self.limit(tuning)
     }
 }

@@ -109,6 +109,19 @@ impl Link {
 
     /// Takes in a day close. Days that were closed already are not closed again.
     pub fn close(&mut self, day: i32, kpi: DayInput<'_>, parent: DayInput<'_>, days: &Days, tuning: &Tuning) {
+        self.close_among(&[], day, [kpi, parent], days, tuning);
+    }
+
+    /// The same of a KPI that shares its parent with others: what theirs explain is not asked of this one. Whether they have
+    /// closed the day already makes no difference.
+    pub fn close_among(
+        &mut self,
+        others: &[&Link],
+        day: i32,
+        [kpi, parent]: [DayInput<'_>; 2],
+        days: &Days,
+        tuning: &Tuning,
+    ) {
         if day <= self.closed_to {
             return;
         }
@@ -120,7 +133,7 @@ impl Link {
         let wait = self.kpi.maturity(tuning).max(self.parent.maturity(tuning));
         while self.judged_to < day - wait {
             self.judged_to += 1;
-            self.judge(self.judged_to, days, tuning);
+            self.judge(self.judged_to, others, days, tuning);
         }
     }
 
@@ -159,8 +172,8 @@ impl Link {
             }
         }
         for side in 0..2 {
-            let judge = self.leading(side);
-            let evidence = judge.sums[side] / judge.limit;
+            let judge = self.leading(side, tuning);
+            let evidence = judge.sums[side] / judge.limit(tuning);
             let is_gaming = self.active[side].map_or_else(|| judge.looks_gamed(), |said| said.is_gaming);
             let kind = match (side, is_gaming) {
                 (1, _) => DriftKind::Uncredited,
@@ -190,7 +203,7 @@ impl Link {
         }
         let long = &self.judges[LONG];
         if long.judged > tuning.warmup {
-            reading.gap = Some(self.leading(usize::from(long.gap > 0.0)).gap);
+            reading.gap = Some(self.leading(usize::from(long.gap > 0.0), tuning).gap);
             reading.strength = Some(long.strength.clamp(0.0, 1.0));
             reading.lag_days = Some(long.lag as f64);
             // What explains a gap is told of the values themselves, whichever way is good.
@@ -201,19 +214,19 @@ impl Link {
     }
 
     /// The judge whose evidence is the furthest.
-    fn leading(&self, side: usize) -> &Judge {
-        let share = |judge: &Judge| judge.sums[side] / judge.limit;
+    fn leading(&self, side: usize, tuning: &Tuning) -> &Judge {
+        let share = |judge: &Judge| judge.sums[side] / judge.limit(tuning);
         let longest = &self.judges[LONG];
         let further = |best, judge| if share(judge) > share(best) { judge } else { best };
         self.judges.iter().fold(longest, further)
     }
 
-    fn judge(&mut self, day: i32, days: &Days, tuning: &Tuning) {
+    fn judge(&mut self, day: i32, others: &[&Link], days: &Days, tuning: &Tuning) {
         self.kpi.learn_day(day, self.judges[LONG].level(0));
         self.parent.learn_day(day, self.judges[LONG].level(1));
         let quiet = self.active.iter().all(Option::is_none)
             && !self.judges.iter().any(|judge| judge.is_suspicious(tuning));
-        for judge in &mut self.judges {
+        for (place, judge) in self.judges.iter_mut().enumerate() {
             let windows = [&self.kpi, &self.parent].map(|stream| stream.window(day, judge.window));
             let ratios = windows.map(|window| {
                 let enough = window.days * 7 >= judge.window * 3 && window.reference > 0.0;
@@ -231,9 +244,15 @@ impl Link {
                 window.noise / (window.reference * level.exp()).max(f64::MIN_POSITIVE)
             };
             let noise = (noise_of(1) + 0.5 * noise_of(0)).min(4.0);
+            // The one that explains the most: KPIs that move together would be counted twice in a sum.
+            let brought = others
+                .iter()
+                .filter_map(|link| link.judges[place].brings(day, link.judged_to, tuning));
+            let widest = |(low, high): (f64, f64), (a, b): (f64, f64)| (f64::min(low, a), f64::max(high, b));
             let seen = Seen {
                 ratios,
                 raw,
+                others: brought.fold((0.0, 0.0), widest),
                 doubt,
                 noise,
                 thin,
@@ -241,8 +260,8 @@ impl Link {
             judge.day(day, &seen, quiet, tuning);
         }
         for side in 0..2 {
-            let over = self.judges.iter().find(|judge| judge.is_over(side));
-            let is_calm = |judge: &Judge| judge.sums[side] <= tuning.clear * judge.limit;
+            let over = self.judges.iter().find(|judge| judge.is_over(side, tuning));
+            let is_calm = |judge: &Judge| judge.sums[side] <= tuning.clear * judge.limit(tuning);
             match (self.active[side], over) {
                 (None, Some(judge)) => {
                     self.active[side] = Some(Said {

@@ -146,6 +146,11 @@ impl Plan {
         });
     }
 
+    /// Whether a target was ever announced.
+    pub(super) fn has_target(&self) -> bool {
+        self.last_rate.is_some()
+    }
+
     /// What the plan expects of a day; `None` without a target. Without any target at all the season alone.
     pub(super) fn reference(&self, day: i32) -> Option<f64> {
         let running = self

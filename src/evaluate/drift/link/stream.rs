@@ -246,6 +246,7 @@ impl Stream {
             return;
         }
         let weekday = weekday(day);
+        let level = if level == 0.0 { self.scale() } else { level };
         let expected = self.reference[slot] * self.weekday_share(day) * level.exp();
         self.closing.learn(quarter, self.value[slot], expected);
         if quarter.is_some() {
@@ -263,6 +264,17 @@ impl Stream {
         }
         self.brought[weekday] = self.brought[weekday] * 0.95 + self.value[slot];
         self.expected[weekday] = self.expected[weekday] * 0.95 + self.reference[slot];
+    }
+
+    /// Log ratio of what came to the reference where that is of another scale, as it is without any target; else 0. Until
+    /// the usual level is learned the distance to such a reference would count as the noise of a day.
+    fn scale(&self) -> f64 {
+        let brought: f64 = self.brought.iter().sum();
+        let expected: f64 = self.expected.iter().sum();
+        if self.plan.has_target() || brought <= 0.0 || expected <= 0.0 {
+            return 0.0;
+        }
+        (brought / expected).ln()
     }
 
     /// Share of its reference that a weekday brings, 1 on average, shrunk to it while little is known.

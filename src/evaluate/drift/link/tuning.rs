@@ -23,6 +23,11 @@ pub struct Tuning {
     pub kappa: [f64; 3],
     /// Limit of the sum of each window, in spread-days.
     pub limit: [f64; 3],
+    /// Links of a catalogue up to which limits are as they stand. Beyond, they rise so that the false alarms of all links
+    /// together stay those of so many.
+    pub fleet: usize,
+    /// Log of how many times as many there are; 0 for fewer. See [`Tuning::of_a_fleet`].
+    pub crowd: f64,
     /// Answers to a move of the KPI that are always accepted, as elasticities.
     pub beta: (f64, f64),
     /// The least that a learned weak link can lower the first of them to.
@@ -32,6 +37,8 @@ pub struct Tuning {
     pub strong: f64,
     /// The most that a strong link raises the first of [`Tuning::beta`] to.
     pub strong_low: f64,
+    /// Correlation from which on a KPI speaks for what its parent does, before another KPI of the same parent is blamed.
+    pub speaks: f64,
     /// The spread of a young link is widened by √(1 + young / days learned).
     pub young: f64,
     /// Spread that links have on the whole, besides the noise of single days, as a log ratio.
@@ -69,10 +76,13 @@ impl Default for Tuning {
             window: [7, 14, 28],
             kappa: [1.7, 1.8, 1.9],
             limit: [10.0, 20.0, 30.0],
+            fleet: 500,
+            crowd: 0.0,
             beta: (0.7, 1.1),
             beta_floor: 0.4,
             strong: 0.8,
             strong_low: 0.95,
+            speaks: 0.7,
             young: 0.0,
             sigma_usual: 0.09,
             sigma_weight: 60.0,
@@ -85,5 +95,78 @@ impl Default for Tuning {
             unit_sigmas: 6.0,
             mature: 0.95,
         }
+    }
+}
+
+impl Tuning {
+    /// The same for a catalogue of so many judged links.
+    ///
+    /// A sum of evidence with slack κ over windows of w days passes h by chance about e^(−θh) as often as it begins, with
+    /// θ = 2κ/w: the exponent of a Brownian motion of drift −κ and variance w a day, which is what windows that overlap add up
+    /// to (Siegmund 1985, Sequential Analysis). N links make N times as many false alarms; limits that are
+    /// ln(N/N₀)/θ higher bring them back to those of N₀.
+    pub fn of_a_fleet(mut self, links: usize) -> Tuning {
+        self.crowd = (links.max(1) as f64 / self.fleet as f64).ln().max(0.0);
+        self
+    }
+
+    /// What the limit of a window rises by in a large catalogue, in spread-days.
+    pub(super) fn rise(&self, window: usize, kappa: f64) -> f64 {
+        self.crowd * window as f64 / (2.0 * kappa)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often a sum over windows of `window` days of chance passes a limit, begun anew each time.
+    fn passes(window: usize, kappa: f64, limit: f64) -> u32 {
+        let mut state = 7u64;
+        let mut uniform = || {
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = state;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            (z ^ (z >> 31)) as f64 / u64::MAX as f64
+        };
+        let mut days = vec![0.0; window];
+        let (mut sum, mut evidence, mut count) = (0.0, 0.0f64, 0);
+        for day in 0..2_000_000 {
+            let normal: f64 = (0..12).map(|_| uniform()).sum::<f64>() - 6.0;
+            sum += normal - days[day % window];
+            days[day % window] = normal;
+            evidence = (evidence + sum / (window as f64).sqrt() - kappa).max(0.0);
+            if evidence >= limit {
+                count += 1;
+                evidence = 0.0;
+            }
+        }
+        count
+    }
+
+    #[test]
+    fn a_fleet_ten_times_as_large_raises_limits_so_that_each_link_errs_a_tenth_as_often() {
+        let tuning = Tuning::default().of_a_fleet(5000);
+        // With less slack than ours, so that two million days bring enough of them.
+        for (window, kappa, limit) in [(7, 0.6, 24.0), (14, 0.6, 40.0)] {
+            let before = passes(window, kappa, limit);
+            let after = passes(window, kappa, limit + tuning.rise(window, kappa));
+            let times = f64::from(before) / f64::from(after.max(1));
+            assert!(
+                before > 300 && (7.0..16.0).contains(&times),
+                "{before} and {after}"
+            );
+        }
+    }
+
+    #[test]
+    fn few_links_are_judged_as_ever() {
+        for links in [0, 1, 499, 500] {
+            assert_eq!(Tuning::default().of_a_fleet(links).rise(28, 1.9), 0.0);
+        }
+        // ln 10 · 28 / 3.8
+        let ten_times = Tuning::default().of_a_fleet(5000).rise(28, 1.9);
+        assert!((ten_times - 16.966).abs() < 1e-3, "{ten_times}");
     }
 }

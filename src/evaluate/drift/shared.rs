@@ -1,0 +1,272 @@
+//! Links that come apart together: a shock that all stores share is said once, of what they serve, and not by each of them.
+//! Pure: what the links say goes in, what they say together comes out; nothing is remembered from one day to the next.
+
+use hashbrown::HashMap;
+use jiff::civil::Date;
+
+use crate::catalog::NodeId;
+use crate::catalog::attribute::DriftKind;
+use crate::evaluate::snapshot::{InstanceKey, LinkState, NodeState, SharedDrift};
+
+/// Judged links from which on they can be said to drift together: of fewer, each is told by itself.
+const LEAST: usize = 5;
+/// Evidence from which on a link leans to a side: that below which its own alert would be over.
+const LEANS: f64 = 0.25;
+/// Days within which links that drift together begin to.
+const TOGETHER: i32 = 28;
+
+/// What one link says, to one side.
+struct Voice<'a> {
+    kpi: &'a InstanceKey,
+    is_more: bool,
+    evidence: f64,
+    /// First day of what it has said; `None` while it only leans.
+    since: Option<Date>,
+    gap: Option<f64>,
+    moves: [Option<f64>; 2],
+}
+
+impl<'a> Voice<'a> {
+    /// The side to which a link leans the most.
+    fn of(kpi: &'a InstanceKey, link: &LinkState) -> Option<Voice<'a>> {
+        let kinds = [DriftKind::Hollow, DriftKind::Gaming, DriftKind::Uncredited];
+        let kind = kinds
+            .into_iter()
+            .max_by(|a, b| link.score(*a).total_cmp(&link.score(*b)))?;
+        let evidence = link.score(kind);
+        let finding = link.finding(kind);
+        (evidence >= LEANS).then(|| Voice {
+            kpi,
+            is_more: kind == DriftKind::Uncredited,
+            evidence,
+            since: finding.and_then(|finding| finding.since),
+            gap: finding.and_then(|finding| finding.gap).or(link.parent_gap),
+            moves: [
+                finding.and_then(|finding| finding.kpi),
+                finding.and_then(|finding| finding.parent),
+            ],
+        })
+    }
+}
+
+/// Links that serve the same.
+#[derive(Default)]
+struct Siblings<'a> {
+    judged: usize,
+    /// By side: the parent brings less, or more.
+    leaning: [Vec<Voice<'a>>; 2],
+}
+
+impl<'a> Siblings<'a> {
+    fn add(&mut self, kpi: &'a InstanceKey, link: &LinkState) {
+        self.judged += 1;
+        if let Some(voice) = Voice::of(kpi, link) {
+            self.leaning[usize::from(voice.is_more)].push(voice);
+        }
+    }
+
+    /// What they say together, of the side to which more of them lean.
+    fn together(self, key: InstanceKey) -> SharedDrift {
+        let judged = self.judged;
+        let [less, more] = self.leaning.map(at_one_time);
+        let voices = if more.len() > less.len() { more } else { less };
+        let needed = judged / 2 + 1;
+        let share = if judged < LEAST {
+            0.0
+        } else {
+            voices.len() as f64 / needed as f64
+        };
+        // Without one that is sure of itself they have said nothing yet.
+        let is_said = voices.iter().any(|voice| voice.evidence >= 1.0);
+        let middle = |number: &dyn Fn(&Voice<'a>) -> Option<f64>| {
+            let mut numbers: Vec<f64> = voices.iter().filter_map(number).collect();
+            numbers.sort_by(f64::total_cmp);
+            median(&numbers)
+        };
+        SharedDrift {
+            key,
+            is_more: voices.first().is_some_and(|voice| voice.is_more),
+            evidence: if is_said { share } else { share.min(0.999) },
+            judged,
+            since: first_days(&voices).get(first_days(&voices).len() / 2).copied(),
+            gap: middle(&|voice| voice.gap),
+            kpi: middle(&|voice| voice.moves[0]),
+            parent: middle(&|voice| voice.moves[1]),
+            drifting: voices.into_iter().map(|voice| voice.kpi.clone()).collect(),
+        }
+    }
+}
+
+/// Those that began in the same days, the surest first. One that has been apart for long is no part of what begins now.
+fn at_one_time(mut voices: Vec<Voice<'_>>) -> Vec<Voice<'_>> {
+    let days = first_days(&voices);
+    if let Some(middle) = days.get(days.len() / 2).copied() {
+        let is_near = |day: Date| (day - middle).get_days().abs() <= TOGETHER;
+        voices.retain(|voice| voice.since.is_none_or(is_near));
+    }
+    voices.sort_by(|a, b| b.evidence.total_cmp(&a.evidence).then(a.kpi.cmp(b.kpi)));
+    voices
+}
+
+/// First days of those that have said something, in order.
+fn first_days(voices: &[Voice<'_>]) -> Vec<Date> {
+    let mut days: Vec<Date> = voices.iter().filter_map(|voice| voice.since).collect();
+    days.sort_unstable();
+    days
+}
+
+fn median(sorted: &[f64]) -> Option<f64> {
+    let at = sorted.len() / 2;
+    let upper = *sorted.get(at)?;
+    let is_even = sorted.len().is_multiple_of(2);
+    Some(if is_even {
+        (sorted[at - 1] + upper) / 2.0
+    } else {
+        upper
+    })
+}
+
+/// What links say together: of each parent instance with enough links, and, where a node has many instances, of all of them.
+/// In the order of parents; the whole of a node before its instances.
+pub fn shared(instances: &[NodeState]) -> Vec<SharedDrift> {
+    let mut wholes: HashMap<NodeId, Siblings<'_>> = HashMap::new();
+    let mut parents: HashMap<&InstanceKey, Siblings<'_>> = HashMap::new();
+    for state in instances {
+        let (Some(parent), Some(link)) = (&state.parent, state.link.as_deref()) else {
+            continue;
+        };
+        let says = link.scores.iter().any(|score| *score > 0.0);
+        if link.parent_gap.is_none() && !says {
+            continue;
+        }
+        parents.entry(parent).or_default().add(&state.key, link);
+        if !parent.dimensions.is_empty() {
+            wholes.entry(parent.node).or_default().add(&state.key, link);
+        }
+    }
+    let whole = |node| InstanceKey {
+        node,
+        dimensions: [].into(),
+    };
+    let of_wholes = wholes.into_iter().map(|(node, siblings)| (whole(node), siblings));
+    let of_parents = parents.into_iter().map(|(key, siblings)| (key.clone(), siblings));
+    let mut all: Vec<SharedDrift> = of_wholes
+        .chain(of_parents)
+        .filter(|(_, siblings)| siblings.judged >= LEAST)
+        .map(|(key, siblings)| siblings.together(key))
+        .collect();
+    all.sort_by(|a, b| a.key.cmp(&b.key));
+    all
+}
+
+impl SharedDrift {
+    /// Whether it says what a link says of a kind: the link is one of those that drift, and to the same side.
+    pub fn holds(&self, kpi: &InstanceKey, kind: DriftKind) -> bool {
+        let is_more = match kind {
+            DriftKind::Hollow | DriftKind::Gaming => false,
+            DriftKind::Uncredited => true,
+            DriftKind::WeakLink | DriftKind::LagChange | DriftKind::FeedGap | DriftKind::UnitChange => {
+                return false;
+            }
+        };
+        is_more == self.is_more && self.drifting.contains(kpi)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::evaluate::snapshot::LinkFinding;
+
+    fn key(node: u32, dimensions: &[&str]) -> InstanceKey {
+        InstanceKey {
+            node: NodeId(node),
+            dimensions: dimensions.iter().map(|value| Arc::from(*value)).collect(),
+        }
+    }
+
+    /// A link with evidence for a kind; what is sure of itself has begun on a day of March.
+    fn link(kind: DriftKind, evidence: f64, day: i8, gap: f64) -> LinkState {
+        let mut link = LinkState {
+            parent_gap: Some(gap),
+            ..LinkState::default()
+        };
+        link.scores[kind as usize] = evidence;
+        if evidence >= 1.0 {
+            link.findings.push(LinkFinding {
+                kind,
+                since: Some(jiff::civil::date(2026, 3, day)),
+                gap: Some(gap),
+                kpi: Some(0.01),
+                parent: Some(gap),
+                evidence: Some(evidence),
+                confidence: Some(0.99),
+                stream: None,
+            });
+        }
+        link
+    }
+
+    fn add(siblings: &mut Siblings<'_>, links: &[LinkState], keys: &'static [InstanceKey]) {
+        for (link, key) in links.iter().zip(keys) {
+            siblings.add(key, link);
+        }
+    }
+
+    /// What links of one parent say together.
+    fn told(links: &[LinkState]) -> SharedDrift {
+        let names = (0..links.len()).map(|n| key(1, &[&format!("s{n:02}")]));
+        let keys: &'static [InstanceKey] = Vec::leak(names.collect());
+        let mut siblings = Siblings::default();
+        add(&mut siblings, links, keys);
+        siblings.together(key(0, &[]))
+    }
+
+    use DriftKind::{Gaming, Hollow, Uncredited};
+
+    #[test]
+    fn most_links_on_one_side_in_the_same_days_are_one_shock() {
+        let mut links = vec![
+            link(Hollow, 1.2, 4, -0.31),
+            link(Hollow, 1.0, 9, -0.25),
+            link(Gaming, 0.3, 1, -0.29),
+        ];
+        links.resize_with(5, LinkState::default);
+        // Three of five are more than half; the median gap is −0.29, the middle of the two first days the later one.
+        let said = told(&links);
+        assert_eq!((said.evidence, said.judged, said.drifting.len()), (1.0, 5, 3));
+        assert_eq!(said.gap, Some(-0.29));
+        assert_eq!(said.since, Some(jiff::civil::date(2026, 3, 9)));
+        assert!(!said.is_more && said.holds(&key(1, &["s02"]), Gaming));
+        assert!(!said.holds(&key(1, &["s02"]), Uncredited) && !said.holds(&key(1, &["s03"]), Hollow));
+        // Of six it takes four: 3 of 4.
+        links.push(LinkState::default());
+        assert_eq!(told(&links).evidence, 0.75);
+    }
+
+    #[test]
+    fn leaning_alone_and_few_links_say_nothing() {
+        let leaning = vec![link(Hollow, 0.9, 1, -0.2); 40];
+        assert_eq!(told(&leaning).evidence, 0.999);
+        let few = vec![link(Hollow, 1.4, 1, -0.2); 4];
+        assert_eq!(told(&few).evidence, 0.0);
+        let below = [
+            vec![link(Hollow, 1.4, 1, -0.2)],
+            vec![link(Hollow, 0.24, 1, -0.2); 39],
+        ]
+        .concat();
+        assert_eq!(told(&below).drifting.len(), 1);
+    }
+
+    #[test]
+    fn what_has_been_apart_for_long_and_what_goes_the_other_way_is_no_part_of_it() {
+        let mut links = vec![link(Hollow, 1.0, 30, -0.2); 4];
+        links.push(link(Hollow, 1.5, 1, -0.6));
+        links.push(link(Uncredited, 1.5, 30, 0.4));
+        let said = told(&links);
+        assert_eq!((said.drifting.len(), said.evidence), (4, 1.0));
+        assert!(!said.holds(&key(1, &["s04"]), Hollow) && !said.holds(&key(1, &["s05"]), Uncredited));
+    }
+}
