@@ -239,6 +239,7 @@ fn snapshot(catalog: &Catalog, day: Date, links: &[(&str, LinkState)]) -> Snapsh
             link: Some(Arc::new(link.clone())),
             counted_since: None,
             entry_due: None,
+            burn: crate::evaluate::burn::Burn::NONE,
             daily: Arc::from([]),
         }
     });
