@@ -152,7 +152,7 @@ impl World for Business<'_> {
         let mut figures: Vec<(bool, Figure)> = with_target
             .map(|state| {
                 let is_kpi = self.catalog.node(state.key.node).role == Role::Kpi;
-                (is_kpi, figure(self.catalog, state))
+                (is_kpi, figure(self.catalog, self.snapshot, state))
             })
             .collect();
         // The least likely to be met first; of equal ones the business before its KPIs.

@@ -31,6 +31,7 @@ const SCORE_CAP: f64 = 1.2;
 #[derive(Clone, Copy)]
 pub struct Judged<'a> {
     catalog: &'a Catalog,
+    snapshot: &'a Snapshot,
     rule: &'a Rule,
     node: &'a NodeState,
     parent: Option<&'a NodeState>,
@@ -259,6 +260,7 @@ pub fn samples<'a>(
             };
             let judged = Judged {
                 catalog,
+                snapshot,
                 rule,
                 node,
                 parent,
@@ -304,6 +306,7 @@ pub fn readings(
     let find = |key: &InstanceKey| snapshot.instances.iter().find(|state| state.key == *key);
     let judged = Judged {
         catalog,
+        snapshot,
         rule,
         node,
         parent: node.parent.as_ref().and_then(find),
@@ -645,22 +648,27 @@ impl About for Judged<'_> {
             shared: None,
             entry: self.entry_facts(),
             // The numbers of the node change with every event: what is told of an item is about the item.
-            node: self.item.is_none().then(|| figure(self.catalog, self.node)),
-            parent: self.parent.map(|parent| figure(self.catalog, parent)),
+            node: self
+                .item
+                .is_none()
+                .then(|| figure(self.catalog, self.snapshot, self.node)),
+            parent: self
+                .parent
+                .map(|parent| figure(self.catalog, self.snapshot, parent)),
             link: self.told_of_link(),
         }
     }
 }
 
 /// The numbers of a node instance, for a message.
-pub(super) fn figure(catalog: &Catalog, state: &NodeState) -> Figure {
+pub(super) fn figure(catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) -> Figure {
     let declared = catalog.node(state.key.node);
     Figure {
         title: declared.title.clone(),
         instance: state.key.dimensions.join(" / "),
         unit: catalog.metric(declared.metric).unit.clone(),
         owner: declared.owner.clone(),
-        weight: state.weight,
+        weight: snapshot.weight(catalog, &state.key),
         period: state.period.id(&catalog.calendar),
         value: state.value,
         target: state.target,

@@ -104,7 +104,7 @@ impl<'a> OfSiblings<'a> {
     fn figure(&self) -> Figure {
         let is_it = |state: &&NodeState| state.key == self.said.key;
         match self.snapshot.instances.iter().find(is_it) {
-            Some(state) => figure(self.catalog, state),
+            Some(state) => figure(self.catalog, self.snapshot, state),
             None => Figure {
                 title: self.node().title.clone(),
                 unit: self.catalog.metric(self.node().metric).unit.clone(),

@@ -280,7 +280,6 @@ nodes:
                 start: "2026-06-01".parse().unwrap(),
                 end: "2026-07-01".parse().unwrap(),
             },
-            weight: None,
             value: Some(value),
             target: Some(target),
             completion: Some(value / target),

@@ -59,15 +59,8 @@ pub struct Evaluator {
     infos: Arc<[NodeInfo]>,
     drift: drift::Drift,
     book: Arc<weights::Book>,
-    /// Weights by node as they are in force on a day; made anew when the day or the book changes.
-    weighed: Option<(Day, Weighed)>,
-}
-
-/// Weights that are in force and differ from what is declared.
-#[derive(Clone, Debug)]
-struct Weighed {
-    infos: Arc<[NodeInfo]>,
-    changed: Vec<(NodeId, f64)>,
+    /// `infos` with the weights that are in force on a day; made anew when the day or the book changes.
+    weighed: Option<(Day, Arc<[NodeInfo]>)>,
 }
 
 impl Evaluator {
@@ -93,34 +86,24 @@ impl Evaluator {
         self.weighed = None;
     }
 
-    /// The weights in force for the periods that hold a day.
-    fn weighed_on(&mut self, today: Day) -> &Weighed {
+    /// The nodes with the weights that are in force for the periods that hold a day.
+    fn weighed_on(&mut self, today: Day) -> Arc<[NodeInfo]> {
         let known = self.weighed.take().filter(|(day, _)| *day == today);
         let weighed = known.map_or_else(|| self.weighed_anew(today), |(_, weighed)| weighed);
-        &self.weighed.insert((today, weighed)).1
+        self.weighed.insert((today, weighed)).1.clone()
     }
 
-    fn weighed_anew(&self, today: Day) -> Weighed {
+    fn weighed_anew(&self, today: Day) -> Arc<[NodeInfo]> {
         let catalog = &self.catalog;
-        let mut changed = Vec::new();
+        let mut infos = self.infos.clone();
         for (id, node) in (0u32..).map(NodeId).zip(&catalog.nodes) {
             let start = Period::containing(node.period, today.date(), &catalog.calendar).start;
             let weight = self.book.weight(catalog, id, start);
-            changed.extend(
-                weight
-                    .filter(|_| weight != node.weight)
-                    .map(|weight| (id, weight)),
-            );
-        }
-        let mut infos = self.infos.clone();
-        if !changed.is_empty() {
-            let mut with_weights = infos.to_vec();
-            for (NodeId(index), weight) in &changed {
-                with_weights[*index as usize].weight = Some(*weight);
+            if weight.is_some() && weight != node.weight {
+                Arc::make_mut(&mut infos)[id.0 as usize].weight = weight;
             }
-            infos = with_weights.into();
         }
-        Weighed { infos, changed }
+        infos
     }
 
     /// Judges no period that a metric's definition has not seen from its beginning.
@@ -155,13 +138,7 @@ impl Evaluator {
             compiled.states(catalog, cells, plan, moment, &mut instances, &mut items);
         }
         reconcile::reconcile(catalog, &mut instances);
-        let Weighed { infos, changed } = self.weighed_on(today).clone();
-        if !changed.is_empty() {
-            let by_node: hashbrown::HashMap<NodeId, f64> = changed.into_iter().collect();
-            for state in &mut instances {
-                state.weight = by_node.get(&state.key.node).copied().or(state.weight);
-            }
-        }
+        let infos = self.weighed_on(today);
         self.show_links(&mut instances);
         Snapshot {
             watermark: Some(at),

@@ -694,7 +694,6 @@ impl Instance {
             key: self.key.clone(),
             parent: self.parent.clone(),
             period: computed.period,
-            weight: node.weight,
             value,
             target,
             completion,

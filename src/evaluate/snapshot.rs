@@ -10,7 +10,7 @@ use super::burn::Burn;
 use super::intake::Recent;
 use super::outlook::Outlook;
 use crate::catalog::attribute::DriftKind;
-use crate::catalog::{Level, NodeId, PeriodKind, Relation, Role};
+use crate::catalog::{Catalog, Level, NodeId, PeriodKind, Relation, Role};
 
 /// Event time up to which every live partition has been read, less allowed lateness. Only moves forward.
 pub type Watermark = Timestamp;
@@ -170,8 +170,6 @@ pub struct NodeState {
     pub parent: Option<InstanceKey>,
     /// The running period.
     pub period: Period,
-    /// Its weight over the period, in points.
-    pub weight: Option<f64>,
     /// Value for the period so far; `None`: no value (an empty ratio), never a made-up 0.
     pub value: Option<f64>,
     /// Target of the period.
@@ -306,7 +304,7 @@ pub struct SourceState {
 pub struct Snapshot {
     /// The watermark; `None` before the first event.
     pub watermark: Option<Watermark>,
-    /// Nodes by [`NodeId`].
+    /// Nodes by [`NodeId`], with the weights of the running periods.
     pub nodes: Arc<[NodeInfo]>,
     /// Instances, in tree order (a parent before its children).
     pub instances: Vec<NodeState>,
@@ -326,4 +324,12 @@ pub struct Snapshot {
     pub events_in_other: BTreeMap<String, u64>,
     /// Events since start that were let go because their day is no longer kept, by metric.
     pub events_too_old: BTreeMap<String, u64>,
+}
+
+impl Snapshot {
+    /// Weight of an instance's node in points, as it is in force for its running period.
+    pub fn weight(&self, catalog: &Catalog, key: &InstanceKey) -> Option<f64> {
+        let info = self.nodes.get(key.node.0 as usize);
+        info.map_or(catalog.node(key.node).weight, |info| info.weight)
+    }
 }

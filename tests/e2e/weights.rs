@@ -123,7 +123,7 @@ fn a_proposal_is_approved_applies_from_the_next_period_on_and_is_kept() {
     let explained = tautline(&[
         "explain",
         "visits",
-        "--lang",
+        "--language",
         "en",
         "--config",
         settings.to_str().unwrap(),

@@ -243,7 +243,6 @@ fn instance<'s>(
             key: key.clone(),
             parent: parent_of(catalog, key),
             period,
-            weight: node.weight,
             value: None,
             target: match node.target {
                 catalog::Target::Number(target) => Some(target),

@@ -225,7 +225,6 @@ fn snapshot(catalog: &Catalog, day: Date, links: &[(&str, LinkState)]) -> Snapsh
             },
             parent: None,
             period: Period::containing(node.period, day, &catalog.calendar),
-            weight: node.weight,
             value: None,
             target: None,
             completion: None,

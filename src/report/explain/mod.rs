@@ -411,7 +411,7 @@ fn explanation(
         role: node.role,
         level: node.level,
         owner: node.owner.clone(),
-        weight: state.weight,
+        weight: snapshot.weight(catalog, &state.key),
         weights: weights(past, node, at),
         declared_at: node.place.to_string(),
         at,

@@ -20,7 +20,7 @@ use crate::alert::record::Episode;
 use crate::catalog::{Catalog, NodeId, PeriodKind, Role, SourceId, Target};
 use crate::evaluate::attribution::{self, Account};
 use crate::evaluate::weights::Proposal;
-use crate::evaluate::{InstanceKey, NodeState, Period};
+use crate::evaluate::{InstanceKey, NodeState, Period, Snapshot};
 use crate::fold::day::Day;
 use crate::state::Status;
 use crate::words::Language;
@@ -347,7 +347,7 @@ fn results(
             if !is_close && !is_running {
                 continue;
             }
-            let result = result(catalog, state, is_close);
+            let result = result(catalog, &snapshot, state, is_close);
             match found.get_mut(&state.key) {
                 Some(known) => known.then(result),
                 None => drop(found.insert(state.key.clone(), result)),
@@ -357,7 +357,8 @@ fn results(
     found.into_values().collect()
 }
 
-fn result(catalog: &Catalog, state: &NodeState, is_close: bool) -> NodeResult {
+fn result(catalog: &Catalog, snapshot: &Snapshot, state: &NodeState, is_close: bool) -> NodeResult {
+    let weight = snapshot.weight(catalog, &state.key);
     let node = catalog.node(state.key.node);
     let verdict = match state.completion {
         None => Verdict::NotJudged,
@@ -377,7 +378,7 @@ fn result(catalog: &Catalog, state: &NodeState, is_close: bool) -> NodeResult {
             .collect(),
         role: node.role,
         owner: node.owner.clone(),
-        weight: state.weight,
+        weight,
         unit: catalog.metric(node.metric).unit.clone(),
         period: NamedPeriod::of(state.period, catalog),
         value: state.value,
@@ -387,7 +388,7 @@ fn result(catalog: &Catalog, state: &NodeState, is_close: bool) -> NodeResult {
         target_probability: state.target_probability.filter(|_| !is_close),
         closed: u32::try_from(completions.len()).unwrap_or(0),
         met: u32::from(verdict == Verdict::Met),
-        weights: completions.iter().filter_map(|_| state.weight).collect(),
+        weights: completions.iter().filter_map(|_| weight).collect(),
         completions,
         verdict,
         key: state.key.clone(),
