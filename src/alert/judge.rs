@@ -460,7 +460,7 @@ impl<'a> Judged<'a> {
             ),
             Attribute::Elapsed => Value::Number(state.elapsed),
             Attribute::Unreconciled => number(state.unreconciled.map(|mismatch| mismatch.share())),
-            Attribute::MissedEntryDays => number(state.entry_due.map(|due| due.late_days)),
+            Attribute::MissedEntryDays => number(state.entry_due.as_ref().map(|due| due.late_days)),
             Attribute::Gap
             | Attribute::Strength
             | Attribute::LagDays
@@ -533,7 +533,7 @@ impl<'a> Judged<'a> {
 
     /// The entry that is missing, for the rule that says so.
     fn entry_facts(&self) -> Option<EntryFacts> {
-        let due = self.node.entry_due.filter(|due| due.late_days > 0.0)?;
+        let due = self.node.entry_due.as_ref().filter(|due| due.late_days > 0.0)?;
         let declared = self.catalog.node(self.node.key.node);
         let manual = self.catalog.metric(declared.metric).manual.as_ref()?;
         (self.rule.kind == DriftKind::FeedGap.as_str()).then(|| EntryFacts {

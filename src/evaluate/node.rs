@@ -94,7 +94,7 @@ struct Computed {
     daily: Arc<[Option<f64>]>,
     burn: Burn,
     /// Days of history before today.
-    history: usize,
+    history: u32,
     forecast: Option<Forecast>,
     /// What is still to come, of a total with some history.
     ahead: Option<Arc<Ahead>>,
@@ -275,7 +275,8 @@ impl CompiledNode {
             }
             if let Some(declared) = manual {
                 state.entry_due =
-                    entry_due(formula, cells, &instance.cell_key, declared, known_since, moment);
+                    entry_due(formula, cells, &instance.cell_key, declared, known_since, moment)
+                        .map(Box::new);
             }
             states.push(state);
             items.extend(open);
@@ -418,7 +419,7 @@ impl Instance {
                 computed.value = self.value(formula, cells, &period, moment);
             }
             let shares = computed.shares(moment, by_calendar, accumulates);
-            if !shares.accumulates || computed.history < STEADY_DAYS {
+            if !shares.accumulates || (computed.history as usize) < STEADY_DAYS {
                 computed.forecast = project(&computed, &period, moment, shares);
             }
             return (computed, shares);
@@ -434,7 +435,7 @@ impl Instance {
             daily.fill(None);
         }
         let comparable = started.max(moment.whole_from.0);
-        let history = usize::try_from(i64::from(moment.today.0) - i64::from(comparable)).unwrap_or(0);
+        let history = u32::try_from(i64::from(moment.today.0) - i64::from(comparable)).unwrap_or(0);
         let mut computed = Computed {
             generation,
             today: moment.today,
@@ -445,7 +446,7 @@ impl Instance {
             plan: self.plan(node, formula, cells, &period, moment, accumulates),
             daily: daily.into(),
             burn: Burn::NONE,
-            history: history.min(DAILY - 1),
+            history: history.min(DAILY as u32 - 1),
             forecast: None,
             ahead: None,
             fitted_to: 0.0,
@@ -768,7 +769,7 @@ impl Instance {
 
 fn project(computed: &Computed, period: &Period, moment: Moment<'_>, shares: Shares) -> Option<Forecast> {
     let complete = &computed.daily[..computed.daily.len() - 1];
-    let known = complete.len() - computed.history.min(DAYS);
+    let known = complete.len() - (computed.history as usize).min(DAYS);
     Some(forecast(Known {
         value: computed.value?,
         days: &complete[known..],

@@ -196,7 +196,7 @@ pub struct NodeState {
     /// with. `None`: from its first event on.
     pub counted_since: Option<Timestamp>,
     /// Of a metric that people type in, and are due to: the latest entry that should be there.
-    pub entry_due: Option<EntryDue>,
+    pub entry_due: Option<Box<EntryDue>>,
     /// How much faster than of late it would have to go to meet its target.
     pub burn: Burn,
     /// Values of the latest local days since its first event, oldest first, today last, at most 42; `None` where there
