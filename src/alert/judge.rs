@@ -18,7 +18,6 @@ use crate::catalog::attribute::{
 };
 use crate::catalog::expr::Value;
 use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
-use crate::evaluate::drift;
 use crate::evaluate::intake::Recent;
 use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
 use crate::fold::cells::Cells;
@@ -178,7 +177,6 @@ pub fn step_as_if(
     }
     snapshot.intake = when.intake.to_vec();
     suppose(&mut snapshot);
-    snapshot.shared = drift::shared::shared(&snapshot.instances);
     let periods = Periods::of(catalog, &snapshot);
     let samples = samples(catalog, &snapshot, &periods, &engine.known());
     let known = Business::new(catalog, &snapshot, evaluator, cells);

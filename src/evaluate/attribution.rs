@@ -237,7 +237,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::load::{Files, load};
-    use crate::evaluate::{Pace, Period};
+    use crate::evaluate::Period;
 
     const YAML: &str = "
 sources: {s: {topics: [t], format: json, fields: {amount: amount, region: region}}}
@@ -269,32 +269,23 @@ nodes:
             node: NodeId(u32::try_from(node).unwrap()),
             dimensions: dimensions.iter().map(|value| Arc::from(*value)).collect(),
         };
+        let parent = catalog.nodes[node].parent.as_ref();
+        let period = Period {
+            kind: catalog.nodes[node].period,
+            start: "2026-06-01".parse().unwrap(),
+            end: "2026-07-01".parse().unwrap(),
+        };
         NodeState {
-            key: key(node, instance),
-            parent: catalog.nodes[node]
-                .parent
-                .as_ref()
-                .map(|parent| key(parent.node.0 as usize, &[])),
-            period: Period {
-                kind: catalog.nodes[node].period,
-                start: "2026-06-01".parse().unwrap(),
-                end: "2026-07-01".parse().unwrap(),
-            },
             value: Some(value),
             target: Some(target),
             completion: Some(value / target),
             expected_share: 0.5,
             elapsed: 0.5,
-            pace: Pace::None,
-            forecast: None,
-            target_probability: None,
-            outlook: None,
-            unreconciled: None,
-            link: None,
-            counted_since: None,
-            entry_due: None,
-            burn: crate::evaluate::burn::Burn::NONE,
-            daily: Arc::from([]),
+            ..NodeState::unknown(
+                key(node, instance),
+                parent.map(|parent| key(parent.node.0 as usize, &[])),
+                period,
+            )
         }
     }
 

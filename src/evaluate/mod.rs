@@ -3,6 +3,7 @@
 //! * [`snapshot`]: the result. [`period`], [`pace`], [`forecast`], [`value`]: its arithmetic.
 //! * [`attribution`]: what a distance from plan is made of.
 //! * [`backfill`]: definitions whose past is read again. [`definition`]: since when a metric is counted as it is declared now.
+//! * [`burn`]: how much faster than of late a total would have to grow.
 //! * [`drift`]: whether a KPI and the business it serves have come apart.
 //! * [`drivers`]: which of many series drives another.
 //! * [`intake`]: how many of a source's events could be used lately.
@@ -140,6 +141,7 @@ impl Evaluator {
         reconcile::reconcile(catalog, &mut instances);
         let infos = self.weighed_on(today);
         self.show_links(&mut instances);
+        let shared = self.shared(&instances);
         Snapshot {
             watermark: Some(at),
             nodes: infos,
@@ -148,7 +150,7 @@ impl Evaluator {
             sources: Vec::new(),
             evicted_keys: Default::default(),
             evicted_items: Default::default(),
-            shared: Vec::new(),
+            shared,
             intake: Vec::new(),
             events_in_other: Default::default(),
             events_too_old: Default::default(),

@@ -250,6 +250,30 @@ impl NodeState {
     }
 
     /// Takes back what only a whole period can say.
+    /// An instance of which nothing is known yet but its period.
+    pub fn unknown(key: InstanceKey, parent: Option<InstanceKey>, period: Period) -> NodeState {
+        NodeState {
+            key,
+            parent,
+            period,
+            value: None,
+            target: None,
+            completion: None,
+            expected_share: 0.0,
+            elapsed: 0.0,
+            pace: Pace::None,
+            forecast: None,
+            target_probability: None,
+            outlook: None,
+            unreconciled: None,
+            link: None,
+            counted_since: None,
+            entry_due: None,
+            burn: Burn::NONE,
+            daily: Arc::from([]),
+        }
+    }
+
     pub(super) fn withhold(&mut self) {
         self.completion = None;
         self.pace = Pace::NewDefinition;
@@ -316,8 +340,8 @@ pub struct Snapshot {
     pub evicted_keys: BTreeMap<String, u64>,
     /// Items forgotten since start because there were more than `max_items`, by metric.
     pub evicted_items: BTreeMap<String, u64>,
-    /// What links say together, as far as rules have been asked of it; in the order of parents.
-    pub shared: Vec<SharedDrift>,
+    /// What links say together; in the order of parents.
+    pub shared: Arc<[SharedDrift]>,
     /// What came of each source lately, by [`SourceId`](crate::catalog::SourceId).
     pub intake: Vec<Recent>,
     /// Events since start that count as "other" because there were more combinations than `max_cells`, by metric.

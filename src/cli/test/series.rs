@@ -9,7 +9,6 @@ use super::file::Scalar;
 use super::notation::{self, Point};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{self, Catalog, NodeId, SourceId};
-use crate::evaluate::burn::Burn;
 use crate::evaluate::pace::{self, PaceInput};
 use crate::evaluate::{InstanceKey, LinkState, NodeState, Pace, Period, Snapshot, parent_of};
 
@@ -240,27 +239,13 @@ fn instance<'s>(
         let calendar = &catalog.calendar;
         let period = Period::containing(node.period, calendar.day_of(now), calendar);
         snapshot.instances.push(NodeState {
-            key: key.clone(),
-            parent: parent_of(catalog, key),
-            period,
-            value: None,
             target: match node.target {
                 catalog::Target::Number(target) => Some(target),
                 _ => None,
             },
-            completion: None,
             expected_share: pace::expected_share(node.profile, &period, now, calendar),
             elapsed: pace::elapsed(&period, now, calendar),
-            pace: Pace::None,
-            forecast: None,
-            target_probability: None,
-            outlook: None,
-            unreconciled: None,
-            link: None,
-            counted_since: None,
-            entry_due: None,
-            burn: Burn::NONE,
-            daily: Arc::from([]),
+            ..NodeState::unknown(key.clone(), parent_of(catalog, key), period)
         });
         snapshot.instances.len() - 1
     });

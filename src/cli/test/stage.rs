@@ -246,7 +246,10 @@ impl Stage {
                 }),
                 intake: &intake,
             },
-            |snapshot| series::put_in(&catalog, &case.series, &case.fed, snapshot, at),
+            |snapshot| {
+                series::put_in(&catalog, &case.series, &case.fed, snapshot, at);
+                snapshot.shared = crate::evaluate::drift::shared::shared(&snapshot.instances).into();
+            },
         );
         changed.take(step);
         self.snapshot = snapshot;

@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::Evaluator;
-use super::snapshot::{InstanceKey, LinkFinding, LinkState, NodeState, Snapshot};
+use super::snapshot::{InstanceKey, LinkFinding, LinkState, NodeState, SharedDrift, Snapshot};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Calendar, Catalog, DayKind, Direction, NodeId, Relation, Role};
 use crate::fold::cells::Cells;
@@ -35,6 +35,8 @@ pub(super) struct Drift {
     links: HashMap<InstanceKey, Judged>,
     /// Links that were closed since [`Evaluator::take_changed_links`].
     changed: HashSet<InstanceKey>,
+    /// What links say together since the last close; `None`: not asked yet.
+    shared: Option<Arc<[SharedDrift]>>,
     /// The last day that was closed.
     closed_to: Option<i32>,
 }
@@ -77,6 +79,7 @@ impl Drift {
             tuning: Tuning::default(),
             links: HashMap::new(),
             changed: HashSet::new(),
+            shared: None,
             closed_to: None,
         }
     }
@@ -95,17 +98,29 @@ impl Evaluator {
         let instances = &snapshot.instances;
         let by_key: HashMap<&InstanceKey, &NodeState> =
             instances.iter().map(|state| (&state.key, state)).collect();
-        let families = families(&self.catalog, instances);
-        for kpi in instances {
-            let parent = kpi.parent.as_ref().and_then(|parent| by_key.get(parent));
-            if let Some(parent) = parent.filter(|_| is_judged(&self.catalog, kpi.key.node)) {
-                let family = families.get(&parent.key).map_or(&[][..], Vec::as_slice);
-                self.close_link(cells, today, kpi, parent, family);
+        for (parent, kpis) in families(&self.catalog, instances) {
+            let Some(parent) = by_key.get(parent) else {
+                continue;
+            };
+            // As they were before the day: whichever is judged first, each is told the same of the others.
+            let mut before: Vec<(&InstanceKey, Link)> = Vec::new();
+            if (2..=FAMILY).contains(&kpis.len()) {
+                let known = kpis
+                    .iter()
+                    .filter_map(|kpi| Some((&kpi.key, self.drift.links.get(&kpi.key)?.link.clone())));
+                before.extend(known);
+            }
+            for kpi in kpis {
+                let others = before.iter().filter(|(key, _)| **key != kpi.key);
+                let others: Vec<&Link> = others.map(|(_, link)| link).collect();
+                self.close_link(cells, today, kpi, parent, &others);
             }
         }
-        drop((by_key, families));
+        drop(by_key);
         self.count_links();
         self.show_links(&mut snapshot.instances);
+        self.drift.shared = None;
+        snapshot.shared = self.shared(&snapshot.instances);
     }
 
     fn close_link(
@@ -114,7 +129,7 @@ impl Evaluator {
         today: Day,
         kpi: &NodeState,
         parent: &NodeState,
-        family: &[&InstanceKey],
+        others: &[&Link],
     ) {
         let key = &kpi.key;
         // What a link learned under another definition says nothing of this one.
@@ -137,15 +152,8 @@ impl Evaluator {
             flow: &flows[at],
             targets: targets[at].as_slice(),
         };
-        let Drift {
-            days, tuning, links, ..
-        } = &self.drift;
-        // This one is not among them while it is closed.
-        let others: Vec<&Link> = family
-            .iter()
-            .filter_map(|other| Some(&links.get(*other)?.link))
-            .collect();
-        link.close_among(&others, today.0, [input(0), input(1)], days, tuning);
+        let Drift { days, tuning, .. } = &self.drift;
+        link.close_among(others, today.0, [input(0), input(1)], days, tuning);
         judged.state = Some(Arc::new(state_of(link, tuning)));
         self.drift.changed.insert(key.clone());
         self.drift.links.insert(key.clone(), judged);
@@ -248,7 +256,16 @@ impl Evaluator {
             };
             self.drift.links.insert(key, judged);
         }
+        self.drift.shared = None;
         self.count_links();
+    }
+
+    /// What links say together, by instances that show them. They say another thing when a day closes, never in between.
+    pub(super) fn shared(&mut self, instances: &[NodeState]) -> Arc<[SharedDrift]> {
+        let shared = &mut self.drift.shared;
+        shared
+            .get_or_insert_with(|| shared::shared(instances).into())
+            .clone()
     }
 
     /// Limits follow the number of links that are judged, from the next close on.
@@ -295,18 +312,19 @@ fn is_judged(catalog: &Catalog, node: NodeId) -> bool {
     node.role == Role::Kpi && relation == Some(Relation::Influence)
 }
 
-/// The KPIs of each parent instance that has several, and not more than [`FAMILY`].
-fn families<'s>(
-    catalog: &Catalog,
-    instances: &'s [NodeState],
-) -> HashMap<&'s InstanceKey, Vec<&'s InstanceKey>> {
-    let mut families: HashMap<&InstanceKey, Vec<&InstanceKey>> = HashMap::new();
+/// The judged KPIs of each parent instance, in the order of the first one.
+fn families<'s>(catalog: &Catalog, instances: &'s [NodeState]) -> Vec<(&'s InstanceKey, Vec<&'s NodeState>)> {
+    let mut families: Vec<(&InstanceKey, Vec<&NodeState>)> = Vec::new();
+    let mut places: HashMap<&InstanceKey, usize> = HashMap::new();
     for kpi in instances {
         if let Some(parent) = kpi.parent.as_ref().filter(|_| is_judged(catalog, kpi.key.node)) {
-            families.entry(parent).or_default().push(&kpi.key);
+            let place = *places.entry(parent).or_insert_with(|| {
+                families.push((parent, Vec::new()));
+                families.len() - 1
+            });
+            families[place].1.push(kpi);
         }
     }
-    families.retain(|_, kpis| (2..=FAMILY).contains(&kpis.len()));
     families
 }
 

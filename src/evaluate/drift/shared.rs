@@ -83,12 +83,13 @@ impl<'a> Siblings<'a> {
             numbers.sort_by(f64::total_cmp);
             median(&numbers)
         };
+        let days = first_days(&voices);
         SharedDrift {
             key,
             is_more: voices.first().is_some_and(|voice| voice.is_more),
             evidence: if is_said { share } else { share.min(0.999) },
             judged,
-            since: first_days(&voices).get(first_days(&voices).len() / 2).copied(),
+            since: days.get(days.len() / 2).copied(),
             gap: middle(&|voice| voice.gap),
             kpi: middle(&|voice| voice.moves[0]),
             parent: middle(&|voice| voice.moves[1]),

@@ -249,14 +249,10 @@ fn told_of_all(kpis: &[Vec<f64>], parent: &[f64]) -> Vec<Vec<(DriftKind, usize)>
             known.iter().copied().map(Some).collect()
         };
         let of_parent = flow(parent);
+        let before = links.clone();
         for (n, kpi) in kpis.iter().enumerate() {
-            let others: Vec<Link> = links
-                .iter()
-                .enumerate()
-                .filter(|(other, _)| *other != n)
-                .map(|(_, link)| link.clone())
-                .collect();
-            let others: Vec<&Link> = others.iter().collect();
+            let others = before.iter().enumerate().filter(|(other, _)| *other != n);
+            let others: Vec<&Link> = others.map(|(_, link)| link).collect();
             let of_kpi = flow(kpi);
             let input = |flow| DayInput { flow, targets: &[] };
             let sides = [input(&of_kpi), input(&of_parent)];

@@ -9,7 +9,7 @@ use super::*;
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::load::{Files, load};
 use crate::catalog::{WeightMode, Weighting};
-use crate::evaluate::snapshot::{InstanceKey, LinkFinding, LinkState, NodeState, Pace, Snapshot};
+use crate::evaluate::snapshot::{InstanceKey, LinkFinding, LinkState, NodeState, Snapshot};
 
 fn evidence(share: f64, confidence: f64) -> Option<Evidence> {
     Some(Evidence {
@@ -218,28 +218,14 @@ fn snapshot(catalog: &Catalog, day: Date, links: &[(&str, LinkState)]) -> Snapsh
     let instances = links.iter().map(|(name, link)| {
         let at = catalog.nodes.iter().position(|node| node.name == *name).unwrap();
         let node = &catalog.nodes[at];
+        let key = InstanceKey {
+            node: NodeId(u32::try_from(at).unwrap()),
+            dimensions: Default::default(),
+        };
+        let period = Period::containing(node.period, day, &catalog.calendar);
         NodeState {
-            key: InstanceKey {
-                node: NodeId(u32::try_from(at).unwrap()),
-                dimensions: Default::default(),
-            },
-            parent: None,
-            period: Period::containing(node.period, day, &catalog.calendar),
-            value: None,
-            target: None,
-            completion: None,
-            expected_share: 0.5,
-            elapsed: 0.5,
-            pace: Pace::None,
-            forecast: None,
-            target_probability: None,
-            outlook: None,
-            unreconciled: None,
             link: Some(Arc::new(link.clone())),
-            counted_since: None,
-            entry_due: None,
-            burn: crate::evaluate::burn::Burn::NONE,
-            daily: Arc::from([]),
+            ..NodeState::unknown(key, None, period)
         }
     });
     Snapshot {

@@ -167,7 +167,7 @@ impl Judge {
             return None;
         }
         let lags = self.lag.saturating_sub(3)..=tuning.max_lag.min(self.lag + 3);
-        // The same day may not be judged yet, so it is never looked at: what is said depends on no order of links.
+        // By the day before: the other one is as it was before this day closed.
         let days = lags.map(|lag| day - 1 - lag as i32);
         let known = days.filter(|day| (judged_to - RING as i32 + 1..=judged_to).contains(day));
         let answers =

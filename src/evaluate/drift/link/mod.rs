@@ -112,8 +112,8 @@ impl Link {
         self.close_among(&[], day, [kpi, parent], days, tuning);
     }
 
-    /// The same of a KPI that shares its parent with others: what theirs explain is not asked of this one. Whether they have
-    /// closed the day already makes no difference.
+    /// The same of a KPI that shares its parent with others: what theirs explain is not asked of this one. They
+    /// are as they were before the day.
     pub fn close_among(
         &mut self,
         others: &[&Link],
