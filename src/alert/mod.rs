@@ -18,6 +18,7 @@ pub mod sample;
 pub mod shared;
 pub mod source;
 
+mod asked;
 mod book;
 mod business;
 mod policy;

@@ -1,14 +1,13 @@
 //! Siblings under rules: the links that serve one node instance, or all instances of a node, and what they say together.
 
-use super::identity::{Fingerprint, fingerprint_of};
+use super::asked::Asked;
 use super::judge::{Known, figure};
 use super::record::{Facts, Figure, Labels, SharedFacts};
 use super::sample::{About, Condition, Sample};
-use crate::catalog::attribute::{Attribute, Title, TitlePart, vocabulary_of};
-use crate::catalog::expr::{Expr, Value};
+use crate::catalog::attribute::{Attribute, Title};
+use crate::catalog::expr::Value;
 use crate::catalog::{Catalog, Node, Rule, RuleOn};
 use crate::evaluate::{InstanceKey, NodeState, SharedDrift, Snapshot};
-use crate::words::{Language, percent};
 
 /// Links that serve the same, under a rule.
 #[derive(Clone, Copy)]
@@ -58,48 +57,6 @@ impl<'a> OfSiblings<'a> {
         self.catalog.node(self.said.key.node)
     }
 
-    fn condition(&self) -> Condition {
-        let asks = &vocabulary_of(RuleOn::Siblings).asks;
-        let test = |expr: &Expr| expr.test(|index| self.value(asks[index].attribute));
-        self.rule.condition(test)
-    }
-
-    fn value(&self, attribute: Attribute) -> Value<'a> {
-        match attribute {
-            Attribute::Name => Value::Text(&self.node().name),
-            Attribute::Title => Value::Text(&self.node().title),
-            Attribute::Owner => self.node().owner.as_deref().map_or(Value::Missing, Value::Text),
-            Attribute::SharedDrift => Value::Number(self.said.evidence),
-            Attribute::Drifting => Value::Number(self.said.drifting.len() as f64),
-            Attribute::JudgedLinks => Value::Number(self.said.judged as f64),
-            // Where none drifts, nothing is off.
-            Attribute::ParentGap => Value::Number(self.said.gap.unwrap_or(0.0)),
-            _ => Value::Missing,
-        }
-    }
-
-    /// Of the same pairs as [`About::labels`].
-    fn fingerprint(&self) -> Fingerprint {
-        let labels = self.labels();
-        fingerprint_of(
-            &self.rule.name,
-            labels.iter().map(|(name, value)| (name.as_str(), value.as_str())),
-        )
-    }
-
-    fn title(&self, title: &Title) -> String {
-        let part = |part: &TitlePart| match part {
-            TitlePart::Text(plain) => plain.clone(),
-            TitlePart::Value(variable) => match (self.value(variable.attribute), variable.attribute) {
-                (Value::Text(text), _) => text.to_owned(),
-                (Value::Number(share), Attribute::ParentGap | Attribute::SharedDrift) => percent(share),
-                (Value::Number(count), _) => Language::En.number(count),
-                (Value::Bool(_) | Value::Missing, _) => "—".to_owned(),
-            },
-        };
-        title.0.iter().map(part).collect()
-    }
-
     /// The parent's numbers; of all instances of a node there are none.
     fn figure(&self) -> Figure {
         let is_it = |state: &&NodeState| state.key == self.said.key;
@@ -127,6 +84,32 @@ impl<'a> OfSiblings<'a> {
             }
         };
         drifting.iter().take(SharedFacts::NAMED).map(name).collect()
+    }
+}
+
+impl<'a> Asked<'a> for OfSiblings<'a> {
+    const ON: RuleOn = RuleOn::Siblings;
+
+    fn rule(&self) -> &'a Rule {
+        self.rule
+    }
+
+    fn value(&self, attribute: Attribute) -> Value<'a> {
+        match attribute {
+            Attribute::Name => Value::Text(&self.node().name),
+            Attribute::Title => Value::Text(&self.node().title),
+            Attribute::Owner => self.node().owner.as_deref().map_or(Value::Missing, Value::Text),
+            Attribute::SharedDrift => Value::Number(self.said.evidence),
+            Attribute::Drifting => Value::Number(self.said.drifting.len() as f64),
+            Attribute::JudgedLinks => Value::Number(self.said.judged as f64),
+            // Where none drifts, nothing is off.
+            Attribute::ParentGap => Value::Number(self.said.gap.unwrap_or(0.0)),
+            _ => Value::Missing,
+        }
+    }
+
+    fn is_share(attribute: Attribute) -> bool {
+        matches!(attribute, Attribute::ParentGap | Attribute::SharedDrift)
     }
 }
 

@@ -1,14 +1,13 @@
 //! Sources under rules: a feed whose events cannot be used, or whose bounds let something go.
 
-use super::identity::{Fingerprint, fingerprint_of};
+use super::asked::Asked;
 use super::judge::Known;
 use super::record::{Facts, Labels, SourceFacts};
 use super::sample::{About, Condition, Sample};
-use crate::catalog::attribute::{Attribute, Title, TitlePart, vocabulary_of};
-use crate::catalog::expr::{Expr, Value};
+use crate::catalog::attribute::{Attribute, Title};
+use crate::catalog::expr::Value;
 use crate::catalog::{Rule, RuleOn, Source};
 use crate::evaluate::intake::Recent;
-use crate::words::{Language, percent};
 
 /// A source under a rule.
 #[derive(Clone, Copy)]
@@ -42,11 +41,11 @@ pub(super) fn samples<'a>(
     judged.collect()
 }
 
-impl<'a> OfSource<'a> {
-    fn condition(&self) -> Condition {
-        let asks = &vocabulary_of(RuleOn::Source).asks;
-        let test = |expr: &Expr| expr.test(|index| self.value(asks[index].attribute));
-        self.rule.condition(test)
+impl<'a> Asked<'a> for OfSource<'a> {
+    const ON: RuleOn = RuleOn::Source;
+
+    fn rule(&self) -> &'a Rule {
+        self.rule
     }
 
     fn value(&self, attribute: Attribute) -> Value<'a> {
@@ -60,26 +59,8 @@ impl<'a> OfSource<'a> {
         }
     }
 
-    /// Of the same pairs as [`About::labels`].
-    fn fingerprint(&self) -> Fingerprint {
-        let labels = self.labels();
-        fingerprint_of(
-            &self.rule.name,
-            labels.iter().map(|(name, value)| (name.as_str(), value.as_str())),
-        )
-    }
-
-    fn title(&self, title: &Title) -> String {
-        let part = |part: &TitlePart| match part {
-            TitlePart::Text(plain) => plain.clone(),
-            TitlePart::Value(variable) => match (self.value(variable.attribute), variable.attribute) {
-                (Value::Text(text), _) => text.to_owned(),
-                (Value::Number(share), Attribute::RejectedShare | Attribute::MaxRejected) => percent(share),
-                (Value::Number(count), _) => Language::En.number(count),
-                (Value::Bool(_) | Value::Missing, _) => "—".to_owned(),
-            },
-        };
-        title.0.iter().map(part).collect()
+    fn is_share(attribute: Attribute) -> bool {
+        matches!(attribute, Attribute::RejectedShare | Attribute::MaxRejected)
     }
 }
 

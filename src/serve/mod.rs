@@ -275,6 +275,13 @@ fn node_shown(
     }
 }
 
+/// Back to a node's page, which says then what was done.
+fn back_to(reader: page::Reader, node: &str, done: &str) -> Response {
+    let page = reader.to_node(node);
+    let joint = if page.contains('?') { '&' } else { '?' };
+    Redirect::to(&format!("{page}{joint}{done}")).into_response()
+}
+
 /// An entry from the form on a node's page: back to the page when it is durable, or the form again with what is wrong.
 async fn node_entry(
     State(app): State<App>,
@@ -297,10 +304,8 @@ async fn node_entry(
     };
     match result {
         Ok(receipt) => {
-            let page = reader.to_node(&name);
-            let joint = if page.contains('?') { '&' } else { '?' };
             let number = receipt.number.unwrap_or_default();
-            Redirect::to(&format!("{page}{joint}entered={number}#entry")).into_response()
+            back_to(reader, &name, &format!("entered={number}#entry"))
         }
         Err(Refusal(status, _, message)) => {
             let form = FormState {
@@ -332,11 +337,7 @@ async fn node_weights(
         Err(refusal) => Err(refusal),
     };
     match result {
-        Ok(_) => {
-            let page = reader.to_node(&name);
-            let joint = if page.contains('?') { '&' } else { '?' };
-            Redirect::to(&format!("{page}{joint}decided=1#weights")).into_response()
-        }
+        Ok(_) => back_to(reader, &name, "decided=1#weights"),
         Err(Refusal(status, _, message)) => {
             let form = FormState {
                 weights: weights::FormState {
