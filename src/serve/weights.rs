@@ -264,12 +264,12 @@ fn of_kpis(view: &View, reader: Reader, parent: &str, form: &FormState) -> Marku
         @if let Some(error) = &form.error { p.refused role="alert" { (error) } }
         @if let Some(proposal) = pending { (ask(view, reader, proposal, form)) }
         @if !decided.is_empty() {
-            h4 { (language.pick("以往建议", "Earlier proposals")) }
-            ul.weights {
-                @for proposal in decided.into_iter().take(SHOWN) {
-                    li {
-                        details {
-                            summary { (proposal.closed) " · " (words::standing(&proposal.standing, language)) }
+            details {
+                summary { (language.pick("以往建议", "Earlier proposals")) " (" (decided.len()) ")" }
+                ul.weights {
+                    @for proposal in decided.into_iter().take(SHOWN) {
+                        li {
+                            (proposal.closed) " · " (words::standing(&proposal.standing, language))
                             (reasons(view, language, proposal))
                         }
                     }
@@ -319,7 +319,7 @@ fn ask(view: &View, reader: Reader, proposal: &Proposal, form: &FormState) -> Ma
             }
         }
         (reasons(view, language, proposal))
-        div.scroll { table {
+        div.scroll { table.entries {
             thead { tr {
                 th { "KPI" }
                 th { (language.pick("现在", "Now")) }
@@ -354,8 +354,10 @@ fn ask(view: &View, reader: Reader, proposal: &Proposal, form: &FormState) -> Ma
                 input id="weights-token" type="password" name="token" required autocomplete="current-password"; }
             label.long { span { (language.pick("说明（可不填）", "Note (optional)")) }
                 input id="weights-note" name="note" maxlength=(MAX_NOTE) autocomplete="off" value=(sent("note")); }
-            label.long { span { (language.pick("我已看过上面的变化，并据此决定", "I have read what changes, and decide on it")) }
-                input id="weights-confirm" type="checkbox" name="confirm" value="yes" required; }
+            label.long.check {
+                input id="weights-confirm" type="checkbox" name="confirm" value="yes" required;
+                span { (language.pick("我已看过上面的变化，并据此决定", "I have read what changes, and decide on it")) }
+            }
             p.send {
                 button type="submit" name="decision" value="approve" { (language.pick("批准", "Approve")) }
                 button type="submit" name="decision" value="reject" { (language.pick("否决", "Reject")) }
