@@ -135,12 +135,13 @@ fn a_proposal_is_approved_applies_from_the_next_period_on_and_is_kept() {
         shown(&explained)
     );
 
-    // What is declared anew wins, and that is said.
-    site.write_catalog(&catalog("1h").replace("weight: 40", "weight: 30"));
+    // What is declared anew wins, and that is said. It is another weight than the approved one, so that its coming is seen.
+    assert_ne!(articles, 25.0);
+    site.write_catalog(&catalog("1h").replace("weight: 40", "weight: 25"));
     assert_eq!(daemon.post("/-/reload").status, 200);
     wait::until_ok("what is declared is in force", WITHIN, || {
         match weight(&daemon, "articles") {
-            Some(weight) if (weight - 0.3).abs() < 1e-9 => Ok(()),
+            Some(weight) if (weight - 0.25).abs() < 1e-9 => Ok(()),
             seen => Err(format!("{seen:?}")),
         }
     });
