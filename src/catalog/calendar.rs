@@ -19,9 +19,9 @@ impl Calendar {
                 day.first_of_month(),
                 day.first_of_month().saturating_add(1.month()),
             ),
-            PeriodKind::Quarter => self.part_of_year(day, 3),
-            PeriodKind::Half => self.part_of_year(day, 6),
-            PeriodKind::Year => self.part_of_year(day, 12),
+            PeriodKind::Quarter => self.part_bounds(day, 3),
+            PeriodKind::Half => self.part_bounds(day, 6),
+            PeriodKind::Year => self.part_bounds(day, 12),
             PeriodKind::Every { days, from } => {
                 let days = i32::from(days.max(1));
                 let past = from.until(day).map_or(0, |span| span.get_days()).rem_euclid(days);
@@ -31,24 +31,39 @@ impl Calendar {
         }
     }
 
-    /// The part of `months` months of the fiscal year that holds a day.
-    fn part_of_year(&self, day: Date, months: i32) -> (Date, Date) {
-        let (month, first) = self.fiscal_year_starts;
-        let this_year = Date::new(day.year(), month, first).unwrap_or(day);
-        let year = if day >= this_year {
-            this_year
-        } else {
-            this_year.saturating_sub(1.year())
+    /// The fiscal year that holds a day, named by the year in which it begins.
+    pub fn fiscal_year(&self, day: Date) -> i16 {
+        self.part_of_year(day, 12).0
+    }
+
+    /// The fiscal year that holds a day, and which of its parts of so many months does: the first is 0.
+    pub fn part_of_year(&self, day: Date, months: i32) -> (i16, i32) {
+        let year = match day.year() {
+            year if day >= self.nth_month(year, 0) => year,
+            year => year - 1,
         };
-        let mut start = year;
-        let mut n = 0;
-        loop {
-            n += months;
-            let end = year.saturating_add(n.months());
-            if day < end || n >= 12 {
-                return (start, end);
-            }
-            start = end;
-        }
+        let later = (1..12 / months).take_while(|part| day >= self.nth_month(year, part * months));
+        (year, later.last().unwrap_or(0))
+    }
+
+    fn part_bounds(&self, day: Date, months: i32) -> (Date, Date) {
+        let (year, part) = self.part_of_year(day, months);
+        (
+            self.nth_month(year, part * months),
+            self.nth_month(year, (part + 1) * months),
+        )
+    }
+
+    /// The first day of a month of a fiscal year, the first month is 0. Each is reckoned from the declared day, not from
+    /// the one before it: what begins on the 31st begins on the last day of a shorter month, and on the 31st again after.
+    fn nth_month(&self, year: i16, month: i32) -> Date {
+        let (first_month, day) = self.fiscal_year_starts;
+        let january = Date::new(year, 1, 1).unwrap_or(Date::MIN);
+        let month = january.saturating_add((i32::from(first_month) - 1 + month).months());
+        month
+            .with()
+            .day(day.min(month.days_in_month()))
+            .build()
+            .unwrap_or(month)
     }
 }

@@ -745,7 +745,7 @@ impl Instance {
                         self.base(formula, cells, &period.shifted(-1, moment.calendar), moment)?
                     }
                     GrowthBase::Year(year) => {
-                        let years = i32::from(*year) - i32::from(period.start.year());
+                        let years = i32::from(*year) - i32::from(period.fiscal_year(moment.calendar));
                         self.base(formula, cells, &period.shifted(years, moment.calendar), moment)?
                     }
                 };

@@ -18,24 +18,34 @@ impl Period {
         (self.start..self.end).contains(&day)
     }
 
-    /// The same period of another year: as many years later as `years` says.
+    /// The same period of another year: as many years later as `years` says. Where periods do not begin on the same day
+    /// every year, as weeks do not, the one that holds the same middle day.
     pub fn shifted(&self, years: i32, calendar: &Calendar) -> Period {
-        Period::containing(self.kind, self.start.saturating_add(years.years()), calendar)
+        Period::containing(self.kind, self.middle().saturating_add(years.years()), calendar)
+    }
+
+    /// The fiscal year it counts to: the one of its middle day, as ISO 8601 counts weeks.
+    pub fn fiscal_year(&self, calendar: &Calendar) -> i16 {
+        calendar.fiscal_year(self.middle())
+    }
+
+    fn middle(&self) -> Date {
+        let days = self.start.until(self.end).map_or(1, |span| span.get_days());
+        self.start.saturating_add((days / 2).days())
     }
 
     /// Its name: `2026-06-03`, `2026-W23`, `2026-06`, `2026-Q2`, `2026-H1`, `2026`. Fiscal years that do not begin in
     /// January are named by the year in which they begin: `FY2026`, `FY2026-Q1`.
     pub fn id(&self, calendar: &Calendar) -> String {
         let start = self.start;
-        let year = Period::containing(PeriodKind::Year, start, calendar).start;
         let fiscal = if calendar.fiscal_year_starts == (1, 1) {
             ""
         } else {
             "FY"
         };
-        let months = || {
-            let between = year.until((jiff::Unit::Month, start));
-            between.map_or(0, |span| span.get_months())
+        let part = |letter: char, months: i32| {
+            let (year, part) = calendar.part_of_year(start, months);
+            format!("{fiscal}{year:04}-{letter}{}", part + 1)
         };
         match self.kind {
             PeriodKind::Day | PeriodKind::Every { .. } => start.to_string(),
@@ -45,9 +55,9 @@ impl Period {
                 format!("{:04}-W{:02}", week.year(), week.week())
             }
             PeriodKind::Month => start.strftime("%Y-%m").to_string(),
-            PeriodKind::Quarter => format!("{fiscal}{}-Q{}", year.year(), months() / 3 + 1),
-            PeriodKind::Half => format!("{fiscal}{}-H{}", year.year(), months() / 6 + 1),
-            PeriodKind::Year => format!("{fiscal}{}", year.year()),
+            PeriodKind::Quarter => part('Q', 3),
+            PeriodKind::Half => part('H', 6),
+            PeriodKind::Year => format!("{fiscal}{:04}", calendar.fiscal_year(start)),
         }
     }
 
@@ -79,6 +89,9 @@ impl Period {
         calendar.start_of(self.end)
     }
 }
+
+#[cfg(test)]
+mod oracle;
 
 #[cfg(test)]
 mod tests {
@@ -167,6 +180,59 @@ mod tests {
                 found,
                 (start.to_owned(), end.to_owned(), id.to_owned()),
                 "{kind:?} {day}"
+            );
+        }
+    }
+
+    /// Quarters that begin on the 31st begin on the last day of a shorter month, and still have four names a year.
+    #[test]
+    fn parts_of_a_year_that_begins_on_the_31st() {
+        let calendar = calendar("fiscal_year_starts: 08-31");
+        let quarters = |year: i16| {
+            (1..=4).map(move |n| {
+                let period = Period::named(&format!("FY{year}-Q{n}"), &calendar).unwrap();
+                period.start.to_string()
+            })
+        };
+        let expected = ["2026-08-31", "2026-11-30", "2027-02-28", "2027-05-31"];
+        assert!(quarters(2026).eq(expected));
+    }
+
+    /// The week that begins in December is the first of its year, and the quarter that begins in January the last of its.
+    #[test]
+    fn a_growth_target_over_a_year_looks_at_the_same_part_of_that_fiscal_year() {
+        for (settings, kind, day, year, before) in [
+            ("", PeriodKind::Week, "2025-12-30", 2026, "2025-W01"),
+            ("", PeriodKind::Month, "2026-02-10", 2026, "2025-02"),
+            (
+                "fiscal_year_starts: 04-01",
+                PeriodKind::Quarter,
+                "2027-02-01",
+                2026,
+                "FY2025-Q4",
+            ),
+            (
+                "fiscal_year_starts: 04-01",
+                PeriodKind::Month,
+                "2027-02-01",
+                2026,
+                "2026-02",
+            ),
+            (
+                "fiscal_year_starts: 08-31",
+                PeriodKind::Quarter,
+                "2027-03-01",
+                2026,
+                "FY2025-Q3",
+            ),
+        ] {
+            let calendar = calendar(settings);
+            let period = Period::containing(kind, day.parse().unwrap(), &calendar);
+            assert_eq!(period.fiscal_year(&calendar), year, "{settings} {day}");
+            assert_eq!(
+                period.shifted(-1, &calendar).id(&calendar),
+                before,
+                "{settings} {day}"
             );
         }
     }

@@ -34,7 +34,7 @@ fn needed_from(catalog: &Catalog, node: &Node, today: Day) -> Day {
             over: GrowthBase::Year(year),
             ..
         } => {
-            let years = i32::from(*year) - i32::from(before.start.year());
+            let years = i32::from(*year) - i32::from(before.fiscal_year(calendar));
             before.shifted(years, calendar).start
         }
         _ => before.start,

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::alert::record::Labels;
 use crate::catalog::{Catalog, PeriodKind};
 use crate::evaluate::{InstanceKey, Period};
+use crate::words::Language;
 
 pub mod explain;
 pub mod past;
@@ -53,6 +54,11 @@ impl NamedPeriod {
             start: self.start,
             end: self.end,
         }
+    }
+
+    /// As people name it.
+    pub fn named(&self, language: Language) -> String {
+        language.period(&self.period(), &self.id)
     }
 }
 

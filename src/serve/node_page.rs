@@ -129,7 +129,7 @@ fn numbers(tree: &Tree<'_>, language: Language, state: &NodeState) -> Markup {
     html! {
         p.lead {
             span class={ "dot " (status.tone) } {} (status.text)
-            span.meta { (language.period(&state.period)) }
+            span.meta { (tree.period(state, language)) }
         }
         div.wide { (chart::bar(state.completion, page::planned(tree.view, state), status.tone, language.pick("完成", "Completion"))) }
         dl.figures {

@@ -330,6 +330,11 @@ pub(super) struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
+    /// The period of an instance, as people name it.
+    pub(super) fn period(&self, state: &NodeState, language: Language) -> String {
+        language.period(&state.period, &state.period.id(&self.view.catalog.calendar))
+    }
+
     pub(super) fn new(view: &'a View) -> Self {
         let snapshot = &view.snapshot;
         let known: std::collections::HashSet<&InstanceKey> =
@@ -429,7 +434,7 @@ fn row(tree: &Tree<'_>, reader: Reader, state: &NodeState) -> Markup {
                         span { (language.pick("权重 ", "weight ")) (language.number(weight)) }
                     }
                     @if let Some(owner) = &info.owner { span { (owner) } }
-                    span { (language.period(&state.period)) }
+                    span { (tree.period(state, language)) }
                 }
             }
             (chart::sparkline(&state.daily, language.pick("近日走势", "Latest days")))

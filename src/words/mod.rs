@@ -94,33 +94,40 @@ impl Language {
         format!("{sign}{symbol}{}", self.number(value.abs()))
     }
 
-    /// A period: `2026年6月`, `June 2026`; where no name fits, its first and last day.
-    pub fn period(self, period: &Period) -> String {
-        let start = period.start;
-        let first_of_month = start.day() == 1;
+    /// A period, with its [`Period::id`]: `2026年6月`, `June 2026`, `Q1 FY2026`; where it has no name that people use, its
+    /// first and last day.
+    pub fn period(self, period: &Period, id: &str) -> String {
         match (period.kind, self) {
-            (PeriodKind::Day, _) => self.date(start),
-            (PeriodKind::Month, Language::Zh) if first_of_month => {
-                format!("{}年{}月", start.year(), start.month())
+            (PeriodKind::Day, _) => self.date(period.start),
+            (PeriodKind::Month, Language::Zh) => {
+                format!("{}年{}月", period.start.year(), period.start.month())
             }
-            (PeriodKind::Month, Language::En) if first_of_month => start.strftime("%B %Y").to_string(),
-            (PeriodKind::Year, Language::Zh) if first_of_month && start.month() == 1 => {
-                format!("{}年", start.year())
+            (PeriodKind::Month, Language::En) => period.start.strftime("%B %Y").to_string(),
+            (PeriodKind::Quarter | PeriodKind::Half | PeriodKind::Year, _) => self.part_of_year(id),
+            (PeriodKind::Week | PeriodKind::Every { .. }, _) => {
+                let last = period.end.yesterday().unwrap_or(period.end);
+                format!("{} – {}", self.date(period.start), self.date(last))
             }
-            (PeriodKind::Year, Language::En) if first_of_month && start.month() == 1 => {
-                start.year().to_string()
-            }
-            (PeriodKind::Quarter, _) if first_of_month && start.month() % 3 == 1 => {
-                let quarter = start.month() / 3 + 1;
-                match self {
-                    Language::Zh => format!("{}年第{quarter}季度", start.year()),
-                    Language::En => format!("Q{quarter} {}", start.year()),
+        }
+    }
+
+    /// A year or a part of it, by its id.
+    fn part_of_year(self, id: &str) -> String {
+        let (year, part) = id.split_once('-').unwrap_or((id, ""));
+        match self {
+            Language::Zh => {
+                let year = year
+                    .strip_prefix("FY")
+                    .map_or_else(|| format!("{year}年"), |fiscal| format!("{fiscal}财年"));
+                match part.split_at_checked(1) {
+                    Some(("Q", quarter)) => format!("{year}第{quarter}季度"),
+                    Some(("H", "1")) => format!("{year}上半年"),
+                    Some(("H", _)) => format!("{year}下半年"),
+                    _ => year,
                 }
             }
-            _ => {
-                let last = period.end.yesterday().unwrap_or(period.end);
-                format!("{} – {}", self.date(start), self.date(last))
-            }
+            Language::En if part.is_empty() => year.to_owned(),
+            Language::En => format!("{part} {year}"),
         }
     }
 
@@ -263,35 +270,59 @@ mod tests {
             start: start.parse().unwrap(),
             end: end.parse().unwrap(),
         };
-        for (period, zh, en) in [
+        for (period, id, zh, en) in [
             (
                 period(PeriodKind::Month, "2026-06-01", "2026-07-01"),
+                "2026-06",
                 "2026年6月",
                 "June 2026",
             ),
             (
                 period(PeriodKind::Quarter, "2026-10-01", "2027-01-01"),
+                "2026-Q4",
                 "2026年第4季度",
                 "Q4 2026",
             ),
+            // A fiscal year from April: July to September is not the third quarter.
+            (
+                period(PeriodKind::Quarter, "2026-07-01", "2026-10-01"),
+                "FY2026-Q2",
+                "2026财年第2季度",
+                "Q2 FY2026",
+            ),
+            (
+                period(PeriodKind::Half, "2026-07-01", "2027-01-01"),
+                "2026-H2",
+                "2026年下半年",
+                "H2 2026",
+            ),
             (
                 period(PeriodKind::Year, "2026-01-01", "2027-01-01"),
+                "2026",
                 "2026年",
                 "2026",
             ),
             (
+                period(PeriodKind::Year, "2026-04-06", "2027-04-06"),
+                "FY2026",
+                "2026财年",
+                "FY2026",
+            ),
+            (
                 period(PeriodKind::Week, "2026-11-23", "2026-11-30"),
+                "2026-W48",
                 "11月23日 – 11月29日",
                 "23 November – 29 November",
             ),
             (
                 period(PeriodKind::Day, "2026-11-24", "2026-11-25"),
+                "2026-11-24",
                 "11月24日",
                 "24 November",
             ),
         ] {
-            assert_eq!(Language::Zh.period(&period), zh);
-            assert_eq!(Language::En.period(&period), en);
+            assert_eq!(Language::Zh.period(&period, id), zh);
+            assert_eq!(Language::En.period(&period, id), en);
         }
     }
 }

@@ -103,7 +103,7 @@ fn growth(
             }
         }
         GrowthBase::Year(year) => {
-            let running = catalog.calendar.bounds(node.period, today).0.year();
+            let running = catalog.calendar.fiscal_year(today);
             if year >= running {
                 found(format!(
                     "'{name}' grows over {year}, which is not over yet; write over: {}, or over: last_year",

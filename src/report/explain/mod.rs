@@ -18,8 +18,8 @@ use crate::alert::record::{AlertRecord, AlertState, Episode, Labels};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::expr::Value;
 use crate::catalog::{
-    Catalog, Direction, GrowthBase, Level, Node, NodeId, Profile, Relation, Role, Rule, RuleOn, Severity,
-    Target,
+    Calendar, Catalog, Direction, GrowthBase, Level, Node, NodeId, Profile, Relation, Role, Rule, RuleOn,
+    Severity, Target,
 };
 use crate::evaluate::attribution::{self, Attribution};
 use crate::evaluate::weights::{Line, Setting};
@@ -426,7 +426,7 @@ fn explanation(
             .map(|(day, value)| DayValue { day, value })
             .collect(),
         target: state.target,
-        target_from: target_from(node, state),
+        target_from: target_from(node, state, &catalog.calendar),
         baseline: node.baseline,
         lower_is_better: node.direction == Direction::Lower,
         completion: state.completion,
@@ -494,7 +494,7 @@ fn elasticity(snapshot: &Snapshot, kpi: &InstanceKey) -> Option<f64> {
     state.link.as_ref()?.elasticity_in_force()
 }
 
-fn target_from(node: &Node, state: &NodeState) -> TargetFrom {
+fn target_from(node: &Node, state: &NodeState, calendar: &Calendar) -> TargetFrom {
     match (&node.target, state.target) {
         (Target::None, _) | (_, None) => TargetFrom::None,
         (Target::Number(_), _) => TargetFrom::Fixed,
@@ -502,7 +502,7 @@ fn target_from(node: &Node, state: &NodeState) -> TargetFrom {
             growth: *growth,
             base: target / (1.0 + growth),
             year: match over {
-                GrowthBase::LastYear => Some(state.period.start.year() - 1),
+                GrowthBase::LastYear => Some(state.period.fiscal_year(calendar) - 1),
                 GrowthBase::Year(year) => Some(*year),
                 GrowthBase::Value(_) => None,
             },

@@ -93,7 +93,7 @@ fn head(out: &mut String, found: &Explanation, language: Language, zone: &TimeZo
         out,
         &format!(
             "{} · {}{} · {}",
-            language.period(&found.period.period()),
+            found.period.named(language),
             language.pick("数据截至 ", "data up to "),
             language.moment(found.at, zone),
             found.declared_at

@@ -73,7 +73,7 @@ fn columns(names: &[(&str, bool)]) -> Vec<Column> {
 
 /// The whole document.
 pub(super) fn document(review: &Review, language: Language, zone: &TimeZone) -> Vec<Block> {
-    let period = language.period(&review.period.period());
+    let period = review.period.named(language);
     let mut blocks = vec![Block::Title(match language {
         Language::Zh => format!("{period} 复盘"),
         Language::En => format!("Review of {period}"),

@@ -221,7 +221,7 @@ fn target(out: &mut String, found: &Suggestion, language: Language) {
         return;
     };
     let quantity = |value: f64| language.quantity(value, found.unit.as_deref());
-    let period = language.period(&target.period.period());
+    let period = target.period.named(language);
     line(
         out,
         &match language {
