@@ -8,10 +8,10 @@ use super::value::Formula;
 use crate::catalog::SourceId;
 use crate::fold::plan::{ColumnRef, Plan};
 
-/// A definition that the state knows, by the name of its column.
+/// A definition that the state knows: of a column, or of a metric that is reckoned of others.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Definition {
-    /// [`Column::name`](crate::fold::plan::Column::name).
+    /// [`Column::name`](crate::fold::plan::Column::name), or [`name_of_formula`].
     pub name: String,
     /// Event time up to which its source had been read when it came, in milliseconds since the epoch; `None`: it has
     /// seen everything.
@@ -43,7 +43,8 @@ pub fn changes(
     for (source, column) in columns {
         wanted.insert(&column.name, source);
     }
-    let mut changed: Vec<Definition> = Vec::new();
+    let mut changed = formulas(known, &by_name, plan, now_ms, |source| read_up_to(source));
+    let is_formula: Vec<String> = plan.formulas.iter().map(name_of_formula).collect();
     for (&name, &source) in &wanted {
         let before = by_name.get(name);
         if before.is_some_and(|before| before.in_use) {
@@ -59,12 +60,52 @@ pub fn changes(
     }
     let gone = known
         .iter()
-        .filter(|known| known.in_use && !wanted.contains_key(known.name.as_str()));
+        .filter(|known| known.in_use && !wanted.contains_key(known.name.as_str()))
+        .filter(|known| !is_formula.contains(&known.name));
     changed.extend(gone.map(|gone| Definition {
         in_use: false,
         ..gone.clone()
     }));
     changed.sort_by(|a, b| a.name.cmp(&b.name));
+    changed
+}
+
+/// The name of the definition of a metric that is reckoned of others.
+pub fn name_of_formula((metric, formula): (&String, &String)) -> String {
+    format!("{}{formula}", formulas_of(metric))
+}
+
+/// With what the names of the definitions begin that a formula has had.
+fn formulas_of(metric: &str) -> String {
+    format!("formula of {metric}: ")
+}
+
+/// What changes with metrics that are reckoned of others. Its past is reckoned anew of the same parts, so a metric that is
+/// new has seen everything; one that was reckoned otherwise before is not compared with what it was.
+fn formulas(
+    known: &[Definition],
+    by_name: &HashMap<&str, &Definition>,
+    plan: &Plan,
+    now_ms: i64,
+    read_up_to: impl Fn(SourceId) -> Option<i64>,
+) -> Vec<Definition> {
+    let sources = plan.groups.iter().map(|group| group.source);
+    let read = sources.filter_map(read_up_to).max();
+    let mut changed = Vec::new();
+    for formula in &plan.formulas {
+        let name = name_of_formula(formula);
+        if by_name.get(name.as_str()).is_some_and(|before| before.in_use) {
+            continue;
+        }
+        let prefix = formulas_of(formula.0);
+        let was_other = known.iter().any(|known| known.name.starts_with(&prefix));
+        changed.push(Definition {
+            name,
+            since_ms: read.filter(|_| was_other),
+            in_use: true,
+            declared_ms: Some(now_ms),
+        });
+    }
     changed
 }
 
@@ -93,6 +134,12 @@ impl CountedSince {
     /// When the last part of a formula came into the catalogue; `None` where that is not known.
     pub(super) fn declared(&self, plan: &Plan, formula: &Formula) -> Option<Timestamp> {
         latest(&self.declared, plan, formula)
+    }
+
+    /// Since when a metric is reckoned as it is; `None` for one that was never reckoned otherwise.
+    pub(super) fn of_metric(&self, plan: &Plan, metric: &str) -> Option<Timestamp> {
+        let (name, formula) = plan.formulas.get_key_value(metric)?;
+        self.since.get(&name_of_formula((name, formula))).copied()
     }
 
     /// Since when every part of a formula is counted; `None` from the beginning.
@@ -157,5 +204,78 @@ mod tests {
         let third = after(&second, changes(&second, &old, 7, |_| Some(200)));
         assert_eq!(since(&third, "\"x\""), (Some(200), true));
         assert_eq!(since(&third, "\"y\""), (Some(100), false));
+    }
+
+    fn reckoned(calendar: &str, source: &str, metric: &str) -> Plan {
+        let yaml = format!(
+            "calendar: {{timezone: {calendar}}}\nsources: {{s: {{topics: [t], {source}, fields: {{a: a}}}}}}\nmetrics:\n  a: {{source: s, agg: sum, expr: a}}\n  b: {{source: s, agg: count}}\n  inner: {{type: ratio, numerator: a, denominator: b}}\n  m: {{{metric}}}\nnodes:\n  m: {{metric: m, role: business, period: month}}\n"
+        );
+        let catalog = load(&Files::new("", [("a.yaml", yaml.as_str())])).map_err(|d| d.to_string());
+        Plan::compile(&catalog.unwrap())
+    }
+
+    /// What decides on which day an event counts is part of the definition; how its bytes come is not.
+    #[test]
+    fn another_zone_or_event_time_is_another_definition() {
+        let metric = "type: derived, expr: a - b";
+        let read = |plan: &Plan| {
+            let known = after(
+                &[],
+                changes(&[], &reckoned("UTC", "format: json, time: t", metric), 7, |_| {
+                    None
+                }),
+            );
+            let changed = changes(&known, plan, 8, |_| Some(100));
+            changed
+                .iter()
+                .filter(|changed| changed.in_use && changed.since_ms == Some(100))
+                .count()
+        };
+        assert_eq!(read(&reckoned("UTC", "format: json, time: t", metric)), 0);
+        assert_eq!(read(&reckoned("UTC", "format: cloudevents, time: t", metric)), 0);
+        assert_eq!(
+            read(&reckoned("UTC", "format: json, payload: lines, time: t", metric)),
+            0
+        );
+        for plan in [
+            reckoned("Asia/Shanghai", "format: json, time: t", metric),
+            reckoned("UTC", "format: json, time: u", metric),
+            reckoned("UTC", "format: json", metric),
+            reckoned("UTC", "format: json, time: t, timezone: Asia/Shanghai", metric),
+            reckoned("UTC", "format: debezium, time: t", metric),
+        ] {
+            assert_eq!(read(&plan), 2, "{:?}", plan.groups[0].columns[0].name);
+        }
+    }
+
+    /// Another formula over the same parts is noticed, also of a part that is a formula itself. A new metric is no change.
+    #[test]
+    fn another_formula_is_another_definition() {
+        let first = reckoned("UTC", "format: json", "type: derived, expr: a - b");
+        let known = after(&[], changes(&[], &first, 7, |_| Some(50)));
+        let since = |known: &[Definition], plan: &Plan| CountedSince::of(known).of_metric(plan, "m");
+        assert_eq!(since(&known, &first), None);
+        assert_eq!(changes(&known, &first, 8, |_| Some(60)), []);
+
+        let second = reckoned("UTC", "format: json", "type: derived, expr: a + b");
+        let changed = changes(&known, &second, 8, |_| Some(100));
+        assert!(
+            changed
+                .iter()
+                .all(|changed| changed.name.starts_with("formula of m: ")),
+            "{changed:?}"
+        );
+        let known = after(&known, changed);
+        assert_eq!(since(&known, &second), Timestamp::from_millisecond(100).ok());
+        assert_eq!(changes(&known, &second, 9, |_| Some(150)), []);
+
+        let nested = reckoned("UTC", "format: json", "type: derived, expr: a + inner");
+        let known = after(&known, changes(&known, &nested, 9, |_| Some(200)));
+        assert_eq!(since(&known, &nested), Timestamp::from_millisecond(200).ok());
+        assert!(
+            nested.formulas["m"].contains("inner = a / b"),
+            "{:?}",
+            nested.formulas
+        );
     }
 }

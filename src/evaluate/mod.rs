@@ -28,6 +28,7 @@ pub mod snapshot;
 pub mod value;
 pub mod weights;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -40,6 +41,7 @@ use crate::fold::plan::Plan;
 use definition::CountedSince;
 use node::{CompiledNode, Moment};
 pub use snapshot::*;
+pub use value::Estimate;
 use value::Formula;
 
 /// How much of the cells a snapshot looks at.
@@ -107,11 +109,16 @@ impl Evaluator {
         infos
     }
 
-    /// Judges no period that a metric's definition has not seen from its beginning.
+    /// Judges no period that a metric's definition has not seen from its beginning, and no link by what it learned of
+    /// another definition.
     pub fn since(mut self, since: &CountedSince) -> Evaluator {
         for node in self.nodes.iter_mut().flatten() {
             node.count_since(&self.plan, since);
         }
+        for (info, node) in Arc::make_mut(&mut self.infos).iter_mut().zip(&self.catalog.nodes) {
+            info.reckoned_since = since.of_metric(&self.plan, &self.catalog.metric(node.metric).name);
+        }
+        self.weighed = None;
         self
     }
 
@@ -167,6 +174,16 @@ impl Evaluator {
             Day::of(period.start),
             Day::of(period.end),
         )
+    }
+
+    /// What of the value of an instance over a period is an estimate.
+    pub fn estimates(&self, cells: &Cells, key: &InstanceKey, period: &Period) -> BTreeSet<Estimate> {
+        let node = self.catalog.node(key.node);
+        let formula = Formula::of(&self.catalog, &self.plan, node.metric, &node.each);
+        let (from, to) = (Day::of(period.start), Day::of(period.end));
+        formula
+            .map(|formula| formula.estimates(cells, &self.cell_key(key), from, to))
+            .unwrap_or_default()
     }
 
     /// What each of the days `from..to` brought to a metric: of the same dimension values as an instance where it is kept
@@ -254,6 +271,7 @@ fn info(catalog: &Catalog, id: NodeId) -> NodeInfo {
         weight: node.weight,
         unit: catalog.metric(node.metric).unit.clone(),
         each: node.each.clone(),
+        reckoned_since: None,
     }
 }
 

@@ -306,6 +306,10 @@ pub struct NodeInfo {
     pub unit: Option<String>,
     /// Names of the `each` dimensions.
     pub each: Vec<String>,
+    /// Since when its metric is reckoned of others as it is now; `None` for one that was never reckoned otherwise. Its
+    /// numbers are reckoned anew back to the first day, and its links are not.
+    #[serde(rename = "reckonedSince")]
+    pub reckoned_since: Option<Timestamp>,
 }
 
 /// How a source is doing.

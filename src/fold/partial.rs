@@ -161,6 +161,15 @@ impl Partial {
         }
     }
 
+    /// Whether what is read of it is exact, or what a sketch comes to.
+    pub fn is_exact(&self, agg: Agg) -> bool {
+        match (self, agg) {
+            (Partial::Distinct(distinct), _) => distinct.is_exact(),
+            (Partial::Quantiles(_) | Partial::Durations(_), Agg::Percentile(_)) => false,
+            _ => true,
+        }
+    }
+
     /// Merges another partial of the same kind into this one.
     ///
     /// # Errors

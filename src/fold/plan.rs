@@ -2,6 +2,9 @@
 //!
 //! Metrics that aggregate the same thing share a column, and all columns of a grouping set share one look-up an event.
 
+mod definition;
+
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::HashMap;
@@ -9,9 +12,7 @@ use hashbrown::HashMap;
 use super::interner::Interner;
 use super::partial::Kind;
 use crate::catalog::expr::Expr;
-use crate::catalog::{
-    Agg, Catalog, Conversion, Duration, FieldId, MetricId, MetricKind, Simple, Source, SourceId, Step,
-};
+use crate::catalog::{Agg, Catalog, Conversion, Duration, FieldId, MetricId, MetricKind, Simple, SourceId};
 
 /// The catalogue compiled.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Plan {
     columns: HashMap<(MetricId, Vec<String>), ColumnRef>,
     /// Where the new ones of the metrics that count keys that return are.
     new_columns: HashMap<(MetricId, Vec<String>), ColumnRef>,
+    /// How metrics that are reckoned of others are, by their name: what nodes show.
+    pub formulas: BTreeMap<String, String>,
 }
 
 /// What one source feeds.
@@ -194,8 +197,13 @@ impl Plan {
             interner: Interner::default(),
             columns: HashMap::new(),
             new_columns: HashMap::new(),
+            formulas: BTreeMap::new(),
         };
         for node in &catalog.nodes {
+            let metric = catalog.metric(node.metric);
+            if let Some(formula) = definition::of_formula(catalog, node.metric) {
+                plan.formulas.insert(metric.name.clone(), formula);
+            }
             plan.need(catalog, node.metric, &node.each);
         }
         plan
@@ -252,6 +260,7 @@ impl Plan {
         Plan {
             columns: kept(&self.columns),
             new_columns: kept(&self.new_columns),
+            formulas: self.formulas.clone(),
             interner: self.interner.clone(),
             sources,
             groups,
@@ -353,7 +362,7 @@ impl Plan {
                 kind: partial,
                 input,
                 filter,
-                name: definition(catalog, simple, partial, names),
+                name: definition::of_simple(catalog, simple, partial, names),
                 metric,
                 max_keys: 0,
                 marks: None,
@@ -395,7 +404,7 @@ impl Plan {
                 kind: Kind::Durations,
                 input: None,
                 filter: None,
-                name: definition_of_duration(catalog, duration, names),
+                name: definition::of_duration(catalog, duration, names),
                 metric,
                 max_keys: 0,
                 marks: Some(marks),
@@ -429,7 +438,7 @@ impl Plan {
             },
             input: None,
             filter: None,
-            name: definition_of_conversion(catalog, conversion, names),
+            name: definition::of_conversion(catalog, conversion, names),
             metric,
             max_keys: conversion.max_items,
             marks: Some(marks),
@@ -516,7 +525,7 @@ impl Plan {
                 names: names.to_vec(),
                 fields: names
                     .iter()
-                    .filter_map(|name| field_of(catalog, of, name))
+                    .filter_map(|name| definition::field_of(catalog, of, name))
                     .collect(),
                 columns: Vec::new(),
                 max_series,
@@ -547,86 +556,4 @@ fn sorted(dimensions: &[String]) -> Vec<String> {
     let mut names = dimensions.to_vec();
     names.sort();
     names
-}
-
-fn field_of(catalog: &Catalog, source: SourceId, name: &str) -> Option<FieldId> {
-    let position = catalog
-        .source(source)
-        .fields
-        .iter()
-        .position(|field| field.name == name)?;
-    u16::try_from(position).ok().map(FieldId)
-}
-
-/// `orders: sum(data.amount) where type == "order.paid" by region`, with paths instead of names, so that renaming a
-/// field does not lose its history and pointing it elsewhere does not mix two things.
-fn definition(catalog: &Catalog, simple: &Simple, kind: Kind, names: &[String]) -> String {
-    let source = catalog.source(simple.source);
-    let path = |field: FieldId| source.fields[usize::from(field.0)].path.to_string();
-    let agg = kind.word();
-    let field = simple.field.map_or_else(String::new, path);
-    let mut text = format!("{}: {agg}({field})", source.name);
-    let retract = source.retract.as_ref().map(|retract| &retract.condition);
-    for (word, condition) in [("where", simple.filter.as_ref()), ("less", retract)] {
-        let Some(condition) = condition else { continue };
-        add_condition(&mut text, word, source, condition);
-    }
-    if let Kind::New { within: Some(days) } = kind {
-        text.push_str(&format!(" within {days}d"));
-    }
-    add_names(&mut text, catalog, simple.source, names);
-    text
-}
-
-/// `launches: durations(product) from state == "approved"; state = state to state == "on_sale"; state = state by region`.
-fn definition_of_duration(catalog: &Catalog, duration: &Duration, names: &[String]) -> String {
-    let of = duration.marks.source;
-    let source = catalog.source(of);
-    let key = &source.fields[usize::from(duration.key.0)].path;
-    let mut text = format!("{}: {}({key})", source.name, Kind::Durations.word());
-    add_condition(&mut text, "from", source, &duration.start);
-    add_condition(&mut text, "to", source, &duration.end);
-    add_names(&mut text, catalog, of, names);
-    text
-}
-
-/// `visits: conversions(customer) where kind == "view"; kind = kind to orders: data.customer where … within 604800s by region`.
-fn definition_of_conversion(catalog: &Catalog, conversion: &Conversion, names: &[String]) -> String {
-    let Conversion { base, goal, .. } = conversion;
-    let step = |text: &mut String, step: &Step| {
-        let source = catalog.source(step.step.source);
-        text.push_str(&source.fields[usize::from(step.entity.0)].path.to_string());
-        if let Some(filter) = &step.step.filter {
-            add_condition(text, "where", source, filter);
-        }
-    };
-    let word = Kind::Conversions { window_ms: 0 }.word();
-    let mut text = format!("{}: {word} ", catalog.source(base.step.source).name);
-    step(&mut text, base);
-    text.push_str(&format!(" to {}: ", catalog.source(goal.step.source).name));
-    step(&mut text, goal);
-    text.push_str(&format!(" within {}s", conversion.window_ms / 1000));
-    add_names(&mut text, catalog, base.step.source, names);
-    text
-}
-
-fn add_condition(text: &mut String, word: &str, source: &Source, condition: &Expr) {
-    text.push_str(&format!(" {word} {}", condition.source()));
-    // A condition speaks of fields by name: where they point belongs to the definition.
-    for &variable in condition.uses() {
-        let field = &source.fields[variable];
-        text.push_str(&format!("; {} = {}", field.name, field.path));
-    }
-}
-
-fn add_names(text: &mut String, catalog: &Catalog, of: SourceId, names: &[String]) {
-    if names.is_empty() {
-        return;
-    }
-    let source = catalog.source(of);
-    let path = |field: FieldId| source.fields[usize::from(field.0)].path.to_string();
-    let by = names
-        .iter()
-        .filter_map(|name| field_of(catalog, of, name).map(path));
-    text.push_str(&format!(" by {}", by.collect::<Vec<_>>().join(", ")));
 }

@@ -37,6 +37,9 @@ pub(super) fn node(view: &View, reader: Reader, name: &str, form: &FormState) ->
         @if let Some((state, since)) = instances.first().and_then(|&at| Some((tree.instance(at), tree.instance(at).counted_since?))) {
             p.note { (definition::counted_since(language, since, &view.catalog.calendar.timezone, state.is_judged())) }
         }
+        @if let Some(since) = info.reckoned_since {
+            p.note { (definition::reckoned_since(language, since, &view.catalog.calendar.timezone)) }
+        }
         @for said in backfills::sentences(view, language, at) { p.note { (said) } }
         @match instances.as_slice() {
             [] => p.empty { (language.pick("还没有数字。", "No numbers yet.")) },

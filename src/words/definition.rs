@@ -23,6 +23,19 @@ pub fn counted_since(language: Language, since: Timestamp, zone: &TimeZone, is_j
     }
 }
 
+/// Since when a metric is reckoned of others as it is.
+pub fn reckoned_since(language: Language, since: Timestamp, zone: &TimeZone) -> String {
+    let since = language.moment(since, zone);
+    match language {
+        Language::Zh => {
+            format!("现行公式自 {since} 起生效：此前各日已按现行公式重算，与上级的关联从头学起。")
+        }
+        Language::En => format!(
+            "Reckoned by this formula since {since}: earlier days are reckoned anew by it, and its links learn from the beginning."
+        ),
+    }
+}
+
 /// A metric: `revenue = sum(orders.amount) where type == "order.paid"`.
 pub fn of_metric(catalog: &Catalog, id: MetricId) -> String {
     let metric = catalog.metric(id);

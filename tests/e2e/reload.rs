@@ -143,6 +143,59 @@ fn a_changed_definition_does_not_fire_and_says_why() {
     daemon.stop();
 }
 
+#[test]
+fn a_changed_formula_is_reckoned_anew_and_says_since_when() {
+    let broker = Broker::shared();
+    let topic = unique("orders");
+    broker.create_topic(&topic, 1);
+    let declared = catalog(&topic, 1000).replace(
+        "nodes:\n  revenue:",
+        "  orders: {source: orders, agg: count}\n  net: {type: derived, expr: revenue - orders}\nnodes:\n  net: {metric: net, role: business, period: day}\n  revenue:",
+    );
+    let site = Site::new(broker).declares(&declared);
+    let mut daemon = site.start();
+    let mut producer = Producer::new(broker, &topic);
+    producer.send(0, Order::paid("o1", "950").structured());
+    producer.flush();
+    let net = |daemon: &Daemon, wanted: f64| {
+        daemon.wait_for("the net amount", WITHIN, |metrics| {
+            match metrics.get("tautline_kpi_value", &[("node", "net")]) {
+                seen if seen == Some(wanted) => Ok(()),
+                seen => Err(format!("{seen:?}")),
+            }
+        });
+        daemon.wait_for_evaluations(2);
+        let nodes = daemon.get("/api/v1/nodes").json()["data"]["nodes"].clone();
+        let node = nodes
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|node| node["name"] == "net");
+        let node = node.unwrap().clone();
+        // The events are all there: the period is judged.
+        assert_eq!(node["instances"][0]["judged"], true, "{node}");
+        node["reckonedSince"].is_string()
+    };
+    assert!(!net(&daemon, 949.0));
+    site.write_catalog(&declared.replace("revenue - orders", "revenue - orders * 50.0"));
+    assert_eq!(daemon.post("/-/reload").status, 200);
+    assert!(net(&daemon, 900.0));
+    daemon.kill();
+    daemon = site.start();
+    daemon.wait_until_ready();
+    assert!(net(&daemon, 900.0));
+    let page = daemon.get("/nodes/net?lang=en").body;
+    assert!(page.contains("Reckoned by this formula since"), "{page}");
+    assert!(daemon.get("/nodes/net?lang=zh").body.contains("现行公式自"));
+    assert!(
+        !daemon
+            .get("/nodes/revenue?lang=en")
+            .body
+            .contains("Reckoned by this formula")
+    );
+    daemon.stop();
+}
+
 #[track_caller]
 fn wait_for(daemon: &Daemon, completion: f64, reloaded: f64) {
     daemon.wait_for("completion and reload state", WITHIN, |metrics| {

@@ -190,9 +190,10 @@ impl Evaluator {
         })
     }
 
-    /// The first day that the definition of a side has seen whole.
+    /// The first day that the definition of a side, and how it is reckoned of others, has seen whole.
     fn whole_from(&self, side: &NodeState) -> Option<i32> {
-        let since = side.counted_since?;
+        let reckoned_since = self.infos[side.key.node.0 as usize].reckoned_since;
+        let since = side.counted_since.max(reckoned_since)?;
         Some(Day::of(self.catalog.calendar.day_of(since)).0 + 1)
     }
 

@@ -113,9 +113,9 @@ fn taking_back_everything_leaves_nothing_in_the_state() {
     assert_eq!(
         names,
         [
-            "orders: avg(amount) less cancelled; cancelled = data.cancelled by region",
-            "orders: count() less cancelled; cancelled = data.cancelled by region",
-            "orders: sum(amount) where amount > -500; amount = amount less cancelled; cancelled = data.cancelled",
+            "orders (time time): avg(amount) less cancelled; cancelled = data.cancelled by region",
+            "orders (time time): count() less cancelled; cancelled = data.cancelled by region",
+            "orders (time time): sum(amount) where amount > -500; amount = amount less cancelled; cancelled = data.cancelled",
         ]
     );
     assert!(committed(&[sale.payload(false), sale.payload(true)], 1).is_empty());

@@ -145,9 +145,9 @@ proptest! {
         prop_assert_eq!(&committed(&catalog, &shuffled, every, workers, restart), &straight);
 
         let condition = "where type == \"paid\"; type = type";
-        prop_assert_eq!(counts(&straight, &format!("orders: count_new(customer) {condition} by region")), naive(&orders, None));
+        prop_assert_eq!(counts(&straight, &format!("orders (time time, days of Europe/Berlin): count_new(customer) {condition} by region")), naive(&orders, None));
         prop_assert_eq!(
-            counts(&straight, &format!("orders: count_new(customer) {condition} within 2d by region")),
+            counts(&straight, &format!("orders (time time, days of Europe/Berlin): count_new(customer) {condition} within 2d by region")),
             naive(&orders, Some(2))
         );
     }

@@ -223,7 +223,7 @@ fn percentiles_of_the_same_thing_share_a_sketch() {
     let shared = &plan.groups[column("p90").group].columns[column("p90").column];
     assert_eq!(
         shared.name,
-        "orders: quantiles(amount) where type == \"paid\"; type = type"
+        "orders (time time, days of Europe/Berlin): quantiles(amount) where type == \"paid\"; type = type"
     );
 }
 
