@@ -1,5 +1,7 @@
 //! Values of metrics from cells: each node's metric resolved once to the columns that it is made of.
 
+use std::collections::BTreeSet;
+
 use crate::catalog::expr::{Expr, Value};
 use crate::catalog::{Agg, Catalog, MetricId, MetricKind};
 use crate::fold::cells::Cells;
@@ -8,6 +10,16 @@ use crate::fold::delta::DimensionKey;
 use crate::fold::durations::Durations;
 use crate::fold::partial::{Kind, Partial};
 use crate::fold::plan::{ColumnRef, Plan};
+
+/// A part of a value that is not exact.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Estimate {
+    /// Different keys beyond [`DISTINCT_EXACT`](crate::fold::distinct::DISTINCT_EXACT).
+    Distinct,
+    /// A percentile.
+    Percentile,
+}
 
 /// A metric over one set of dimensions, ready to be read.
 #[derive(Clone, Debug)]
@@ -221,6 +233,38 @@ impl Formula {
                     value.map_or(Value::Missing, Value::Number)
                 })
             }
+        }
+    }
+
+    /// What of the value over the days `from..to` is an estimate, each kind once.
+    pub fn estimates(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> BTreeSet<Estimate> {
+        let of = |column: ColumnRef, agg: Agg| {
+            let kind = match agg {
+                Agg::Percentile(_) => Estimate::Percentile,
+                _ => Estimate::Distinct,
+            };
+            let merged = cells.merged(column, key, from, to);
+            merged
+                .filter(|partial| !partial.is_exact(agg))
+                .map(|_| kind)
+                .into_iter()
+                .collect()
+        };
+        match self {
+            Formula::Column(column, agg)
+            | Formula::Entered(column, agg)
+            | Formula::Duration { column, agg, .. } => of(*column, *agg),
+            Formula::Returning { all, .. } => of(*all, Agg::CountDistinct),
+            Formula::Conversion { .. } => BTreeSet::new(),
+            Formula::Ratio(sides) => {
+                let mut found = sides.0.estimates(cells, key, from, to);
+                found.extend(sides.1.estimates(cells, key, from, to));
+                found
+            }
+            Formula::Derived(_, inputs) => inputs
+                .iter()
+                .flat_map(|(_, input)| input.estimates(cells, key, from, to))
+                .collect(),
         }
     }
 

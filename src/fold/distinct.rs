@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Number of different keys that a [`Distinct`] keeps exactly before it becomes a sketch.
 pub const DISTINCT_EXACT: usize = 4096;
 
+/// Standard error of the sketch's estimate, as a share: 1.04 / √m (Flajolet et al. 2007).
+pub const STANDARD_ERROR: f64 = 0.0081;
+
 /// A set of 64-bit key hashes: exact up to [`DISTINCT_EXACT`], then HyperLogLog with 2¹⁴ registers
 /// (Flajolet et al. 2007; standard error 0.81 %).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! The past: snapshots at any moment since the first event, from the cells that the state keeps day by day.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -9,7 +10,7 @@ use crate::alert::record::{AlertRecord, Episode};
 use crate::catalog::{Catalog, MetricId};
 use crate::evaluate::definition::CountedSince;
 use crate::evaluate::weights::Book;
-use crate::evaluate::{Evaluator, Horizon, InstanceKey, Period, Snapshot};
+use crate::evaluate::{Estimate, Evaluator, Horizon, InstanceKey, Period, Snapshot};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
 use crate::fold::plan::Plan;
@@ -85,6 +86,11 @@ impl Past {
     /// The value of an instance over a period, by all that is known now.
     pub fn value(&self, key: &InstanceKey, period: &Period) -> Option<f64> {
         self.evaluator.final_value(&self.cells, key, period)
+    }
+
+    /// What of the value of an instance over a period is an estimate.
+    pub fn estimates(&self, key: &InstanceKey, period: &Period) -> BTreeSet<Estimate> {
+        self.evaluator.estimates(&self.cells, key, period)
     }
 
     /// What each of the days `from..to` brought to a metric beside an instance, see [`Evaluator::metric_flow`].

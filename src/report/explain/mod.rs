@@ -5,7 +5,7 @@
 mod tests;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -23,7 +23,7 @@ use crate::catalog::{
 };
 use crate::evaluate::attribution::{self, Attribution};
 use crate::evaluate::weights::{Line, Setting};
-use crate::evaluate::{InstanceKey, NodeState, Pace, Snapshot};
+use crate::evaluate::{Estimate, InstanceKey, NodeState, Pace, Period, Snapshot};
 use crate::words::definition;
 
 pub use text::text;
@@ -66,6 +66,8 @@ pub struct Explanation {
     pub accumulates: bool,
     /// Value so far.
     pub value: Option<f64>,
+    /// What of the value is an estimate; the rest is exact.
+    pub estimates: BTreeSet<Estimate>,
     /// What each day of the period brought so far.
     pub days: Vec<DayValue>,
     /// Target.
@@ -94,6 +96,8 @@ pub struct Explanation {
     pub too_early_before: Option<f64>,
     /// Since when the metric is counted as it is declared now, where that is not from its first event on.
     pub counted_since: Option<Timestamp>,
+    /// Since when the metric is reckoned of others as it is now, where it was reckoned otherwise before.
+    pub reckoned_since: Option<Timestamp>,
     /// Whether it has been counted so for the whole period; else nothing is judged.
     pub judged: bool,
     /// Projected value at the period's end.
@@ -399,6 +403,10 @@ fn explanation(
     let today = catalog.calendar.day_of(at);
     let until = today.tomorrow().unwrap_or(today).min(state.period.end);
     let days = past.days(&state.key, state.period.start, until);
+    let up_to_now = Period {
+        end: until,
+        ..state.period
+    };
     Explanation {
         node: node.name.clone(),
         title: node.title.clone(),
@@ -421,6 +429,7 @@ fn explanation(
         unit: metric.unit.clone(),
         accumulates,
         value: state.value,
+        estimates: past.estimates(&state.key, &up_to_now),
         days: std::iter::successors(Some(state.period.start), |day| day.tomorrow().ok())
             .zip(days)
             .map(|(day, value)| DayValue { day, value })
@@ -438,6 +447,7 @@ fn explanation(
         burn: state.burn.factor(),
         too_early_before: (state.pace == Pace::TooEarly).then_some(node.min_share),
         counted_since: state.counted_since,
+        reckoned_since: snapshot.nodes[state.key.node.0 as usize].reckoned_since,
         judged: state.is_judged(),
         forecast: state.forecast,
         forecast_range: state.outlook.as_ref().and_then(|outlook| outlook.range(0.8)),

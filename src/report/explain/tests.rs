@@ -1,4 +1,5 @@
 use super::*;
+use crate::catalog::load::Files;
 use crate::report::world;
 use crate::words::Language;
 
@@ -83,4 +84,34 @@ fn the_weight_is_that_of_its_period_and_its_history_is_told() {
     ] {
         assert!(now.contains(said), "{said} in\n{now}");
     }
+}
+
+/// Different keys are exact up to 4,096; what is more says so. Percentiles always do, and nothing else does.
+#[test]
+fn an_estimate_says_that_it_is_one() {
+    let yaml = "sources:\n  s: {topics: [t], format: json, time: t, fields: {c: c, v: v}}\nmetrics:\n  people: {source: s, agg: count_distinct, expr: c}\n  half: {source: s, agg: p50, expr: v}\n  each: {source: s, type: ratio, numerator: {agg: sum, expr: v}, denominator: {agg: count_distinct, expr: c}}\nnodes:\n  people: {metric: people, role: business, period: month}\n  half: {metric: half, role: business, period: month}\n  each: {metric: each, role: business, period: month}\n";
+    let files = Files::new("", [("a.yaml", yaml)]);
+    let said = |customers: u32, node: &str, language| {
+        let event = |c| {
+            (
+                0,
+                format!(r#"{{"t": "2026-06-02T10:00:00Z", "c": "c{c}", "v": 2}}"#),
+            )
+        };
+        let events: Vec<_> = (0..customers).map(event).collect();
+        let mut past = world::unjudged(&files, &events, "2026-06-03T10:00:00Z");
+        let found = explain(&mut past, node, &[], None).unwrap();
+        text(&found, language, &past.catalog.calendar.timezone)
+    };
+    let distinct = "more than 4,096 different keys, counted by HyperLogLog, standard error 0.8%";
+    for node in ["people", "each"] {
+        assert!(!said(4096, node, Language::En).contains("estimate"), "{node}");
+        assert!(said(4097, node, Language::En).contains(distinct), "{node}");
+    }
+    assert!(said(4097, "people", Language::Zh).contains("不同的键多于 4,096 个"));
+    let half = said(3, "half", Language::En);
+    assert!(
+        half.contains("a percentile, read from a DDSketch, at most 0.8% off"),
+        "{half}"
+    );
 }

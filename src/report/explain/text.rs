@@ -9,6 +9,9 @@ use unicode_width::UnicodeWidthStr;
 use super::{Explanation, LevelText, LinkText, ParentText, RuleText, StateText, TargetFrom};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, Relation, Role};
+use crate::evaluate::Estimate;
+use crate::fold::distinct::{DISTINCT_EXACT, STANDARD_ERROR};
+use crate::fold::quantiles::RELATIVE_ERROR;
 use crate::words::{Language, definition, percent, sentence, weights as words};
 
 /// Days that are written out; the others are in the JSON form.
@@ -105,6 +108,9 @@ fn head(out: &mut String, found: &Explanation, language: Language, zone: &TimeZo
             &definition::counted_since(language, since, zone, found.judged),
         );
     }
+    if let Some(since) = found.reckoned_since {
+        line(out, &definition::reckoned_since(language, since, zone));
+    }
     if let Some(weights) = &found.weights {
         for setting in &weights.history {
             let weight = setting.weights.get(&found.node).copied();
@@ -164,7 +170,32 @@ fn value(table: &mut Table, found: &Explanation, language: Language) {
         }
     }
     table.row(language.pick("实际", "Value"), text);
+    for estimate in &found.estimates {
+        table.row("", estimated(*estimate, language));
+    }
     table.row("", format!("{}   {}", found.metric, found.metric_declared_at));
+}
+
+/// By how much a value may be off, and why.
+fn estimated(estimate: Estimate, language: Language) -> String {
+    let (most, error) = match estimate {
+        Estimate::Distinct => (language.number(DISTINCT_EXACT as f64), percent(STANDARD_ERROR)),
+        Estimate::Percentile => (String::new(), percent(RELATIVE_ERROR)),
+    };
+    match (estimate, language) {
+        (Estimate::Distinct, Language::Zh) => {
+            format!("估计值：不同的键多于 {most} 个，改用 HyperLogLog 计数，标准误差 {error}")
+        }
+        (Estimate::Distinct, Language::En) => {
+            format!(
+                "an estimate: more than {most} different keys, counted by HyperLogLog, standard error {error}"
+            )
+        }
+        (Estimate::Percentile, Language::Zh) => format!("分位数取自 DDSketch，误差不超过 {error}"),
+        (Estimate::Percentile, Language::En) => {
+            format!("a percentile, read from a DDSketch, at most {error} off")
+        }
+    }
 }
 
 fn target(table: &mut Table, found: &Explanation, language: Language) {
