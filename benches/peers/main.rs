@@ -1,5 +1,6 @@
-//! Peers: the same topic, in one run, read by librdkafka alone, by `tautline run` with 12 metrics over 4 grouping sets and
-//! with the example catalogue, and by Kafka Streams with one sum by two dimensions, exactly once.
+//! Peers: the same topic, in one run, read by librdkafka alone, by programs of one thread that keep one sum by two
+//! dimensions in memory and nothing else, by `tautline run` with 12 metrics over 4 grouping sets and with the example
+//! catalogue, and by Kafka Streams with that one sum, exactly once.
 //!
 //! What is compared is events per CPU-second of the reading process: on a machine that is shared with the broker,
 //! events a second say more about the machine. Figures are noisy from run to run; the ratio within one run is not.
@@ -14,6 +15,7 @@
 )]
 
 mod latency;
+mod one_thread;
 mod orders;
 #[allow(dead_code, reason = "the parts serve the end-to-end tests first")]
 #[path = "../../tests/e2e/parts/mod.rs"]
@@ -23,9 +25,8 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use one_thread::Reads;
 use orders::{EVENT_BYTES, Orders};
 use parts::broker::Broker;
 use parts::daemon::Site;
@@ -59,8 +60,8 @@ fn main() {
     // Cargo adds --bench.
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let number = |at: usize| args.get(at).map(|text| text.parse().expect("a number"));
-    if args.first().is_some_and(|arg| arg == "consume") {
-        return consume(&args[1], number(2).unwrap());
+    if let Some(reads) = args.first().and_then(|arg| one_thread::Reads::of(arg)) {
+        return one_thread::read(reads, &args[1], number(2).unwrap());
     }
     if args.first().is_some_and(|arg| arg == "latency") {
         return latency::measure(
@@ -83,8 +84,18 @@ fn main() {
     );
 
     type Peer = (&'static str, fn(&Broker, u64) -> Measured);
-    let programs: [Peer; 4] = [
-        ("librdkafka, consume only", librdkafka),
+    let programs: [Peer; 6] = [
+        ("librdkafka, consume only", |broker, events| {
+            one_thread::measure(Reads::Nothing, broker, events)
+        }),
+        (
+            "one thread, sonic-rs, one sum by two dimensions",
+            |broker, events| one_thread::measure(Reads::Fields, broker, events),
+        ),
+        (
+            "one thread, serde_json::Value, one sum by two dimensions",
+            |broker, events| one_thread::measure(Reads::Value, broker, events),
+        ),
         (
             "tautline run, 12 metrics over 4 grouping sets",
             |broker, events| {
@@ -131,15 +142,6 @@ fn fill(broker: &Broker, events: u64) {
     producer.flush();
 }
 
-/// librdkafka alone, in a process of its own: this binary again.
-fn librdkafka(broker: &Broker, events: u64) -> Measured {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["consume", &broker.bootstrap(), &events.to_string()])
-        .output()
-        .unwrap();
-    measured(&output)
-}
-
 /// What a peer printed: seconds and CPU-seconds.
 fn measured(output: &Output) -> Measured {
     let text = String::from_utf8_lossy(&output.stdout);
@@ -155,42 +157,6 @@ fn measured(output: &Output) -> Measured {
         seconds: seconds.parse().unwrap(),
         cpu_seconds: cpu_seconds.parse().unwrap(),
     }
-}
-
-/// Reads the whole topic and prints seconds and CPU-seconds.
-fn consume(brokers: &str, events: u64) {
-    let started = Instant::now();
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", brokers)
-        .set("group.id", "peer")
-        .set("enable.auto.commit", "false")
-        // As tautline sets them: the comparison is of the reading, not of the settings.
-        .set("fetch.queue.backoff.ms", "5")
-        .set("queued.min.messages", "100000")
-        .create()
-        .unwrap();
-    let mut list = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        list.add_partition_offset(TOPIC, partition, Offset::Beginning)
-            .unwrap();
-    }
-    consumer.assign(&list).unwrap();
-    let mut read = 0;
-    while read < events {
-        assert!(
-            started.elapsed() < ROUND_WITHIN,
-            "{read} of {events} events within {ROUND_WITHIN:?}"
-        );
-        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-            message.unwrap();
-            read += 1;
-        }
-    }
-    println!(
-        "measured {} {}",
-        started.elapsed().as_secs_f64(),
-        cpu_seconds("self")
-    );
 }
 
 /// Kafka Streams with an empty state, until every event is in its sums; the start of the virtual machine is in it.
