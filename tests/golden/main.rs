@@ -6,18 +6,19 @@
     reason = "a test that cannot go on fails"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use tautline::catalog::SourceId;
 use tautline::catalog::load::{Files, load};
+use tautline::catalog::{Agg, Catalog, MetricKind, SourceId};
 use tautline::daemon::replay::Replay;
 use tautline::decode::Record;
 use tautline::evaluate::Snapshot;
+use tautline::source::entry::{self, Draft};
 
 /// A file of `cases/`.
 #[derive(Deserialize)]
@@ -27,7 +28,11 @@ struct Case {
     /// When every event arrives; without it, at its own time `t`, and late ones when the newest one did.
     arrive: Option<Timestamp>,
     /// One JSON object a line; `_times` says how often it comes, `_source` of which source it is (0, the first).
+    #[serde(default)]
     events: String,
+    /// What people type in, one a line, each into every manual metric.
+    #[serde(default)]
+    entries: String,
     /// In the order of `at`.
     expect: Vec<Expected>,
     /// How many events had which outcome; other outcomes had none.
@@ -109,12 +114,69 @@ impl Expected {
     }
 }
 
+/// A line of `entries`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Typed {
+    /// When it is typed in.
+    t: Timestamp,
+    value: String,
+    by: String,
+    /// The time for which it is.
+    r#for: Option<Timestamp>,
+    store: Option<String>,
+    replaces: Option<u64>,
+}
+
+/// Types lines into every manual metric, as the daemon's door takes them.
+fn type_in(lines: &str, catalog: &Catalog) -> Vec<(Timestamp, SourceId, String)> {
+    let typed: Vec<Typed> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let mut events = Vec::new();
+    for (_, metric) in catalog
+        .named_metrics()
+        .filter(|(_, metric)| metric.manual.is_some())
+    {
+        let MetricKind::Simple(simple) = &metric.kind else {
+            panic!("{} is an aggregation over its entries", metric.name);
+        };
+        let mut known = Vec::new();
+        for line in &typed {
+            let draft = Draft {
+                value: line.value.clone(),
+                by: line.by.clone(),
+                at_ms: line.r#for.map(Timestamp::as_millisecond),
+                dimensions: line
+                    .store
+                    .iter()
+                    .map(|store| ("store".to_owned(), store.clone()))
+                    .collect(),
+                note: None,
+                replaces: line.replaces,
+            };
+            let is_last = simple.agg == Agg::Last;
+            let (entry, event) = entry::next(&known, &metric.name, draft, line.t, is_last).unwrap();
+            known.push(entry);
+            events.push((line.t, simple.source, event));
+        }
+    }
+    events.sort_by_key(|(at, ..)| *at);
+    events
+}
+
+/// The catalogue of a case.
+fn catalog_of(case: &Case) -> Arc<Catalog> {
+    let catalog = load(&Files::new("", [("catalog.yaml", case.catalog.as_str())]));
+    Arc::new(catalog.map_err(|problems| problems.to_string()).unwrap())
+}
+
 /// Runs a case; what is wrong, one a line.
 fn run(text: &str) -> String {
     let case: Case = serde_saphyr::from_str(text).unwrap();
-    let catalog = load(&Files::new("", [("catalog.yaml", case.catalog.as_str())]))
-        .map_err(|problems| problems.to_string());
-    let mut replay = Replay::new(Arc::new(catalog.unwrap()), Default::default());
+    let catalog = catalog_of(&case);
+    let mut replay = Replay::new(catalog.clone(), Default::default());
     let mut expected = case.expect.iter().peekable();
     let mut wrong = String::new();
     let mut arrived = Timestamp::MIN;
@@ -136,6 +198,16 @@ fn run(text: &str) -> String {
         for _ in 0..event["_times"].as_u64().unwrap_or(1) {
             replay.record(SourceId(source), &record, arrived).unwrap();
         }
+    }
+    for (at, source, event) in type_in(&case.entries, &catalog) {
+        while let Some(due) = expected.next_if(|expected| expected.at < at) {
+            wrong += &due.differences(&replay.snapshot(due.at).unwrap());
+        }
+        let record = Record {
+            payload: Some(event.as_bytes()),
+            ..Record::default()
+        };
+        replay.record(source, &record, at).unwrap();
     }
     for due in expected {
         wrong += &due.differences(&replay.snapshot(due.at).unwrap());
@@ -161,15 +233,73 @@ fn every_type_of_metric_comes_to_what_was_worked_out_by_hand() {
         .map(|entry| entry.unwrap().path())
         .collect();
     cases.sort();
-    assert!(cases.len() >= 8, "{cases:?}");
     let mut wrong = String::new();
+    let mut covered = BTreeSet::new();
     for case in cases {
-        let found = run(&std::fs::read_to_string(&case).unwrap());
+        let text = std::fs::read_to_string(&case).unwrap();
+        covered.extend(covers(&catalog_of(&serde_saphyr::from_str(&text).unwrap())));
+        let found = run(&text);
         if !found.is_empty() {
             let _ = write!(wrong, "{}\n{found}", case.display());
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+    let missing: Vec<String> = declarable().difference(&covered).cloned().collect();
+    assert!(missing.is_empty(), "no case has {missing:?}");
+}
+
+/// What a catalogue may declare, by its schema: each type of metric, and each aggregation.
+fn declarable() -> BTreeSet<String> {
+    let schema = tautline::catalog::schema::catalogue();
+    let words = |of: &str| {
+        let words = find(&schema["definitions"][of], "enum").unwrap_or_else(|| panic!("{of} has no words"));
+        let words = words.as_array().unwrap().iter();
+        words
+            .map(|word| word.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let types = words("MetricType").into_iter().map(|word| format!("type {word}"));
+    // The median is p50, and a percentile is named by a number beside it.
+    let is_own = |word: &String| word != "median" && word != "percentile";
+    let aggs = words("Agg")
+        .into_iter()
+        .filter(is_own)
+        .map(|word| format!("agg {word}"));
+    types.chain(aggs).collect()
+}
+
+/// The first value under a key, however deep.
+fn find<'v>(value: &'v serde_json::Value, key: &str) -> Option<&'v serde_json::Value> {
+    match value {
+        serde_json::Value::Object(map) => map
+            .get(key)
+            .or_else(|| map.values().find_map(|inner| find(inner, key))),
+        serde_json::Value::Array(all) => all.iter().find_map(|inner| find(inner, key)),
+        _ => None,
+    }
+}
+
+/// What of it a catalogue declares.
+fn covers(catalog: &Catalog) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for metric in &catalog.metrics {
+        let kind = match &metric.kind {
+            MetricKind::Simple(simple) => {
+                found.insert(format!("agg {}", simple.agg));
+                if metric.manual.is_some() {
+                    "manual"
+                } else {
+                    "simple"
+                }
+            }
+            MetricKind::Duration(_) => "duration",
+            MetricKind::Conversion(_) => "conversion",
+            MetricKind::Ratio { .. } => "ratio",
+            MetricKind::Derived { .. } => "derived",
+        };
+        found.insert(format!("type {kind}"));
+    }
+    found
 }
 
 #[test]
