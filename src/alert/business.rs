@@ -64,7 +64,7 @@ impl<'a> Business<'a> {
         let node = self.node(node)?;
         let declared = self.catalog.node(node);
         let key = self.key(node, labels)?;
-        let period = Period::named(&told.period, &self.catalog.calendar)?;
+        let period = Period::named(&told.period, self.catalog.calendar_of(declared))?;
         let value = self.evaluator.final_value(self.cells, &key, &period)?;
         let target = told.target?;
         Some(Figure {

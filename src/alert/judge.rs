@@ -73,6 +73,8 @@ pub struct Periods(Vec<PeriodName>);
 
 struct PeriodName {
     period: Period,
+    /// Index of the calendar that names it.
+    calendar: Option<usize>,
     id: String,
     ends_at: Timestamp,
 }
@@ -80,17 +82,27 @@ struct PeriodName {
 impl Periods {
     /// The periods of a snapshot.
     pub fn of(catalog: &Catalog, snapshot: &Snapshot) -> Periods {
-        let mut periods: Vec<PeriodName> = Vec::new();
+        let mut periods = Periods(Vec::new());
         for state in &snapshot.instances {
-            if !periods.iter().any(|known| known.period == state.period) {
-                periods.push(PeriodName {
+            if periods.name(catalog, state).is_none() {
+                let node = catalog.node(state.key.node);
+                let calendar = catalog.calendar_of(node);
+                periods.0.push(PeriodName {
                     period: state.period,
-                    id: state.period.id(&catalog.calendar),
-                    ends_at: state.period.ends_at(&catalog.calendar),
+                    calendar: catalog.metric(node.metric).calendar,
+                    id: state.period.id(calendar),
+                    ends_at: state.period.ends_at(calendar),
                 });
             }
         }
-        Periods(periods)
+        periods
+    }
+
+    fn name(&self, catalog: &Catalog, state: &NodeState) -> Option<&PeriodName> {
+        let calendar = catalog.metric(catalog.node(state.key.node).metric).calendar;
+        self.0
+            .iter()
+            .find(|known| known.period == state.period && known.calendar == calendar)
     }
 }
 
@@ -253,7 +265,7 @@ pub fn samples<'a>(
                     None => continue,
                 },
             };
-            let Some(period) = periods.0.iter().find(|known| known.period == node.period) else {
+            let Some(period) = periods.name(catalog, node) else {
                 continue;
             };
             let judged = Judged {
@@ -298,7 +310,7 @@ pub fn readings(
     written: impl Fn(Value<'_>) -> String,
 ) -> Vec<(String, String)> {
     let periods = Periods::of(catalog, snapshot);
-    let Some(period) = periods.0.iter().find(|known| known.period == node.period) else {
+    let Some(period) = periods.name(catalog, node) else {
         return Vec::new();
     };
     let find = |key: &InstanceKey| snapshot.instances.iter().find(|state| state.key == *key);
@@ -667,7 +679,7 @@ pub(super) fn figure(catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) 
         unit: catalog.metric(declared.metric).unit.clone(),
         owner: declared.owner.clone(),
         weight: snapshot.weight(catalog, &state.key),
-        period: state.period.id(&catalog.calendar),
+        period: state.period.id(catalog.calendar_of(declared)),
         value: state.value,
         target: state.target,
         completion: state.completion,

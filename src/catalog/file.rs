@@ -24,6 +24,8 @@ use super::yaml::Named;
 pub(super) struct File {
     #[schemars(with = "Option<CalendarEntry>")]
     pub(super) calendar: Option<Spanned<CalendarEntry>>,
+    /// Calendars that metrics name.
+    pub(super) calendars: Named<CalendarEntry>,
     pub(super) sources: Named<SourceEntry>,
     pub(super) metrics: Named<MetricEntry>,
     pub(super) nodes: Named<NodeEntry>,
@@ -156,6 +158,8 @@ pub(super) struct MetricEntry {
     pub(super) r#type: Option<Spanned<MetricType>>,
     #[schemars(with = "Option<String>")]
     pub(super) source: Option<Spanned<String>>,
+    #[schemars(with = "Option<String>")]
+    pub(super) calendar: Option<Spanned<String>>,
     #[schemars(with = "Option<AggWord>")]
     pub(super) agg: Option<Spanned<AggWord>>,
     #[schemars(with = "Option<f64>")]

@@ -26,8 +26,10 @@ pub struct FieldId(pub u16);
 /// What the business declares, checked.
 #[derive(Clone, Debug)]
 pub struct Catalog {
-    /// The default calendar of every metric.
+    /// The calendar of every metric that names no other; its zone is everybody's.
     pub calendar: Calendar,
+    /// Calendars that metrics name, in the zone of the default one.
+    pub calendars: Vec<NamedCalendar>,
     /// Where events come from.
     pub sources: Vec<Source>,
     /// Standard definitions. Inline parts of a ratio are metrics too, named `<ratio>.numerator` and `.denominator`.
@@ -154,6 +156,11 @@ impl Catalog {
     pub fn metric(&self, id: MetricId) -> &Metric {
         &self.metrics[id.0 as usize]
     }
+    /// The calendar by which a node's periods and working days are counted: that of its metric.
+    pub fn calendar_of(&self, node: &Node) -> &Calendar {
+        let named = self.metric(node.metric).calendar;
+        named.map_or(&self.calendar, |index| &self.calendars[index].calendar)
+    }
     /// The node behind an id.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
@@ -206,6 +213,15 @@ impl Catalog {
             .filter(move |(_, node)| is_child(node))
             .map(|(i, _)| NodeId(i))
     }
+}
+
+/// A calendar of `calendars:`.
+#[derive(Clone, Debug)]
+pub struct NamedCalendar {
+    /// Its name.
+    pub name: String,
+    /// The calendar.
+    pub calendar: Calendar,
 }
 
 /// Days, weeks and years as the business counts them.
@@ -405,6 +421,8 @@ pub struct Metric {
     pub title: String,
     /// Unit, such as `CNY`, `days`.
     pub unit: Option<String>,
+    /// Index into [`Catalog::calendars`]; `None`: the default one.
+    pub calendar: Option<usize>,
     /// Fields that it may be broken down by (names; each simple part's source has them).
     pub dimensions: Vec<String>,
     /// Of a metric that people type in: who does, and how often.

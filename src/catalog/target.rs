@@ -17,7 +17,7 @@ impl Catalog {
                 over: GrowthBase::Value(base),
             } => node.each.is_empty().then_some(base * (1.0 + growth)),
             Target::Table(rows) => {
-                let (start, end) = self.calendar.bounds(node.period, day);
+                let (start, end) = self.calendar_of(node).bounds(node.period, day);
                 let mut by_instance: BTreeMap<&[String], &TargetRow> = BTreeMap::new();
                 let known = |row: &&TargetRow| row.announced.is_none_or(|announced| announced <= day);
                 for row in rows

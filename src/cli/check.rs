@@ -124,7 +124,7 @@ mod tests {
         let catalog = load::load_dir(std::path::Path::new("config/catalog"))
             .map_err(|e| e.to_string())
             .unwrap();
-        let found = lint::lint(&catalog, "2026-11-24".parse().unwrap());
+        let found = lint::lint(&catalog, "2026-11-24".parse().unwrap(), None);
         assert_eq!(findings(&found), "SMART lint: 0 warnings, 0 notes, 0 accepted\n");
     }
 
@@ -133,7 +133,7 @@ mod tests {
         let yaml =
             "sources: {s: {topics: [t], format: json, fields: {}}}\nmetrics: {m: {source: s, agg: count}}\n";
         let catalog = load::load(&load::Files::new("", [("a.yaml", yaml)])).unwrap();
-        let found = lint::lint(&catalog, "2026-11-24".parse().unwrap());
+        let found = lint::lint(&catalog, "2026-11-24".parse().unwrap(), None);
         let value: Value = serde_json::from_str(&json(&catalog, &found)).unwrap();
         let finding = &value["findings"][0];
         assert_eq!(

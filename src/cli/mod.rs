@@ -26,7 +26,10 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::catalog::{Catalog, Diagnostics, lint, load};
+use crate::report::past::Past;
+use crate::report::reached::reached;
 use crate::settings::{self, Settings};
+use crate::state::Reading;
 
 /// Tells a company, in time, that its KPIs and its business have come apart.
 #[derive(Parser, Debug)]
@@ -173,7 +176,9 @@ fn check_command(args: &CheckArgs) -> Result<(), String> {
         print(&check::refused(&diagnostics));
         format!("{} mistakes", diagnostics.0.len())
     })?;
-    let findings = lint::lint(&catalog, catalog.calendar.day_of(jiff::Timestamp::now()));
+    let today = catalog.calendar.day_of(jiff::Timestamp::now());
+    let history = history(&settings, &catalog)?;
+    let findings = lint::lint(&catalog, today, history.as_deref());
     if text {
         let warnings = settings.warnings.iter();
         warnings.for_each(|warning| complain(&format!("{warning} (warning)")));
@@ -189,6 +194,16 @@ fn check_command(args: &CheckArgs) -> Result<(), String> {
             "{open} findings; mend them, or accept them in the catalogue: lint: {{S10: {{name: reason}}}}"
         )),
     }
+}
+
+/// What nodes came to so far, where the settings' state is at hand: on the machine of the daemon it is, in a review of the
+/// catalogue it is not.
+fn history(settings: &Settings, catalog: &Arc<Catalog>) -> Result<Option<Vec<lint::Reached>>, String> {
+    if !settings.state_sqlite.exists() {
+        return Ok(None);
+    }
+    let reading = Reading::of(&settings.state_sqlite).map_err(|error| error.to_string())?;
+    Ok(Some(reached(&mut Past::new(catalog.clone(), reading))))
 }
 
 fn tree_command(args: &TreeArgs) -> Result<(), String> {

@@ -14,6 +14,7 @@ pub mod backfill;
 pub mod burn;
 pub mod definition;
 pub mod drift;
+pub mod drill;
 pub mod drivers;
 pub mod forecast;
 pub mod intake;
@@ -73,7 +74,7 @@ impl Evaluator {
         let nodes = ids().map(|id| CompiledNode::new(&catalog, &plan, id)).collect();
         let infos = ids().map(|id| info(&catalog, id)).collect();
         Evaluator {
-            drift: drift::Drift::new(&catalog.calendar),
+            drift: drift::Drift::new(&catalog),
             catalog,
             plan,
             nodes,
@@ -100,7 +101,7 @@ impl Evaluator {
         let catalog = &self.catalog;
         let mut infos = self.infos.clone();
         for (id, node) in (0u32..).map(NodeId).zip(&catalog.nodes) {
-            let start = Period::containing(node.period, today.date(), &catalog.calendar).start;
+            let start = Period::containing(node.period, today.date(), catalog.calendar_of(node)).start;
             let weight = self.book.weight(catalog, id, start);
             if weight.is_some() && weight != node.weight {
                 Arc::make_mut(&mut infos)[id.0 as usize].weight = weight;

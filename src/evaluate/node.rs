@@ -225,6 +225,8 @@ impl CompiledNode {
     ) {
         self.discover(catalog, cells, plan);
         let node = catalog.node(self.id);
+        let calendar = catalog.calendar_of(node);
+        let moment = Moment { calendar, ..moment };
         let manual = catalog.metric(node.metric).manual.as_ref();
         let period = Period::containing(node.period, moment.today.date(), moment.calendar);
         let elapsed = pace::elapsed(&period, moment.at, moment.calendar);

@@ -18,7 +18,7 @@ pub fn kept_from(catalog: &Catalog, at: Timestamp, keep_days: i32) -> Day {
 /// The first day that a node looks at: the period before the running one is still judged, and both may be compared with
 /// a year before, or with a year that the target names.
 fn needed_from(catalog: &Catalog, node: &Node, today: Day) -> Day {
-    let calendar = &catalog.calendar;
+    let calendar = catalog.calendar_of(node);
     let running = Period::containing(node.period, today.date(), calendar);
     let before = Period::containing(node.period, running.start.saturating_sub(1.day()), calendar);
     let plan = match node.profile {

@@ -249,7 +249,6 @@ impl NodeState {
         self.pace != Pace::NewDefinition
     }
 
-    /// Takes back what only a whole period can say.
     /// An instance of which nothing is known yet but its period.
     pub fn unknown(key: InstanceKey, parent: Option<InstanceKey>, period: Period) -> NodeState {
         NodeState {
@@ -274,6 +273,7 @@ impl NodeState {
         }
     }
 
+    /// Takes back what only a whole period can say.
     pub(super) fn withhold(&mut self) {
         self.completion = None;
         self.pace = Pace::NewDefinition;

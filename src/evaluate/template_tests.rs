@@ -14,7 +14,7 @@ fn values(yaml: &str, events: &[(&str, &[&str])], asked: &[&str]) -> Vec<Option<
     let catalog = load(&Files::new("", [("a.yaml", yaml)]))
         .map_err(|diagnostics| diagnostics.to_string())
         .unwrap();
-    let findings = lint::lint(&catalog, "2026-06-01".parse().unwrap());
+    let findings = lint::lint(&catalog, "2026-06-01".parse().unwrap(), None);
     let said: Vec<String> = findings
         .iter()
         .filter(|finding| finding.accepted.is_none())

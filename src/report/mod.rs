@@ -2,6 +2,7 @@
 //! that the daemon judges with, so that a report and a message never disagree.
 //!
 //! * [`past`]: the state as it was at any moment since its first event.
+//! * [`reached`]: what nodes came to, for the lint.
 //! * [`explain`]: every number behind a node's state. [`review`]: the review (复盘) of a closed period.
 //! * [`routing`]: who is told of an alert, when, and why.
 //! * [`suggest`]: what drives a business node, and which targets its history speaks for.
@@ -10,12 +11,13 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::alert::record::Labels;
-use crate::catalog::{Catalog, PeriodKind};
+use crate::catalog::{Calendar, Catalog, PeriodKind};
 use crate::evaluate::{InstanceKey, Period};
 use crate::words::Language;
 
 pub mod explain;
 pub mod past;
+pub mod reached;
 pub mod review;
 pub mod routing;
 pub mod suggest;
@@ -37,10 +39,10 @@ pub struct NamedPeriod {
 }
 
 impl NamedPeriod {
-    /// Names a period.
-    fn of(period: Period, catalog: &Catalog) -> NamedPeriod {
+    /// Names a period of a calendar.
+    fn of(period: Period, calendar: &Calendar) -> NamedPeriod {
         NamedPeriod {
-            id: period.id(&catalog.calendar),
+            id: period.id(calendar),
             start: period.start,
             end: period.end,
             kind: period.kind,

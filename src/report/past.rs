@@ -10,7 +10,7 @@ use crate::alert::record::{AlertRecord, Episode};
 use crate::catalog::{Catalog, MetricId};
 use crate::evaluate::definition::CountedSince;
 use crate::evaluate::weights::Book;
-use crate::evaluate::{Estimate, Evaluator, Horizon, InstanceKey, Period, Snapshot};
+use crate::evaluate::{Estimate, Evaluator, Horizon, InstanceKey, NodeState, Period, Snapshot};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
 use crate::fold::plan::Plan;
@@ -86,6 +86,43 @@ impl Past {
     /// The value of an instance over a period, by all that is known now.
     pub fn value(&self, key: &InstanceKey, period: &Period) -> Option<f64> {
         self.evaluator.final_value(&self.cells, key, period)
+    }
+
+    /// The first day that the definition of an instance has seen whole; `None` before the first event.
+    pub fn seen_whole_from(&self, state: &NodeState) -> Option<Date> {
+        let counted = state.counted_since.map(|since| {
+            let day = self.catalog.calendar.day_of(since);
+            day.tomorrow().unwrap_or(day)
+        });
+        Some(self.first_day()?.max(counted.unwrap_or(Date::MIN)))
+    }
+
+    /// The periods before `running` that were over by `today` and are whole since `begins`, with their values, the newest
+    /// first; those without a value are left out.
+    pub fn closed(
+        &self,
+        key: &InstanceKey,
+        running: &Period,
+        begins: Date,
+        today: Date,
+        most: usize,
+    ) -> Vec<(Period, f64)> {
+        let calendar = self.catalog.calendar_of(self.catalog.node(key.node));
+        let before = |period: &Period| {
+            let last = period.start.yesterday().ok()?;
+            Some(Period::containing(period.kind, last, calendar))
+        };
+        std::iter::successors(before(running), before)
+            .take_while(|period| period.start >= begins)
+            .filter(|period| period.end <= today)
+            .take(most)
+            .filter_map(|period| {
+                Some((
+                    period,
+                    self.value(key, &period).filter(|value| value.is_finite())?,
+                ))
+            })
+            .collect()
     }
 
     /// What of the value of an instance over a period is an estimate.

@@ -332,7 +332,9 @@ pub(super) struct Tree<'a> {
 impl<'a> Tree<'a> {
     /// The period of an instance, as people name it.
     pub(super) fn period(&self, state: &NodeState, language: Language) -> String {
-        language.period(&state.period, &state.period.id(&self.view.catalog.calendar))
+        let catalog = &self.view.catalog;
+        let calendar = catalog.calendar_of(catalog.node(state.key.node));
+        language.period(&state.period, &state.period.id(calendar))
     }
 
     pub(super) fn new(view: &'a View) -> Self {

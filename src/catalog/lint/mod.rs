@@ -17,10 +17,12 @@
 //! | `S12` | achievable | a growth target contradicts its direction, base or baseline |
 //! | `S13` | achievable | the targets of the parts do not add up to the target of the whole |
 //! | `S14` | | an accepted finding that is not there |
+//! | `S15` | achievable | a target is beyond twice the best closed period, or easier than the last one (with a state at hand) |
 //!
 //! A finding that somebody has looked at is accepted in the catalogue, with a reason:
 //! `lint: {S10: {visits: judged in the regional review}}`, by the name of the node, metric or owner it is about.
 
+mod history;
 mod metrics;
 mod nodes;
 mod targets;
@@ -30,6 +32,7 @@ use std::fmt;
 use jiff::civil::Date;
 
 use super::{Catalog, Place};
+pub use history::Reached;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -68,11 +71,12 @@ const S11: Code = Code("S11");
 const S12: Code = Code("S12");
 const S13: Code = Code("S13");
 const S14: Code = Code("S14");
+const S15: Code = Code("S15");
 
 impl Code {
     /// Every code.
-    pub const ALL: [Code; 14] = [
-        S01, S02, S03, S04, S05, S06, S07, S08, S09, S10, S11, S12, S13, S14,
+    pub const ALL: [Code; 15] = [
+        S01, S02, S03, S04, S05, S06, S07, S08, S09, S10, S11, S12, S13, S14, S15,
     ];
 
     /// The code as it is printed and written.
@@ -116,13 +120,14 @@ impl fmt::Display for Finding {
 }
 
 /// Every finding, in the order of the files. `today` is a local day of the catalogue's calendar: targets are asked for
-/// the period that holds it and for the next one.
-pub fn lint(catalog: &Catalog, today: Date) -> Vec<Finding> {
+/// the period that holds it and for the next one. `history` is what nodes came to so far; `None`: no state is at hand.
+pub fn lint(catalog: &Catalog, today: Date, history: Option<&[Reached]>) -> Vec<Finding> {
     let mut findings = Findings::default();
     metrics::lint(catalog, &mut findings);
     nodes::lint(catalog, &mut findings);
     targets::lint(catalog, today, &mut findings);
-    accept(catalog, &mut findings);
+    history::lint(catalog, history.unwrap_or_default(), &mut findings);
+    accept(catalog, history.is_some(), &mut findings);
     findings
         .0
         .sort_by(|a, b| (&a.place, a.code).cmp(&(&b.place, b.code)));
@@ -130,7 +135,9 @@ pub fn lint(catalog: &Catalog, today: Date) -> Vec<Finding> {
 }
 
 /// Marks what the catalogue accepts, and finds what it accepts in vain.
-fn accept(catalog: &Catalog, findings: &mut Findings) {
+fn accept(catalog: &Catalog, has_history: bool, findings: &mut Findings) {
+    // What only a state can tell is not accepted in vain where there is none.
+    let decided = |code: Code| code != S15 || has_history;
     for accepted in &catalog.accepted {
         let mut in_vain = true;
         let meant =
@@ -139,7 +146,7 @@ fn accept(catalog: &Catalog, findings: &mut Findings) {
             finding.accepted = Some(accepted.reason.clone());
             in_vain = false;
         }
-        if in_vain {
+        if in_vain && decided(accepted.code) {
             let message = format!(
                 "there is no {} about '{}' to accept; remove this line",
                 accepted.code.as_str(),

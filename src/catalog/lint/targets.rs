@@ -25,8 +25,8 @@ pub(super) fn lint(catalog: &Catalog, today: Date, findings: &mut Findings) {
 
 /// Every instance that the file knows has a line for the running and the next period.
 fn table(catalog: &Catalog, node: &Node, rows: &[TargetRow], today: Date, findings: &mut Findings) {
-    let running = catalog.calendar.bounds(node.period, today);
-    let next = catalog.calendar.bounds(node.period, running.1);
+    let running = catalog.calendar_of(node).bounds(node.period, today);
+    let next = catalog.calendar_of(node).bounds(node.period, running.1);
     for (which, (start, end)) in [("running", running), ("next", next)] {
         let mut covered: BTreeMap<&[String], bool> = BTreeMap::new();
         for row in rows {
@@ -103,7 +103,7 @@ fn growth(
             }
         }
         GrowthBase::Year(year) => {
-            let running = catalog.calendar.fiscal_year(today);
+            let running = catalog.calendar_of(node).fiscal_year(today);
             if year >= running {
                 found(format!(
                     "'{name}' grows over {year}, which is not over yet; write over: {}, or over: last_year",

@@ -32,7 +32,7 @@ const REGIONS: &str = "start,region,target
 fn found(yaml: &str, csv: &str) -> Vec<String> {
     let files = Files::new("", [("a.yaml", yaml), ("regions.csv", csv)]);
     let catalog = load(&files).map_err(|problems| problems.to_string()).unwrap();
-    let findings = lint(&catalog, "2026-11-24".parse().unwrap());
+    let findings = lint(&catalog, "2026-11-24".parse().unwrap(), None);
     findings.iter().map(Finding::to_string).collect()
 }
 
@@ -202,5 +202,82 @@ fn a_finding_is_accepted_with_a_reason() {
     assert_eq!(
         problems,
         "a.yaml:1:8: there is no finding 'S99'; did you mean 'S09'?"
+    );
+}
+
+/// What the months before came to, the newest first; June is running.
+fn against(target: f64, closed: &[f64], year_ago: Option<f64>, lower: bool) -> Vec<String> {
+    let direction = if lower { "lower" } else { "higher" };
+    let yaml = format!(
+        "sources:\n  s: {{topics: [t], format: json, fields: {{a: a}}}}\nmetrics:\n  m: {{source: s, agg: sum, expr: a, unit: CNY}}\nnodes:\n  n: {{metric: m, role: business, direction: {direction}, period: month, target: {target}, owner: o, each: []}}\nlint: {{S08: {{n: a test}}}}\n"
+    );
+    let catalog = load(&Files::new("", [("a.yaml", yaml.as_str())]))
+        .map_err(|problems| problems.to_string())
+        .unwrap();
+    let closed = (1..=5)
+        .rev()
+        .map(|month| format!("2026-{month:02}"))
+        .zip(closed.iter().copied());
+    let reached = Reached {
+        node: crate::catalog::NodeId(0),
+        dimensions: Vec::new(),
+        target,
+        closed: closed.collect(),
+        year_ago,
+    };
+    let findings = lint(&catalog, "2026-06-10".parse().unwrap(), Some(&[reached]));
+    let of_history = findings.iter().filter(|finding| finding.code == S15);
+    of_history.map(|finding| finding.message.clone()).collect()
+}
+
+#[test]
+fn a_target_is_held_against_what_was_reached() {
+    assert_eq!(against(1100.0, &[1000.0, 700.0, 900.0], None, false), [""; 0]);
+    // Exactly twice the best is a stretch that somebody may mean.
+    assert_eq!(against(2000.0, &[1000.0, 700.0, 900.0], None, false), [""; 0]);
+    assert_eq!(
+        against(2001.0, &[700.0, 1000.0, 900.0], None, false),
+        [
+            "the target of 'n', 2001 CNY, is more than twice the best of 3 periods, 1000 CNY in 2026-04: nobody has come near; set a target that can be reached (`tautline suggest n` proposes some)"
+        ]
+    );
+    assert_eq!(
+        against(999.0, &[1000.0, 700.0, 900.0], None, false),
+        [
+            "the target of 'n', 999 CNY, is below what the last period came to, 1000 CNY in 2026-05: it is reached by falling back; aim higher, or accept it with the reason"
+        ]
+    );
+    // After a season comes less, as it did a year ago; too little is too little.
+    assert_eq!(
+        against(800.0, &[1000.0, 700.0, 900.0], Some(750.0), false),
+        [""; 0]
+    );
+    assert_eq!(
+        against(800.0, &[1000.0, 700.0, 900.0], Some(850.0), false).len(),
+        1
+    );
+    // Two periods are no experience.
+    assert_eq!(against(5000.0, &[1000.0, 700.0], None, false), [""; 0]);
+    // Where less is better it is the other way round.
+    assert_eq!(against(650.0, &[800.0, 700.0, 900.0], None, true), [""; 0]);
+    assert!(
+        against(340.0, &[800.0, 700.0, 900.0], None, true)[0]
+            .contains("less than half the best of 3 periods, 700 CNY")
+    );
+    assert!(
+        against(801.0, &[800.0, 700.0, 900.0], None, true)[0].contains("above what the last period came to")
+    );
+}
+
+#[test]
+fn what_only_a_state_can_tell_is_not_accepted_in_vain_without_one() {
+    let yaml = SMART.to_owned() + "lint: {S15: {revenue: the board wants it}}\n";
+    assert_eq!(found(&yaml, REGIONS), [""; 0]);
+    let files = Files::new("", [("a.yaml", yaml.as_str()), ("regions.csv", REGIONS)]);
+    let catalog = load(&files).map_err(|problems| problems.to_string()).unwrap();
+    let findings = lint(&catalog, "2026-11-24".parse().unwrap(), Some(&[]));
+    assert_eq!(
+        findings.iter().map(|finding| finding.code).collect::<Vec<_>>(),
+        [S14]
     );
 }

@@ -7,10 +7,10 @@ use jiff::civil::{self, Date};
 use jiff::tz::TimeZone;
 use serde_saphyr::Spanned;
 
-use super::Loader;
+use super::{Loader, Owned, entries};
 use crate::catalog::diagnostic::{Place, nearest};
 use crate::catalog::file::{CalendarEntry, Weekday};
-use crate::catalog::model::{Calendar, DayKind, SpecialDay};
+use crate::catalog::model::{Calendar, DayKind, NamedCalendar, SpecialDay};
 use crate::catalog::yaml;
 
 const MONDAY_TO_FRIDAY: [bool; 7] = [true, true, true, true, true, false, false];
@@ -18,14 +18,7 @@ const MONDAY_TO_FRIDAY: [bool; 7] = [true, true, true, true, true, false, false]
 impl Loader<'_> {
     /// The calendar, or UTC with Monday weeks where none is declared.
     pub(super) fn calendar(&mut self, declared: &[(Arc<str>, Spanned<CalendarEntry>)]) -> Calendar {
-        let mut calendar = Calendar {
-            timezone: TimeZone::UTC,
-            fiscal_year_starts: (1, 1),
-            week_starts: civil::Weekday::Monday,
-            workdays: MONDAY_TO_FRIDAY,
-            workdays_declared: false,
-            special_days: BTreeMap::new(),
-        };
+        let mut calendar = usual(TimeZone::UTC);
         let Some((file, entry)) = declared.first() else {
             return calendar;
         };
@@ -34,6 +27,37 @@ impl Loader<'_> {
             let found = self.zone(&zone.value, yaml::place(file, zone.referenced));
             calendar.timezone = found.unwrap_or(TimeZone::UTC);
         }
+        self.read_calendar(file, entry, &mut calendar);
+        calendar
+    }
+
+    /// Calendars that metrics may name. Each says everything that is not usual anew: nothing comes of the default one but
+    /// its zone, in which all days are cut.
+    pub(super) fn calendars(
+        &mut self,
+        declared: &Owned<CalendarEntry>,
+        zone: &TimeZone,
+    ) -> Vec<NamedCalendar> {
+        let mut calendars = Vec::new();
+        for entry in entries(declared) {
+            if let Some(own) = &entry.value.timezone {
+                let message = format!(
+                    "calendar '{}' has no zone of its own: all days are cut in that of 'calendar:'; remove 'timezone'",
+                    entry.name.value
+                );
+                self.problem(entry.at(own), message);
+            }
+            let mut calendar = usual(zone.clone());
+            self.read_calendar(&entry.file, entry.value, &mut calendar);
+            calendars.push(NamedCalendar {
+                name: entry.name.value.clone(),
+                calendar,
+            });
+        }
+        calendars
+    }
+
+    fn read_calendar(&mut self, file: &Arc<str>, entry: &CalendarEntry, calendar: &mut Calendar) {
         if let Some(starts) = &entry.fiscal_year_starts {
             match month_and_day(&starts.value) {
                 Some(found) => calendar.fiscal_year_starts = found,
@@ -59,7 +83,6 @@ impl Loader<'_> {
         if let Some(holidays) = &entry.holidays {
             calendar.special_days = self.holidays(file, holidays);
         }
-        calendar
     }
 
     /// A time zone by its name.
@@ -122,6 +145,18 @@ impl Loader<'_> {
             );
         }
         days
+    }
+}
+
+/// What a calendar is that says nothing.
+fn usual(timezone: TimeZone) -> Calendar {
+    Calendar {
+        timezone,
+        fiscal_year_starts: (1, 1),
+        week_starts: civil::Weekday::Monday,
+        workdays: MONDAY_TO_FRIDAY,
+        workdays_declared: false,
+        special_days: BTreeMap::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Entry, Loader, Owned, entries};
 use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Type, Variable};
 use crate::catalog::file::{InlinePart, MetricEntry, MetricType, PartEntry};
-use crate::catalog::model::{FieldId, Metric, MetricId, MetricKind, Simple};
+use crate::catalog::model::{FieldId, Metric, MetricId, MetricKind, NamedCalendar, Simple};
 
 /// Metrics with the sources that each draws on.
 pub(super) struct Metrics {
@@ -70,7 +70,12 @@ pub(super) fn id(index: usize) -> MetricId {
 }
 
 impl Loader<'_> {
-    pub(super) fn metrics(&mut self, declared: &Owned<MetricEntry>, sources: &mut Sources) -> Metrics {
+    pub(super) fn metrics(
+        &mut self,
+        declared: &Owned<MetricEntry>,
+        sources: &mut Sources,
+        calendars: &[NamedCalendar],
+    ) -> Metrics {
         let names: Vec<Variable> = entries(declared)
             .map(|entry| Variable::new(entry.name.value.clone(), Type::Number))
             .collect();
@@ -106,6 +111,7 @@ impl Loader<'_> {
                     .iter()
                     .map(|dimension| dimension.value.clone())
                     .collect(),
+                calendar: self.calendar_named(&entry, calendars),
                 manual: self.manual_of(&entry),
                 kind,
                 max_cells: max_cells(entry.value),
@@ -125,6 +131,22 @@ impl Loader<'_> {
             self.backfills(declared, &metrics.metrics, sources);
         }
         metrics
+    }
+
+    /// Index of the calendar that a metric names.
+    fn calendar_named(
+        &mut self,
+        entry: &Entry<'_, MetricEntry>,
+        calendars: &[NamedCalendar],
+    ) -> Option<usize> {
+        let named = entry.value.calendar.as_ref()?;
+        let names = calendars.iter().map(|calendar| calendar.name.as_str());
+        self.resolve(
+            "calendar in 'calendars' named",
+            entry.at(named),
+            &named.value,
+            names,
+        )
     }
 
     fn metric_kind(
@@ -370,6 +392,7 @@ impl Loader<'_> {
                     name,
                     unit: None,
                     dimensions: Vec::new(),
+                    calendar: None,
                     manual: None,
                     kind: MetricKind::Simple(simple),
                     max_cells: max_cells(value),

@@ -141,8 +141,9 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
         return Err(loader.refused());
     }
     let calendar = loader.calendar(&merged.calendars);
+    let calendars = loader.calendars(&merged.named_calendars, &calendar.timezone);
     let mut sources = loader.sources(&merged.sources);
-    let metrics = loader.metrics(&merged.metrics, &mut sources);
+    let metrics = loader.metrics(&merged.metrics, &mut sources, &calendars);
     let nodes = loader.nodes(&merged.nodes, &metrics, &sources);
     let rules = loader.rules(&merged.rules, &merged.nodes);
     let assess = loader.assess(&merged.assess);
@@ -162,6 +163,7 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
     if loader.problems.is_empty() {
         let mut catalog = Catalog {
             calendar,
+            calendars,
             sources: sources.sources,
             metrics: metrics.metrics,
             nodes: nodes.nodes,
@@ -198,6 +200,7 @@ struct Merged {
     calendars: Vec<(Arc<str>, Spanned<super::file::CalendarEntry>)>,
     assess: Vec<(Arc<str>, Spanned<super::file::AssessEntry>)>,
     weights: Vec<(Arc<str>, Spanned<super::file::WeightsEntry>)>,
+    named_calendars: Owned<super::file::CalendarEntry>,
     sources: Owned<super::file::SourceEntry>,
     metrics: Owned<super::file::MetricEntry>,
     nodes: Owned<super::file::NodeEntry>,
@@ -237,6 +240,7 @@ impl Loader<'_> {
             calendars: vec![],
             assess: vec![],
             weights: vec![],
+            named_calendars: vec![],
             sources: vec![],
             metrics: vec![],
             nodes: vec![],
@@ -258,6 +262,7 @@ impl Loader<'_> {
                     merged
                         .weights
                         .extend(file.weights.map(|weights| (shown.clone(), weights)));
+                    self.add("calendar", &shown, file.calendars, &mut merged.named_calendars);
                     self.add("source", &shown, file.sources, &mut merged.sources);
                     self.add("metric", &shown, file.metrics, &mut merged.metrics);
                     self.add("node", &shown, file.nodes, &mut merged.nodes);

@@ -125,6 +125,7 @@ impl Loader<'_> {
             }
         }
         let parent = self.parent_link(entry, parent, made, &each);
+        self.same_calendar(entry, parent.as_ref(), made, metric, metrics);
         let target = self.target(entry, &each);
         if let Some(weight) = value
             .weight
@@ -245,6 +246,29 @@ impl Loader<'_> {
             node: NodeId(u32::try_from(parent).unwrap_or(u32::MAX)),
             relation,
         })
+    }
+
+    /// What a parent is made of is counted by its calendar: quarters of two fiscal years do not come to each other.
+    fn same_calendar(
+        &mut self,
+        entry: &Entry<'_, NodeEntry>,
+        parent: Option<&ParentLink>,
+        made: &[Node],
+        metric: usize,
+        metrics: &Metrics,
+    ) {
+        let Some(link) = parent.filter(|link| link.relation != Relation::Influence) else {
+            return;
+        };
+        let above = &made[link.node.0 as usize];
+        let calendar = |metric: usize| metrics.metrics[metric].calendar;
+        if calendar(metric) != calendar(above.metric.0 as usize) {
+            let message = format!(
+                "'{}' is a part of '{}', and their metrics are counted by two calendars; give both the same 'calendar', or write relation: influence",
+                entry.name.value, above.name
+            );
+            self.problem(entry.place(), message);
+        }
     }
 
     /// The age from which an open item is overdue: `Some(None)` where none is said.

@@ -703,3 +703,50 @@ fn what_is_read_again_must_be_in_kafka() {
         assert!(said.contains(expected), "{said}");
     }
 }
+
+#[test]
+fn a_metric_names_another_calendar() {
+    let retail =
+        "calendars: {retail: {fiscal_year_starts: 02-01, week_starts: sunday, workdays: [mon, sat]}}\n";
+    let named = GOOD.replace(
+        "agg: count, filter: type == \"order.paid\"}\n  average",
+        "agg: count, filter: type == \"order.paid\", calendar: retail}\n  average",
+    );
+    let catalog = load_text(&format!("{retail}{named}")).unwrap();
+    let node = |name: &str| catalog.nodes.iter().find(|node| node.name == name).unwrap();
+    let (visits, revenue) = (
+        catalog.calendar_of(node("visits")),
+        catalog.calendar_of(node("revenue")),
+    );
+    assert_eq!(
+        (visits.fiscal_year_starts, revenue.fiscal_year_starts),
+        ((2, 1), (1, 1))
+    );
+    // Days are cut in one zone; holidays are not inherited.
+    assert_eq!(visits.timezone, revenue.timezone);
+    let golden_week = "2026-10-05".parse().unwrap();
+    assert!(visits.is_workday(golden_week));
+    assert!(!visits.is_workday("2026-10-06".parse().unwrap()));
+
+    for (yaml, expected) in [
+        (
+            named.clone(),
+            "there is no calendar in 'calendars' named 'retail'; none is declared",
+        ),
+        (
+            format!("{}{named}", retail.replace("retail:", "retial:")),
+            "there is no calendar in 'calendars' named 'retail'; did you mean 'retial'?",
+        ),
+        (
+            format!("{}{named}", retail.replace("week_starts: sunday", "timezone: Asia/Tokyo")),
+            "calendar 'retail' has no zone of its own: all days are cut in that of 'calendar:'; remove 'timezone'",
+        ),
+        (
+            format!("{retail}{}", GOOD.replace("unit: CNY, dimensions: [region]}", "unit: CNY, dimensions: [region], calendar: retail}\n  same: {source: orders, agg: sum, expr: amount}").replace("region-revenue: {metric: revenue", "region-revenue: {metric: same")),
+            "'region-revenue' is a part of 'revenue', and their metrics are counted by two calendars; give both the same 'calendar', or write relation: influence",
+        ),
+    ] {
+        let refused = load_text(&yaml).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{refused}");
+    }
+}

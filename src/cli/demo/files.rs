@@ -83,7 +83,7 @@ mod tests {
         let targets = region_targets(months(today, today));
         let files = Files::new("", [("chain.yaml", CATALOG), ("regions.csv", &targets)]);
         let catalog = load(&files).map_err(|problems| problems.to_string()).unwrap();
-        let findings = lint(&catalog, today);
+        let findings = lint(&catalog, today, None);
         let accepted = |finding: &Finding| (finding.code.as_str(), finding.accepted.is_some());
         assert_eq!(findings.iter().map(accepted).collect::<Vec<_>>(), [("S10", true)]);
     }

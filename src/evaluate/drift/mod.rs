@@ -30,7 +30,10 @@ const FAMILY: usize = 16;
 /// The links of a catalogue.
 #[derive(Debug)]
 pub(super) struct Drift {
+    /// Special days of the default calendar.
     days: Days,
+    /// Of the calendars that metrics name, by [`Metric::calendar`](crate::catalog::Metric::calendar).
+    named_days: Vec<Days>,
     tuning: Tuning,
     links: HashMap<InstanceKey, Judged>,
     /// Links that were closed since [`Evaluator::take_changed_links`].
@@ -64,18 +67,24 @@ pub struct StoredLink {
     pub body: Vec<u8>,
 }
 
+fn days_of(calendar: &Calendar) -> Days {
+    let special = calendar.special_days.iter().map(|(date, special)| {
+        let kind = match special.kind {
+            DayKind::Holiday => Special::Holiday,
+            DayKind::Workday => Special::Workday,
+            DayKind::Promotion => Special::Promotion,
+        };
+        (*date, kind)
+    });
+    Days::new(special)
+}
+
 impl Drift {
-    pub(super) fn new(calendar: &Calendar) -> Drift {
-        let special = calendar.special_days.iter().map(|(date, special)| {
-            let kind = match special.kind {
-                DayKind::Holiday => Special::Holiday,
-                DayKind::Workday => Special::Workday,
-                DayKind::Promotion => Special::Promotion,
-            };
-            (*date, kind)
-        });
+    pub(super) fn new(catalog: &Catalog) -> Drift {
+        let named = catalog.calendars.iter().map(|named| days_of(&named.calendar));
         Drift {
-            days: Days::new(special),
+            days: days_of(&catalog.calendar),
+            named_days: named.collect(),
             tuning: Tuning::default(),
             links: HashMap::new(),
             changed: HashSet::new(),
@@ -152,7 +161,7 @@ impl Evaluator {
             flow: &flows[at],
             targets: targets[at].as_slice(),
         };
-        let Drift { days, tuning, .. } = &self.drift;
+        let (days, tuning) = (self.days(parent), &self.drift.tuning);
         link.close_among(others, today.0, [input(0), input(1)], days, tuning);
         judged.state = Some(Arc::new(state_of(link, tuning)));
         self.drift.changed.insert(key.clone());
@@ -180,7 +189,7 @@ impl Evaluator {
             Some(from.0 + days)
         };
         let first_day = first_of(kpi)?.min(first_of(parent)?);
-        let Drift { days, tuning, .. } = &self.drift;
+        let (days, tuning) = (self.days(parent), &self.drift.tuning);
         let link = Link::new(first_day, self.before(kpi), self.before(parent), days, tuning);
         Some(Judged {
             link,
@@ -188,6 +197,13 @@ impl Evaluator {
             whole_from,
             state: None,
         })
+    }
+
+    /// The calendar's special days by which a link is judged: those of its parent.
+    fn days(&self, parent: &NodeState) -> &Days {
+        let metric = self.catalog.node(parent.key.node).metric;
+        let named = self.catalog.metric(metric).calendar;
+        named.map_or(&self.drift.days, |index| &self.drift.named_days[index])
     }
 
     /// The first day that the definition of a side, and how it is reckoned of others, has seen whole.

@@ -22,6 +22,7 @@ use crate::catalog::{
     Severity, Target,
 };
 use crate::evaluate::attribution::{self, Attribution};
+use crate::evaluate::drill;
 use crate::evaluate::weights::{Line, Setting};
 use crate::evaluate::{Estimate, InstanceKey, NodeState, Pace, Period, Snapshot};
 use crate::words::definition;
@@ -114,6 +115,8 @@ pub struct Explanation {
     pub rules: Vec<RuleText>,
     /// What its distance from plan is made of.
     pub accounts: Vec<AccountText>,
+    /// The fewest dimension values that it comes from, the most surprising split first.
+    pub drills: Vec<DrillText>,
 }
 
 /// The weights of a KPI and its siblings.
@@ -260,6 +263,30 @@ pub struct PartText {
     pub title: String,
     /// Contribution in the unit of the whole; `None` where it is not known.
     pub amount: Option<f64>,
+}
+
+/// Where most of the distance comes from, along one split.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct DrillText {
+    /// Name of the node that is split so.
+    pub node: String,
+    /// Dimensions that it is split by and the whole is not.
+    pub dimensions: Vec<String>,
+    /// The smallest set of values, the largest contribution first.
+    pub parts: Vec<DrillPart>,
+    /// How many other values there are.
+    pub others: usize,
+}
+
+/// One value of a split.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct DrillPart {
+    /// Dimension values.
+    pub values: Vec<String>,
+    /// How far it is from what was expected of it.
+    pub amount: f64,
+    /// The same as a share of the whole's distance.
+    pub share: f64,
 }
 
 /// Why a node cannot be explained.
@@ -423,7 +450,7 @@ fn explanation(
         weights: weights(past, node, at),
         declared_at: node.place.to_string(),
         at,
-        period: NamedPeriod::of(state.period, catalog),
+        period: NamedPeriod::of(state.period, catalog.calendar_of(node)),
         metric: definition::of_metric(catalog, node.metric),
         metric_declared_at: metric.place.to_string(),
         unit: metric.unit.clone(),
@@ -435,7 +462,7 @@ fn explanation(
             .map(|(day, value)| DayValue { day, value })
             .collect(),
         target: state.target,
-        target_from: target_from(node, state, &catalog.calendar),
+        target_from: target_from(node, state, catalog.calendar_of(node)),
         baseline: node.baseline,
         lower_is_better: node.direction == Direction::Lower,
         completion: state.completion,
@@ -469,7 +496,43 @@ fn explanation(
             .filter(|_| state.is_judged())
             .map(|found| accounts(catalog, found))
             .unwrap_or_default(),
+        drills: if state.is_judged() {
+            drills(past, catalog, snapshot, state)
+        } else {
+            Vec::new()
+        },
     }
+}
+
+/// Where most of the distance comes from, against the plans of the values, or their shares of the period before.
+fn drills(past: &Past, catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) -> Vec<DrillText> {
+    let before = |part: &NodeState| {
+        let calendar = catalog.calendar_of(catalog.node(part.key.node));
+        let last = part.period.start.yesterday().ok()?;
+        past.value(&part.key, &Period::containing(part.period.kind, last, calendar))
+    };
+    let texts = drill::drill(catalog, snapshot, &state.key, before)
+        .into_iter()
+        .map(|found| DrillText {
+            node: catalog.node(found.node).name.clone(),
+            dimensions: found.dimensions,
+            parts: found
+                .parts
+                .into_iter()
+                .map(|part| DrillPart {
+                    values: part
+                        .key
+                        .dimensions
+                        .iter()
+                        .map(|value| value.to_string())
+                        .collect(),
+                    amount: part.amount,
+                    share: part.share,
+                })
+                .collect(),
+            others: found.others,
+        });
+    texts.collect()
 }
 
 /// What has been in force for a KPI up to a moment, and what is proposed of it now.
@@ -540,7 +603,7 @@ fn profile(node: &Node, catalog: &Catalog) -> &'static str {
         Profile::LastYear => "last_year",
         Profile::Flat => "flat",
         Profile::File => "file",
-        Profile::Default if catalog.calendar.workdays_declared => "last_year, else workdays",
+        Profile::Default if catalog.calendar_of(node).workdays_declared => "last_year, else workdays",
         Profile::Default => "last_year, else linear",
     }
 }
@@ -571,7 +634,7 @@ fn rules(
         let can = rule.on == RuleOn::Node || is_of_link;
         can && rule.applies_to(&node.name)
     };
-    let period = state.period.id(&catalog.calendar);
+    let period = state.period.id(catalog.calendar_of(node));
     let explained = |rule: &Rule| {
         let readings = judge::readings(catalog, snapshot, rule, state, written);
         RuleText {

@@ -35,6 +35,7 @@ pub fn text(found: &Explanation, language: Language, zone: &TimeZone) -> String 
     table.print(&mut out);
     days(&mut out, found, language);
     accounts(&mut out, found, language);
+    drills(&mut out, found, language);
     rules(&mut out, found, language, zone);
     out
 }
@@ -469,18 +470,54 @@ fn days(out: &mut String, found: &Explanation, language: Language) {
     }
 }
 
-fn accounts(out: &mut String, found: &Explanation, language: Language) {
-    let unit = found.unit.as_deref();
-    let signed = |amount: f64| {
-        // Of a difference of large numbers the last digits are none.
-        let amount = if amount.abs() < 1e-9 * found.value.unwrap_or(0.0).abs() {
-            0.0
-        } else {
-            amount
-        };
-        let sign = if amount > 0.0 { "+" } else { "" };
-        format!("{sign}{}", language.quantity(amount, unit))
+/// An amount above or below plan.
+fn signed(amount: f64, found: &Explanation, language: Language) -> String {
+    // Of a difference of large numbers the last digits are none.
+    let amount = if amount.abs() < 1e-9 * found.value.unwrap_or(0.0).abs() {
+        0.0
+    } else {
+        amount
     };
+    let sign = if amount > 0.0 { "+" } else { "" };
+    format!("{sign}{}", language.quantity(amount, found.unit.as_deref()))
+}
+
+fn drills(out: &mut String, found: &Explanation, language: Language) {
+    if found.drills.is_empty() {
+        return;
+    }
+    out.push('\n');
+    line(
+        out,
+        language.pick(
+            "差距主要来自（最少的几项）",
+            "Most of it comes from (the fewest values)",
+        ),
+    );
+    let mut table = Table::default();
+    for drill in &found.drills {
+        let parts: Vec<String> = drill
+            .parts
+            .iter()
+            .map(|part| {
+                let (values, amount) = (part.values.join(" / "), signed(part.amount, found, language));
+                match language {
+                    Language::Zh => format!("{values} {amount}（占 {}）", percent(part.share)),
+                    Language::En => format!("{values} {amount} ({} of it)", percent(part.share)),
+                }
+            })
+            .collect();
+        let text = match language {
+            Language::Zh => format!("{}，另有 {} 项", parts.join("，"), drill.others),
+            Language::En => format!("{}; {} others", parts.join(", "), drill.others),
+        };
+        table.row(&format!("  {}", drill.dimensions.join(" × ")), text);
+    }
+    table.print(out);
+}
+
+fn accounts(out: &mut String, found: &Explanation, language: Language) {
+    let signed = |amount: f64| signed(amount, found, language);
     for account in &found.accounts {
         let heading = match account.relation {
             Relation::Sum => language.pick("与计划的差距，按组成部分", "Distance from plan, by its parts"),

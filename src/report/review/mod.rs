@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::past::Past;
 use super::{NamedPeriod, is_about, title_of};
 use crate::alert::record::Episode;
-use crate::catalog::{Catalog, NodeId, PeriodKind, Role, SourceId, Target};
+use crate::catalog::{Calendar, Catalog, Node, NodeId, PeriodKind, Role, SourceId, Target};
 use crate::evaluate::attribution::{self, Account};
 use crate::evaluate::weights::Proposal;
 use crate::evaluate::{InstanceKey, NodeState, Period, Snapshot};
@@ -247,7 +247,7 @@ pub fn review(past: &mut Past, asked: Option<Period>) -> Result<Review, NoReview
         let running = Period::containing(PeriodKind::Month, today, calendar);
         Period::containing(PeriodKind::Month, running.start.saturating_sub(1.day()), calendar)
     });
-    let named = NamedPeriod::of(period, &catalog);
+    let named = NamedPeriod::of(period, calendar);
     if period.end <= first || period.start > today {
         return Err(NoReview::Unknown {
             asked: named.id,
@@ -297,15 +297,15 @@ pub fn html(review: &Review, language: Language, zone: &TimeZone) -> String {
 }
 
 /// Last days of the periods of a kind that close within a period, as far as they are over.
-fn closes(kind: PeriodKind, within: Period, last_day: Date, catalog: &Catalog, is_over: bool) -> Vec<Date> {
+fn closes(kind: PeriodKind, within: Period, last_day: Date, calendar: &Calendar, is_over: bool) -> Vec<Date> {
     let mut closes = Vec::new();
-    let mut next = Period::containing(kind, within.start, &catalog.calendar);
+    let mut next = Period::containing(kind, within.start, calendar);
     while next.end <= within.end {
         let close = next.end.saturating_sub(1.day());
         if close < last_day || (close == last_day && is_over) {
             closes.push(close);
         }
-        next = Period::containing(kind, next.end, &catalog.calendar);
+        next = Period::containing(kind, next.end, calendar);
     }
     closes
 }
@@ -317,23 +317,23 @@ fn results(
     last_day: Date,
     is_over: bool,
 ) -> Vec<NodeResult> {
-    let mut kinds: Vec<PeriodKind> = Vec::new();
-    for node in &catalog.nodes {
-        if !kinds.contains(&node.period) {
-            kinds.push(node.period);
-        }
-    }
+    // A kind of period, and which calendar counts it.
+    type Rhythm = (PeriodKind, Option<usize>);
+    let rhythm = |node: &Node| (node.period, catalog.metric(node.metric).calendar);
     let mut days: BTreeSet<Date> = BTreeSet::from([last_day]);
-    let mut closes_of: Vec<(PeriodKind, Vec<Date>)> = Vec::new();
-    for kind in kinds {
-        let closes = closes(kind, period, last_day, catalog, is_over);
+    let mut closes_of: Vec<(Rhythm, Vec<Date>)> = Vec::new();
+    for node in &catalog.nodes {
+        if closes_of.iter().any(|(known, _)| *known == rhythm(node)) {
+            continue;
+        }
+        let closes = closes(node.period, period, last_day, catalog.calendar_of(node), is_over);
         days.extend(&closes);
-        closes_of.push((kind, closes));
+        closes_of.push((rhythm(node), closes));
     }
-    let closes_of = |kind: PeriodKind| {
+    let closes_of = |node: &Node| {
         closes_of
             .iter()
-            .find(|(known, _)| *known == kind)
+            .find(|(known, _)| *known == rhythm(node))
             .map_or(&[][..], |(_, closes)| closes.as_slice())
     };
     let mut found: BTreeMap<InstanceKey, NodeResult> = BTreeMap::new();
@@ -341,7 +341,7 @@ fn results(
     for day in days {
         let snapshot = past.at_close_of(day);
         for state in &snapshot.instances {
-            let closes = closes_of(catalog.node(state.key.node).period);
+            let closes = closes_of(catalog.node(state.key.node));
             let is_close = closes.contains(&day);
             let is_running = closes.is_empty() && day == last_day;
             if !is_close && !is_running {
@@ -380,7 +380,7 @@ fn result(catalog: &Catalog, snapshot: &Snapshot, state: &NodeState, is_close: b
         owner: node.owner.clone(),
         weight,
         unit: catalog.metric(node.metric).unit.clone(),
-        period: NamedPeriod::of(state.period, catalog),
+        period: NamedPeriod::of(state.period, catalog.calendar_of(node)),
         value: state.value,
         target: state.target,
         completion: state.completion,
@@ -628,14 +628,14 @@ fn next(
         let Target::Table(rows) = &node.target else {
             continue;
         };
-        let following = Period::containing(node.period, period.end, &catalog.calendar);
+        let following = Period::containing(node.period, period.end, catalog.calendar_of(node));
         let was_told = results
             .iter()
             .any(|result| result.key.node == id && result.target.is_some());
         if was_told && !rows.iter().any(|row| following.holds(row.start)) {
             next.push(Next::NoTargetNext {
                 title: node.title.clone(),
-                period: following.id(&catalog.calendar),
+                period: following.id(catalog.calendar_of(node)),
             });
         }
     }

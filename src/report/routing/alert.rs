@@ -245,8 +245,12 @@ fn add_identity(labels: &mut Labels, catalog: &Catalog, node: &Node, rule: Optio
         add(name, value);
     }
     if rule.is_of_a_period() {
-        let period = Period::containing(node.period, catalog.calendar.day_of(at), &catalog.calendar);
-        add("period", &period.id(&catalog.calendar));
+        let period = Period::containing(
+            node.period,
+            catalog.calendar.day_of(at),
+            catalog.calendar_of(node),
+        );
+        add("period", &period.id(catalog.calendar_of(node)));
     }
 }
 

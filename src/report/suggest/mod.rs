@@ -166,7 +166,10 @@ pub fn suggest(past: &mut Past, name: &str, dimensions: &[String]) -> Result<Sug
     }
     let is_special = |day: usize| {
         let date = Day(from + i32::try_from(day).unwrap_or(0)).date();
-        catalog.calendar.special_days.contains_key(&date)
+        catalog
+            .calendar_of(catalog.node(key.node))
+            .special_days
+            .contains_key(&date)
     };
     let series: Vec<Vec<Option<f64>>> = candidates.iter().map(|(_, days)| days.clone()).collect();
     let weekday = Day(from).date().weekday().to_monday_zero_offset();

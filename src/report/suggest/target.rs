@@ -59,26 +59,16 @@ pub enum Basis {
 pub(super) fn propose(past: &Past, key: &InstanceKey, today: Date, begins: Date) -> Option<Proposal> {
     let catalog = &past.catalog;
     let node = catalog.node(key.node);
-    let running = Period::containing(node.period, today, &catalog.calendar);
-    let next = Period::containing(node.period, running.end, &catalog.calendar);
+    let calendar = catalog.calendar_of(node);
+    let running = Period::containing(node.period, today, calendar);
+    let next = Period::containing(node.period, running.end, calendar);
     let adds_up = catalog.accumulates(node.metric);
     let value = |period: &Period| {
         let is_whole = period.start >= begins && period.end <= today;
         past.value(key, period)
             .filter(|value| is_whole && value.is_finite())
     };
-    let before = |period: &Period| {
-        Some(Period::containing(
-            node.period,
-            period.start.yesterday().ok()?,
-            &catalog.calendar,
-        ))
-    };
-    let closed: Vec<(Period, f64)> = std::iter::successors(before(&running), before)
-        .take_while(|period| period.start >= begins)
-        .take(PERIODS)
-        .filter_map(|period| Some((period, value(&period)?)))
-        .collect();
+    let closed = past.closed(key, &running, begins, today, PERIODS);
     if closed.len() < LEAST {
         return None;
     }
@@ -91,10 +81,10 @@ pub(super) fn propose(past: &Past, key: &InstanceKey, today: Date, begins: Date)
         .iter()
         .take(PERIODS / 2)
         .filter_map(|(period, now)| {
-            Some(now / value(&period.shifted(-1, &catalog.calendar)).filter(|then| *then > 0.0)?)
+            Some(now / value(&period.shifted(-1, calendar)).filter(|then| *then > 0.0)?)
         })
         .collect();
-    let base = value(&next.shifted(-1, &catalog.calendar)).filter(|base| *base > 0.0);
+    let base = value(&next.shifted(-1, calendar)).filter(|base| *base > 0.0);
     let (median, stretch, basis) = match base {
         Some(base) if growths.len() >= LEAST_GROWTHS => {
             let [middle, most] = [0.5, stretch_at].map(|share| quantile(&growths, share));
@@ -129,13 +119,13 @@ pub(super) fn propose(past: &Past, key: &InstanceKey, today: Date, begins: Date)
         }
     };
     Some(Proposal {
-        period: NamedPeriod::of(next, catalog),
+        period: NamedPeriod::of(next, calendar),
         median,
         stretch,
         basis,
         history: closed
             .iter()
-            .map(|(period, value)| (period.id(&catalog.calendar), *value))
+            .map(|(period, value)| (period.id(calendar), *value))
             .collect(),
     })
 }
