@@ -116,6 +116,8 @@ pub struct Tell<'a> {
     pub routing: &'a Routing,
     /// Whether nobody could be told until now.
     pub is_back: bool,
+    /// Whether history is still being read, so that the numbers may not be whole.
+    pub catching_up: bool,
 }
 
 impl<'a> Tell<'a> {
@@ -125,6 +127,7 @@ impl<'a> Tell<'a> {
             now,
             routing,
             is_back: false,
+            catching_up: false,
         }
     }
 
@@ -133,6 +136,7 @@ impl<'a> Tell<'a> {
             now: self.now,
             routing: self.routing,
             is_back: self.is_back,
+            catching_up: self.catching_up,
             world,
         }
     }

@@ -37,6 +37,7 @@ pub(crate) fn hollow() -> Notice {
         group: Default::default(),
         storm: false,
         quiet: false,
+        catching_up: false,
         because: None,
         ack: None,
         explains: Vec::new(),

@@ -40,6 +40,9 @@ pub(super) fn notice(notice: &Notice, message: &Message, form: Form) -> Json {
         "flapping": notice.flapping,
         "links": links(&mut fit, message),
     });
+    if notice.catching_up {
+        out["catching_up"] = json!(true);
+    }
     if notice.kind == NoticeKind::Resolved {
         out["duration_seconds"] = json!(notice.duration().as_secs());
         out["verdict"] = json!(notice.verdict);

@@ -135,10 +135,12 @@ pub enum NotReady {
         /// Their names.
         topics: Vec<String>,
     },
-    /// History is being read; nobody is told anything until it is.
+    /// History is being read; nobody is told anything until it is, or until that takes too long.
     CatchingUp {
         /// Records still to read; `None` while unknown.
         records_left: Option<u64>,
+        /// Whether that takes so long that people are told all the same.
+        is_overdue: bool,
     },
     /// No broker answers.
     BrokerAway {

@@ -17,6 +17,9 @@ use crate::alert::dispatch::route::{GroupBy, Manners, Person, Route, Routing, Ru
 use crate::catalog::diagnostic::nearest;
 use crate::catalog::file::Duration as Time;
 
+/// Seconds for which nobody is told while history is read.
+const CATCHUP_MAX: std::ops::RangeInclusive<i64> = 1..=86_400;
+
 /// The parts of the file that say who is told.
 pub(super) struct Parts {
     pub(super) routes: Option<RouteEntry>,
@@ -121,6 +124,8 @@ pub(super) struct AlertsEntry {
     remind_before: Option<Time>,
     /// Share of its parent's gap from which on a part is told although its parent is.
     explain_share: Option<f64>,
+    /// How long nobody is told while history is read at a start; then they are, with a mark.
+    catchup_max: Option<Time>,
 }
 
 /// What a route takes over from the one above.
@@ -442,7 +447,15 @@ impl Checker {
                 "a share lies between 0 and 1; 0.2 is usual",
             );
         }
+        let catchup_max = or(entry.catchup_max, usual.catchup_max);
+        if !CATCHUP_MAX.contains(&catchup_max.as_secs()) {
+            self.problem(
+                &["alerts", "catchup_max"],
+                "catching up may take 1s to 24h before people are told; 10m is usual",
+            );
+        }
         Manners {
+            catchup_max,
             storm_max: entry.storm_max.unwrap_or(usual.storm_max),
             ack_ttl: or(entry.ack_ttl, usual.ack_ttl),
             remind_before: or(entry.remind_before, usual.remind_before),

@@ -39,6 +39,8 @@ pub struct Manners {
     pub remind_before: SignedDuration,
     /// Share of its parent's gap from which on a part is told although its parent is.
     pub explain_share: f64,
+    /// How long nobody is told while history is read at a start.
+    pub catchup_max: SignedDuration,
 }
 
 impl Default for Manners {
@@ -48,6 +50,7 @@ impl Default for Manners {
             ack_ttl: SignedDuration::from_hours(24),
             remind_before: SignedDuration::from_mins(15),
             explain_share: 0.2,
+            catchup_max: SignedDuration::from_mins(10),
         }
     }
 }

@@ -170,6 +170,7 @@ fn moment<'a>(now: Timestamp, routing: &'a Routing, world: &'a Calendar) -> Mome
         now,
         routing,
         is_back: false,
+        catching_up: false,
         world,
     }
 }

@@ -101,3 +101,46 @@ fn the_link_leads_to_the_node() {
         Some("https://kpi.example/")
     );
 }
+
+#[test]
+fn what_is_told_before_history_is_read_says_so() {
+    let early = Notice {
+        catching_up: true,
+        ..samples::hollow()
+    };
+    let zh = of(&early, Language::Zh, None);
+    assert_eq!(zh.title, "🟠 文章数已完成，营收没有（数据补读中）");
+    assert!(
+        zh.lead.ends_with("。启动前的数据还没有读完，数字可能不完整。"),
+        "{}",
+        zh.lead
+    );
+    let en = of(&early, Language::En, None);
+    assert!(en.title.ends_with(" (catching up)"), "{}", en.title);
+    let mark = ". What came before the start has not all been read, so the numbers may not be complete.";
+    assert!(en.lead.ends_with(mark), "{}", en.lead);
+    let lead = of(&samples::hollow(), Language::En, None).lead;
+    assert_eq!(en.lead, format!("{}{mark}", lead.trim_end_matches('.')));
+
+    // Several in one message, and own wording.
+    let reader = Reader {
+        language: Language::En,
+        ..Reader::default()
+    };
+    let many = Message::of(&[early.clone(), samples::hollow()], &reader);
+    assert!(many.title.ends_with(" (catching up)"), "{}", many.title);
+    let templates = crate::settings::Templates {
+        all: crate::settings::Words {
+            title: Some("Look at this".into()),
+            text: Some("{{ labels.node }}".into()),
+        },
+        ..Default::default()
+    };
+    let own = Reader {
+        templates: Some(&templates),
+        ..reader
+    };
+    let own = Message::of(&[early], &own);
+    assert_eq!(own.title, "Look at this (catching up)");
+    assert!(own.lead.starts_with("articles What came before"), "{}", own.lead);
+}
