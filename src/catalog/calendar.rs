@@ -31,6 +31,25 @@ impl Calendar {
         }
     }
 
+    /// The month of the fiscal year that holds a day: its number, 1 to 12, its first day and the day after its last one.
+    /// Where the fiscal year begins within a month of the calendar, so do its months.
+    pub fn fiscal_month(&self, day: Date) -> (i8, Date, Date) {
+        self.numbered_part(day, 1)
+    }
+
+    /// The quarter of the fiscal year that holds a day: its number, 1 to 4, its first day and the day after its last one.
+    pub fn fiscal_quarter(&self, day: Date) -> (i8, Date, Date) {
+        self.numbered_part(day, 3)
+    }
+
+    fn numbered_part(&self, day: Date, months: i32) -> (i8, Date, Date) {
+        let (start, end) = self.part_of_year(day, months);
+        let (year, _) = self.part_of_year(day, 12);
+        let past = 12 * (i32::from(start.year()) - i32::from(year.year())) + i32::from(start.month())
+            - i32::from(year.month());
+        (i8::try_from(past / months + 1).unwrap_or(1), start, end)
+    }
+
     /// The part of `months` months of the fiscal year that holds a day.
     fn part_of_year(&self, day: Date, months: i32) -> (Date, Date) {
         let (month, first) = self.fiscal_year_starts;
