@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
 use super::business::Business;
+use super::delivery;
 use super::dispatch::route::Routing;
 use super::dispatch::{Moment, World};
 use super::engine::{Engine, Step};
@@ -128,6 +129,8 @@ pub struct Tell<'a> {
     pub routing: &'a Routing,
     /// Whether nobody could be told until now.
     pub is_back: bool,
+    /// Whether history is still being read, so that the numbers may not be whole.
+    pub catching_up: bool,
 }
 
 impl<'a> Tell<'a> {
@@ -137,6 +140,7 @@ impl<'a> Tell<'a> {
             now,
             routing,
             is_back: false,
+            catching_up: false,
         }
     }
 
@@ -145,6 +149,7 @@ impl<'a> Tell<'a> {
             now: self.now,
             routing: self.routing,
             is_back: self.is_back,
+            catching_up: self.catching_up,
             world,
         }
     }
@@ -345,6 +350,9 @@ pub fn readings(
 
 /// Whether the catalogue still declares what an alert is about, in the same words.
 pub fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
+    if delivery::is_of(record) {
+        return true;
+    }
     let label = |name: &str| record.labels.get(name).map(String::as_str);
     if let Some(source) = label("source").filter(|_| label("node").is_none()) {
         return catalog.sources.iter().any(|declared| declared.name == source);
@@ -657,6 +665,7 @@ impl About for Judged<'_> {
             source: None,
             shared: None,
             entry: self.entry_facts(),
+            delivery: None,
             // The numbers of the node change with every event: what is told of an item is about the item.
             node: self
                 .item

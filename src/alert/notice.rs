@@ -240,6 +240,9 @@ pub struct Notice {
     /// Nobody needs a ping: what is shown already is brought up to date, where the channel can.
     #[serde(default)]
     pub quiet: bool,
+    /// History was still being read when it was decided: the numbers may not be whole.
+    #[serde(default)]
+    pub catching_up: bool,
     /// Why now, where that is not plain.
     #[serde(default)]
     pub because: Option<Because>,
@@ -281,6 +284,7 @@ impl Notice {
             group: Labels::new(),
             storm: false,
             quiet: false,
+            catching_up: false,
             because: None,
             ack: None,
             explains: Vec::new(),

@@ -31,6 +31,23 @@ impl Calendar {
         }
     }
 
+    /// The month of the fiscal year that holds a day: its number, 1 to 12, its first day and the day after its last one.
+    /// Where the fiscal year begins within a month of the calendar, so do its months.
+    pub fn fiscal_month(&self, day: Date) -> (i8, Date, Date) {
+        self.numbered_part(day, 1)
+    }
+
+    /// The quarter of the fiscal year that holds a day: its number, 1 to 4, its first day and the day after its last one.
+    pub fn fiscal_quarter(&self, day: Date) -> (i8, Date, Date) {
+        self.numbered_part(day, 3)
+    }
+
+    fn numbered_part(&self, day: Date, months: i32) -> (i8, Date, Date) {
+        let (start, end) = self.part_bounds(day, months);
+        let (_, part) = self.part_of_year(day, months);
+        (i8::try_from(part + 1).unwrap_or(1), start, end)
+    }
+
     /// The fiscal year that holds a day, named by the year in which it begins.
     pub fn fiscal_year(&self, day: Date) -> i16 {
         self.part_of_year(day, 12).0

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 
+use super::barrier::{Barrier, Gate};
 use super::clock::Clock;
 use super::dead_letter::{DeadLetter, DeadLetterFile};
 use super::door::Ack;
@@ -65,6 +66,8 @@ pub struct Report {
     pub partitions_behind: usize,
     /// Whether partitions are known and read up to that end.
     pub caught_up: bool,
+    /// Whether people are told although they are not, because it takes too long.
+    pub is_overdue: bool,
     /// Whether the brokers answer.
     pub broker_up: bool,
     /// Why the last commit failed, if it did.
@@ -80,6 +83,8 @@ pub(super) struct EvaluatorThread {
     pub(super) engine: Engine,
     pub(super) watermarks: Watermarks,
     pub(super) routing: Arc<Routing>,
+    /// Names of all receivers.
+    pub(super) receivers: Vec<String>,
     pub(super) orders: OrderInbox,
     /// Nobody could be told since the last time that somebody could.
     pub(super) was_away: bool,
@@ -107,6 +112,7 @@ pub(super) struct EvaluatorThread {
 /// Counters that live as long as the process, over reloads.
 #[derive(Clone, Default)]
 pub(super) struct Totals {
+    pub(super) barrier: Barrier,
     pub(super) outcomes: HashMap<(String, &'static str), u64>,
     pub(super) rejected: VecDeque<DeadLetter>,
     /// Ids forgotten before their time, by source.
@@ -323,21 +329,29 @@ impl EvaluatorThread {
 
     /// One evaluation and, if there is something to keep, one commit.
     fn step(&mut self, pending: &mut Pending, broker_up: bool, commit_anyway: bool) -> Report {
+        let partitions_behind = self.watermarks.behind();
+        let caught_up = self.has_partitions && partitions_behind == 0;
+        let catchup_max = self.routing.manners.catchup_max.unsigned_abs();
+        let gate = self.totals.barrier.look(caught_up, Instant::now(), catchup_max);
+
         let before = self.watermarks.overall();
         let lateness = |source: SourceId| self.catalog.source(source).lateness;
         let watermark = self.watermarks.advance(
             self.clock.now(),
             Instant::now(),
             broker_up && self.has_partitions,
+            (gate == Gate::Overdue).then_some(catchup_max),
             lateness,
         );
         self.count_bounds();
         let intake = self.recent_intake();
-        let partitions_behind = self.watermarks.behind();
-        let caught_up = self.has_partitions && partitions_behind == 0;
 
         self.carry_out(pending);
-        self.was_away |= !caught_up;
+        self.was_away |= gate == Gate::Closed;
+        // A store that cannot be read fails at the commit as well, which is said there.
+        if let Ok(deliveries) = self.store.deliveries(&self.receivers, self.clock.now()) {
+            self.engine.heed(deliveries);
+        }
         let mut snapshot = Snapshot::default();
         if let Some(watermark) = watermark {
             let first = self.cells.first_day();
@@ -346,10 +360,10 @@ impl EvaluatorThread {
                 day_closes(&self.catalog.calendar, before, watermark)
             });
             for at in closes {
-                let closed = self.judge(at, Horizon::Day, true, &intake, pending);
+                let closed = self.judge(at, Horizon::Day, Gate::Closed, &intake, pending);
                 self.propose_weights(&closed, pending);
             }
-            snapshot = self.judge(watermark, Horizon::Known, !caught_up, &intake, pending);
+            snapshot = self.judge(watermark, Horizon::Known, gate, &intake, pending);
         }
         snapshot.sources = self.source_states();
         snapshot.evicted_keys = self.totals.evicted_keys.clone();
@@ -385,6 +399,7 @@ impl EvaluatorThread {
             has_partitions: self.has_partitions,
             partitions_behind,
             caught_up,
+            is_overdue: gate == Gate::Overdue,
             broker_up,
             commit_error,
             commit_seconds: matches!(committed, Some(Ok(()))).then(|| started.elapsed().as_secs_f64()),
@@ -446,7 +461,7 @@ impl EvaluatorThread {
         &mut self,
         at: Timestamp,
         horizon: Horizon,
-        quiet: bool,
+        gate: Gate,
         intake: &[Recent],
         pending: &mut Pending,
     ) -> Snapshot {
@@ -461,10 +476,11 @@ impl EvaluatorThread {
             judge::When {
                 at,
                 horizon,
-                tell: (!quiet).then(|| judge::Tell {
+                tell: (gate != Gate::Closed).then(|| judge::Tell {
                     now: self.clock.now(),
                     routing: &routing,
                     is_back: std::mem::replace(&mut self.was_away, false),
+                    catching_up: gate == Gate::Overdue,
                 }),
                 intake,
             },

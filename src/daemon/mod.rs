@@ -4,6 +4,7 @@
 //! * [`backfill`]: records of the past, read again for definitions that are new.
 //! * [`door`]: folds what is sent over HTTP.
 //! * [`evaluator`]: the one thread that merges, judges and commits.
+//! * [`barrier`]: nobody is told before history is read, or before that takes too long.
 //! * [`pipeline`]: both together, over one catalogue and one set of partitions.
 //! * [`publisher`]: what the server shows, and changes of health said once.
 //! * [`discovery`]: watches which partitions there are.
@@ -12,6 +13,7 @@
 //! * [`dead_letter`]: the file of rejected events. [`clock`]: the only clock.
 
 mod backfill;
+mod barrier;
 pub mod clock;
 pub mod dead_letter;
 mod discovery;

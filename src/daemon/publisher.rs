@@ -38,6 +38,8 @@ struct Known {
     away_since: Option<Timestamp>,
     missing_topics: Vec<String>,
     caught_up: bool,
+    /// Whether it was said that people are told before it is.
+    overdue_said: bool,
     /// When the last line of life was written, and how many events had been read by then.
     said: (Instant, u64),
 }
@@ -84,6 +86,7 @@ impl Publisher {
             away_since: None,
             missing_topics: Vec::new(),
             caught_up: false,
+            overdue_said: false,
             said: (Instant::now(), 0),
         };
         Publisher {
@@ -151,6 +154,13 @@ impl Publisher {
             known.caught_up = true;
             tracing::info!("caught up with what was there at the start");
         }
+        if report.is_overdue && !known.overdue_said {
+            tracing::warn!(
+                partitions_behind = report.partitions_behind,
+                "history is not read within alerts.catchup_max; people are told all the same, with a mark"
+            );
+        }
+        known.overdue_said = report.is_overdue;
         if let Some(seconds) = report.commit_seconds {
             known.stats.commits.observe(seconds);
         }
@@ -181,6 +191,7 @@ impl Publisher {
             let lags = report.snapshot.sources.iter().map(|source| source.lag_records);
             reasons.push(NotReady::CatchingUp {
                 records_left: lags.sum(),
+                is_overdue: report.is_overdue,
             });
         }
         reasons.extend(known.stats.registry.as_ref().and_then(registry_away));

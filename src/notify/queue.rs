@@ -398,9 +398,10 @@ impl Queue {
                     receiver,
                     notice = packed.id(),
                     reason,
-                    "message refused even as plain text, dropped"
+                    "message refused even as plain text, given up"
                 );
-                self.settle(packed, Settled::with(Status::Dropped, Some(reason)))
+                let reason = format!("refused, as plain text too: {reason}");
+                self.settle(packed, Settled::with(Status::Dead, Some(reason)))
                     .await
             }
             (Answer::Disable { reason }, _) => {
@@ -443,6 +444,9 @@ impl Queue {
             tracing::error!(receiver, attempts, reason, "notice given up");
             let settled = Settled::with(Status::Dead, Some(format!("given up: {reason}")));
             return self.settle(packed, settled).await;
+        }
+        if let Some(asked) = after {
+            self.pace.hold_until(Instant::now() + asked.min(LONGEST_WAIT));
         }
         let wait = after.unwrap_or_else(|| with_jitter(wait_after(attempts)));
         // The last attempt is made at the moment of giving up, not some time before it.

@@ -163,10 +163,17 @@ async fn a_refused_message_goes_once_as_plain_text() {
     office.decide(&[fired(1), fired(2), fired(3)]);
     office.until_settled().await;
     assert_eq!(script.ids(), ["e1.1", "e1.1+", "e2.1", "e2.1+", "e3.1"]);
-    assert_eq!(office.outcomes("ops"), "delivered 2, dropped 1");
+    assert_eq!(office.outcomes("ops"), "dead 1, delivered 2");
     let log = store.recent_notices(10).unwrap();
     let details: Vec<_> = log.iter().map(|logged| logged.detail.as_deref()).collect();
-    assert_eq!(details, [None, Some("400 invalid_blocks"), Some("as plain text")]);
+    assert_eq!(
+        details,
+        [
+            None,
+            Some("refused, as plain text too: 400 invalid_blocks"),
+            Some("as plain text")
+        ]
+    );
     office.close().await;
 }
 

@@ -40,6 +40,9 @@ pub(super) fn notice(notice: &Notice, message: &Message, form: Form) -> Json {
         "flapping": notice.flapping,
         "links": links(&mut fit, message),
     });
+    if notice.catching_up {
+        out["catching_up"] = json!(true);
+    }
     if notice.kind == NoticeKind::Resolved {
         out["duration_seconds"] = json!(notice.duration().as_secs());
         out["verdict"] = json!(notice.verdict);
@@ -79,6 +82,13 @@ fn details(fit: &mut Fitter, out: &mut Json, notice: &Notice, message: &Message)
         "names": shared.names.iter().take(NAMED).map(|name| fit.json_bytes(name, NAME)).collect::<Vec<_>>(),
         "since": shared.since.map(|day| day.to_string()),
         "gap_ratio": shared.gap,
+    })));
+    out["facts"]["delivery"] = json!(notice.facts.delivery.as_ref().map(|delivery| json!({
+        "receiver": fit.json_bytes(&delivery.receiver, NAME),
+        "lost": delivery.lost,
+        "since": delivery.since.map(|at| at.to_string()),
+        "reason": delivery.reason.as_ref().map(|reason| fit.json_bytes(reason, ITEM)),
+        "others": delivery.others.iter().take(NAMED).map(|name| fit.json_bytes(name, NAME)).collect::<Vec<_>>(),
     })));
     out["facts_at_firing"] = match &notice.facts_at_firing {
         Some(then) if notice.kind == NoticeKind::Resolved => facts(fit, then),

@@ -50,10 +50,18 @@ fn sentence(reason: &NotReady) -> String {
             )
         }
         NotReady::CatchingUp {
-            records_left: Some(left),
-        } => format!("catching up: {left} records of history left to read; no notice is sent until then"),
-        NotReady::CatchingUp { records_left: None } => {
-            "catching up: history is being read; no notice is sent until then".to_owned()
+            records_left,
+            is_overdue,
+        } => {
+            let left = match records_left {
+                Some(left) => format!("{left} records of history left to read"),
+                None => "history is being read".to_owned(),
+            };
+            let told = match is_overdue {
+                true => "it takes longer than alerts.catchup_max, so notices are sent and say so",
+                false => "no notice is sent until then",
+            };
+            format!("catching up: {left}; {told}")
         }
         NotReady::BrokerAway { since } => {
             format!("no Kafka broker has answered since {since}; reading goes on when one does")

@@ -143,17 +143,37 @@ fn not_ready(reason: &NotReady, view: &View, language: Language) -> String {
                 topics.join(", ")
             )
         }
-        (NotReady::CatchingUp { records_left }, Language::Zh) => {
+        (
+            NotReady::CatchingUp {
+                records_left,
+                is_overdue,
+            },
+            Language::Zh,
+        ) => {
             let left = records_left.map_or_else(String::new, |left| {
                 format!("，还剩 {} 条记录", language.number(left as f64))
             });
-            format!("正在读取历史{left}。读完之前数字尚不完整，也不发送通知。")
+            let told = match is_overdue {
+                true => "耗时过长，通知照常发送，并注明“数据补读中”",
+                false => "也不发送通知",
+            };
+            format!("正在读取历史{left}。读完之前数字尚不完整，{told}。")
         }
-        (NotReady::CatchingUp { records_left }, Language::En) => {
+        (
+            NotReady::CatchingUp {
+                records_left,
+                is_overdue,
+            },
+            Language::En,
+        ) => {
             let left = records_left.map_or_else(String::new, |left| {
                 format!(", {} records to go", language.number(left as f64))
             });
-            format!("Reading history{left}. Until then the numbers are not complete and nobody is notified.")
+            let told = match is_overdue {
+                true => "; it takes so long that notices are sent all the same, marked “catching up”.",
+                false => " and nobody is notified.",
+            };
+            format!("Reading history{left}. Until then the numbers are not complete{told}")
         }
         (NotReady::BrokerAway { since }, _) => {
             let since = language.moment(*since, &view.catalog.calendar.timezone);

@@ -135,10 +135,12 @@ pub enum NotReady {
         /// Their names.
         topics: Vec<String>,
     },
-    /// History is being read; nobody is told anything until it is.
+    /// History is being read; nobody is told anything until it is, or until that takes too long.
     CatchingUp {
         /// Records still to read; `None` while unknown.
         records_left: Option<u64>,
+        /// Whether that takes so long that people are told all the same.
+        is_overdue: bool,
     },
     /// No broker answers.
     BrokerAway {
@@ -206,7 +208,7 @@ pub struct Stats {
     pub missing_topics: Vec<String>,
     /// Events written to the dead-letter file.
     pub dead_letter_events: u64,
-    /// Notices by receiver and outcome (`delivered`, `retried`, `dropped`, …).
+    /// Notices by receiver and outcome (`delivered`, `retried`, `dead`, …).
     pub notices: BTreeMap<(String, String), u64>,
     /// Time that notices have waited, by receiver and reason.
     pub notice_waits: BTreeMap<(String, &'static str), std::time::Duration>,

@@ -660,6 +660,11 @@ routes:
                 "tautline.yaml:5:19: evaluations may be 50ms to 60s apart",
             ),
             (
+                "language: en",
+                "language: en\nalerts: {catchup_max: 0s}",
+                "tautline.yaml:7:23: catching up may take 1s to 24h before people are told; 10m is usual",
+            ),
+            (
                 "listen: 127.0.0.1:9464",
                 "listen: here",
                 "tautline.yaml:4:17: 'here' is no address to listen on; write one such as 127.0.0.1:9464 or 0.0.0.0:9464",

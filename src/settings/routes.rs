@@ -17,6 +17,9 @@ use crate::alert::dispatch::route::{GroupBy, Manners, Person, Route, Routing, Ru
 use crate::catalog::diagnostic::nearest;
 use crate::catalog::file::Duration as Time;
 
+/// Seconds for which nobody is told while history is read.
+const CATCHUP_MAX: std::ops::RangeInclusive<i64> = 1..=86_400;
+
 /// The parts of the file that say who is told.
 pub(super) struct Parts {
     pub(super) routes: Option<RouteEntry>,
@@ -121,6 +124,10 @@ pub(super) struct AlertsEntry {
     remind_before: Option<Time>,
     /// Share of its parent's gap from which on a part is told although its parent is.
     explain_share: Option<f64>,
+    /// How long nobody is told while history is read at a start; then they are, with a mark.
+    catchup_max: Option<Time>,
+    /// Who hears that a receiver is not reached, where routes lead only to that receiver.
+    fallback_receiver: Option<String>,
 }
 
 /// What a route takes over from the one above.
@@ -165,6 +172,11 @@ impl Checker {
             .into_iter()
             .filter_map(|(name, entry)| self.digest(name, entry, receivers))
             .collect();
+        let fallback = parts.alerts.fallback_receiver.clone();
+        if let Some(name) = &fallback {
+            let path = ["alerts".to_owned(), "fallback_receiver".to_owned()];
+            self.must_be_there(&path, name, receivers);
+        }
         let manners = self.manners(parts.alerts);
         Arc::new(Routing {
             root,
@@ -172,6 +184,7 @@ impl Checker {
             intervals,
             people,
             digests,
+            fallback,
             manners,
         })
     }
@@ -442,7 +455,15 @@ impl Checker {
                 "a share lies between 0 and 1; 0.2 is usual",
             );
         }
+        let catchup_max = or(entry.catchup_max, usual.catchup_max);
+        if !CATCHUP_MAX.contains(&catchup_max.as_secs()) {
+            self.problem(
+                &["alerts", "catchup_max"],
+                "catching up may take 1s to 24h before people are told; 10m is usual",
+            );
+        }
         Manners {
+            catchup_max,
             storm_max: entry.storm_max.unwrap_or(usual.storm_max),
             ack_ttl: or(entry.ack_ttl, usual.ack_ttl),
             remind_before: or(entry.remind_before, usual.remind_before),

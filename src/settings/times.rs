@@ -23,6 +23,14 @@ pub(super) struct IntervalEntry {
     years: Vec<Text>,
     /// On working days only, or on all others only, by the catalogue's calendar with its holidays.
     workdays: Option<bool>,
+    /// `1:3`, `12`: months of the catalogue's fiscal year.
+    fiscal_months: Vec<Text>,
+    /// `4`: quarters of the catalogue's fiscal year.
+    fiscal_quarters: Vec<Text>,
+    /// `1:5`, `-3:-1` for the last three days.
+    days_of_fiscal_month: Vec<Text>,
+    /// `-5:-1` for the last five days.
+    days_of_fiscal_quarter: Vec<Text>,
     /// IANA name; the catalogue's zone where it is missing.
     location: Option<String>,
 }
@@ -110,20 +118,15 @@ impl Checker {
                 ),
             }
         }
-        for text in entry.days_of_month.iter().map(Text::text) {
-            let day = |text: &str| {
-                text.parse::<i8>()
-                    .ok()
-                    .filter(|day| *day != 0 && (-31..=31).contains(day))
-            };
-            match range(&text, day).filter(|(from, to)| from.signum() != to.signum() || from <= to) {
-                Some(found) => interval.days_of_month.push(found),
-                None => self.problem_at(
-                    &at("days_of_month"),
-                    format!("'{text}' is no range of days; write 1:5, or -1 for the last day"),
-                ),
-            }
-        }
+        interval.days_of_month = self.days(&at("days_of_month"), &entry.days_of_month, 31);
+        let fiscal = at("days_of_fiscal_month");
+        interval.days_of_fiscal_month = self.days(&fiscal, &entry.days_of_fiscal_month, 31);
+        let fiscal = at("days_of_fiscal_quarter");
+        interval.days_of_fiscal_quarter = self.days(&fiscal, &entry.days_of_fiscal_quarter, 92);
+        let fiscal = at("fiscal_months");
+        interval.fiscal_months = self.parts(&fiscal, &entry.fiscal_months, "months", 12);
+        let fiscal = at("fiscal_quarters");
+        interval.fiscal_quarters = self.parts(&fiscal, &entry.fiscal_quarters, "quarters", 4);
         for text in entry.months.iter().map(Text::text) {
             match range(&text, month).filter(|(from, to)| from <= to) {
                 Some(found) => interval.months.push(found),
@@ -146,6 +149,43 @@ impl Checker {
             interval.zone = self.zone(&at("location"), location);
         }
         (self.problems() == before).then_some(interval)
+    }
+
+    /// Reads ranges of days of a stretch that has so many at most.
+    fn days(&mut self, path: &[String], texts: &[Text], most: i8) -> Vec<(i8, i8)> {
+        let day = |text: &str| {
+            let day = text.parse::<i8>().ok()?;
+            (day != 0 && (-most..=most).contains(&day)).then_some(day)
+        };
+        let mut days = Vec::new();
+        for text in texts.iter().map(Text::text) {
+            match range(&text, day).filter(|(from, to)| from.signum() != to.signum() || from <= to) {
+                Some(found) => days.push(found),
+                None => self.problem_at(
+                    path,
+                    format!("'{text}' is no range of days; write 1:5, or -1 for the last day"),
+                ),
+            }
+        }
+        days
+    }
+
+    /// Reads ranges of parts of the fiscal year, by their numbers.
+    fn parts(&mut self, path: &[String], texts: &[Text], what: &str, most: i8) -> Vec<(i8, i8)> {
+        let number = |text: &str| text.parse::<i8>().ok().filter(|part| (1..=most).contains(part));
+        let mut parts = Vec::new();
+        for text in texts.iter().map(Text::text) {
+            match range(&text, number).filter(|(from, to)| from <= to) {
+                Some(found) => parts.push(found),
+                None => self.problem_at(
+                    path,
+                    format!(
+                        "'{text}' is no range of fiscal {what}; write numbers such as 1:{most}, two ranges for one over the end of the year"
+                    ),
+                ),
+            }
+        }
+        parts
     }
 
     /// Reads the name of a zone; `None` where there is none, which has been noted.
@@ -197,4 +237,51 @@ fn month(text: &str) -> Option<i8> {
         .map(|position| position + 1)
         .or_else(|| wanted.parse().ok())?;
     i8::try_from(number).ok().filter(|month| (1..=12).contains(month))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::tests::load_text;
+    use super::*;
+
+    fn with(interval: &str) -> Result<Interval, String> {
+        let text = format!("kafka: {{brokers: b}}\ntime_intervals:\n  close: [{{{interval}}}]\n");
+        let settings = load_text(&text)?;
+        Ok(settings.routing.intervals["close"][0].clone())
+    }
+
+    #[test]
+    fn parts_of_the_fiscal_year_are_read_and_checked() {
+        let read = with(
+            "fiscal_months: [1, \"10:12\"], fiscal_quarters: [\"4\"], days_of_fiscal_month: [\"1:3\", -1], days_of_fiscal_quarter: [\"-5:-1\", 92], workdays: true",
+        );
+        let expected = Interval {
+            fiscal_months: vec![(1, 1), (10, 12)],
+            fiscal_quarters: vec![(4, 4)],
+            days_of_fiscal_month: vec![(1, 3), (-1, -1)],
+            days_of_fiscal_quarter: vec![(-5, -1), (92, 92)],
+            workdays: Some(true),
+            ..Interval::default()
+        };
+        assert_eq!(read, Ok(expected));
+        let months = "is no range of fiscal months; write numbers such as 1:12, two ranges for one over the end of the year";
+        let quarters = "is no range of fiscal quarters; write numbers such as 1:4, two ranges for one over the end of the year";
+        let days = "is no range of days; write 1:5, or -1 for the last day";
+        for (interval, expected) in [
+            ("fiscal_months: [13]", format!("'13' {months}")),
+            ("fiscal_months: [0]", format!("'0' {months}")),
+            ("fiscal_months: [april]", format!("'april' {months}")),
+            ("fiscal_quarters: [\"4:1\"]", format!("'4:1' {quarters}")),
+            ("fiscal_quarters: [5]", format!("'5' {quarters}")),
+            ("days_of_fiscal_month: [32]", format!("'32' {days}")),
+            ("days_of_fiscal_quarter: [93]", format!("'93' {days}")),
+            ("days_of_fiscal_quarter: [0]", format!("'0' {days}")),
+            ("days_of_fiscal_quarter: [\"-1:-5\"]", format!("'-1:-5' {days}")),
+        ] {
+            let found = with(interval).unwrap_err();
+            let (place, message) = found.split_once(": ").unwrap();
+            assert_eq!(message, expected);
+            assert!(place.starts_with("tautline.yaml:3:"), "{place}");
+        }
+    }
 }

@@ -96,16 +96,23 @@ impl Watermarks {
     }
 
     /// Moves the watermarks on. `now` is the time of day, `at` the same moment for measuring silence; `live`: the
-    /// brokers answer, so that silence means that nothing happened.
+    /// brokers answer, so that silence means that nothing happened. `stuck_after`: a partition that did not move for so
+    /// long and has not reached the end that it had at the start does not hold the others back; its events are late
+    /// when they come.
     pub fn advance(
         &mut self,
         now: Timestamp,
         at: Instant,
         live: bool,
+        stuck_after: Option<Duration>,
         lateness: impl Fn(SourceId) -> SignedDuration,
     ) -> Option<Timestamp> {
         let mut candidates: HashMap<SourceId, Option<Timestamp>> = HashMap::new();
-        for progress in self.partitions.values() {
+        let is_stuck = |progress: &&Progress| {
+            let silence = at.saturating_duration_since(progress.moved_at);
+            live && !progress.caught_up() && stuck_after.is_some_and(|after| silence >= after)
+        };
+        for progress in self.partitions.values().filter(|progress| !is_stuck(progress)) {
             // Where everything so far was rejected no event will tell the time, and somebody has to be told.
             let is_mute = progress.position.newest_event_ms.is_none() && progress.position.next_offset > 0;
             let idle = (live || progress.pushed)
@@ -204,7 +211,7 @@ mod tests {
         let mut watermarks = Watermarks::default();
         partitions.into_iter().for_each(|p| watermarks.track(p));
         watermarks
-            .advance(at(now), Instant::now() + IDLE_AFTER, live, |_| {
+            .advance(at(now), Instant::now() + IDLE_AFTER, live, None, |_| {
                 SignedDuration::from_secs(10)
             })
             .map(Timestamp::as_second)
@@ -237,7 +244,7 @@ mod tests {
             let mut watermarks = Watermarks::default();
             watermarks.track(partition);
             let lateness = |_| SignedDuration::from_secs(10);
-            let reached = watermarks.advance(at(1000), Instant::now(), true, lateness);
+            let reached = watermarks.advance(at(1000), Instant::now(), true, None, lateness);
             reached.map(Timestamp::as_second)
         };
         assert_eq!(at_once(partition(ORDERS, 0, None, 9, 9)), Some(990));
@@ -278,11 +285,39 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_stuck_at_the_start_lets_go_after_a_while() {
+        let after = Duration::from_secs(600);
+        let advance = |partitions: Vec<Progress>, live, seconds| {
+            let mut watermarks = Watermarks::default();
+            partitions.into_iter().for_each(|p| watermarks.track(p));
+            let moment = Instant::now() + Duration::from_secs(seconds);
+            watermarks
+                .advance(at(1000), moment, live, Some(after), |_| SignedDuration::ZERO)
+                .map(Timestamp::as_second)
+        };
+        let read = || partition(ORDERS, 0, Some(500), 9, 9);
+        // Of its own source, and of another that has brought nothing else.
+        for stuck in [
+            partition(ORDERS, 1, Some(100), 5, 9),
+            partition(VISITS, 0, None, 0, 9),
+        ] {
+            let held = advance(vec![read(), stuck.clone()], true, 599);
+            assert!(held.is_none_or(|held| held == 100), "{held:?}");
+            assert_eq!(advance(vec![read(), stuck.clone()], true, 601), Some(1000));
+            let away = advance(vec![read(), stuck.clone()], false, 601);
+            assert_eq!(away, held, "nobody can be read while the broker is away");
+            let mut moves = stuck;
+            moves.moved_at += Duration::from_secs(2);
+            assert_eq!(advance(vec![read(), moves], true, 601), held);
+        }
+    }
+
+    #[test]
     fn it_never_moves_back() {
         let mut watermarks = Watermarks::starting_at(Some(at(2000)));
         watermarks.track(partition(ORDERS, 0, Some(500), 5, 9));
         assert_eq!(
-            watermarks.advance(at(1000), Instant::now(), true, |_| SignedDuration::ZERO),
+            watermarks.advance(at(1000), Instant::now(), true, None, |_| SignedDuration::ZERO),
             Some(at(2000))
         );
     }

@@ -15,6 +15,7 @@ mod amtool;
 mod avro;
 mod backfill;
 mod broker_loss;
+mod catchup;
 mod check;
 mod copies;
 mod demo;

@@ -95,6 +95,8 @@ pub struct Moment<'a> {
     pub routing: &'a Routing,
     /// Nobody could be told until now: what came and went meanwhile is told in one message.
     pub is_back: bool,
+    /// History is still being read: what is told says so.
+    pub catching_up: bool,
     /// What is known of the business.
     pub world: &'a dyn World,
 }
@@ -250,6 +252,9 @@ impl Dispatcher {
         notices.extend(self.digests(book, store_id, at, moment));
         notices.extend(self.while_away(book, store_id, at, moment));
         notices.extend(self.reminders(book, store_id, at, moment));
+        for notice in &mut notices {
+            notice.catching_up = moment.catching_up;
+        }
         self.is_changed |= self.kept.silences.forget(now);
         self.note_passing(at, now);
         notices

@@ -8,6 +8,7 @@ use super::digest::DigestPlan;
 use super::inhibit::InhibitRule;
 use super::interval::Interval;
 use super::matcher::Matcher;
+use crate::alert::delivery;
 use crate::alert::record::{AlertRecord, Labels};
 use crate::catalog::Place;
 
@@ -24,6 +25,8 @@ pub struct Routing {
     pub people: BTreeMap<String, Person>,
     /// Digests.
     pub digests: Vec<DigestPlan>,
+    /// Who hears first that a receiver is not reached, where routes lead only there; `None`: the first of the tree who is.
+    pub fallback: Option<String>,
     /// Bounds and times that hold for all.
     pub manners: Manners,
 }
@@ -39,6 +42,8 @@ pub struct Manners {
     pub remind_before: SignedDuration,
     /// Share of its parent's gap from which on a part is told although its parent is.
     pub explain_share: f64,
+    /// How long nobody is told while history is read at a start.
+    pub catchup_max: SignedDuration,
 }
 
 impl Default for Manners {
@@ -48,6 +53,7 @@ impl Default for Manners {
             ack_ttl: SignedDuration::from_hours(24),
             remind_before: SignedDuration::from_mins(15),
             explain_share: 0.2,
+            catchup_max: SignedDuration::from_mins(10),
         }
     }
 }
@@ -112,6 +118,15 @@ pub enum To {
     Manager(String),
     /// The owner of what the node serves, else this receiver.
     ParentOwner(String),
+}
+
+impl To {
+    /// The receiver by name: who is told where the catalogue names nobody.
+    fn named(&self) -> &str {
+        match self {
+            To::Receiver(name) | To::Owner(name) | To::Manager(name) | To::ParentOwner(name) => name,
+        }
+    }
 }
 
 /// Which alerts are told together.
@@ -191,7 +206,38 @@ impl Routing {
                 found.push(Destination { receiver, route });
             }
         }
+        self.add_reached(record, &mut found);
         found
+    }
+
+    /// That somebody is not reached must not be told to them alone.
+    fn add_reached<'r>(&'r self, record: &AlertRecord, found: &mut Vec<Destination<'r>>) {
+        let Some(unreached) = delivery::unreached(record) else {
+            return;
+        };
+        let is_reached = |name: &str| !unreached.contains(&name);
+        if found.iter().any(|destination| is_reached(&destination.receiver)) {
+            return;
+        }
+        let named = self.fallback.as_deref().into_iter().chain(self.named());
+        let other = named.into_iter().find(|name| is_reached(name));
+        if let (Some(first), Some(other)) = (found.first(), other) {
+            let destination = Destination {
+                receiver: other.to_owned(),
+                route: first.route,
+            };
+            found.push(destination);
+        }
+    }
+
+    /// Every receiver that the tree names, in its order, then those of people.
+    fn named(&self) -> impl Iterator<Item = &str> {
+        let mut named = Vec::new();
+        if let Some(root) = &self.root {
+            root.named(&mut named);
+        }
+        let of_people = self.people.values().map(|person| person.receiver.as_str());
+        named.into_iter().chain(of_people)
     }
 
     /// The route with an id.
@@ -261,6 +307,12 @@ impl Route {
             routes: Vec::new(),
             place: None,
         }
+    }
+
+    fn named<'r>(&'r self, named: &mut Vec<&'r str>) {
+        let rungs = self.escalate.iter().map(|rung| &rung.to);
+        named.extend([&self.to].into_iter().chain(rungs).map(To::named));
+        self.routes.iter().for_each(|below| below.named(named));
     }
 
     /// The routes that take these labels: of every subtree the deepest that match.

@@ -19,6 +19,7 @@ struct Desk {
     /// What fires now, and how badly.
     firing: BTreeMap<String, Severity>,
     is_back: bool,
+    catching_up: bool,
     kept: String,
 }
 
@@ -115,6 +116,7 @@ impl Desk {
             period_end: None,
             firing: BTreeMap::new(),
             is_back: false,
+            catching_up: false,
             kept: "{}".to_owned(),
         }
     }
@@ -175,6 +177,7 @@ impl Desk {
             now: second(at),
             routing: &self.routing,
             is_back: self.is_back,
+            catching_up: self.catching_up,
             world: &self.world,
         };
         let step = self.engine.step(
@@ -592,6 +595,26 @@ fn what_came_and_went_while_nobody_could_be_told_is_one_message() {
     assert_eq!(digest.ended[0].labels["node"], "a1");
     desk.is_back = false;
     assert_eq!(desk.until(3001, 3060), ["3005: ops[fired a2]"]);
+}
+
+#[test]
+fn what_is_told_while_history_is_read_is_marked_and_told_once() {
+    let mut desk = Desk::by_team();
+    desk.fire(&["a1"]);
+    for at in 0..600 {
+        assert!(desk.step(at, false).notices.is_empty());
+    }
+    (desk.is_back, desk.catching_up) = (true, true);
+    let early: Vec<Notice> = (600..660).flat_map(|at| desk.step(at, true).notices).collect();
+    assert_eq!(messages(&early), "ops[fired a1]");
+    assert!(early[0].catching_up);
+    desk.restart();
+    (desk.is_back, desk.catching_up) = (false, false);
+    assert!(desk.until(660, 700).is_empty(), "it is not told again");
+    desk.clear("a1");
+    let ended: Vec<Notice> = (700..710).flat_map(|at| desk.step(at, true).notices).collect();
+    assert_eq!(messages(&ended), "ops[resolved a1]");
+    assert!(!ended[0].catching_up);
 }
 
 #[test]

@@ -117,6 +117,7 @@ impl About for Known<'_> {
             source: None,
             shared: None,
             entry: None,
+            delivery: None,
             link: None,
         }
     }
@@ -170,6 +171,7 @@ fn moment<'a>(now: Timestamp, routing: &'a Routing, world: &'a Calendar) -> Mome
         now,
         routing,
         is_back: false,
+        catching_up: false,
         world,
     }
 }

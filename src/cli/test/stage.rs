@@ -243,6 +243,7 @@ impl Stage {
                     now,
                     routing: &routing,
                     is_back: std::mem::take(&mut self.was_away),
+                    catching_up: false,
                 }),
                 intake: &intake,
             },

@@ -133,10 +133,29 @@ impl Message {
     /// What notices that go together say; empty for none.
     pub fn of(notices: &[Notice], reader: &Reader<'_>) -> Message {
         let zone = reader.zone.cloned().unwrap_or(TimeZone::UTC);
-        Message {
+        let mut message = Message {
             zone,
             ..Message::worded(notices, reader)
+        };
+        // Own wording does not hide it.
+        if notices.iter().any(|notice| notice.catching_up) {
+            message.mark_catching_up();
         }
+        message
+    }
+
+    /// Says that the numbers may not be whole.
+    fn mark_catching_up(&mut self) {
+        let language = self.language;
+        self.title
+            .push_str(language.pick("（数据补读中）", " (catching up)"));
+        if !self.lead.is_empty() {
+            self.lead.push_str(language.pick("", " "));
+        }
+        self.lead.push_str(language.pick(
+            "启动前的数据还没有读完，数字可能不完整。",
+            "What came before the start has not all been read, so the numbers may not be complete.",
+        ));
     }
 
     fn worded(notices: &[Notice], reader: &Reader<'_>) -> Message {

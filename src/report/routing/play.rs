@@ -236,6 +236,7 @@ fn perform(
             now,
             routing,
             is_back: false,
+            catching_up: false,
             world: calendar,
         };
         let is_turn = actors.iter().flat_map(Actor::turns).any(|turn| turn == now);
