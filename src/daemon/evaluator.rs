@@ -115,10 +115,14 @@ pub(super) struct Totals {
     pub(super) evicted_keys: BTreeMap<String, u64>,
     /// Items forgotten because there were too many, by metric.
     pub(super) evicted_items: BTreeMap<String, u64>,
+    /// Starts and ends of items forgotten since the process began, because one item had too many, by metric.
+    pub(super) dropped_marks: BTreeMap<String, u64>,
     /// Events that count as "other", because there were too many combinations, by metric.
     pub(super) events_in_other: BTreeMap<String, u64>,
     /// Events that were let go because their day is no longer kept, by metric.
     pub(super) events_too_old: BTreeMap<String, u64>,
+    /// Events since the process began with a value that is longer than allowed, by metric.
+    pub(super) long_values: BTreeMap<String, u64>,
 }
 
 /// What came of an order, and who waits for it.
@@ -294,6 +298,14 @@ impl EvaluatorThread {
                     let message = "more keys than max_keys: those that were last seen longest ago are forgotten, and are new when they come again";
                     (&mut self.totals.evicted_keys, message)
                 }
+                Bound::Marks => {
+                    let message = "an item has more starts and ends than are kept of one: the oldest are forgotten, and a late event cannot change what they came to";
+                    (&mut self.totals.dropped_marks, message)
+                }
+                Bound::Values => {
+                    let message = "dimension values longer than evaluate.max_value_bytes count as 'other', and of longer names of items the beginning is kept";
+                    (&mut self.totals.long_values, message)
+                }
                 Bound::Cells => {
                     let message = "more combinations of dimension values than max_cells: events of further ones count as 'other'";
                     (&mut self.totals.events_in_other, message)
@@ -354,6 +366,8 @@ impl EvaluatorThread {
         snapshot.sources = self.source_states();
         snapshot.evicted_keys = self.totals.evicted_keys.clone();
         snapshot.evicted_items = self.totals.evicted_items.clone();
+        snapshot.dropped_marks = self.totals.dropped_marks.clone();
+        snapshot.long_values = self.totals.long_values.clone();
         snapshot.events_in_other = self.totals.events_in_other.clone();
         snapshot.events_too_old = self.totals.events_too_old.clone();
         pending.cells.extend(self.cells.take_changed());

@@ -340,6 +340,8 @@ pub struct Snapshot {
     pub evicted_keys: BTreeMap<String, u64>,
     /// Items forgotten since start because there were more than `max_items`, by metric.
     pub evicted_items: BTreeMap<String, u64>,
+    /// Starts and ends of items forgotten since start because one item had too many, by metric.
+    pub dropped_marks: BTreeMap<String, u64>,
     /// What links say together; in the order of parents.
     pub shared: Arc<[SharedDrift]>,
     /// What came of each source lately, by [`SourceId`](crate::catalog::SourceId).
@@ -348,6 +350,8 @@ pub struct Snapshot {
     pub events_in_other: BTreeMap<String, u64>,
     /// Events since start that were let go because their day is no longer kept, by metric.
     pub events_too_old: BTreeMap<String, u64>,
+    /// Events since start with a dimension value or an item's name longer than `evaluate.max_value_bytes`, by metric.
+    pub long_values: BTreeMap<String, u64>,
 }
 
 impl Snapshot {
