@@ -28,6 +28,7 @@ use crate::evaluate::weights::{Book, Changed, Decision};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState, retention};
 use crate::fold::cells::{Bound, Cells, ForgottenDay, StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
+use crate::serve::Rejected;
 use crate::serve::orders::{Ask, NotDone, Order, OrderInbox};
 use crate::source::entry::Entry;
 use crate::source::kafka::{KafkaReader, TopicPartition};
@@ -36,7 +37,7 @@ use crate::source::watermark::Watermarks;
 use crate::state::{Commit, KeptRequest, Position, StateError, Store};
 
 /// Rejected events that the page shows.
-const NEWEST_REJECTED: usize = 100;
+pub(super) const NEWEST_REJECTED: usize = 100;
 /// How long a request waits for others that go into the same commit.
 const ANSWER_AFTER: Duration = Duration::from_millis(20);
 /// A watermark that moved while nothing else did is written this often.
@@ -50,7 +51,7 @@ pub struct Report {
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
     /// Newest rejected events, newest first.
-    pub rejected: Vec<DeadLetter>,
+    pub rejected: Vec<Rejected>,
     /// Every entry that people typed in.
     pub entries: Arc<Vec<Entry>>,
     /// Weights that were declared, proposed and decided.
@@ -108,7 +109,7 @@ pub(super) struct EvaluatorThread {
 #[derive(Clone, Default)]
 pub(super) struct Totals {
     pub(super) outcomes: HashMap<(String, &'static str), u64>,
-    pub(super) rejected: VecDeque<DeadLetter>,
+    pub(super) rejected: VecDeque<Rejected>,
     /// Ids forgotten before their time, by source.
     pub(super) evicted_ids: HashMap<String, u64>,
     /// Keys forgotten before their time, by metric.
@@ -259,7 +260,7 @@ impl EvaluatorThread {
         }
         self.new_dead_letters += batch.folded.dead_letters.len() as u64;
         for letter in &batch.folded.dead_letters {
-            self.totals.rejected.push_front(letter.clone());
+            self.totals.rejected.push_front(letter.shown(&self.catalog));
         }
         self.totals.rejected.truncate(NEWEST_REJECTED);
         pending.dead_letters.extend(batch.folded.dead_letters);
