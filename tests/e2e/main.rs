@@ -14,6 +14,7 @@ mod alertmanager;
 mod amtool;
 mod avro;
 mod backfill;
+mod bounds;
 mod broker_loss;
 mod check;
 mod copies;
