@@ -18,6 +18,7 @@ mod bounds;
 mod broker_loss;
 mod check;
 mod copies;
+mod correction;
 mod demo;
 mod discover;
 mod entries;
