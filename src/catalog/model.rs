@@ -192,6 +192,20 @@ impl Catalog {
             }
         }
     }
+    /// Whether people type in a metric, or a part of it.
+    pub fn is_typed_in(&self, id: MetricId) -> bool {
+        let metric = self.metric(id);
+        match &metric.kind {
+            MetricKind::Ratio {
+                numerator,
+                denominator,
+            } => self.is_typed_in(*numerator) || self.is_typed_in(*denominator),
+            MetricKind::Derived { inputs, .. } => inputs.iter().any(|input| self.is_typed_in(*input)),
+            MetricKind::Simple(_) | MetricKind::Duration(_) | MetricKind::Conversion(_) => {
+                metric.manual.is_some()
+            }
+        }
+    }
     /// Metrics that the catalogue names, with their ids: all but the inline parts of ratios.
     pub fn named_metrics(&self) -> impl Iterator<Item = (MetricId, &Metric)> {
         let is_part = |name: &str| {

@@ -4,18 +4,21 @@
 //! read again are written again, so that each stands there once.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::catalog::SourceId;
+use crate::catalog::{Catalog, SourceId};
 use crate::decode::{Record, Reject};
+use crate::serve::Rejected;
 
 /// Payload bytes that are kept; the whole record is still in Kafka, at the offset given.
 const KEPT_BYTES: usize = 16 * 1024;
+/// How much of the file's end is read for the newest ones.
+const TAIL_BYTES: u64 = 2 * 1024 * 1024;
 
 /// A rejected event.
 #[derive(Clone, Debug, Serialize)]
@@ -69,6 +72,41 @@ impl DeadLetter {
             payload: String::from_utf8_lossy(&text[..text.len().min(KEPT_BYTES)]).into_owned(),
         }
     }
+}
+
+impl DeadLetter {
+    /// As the page shows it.
+    pub(super) fn shown(&self, catalog: &Catalog) -> Rejected {
+        Rejected {
+            at: self.read_at,
+            source: catalog.source(self.source).name.clone(),
+            topic: self.topic.to_string(),
+            partition: self.partition,
+            offset: self.offset,
+            reason: self.reason.to_owned(),
+            detail: numbered(self.index, &self.detail),
+        }
+    }
+}
+
+fn numbered(index: Option<u32>, detail: &str) -> String {
+    match index {
+        Some(index) => format!("#{index}: {detail}"),
+        None => detail.to_owned(),
+    }
+}
+
+/// A line of the file, as far as the page shows it.
+#[derive(Deserialize)]
+struct Kept {
+    source: String,
+    read_at: Timestamp,
+    reason: String,
+    detail: String,
+    topic: String,
+    partition: i32,
+    offset: i64,
+    index: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -137,6 +175,28 @@ impl DeadLetterFile {
         self.file.sync_data()?;
         self.bytes += text.len() as u64;
         Ok(())
+    }
+
+    /// The newest ones, at most so many, newest first: as far as they stand in the last 2 MiB of the file.
+    pub(super) fn newest(&mut self, most: usize) -> io::Result<Vec<Rejected>> {
+        let from = self.bytes.saturating_sub(TAIL_BYTES);
+        let mut tail = Vec::new();
+        self.file.seek(SeekFrom::Start(from))?;
+        self.file.read_to_end(&mut tail)?;
+        self.file.seek(SeekFrom::End(0))?;
+        // The first of them may be the end of a longer line, and is then no letter.
+        let lines = tail.rsplit(|byte| *byte == b'\n');
+        let letters = lines.filter_map(|line| serde_json::from_slice::<Kept>(line).ok());
+        let shown = letters.map(|kept| Rejected {
+            at: kept.read_at,
+            source: kept.source,
+            topic: kept.topic,
+            partition: kept.partition,
+            offset: kept.offset,
+            reason: kept.reason,
+            detail: numbered(kept.index, &kept.detail),
+        });
+        Ok(shown.take(most).collect())
     }
 
     /// Length of the file in bytes.

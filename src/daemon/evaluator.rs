@@ -29,6 +29,7 @@ use crate::evaluate::weights::{Book, Changed, Decision};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState, retention};
 use crate::fold::cells::{Bound, Cells, ForgottenDay, StoredCell, StoredItem, StoredKey};
 use crate::fold::dedup::SeenDelta;
+use crate::serve::Rejected;
 use crate::serve::orders::{Ask, NotDone, Order, OrderInbox};
 use crate::source::entry::Entry;
 use crate::source::kafka::{KafkaReader, TopicPartition};
@@ -37,7 +38,7 @@ use crate::source::watermark::Watermarks;
 use crate::state::{Commit, KeptRequest, Position, StateError, Store};
 
 /// Rejected events that the page shows.
-const NEWEST_REJECTED: usize = 100;
+pub(super) const NEWEST_REJECTED: usize = 100;
 /// How long a request waits for others that go into the same commit.
 const ANSWER_AFTER: Duration = Duration::from_millis(20);
 /// A watermark that moved while nothing else did is written this often.
@@ -51,7 +52,7 @@ pub struct Report {
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
     /// Newest rejected events, newest first.
-    pub rejected: Vec<DeadLetter>,
+    pub rejected: Vec<Rejected>,
     /// Every entry that people typed in.
     pub entries: Arc<Vec<Entry>>,
     /// Weights that were declared, proposed and decided.
@@ -114,17 +115,21 @@ pub(super) struct EvaluatorThread {
 pub(super) struct Totals {
     pub(super) barrier: Barrier,
     pub(super) outcomes: HashMap<(String, &'static str), u64>,
-    pub(super) rejected: VecDeque<DeadLetter>,
+    pub(super) rejected: VecDeque<Rejected>,
     /// Ids forgotten before their time, by source.
     pub(super) evicted_ids: HashMap<String, u64>,
     /// Keys forgotten before their time, by metric.
     pub(super) evicted_keys: BTreeMap<String, u64>,
     /// Items forgotten because there were too many, by metric.
     pub(super) evicted_items: BTreeMap<String, u64>,
+    /// Starts and ends of items forgotten since the process began, because one item had too many, by metric.
+    pub(super) dropped_marks: BTreeMap<String, u64>,
     /// Events that count as "other", because there were too many combinations, by metric.
     pub(super) events_in_other: BTreeMap<String, u64>,
     /// Events that were let go because their day is no longer kept, by metric.
     pub(super) events_too_old: BTreeMap<String, u64>,
+    /// Events since the process began with a value that is longer than allowed, by metric.
+    pub(super) long_values: BTreeMap<String, u64>,
 }
 
 /// What came of an order, and who waits for it.
@@ -261,7 +266,7 @@ impl EvaluatorThread {
         }
         self.new_dead_letters += batch.folded.dead_letters.len() as u64;
         for letter in &batch.folded.dead_letters {
-            self.totals.rejected.push_front(letter.clone());
+            self.totals.rejected.push_front(letter.shown(&self.catalog));
         }
         self.totals.rejected.truncate(NEWEST_REJECTED);
         pending.dead_letters.extend(batch.folded.dead_letters);
@@ -299,6 +304,14 @@ impl EvaluatorThread {
                 Bound::Keys => {
                     let message = "more keys than max_keys: those that were last seen longest ago are forgotten, and are new when they come again";
                     (&mut self.totals.evicted_keys, message)
+                }
+                Bound::Marks => {
+                    let message = "an item has more starts and ends than are kept of one: the oldest are forgotten, and a late event cannot change what they came to";
+                    (&mut self.totals.dropped_marks, message)
+                }
+                Bound::Values => {
+                    let message = "dimension values longer than evaluate.max_value_bytes count as 'other', and of longer names of items the beginning is kept";
+                    (&mut self.totals.long_values, message)
                 }
                 Bound::Cells => {
                     let message = "more combinations of dimension values than max_cells: events of further ones count as 'other'";
@@ -368,6 +381,8 @@ impl EvaluatorThread {
         snapshot.sources = self.source_states();
         snapshot.evicted_keys = self.totals.evicted_keys.clone();
         snapshot.evicted_items = self.totals.evicted_items.clone();
+        snapshot.dropped_marks = self.totals.dropped_marks.clone();
+        snapshot.long_values = self.totals.long_values.clone();
         snapshot.events_in_other = self.totals.events_in_other.clone();
         snapshot.events_too_old = self.totals.events_too_old.clone();
         pending.cells.extend(self.cells.take_changed());

@@ -14,7 +14,7 @@ use super::backfill::{Backfiller, Board};
 use super::clock::Clock;
 use super::dead_letter::DeadLetterFile;
 use super::door::{self, Door, DoorParts};
-use super::evaluator::{EvaluatorThread, Report, Totals};
+use super::evaluator::{EvaluatorThread, NEWEST_REJECTED, Report, Totals};
 use super::reader::{Assigned, FoldThread};
 use crate::alert::engine::Engine;
 use crate::alert::judge;
@@ -82,12 +82,13 @@ impl Pipeline {
         around: &Arc<Surroundings>,
         catalog: &Arc<Catalog>,
         found: &[Found],
-        totals: Totals,
+        mut totals: Totals,
     ) -> Result<Pipeline, String> {
         let entries = around.store.entries().map_err(|error| error.to_string())?;
         let restored = around.store.restore().map_err(|error| error.to_string())?;
         let settings = &around.settings;
         let plan = Arc::new(Plan::compile(catalog));
+        plan.interner.limit(settings.max_value_bytes);
         let mut cells = Cells::new(plan.clone());
         cells.restore_kept_from(restored.kept_from);
         cells.restore(restored.cells);
@@ -121,7 +122,7 @@ impl Pipeline {
         let mut engine = Engine::new(around.store.id());
         engine.restore(restored.alerts, restored.dispatch);
         engine.withdraw(|record| judge::declares(catalog, record));
-        let dead_letters = DeadLetterFile::open(
+        let mut dead_letters = DeadLetterFile::open(
             &settings.dead_letter.path,
             restored.dead_letter_bytes,
             settings.dead_letter.max_bytes,
@@ -132,6 +133,13 @@ impl Pipeline {
                 settings.dead_letter.path.display()
             )
         })?;
+        if totals.rejected.is_empty() {
+            // Before a restart the page showed them; a file that cannot be read keeps nobody from starting.
+            match dead_letters.newest(NEWEST_REJECTED) {
+                Ok(newest) => totals.rejected = newest.into(),
+                Err(error) => tracing::warn!(%error, "the newest rejected events cannot be read back"),
+            }
+        }
 
         let now = Instant::now();
         let committed = restored

@@ -9,14 +9,13 @@ use tokio::sync::watch;
 
 use super::backfill::Board;
 use super::clock::Clock;
-use super::dead_letter::DeadLetter;
 use super::discovery::Discovered;
 use super::evaluator::Report;
 use crate::alert::identity::episode_id;
 use crate::alert::record::{AlertRecord, AlertState};
 use crate::catalog::Catalog;
 use crate::notify::outbox;
-use crate::serve::{AlertView, NotReady, ReadyState, Rejected, Stats, View};
+use crate::serve::{AlertView, NotReady, ReadyState, Stats, View};
 use crate::settings::Settings;
 use crate::source::registry::{Registry, Status};
 use crate::state::Store;
@@ -210,11 +209,7 @@ impl Publisher {
             },
             language: self.view.borrow().language,
             ready: ReadyState { reasons },
-            newest_rejected: report
-                .rejected
-                .iter()
-                .map(|letter| rejected(letter, &known.catalog))
-                .collect(),
+            newest_rejected: report.rejected.into(),
             entries: report.entries,
             book: report.book,
             silences: report.silences.into(),
@@ -268,25 +263,6 @@ fn line_of_life(known: &mut Known, report: &Report) {
         "running"
     );
     known.said = (Instant::now(), read);
-}
-
-fn rejected(letter: &DeadLetter, catalog: &Catalog) -> Rejected {
-    Rejected {
-        at: letter.read_at,
-        source: catalog
-            .sources
-            .get(letter.source.0 as usize)
-            .map(|s| s.name.clone())
-            .unwrap_or_default(),
-        topic: letter.topic.to_string(),
-        partition: letter.partition,
-        offset: letter.offset,
-        reason: letter.reason.to_owned(),
-        detail: match letter.index {
-            Some(index) => format!("#{index}: {}", letter.detail),
-            None => letter.detail.clone(),
-        },
-    }
 }
 
 fn alert_view(record: &AlertRecord, store_id: &str) -> Option<AlertView> {

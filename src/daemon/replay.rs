@@ -42,7 +42,6 @@ pub struct Episode {
 /// A replay of history.
 pub struct Replay {
     catalog: Arc<Catalog>,
-    #[cfg(test)]
     plan: Arc<Plan>,
     folder: Folder,
     seen: Vec<Option<Seen>>,
@@ -78,7 +77,6 @@ impl Replay {
             folder: Folder::new(catalog.clone(), plan.clone()),
             seen: catalog.sources.iter().map(seen).collect(),
             cells: Cells::new(plan.clone()),
-            #[cfg(test)]
             plan: plan.clone(),
             evaluator: Evaluator::new(catalog.clone(), plan),
             engine: Engine::new("backtest"),
@@ -99,6 +97,12 @@ impl Replay {
     /// Keeps days as far back as the daemon does.
     pub fn keeping(mut self, days: i32) -> Replay {
         self.keep_days = Some(days);
+        self
+    }
+
+    /// Takes values of at most so many bytes, as the daemon does.
+    pub fn limiting(self, max_value_bytes: usize) -> Replay {
+        self.plan.interner.limit(max_value_bytes);
         self
     }
 

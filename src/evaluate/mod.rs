@@ -158,10 +158,12 @@ impl Evaluator {
             sources: Vec::new(),
             evicted_keys: Default::default(),
             evicted_items: Default::default(),
+            dropped_marks: Default::default(),
             shared,
             intake: Vec::new(),
             events_in_other: Default::default(),
             events_too_old: Default::default(),
+            long_values: Default::default(),
         }
     }
 

@@ -9,8 +9,11 @@ use crate::catalog::{Catalog, NodeId, Relation};
 ///
 /// Children that are split finer than their parent are each a decomposition of their own (by region, by channel);
 /// the others make one together. Of several decompositions the one that is furthest off counts. Parts of another
-/// period, parts without a value, and what is counted under a new definition in the middle of a period, are not
-/// compared.
+/// period, and what is counted under a new definition in the middle of a period, are not compared.
+///
+/// What cannot be computed on one side (a ratio by zero, an average of nothing) disagrees with an amount on the other,
+/// and agrees with nothing and with 0. What nobody has declared or typed in yet is not compared: a missing entry is
+/// told as such.
 pub(super) fn reconcile(catalog: &Catalog, instances: &mut [NodeState]) {
     if !catalog.nodes.iter().any(|node| {
         node.parent
@@ -46,37 +49,231 @@ pub(super) fn reconcile(catalog: &Catalog, instances: &mut [NodeState]) {
         if !instances[at].is_judged() || !children.iter().all(comparable) {
             continue;
         }
-        let found = worst(compare(&instances[at], &children, relation));
+        let found = worst(compare(catalog, &instances[at], &children, relation));
         let known = instances[at].unreconciled;
         instances[at].unreconciled = worst(known.into_iter().chain(found));
     }
 }
 
+/// The one that is furthest off; of equal ones that of values, and then the larger amount, whatever the order.
 fn worst(found: impl IntoIterator<Item = Mismatch>) -> Option<Mismatch> {
-    found.into_iter().max_by(|a, b| a.share().total_cmp(&b.share()))
+    let rank = |a: &Mismatch, b: &Mismatch| {
+        a.share()
+            .total_cmp(&b.share())
+            .then_with(|| b.of_target.cmp(&a.of_target))
+            .then_with(|| {
+                a.parts
+                    .unwrap_or(0.0)
+                    .abs()
+                    .total_cmp(&b.parts.unwrap_or(0.0).abs())
+            })
+    };
+    found.into_iter().max_by(rank)
 }
 
-fn compare(whole: &NodeState, parts: &[&NodeState], relation: Relation) -> Vec<Mismatch> {
-    let values: Option<Vec<f64>> = parts.iter().map(|part| part.value).collect();
-    let targets: Option<Vec<f64>> = parts.iter().map(|part| part.target).collect();
-    let together = |numbers: Vec<f64>| match (relation, numbers.as_slice()) {
-        (Relation::Sum, numbers) => Some(numbers.iter().sum()),
-        (Relation::Product, numbers) => Some(numbers.iter().product()),
-        (Relation::Ratio, [numerator, denominator]) if *denominator != 0.0 => Some(numerator / denominator),
-        _ => None,
+/// Parts of a sum that differ from their whole by less than this share of the largest of them differ by rounding.
+const ROUNDING: f64 = 1e-9;
+
+fn compare(catalog: &Catalog, whole: &NodeState, parts: &[&NodeState], relation: Relation) -> Vec<Mismatch> {
+    // Amounts that come from events are there, or there is nothing.
+    let is_typed_in = |state: &NodeState| catalog.is_typed_in(catalog.node(state.key.node).metric);
+    let is_awaited = |state: &&NodeState| state.value.is_none() && is_typed_in(state);
+    let mut found = Vec::new();
+    if ![whole].iter().chain(parts).any(is_awaited) {
+        let values: Vec<Option<f64>> = parts.iter().map(|part| part.value).collect();
+        found.extend(mismatch(false, whole.value, &values, relation));
+    }
+    if let (Some(target), Some(targets)) = (whole.target, parts.iter().map(|part| part.target).collect()) {
+        let targets: Vec<f64> = targets;
+        let targets: Vec<Option<f64>> = targets.into_iter().map(Some).collect();
+        found.extend(mismatch(true, Some(target), &targets, relation));
+    }
+    found
+}
+
+/// How far parts are from their whole; `None` where there is nothing to compare.
+fn mismatch(
+    of_target: bool,
+    whole: Option<f64>,
+    parts: &[Option<f64>],
+    relation: Relation,
+) -> Option<Mismatch> {
+    let together = match (relation, parts) {
+        // A region that has no latest value yet leaves a sum open; it does not make it nothing.
+        (Relation::Sum, parts) => Some(parts.iter().copied().sum::<Option<f64>>()?),
+        // Nothing of something is nothing, also where the something is not known: no visits have no conversion.
+        (Relation::Product, parts) if parts.contains(&Some(0.0)) => Some(0.0),
+        (Relation::Product, parts) => parts.iter().copied().product::<Option<f64>>(),
+        (Relation::Ratio, [numerator, denominator]) => numerator
+            .zip(denominator.filter(|denominator| *denominator != 0.0))
+            .map(|(numerator, denominator)| numerator / denominator),
+        (Relation::Ratio | Relation::Influence, _) => return None,
     };
-    let mismatch = |of_target, whole: Option<f64>, parts: Option<Vec<f64>>| {
-        Some(Mismatch {
-            of_target,
-            whole: whole?,
-            parts: parts.and_then(together)?,
-        })
+    let largest = parts
+        .iter()
+        .flatten()
+        .fold(0.0, |most: f64, part| most.max(part.abs()));
+    let together = match (together, whole) {
+        (Some(parts), Some(whole))
+            if relation == Relation::Sum && (parts - whole).abs() < ROUNDING * largest =>
+        {
+            Some(whole)
+        }
+        (together, _) => together,
     };
-    [
-        mismatch(false, whole.value, values),
-        mismatch(true, whole.target, targets),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let is_nothing = |amount: Option<f64>| amount.is_none_or(|amount| amount == 0.0);
+    let agrees = (whole.is_none() || together.is_none()) && is_nothing(whole) && is_nothing(together);
+    (!agrees).then_some(Mismatch {
+        of_target,
+        whole,
+        parts: together,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What parts come to, and by how much of their whole they miss it; `None` where nothing is compared.
+    fn compared(relation: Relation, whole: Option<f64>, parts: &[Option<f64>]) -> Option<(Option<f64>, f64)> {
+        mismatch(false, whole, parts, relation).map(|found| (found.parts, found.share()))
+    }
+
+    #[test]
+    fn parts_against_their_whole_also_where_there_is_nothing_to_divide_by() {
+        let none = None::<f64>;
+        let is_off = |parts, share| Some((parts, share));
+        type Case<'a> = (
+            Relation,
+            Option<f64>,
+            &'a [Option<f64>],
+            Option<(Option<f64>, f64)>,
+        );
+        let cases: &[Case<'_>] = &[
+            (
+                Relation::Sum,
+                Some(100.0),
+                &[Some(60.0), Some(40.0)],
+                is_off(Some(100.0), 0.0),
+            ),
+            (
+                Relation::Sum,
+                Some(100.0),
+                &[Some(60.0), Some(50.0)],
+                is_off(Some(110.0), 0.1),
+            ),
+            (
+                Relation::Sum,
+                Some(-100.0),
+                &[Some(-60.0), Some(-50.0)],
+                is_off(Some(-110.0), 0.1),
+            ),
+            // Of nothing, any amount is the whole difference.
+            (
+                Relation::Sum,
+                Some(0.0),
+                &[Some(3.0), Some(4.0)],
+                is_off(Some(7.0), 1.0),
+            ),
+            (
+                Relation::Sum,
+                Some(0.0),
+                &[Some(0.0), Some(0.0)],
+                is_off(Some(0.0), 0.0),
+            ),
+            // 0.1 + 0.2 − 0.3 is not 0 in binary.
+            (
+                Relation::Sum,
+                Some(0.0),
+                &[Some(0.1), Some(0.2), Some(-0.3)],
+                is_off(Some(0.0), 0.0),
+            ),
+            (Relation::Sum, none, &[Some(3.0)], is_off(Some(3.0), 1.0)),
+            (Relation::Sum, Some(3.0), &[Some(3.0), none], None),
+            (
+                Relation::Product,
+                Some(1000.0),
+                &[Some(20.0), Some(50.0)],
+                is_off(Some(1000.0), 0.0),
+            ),
+            (
+                Relation::Product,
+                Some(1000.0),
+                &[Some(20.0), Some(40.0)],
+                is_off(Some(800.0), 0.2),
+            ),
+            // No orders have no average: they come to nothing.
+            (
+                Relation::Product,
+                Some(0.0),
+                &[Some(0.0), none],
+                is_off(Some(0.0), 0.0),
+            ),
+            (
+                Relation::Product,
+                Some(500.0),
+                &[Some(0.0), none],
+                is_off(Some(0.0), 1.0),
+            ),
+            (
+                Relation::Product,
+                Some(500.0),
+                &[Some(0.0), Some(7.0)],
+                is_off(Some(0.0), 1.0),
+            ),
+            (
+                Relation::Product,
+                Some(500.0),
+                &[Some(20.0), none],
+                is_off(none, 1.0),
+            ),
+            (
+                Relation::Product,
+                none,
+                &[Some(20.0), Some(5.0)],
+                is_off(Some(100.0), 1.0),
+            ),
+            (Relation::Product, none, &[Some(0.0), none], None),
+            (
+                Relation::Ratio,
+                Some(5.0),
+                &[Some(50.0), Some(10.0)],
+                is_off(Some(5.0), 0.0),
+            ),
+            (
+                Relation::Ratio,
+                Some(5.0),
+                &[Some(40.0), Some(10.0)],
+                is_off(Some(4.0), 0.2),
+            ),
+            (
+                Relation::Ratio,
+                Some(5.0),
+                &[Some(50.0), Some(0.0)],
+                is_off(none, 1.0),
+            ),
+            (Relation::Ratio, Some(5.0), &[none, Some(10.0)], is_off(none, 1.0)),
+            (
+                Relation::Ratio,
+                none,
+                &[Some(50.0), Some(10.0)],
+                is_off(Some(5.0), 1.0),
+            ),
+            (Relation::Ratio, none, &[Some(0.0), Some(10.0)], None),
+            (Relation::Ratio, none, &[Some(50.0), Some(0.0)], None),
+            (Relation::Ratio, Some(0.0), &[Some(0.0), Some(0.0)], None),
+            (Relation::Ratio, Some(5.0), &[Some(50.0)], None),
+        ];
+        for (relation, whole, parts, expected) in cases {
+            let found = compared(*relation, *whole, parts);
+            let is_same = match (found, expected) {
+                (Some((parts, share)), Some((of, by))) => parts == *of && (share - by).abs() < 1e-12,
+                (found, expected) => found == *expected,
+            };
+            assert!(
+                is_same,
+                "{relation:?} {whole:?} of {parts:?}: {found:?}, not {expected:?}"
+            );
+        }
+    }
 }

@@ -58,25 +58,25 @@ impl Pace {
     }
 }
 
-/// Parts that do not come to their whole.
+/// Parts that do not come to their whole. One side at least is an amount.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, serde::Deserialize)]
 pub struct Mismatch {
     /// Whether it is between targets; else between values.
     pub of_target: bool,
-    /// Of the node.
-    pub whole: f64,
-    /// What its parts come to.
-    pub parts: f64,
+    /// Of the node; `None` where it cannot be computed.
+    pub whole: Option<f64>,
+    /// What its parts come to; `None` where they come to nothing that can be computed.
+    pub parts: Option<f64>,
 }
 
 impl Mismatch {
-    /// The difference as a share of the whole; 0 when both are nothing.
+    /// The difference as a share of the whole. Of nothing, and of what cannot be computed, everything is the whole of
+    /// it: 1.
     pub fn share(&self) -> f64 {
-        let difference = (self.parts - self.whole).abs();
-        if difference == 0.0 {
-            0.0
-        } else {
-            difference / self.whole.abs()
+        match (self.whole, self.parts) {
+            (Some(whole), Some(parts)) if whole == parts => 0.0,
+            (Some(whole), Some(parts)) if whole != 0.0 => ((parts - whole) / whole).abs(),
+            _ => 1.0,
         }
     }
 }
@@ -344,6 +344,8 @@ pub struct Snapshot {
     pub evicted_keys: BTreeMap<String, u64>,
     /// Items forgotten since start because there were more than `max_items`, by metric.
     pub evicted_items: BTreeMap<String, u64>,
+    /// Starts and ends of items forgotten since start because one item had too many, by metric.
+    pub dropped_marks: BTreeMap<String, u64>,
     /// What links say together; in the order of parents.
     pub shared: Arc<[SharedDrift]>,
     /// What came of each source lately, by [`SourceId`](crate::catalog::SourceId).
@@ -352,6 +354,8 @@ pub struct Snapshot {
     pub events_in_other: BTreeMap<String, u64>,
     /// Events since start that were let go because their day is no longer kept, by metric.
     pub events_too_old: BTreeMap<String, u64>,
+    /// Events since start with a dimension value or an item's name longer than `evaluate.max_value_bytes`, by metric.
+    pub long_values: BTreeMap<String, u64>,
 }
 
 impl Snapshot {

@@ -62,7 +62,11 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let files = Files::new("", [("a.yaml", CATALOG), ("regions.csv", REGIONS)]);
+        World::of(CATALOG)
+    }
+
+    fn of(catalog: &str) -> World {
+        let files = Files::new("", [("a.yaml", catalog), ("regions.csv", REGIONS)]);
         let catalog = Arc::new(load(&files).map_err(|d| d.to_string()).unwrap());
         let plan = Arc::new(Plan::compile(&catalog));
         World {
@@ -429,15 +433,93 @@ fn parts_that_do_not_come_to_their_whole_are_an_amount() {
     let found = mismatch(&world).unwrap();
     assert_eq!(
         (found.of_target, found.whole, found.parts),
-        (true, 3000.0, 3500.0)
+        (true, Some(3000.0), Some(3500.0))
     );
     assert!((found.share() - 1.0 / 6.0).abs() < 1e-12);
     // An order without a region is a part all the same; it has no target, so that targets are not compared any more.
     world.order("2026-06-05T10:00:00+08:00", "50", "", false);
     let found = mismatch(&world).unwrap();
-    assert_eq!((found.of_target, found.whole, found.share()), (false, 950.0, 0.0));
+    assert_eq!(
+        (found.of_target, found.whole, found.share()),
+        (false, Some(950.0), 0.0)
+    );
     let net = world.state(&world.snapshot(MID_JUNE, Horizon::Known), "net", &[]);
     assert_eq!(net.unreconciled, None, "it has no parts");
+}
+
+/// Whether a division by zero, or an average of nothing, is told as a difference from an amount, and only from that.
+#[test]
+fn what_cannot_be_computed_disagrees_with_an_amount() {
+    const PARTS: &str = r#"
+calendar: {timezone: Asia/Shanghai}
+sources:
+  orders: {topics: [orders], format: json, time: time, fields: {amount: amount, of: of}}
+metrics:
+  revenue: {source: orders, agg: sum, expr: amount, filter: of == "whole"}
+  orders:  {source: orders, agg: count, filter: of == "part"}
+  paid:    {source: orders, agg: sum, expr: amount, filter: of == "part"}
+  average: {numerator: paid, denominator: orders}
+  typed:   {type: manual, agg: last, entered_by: [lead], every: month}
+nodes:
+  by-product: {metric: revenue, role: business, period: month}
+  orders:     {metric: orders, role: business, parent: by-product, relation: product, period: month}
+  average:    {metric: average, role: business, parent: by-product, relation: product, period: month}
+  by-ratio:   {metric: revenue, role: business, period: month}
+  above:      {metric: paid, role: business, parent: by-ratio, relation: ratio, period: month}
+  below:      {metric: orders, role: business, parent: by-ratio, relation: ratio, period: month}
+  undivided:  {metric: average, role: business, period: month}
+  whole:      {metric: revenue, role: business, parent: undivided, relation: sum, period: month}
+  by-hand:    {metric: typed, role: business, period: month}
+  counted:    {metric: revenue, role: business, parent: by-hand, relation: sum, period: month}
+"#;
+    let found = |events: &[(&str, &str)]| {
+        let mut world = World::of(PARTS);
+        for (of, amount) in events {
+            world.event(
+                0,
+                &format!(r#"{{"time": "2026-06-02T10:00:00+08:00", "amount": {amount}, "of": "{of}"}}"#),
+            );
+        }
+        let snapshot = world.snapshot(MID_JUNE, Horizon::Known);
+        let periods = judge::Periods::of(&world.catalog, &snapshot);
+        let samples = judge::samples(&world.catalog, &snapshot, &periods, &judge::Known::Everywhere);
+        ["by-product", "by-ratio", "undivided", "by-hand"].map(|node| {
+            let found = world.state(&snapshot, node, &[]).unreconciled;
+            let sample = samples
+                .iter()
+                .find(|sample| sample.node == node && sample.rule.name == "unreconciled");
+            let breach = Condition::Breach(Severity::Warning);
+            let is_told = sample.is_some_and(|sample| sample.condition == breach);
+            assert_eq!(is_told, found.is_some_and(|found| found.share() > 0.01), "{node}");
+            found.map(|found| (found.of_target, found.whole, found.parts))
+        })
+    };
+    // Nothing disagrees with nothing. What nobody has typed in is missing, which is told as such.
+    assert_eq!(
+        found(&[]),
+        [Some((false, Some(0.0), Some(0.0))), None, None, None]
+    );
+    // 70 and not one order behind it.
+    let whole = Some(70.0);
+    assert_eq!(
+        found(&[("whole", "70")]),
+        [
+            Some((false, whole, Some(0.0))),
+            Some((false, whole, None)),
+            Some((false, None, whole)),
+            None
+        ]
+    );
+    // Two orders of 35 come to 70, and are 35 on average.
+    assert_eq!(
+        found(&[("whole", "70"), ("part", "35"), ("part", "35")]),
+        [
+            Some((false, whole, whole)),
+            Some((false, whole, Some(35.0))),
+            Some((false, Some(35.0), whole)),
+            None
+        ]
+    );
 }
 
 #[test]

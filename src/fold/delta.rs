@@ -40,6 +40,8 @@ pub struct GroupDelta {
     pub marks: Vec<MarkOf>,
     /// Names of the items of `marks`, one after the other.
     pub names: String,
+    /// Events with a dimension value, or a name of an item, that is longer than allowed.
+    pub long_values: u64,
 }
 
 /// A start or an end of an item.

@@ -2,6 +2,7 @@
 //! first time; after that its own table answers without a lock.
 
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -12,6 +13,9 @@ use crate::catalog::OTHER;
 /// A dimension value; 0 is "missing", 1 is "other".
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct ValueId(pub u32);
+
+/// Bytes of the longest dimension value, and of the longest name of an item, unless the settings say otherwise.
+pub const MAX_VALUE_BYTES: usize = 256;
 
 /// What a missing dimension value is called.
 pub const MISSING: &str = "";
@@ -48,11 +52,17 @@ impl Shared {
 
 /// The table that all threads share.
 #[derive(Clone, Debug)]
-pub struct Interner(Arc<Mutex<Shared>>);
+pub struct Interner {
+    shared: Arc<Mutex<Shared>>,
+    max_bytes: Arc<AtomicUsize>,
+}
 
 impl Default for Interner {
     fn default() -> Interner {
-        let interner = Interner(Arc::default());
+        let interner = Interner {
+            shared: Arc::default(),
+            max_bytes: Arc::new(AtomicUsize::new(MAX_VALUE_BYTES)),
+        };
         interner.id(MISSING);
         interner.id(OTHER);
         interner
@@ -61,7 +71,12 @@ impl Default for Interner {
 
 impl Interner {
     fn shared(&self) -> MutexGuard<'_, Shared> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the length of the longest value that events may bring, in bytes.
+    pub fn limit(&self, max_bytes: usize) {
+        self.max_bytes.store(max_bytes, Ordering::Relaxed);
     }
 
     /// The number of a value.
@@ -106,6 +121,12 @@ impl LocalInterner {
             seed: DefaultHashBuilder::default().hash_one(0),
             values: Vec::new(),
         }
+    }
+
+    /// The length of the longest value that events may bring, in bytes.
+    #[inline]
+    pub fn max_bytes(&self) -> usize {
+        self.shared.max_bytes.load(Ordering::Relaxed)
     }
 
     /// The number of a value.

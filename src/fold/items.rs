@@ -92,6 +92,7 @@ pub struct Items {
     changed: Vec<u64>,
     oldest: Oldest<Rank>,
     evicted: u64,
+    dropped_marks: u64,
 }
 
 impl Items {
@@ -105,6 +106,7 @@ impl Items {
             changed: Vec::new(),
             oldest: Oldest::default(),
             evicted: 0,
+            dropped_marks: 0,
         }
     }
 
@@ -139,6 +141,11 @@ impl Items {
     /// Items forgotten since the last call, because there were too many.
     pub fn take_evicted(&mut self) -> u64 {
         std::mem::take(&mut self.evicted)
+    }
+
+    /// Marks forgotten since the last call, because their items had more than [`MAX_MARKS`].
+    pub fn take_dropped_marks(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped_marks)
     }
 
     /// Starts and names of the open items of a series, the oldest first.
@@ -215,7 +222,9 @@ impl Items {
         difference(&closed_before, &closed, -1, &mut changes);
         difference(&closed, &closed_before, 1, &mut changes);
         while item.marks.len() > MAX_MARKS {
+            let before = item.marks.len();
             drop_oldest(&mut item.marks, window_ms);
+            self.dropped_marks += (before - item.marks.len()) as u64;
         }
         if open != open_before {
             if let Some(start) = open_before
@@ -592,10 +601,16 @@ mod tests {
             items.mark(1, "x", mark(time, false, 0), tie);
         }
         let marks = |items: &Items| items.table.find(1, |_| true).map_or(0, |item| item.marks.len());
-        assert_eq!(marks(&items), MAX_MARKS);
+        assert_eq!((marks(&items), items.take_dropped_marks()), (MAX_MARKS, 0));
         items.mark(1, "x", mark(last, false, 0), tie);
-        assert_eq!(marks(&items), MAX_MARKS);
+        assert_eq!((marks(&items), items.take_dropped_marks()), (MAX_MARKS, 1));
         // The start that counts is not among those that went.
         assert_eq!(items.mark(1, "x", mark(last + 1, true, 0), tie)[0].ms, last + 1);
+        assert_eq!((marks(&items), items.take_dropped_marks()), (MAX_MARKS, 1));
+        // Another item has room of its own, and where no mark is idle a duration goes: its start and its end.
+        for time in 0..last + 2 {
+            items.mark(2, "y", mark(time, time % 2 == 1, 0), tie);
+        }
+        assert_eq!(items.take_dropped_marks(), 2);
     }
 }

@@ -232,6 +232,7 @@ impl Partial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fold::distinct::DISTINCT_EXACT;
     use proptest::prelude::*;
 
     fn any_partial(kind: Kind) -> impl Strategy<Value = Partial> {
@@ -251,7 +252,7 @@ mod tests {
                             offset,
                             value,
                         })),
-                        Kind::Distinct => Partial::Distinct(Distinct::Exact([micros as u64].into())),
+                        Kind::Distinct => Partial::Distinct(Distinct::Exact([spread(micros as u64)].into())),
                         Kind::Quantiles => {
                             let mut sketch = Quantiles::default();
                             sketch.insert(value);
@@ -272,6 +273,29 @@ mod tests {
                 partial
             },
         )
+    }
+
+    /// A hash of a number, as hashes of keys are: over all of 64 bits (SplitMix64).
+    fn spread(number: u64) -> u64 {
+        let mut hash = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        hash = (hash ^ hash >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        hash = (hash ^ hash >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        hash ^ hash >> 31
+    }
+
+    /// Sets of keys on both sides of the switch to a sketch: one that is small, one that is nearly full, one beyond.
+    fn any_distinct() -> impl Strategy<Value = Partial> {
+        let size = prop_oneof![
+            0..50usize,
+            DISTINCT_EXACT - 40..DISTINCT_EXACT + 40,
+            DISTINCT_EXACT..4 * DISTINCT_EXACT
+        ];
+        // Ranges overlap: what two sets share counts once.
+        (0u64..20_000, size).prop_map(|(from, size)| {
+            let mut set = Distinct::default();
+            (from..from + size as u64).for_each(|number| set.insert(spread(number)));
+            Partial::Distinct(set)
+        })
     }
 
     fn merged(a: &Partial, b: &Partial) -> Partial {
@@ -304,6 +328,40 @@ mod tests {
             prop_assert_eq!(merged(&a, &b), merged(&b, &a));
             prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
             prop_assert_eq!(merged(&a, &Partial::empty(kind)), a);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        /// The order of merges decides neither when a set becomes a sketch nor what is in it.
+        #[test]
+        fn sets_merge_alike_on_both_sides_of_the_sketch(
+            a in any_distinct(), b in any_distinct(), c in any_distinct()
+        ) {
+            prop_assert_eq!(merged(&a, &b), merged(&b, &a));
+            prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
+            prop_assert_eq!(merged(&a, &Partial::empty(Kind::Distinct)), a.clone());
+            prop_assert_eq!(merged(&a, &a), a);
+        }
+
+        /// One set at once and any split of it are the same bytes; the estimate is within five standard errors.
+        #[test]
+        fn a_set_that_is_split_is_the_whole_set(size in 1usize..60_000, parts in 1usize..8) {
+            let mut whole = Distinct::default();
+            let mut split = vec![Distinct::default(); parts];
+            for number in 0..size {
+                let hash = spread(number as u64);
+                whole.insert(hash);
+                split[number % parts].insert(hash);
+            }
+            let whole = Partial::Distinct(whole);
+            let together = split
+                .into_iter()
+                .fold(Partial::empty(Kind::Distinct), |all, part| merged(&all, &Partial::Distinct(part)));
+            prop_assert_eq!(&together, &whole);
+            let estimate = whole.value(Agg::CountDistinct).unwrap();
+            let allowed = if size <= DISTINCT_EXACT { 0.0 } else { 5.0 * 0.0081 };
+            prop_assert!((estimate / size as f64 - 1.0).abs() <= allowed, "{estimate} of {size}");
         }
     }
 

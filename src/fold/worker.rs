@@ -112,14 +112,20 @@ impl Worker {
         };
         key.day = days.day_of(event.time_ms);
         let applied = combinations.of(plan, source, passes);
+        let max_bytes = values.max_bytes();
         for applied in applied {
             let index = applied.group;
             let group = &plan.groups[index];
             key.dimensions.clear();
             let is_full = group.is_full();
+            let mut is_long = false;
             for &field in &group.fields {
                 key.dimensions.push(match event.key(field)? {
                     None => ValueId::default(),
+                    Some(value) if value.len() > max_bytes => {
+                        is_long = true;
+                        ValueId::OTHER
+                    }
                     Some(value) if is_full => values.id_if_met(value),
                     Some(value) => values.id(value),
                 });
@@ -137,8 +143,9 @@ impl Worker {
                             (marks.start.holds(passes), false),
                             (marks.end.holds(passes), true),
                         ];
+                        is_long |= name.len() > max_bytes;
                         for (_, is_end) in is_end.into_iter().filter(|(passes, _)| *passes) {
-                            rows.mark(row, at, name, event.time_ms, is_end);
+                            rows.mark(row, at, (name, max_bytes), event.time_ms, is_end);
                         }
                     }
                     continue;
@@ -151,6 +158,7 @@ impl Worker {
                     rows.arrive(row, at, hash, event.time_ms);
                 }
             }
+            rows.delta.long_values += u64::from(is_long);
         }
         let counts = |column: &Column| column.applies(passes);
         Ok(if !applied.is_empty() || source.silent.iter().any(counts) {
@@ -346,14 +354,27 @@ impl Rows {
         }
     }
 
-    /// Notes that an item begins or ends.
-    fn mark(&mut self, row: usize, column: usize, name: &str, time_ms: i64, is_end: bool) {
-        self.delta.names.push_str(name);
+    /// Notes that an item begins or ends. It is known by its whole name, also where no more than the beginning is kept.
+    fn mark(
+        &mut self,
+        row: usize,
+        column: usize,
+        (name, max_bytes): (&str, usize),
+        time_ms: i64,
+        is_end: bool,
+    ) {
+        let kept = name.floor_char_boundary(max_bytes);
+        self.delta.names.push_str(&name[..kept]);
+        let hash = xxh3_64(name.as_bytes());
+        if kept < name.len() {
+            // Two names that begin alike stay two, also in what people are told.
+            self.delta.names.push_str(&format!("…{hash:016x}"));
+        }
         self.delta.marks.push(MarkOf {
             row: u32::try_from(row).unwrap_or(u32::MAX),
             column: u16::try_from(column).unwrap_or(u16::MAX),
             is_end,
-            hash: xxh3_64(name.as_bytes()),
+            hash,
             time_ms,
             name_end: self.delta.names.len(),
         });

@@ -38,6 +38,7 @@ fn settings(urls: &[(&str, &str)]) -> Settings {
         },
         evaluate_every: Duration::from_secs(1),
         keep_days: 1100,
+        max_value_bytes: 256,
         language: Language::Zh,
         receivers: urls
             .iter()

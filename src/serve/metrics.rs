@@ -346,6 +346,14 @@ fn bounds(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
             .iter()
             .map(|(metric, count)| (one("metric", metric), *count as f64)),
     ));
+    families.push(counter(
+        "long_values_total",
+        "Events with a dimension value or a name of an item longer than evaluate.max_value_bytes.",
+        snapshot
+            .long_values
+            .iter()
+            .map(|(metric, count)| (one("metric", metric), *count as f64)),
+    ));
 }
 
 fn items(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
@@ -376,6 +384,14 @@ fn items(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
         "Items forgotten because there were more than max_items.",
         snapshot
             .evicted_items
+            .iter()
+            .map(|(metric, count)| (one("metric", metric), *count as f64)),
+    ));
+    families.push(counter(
+        "dropped_item_marks_total",
+        "Starts and ends forgotten because one item had more than are kept of one.",
+        snapshot
+            .dropped_marks
             .iter()
             .map(|(metric, count)| (one("metric", metric), *count as f64)),
     ));

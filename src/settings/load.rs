@@ -18,6 +18,7 @@ use crate::catalog::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::catalog::file::Duration as Time;
 use crate::catalog::yaml::{self, Tree};
 use crate::catalog::{Catalog, Format};
+use crate::fold::interner::MAX_VALUE_BYTES;
 use crate::words::Language;
 
 /// Where settings are looked for when nobody says.
@@ -28,6 +29,7 @@ const MIN_TOKEN_BYTES: usize = 16;
 /// An event waits this long for its evaluation, and up to 200 ms before it: within a second it is on /metrics.
 const EVERY_MS: i128 = 500;
 /// Three years: forecasts look two years back, and a review compares with the year before.
+const VALUE_BYTES: std::ops::RangeInclusive<usize> = 16..=65_536;
 const KEEP_DAYS: i32 = 1100;
 const KEEP_DAYS_OF: std::ops::RangeInclusive<i64> = 60..=36_500;
 
@@ -116,6 +118,8 @@ struct EvaluateEntry {
     every: Option<Time>,
     /// How far back days are kept at least.
     keep: Option<Time>,
+    /// Bytes of the longest dimension value, and of the longest name of an item.
+    max_value_bytes: Option<usize>,
 }
 
 /// How a secret is written.
@@ -348,6 +352,7 @@ impl Checker {
             serve: self.serve(file.serve),
             evaluate_every: self.every(file.evaluate.every),
             keep_days: self.keep(file.evaluate.keep),
+            max_value_bytes: self.max_value_bytes(file.evaluate.max_value_bytes),
             language: self.language(file.language),
             receivers,
             routing,
@@ -495,6 +500,18 @@ impl Checker {
             self.problem(&["evaluate", "keep"], message);
         }
         i32::try_from(days).unwrap_or(KEEP_DAYS)
+    }
+
+    fn max_value_bytes(&mut self, bytes: Option<usize>) -> usize {
+        let bytes = bytes.unwrap_or(MAX_VALUE_BYTES);
+        if !VALUE_BYTES.contains(&bytes) {
+            let (least, most) = (VALUE_BYTES.start(), VALUE_BYTES.end());
+            let message = format!(
+                "a dimension value may be {least} to {most} bytes long; the default is {MAX_VALUE_BYTES}"
+            );
+            self.problem(&["evaluate", "max_value_bytes"], message);
+        }
+        bytes
     }
 
     fn language(&mut self, tag: Option<String>) -> Language {

@@ -44,6 +44,8 @@ pub struct Settings {
     pub evaluate_every: Duration,
     /// How many days back days are kept at least.
     pub keep_days: i32,
+    /// Bytes of the longest dimension value, and of the longest name of an item.
+    pub max_value_bytes: usize,
     /// Language of messages, and the page's first language.
     pub language: Language,
     /// Who can be told, by name.

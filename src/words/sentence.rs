@@ -6,6 +6,7 @@ use super::{Language, drift, percent, shared};
 use crate::alert::delivery::DeliveryFacts;
 use crate::alert::record::{EntryFacts, Facts, Figure, ItemFacts, SourceFacts};
 use crate::catalog::attribute::DriftKind;
+use crate::evaluate::Mismatch;
 
 /// What the alert says, as a heading: in the reader's language for the kinds that tautline knows, else the title
 /// that the rule gives.
@@ -297,26 +298,67 @@ fn parts(node: &Figure, language: Language) -> String {
         return progress(node, language);
     };
     let quantity = |value: f64| language.quantity(value, node.unit.as_deref());
-    let (whole, parts) = (quantity(mismatch.whole), quantity(mismatch.parts));
-    let (difference, share) = (
-        quantity((mismatch.parts - mismatch.whole).abs()),
-        percent(mismatch.share()),
-    );
-    match (language, mismatch.of_target) {
-        (Language::Zh, false) => {
-            format!("各分项合起来为 {parts}，而它本身为 {whole}，相差 {difference}（{share}）。")
-        }
-        (Language::Zh, true) => {
-            format!("各分项的目标合起来为 {parts}，而它的目标为 {whole}，相差 {difference}（{share}）。")
-        }
-        (Language::En, false) => {
-            format!("Its parts come to {parts}, and it stands at {whole}: {difference} apart ({share}).")
-        }
-        (Language::En, true) => {
+    let (zh, en) = if mismatch.of_target {
+        (
+            ("各分项的目标", "它的目标为"),
+            ("The targets of its parts", "its own is"),
+        )
+    } else {
+        (("各分项", "它本身为"), ("Its parts", "it stands at"))
+    };
+    match (language, mismatch.whole, mismatch.parts) {
+        (Language::Zh, Some(whole), Some(parts)) => format!(
+            "{}合起来为 {}，而{} {}，相差 {}。",
+            zh.0,
+            quantity(parts),
+            zh.1,
+            quantity(whole),
+            apart(&mismatch, quantity((parts - whole).abs()), language)
+        ),
+        (Language::En, Some(whole), Some(parts)) => format!(
+            "{} come to {}, and {} {}: {}.",
+            en.0,
+            quantity(parts),
+            en.1,
+            quantity(whole),
+            apart(&mismatch, quantity((parts - whole).abs()), language)
+        ),
+        (Language::Zh, Some(whole), None) => {
             format!(
-                "The targets of its parts come to {parts}, and its own is {whole}: {difference} apart ({share})."
+                "{}合起来算不出数（除以 0，或缺少数值），而{} {}。",
+                zh.0,
+                zh.1,
+                quantity(whole)
             )
         }
+        (Language::En, Some(whole), None) => format!(
+            "{} come to nothing that can be computed (a division by zero, or no value), and {} {}.",
+            en.0,
+            en.1,
+            quantity(whole)
+        ),
+        (Language::Zh, None, Some(parts)) => {
+            format!("{}合起来为 {}，而它本身没有数值。", zh.0, quantity(parts))
+        }
+        (Language::En, None, Some(parts)) => {
+            format!(
+                "{} come to {}, and it has no value itself.",
+                en.0,
+                quantity(parts)
+            )
+        }
+        (_, None, None) => progress(node, language),
+    }
+}
+
+/// A difference, with its share of the whole where there is a whole.
+fn apart(mismatch: &Mismatch, difference: String, language: Language) -> String {
+    let share = mismatch.whole.filter(|whole| *whole != 0.0);
+    match (share.map(|_| percent(mismatch.share())), language) {
+        (Some(share), Language::Zh) => format!("{difference}（{share}）"),
+        (Some(share), Language::En) => format!("{difference} apart ({share})"),
+        (None, Language::Zh) => difference,
+        (None, Language::En) => format!("{difference} apart"),
     }
 }
 
@@ -355,6 +397,63 @@ fn at_risk(node: &Figure, language: Language) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_that_do_not_agree_are_told_as_amounts_also_where_one_side_is_none() {
+        let told = |of_target, whole, parts, language| {
+            let node = Figure {
+                title: "Revenue".to_owned(),
+                unit: Some("CNY".to_owned()),
+                unreconciled: Some(Mismatch {
+                    of_target,
+                    whole,
+                    parts,
+                }),
+                ..Figure::default()
+            };
+            let facts = Facts {
+                node: Some(node),
+                ..Facts::default()
+            };
+            of("unreconciled", &facts, language)
+        };
+        let cases = [
+            (
+                (false, Some(1000.0), Some(800.0)),
+                "各分项合起来为 ¥800，而它本身为 ¥1,000，相差 ¥200（20%）。",
+                "Its parts come to ¥800, and it stands at ¥1,000: ¥200 apart (20%).",
+            ),
+            (
+                (true, Some(3000.0), Some(3500.0)),
+                "各分项的目标合起来为 ¥3,500，而它的目标为 ¥3,000，相差 ¥500（17%）。",
+                "The targets of its parts come to ¥3,500, and its own is ¥3,000: ¥500 apart (17%).",
+            ),
+            (
+                (false, Some(0.0), Some(800.0)),
+                "各分项合起来为 ¥800，而它本身为 ¥0，相差 ¥800。",
+                "Its parts come to ¥800, and it stands at ¥0: ¥800 apart.",
+            ),
+            (
+                (false, Some(50.0), None),
+                "各分项合起来算不出数（除以 0，或缺少数值），而它本身为 ¥50。",
+                "Its parts come to nothing that can be computed (a division by zero, or no value), and it stands at ¥50.",
+            ),
+            (
+                (true, Some(50.0), None),
+                "各分项的目标合起来算不出数（除以 0，或缺少数值），而它的目标为 ¥50。",
+                "The targets of its parts come to nothing that can be computed (a division by zero, or no value), and its own is ¥50.",
+            ),
+            (
+                (false, None, Some(5.0)),
+                "各分项合起来为 ¥5，而它本身没有数值。",
+                "Its parts come to ¥5, and it has no value itself.",
+            ),
+        ];
+        for ((of_target, whole, parts), zh, en) in cases {
+            assert_eq!(told(of_target, whole, parts, Language::Zh), zh);
+            assert_eq!(told(of_target, whole, parts, Language::En), en);
+        }
+    }
 
     #[test]
     fn a_source_says_how_much_and_why() {

@@ -66,6 +66,21 @@ fn every_bad_record_is_counted_and_kept_and_every_good_one_counts() {
         Some(expected.len() as f64)
     );
     assert_letters(&site, &expected, &poison, &topic);
+    // The newest one stands first on the page, with its reason and where the whole record is.
+    let (reason, payload) = poison.last().unwrap();
+    let newest = 2 * poison.len() as i64 - 1;
+    assert_eq!((*reason, expected.last()), ("future", Some(&(newest, "future"))));
+    let letter = site.dead_letters().pop().unwrap();
+    assert_eq!(
+        (letter["reason"].as_str(), letter["offset"].as_i64()),
+        (Some("future"), Some(newest))
+    );
+    assert_eq!(
+        letter["payload"].as_str().map(str::as_bytes),
+        Some(&payload[..]),
+        "a small one is kept whole"
+    );
+    assert_newest_is_shown(&daemon.get("/rejected?lang=en").body, &topic, newest);
     // As many bad events as good ones: the feed is told as broken, and still is after a restart.
     let broken = [
         ("alertname", "rejected"),
@@ -94,12 +109,25 @@ fn every_bad_record_is_counted_and_kept_and_every_good_one_counts() {
         page.contains("Many events of source orders cannot be used"),
         "{page}"
     );
-    let rejected = daemon.get("/rejected?lang=en").body;
-    assert!(
-        rejected.contains("Rejected") || rejected.contains("rejected"),
-        "{rejected}"
-    );
+    assert_newest_is_shown(&daemon.get("/rejected?lang=en").body, &topic, newest);
     daemon.stop();
+}
+
+/// The first row of the page of rejected events is the one from the future, of this offset.
+#[track_caller]
+fn assert_newest_is_shown(page: &str, topic: &str, offset: i64) {
+    let row = page
+        .split("<tbody>")
+        .nth(1)
+        .and_then(|rows| rows.split("</tr>").next());
+    let row = row.unwrap_or_else(|| panic!("no rows: {page}"));
+    for part in [
+        "<code>future</code>".to_owned(),
+        format!("<td>{topic}</td>"),
+        format!("<td class=\"number\">{offset}</td>"),
+    ] {
+        assert!(row.contains(&part), "{part} is not in {row}");
+    }
 }
 
 #[track_caller]

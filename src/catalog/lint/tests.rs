@@ -29,6 +29,20 @@ const REGIONS: &str = "start,region,target
 2026-12-01,west,400
 ";
 
+/// Without west in November and without east in December.
+const NOVEMBER: &str = "start,region,target\n2026-11-01,east,1000\n2026-10-01,west,400\n2026-12-15,west,1\n";
+
+/// A business metric that no KPI serves.
+const ALONE: &str = "\
+sources: {s: {topics: [t], format: json, fields: {who: who}}}
+metrics: {visits: {source: s, agg: count}, people: {source: s, agg: count_distinct, expr: who}}
+nodes:
+  visits: {metric: visits, role: business, period: month, target: 10, owner: a}
+";
+
+/// And the only one that does.
+const PEOPLE: &str = "  people: {metric: people, role: kpi, parent: visits, period: month, target: 3, weight: 100, owner: b}\n";
+
 fn found(yaml: &str, csv: &str) -> Vec<String> {
     let files = Files::new("", [("a.yaml", yaml), ("regions.csv", csv)]);
     let catalog = load(&files).map_err(|problems| problems.to_string()).unwrap();
@@ -41,106 +55,127 @@ fn a_smart_catalogue_has_no_findings() {
     assert_eq!(found(SMART, REGIONS), [""; 0]);
 }
 
+/// What is written in the place of what, and the only finding that comes of it.
+const CASES: &[(&str, &str, &str)] = &[
+    (
+        "filter: type == \"paid\", unit: CNY}",
+        "filter: type == \"paid\"}",
+        "a.yaml:5:3: S01 warning: metric 'revenue' has no unit: a number of what? add unit: CNY, days, items, …",
+    ),
+    (
+        "denominator: orders, unit: CNY",
+        "denominator: orders",
+        "a.yaml:9:3: S01 note: metric 'average' divides CNY and has no unit of its own; add unit: CNY, or what one of it is",
+    ),
+    (
+        "target: 1000, owner: ceo",
+        "target: 1000",
+        "a.yaml:11:3: S02 note: 'revenue' has no owner: who is told when it stands still? add owner: …",
+    ),
+    (
+        "{metric: customers, role: kpi, parent: revenue, period: month, target: 30,",
+        "{metric: customers, role: kpi, parent: revenue, period: month,",
+        "a.yaml:15:3: S03 warning: KPI 'customers' has no target, so nobody can say whether it is done; \
+         add target: 1200, {growth: 30%, over: last_year} or {file: targets.csv}",
+    ),
+    (
+        "target: 30, weight: 60, owner: growth}\n  orders:    {metric: orders, role: kpi, parent: revenue, period: month, target: 30, weight: 40,",
+        "target: 30, owner: growth}\n  orders:    {metric: orders, role: kpi, parent: revenue, period: month, target: 30, weight: 100,",
+        "a.yaml:15:3: S05 note: KPI 'customers' has no weight and does not count in its owner's score; add weight: 0 to 100",
+    ),
+    (
+        "weight: 70",
+        "weight: 60",
+        "a.yaml:13:3: S06 warning: the weights of 'sales' come to 90 and not to 100: refunds 30, average 60",
+    ),
+    (
+        "  customers: {title",
+        "  unused: {source: orders, agg: count}\n  customers: {title",
+        "a.yaml:8:3: S09 note: metric 'unused' is never used; put it to work in a node with metric: unused, or remove it",
+    ),
+    (
+        "on: link,",
+        "on: link, nodes: [average],",
+        "a.yaml:16:3: S10 note: KPI 'orders' counts actions, and nothing tests whether 'revenue' follows; \
+         add a rule with on: link, nodes: [orders], such as when: kpi.completion >= 0.9 && parent.pace < 0.9",
+    ),
+    (
+        "filter: type == \"refunded\"",
+        "filter: amount > 0.0",
+        "a.yaml:6:3: S11 warning: 'refunds' takes the events of orders with [amount > 0.0] and 'revenue' takes \
+         the events of orders with [type == \"paid\"] (at a.yaml:5:3): one thing in two definitions (口径不统一); \
+         let one be the standard, or give both titles that say the difference",
+    ),
+    (
+        "filter: type == \"refunded\"",
+        "filter: type == \"paid\"",
+        "a.yaml:6:3: S11 warning: metrics 'revenue' and 'refunds' are the same definition; keep one of them (the other is at a.yaml:5:3)",
+    ),
+    (
+        "growth: -10%",
+        "growth: 10%",
+        "a.yaml:13:3: S12 warning: less of 'refunds' is better, and its target grows by 10%; write a growth below 0, such as growth: -10%",
+    ),
+    (
+        "target: {growth: -10%, over: last_year}",
+        "baseline: 80, target: {growth: -10%, over: {value: 100}}",
+        "a.yaml:13:3: S12 warning: the target of 'refunds' comes to 90, and its baseline is 80: completion would be \
+         backwards; correct 'over', 'growth' or 'baseline'",
+    ),
+    (
+        "over: last_year",
+        "over: 2026",
+        "a.yaml:13:3: S12 warning: 'refunds' grows over 2026, which is not over yet; write over: 2025, or over: last_year",
+    ),
+    (
+        "target: 1000",
+        "target: 1200",
+        "a.yaml:12:3: S13 warning: the targets of 'regions' come to 1000, and 'revenue', which they add up to, has 1200: \
+         200 of 1200 is nobody's; make them meet",
+    ),
+    (
+        "rules:\n",
+        "lint: {S09: {orders: soon}}\nrules:\n",
+        "a.yaml:17:14: S14 note: there is no S09 about 'orders' to accept; remove this line",
+    ),
+];
+
 #[test]
 fn says_what_is_not_smart_where_and_what_to_write_instead() {
-    for (find, replace, expected) in [
-        (
-            "filter: type == \"paid\", unit: CNY}",
-            "filter: type == \"paid\"}",
-            "a.yaml:5:3: S01 warning: metric 'revenue' has no unit: a number of what? add unit: CNY, days, items, …",
-        ),
-        (
-            "denominator: orders, unit: CNY",
-            "denominator: orders",
-            "a.yaml:9:3: S01 note: metric 'average' divides CNY and has no unit of its own; add unit: CNY, or what one of it is",
-        ),
-        (
-            "target: 1000, owner: ceo",
-            "target: 1000",
-            "a.yaml:11:3: S02 note: 'revenue' has no owner: who is told when it stands still? add owner: …",
-        ),
-        (
-            "{metric: customers, role: kpi, parent: revenue, period: month, target: 30,",
-            "{metric: customers, role: kpi, parent: revenue, period: month,",
-            "a.yaml:15:3: S03 warning: KPI 'customers' has no target, so nobody can say whether it is done; \
-             add target: 1200, {growth: 30%, over: last_year} or {file: targets.csv}",
-        ),
-        (
-            "weight: 70",
-            "weight: 60",
-            "a.yaml:13:3: S06 warning: the weights of 'sales' come to 90 and not to 100: refunds 30, average 60",
-        ),
-        (
-            "  customers: {title",
-            "  unused: {source: orders, agg: count}\n  customers: {title",
-            "a.yaml:8:3: S09 note: metric 'unused' is never used; put it to work in a node with metric: unused, or remove it",
-        ),
-        (
-            "on: link,",
-            "on: link, nodes: [average],",
-            "a.yaml:16:3: S10 note: KPI 'orders' counts actions, and nothing tests whether 'revenue' follows; \
-             add a rule with on: link, nodes: [orders], such as when: kpi.completion >= 0.9 && parent.pace < 0.9",
-        ),
-        (
-            "filter: type == \"refunded\"",
-            "filter: amount > 0.0",
-            "a.yaml:6:3: S11 warning: 'refunds' takes the events of orders with [amount > 0.0] and 'revenue' takes \
-             the events of orders with [type == \"paid\"] (at a.yaml:5:3): one thing in two definitions (口径不统一); \
-             let one be the standard, or give both titles that say the difference",
-        ),
-        (
-            "filter: type == \"refunded\"",
-            "filter: type == \"paid\"",
-            "a.yaml:6:3: S11 warning: metrics 'revenue' and 'refunds' are the same definition; keep one of them (the other is at a.yaml:5:3)",
-        ),
-        (
-            "growth: -10%",
-            "growth: 10%",
-            "a.yaml:13:3: S12 warning: less of 'refunds' is better, and its target grows by 10%; write a growth below 0, such as growth: -10%",
-        ),
-        (
-            "target: {growth: -10%, over: last_year}",
-            "baseline: 80, target: {growth: -10%, over: {value: 100}}",
-            "a.yaml:13:3: S12 warning: the target of 'refunds' comes to 90, and its baseline is 80: completion would be \
-             backwards; correct 'over', 'growth' or 'baseline'",
-        ),
-        (
-            "over: last_year",
-            "over: 2026",
-            "a.yaml:13:3: S12 warning: 'refunds' grows over 2026, which is not over yet; write over: 2025, or over: last_year",
-        ),
-        (
-            "target: 1000",
-            "target: 1200",
-            "a.yaml:12:3: S13 warning: the targets of 'regions' come to 1000, and 'revenue', which they add up to, has 1200: \
-             200 of 1200 is nobody's; make them meet",
-        ),
-        (
-            "rules:\n",
-            "lint: {S09: {orders: soon}}\nrules:\n",
-            "a.yaml:17:14: S14 note: there is no S09 about 'orders' to accept; remove this line",
-        ),
-    ] {
+    for (find, replace, expected) in CASES {
         assert!(SMART.contains(find), "{find}");
-        assert_eq!(found(&SMART.replacen(find, replace, 1), REGIONS), [expected]);
+        assert_eq!(found(&SMART.replacen(find, replace, 1), REGIONS), [*expected]);
     }
+}
+
+/// A new code comes with a case.
+#[test]
+fn every_code_is_found_in_some_case() {
+    let cases = CASES
+        .iter()
+        .map(|(find, replace, _)| found(&SMART.replacen(find, replace, 1), REGIONS));
+    let others = [
+        found(SMART, NOVEMBER),
+        found(ALONE, ""),
+        found(&format!("{ALONE}{PEOPLE}"), ""),
+    ];
+    let all: Vec<String> = cases.chain(others).flatten().collect();
+    for code in Code::ALL {
+        let marked = format!(": {} ", code.as_str());
+        assert!(all.iter().any(|finding| finding.contains(&marked)), "{marked}");
+    }
+    let mut codes: Vec<&str> = Code::ALL.iter().map(Code::as_str).collect();
+    codes.dedup();
+    assert_eq!(codes.len(), Code::ALL.len());
 }
 
 #[test]
 fn a_root_needs_kpis_and_not_just_one() {
-    let alone = "\
-sources: {s: {topics: [t], format: json, fields: {who: who}}}
-metrics: {visits: {source: s, agg: count}, people: {source: s, agg: count_distinct, expr: who}}
-nodes:
-  visits: {metric: visits, role: business, period: month, target: 10, owner: a}
-";
     assert_eq!(
-        found(alone, "")[1],
+        found(ALONE, "")[1],
         "a.yaml:4:3: S08 warning: nobody serves 'visits': no KPI stands below it; add one with role: kpi and parent: visits"
     );
-    let one = format!(
-        "{alone}  people: {{metric: people, role: kpi, parent: visits, period: month, target: 3, weight: 100, owner: b}}\n"
-    );
+    let one = format!("{ALONE}{PEOPLE}");
     assert_eq!(
         found(&one, ""),
         [
@@ -161,9 +196,8 @@ fn an_only_kpi_has_the_whole_weight_of_its_owner() {
 
 #[test]
 fn target_files_reach_into_the_next_period() {
-    let november = "start,region,target\n2026-11-01,east,1000\n2026-10-01,west,400\n2026-12-15,west,1\n";
     assert_eq!(
-        found(SMART, november),
+        found(SMART, NOVEMBER),
         [
             "a.yaml:12:3: S04 warning: the target file of 'regions' has no line for west in the running month, which begins \
              on 2026-11-01; add one with start 2026-11-01",

@@ -114,7 +114,9 @@ fn replayed(catalog: &Arc<Catalog>, settings: &Settings, text: &str, file: &str)
         return Err(format!("{file}: no events; write one JSON object a line"));
     };
     let end = last.arrival;
-    let mut replay = Replay::new(catalog.clone(), settings.routing.clone()).keeping(settings.keep_days);
+    let mut replay = Replay::new(catalog.clone(), settings.routing.clone())
+        .keeping(settings.keep_days)
+        .limiting(settings.max_value_bytes);
     let mut progress = Progress::new(lines.len());
     for line in &lines {
         let record = Record {

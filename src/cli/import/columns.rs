@@ -5,6 +5,7 @@ use std::io::Read;
 use serde_json::{Map, Value};
 
 use super::chunk::FileEvent;
+use super::lines::{Lines, line_of};
 use crate::catalog::diagnostic::nearest;
 use crate::catalog::{FieldPath, FieldType, Format, Source};
 
@@ -13,7 +14,7 @@ const TIME: &str = "time";
 
 /// The rows of a file.
 pub(super) struct Rows<R> {
-    reader: csv::Reader<R>,
+    reader: csv::Reader<Lines<R>>,
     columns: Vec<Column>,
     shown: String,
     /// Where the last row ended, in bytes.
@@ -38,7 +39,9 @@ impl<R: Read> Rows<R> {
                 source.name
             ));
         }
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(Lines::new(file));
         let header = reader
             .headers()
             .map_err(|error| format!("{shown}: {error}"))?
@@ -85,7 +88,7 @@ impl<R: Read> Iterator for Rows<R> {
                 self.read_to = to;
                 Some(Ok(FileEvent {
                     json: self.event(&row),
-                    line: row.position().map_or(0, csv::Position::line),
+                    line: line_of(&mut self.reader, &row),
                     read_bytes,
                 }))
             }
@@ -158,19 +161,119 @@ fn put(object: &mut Map<String, Value>, keys: &[String], value: Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::catalog::load::{Files, load};
+    use proptest::prelude::*;
 
-    fn rows(source: &str, csv: &str) -> Result<Vec<(u64, String)>, String> {
+    use super::*;
+    use crate::catalog::FieldId;
+    use crate::catalog::load::{Files, load};
+    use crate::decode::{FieldValue, Reader, Record};
+
+    fn source_of(source: &str) -> Source {
         let yaml = format!("sources:\n  s: {source}\n");
-        let source = load(&Files::new("", [("a.yaml", yaml.as_str())]))
+        load(&Files::new("", [("a.yaml", yaml.as_str())]))
             .map_err(|d| d.to_string())
             .unwrap()
             .sources
-            .remove(0);
-        let rows = Rows::new(&source, csv.as_bytes(), "f.csv".to_owned())?;
+            .remove(0)
+    }
+
+    fn rows(source: &str, csv: &str) -> Result<Vec<(u64, String)>, String> {
+        let rows = Rows::new(&source_of(source), csv.as_bytes(), "f.csv".to_owned())?;
         rows.map(|row| row.map(|row| (row.line, String::from_utf8(row.json).unwrap())))
             .collect()
+    }
+
+    /// Pieces that break tables: quotes, separators, line ends, byte order marks, bytes that are no text.
+    const PIECES: [&[u8]; 18] = [
+        b"\"",
+        b"\"\"",
+        b",",
+        b"\n",
+        b"\r\n",
+        b"\r",
+        b" ",
+        b"time",
+        b"amount",
+        b"rep",
+        b"ok",
+        b"yes",
+        b"1e400",
+        b"1780000000",
+        b"\xef\xbb\xbf",
+        b"\xff",
+        b"\0",
+        "李".as_bytes(),
+    ];
+
+    proptest! {
+        /// Whatever a file holds: an error with its name, or events that are one JSON object on one line each.
+        #[test]
+        fn no_file_makes_it_fail_but_with_words(
+            has_header: bool,
+            pieces in proptest::collection::vec(0..PIECES.len(), 0..60),
+            cut in any::<Option<u8>>(),
+        ) {
+            let mut file = if has_header { b"time,amount,rep,ok\n".to_vec() } else { Vec::new() };
+            pieces.iter().for_each(|piece| file.extend_from_slice(PIECES[*piece]));
+            file.truncate(cut.map_or(file.len(), usize::from));
+            let source = source_of(SOURCE);
+            let mut reader = Reader::new(&source);
+            match Rows::new(&source, &*file, "f.csv".to_owned()) {
+                Err(message) => prop_assert!(message.starts_with("f.csv:"), "{message}"),
+                Ok(rows) => {
+                    let mut last = 0;
+                    for row in rows {
+                        let row = match row {
+                            Err(message) => {
+                                prop_assert!(message.starts_with("f.csv:"), "{message}");
+                                continue;
+                            }
+                            Ok(row) => row,
+                        };
+                        // A lone \r ends a row, and no line.
+                        prop_assert!(row.line >= last && row.line >= 1, "line {} after {last}", row.line);
+                        last = row.line;
+                        prop_assert!(!row.json.contains(&b'\n'));
+                        let value: Value = serde_json::from_slice(&row.json).unwrap();
+                        prop_assert!(value.is_object());
+                        let record = Record { payload: Some(&row.json), ..Record::default() };
+                        // A value may be refused as any event's, and says why.
+                        if let Err(reject) = reader.read_one(&record) {
+                            prop_assert!(["missing_time", "invalid_time"].contains(&reject.reason()), "{reject}");
+                        }
+                    }
+                }
+            }
+        }
+
+        /// What a table says comes out of the decoder as it stood there, but for the blanks around it.
+        #[test]
+        fn a_table_is_read_back(
+            cells in proptest::collection::vec(("[ -~\n\r\"李é,]{0,12}", 0u32..1_000_000), 1..20)
+        ) {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            writer.write_record(["rep", "time", "amount"]).unwrap();
+            for (rep, amount) in &cells {
+                writer.write_record([rep, "1780000000", &format!("{amount}.25")]).unwrap();
+            }
+            let file = writer.into_inner().unwrap();
+            let source = source_of(SOURCE);
+            let mut reader = Reader::new(&source);
+            let read: Vec<_> = Rows::new(&source, &*file, "f.csv".to_owned()).unwrap().collect();
+            prop_assert_eq!(read.len(), cells.len());
+            for (row, (rep, amount)) in read.into_iter().zip(&cells) {
+                let row = row.unwrap();
+                let record = Record { payload: Some(&row.json), ..Record::default() };
+                let event = reader.read_one(&record).unwrap();
+                prop_assert_eq!(event.time_ms, 1_780_000_000_000);
+                prop_assert_eq!(event.number(FieldId(0)).unwrap().to_f64(), f64::from(*amount) + 0.25);
+                let expected = match rep.trim() {
+                    "" => FieldValue::Missing,
+                    text => FieldValue::Text(text),
+                };
+                prop_assert_eq!(event.value(FieldId(1)), expected);
+            }
+        }
     }
 
     const SOURCE: &str = "{http: true, format: json, time: at, fields: {amount: data.amount, rep: data.rep.name, ok: {path: ok, type: bool}, when: at, key: $key}}";
@@ -185,6 +288,16 @@ mod tests {
                 (4, r#"{"at":"2026-06-02T00:00:00Z","data":{"rep":{"name":"Ann"}},"ok":"maybe"}"#.to_owned()),
             ])
         );
+        // Lines as an editor counts them: of either end, with blank ones, and within quotes.
+        for end in ["\n", "\r\n"] {
+            let lines = ["time,rep", "", "1,a", "", "", "2,\"b", "c\"", "3,d"].join(end);
+            let found: Vec<u64> = rows(SOURCE, &lines)
+                .unwrap()
+                .into_iter()
+                .map(|(line, _)| line)
+                .collect();
+            assert_eq!(found, [3, 6, 8], "{end:?}");
+        }
         assert_eq!(
             rows(SOURCE, "when\n1780000000\n"),
             Ok(vec![(2, r#"{"at":"1780000000"}"#.to_owned())])

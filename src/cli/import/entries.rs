@@ -1,11 +1,13 @@
 //! Entries of a manual metric from CSV: the columns `value`, `by`, `at`, `note`, and the names of dimensions.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::lines::{Lines, line_of};
 use super::post::Target;
 use super::{SHOWN_ERRORS, Summary};
 use crate::catalog::{Catalog, Metric};
@@ -50,10 +52,10 @@ pub(super) async fn send(
     again: bool,
 ) -> Result<Summary, String> {
     let shown = file.display();
+    let opened = File::open(file).map_err(|error| format!("{shown}: {error}"))?;
     let mut rows = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
-        .from_path(file)
-        .map_err(|error| format!("{shown}: {error}"))?;
+        .from_reader(Lines::new(opened));
     let header = rows
         .headers()
         .map_err(|error| format!("{shown}: {error}"))?
@@ -62,9 +64,12 @@ pub(super) async fn send(
     let mut summary = Summary::default();
     // Two rows that say the same are two entries; their number among those that do tells them apart.
     let mut same: BTreeMap<String, u64> = BTreeMap::new();
-    for row in rows.records() {
-        let row = row.map_err(|error| format!("{shown}: {error}"))?;
-        let line = row.position().map_or(0, csv::Position::line);
+    let mut row = csv::StringRecord::new();
+    while rows
+        .read_record(&mut row)
+        .map_err(|error| format!("{shown}: {error}"))?
+    {
+        let line = line_of(&mut rows, &row);
         let body = Value::Object(entry(&header, &row)).to_string();
         let number = same.entry(body.clone()).or_default();
         *number += 1;

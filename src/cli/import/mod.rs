@@ -1,11 +1,13 @@
 //! `tautline import`: sends the events of a file to the running daemon, in order, each part of the file once.
 //!
 //! * `entries`: what people typed into a table.
-//! * `chunk`: a file cut into requests. * `columns`: rows of CSV as events. * `post`: the requests.
+//! * `chunk`: a file cut into requests. * `columns`: rows of CSV as events. * `lines`: where those begin.
+//! * `post`: the requests.
 
 mod chunk;
 mod columns;
 mod entries;
+mod lines;
 mod post;
 
 use std::fs::File;

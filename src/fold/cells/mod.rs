@@ -65,6 +65,8 @@ struct GroupCells {
     in_other: u64,
     /// Events since the last look whose day is no longer kept.
     too_old: u64,
+    /// Events since the last look with a dimension value, or a name of an item, that is too long.
+    long_values: u64,
 }
 
 #[derive(Debug)]
@@ -151,6 +153,7 @@ impl Cells {
         for (g, (group, mut delta)) in plan.groups.iter().zip(delta.groups).enumerate() {
             let width = group.columns.len();
             self.groups[g].admit(group, &mut delta, self.kept_from);
+            self.groups[g].long_values += delta.long_values;
             self.merge_arrivals(g, &delta);
             self.merge_marks(g, &delta);
             let cells = &mut self.groups[g];

@@ -82,8 +82,12 @@ pub enum Bound {
     Keys,
     /// `max_items`: items are forgotten.
     Items,
+    /// The marks of one item: the oldest are forgotten.
+    Marks,
     /// `max_cells`: events count as "other".
     Cells,
+    /// `evaluate.max_value_bytes`: events with a dimension value or an item's name that is longer.
+    Values,
     /// `evaluate.keep`: events of days that are forgotten.
     Days,
 }
@@ -305,8 +309,8 @@ impl Cells {
         stored
     }
 
-    /// What was let go since the last call: keys and items that were forgotten because there were too many of them, and
-    /// events that count as "other".
+    /// What was let go since the last call: keys, items and marks that were forgotten because there were too many of
+    /// them, and events that count as "other" or not at all.
     pub fn take_evicted(&mut self) -> Vec<Evicted> {
         let plan = &self.plan;
         let metric = |at: &ColumnRef| plan.groups[at.group].columns[at.column].metric;
@@ -315,16 +319,23 @@ impl Cells {
             bound: Bound::Keys,
             count: known.take_evicted(),
         });
-        let items = self.remembered.items.iter_mut().map(|(at, items)| Evicted {
-            metric: metric(at),
-            bound: Bound::Items,
-            count: items.take_evicted(),
+        let items = self.remembered.items.iter_mut().flat_map(|(at, items)| {
+            let counts = [
+                (Bound::Items, items.take_evicted()),
+                (Bound::Marks, items.take_dropped_marks()),
+            ];
+            counts.map(|(bound, count)| Evicted {
+                metric: metric(at),
+                bound,
+                count,
+            })
         });
         let groups = plan.groups.iter().zip(&mut self.groups);
         let cells = groups.flat_map(|(group, cells)| {
             let counts = [
                 (Bound::Cells, &mut cells.in_other),
                 (Bound::Days, &mut cells.too_old),
+                (Bound::Values, &mut cells.long_values),
             ];
             counts.map(|(bound, count)| Evicted {
                 metric: group.metric,

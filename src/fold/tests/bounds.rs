@@ -27,6 +27,8 @@ pub(super) struct Fold {
     /// As the state has them.
     pub(super) kept: BTreeMap<(String, String, i32), StoredCell>,
     in_other: u64,
+    /// Events with a value that is too long.
+    long_values: u64,
     /// Events whose day is no longer kept.
     pub(super) too_old: u64,
 }
@@ -40,6 +42,7 @@ impl Fold {
             worker: Worker::new(&catalog, plan.clone()),
             kept: BTreeMap::new(),
             in_other: 0,
+            long_values: 0,
             too_old: 0,
             catalog,
             plan,
@@ -83,6 +86,7 @@ impl Fold {
             match evicted.bound {
                 Bound::Cells => self.in_other += evicted.count,
                 Bound::Days => self.too_old += evicted.count,
+                Bound::Values => self.long_values += evicted.count,
                 other => panic!("{other:?}"),
             }
         }
@@ -146,6 +150,76 @@ fn what_has_no_room_counts_as_other_also_after_a_restart() {
     fold.hand_over();
     assert_eq!(fold.amounts(), expected(81, 44, 127));
     assert_eq!(fold.in_other, 3);
+}
+
+#[test]
+fn a_value_that_is_too_long_counts_as_other_and_needs_no_memory() {
+    let mut fold = Fold::new(10);
+    fold.plan.interner.limit(16);
+    // Bytes count, not characters: 6 of 3 bytes are too many, 5 are not.
+    let (long, wide, fits) = ("x".repeat(17), "店".repeat(6), "店".repeat(5));
+    fold.event(&long, "north", 1);
+    fold.event(&wide, "north", 2);
+    fold.event(&fits, "north", 4);
+    fold.event(&"x".repeat(16), &"y".repeat(100_000), 8);
+    fold.hand_over();
+    let expected = BTreeMap::from([
+        (String::new(), 15),
+        (format!("{OTHER}/north"), 3),
+        (format!("{fits}/north"), 4),
+        (format!("{}/{OTHER}", "x".repeat(16)), 8),
+    ]);
+    assert_eq!(
+        (fold.amounts(), fold.long_values, fold.in_other),
+        (expected, 3, 0)
+    );
+    for value in [&*long, &*wide, &*"y".repeat(100_000)] {
+        assert_eq!(fold.plan.interner.find(value), None);
+    }
+}
+
+#[test]
+fn of_a_long_name_of_an_item_the_beginning_is_kept_and_it_stays_one_item() {
+    let yaml = "sources:\n  s: {topics: [t], format: json, time: t, fields: {id: id, is: is}}\nmetrics:\n  m: {source: s, type: duration, key: id, start: is == \"open\", end: is == \"done\", agg: avg, unit: hours}\nnodes:\n  all: {metric: m, role: business, period: month}\n";
+    let catalog = load(&Files::new("", [("a.yaml", yaml)]))
+        .map_err(|d| d.to_string())
+        .unwrap();
+    let plan = Arc::new(Plan::compile(&catalog));
+    plan.interner.limit(16);
+    let (mut cells, mut worker) = (Cells::new(plan.clone()), Worker::new(&catalog, plan.clone()));
+    let mut reader = Reader::new(&catalog.sources[0]);
+    let mut mark = |id: &str, is: &str, hour: i64| {
+        let payload = format!(
+            r#"{{"t": {}, "id": "{id}", "is": "{is}"}}"#,
+            1_780_272_000 + hour * 3600
+        );
+        let record = Record {
+            payload: Some(payload.as_bytes()),
+            ..Record::default()
+        };
+        let event = reader.read_one(&record).unwrap();
+        worker.fold(SourceId(0), &event, 0, Sign::Add).unwrap();
+    };
+    // Alike for the 16 bytes that are kept; cut before the character that would be halved.
+    let (one, other) = ("x".repeat(15) + "店一", "x".repeat(15) + "店二");
+    mark(&one, "open", 1);
+    mark(&other, "open", 2);
+    mark(&one, "done", 5);
+    cells.merge(worker.take()).unwrap();
+    let at = plan.column(catalog.nodes[0].metric, &[]).unwrap();
+    let open: Vec<(i64, &str)> = cells.open_items(at, &Default::default()).collect();
+    let (start_ms, name) = open[0];
+    assert_eq!((open.len(), start_ms), (1, (1_780_272_000 + 2 * 3600) * 1000));
+    assert!(
+        name.starts_with(&("x".repeat(15) + "…")) && name.len() == 15 + 3 + 16,
+        "{name}"
+    );
+    let evicted: Vec<(Bound, u64)> = cells
+        .take_evicted()
+        .iter()
+        .map(|it| (it.bound, it.count))
+        .collect();
+    assert_eq!(evicted, [(Bound::Values, 3)]);
 }
 
 proptest! {

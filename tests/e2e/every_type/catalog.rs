@@ -34,18 +34,21 @@ pub(super) const BY_REGION: [&str; 6] = [
     "lead_value",
 ];
 
+/// A customer who stayed away for a day is new again: within a longer period there could be two of them.
+const OF_A_DAY: &str = "new_today";
+
 /// The catalogue over these topics, in a zone, with the period that begins on a day.
 pub(super) fn text(topics: &Topics, zone: &str, from: &str) -> String {
     let mut text = format!(
         r#"
 calendar: {{timezone: {zone}}}
 sources:
-  orders: {{topics: [{orders}], format: json, time: at, id: id, dedup: 7d, retract: op == "cancel", fields: {{op: op, amount: amount, region: region}}}}
+  orders: {{topics: [{orders}], format: json, payload: array, time: at, id: id, dedup: 7d, retract: op == "cancel", fields: {{op: op, amount: amount, region: region}}}}
   visits: {{topics: [{visits}], format: cloudevents, time: time, id: id, dedup: 7d, fields: {{customer: data.customer, device: data.device, minutes: data.minutes, region: data.region}}}}
-  purchases: {{topics: [{purchases}], format: json, time: at, id: id, dedup: 7d, fields: {{customer: customer}}}}
+  purchases: {{topics: [{purchases}], format: json, payload: lines, time: at, id: id, dedup: 7d, fields: {{customer: customer}}}}
   leads: {{topics: [{leads}], format: debezium, time: at, fields: {{amount: amount, region: region}}}}
   contracts: {{topics: [{contracts}], format: debezium, time: at, fields: {{amount: amount}}}}
-  tickets: {{topics: [{tickets}], format: json, time: at, fields: {{id: id, state: state, lane: lane}}}}
+  tickets: {{topics: [{tickets}], format: json, time: at, fields: {{id: $key, state: state, lane: $header.lane}}}}
   counter: {{http: true, format: json, time: at, fields: {{people: people}}}}
 metrics:
   revenue: {{source: orders, agg: sum, expr: amount, unit: CNY, dimensions: [region]}}
@@ -67,6 +70,10 @@ metrics:
   hours_mean: {{source: tickets, type: duration, key: id, start: state == "open", end: state == "done", agg: avg, unit: hours}}
   hours_p90: {{source: tickets, type: duration, key: id, start: state == "open", end: state == "done", agg: p90, unit: hours}}
   hours_done: {{source: tickets, type: duration, key: id, start: state == "open" && lane == "quick", end: state == "done" && lane == "quick", agg: median, unit: hours}}
+  hours_shortest: {{source: tickets, type: duration, key: id, start: state == "open" && lane == "quick", end: state == "done" && lane == "quick", agg: min, unit: hours}}
+  hours_longest: {{source: tickets, type: duration, key: id, start: state == "open", end: state == "done", agg: max, unit: hours}}
+  new_today: {{source: visits, agg: count_new, expr: customer, within: 1d}}
+  walk_ins: {{type: manual, agg: count, entered_by: [lead]}}
   complaints: {{type: manual, agg: sum, entered_by: [lead]}}
   satisfaction: {{type: manual, agg: avg, entered_by: [lead]}}
   stock: {{type: manual, agg: last, entered_by: [lead]}}
@@ -90,9 +97,13 @@ metrics:
         .filter_map(|line| Some(line.strip_prefix("  ")?.split_once(':')?.0.to_owned()))
         .collect();
     text.push_str("nodes:\n");
-    for name in metrics {
+    for name in metrics.iter().filter(|name| *name != OF_A_DAY) {
         let _ = writeln!(text, "  {name}: {{metric: {name}, {period}}}");
     }
+    let _ = writeln!(
+        text,
+        "  {OF_A_DAY}: {{metric: {OF_A_DAY}, role: business, level: strategy, period: day, owner: all}}"
+    );
     for name in BY_REGION {
         let _ = writeln!(
             text,

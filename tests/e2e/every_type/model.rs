@@ -121,10 +121,19 @@ pub(super) fn expected(world: &World, typed: &Typed, from: i64, watermark: i64) 
         "hours_p90",
         Wanted::Near(hours(ranked(&mut all_items, 90)), OF_PERCENTILE),
     );
+    // Both are sorted by now.
+    let longest = hours(*all_items.last().unwrap() as f64);
+    add("hours_longest", Wanted::Near(longest, OF_PERCENTILE));
     let mut quick = durations(&world.marks, Mark::is_quick, from, watermark);
     add(
         "hours_done",
         Wanted::Near(hours(ranked(&mut quick, 50)), OF_PERCENTILE),
+    );
+    let shortest = hours(*quick.first().unwrap() as f64);
+    add("hours_shortest", Wanted::Near(shortest, OF_PERCENTILE));
+    add(
+        "new_today",
+        Wanted::Exact(new_today(world, from, watermark) as f64),
     );
     typed
         .expected()
@@ -197,6 +206,17 @@ fn new_customers(world: &World, from: i64, region: Option<usize>) -> usize {
     }
     let counts = |visit: &&&Visit| visit.at >= from && region.is_none_or(|region| visit.region == region);
     first.values().filter(counts).count()
+}
+
+/// Customers who came today and not yesterday. The zone knows no daylight saving: days have 24 hours.
+fn new_today(world: &World, from: i64, watermark: i64) -> usize {
+    let day = |at: i64| (at - from).div_euclid(24 * 3_600_000);
+    let today = day(watermark);
+    let came = |on: i64| -> BTreeSet<u32> {
+        let visits = world.visits.iter().filter(|visit| day(visit.at) == on);
+        visits.map(|visit| visit.customer).collect()
+    };
+    came(today).difference(&came(today - 1)).count()
 }
 
 /// Of the attempts that began in the period and are decided, the share that succeeded.

@@ -71,9 +71,10 @@ impl Span {
     }
 }
 
-/// A record: its partition and its value; `None` is a tombstone.
+/// A record: its partition, its key, and its value; `None` is a tombstone.
 pub(super) struct Sent {
     pub(super) partition: i32,
+    pub(super) key: Option<String>,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) payload: Option<Vec<u8>>,
 }
@@ -82,6 +83,7 @@ impl Sent {
     fn new(key: usize, payload: impl Into<Vec<u8>>) -> Sent {
         Sent {
             partition: key as i32 % PARTITIONS,
+            key: None,
             headers: Vec::new(),
             payload: Some(payload.into()),
         }
@@ -90,6 +92,7 @@ impl Sent {
     fn copy(&self) -> Sent {
         Sent {
             partition: self.partition,
+            key: self.key.clone(),
             headers: self.headers.clone(),
             payload: self.payload.clone(),
         }
@@ -99,6 +102,28 @@ impl Sent {
 /// Money in cents, as a JSON number.
 fn money(cents: i64) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
+}
+
+/// Up to five events a record, each in the partition of its number.
+fn bundled(
+    events: Vec<(usize, String)>,
+    rng: &mut StdRng,
+    bundle: impl Fn(&[String]) -> String,
+) -> Vec<Sent> {
+    let mut by_partition: Vec<Vec<String>> = vec![Vec::new(); PARTITIONS as usize];
+    for (n, event) in events {
+        by_partition[n % PARTITIONS as usize].push(event);
+    }
+    let mut records = Vec::new();
+    for (partition, events) in by_partition.iter().enumerate() {
+        let mut rest = &events[..];
+        while !rest.is_empty() {
+            let (events, others) = rest.split_at(rng.random_range(1..=5).min(rest.len()));
+            records.push(Sent::new(partition, bundle(events)));
+            rest = others;
+        }
+    }
+    records
 }
 
 /// Every fifth record comes again, all in any order.
@@ -205,27 +230,28 @@ impl World {
 }
 
 fn orders(span: Span, rng: &mut StdRng) -> (Vec<Order>, Vec<Sent>) {
-    let (mut kept, mut records) = (Vec::new(), Vec::new());
+    let (mut kept, mut events) = (Vec::new(), Vec::new());
     for n in 0..ORDERS {
         let order = Order {
             at: span.any(rng),
             cents: rng.random_range(1..100_000),
             region: rng.random_range(0..REGIONS.len()),
         };
-        let record = |op: &str| {
+        let event = |op: &str| {
             let (at, amount, region) = (iso(order.at), money(order.cents), REGIONS[order.region]);
             let text = format!(
                 r#"{{"id": {n}, "op": "{op}", "at": "{at}", "amount": {amount}, "region": "{region}"}}"#
             );
-            Sent::new(n, text)
+            (n, text)
         };
-        records.push(record("sale"));
+        events.push(event("sale"));
         if rng.random_bool(0.15) {
-            records.push(record("cancel"));
+            events.push(event("cancel"));
         } else {
             kept.push(order);
         }
     }
+    let records = bundled(events, rng, |events| format!("[{}]", events.join(", ")));
     (kept, shuffled(records, rng))
 }
 
@@ -270,7 +296,7 @@ fn visits(span: Span, rng: &mut StdRng) -> (Vec<Visit>, Vec<Sent>) {
 }
 
 fn purchases(visits: &[Visit], span: Span, rng: &mut StdRng) -> (Vec<Purchase>, Vec<Sent>) {
-    let (mut purchases, mut records) = (Vec::new(), Vec::new());
+    let (mut purchases, mut events) = (Vec::new(), Vec::new());
     for n in 0..PURCHASES {
         // After some visit, soon or too late.
         let visit = &visits[rng.random_range(0..visits.len())];
@@ -284,9 +310,10 @@ fn purchases(visits: &[Visit], span: Span, rng: &mut StdRng) -> (Vec<Purchase>, 
             iso(at),
             visit.customer
         );
-        records.push(Sent::new(n, text));
+        events.push((n, text));
         purchases.push(purchase);
     }
+    let records = bundled(events, rng, |events| events.join("\n\r\n") + "\n");
     (purchases, shuffled(records, rng))
 }
 
@@ -411,8 +438,11 @@ fn tickets(span: Span, rng: &mut StdRng) -> (Vec<Mark>, Vec<Sent>) {
             if mark.is_quick() { "quick" } else { "slow" },
         );
         let (id, at) = (mark.ticket, iso(mark.at));
-        let text = format!(r#"{{"id": "t{id}", "state": "{state}", "lane": "{lane}", "at": "{at}"}}"#);
-        Sent::new(partition, text)
+        Sent {
+            key: Some(format!("t{id}")),
+            headers: vec![("lane", lane.to_owned())],
+            ..Sent::new(partition, format!(r#"{{"state": "{state}", "at": "{at}"}}"#))
+        }
     };
     let records = marks
         .iter()

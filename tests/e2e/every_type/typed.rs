@@ -43,7 +43,7 @@ impl Typed {
         let mut requests: Vec<Request> = Vec::new();
         let mut corrected = Vec::new();
         for n in 0..REQUESTS {
-            let metric = ["complaints", "satisfaction", "stock"][rng.random_range(0..3)];
+            let metric = ["complaints", "satisfaction", "stock", "walk_ins"][rng.random_range(0..4)];
             let value = rng.random_range(0..10_000);
             let is_open = |earlier: &usize| {
                 let same =
@@ -173,6 +173,7 @@ impl Typed {
                 "satisfaction",
                 hundredths(satisfaction.iter().sum()) / satisfaction.len() as f64,
             ),
+            ("walk_ins", values("walk_ins").len() as f64),
             ("stock", hundredths(*values("stock").last().unwrap())),
         ]
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders, ToBytes};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 
 use super::broker::Broker;
@@ -87,17 +87,28 @@ impl Producer {
         headers: &[(&str, impl AsRef<str>)],
         payload: impl AsRef<[u8]>,
     ) {
-        let list = headers.iter().fold(OwnedHeaders::new(), |list, (key, value)| {
-            list.insert(Header {
-                key,
-                value: Some(value.as_ref()),
-            })
-        });
         let topic = self.topic.clone();
         let record = BaseRecord::<(), [u8]>::to(&topic)
             .partition(partition)
             .payload(payload.as_ref());
-        self.queue(record.headers(list));
+        self.queue(record.headers(list_of(headers)));
+    }
+
+    /// Queues a record with a key and headers.
+    #[allow(dead_code, reason = "benches/peers writes no keys")]
+    pub(crate) fn send_with_key(
+        &mut self,
+        partition: i32,
+        key: &str,
+        headers: &[(&str, impl AsRef<str>)],
+        payload: impl AsRef<[u8]>,
+    ) {
+        let topic = self.topic.clone();
+        let record = BaseRecord::<str, [u8]>::to(&topic)
+            .partition(partition)
+            .key(key)
+            .payload(payload.as_ref());
+        self.queue(record.headers(list_of(headers)));
     }
 
     /// Queues a record without a value.
@@ -106,7 +117,7 @@ impl Producer {
         self.queue(BaseRecord::<(), [u8]>::to(&self.topic.clone()).partition(partition));
     }
 
-    fn queue(&mut self, record: BaseRecord<'_, (), [u8]>) {
+    fn queue<K: ToBytes + ?Sized>(&mut self, record: BaseRecord<'_, K, [u8]>) {
         let mut record = record;
         loop {
             match self.producer.send(record) {
@@ -147,4 +158,13 @@ impl Producer {
             self.sent
         );
     }
+}
+
+fn list_of(headers: &[(&str, impl AsRef<str>)]) -> OwnedHeaders {
+    headers.iter().fold(OwnedHeaders::new(), |list, (key, value)| {
+        list.insert(Header {
+            key,
+            value: Some(value.as_ref()),
+        })
+    })
 }
