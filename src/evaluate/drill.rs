@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::load::{Files, load};
-    use crate::evaluate::period;
+    use crate::evaluate::Period;
 
     /// Sales of 2 regions with 3 shops each and by 2 channels; expected 100 a shop, and 300 a channel.
     const CATALOG: &str = "sources: {s: {topics: [t], format: json, fields: {v: v, region: region, shop: shop, channel: channel}}}
@@ -249,9 +249,9 @@ nodes:
         }
     }
 
-    fn period_of_june(catalog: &Catalog) -> crate::evaluate::Period {
+    fn period_of_june(catalog: &Catalog) -> Period {
         let day = "2026-06-18".parse().unwrap();
-        period::Period::containing(crate::catalog::PeriodKind::Month, day, &catalog.calendar)
+        Period::containing(crate::catalog::PeriodKind::Month, day, &catalog.calendar)
     }
 
     const SHOPS: [&[&str]; 6] = [

@@ -158,6 +158,10 @@ fn every_code_is_found_in_some_case() {
         found(SMART, NOVEMBER),
         found(ALONE, ""),
         found(&format!("{ALONE}{PEOPLE}"), ""),
+        held_against(2001.0, &[700.0, 1000.0, 900.0], None, false)
+            .iter()
+            .map(Finding::to_string)
+            .collect(),
     ];
     let all: Vec<String> = cases.chain(others).flatten().collect();
     for code in Code::ALL {
@@ -241,6 +245,11 @@ fn a_finding_is_accepted_with_a_reason() {
 
 /// What the months before came to, the newest first; June is running.
 fn against(target: f64, closed: &[f64], year_ago: Option<f64>, lower: bool) -> Vec<String> {
+    let findings = held_against(target, closed, year_ago, lower);
+    findings.into_iter().map(|finding| finding.message).collect()
+}
+
+fn held_against(target: f64, closed: &[f64], year_ago: Option<f64>, lower: bool) -> Vec<Finding> {
     let direction = if lower { "lower" } else { "higher" };
     let yaml = format!(
         "sources:\n  s: {{topics: [t], format: json, fields: {{a: a}}}}\nmetrics:\n  m: {{source: s, agg: sum, expr: a, unit: CNY}}\nnodes:\n  n: {{metric: m, role: business, direction: {direction}, period: month, target: {target}, owner: o, each: []}}\nlint: {{S08: {{n: a test}}}}\n"
@@ -260,8 +269,10 @@ fn against(target: f64, closed: &[f64], year_ago: Option<f64>, lower: bool) -> V
         year_ago,
     };
     let findings = lint(&catalog, "2026-06-10".parse().unwrap(), Some(&[reached]));
-    let of_history = findings.iter().filter(|finding| finding.code == S15);
-    of_history.map(|finding| finding.message.clone()).collect()
+    findings
+        .into_iter()
+        .filter(|finding| finding.code == S15)
+        .collect()
 }
 
 #[test]
