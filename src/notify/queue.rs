@@ -439,14 +439,15 @@ impl Queue {
             head.attempts.saturating_add(1),
             self.desk.now(),
         );
+        // What becomes of this message changes nothing about it.
+        if let Some(asked) = after {
+            self.pace.hold_until(Instant::now() + asked.min(LONGEST_WAIT));
+        }
         let give_up = later(head.decided, target.give_up_after);
         if now >= give_up {
             tracing::error!(receiver, attempts, reason, "notice given up");
             let settled = Settled::with(Status::Dead, Some(format!("given up: {reason}")));
             return self.settle(packed, settled).await;
-        }
-        if let Some(asked) = after {
-            self.pace.hold_until(Instant::now() + asked.min(LONGEST_WAIT));
         }
         let wait = after.unwrap_or_else(|| with_jitter(wait_after(attempts)));
         // The last attempt is made at the moment of giving up, not some time before it.
