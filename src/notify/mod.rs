@@ -1,5 +1,5 @@
 //! Notify: the edge that delivers notices. It drains the outbox, one queue a destination, in the order in which the
-//! notices were decided; a notice leaves the outbox delivered, dropped, dead or superseded, never silently.
+//! notices were decided; a notice leaves the outbox delivered, superseded or dead, never silently.
 //!
 //! * [`outbox`]: what the sender needs of the store, and the task that empties it; `queue` is one destination's part.
 //! * [`message`]: what a notice says, for any channel; one folder a channel makes it into a payload: [`slack`],
@@ -255,6 +255,8 @@ fn destination(address: &str) -> u64 {
     xxhash_rust::xxh3::xxh3_64(address.trim().as_bytes())
 }
 
+#[cfg(test)]
+mod queue_properties;
 #[cfg(test)]
 mod robots;
 #[cfg(test)]

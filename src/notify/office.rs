@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::outbox::{Outbox, Stats, run};
+use super::outbox::{By, Outbox, Stats, run_by};
 use super::{Answer, Channel, Form, Parcel, Sending, Target};
 use crate::alert::notice::Notice;
 use crate::state::{Commit, Store};
@@ -18,7 +18,18 @@ use crate::state::{Commit, Store};
 pub(super) struct Script {
     began: Instant,
     pub(super) answers: Mutex<VecDeque<Option<Answer>>>,
-    sent: Mutex<Vec<(f64, String)>>,
+    sent: Mutex<Vec<Sent>>,
+}
+
+/// A message that was sent.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    /// Seconds since the script began.
+    pub(super) at: f64,
+    /// Ids of its notices, with `+` for the plain form.
+    pub(super) id: String,
+    /// How it was answered; `None`: not at all.
+    pub(super) answer: Option<Answer>,
 }
 
 impl Script {
@@ -35,12 +46,16 @@ impl Script {
             .lock()
             .unwrap()
             .iter()
-            .map(|(_, id)| id.clone())
+            .map(|sent| sent.id.clone())
             .collect()
     }
     /// Seconds at which they were sent.
     pub(super) fn seconds(&self) -> Vec<f64> {
-        self.sent.lock().unwrap().iter().map(|(at, _)| *at).collect()
+        self.sent.lock().unwrap().iter().map(|sent| sent.at).collect()
+    }
+    /// What was sent since it was last taken.
+    pub(super) fn take_sent(&self) -> Vec<Sent> {
+        std::mem::take(&mut *self.sent.lock().unwrap())
     }
 }
 
@@ -49,16 +64,17 @@ impl Channel for Script {
         let ids: Vec<&str> = parcel.notices.iter().map(|notice| notice.id.as_str()).collect();
         let mark = if parcel.form == Form::Plain { "+" } else { "" };
         let at = self.began.elapsed().as_secs_f64();
-        self.sent
-            .lock()
-            .unwrap()
-            .push((at, format!("{}{mark}", ids.join(" "))));
         let answer = self
             .answers
             .lock()
             .unwrap()
             .pop_front()
             .unwrap_or(Some(Answer::OK));
+        self.sent.lock().unwrap().push(Sent {
+            at,
+            id: format!("{}{mark}", ids.join(" ")),
+            answer: answer.clone(),
+        });
         Box::pin(async move {
             match answer {
                 Some(answer) => answer,
@@ -90,6 +106,20 @@ impl Office {
         outbox: Box<dyn Outbox>,
         targets: &[(&str, u64, &Arc<Script>)],
     ) -> Office {
+        let by = By {
+            now: Timestamp::now(),
+            look_every: Duration::from_secs(10),
+        };
+        Office::by(by, store, outbox, targets)
+    }
+
+    /// By a clock of its own.
+    pub(super) fn by(
+        by: By,
+        store: &Store,
+        outbox: Box<dyn Outbox>,
+        targets: &[(&str, u64, &Arc<Script>)],
+    ) -> Office {
         let targets = targets
             .iter()
             .map(|(receiver, destination, script)| Target {
@@ -101,7 +131,8 @@ impl Office {
             .collect();
         let (stop, stopping) = watch::channel(false);
         let (wake, stats) = (Arc::new(Notify::new()), Arc::new(Stats::default()));
-        let task = tokio::spawn(run(
+        let task = tokio::spawn(run_by(
+            by,
             outbox,
             targets,
             Arc::clone(&wake),
@@ -119,6 +150,11 @@ impl Office {
 
     pub(super) fn decide(&self, notices: &[Notice]) {
         decide(&self.store, notices);
+        self.wake();
+    }
+
+    /// Says that there is something new.
+    pub(super) fn wake(&self) {
         self.wake.notify_one();
     }
 
@@ -132,9 +168,11 @@ impl Office {
         &self.stats
     }
 
-    pub(super) async fn close(self) {
+    /// Stops it; what it counted.
+    pub(super) async fn close(self) -> Arc<Stats> {
         self.stop.send_replace(true);
         self.task.await.unwrap();
+        self.stats
     }
 
     /// Outcomes of a receiver that happened at all: "delivered 2, retried 1".
@@ -150,7 +188,12 @@ impl Office {
 }
 
 pub(super) fn decide(store: &Store, notices: &[Notice]) {
-    let wall_ms = Timestamp::now().as_millisecond();
+    decide_at(store, notices, Timestamp::now());
+}
+
+/// Puts notices into the outbox at this moment of the wall clock.
+pub(super) fn decide_at(store: &Store, notices: &[Notice], now: Timestamp) {
+    let wall_ms = now.as_millisecond();
     store
         .commit(&Commit {
             notices,

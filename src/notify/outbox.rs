@@ -1,6 +1,6 @@
 //! The outbox: what the sender needs of the place where notices are kept, and the task that empties it.
 //!
-//! A notice leaves the outbox in one of four ways (see [`Status`]), each recorded and counted. Until then it is tried
+//! A notice leaves the outbox in one of three ways (see [`Status`]), each recorded and counted. Until then it is tried
 //! again, and everything behind it for the same destination waits: people read an episode in the order in which it
 //! was decided.
 
@@ -171,29 +171,22 @@ pub enum Status {
     Pending,
     /// The receiver has it.
     Delivered,
-    /// The receiver refuses it, even as plain text.
-    Dropped,
-    /// Given up: too old, or the receiver is gone.
+    /// Given up, with a reason: refused even as plain text, too old, or the destination or the receiver is gone. It stays
+    /// in the store for people to look at.
     Dead,
-    /// Nobody needs to hear of it: the episode ended before its beginning was told.
+    /// Nobody needs to hear of it: the episode ended before its beginning was told, or the channel has no place for it.
     Superseded,
 }
 
 impl Status {
     /// Every status in which a notice is settled.
-    pub const SETTLED: [Status; 4] = [
-        Status::Delivered,
-        Status::Dropped,
-        Status::Dead,
-        Status::Superseded,
-    ];
+    pub const SETTLED: [Status; 3] = [Status::Delivered, Status::Dead, Status::Superseded];
 
     /// The word for metrics and for the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Status::Pending => "pending",
             Status::Delivered => "delivered",
-            Status::Dropped => "dropped",
             Status::Dead => "dead",
             Status::Superseded => "superseded",
         }
@@ -205,6 +198,8 @@ impl Status {
             .into_iter()
             .chain([Status::Pending])
             .find(|status| status.as_str() == word)
+            // What was refused had a word of its own once; a file that is only read may still have it.
+            .or_else(|| (word == "dropped").then_some(Status::Dead))
     }
 }
 
@@ -239,7 +234,7 @@ impl Wait {
 impl Stats {
     const RETRIED: &str = "retried";
 
-    /// Notices by receiver and outcome: `delivered`, `dropped`, `dead`, `superseded`, and `retried` once for every
+    /// Notices by receiver and outcome: `delivered`, `dead`, `superseded`, and `retried` once for every
     /// attempt that failed and is made again.
     pub fn by_receiver_and_outcome(&self) -> BTreeMap<(String, String), u64> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()

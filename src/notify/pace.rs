@@ -50,25 +50,39 @@ pub(super) fn with_jitter(wait: Duration) -> Duration {
 /// Token buckets, each as the moment at which it would be full again (generic cell rate algorithm: one timestamp is the
 /// whole state).
 #[derive(Debug)]
-pub(super) struct Pace(Vec<(Limit, Option<Instant>)>);
+pub(super) struct Pace {
+    buckets: Vec<(Limit, Option<Instant>)>,
+    /// Until when the destination asks to be left alone, whatever waits for it.
+    asked_until: Option<Instant>,
+}
 
 impl Pace {
     pub(super) fn new(limits: &[Limit]) -> Pace {
-        Pace(limits.iter().map(|limit| (*limit, None)).collect())
+        Pace {
+            buckets: limits.iter().map(|limit| (*limit, None)).collect(),
+            asked_until: None,
+        }
     }
 
     /// From when on a message may go.
     pub(super) fn free_at(&self, now: Instant) -> Instant {
-        let free = self.0.iter().filter_map(|(limit, full_at)| {
+        let free = self.buckets.iter().filter_map(|(limit, full_at)| {
             let credit = limit.per_message * limit.burst.saturating_sub(1);
             full_at.and_then(|full| full.checked_sub(credit))
         });
-        free.max().map_or(now, |free| free.max(now))
+        free.chain(self.asked_until)
+            .max()
+            .map_or(now, |free| free.max(now))
+    }
+
+    /// The destination asks to wait: what is behind the message that it did not take has to wait as well.
+    pub(super) fn hold_until(&mut self, until: Instant) {
+        self.asked_until = self.asked_until.max(Some(until));
     }
 
     /// A message goes now.
     pub(super) fn take(&mut self, now: Instant) {
-        for (limit, full_at) in &mut self.0 {
+        for (limit, full_at) in &mut self.buckets {
             let full = full_at.map_or(now, |full| full.max(now));
             *full_at = Some(full + limit.per_message);
         }

@@ -398,9 +398,10 @@ impl Queue {
                     receiver,
                     notice = packed.id(),
                     reason,
-                    "message refused even as plain text, dropped"
+                    "message refused even as plain text, given up"
                 );
-                self.settle(packed, Settled::with(Status::Dropped, Some(reason)))
+                let reason = format!("refused, as plain text too: {reason}");
+                self.settle(packed, Settled::with(Status::Dead, Some(reason)))
                     .await
             }
             (Answer::Disable { reason }, _) => {
@@ -438,6 +439,10 @@ impl Queue {
             head.attempts.saturating_add(1),
             self.desk.now(),
         );
+        // What becomes of this message changes nothing about it.
+        if let Some(asked) = after {
+            self.pace.hold_until(Instant::now() + asked.min(LONGEST_WAIT));
+        }
         let give_up = later(head.decided, target.give_up_after);
         if now >= give_up {
             tracing::error!(receiver, attempts, reason, "notice given up");

@@ -74,6 +74,21 @@ async fn a_receiver_that_asks_to_wait_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wait_that_was_asked_for_holds_also_when_its_message_is_moot() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::new([wait(30)]));
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(1)]);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    office.decide(&[resolved(1), fired(2)]);
+    office.until_settled().await;
+    assert_eq!(script.ids(), ["e1.1", "e2.1"]);
+    let seconds = script.seconds();
+    assert!((30.0..30.1).contains(&(seconds[1] - seconds[0])), "{seconds:?}");
+    assert_eq!(office.outcomes("ops"), "delivered 1, retried 1, superseded 2");
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn failures_keep_the_order_and_are_tried_less_and_less_often() {
     let (store, script) = (Store::in_memory().unwrap(), Script::new((0..9).map(|_| fails())));
     let office = Office::open(&store, &script);
@@ -163,10 +178,17 @@ async fn a_refused_message_goes_once_as_plain_text() {
     office.decide(&[fired(1), fired(2), fired(3)]);
     office.until_settled().await;
     assert_eq!(script.ids(), ["e1.1", "e1.1+", "e2.1", "e2.1+", "e3.1"]);
-    assert_eq!(office.outcomes("ops"), "delivered 2, dropped 1");
+    assert_eq!(office.outcomes("ops"), "dead 1, delivered 2");
     let log = store.recent_notices(10).unwrap();
     let details: Vec<_> = log.iter().map(|logged| logged.detail.as_deref()).collect();
-    assert_eq!(details, [None, Some("400 invalid_blocks"), Some("as plain text")]);
+    assert_eq!(
+        details,
+        [
+            None,
+            Some("refused, as plain text too: 400 invalid_blocks"),
+            Some("as plain text")
+        ]
+    );
     office.close().await;
 }
 

@@ -128,9 +128,6 @@ async fn from_the_commit_to_slack() {
     let answers: Vec<u16> = fake.requests().iter().map(|request| request.status).collect();
     assert_eq!(answers, [429, 400, 200, 200, 200, 200, 200]);
     let count = |outcome: &str| stats.by_receiver_and_outcome()[&("ops".to_owned(), outcome.to_owned())];
-    assert_eq!(
-        (count("delivered"), count("retried"), count("dropped")),
-        (5, 1, 0)
-    );
+    assert_eq!((count("delivered"), count("retried"), count("dead")), (5, 1, 0));
     assert_eq!(store.oldest_undelivered().unwrap(), None);
 }

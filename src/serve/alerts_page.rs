@@ -293,7 +293,6 @@ fn came(logged: &LoggedNotice, language: Language, zone: &TimeZone) -> String {
     let word = match logged.status {
         Status::Pending => language.pick("等待发送", "waits"),
         Status::Delivered => language.pick("已送达", "delivered"),
-        Status::Dropped => language.pick("被对方拒收", "refused by the service"),
         Status::Dead => language.pick("放弃投递", "given up"),
         Status::Superseded => language.pick("已被更新的消息取代", "superseded by a newer one"),
     };

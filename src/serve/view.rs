@@ -208,7 +208,7 @@ pub struct Stats {
     pub missing_topics: Vec<String>,
     /// Events written to the dead-letter file.
     pub dead_letter_events: u64,
-    /// Notices by receiver and outcome (`delivered`, `retried`, `dropped`, …).
+    /// Notices by receiver and outcome (`delivered`, `retried`, `dead`, …).
     pub notices: BTreeMap<(String, String), u64>,
     /// Time that notices have waited, by receiver and reason.
     pub notice_waits: BTreeMap<(String, &'static str), std::time::Duration>,

@@ -132,7 +132,7 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Number of notices by receiver and status (`pending`, `delivered`, `dropped`, `dead`, `superseded`), as far
+    /// Number of notices by receiver and status (`pending`, `delivered`, `dead`, `superseded`), as far
     /// back as they are kept.
     ///
     /// # Errors
@@ -259,7 +259,7 @@ impl Store {
             "SELECT position, receiver FROM notices
              WHERE kind = 'fired' AND status = 'pending' AND decided_wall_ms < ?1
              UNION ALL SELECT position, receiver FROM notices
-             WHERE kind = 'fired' AND status IN ('dead', 'dropped') AND settled_ms >= ?2",
+             WHERE kind = 'fired' AND status = 'dead' AND settled_ms >= ?2",
         )?;
         let of = [decided_before.as_millisecond(), given_up_since.as_millisecond()];
         let rows = select.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -67,7 +67,7 @@ CREATE TABLE IF NOT EXISTS notices (
     id TEXT NOT NULL, receiver TEXT NOT NULL, episode TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
     decided_wall_ms INTEGER NOT NULL,
     status TEXT NOT NULL DEFAULT 'pending'
-        CHECK (status IN ('pending', 'delivered', 'dropped', 'dead', 'superseded')),
+        CHECK (status IN ('pending', 'delivered', 'dead', 'superseded')),
     attempts INTEGER NOT NULL DEFAULT 0, next_attempt_ms INTEGER, maybe_shown INTEGER NOT NULL DEFAULT 0,
     settled_ms INTEGER, detail TEXT, bundle TEXT NOT NULL DEFAULT '', shown TEXT,
     UNIQUE (id, receiver));
@@ -85,6 +85,12 @@ const COLUMNS: [(&str, &str, &str); 3] = [
 
 /// How long SQLite waits for another process that is just recovering or closing the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What was refused had a word of its own once.
+const REFUSED: &str = "
+UPDATE notices SET status = 'dead', detail = 'refused, as plain text too: ' || coalesce(detail, '')
+    WHERE status = 'dropped';
+";
 
 const META: &str = "
 INSERT OR IGNORE INTO meta (key, value) VALUES ('store_id', lower(hex(randomblob(8))));
@@ -120,7 +126,7 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), StateError> {
         ""
     };
     connection.execute_batch(&format!(
-        "BEGIN EXCLUSIVE; {TABLES} {META} {columns} {counted}
+        "BEGIN EXCLUSIVE; {TABLES} {META} {columns} {counted} {REFUSED}
         INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', {SCHEMA}); COMMIT;"
     ))?;
     Ok(())

@@ -698,3 +698,35 @@ fn weights_are_kept_with_the_commit_and_a_decision_takes_the_place_of_what_was_p
     );
     assert_eq!(super::Reading::of(&path).unwrap().weights, book);
 }
+
+#[test]
+fn what_was_dropped_once_is_dead_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let notice = crate::notify::samples::hollow();
+    let store = Store::open(&path).unwrap();
+    let commit = Commit {
+        notices: std::slice::from_ref(&notice),
+        wall_ms: 1,
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    drop(store);
+    let older = rusqlite::Connection::open(&path).unwrap();
+    older
+        .pragma_update(None, "ignore_check_constraints", true)
+        .unwrap();
+    let changed = older.execute(
+        "UPDATE notices SET status = 'dropped', detail = '400 invalid_blocks', settled_ms = 5",
+        [],
+    );
+    assert_eq!(changed, Ok(1));
+    drop(older);
+    let store = Store::open(&path).unwrap();
+    let log = store.recent_notices(9).unwrap();
+    assert_eq!(log[0].status, Status::Dead);
+    assert_eq!(
+        log[0].detail.as_deref(),
+        Some("refused, as plain text too: 400 invalid_blocks")
+    );
+}

@@ -188,7 +188,6 @@ pub(super) struct StateEntry {
 pub(super) enum Outcome {
     #[default]
     Delivered,
-    Dropped,
     Dead,
 }
 

@@ -111,7 +111,7 @@ fn what_a_receiver_refuses_is_not_told() {
     assert_eq!(
         answers(
             "{receiver: ops, at: 0d, answer: 400, times: 2}",
-            "{receiver: ops, kind: fired, outcome: dropped, between: [25d, 25d1s]}"
+            "{receiver: ops, kind: fired, outcome: dead, between: [25d, 25d1s]}"
         ),
         passed
     );

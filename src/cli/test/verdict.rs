@@ -285,7 +285,6 @@ fn fits(one: &ExpectedNotice, logged: &LoggedNotice, when: Timestamp) -> bool {
     let notice = &logged.notice;
     let outcome = match one.outcome {
         Outcome::Delivered => Status::Delivered,
-        Outcome::Dropped => Status::Dropped,
         Outcome::Dead => Status::Dead,
     };
     let rule = notice.labels.get("alertname").unwrap_or(&notice.alert_kind);

@@ -263,11 +263,10 @@ pub fn review(past: &mut Past, asked: Option<Period>) -> Result<Review, NoReview
     let forecasts = forecasts(past, &catalog, period, &results);
     let feeds = feeds(past, &catalog, period, today);
     let within = |at: Timestamp| (period.starts_at(calendar)..period.ends_at(calendar)).contains(&at);
-    let lost = |status: Status| matches!(status, Status::Dead | Status::Dropped);
     let undelivered = past
         .notices
         .iter()
-        .filter(|logged| lost(logged.status) && within(logged.notice.decided_at))
+        .filter(|logged| logged.status == Status::Dead && within(logged.notice.decided_at))
         .count();
     let next = next(&catalog, period, &results, &apart, &episodes, &feeds);
     Ok(Review {
