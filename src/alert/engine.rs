@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::book::{Book, Changes};
+use super::delivery::{self, Delivery};
 use super::dispatch::route::Routing;
 use super::dispatch::silence::Silences;
 use super::dispatch::{Command, Dispatcher, Held, Kept, Moment, Refusal};
@@ -24,6 +25,8 @@ pub struct Engine {
     store_id: String,
     book: Book,
     dispatcher: Dispatcher,
+    /// How notices reach receivers; `None` where nobody says.
+    deliveries: Option<Vec<Delivery>>,
     /// Number of the step, to tell which records were judged in it.
     step: u64,
 }
@@ -60,6 +63,7 @@ impl Engine {
             store_id: store_id.to_owned(),
             book: Book::default(),
             dispatcher: Dispatcher::default(),
+            deliveries: None,
             step: 0,
         }
     }
@@ -119,6 +123,11 @@ impl Engine {
         }
     }
 
+    /// Takes how notices reach all receivers of the settings: the next steps judge it.
+    pub fn heed(&mut self, deliveries: Vec<Delivery>) {
+        self.deliveries = Some(deliveries);
+    }
+
     /// Moves all alerts on to the watermark `at`.
     ///
     /// `samples` are the judgements of all identities that exist and are [known](Engine::known) or breach, `rules` the rules of the catalogue: an alert that is
@@ -138,6 +147,7 @@ impl Engine {
         let mut changes = Changes::default();
         self.judge_samples(samples, at, &mut changes);
         self.judge_rules(samples, at, &mut changes);
+        self.judge_deliveries(at, &mut changes);
         self.judge_absent(rules, at, &mut changes);
         let notices = moment.map_or_else(Vec::new, |moment| {
             self.dispatcher
@@ -192,6 +202,36 @@ impl Engine {
                 about: &watched,
             };
             self.judge(&judgement, at, changes);
+        }
+    }
+
+    /// Judges how notices reach receivers; what was told of one who is not in the settings any more is over.
+    fn judge_deliveries(&mut self, at: Timestamp, changes: &mut Changes) {
+        let Some(deliveries) = self.deliveries.take() else {
+            return;
+        };
+        for judged in delivery::judged(&deliveries) {
+            let judgement = Judgement {
+                policy: Policy::Delivery,
+                fingerprint: judged.fingerprint(),
+                condition: judged.condition(),
+                period_end: None,
+                about: &judged,
+            };
+            self.judge(&judgement, at, changes);
+        }
+        self.deliveries = Some(deliveries);
+        for fingerprint in self.book.open() {
+            let Some(entry) = self.book.get_mut(fingerprint) else {
+                continue;
+            };
+            if entry.judged != self.step && delivery::is_of(&entry.record) {
+                entry.judged = self.step;
+                let before = Position::of(&entry.record);
+                end(&mut entry.record, ResolveReason::Updated, at);
+                let is_changed = before != Position::of(&entry.record);
+                self.book.settle(fingerprint, is_changed, changes);
+            }
         }
     }
 
@@ -308,6 +348,9 @@ fn relabel(record: &mut AlertRecord, judgement: &Judgement<'_>) -> bool {
 
 /// The rule of a record, if it is still there and applies; otherwise why its alerts end.
 fn policy_of<'r>(record: &AlertRecord, rules: &'r [Rule]) -> Result<Policy<'r>, ResolveReason> {
+    if delivery::is_of(record) {
+        return Ok(Policy::Delivery);
+    }
     let watched = Watched::of(record);
     let (name, node) = match &watched {
         Some(watched) => (watched.rule(), Some(watched.node())),

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
 use super::business::Business;
+use super::delivery;
 use super::dispatch::route::Routing;
 use super::dispatch::{Moment, World};
 use super::engine::{Engine, Step};
@@ -337,6 +338,9 @@ pub fn readings(
 
 /// Whether the catalogue still declares what an alert is about, in the same words.
 pub fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
+    if delivery::is_of(record) {
+        return true;
+    }
     let label = |name: &str| record.labels.get(name).map(String::as_str);
     if let Some(source) = label("source").filter(|_| label("node").is_none()) {
         return catalog.sources.iter().any(|declared| declared.name == source);
@@ -649,6 +653,7 @@ impl About for Judged<'_> {
             source: None,
             shared: None,
             entry: self.entry_facts(),
+            delivery: None,
             // The numbers of the node change with every event: what is told of an item is about the item.
             node: self
                 .item

@@ -5,9 +5,11 @@
 //! * `transition`: the state machine: one record, one judgement, one moment.
 //! * [`dispatch`]: who is told what, and when: routes, groups, silences, escalation.
 //! * [`engine`]: all records, stepped together; `book` keeps them.
+//! * [`delivery`]: the alert about a receiver whom notices do not reach; `rule_error`: about a rule that fails.
 //! * [`notice`]: one thing to tell one receiver about an episode.
 //! * [`identity`]: fingerprints and ids.
 
+pub mod delivery;
 pub mod dispatch;
 pub mod engine;
 pub mod identity;

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use smallvec::SmallVec;
 
-use super::rule_error;
+use super::{delivery, rule_error};
 use crate::catalog::{OnMissing, Rule, Severity};
 
 /// The rule behind a judgement.
@@ -13,6 +13,8 @@ pub(super) enum Policy<'a> {
     Rule(&'a Rule),
     /// The rule that watches over the rules: see [`rule_error`].
     RuleError,
+    /// The rule that watches over receivers: see [`delivery`].
+    Delivery,
 }
 
 /// A level and the event time for which it must hold.
@@ -23,6 +25,7 @@ impl Policy<'_> {
         match self {
             Policy::Rule(rule) => &rule.name,
             Policy::RuleError => rule_error::RULE_ERROR,
+            Policy::Delivery => delivery::DELIVERY_FAILED,
         }
     }
 
@@ -30,6 +33,7 @@ impl Policy<'_> {
         match self {
             Policy::Rule(rule) => &rule.kind,
             Policy::RuleError => rule_error::RULE_ERROR,
+            Policy::Delivery => delivery::DELIVERY_FAILED,
         }
     }
 
@@ -42,6 +46,7 @@ impl Policy<'_> {
                 .map(|level| (level.severity, level.hold_for))
                 .collect(),
             Policy::RuleError => SmallVec::from_slice(&[(rule_error::SEVERITY, rule_error::ERROR_FOR)]),
+            Policy::Delivery => SmallVec::from_slice(&[(delivery::SEVERITY, SignedDuration::ZERO)]),
         }
     }
 
@@ -52,21 +57,21 @@ impl Policy<'_> {
     pub(super) fn keep_firing_for(&self) -> SignedDuration {
         match self {
             Policy::Rule(rule) => rule.keep_firing_for,
-            Policy::RuleError => SignedDuration::ZERO,
+            Policy::RuleError | Policy::Delivery => SignedDuration::ZERO,
         }
     }
 
     pub(super) fn for_events(&self) -> u32 {
         match self {
             Policy::Rule(rule) => rule.for_events,
-            Policy::RuleError => 1,
+            Policy::RuleError | Policy::Delivery => 1,
         }
     }
 
     pub(super) fn on_missing(&self) -> OnMissing {
         match self {
             Policy::Rule(rule) => rule.on_missing,
-            Policy::RuleError => OnMissing::Keep,
+            Policy::RuleError | Policy::Delivery => OnMissing::Keep,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::delivery::DeliveryFacts;
 use super::dispatch::route::Route;
 pub use super::identity::Fingerprint;
 use super::identity::fingerprint;
@@ -63,6 +64,9 @@ pub struct Facts {
     /// The entry that nobody typed in, for an alert about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<EntryFacts>,
+    /// The receiver whom notices do not reach, for an alert about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryFacts>,
 }
 
 /// What is told of a source, over the last 24 hours.

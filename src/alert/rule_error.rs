@@ -71,6 +71,7 @@ impl About for Watched {
             source: None,
             shared: None,
             entry: None,
+            delivery: None,
             link: None,
         }
     }

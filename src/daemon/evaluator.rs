@@ -83,6 +83,8 @@ pub(super) struct EvaluatorThread {
     pub(super) engine: Engine,
     pub(super) watermarks: Watermarks,
     pub(super) routing: Arc<Routing>,
+    /// Names of all receivers.
+    pub(super) receivers: Vec<String>,
     pub(super) orders: OrderInbox,
     /// Nobody could be told since the last time that somebody could.
     pub(super) was_away: bool,
@@ -346,6 +348,10 @@ impl EvaluatorThread {
 
         self.carry_out(pending);
         self.was_away |= gate == Gate::Closed;
+        // A store that cannot be read fails at the commit as well, which is said there.
+        if let Ok(deliveries) = self.store.deliveries(&self.receivers, self.clock.now()) {
+            self.engine.heed(deliveries);
+        }
         let mut snapshot = Snapshot::default();
         if let Some(watermark) = watermark {
             let first = self.cells.first_day();

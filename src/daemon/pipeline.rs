@@ -233,6 +233,7 @@ impl Pipeline {
             engine,
             watermarks,
             routing: settings.routing.clone(),
+            receivers: settings.receivers.keys().cloned().collect(),
             orders: around.orders.clone(),
             was_away: true,
             store: around.store.clone(),

@@ -38,7 +38,7 @@ prop_compose! {
 
 prop_compose! {
     fn facts()(title in text(), node in option::of(figure()), parent in option::of(figure())) -> Facts {
-        Facts { title, title_zh: None, node, parent, link: None, item: None, entry: None, source: None, shared: None }
+        Facts { title, title_zh: None, node, parent, link: None, item: None, entry: None, delivery: None, source: None, shared: None }
     }
 }
 

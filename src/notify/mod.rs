@@ -256,6 +256,8 @@ fn destination(address: &str) -> u64 {
 }
 
 #[cfg(test)]
+mod delivery_tests;
+#[cfg(test)]
 mod queue_properties;
 #[cfg(test)]
 mod robots;

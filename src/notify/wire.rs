@@ -83,6 +83,13 @@ fn details(fit: &mut Fitter, out: &mut Json, notice: &Notice, message: &Message)
         "since": shared.since.map(|day| day.to_string()),
         "gap_ratio": shared.gap,
     })));
+    out["facts"]["delivery"] = json!(notice.facts.delivery.as_ref().map(|delivery| json!({
+        "receiver": fit.json_bytes(&delivery.receiver, NAME),
+        "lost": delivery.lost,
+        "since": delivery.since.map(|at| at.to_string()),
+        "reason": delivery.reason.as_ref().map(|reason| fit.json_bytes(reason, ITEM)),
+        "others": delivery.others.iter().take(NAMED).map(|name| fit.json_bytes(name, NAME)).collect::<Vec<_>>(),
+    })));
     out["facts_at_firing"] = match &notice.facts_at_firing {
         Some(then) if notice.kind == NoticeKind::Resolved => facts(fit, then),
         _ => Json::Null,

@@ -126,6 +126,8 @@ pub(super) struct AlertsEntry {
     explain_share: Option<f64>,
     /// How long nobody is told while history is read at a start; then they are, with a mark.
     catchup_max: Option<Time>,
+    /// Who hears that a receiver is not reached, where routes lead only to that receiver.
+    fallback_receiver: Option<String>,
 }
 
 /// What a route takes over from the one above.
@@ -170,6 +172,11 @@ impl Checker {
             .into_iter()
             .filter_map(|(name, entry)| self.digest(name, entry, receivers))
             .collect();
+        let fallback = parts.alerts.fallback_receiver.clone();
+        if let Some(name) = &fallback {
+            let path = ["alerts".to_owned(), "fallback_receiver".to_owned()];
+            self.must_be_there(&path, name, receivers);
+        }
         let manners = self.manners(parts.alerts);
         Arc::new(Routing {
             root,
@@ -177,6 +184,7 @@ impl Checker {
             intervals,
             people,
             digests,
+            fallback,
             manners,
         })
     }

@@ -6,6 +6,7 @@
 
 mod backfills;
 mod definitions;
+mod deliveries;
 mod entries;
 mod episodes;
 mod held;

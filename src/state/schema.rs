@@ -73,6 +73,7 @@ CREATE TABLE IF NOT EXISTS notices (
     UNIQUE (id, receiver));
 CREATE INDEX IF NOT EXISTS notices_pending ON notices (position) WHERE status = 'pending';
 CREATE INDEX IF NOT EXISTS notices_episode ON notices (receiver, episode);
+CREATE INDEX IF NOT EXISTS notices_outcome ON notices (receiver, status);
 CREATE INDEX IF NOT EXISTS notices_settled ON notices (settled_ms) WHERE settled_ms IS NOT NULL;
 ";
 

@@ -729,4 +729,8 @@ fn what_was_dropped_once_is_dead_now() {
         log[0].detail.as_deref(),
         Some("refused, as plain text too: 400 invalid_blocks")
     );
+    let of_ops = store
+        .deliveries(&["ops".to_owned()], jiff::Timestamp::UNIX_EPOCH)
+        .unwrap();
+    assert_eq!(of_ops[0].failure.as_ref().map(|failure| failure.lost), Some(1));
 }

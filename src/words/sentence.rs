@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Language, drift, percent, shared};
+use crate::alert::delivery::DeliveryFacts;
 use crate::alert::record::{EntryFacts, Facts, Figure, ItemFacts, SourceFacts};
 use crate::catalog::attribute::DriftKind;
 
@@ -17,6 +18,12 @@ pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> Str
         return match language {
             Language::Zh => format!("{} 已逾期（{node}）", item.name),
             Language::En => format!("{} is overdue ({node})", item.name),
+        };
+    }
+    if let Some(delivery) = &facts.delivery {
+        return match language {
+            Language::Zh => format!("发给 {} 的通知送不到", delivery.receiver),
+            Language::En => format!("Notices do not reach {}", delivery.receiver),
         };
     }
     if let Some(source) = facts.source.as_ref().filter(|_| facts.title.is_empty()) {
@@ -69,6 +76,9 @@ pub fn of(kind: &str, facts: &Facts, language: Language) -> String {
     if let Some(item) = &facts.item {
         return open_for(item, language);
     }
+    if let Some(delivery) = &facts.delivery {
+        return lost(delivery, language);
+    }
     if let Some(source) = &facts.source {
         return intake(kind, source, language);
     }
@@ -117,6 +127,32 @@ fn to_enter(entry: &EntryFacts, language: Language) -> String {
                 format!("{from} to {last}")
             };
             format!("No value has been entered for {days}; {who} should type it in on the node's page.")
+        }
+    }
+}
+
+/// What did not reach a receiver, and what to do about it.
+fn lost(delivery: &DeliveryFacts, language: Language) -> String {
+    let (count, receiver) = (language.number(delivery.lost as f64), &delivery.receiver);
+    let reason = delivery.reason.as_deref().unwrap_or("—");
+    let others = match (delivery.others.as_slice(), language) {
+        ([], _) => String::new(),
+        (others, Language::Zh) => format!("同样送不到的还有：{}。", others.join("、")),
+        (others, Language::En) => format!(" Not reached either: {}.", others.join(", ")),
+    };
+    match language {
+        Language::Zh => format!(
+            "{receiver} 有 {count} 条通知被拒收或放弃，最近一次的原因：{reason}。请检查其地址和密钥；用 tautline notify test 可以试发。{others}"
+        ),
+        Language::En => {
+            let notices = if delivery.lost == 1 {
+                "notice was"
+            } else {
+                "notices were"
+            };
+            format!(
+                "{count} {notices} refused or given up, the last one for: {reason}. Check its address and secret; tautline notify test sends a trial message.{others}"
+            )
         }
     }
 }

@@ -8,6 +8,7 @@ use super::digest::DigestPlan;
 use super::inhibit::InhibitRule;
 use super::interval::Interval;
 use super::matcher::Matcher;
+use crate::alert::delivery;
 use crate::alert::record::{AlertRecord, Labels};
 use crate::catalog::Place;
 
@@ -24,6 +25,8 @@ pub struct Routing {
     pub people: BTreeMap<String, Person>,
     /// Digests.
     pub digests: Vec<DigestPlan>,
+    /// Who hears first that a receiver is not reached, where routes lead only there; `None`: the first of the tree who is.
+    pub fallback: Option<String>,
     /// Bounds and times that hold for all.
     pub manners: Manners,
 }
@@ -117,6 +120,15 @@ pub enum To {
     ParentOwner(String),
 }
 
+impl To {
+    /// The receiver by name: who is told where the catalogue names nobody.
+    fn named(&self) -> &str {
+        match self {
+            To::Receiver(name) | To::Owner(name) | To::Manager(name) | To::ParentOwner(name) => name,
+        }
+    }
+}
+
 /// Which alerts are told together.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum GroupBy {
@@ -194,7 +206,38 @@ impl Routing {
                 found.push(Destination { receiver, route });
             }
         }
+        self.add_reached(record, &mut found);
         found
+    }
+
+    /// That somebody is not reached must not be told to them alone.
+    fn add_reached<'r>(&'r self, record: &AlertRecord, found: &mut Vec<Destination<'r>>) {
+        let Some(unreached) = delivery::unreached(record) else {
+            return;
+        };
+        let is_reached = |name: &str| !unreached.contains(&name);
+        if found.iter().any(|destination| is_reached(&destination.receiver)) {
+            return;
+        }
+        let named = self.fallback.as_deref().into_iter().chain(self.named());
+        let other = named.into_iter().find(|name| is_reached(name));
+        if let (Some(first), Some(other)) = (found.first(), other) {
+            let destination = Destination {
+                receiver: other.to_owned(),
+                route: first.route,
+            };
+            found.push(destination);
+        }
+    }
+
+    /// Every receiver that the tree names, in its order, then those of people.
+    fn named(&self) -> impl Iterator<Item = &str> {
+        let mut named = Vec::new();
+        if let Some(root) = &self.root {
+            root.named(&mut named);
+        }
+        let of_people = self.people.values().map(|person| person.receiver.as_str());
+        named.into_iter().chain(of_people)
     }
 
     /// The route with an id.
@@ -264,6 +307,12 @@ impl Route {
             routes: Vec::new(),
             place: None,
         }
+    }
+
+    fn named<'r>(&'r self, named: &mut Vec<&'r str>) {
+        let rungs = self.escalate.iter().map(|rung| &rung.to);
+        named.extend([&self.to].into_iter().chain(rungs).map(To::named));
+        self.routes.iter().for_each(|below| below.named(named));
     }
 
     /// The routes that take these labels: of every subtree the deepest that match.

@@ -117,6 +117,7 @@ impl About for Known<'_> {
             source: None,
             shared: None,
             entry: None,
+            delivery: None,
             link: None,
         }
     }

@@ -48,6 +48,9 @@ impl BuiltIn {
     }
 }
 
+/// Alerts that no rule of a catalogue makes.
+const OWN_ALERTS: [&str; 2] = ["delivery_failed", "rule_error"];
+
 const BUILT_IN: [BuiltIn; 15] = [
     BuiltIn::drift(
         "hollow",
@@ -200,6 +203,14 @@ impl Loader<'_> {
                 let message = format!(
                     "'{}' is a built-in rule; change it at a node: rules: {{{}: {{for: 3d}}}} or off",
                     entry.name.value, entry.name.value
+                );
+                self.problem(entry.place(), message);
+                continue;
+            }
+            if OWN_ALERTS.contains(&entry.name.value.as_str()) {
+                let message = format!(
+                    "'{}' is the name of an alert of tautline's own; choose another name",
+                    entry.name.value
                 );
                 self.problem(entry.place(), message);
                 continue;

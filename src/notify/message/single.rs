@@ -58,6 +58,12 @@ pub(super) fn title(notice: &Notice, language: Language) -> String {
                 language.pick("规则已停用：", "Rule switched off: ")
             )
         }
+        (NoticeKind::Resolved, Some(ResolveReason::Updated)) if facts.delivery.is_some() => {
+            format!(
+                "⏹️ {}{heading}",
+                language.pick("接收方已移除：", "Receiver removed: ")
+            )
+        }
         (NoticeKind::Resolved, Some(ResolveReason::Updated)) => {
             format!(
                 "⏹️ {}{heading}",
@@ -129,6 +135,12 @@ pub(super) fn lead(notice: &Notice, language: Language) -> String {
                 "The rule was switched off for this in the catalogue and is not judged any more; this had lasted {lasted}."
             )
         }
+        (Some(ResolveReason::Updated), _) if notice.facts.delivery.is_some() => language
+            .pick(
+                "设置中已没有这个接收方。",
+                "The receiver is no longer in the settings.",
+            )
+            .to_owned(),
         (Some(ResolveReason::Updated), Language::Zh) => {
             format!("指标树中已没有这一项或其负责人已变更；此前持续了 {lasted}。")
         }
@@ -158,6 +170,7 @@ pub(super) fn lead(notice: &Notice, language: Language) -> String {
         Some(ResolveReason::Recovered) | None
             if notice.facts.item.is_some()
                 || notice.facts.source.is_some()
+                || notice.facts.delivery.is_some()
                 || notice.facts.shared.is_some() =>
         {
             String::new()

@@ -144,3 +144,48 @@ fn what_is_told_before_history_is_read_says_so() {
     assert_eq!(own.title, "Look at this (catching up)");
     assert!(own.lead.starts_with("articles What came before"), "{}", own.lead);
 }
+
+#[test]
+fn that_somebody_is_not_reached_says_whom_why_and_what_to_do() {
+    let delivery = crate::alert::delivery::DeliveryFacts {
+        receiver: "sales-chat".into(),
+        lost: 3,
+        since: None,
+        reason: Some("destination disabled: 404 no_service".into()),
+        others: vec!["boss".into()],
+    };
+    let notice = Notice {
+        alert_kind: crate::alert::delivery::DELIVERY_FAILED.into(),
+        labels: [("receiver".to_owned(), "sales-chat".to_owned())].into(),
+        facts: crate::alert::record::Facts {
+            delivery: Some(delivery),
+            ..Default::default()
+        },
+        ..samples::hollow()
+    };
+    let en = of(&notice, Language::En, None);
+    assert_eq!(en.title, "🟠 Notices do not reach sales-chat");
+    assert_eq!(
+        en.lead,
+        "3 notices were refused or given up, the last one for: destination disabled: 404 no_service. Check its address and secret; tautline notify test sends a trial message. Not reached either: boss."
+    );
+    let zh = of(&notice, Language::Zh, None);
+    assert_eq!(zh.title, "🟠 发给 sales-chat 的通知送不到");
+    assert_eq!(
+        zh.lead,
+        "sales-chat 有 3 条通知被拒收或放弃，最近一次的原因：destination disabled: 404 no_service。请检查其地址和密钥；用 tautline notify test 可以试发。同样送不到的还有：boss。"
+    );
+    let over = |reason| Notice {
+        kind: crate::alert::notice::NoticeKind::Resolved,
+        reason: Some(reason),
+        facts_at_firing: Some(notice.facts.clone()),
+        decided_at: notice.fired_at + jiff::SignedDuration::from_hours(2),
+        ..notice.clone()
+    };
+    let recovered = of(&over(ResolveReason::Recovered), Language::En, None);
+    assert_eq!(recovered.title, "✅ Resolved: Notices do not reach sales-chat");
+    assert_eq!(recovered.lead, "Recovered after 2 hours.");
+    let gone = of(&over(ResolveReason::Updated), Language::Zh, None);
+    assert_eq!(gone.title, "⏹️ 接收方已移除：发给 sales-chat 的通知送不到");
+    assert_eq!(gone.lead, "设置中已没有这个接收方。");
+}
