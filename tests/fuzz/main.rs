@@ -279,6 +279,51 @@ fn cloud_events_in_both_modes() {
     });
 }
 
+/// Structured mode only: in binary mode a record is the data of one event.
+#[test]
+fn several_cloud_events_in_one_record() {
+    let event = &br#"{"specversion": "1.0", "id": "7", "type": "t", "time": "2026-06-01T01:30:00Z", "data": {"b": 4, "c": {"d": "x"}}}"#[..];
+    let other =
+        &br#"{"specversion":"1.0","id":"\u00e9","time":"2026-06-01T09:30:00+08:00","data":{"b":"]},{"}}"#[..];
+    for payload in ["lines", "array"] {
+        let source = source("cloudevents", &format!("payload: {payload}, id: id, dedup: 1d, "));
+        let mut reader = Reader::new(&source);
+        let lines = [event, b"\n \r\n", other, b"\n"].concat();
+        let array = [b" [ ", event, b" , ", other, b"] "].concat();
+        let (good, corpus) = match payload {
+            "lines" => (&lines, [&lines[..], event]),
+            _ => (&array, [&array[..], b"[]"]),
+        };
+        assert_eq!(
+            read_all(&mut reader, &plain(good), source.fields.len()),
+            2,
+            "the corpus is good"
+        );
+        fuzz(
+            &format!("cloudevents {payload}"),
+            &corpus,
+            JSON_TOKENS,
+            |input, rng| {
+                let headers: [(&str, &[u8]); 3] = [
+                    ("ce_specversion", b"1.0"),
+                    ("ce_id", input),
+                    ("ce_time", b"1780277400"),
+                ];
+                let count = if rng.random() { headers.len() } else { 0 };
+                let record = Record {
+                    headers: &headers[..count],
+                    ..plain(input)
+                };
+                let found = read_all(&mut reader, &record, source.fields.len());
+                let full: Option<Vec<serde_json::Value>> = serde_json::from_slice(input).ok();
+                if let (Some(full), "array", 0) = (full, payload, count) {
+                    assert!(found <= full.len(), "{found} events in a list of {}", full.len());
+                }
+            },
+        );
+    }
+}
+
 #[test]
 fn rows_of_debezium_in_json() {
     let source = source("debezium", "");
