@@ -43,7 +43,7 @@ pub fn changes(
     for (source, column) in columns {
         wanted.insert(&column.name, source);
     }
-    let mut changed = formulas(known, &by_name, plan, now_ms, |source| read_up_to(source));
+    let mut changed = formulas(known, &by_name, plan, now_ms, &read_up_to);
     let is_formula: Vec<String> = plan.formulas.iter().map(name_of_formula).collect();
     for (&name, &source) in &wanted {
         let before = by_name.get(name);

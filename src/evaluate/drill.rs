@@ -263,7 +263,10 @@ nodes:
         &["west", "3"],
     ];
 
-    fn told(whole: f64, shops: [f64; 6], channels: [f64; 2]) -> Vec<(String, Vec<(String, f64)>, usize)> {
+    /// Dimensions, values with their shares, and how many others there are.
+    type Told = (String, Vec<(String, f64)>, usize);
+
+    fn told(whole: f64, shops: [f64; 6], channels: [f64; 2]) -> Vec<Told> {
         let catalog = catalog();
         let mut sales: Vec<Sale> = Vec::new();
         sales.extend(
