@@ -157,8 +157,8 @@ fn along(
         drill.others -= 1;
         drill.parts.push(part);
     }
-    // All of them is no small set.
-    (drill.explained >= EXPLAINED && drill.others > 0).then_some(drill)
+    // More than half of them is no small set.
+    (drill.explained >= EXPLAINED && drill.others >= drill.parts.len()).then_some(drill)
 }
 
 /// What was expected of each part, in the order of the parts.

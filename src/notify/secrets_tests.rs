@@ -175,6 +175,8 @@ async fn said(receiver: &Receiver) -> String {
 /// What the sender logs, what the history tells and what the state file holds, once a notice to each was given up.
 async fn given_up(receivers: &[(&str, Receiver)]) -> String {
     let log = Log::default();
+    // What another test meets first, without a subscriber, may be taken for something that nobody ever listens to.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
