@@ -108,6 +108,8 @@ pub(super) struct EvaluatorThread {
     /// What came of each source lately, by [`SourceId`].
     pub(super) intake: Vec<Intake>,
     pub(super) stop: Arc<AtomicBool>,
+    /// Says that a start from the state would free most of the memory.
+    pub(super) is_worn: Arc<AtomicBool>,
 }
 
 /// Counters that live as long as the process, over reloads.
@@ -482,6 +484,9 @@ impl EvaluatorThread {
     ) -> Snapshot {
         self.cells
             .keep_from(retention::kept_from(&self.catalog, at, self.keep_days));
+        if self.cells.is_mostly_forgotten() {
+            self.is_worn.store(true, Ordering::Relaxed);
+        }
         let routing = self.routing.clone();
         let (snapshot, step) = judge::step(
             &self.catalog,

@@ -67,6 +67,7 @@ pub(super) struct Found {
 
 pub(super) struct Pipeline {
     stop: Arc<AtomicBool>,
+    is_worn: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     evaluator: JoinHandle<Totals>,
     /// What is to be read again beside it.
@@ -153,6 +154,7 @@ impl Pipeline {
             .collect();
         let mut remembered = restored.seen;
         let stop = Arc::new(AtomicBool::new(false));
+        let is_worn = Arc::new(AtomicBool::new(false));
         let (hand_over, batches) = sync_channel(WAITING_BATCHES);
         let mut threads = Vec::new();
         let mut readers = Vec::new();
@@ -259,10 +261,12 @@ impl Pipeline {
             new_dead_letters: 0,
             intake: intake_of(catalog, restored.intake.as_deref()),
             stop: stop.clone(),
+            is_worn: is_worn.clone(),
         };
         let evaluator = spawn("evaluate".to_owned(), move || evaluator.run(&batches))?;
         Ok(Pipeline {
             stop,
+            is_worn,
             threads,
             evaluator,
             backfiller,
@@ -272,6 +276,11 @@ impl Pipeline {
     /// What is to be read again beside it, once.
     pub(super) fn take_backfiller(&mut self) -> Option<Backfiller> {
         self.backfiller.take()
+    }
+
+    /// Whether most of what it holds in memory is of days that are no longer kept: dimension values that came and went.
+    pub(super) fn is_worn(&self) -> bool {
+        self.is_worn.load(Ordering::Relaxed)
     }
 
     /// Whether a thread has ended although nobody told it to.

@@ -294,11 +294,7 @@ impl Supervisor {
                     if !same_partitions(&running.found, &discovered.partitions) {
                         running.found = discovered.partitions;
                         tracing::info!(partitions = running.found.len(), "reading");
-                        running.beside = None;
-                        let totals = running.pipeline.stop()?;
-                        running.pipeline =
-                            Pipeline::start(&self.around, &self.catalog, &running.found, totals)?;
-                        running.beside = self.beside(&mut running.pipeline)?;
+                        running = self.start_again(running)?;
                     }
                 }
                 Ok(Command::Discovered(Err(reason))) => self.publisher.broker_away(&reason),
@@ -338,6 +334,13 @@ impl Supervisor {
                     if running.pipeline.has_failed() || beside_is_over {
                         return running.stop().and(Err("a thread ended by itself".to_owned()));
                     }
+                    // A backfill beside it ends with a start anyway.
+                    if running.pipeline.is_worn() && running.beside.is_none() {
+                        tracing::info!(
+                            "starting from the state, free of dimension values that are no longer kept"
+                        );
+                        running = self.start_again(running)?;
+                    }
                 }
             }
         }
@@ -350,6 +353,26 @@ impl Supervisor {
             found: Vec::new(),
             watch: self.watch()?,
             beside: None,
+        })
+    }
+
+    /// Ends the pipeline and what is beside it, and starts them from the state, over the partitions that are known.
+    fn start_again(&self, running: Running) -> Result<Running, String> {
+        let Running {
+            pipeline,
+            found,
+            watch,
+            beside,
+        } = running;
+        drop(beside);
+        let totals = pipeline.stop()?;
+        let mut pipeline = Pipeline::start(&self.around, &self.catalog, &found, totals)?;
+        let beside = self.beside(&mut pipeline)?;
+        Ok(Running {
+            pipeline,
+            found,
+            watch,
+            beside,
         })
     }
 

@@ -10,20 +10,21 @@ use crate::alert::record::{Facts, Figure};
 use crate::catalog::Severity;
 
 /// Text of any length from letters that are hard for somebody.
-fn text() -> impl Strategy<Value = String> {
+fn text() -> BoxedStrategy<String> {
     prop_oneof![
         "\\PC{0,40}",
         "[<>&*`|!@ ]{0,60}",
         ("[a-z营收<&>🔴👨‍👩‍👧\n]{1,8}", 1usize..900).prop_map(|(part, times)| part.repeat(times)),
     ]
+    .boxed()
 }
 
-fn number() -> impl Strategy<Value = Option<f64>> {
-    option::of(prop_oneof![any::<f64>(), -2.0..2.0])
+fn number() -> BoxedStrategy<Option<f64>> {
+    option::of(prop_oneof![any::<f64>(), -2.0..2.0]).boxed()
 }
 
 prop_compose! {
-    fn figure()(
+    fn any_figure()(
         title in text(), instance in text(), unit in option::of(text()), owner in option::of(text()),
         period in text(), numbers in vec(number(), 7), daily in vec(number(), 0..80),
     ) -> Figure {
@@ -36,10 +37,19 @@ prop_compose! {
     }
 }
 
+// Boxed, because what holds four of these by value is more than an unoptimised test's stack.
+fn figure() -> BoxedStrategy<Figure> {
+    any_figure().boxed()
+}
+
 prop_compose! {
-    fn facts()(title in text(), node in option::of(figure()), parent in option::of(figure())) -> Facts {
+    fn any_facts()(title in text(), node in option::of(figure()), parent in option::of(figure())) -> Facts {
         Facts { title, title_zh: None, node, parent, link: None, item: None, entry: None, delivery: None, source: None, shared: None }
     }
+}
+
+fn facts() -> BoxedStrategy<Facts> {
+    any_facts().boxed()
 }
 
 prop_compose! {

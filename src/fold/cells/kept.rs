@@ -3,6 +3,9 @@
 use super::{Cells, join};
 use crate::fold::day::Day;
 
+/// Series without a day that may stand beside as many living ones, before it is worth to start anew from the state.
+const SPARE_SERIES: usize = 1000;
+
 /// A day of a series that is no longer kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ForgottenDay {
@@ -44,6 +47,14 @@ impl Cells {
             }
             cells.note_if_full(group);
         }
+    }
+
+    /// Whether most series have lost all their days. Their names, dimension values and numbers stay in memory as long as
+    /// these cells do; cells made anew from the state are free of them.
+    pub fn is_mostly_forgotten(&self) -> bool {
+        self.groups
+            .iter()
+            .any(|cells| cells.series.len() > 2 * cells.live + SPARE_SERIES)
     }
 
     /// The first day that is kept; `None` while nothing was forgotten.

@@ -21,7 +21,7 @@ fn few(max_cells: usize) -> Catalog {
 
 pub(super) struct Fold {
     catalog: Catalog,
-    plan: Arc<Plan>,
+    pub(super) plan: Arc<Plan>,
     pub(super) cells: Cells,
     worker: Worker,
     /// As the state has them.

@@ -53,6 +53,34 @@ fn the_place_of_a_combination_is_free_when_all_its_days_are_forgotten() {
     assert_eq!(fold.amounts()[&other], 8);
 }
 
+#[test]
+fn a_start_from_the_state_is_free_of_values_that_came_and_went() {
+    let mut fold = Fold::new(10_000);
+    for day in 0..3 {
+        for person in 0..600 {
+            fold.event_on(100 + day, &format!("p{day}-{person}"), "s", 1);
+        }
+        fold.hand_over();
+        fold.cells.keep_from(Day(100 + day));
+        fold.commit();
+        // As many without a day as with one are no reason, and neither are a few hundred.
+        assert_eq!(fold.cells.is_mostly_forgotten(), false, "{day}");
+    }
+    for person in 0..600 {
+        fold.event_on(103, &format!("p3-{person}"), "s", 1);
+    }
+    fold.hand_over();
+    fold.cells.keep_from(Day(103));
+    fold.commit();
+    assert!(fold.cells.is_mostly_forgotten());
+    let amounts = fold.amounts();
+    fold.restart();
+    assert!(!fold.cells.is_mostly_forgotten());
+    assert_eq!(fold.amounts(), amounts);
+    assert!(fold.plan.interner.find("p3-7").is_some());
+    assert_eq!(fold.plan.interner.find("p0-7"), None);
+}
+
 proptest! {
     /// Whenever days are forgotten, and whenever everything is made anew from the state: what is kept is the sum of
     /// the events of its days, to the last one.
