@@ -479,6 +479,14 @@ impl<'a> Judged<'a> {
             Attribute::Elapsed => Value::Number(state.elapsed),
             Attribute::Unreconciled => number(state.unreconciled.map(|mismatch| mismatch.share())),
             Attribute::MissedEntryDays => number(state.entry_due.as_ref().map(|due| due.late_days)),
+            // Where links watch the feed they say it: a rule that spoke before is at rest then.
+            Attribute::SilentDays => Value::Number(
+                state
+                    .feed
+                    .as_ref()
+                    .map_or(0.0, |feed| f64::from(feed.silent_days)),
+            ),
+            Attribute::UnitFactor => Value::Number(state.feed.as_ref().map_or(1.0, |feed| feed.factor)),
             Attribute::Gap
             | Attribute::Strength
             | Attribute::LagDays
@@ -561,9 +569,21 @@ impl<'a> Judged<'a> {
         })
     }
 
-    /// The numbers behind a judgement of the link.
+    /// The numbers behind a judgement of the link, or of the feed of a node that no link watches.
     fn told_of_link(&self) -> Option<LinkFigure> {
         let kind = DriftKind::of(&self.rule.kind)?;
+        if let (RuleOn::Node, Some(feed)) = (self.rule.on, self.node.feed.as_deref()) {
+            let (since, gap) = match kind {
+                DriftKind::FeedGap => (feed.silent_since, None),
+                DriftKind::UnitChange => (feed.changed_since, Some(feed.factor)),
+                _ => return None,
+            };
+            return Some(LinkFigure {
+                since,
+                gap,
+                ..LinkFigure::default()
+            });
+        }
         let link = self.node.link.as_deref()?;
         let finding = link.finding(kind)?;
         Some(LinkFigure {

@@ -114,6 +114,10 @@ pub enum Attribute {
     Unreconciled,
     /// Days since the end of the period for which an entry is missing; 0 when none is.
     MissedEntryDays,
+    /// Days without data, where they are more than chance explains; else 0, and where links watch the feed.
+    SilentDays,
+    /// How many times their usual size values are since their unit changed; else 1, and where links watch the feed.
+    UnitFactor,
     /// Of a link: `kpi.pace − parent.pace`.
     Gap,
     /// Of a link: how strongly the parent follows, 0 to 1.
@@ -157,7 +161,7 @@ pub struct RuleVariable {
     pub attribute: Attribute,
 }
 
-const OF_A_NODE: [(&str, Attribute, Type); 18] = [
+const OF_A_NODE: [(&str, Attribute, Type); 20] = [
     ("name", Attribute::Name, Type::Text),
     ("title", Attribute::Title, Type::Text),
     ("owner", Attribute::Owner, Type::Text),
@@ -176,6 +180,8 @@ const OF_A_NODE: [(&str, Attribute, Type); 18] = [
     ("elapsed", Attribute::Elapsed, Type::Number),
     ("unreconciled", Attribute::Unreconciled, Type::Number),
     ("missed_entry_days", Attribute::MissedEntryDays, Type::Number),
+    ("silent_days", Attribute::SilentDays, Type::Number),
+    ("unit_factor", Attribute::UnitFactor, Type::Number),
 ];
 
 const OF_AN_ITEM: [(&str, Attribute, Type); 3] = [

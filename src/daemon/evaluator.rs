@@ -23,7 +23,7 @@ use crate::alert::judge;
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
 use crate::catalog::{Calendar, Catalog, SourceId};
-use crate::evaluate::drift::StoredLink;
+use crate::evaluate::drift::Learned;
 use crate::evaluate::intake::{Intake, Recent};
 use crate::evaluate::weights::{Book, Changed, Decision};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, SourceState, retention};
@@ -144,7 +144,7 @@ struct Pending {
     positions: HashMap<(Arc<str>, i32), Position>,
     cells: Vec<StoredCell>,
     forgotten: Vec<ForgottenDay>,
-    links: Vec<StoredLink>,
+    learned: Learned,
     keys: Vec<StoredKey>,
     items: Vec<StoredItem>,
     seen: Vec<(TopicPartition, SeenDelta)>,
@@ -167,7 +167,7 @@ impl Pending {
         self.positions.is_empty()
             && self.cells.is_empty()
             && self.forgotten.is_empty()
-            && self.links.is_empty()
+            && self.learned.is_empty()
             && self.weights.is_empty()
             && self.keys.is_empty()
             && self.items.is_empty()
@@ -389,7 +389,7 @@ impl EvaluatorThread {
         snapshot.events_too_old = self.totals.events_too_old.clone();
         pending.cells.extend(self.cells.take_changed());
         pending.forgotten.extend(self.cells.take_forgotten());
-        pending.links.extend(self.evaluator.take_changed_links());
+        pending.learned.extend(self.evaluator.take_learned());
         pending.keys.extend(self.cells.take_changed_keys());
         pending.items.extend(self.cells.take_changed_items());
         let started = Instant::now();
@@ -545,7 +545,7 @@ impl EvaluatorThread {
             cells: &pending.cells,
             forgotten: &pending.forgotten,
             kept_from: self.cells.kept_from(),
-            links: &pending.links,
+            learned: Some(&pending.learned),
             keys: &pending.keys,
             items: &pending.items,
             seen: &pending.seen,

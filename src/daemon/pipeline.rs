@@ -117,7 +117,7 @@ impl Pipeline {
             .then(|| Backfiller::of(around, catalog, &plan, &cells, found, &backfills, &wanted))
             .flatten();
         let mut evaluator = Evaluator::new(catalog.clone(), plan.clone()).since(&counted_since);
-        evaluator.restore_links(restored.links);
+        evaluator.restore_learned(restored.learned);
         let book = Arc::new(declare(around, catalog, restored.watermark_ms)?);
         evaluator.weigh(book.clone());
         let mut engine = Engine::new(around.store.id());

@@ -180,7 +180,7 @@ impl Replay {
         // Nothing is kept here: the replay is over when the process is.
         self.cells.take_changed();
         self.cells.take_forgotten();
-        self.evaluator.take_changed_links();
+        self.evaluator.take_learned();
         Ok(())
     }
 
@@ -310,7 +310,6 @@ mod shared_tests;
 mod tests {
     use super::*;
     use crate::catalog::load::{Files, load};
-    use crate::evaluate::drift::StoredLink;
     use jiff::ToSpan;
     use jiff::civil::date;
 
@@ -351,9 +350,9 @@ mod tests {
             };
             replay.record(SourceId(0), &record, at).unwrap();
             if restarts {
-                let links: Vec<StoredLink> = replay.evaluator.all_links();
+                let learned = replay.evaluator.all_learned();
                 replay.evaluator = Evaluator::new(replay.catalog.clone(), replay.plan.clone());
-                replay.evaluator.restore_links(links);
+                replay.evaluator.restore_learned(learned);
                 let records = replay.engine.records().cloned().collect();
                 replay.engine = Engine::new("backtest");
                 replay.engine.restore(records, Default::default());
@@ -368,6 +367,62 @@ mod tests {
     #[test]
     fn a_restart_every_day_tells_the_same_episodes() {
         assert_eq!(told(true), told(false));
+    }
+
+    #[test]
+    fn a_node_that_no_link_watches_has_its_feed_told() {
+        // Sales alone, in cents for ten days and silent for ten days later.
+        let yaml = YAML.split("  visits: {metric: visits").next().unwrap();
+        let catalog = load(&Files::new("", [("a.yaml", yaml)]))
+            .map_err(|d| d.to_string())
+            .unwrap();
+        let mut replay = Replay::new(Arc::new(catalog), Default::default());
+        let first = date(2025, 1, 1);
+        for n in 0..240i64 {
+            let day = first.saturating_add(n.days());
+            let value = match n {
+                150..160 => 500_000,
+                200..210 => continue,
+                _ => 5000 + n % 10,
+            };
+            for key in ["sales", "visits"] {
+                let value = if key == "sales" { value } else { 1 };
+                let line = format!("{{\"t\":\"{day}T12:00:00Z\",\"k\":\"{key}\",\"v\":{value}}}");
+                let record = Record {
+                    payload: Some(line.as_bytes()),
+                    ..Record::default()
+                };
+                let at = format!("{day}T12:00:00Z").parse().unwrap();
+                replay.record(SourceId(0), &record, at).unwrap();
+            }
+        }
+        let of_feed = replay
+            .episodes()
+            .iter()
+            .filter(|episode| crate::catalog::attribute::DriftKind::of(&episode.kind).is_some());
+        let told: Vec<String> = of_feed
+            .map(|episode| {
+                let day = |at: Timestamp| jiff::tz::TimeZone::UTC.to_datetime(at).date();
+                let link = episode.facts.link.clone().unwrap();
+                format!(
+                    "{} of {} raised {} cleared {} since {} times {:.0}",
+                    episode.kind,
+                    episode.labels["node"],
+                    day(episode.raised),
+                    episode.cleared.map(day).unwrap(),
+                    link.since.unwrap(),
+                    link.gap.unwrap_or(0.0)
+                )
+            })
+            .collect();
+        // 2025-05-31 is day 150: one odd day may be one odd order. 2025-07-20 is day 200.
+        assert_eq!(
+            told,
+            [
+                "unit_change of sales raised 2025-06-01 cleared 2025-06-10 since 2025-05-31 times 100",
+                "feed_gap of sales raised 2025-07-22 cleared 2025-07-30 since 2025-07-20 times 0",
+            ]
+        );
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Evaluator {
         }
         reconcile::reconcile(catalog, &mut instances);
         let infos = self.weighed_on(today);
-        self.show_links(&mut instances);
+        self.show_judgement(&mut instances);
         let shared = self.shared(&instances);
         Snapshot {
             watermark: Some(at),

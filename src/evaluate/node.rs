@@ -711,6 +711,7 @@ impl Instance {
             outlook,
             unreconciled: None,
             link: None,
+            feed: None,
             counted_since: None,
             entry_due: None,
             burn: computed.burn,

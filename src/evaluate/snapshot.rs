@@ -81,6 +81,30 @@ impl Mismatch {
     }
 }
 
+/// The feed of a node that no link watches, at the last day close.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FeedState {
+    /// Days of a silence that is longer than chance explains; 0: none.
+    pub silent_days: u32,
+    /// Its first day.
+    pub silent_since: Option<civil::Date>,
+    /// How many times their usual size values are since their unit changed; 1: it did not.
+    pub factor: f64,
+    /// The first day of that.
+    pub changed_since: Option<civil::Date>,
+}
+
+impl Default for FeedState {
+    fn default() -> FeedState {
+        FeedState {
+            silent_days: 0,
+            silent_since: None,
+            factor: 1.0,
+            changed_since: None,
+        }
+    }
+}
+
 /// A link at the last day close.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct LinkState {
@@ -192,6 +216,8 @@ pub struct NodeState {
     pub unreconciled: Option<Mismatch>,
     /// What the judgement says of its link to its parent; `None` where there is none to judge.
     pub link: Option<Arc<LinkState>>,
+    /// What is said of its feed by itself; `None` where links watch it, and before anything has come.
+    pub feed: Option<Arc<FeedState>>,
     /// Since when its metric is counted as it is declared now: what came before is not in its numbers, and not compared
     /// with. `None`: from its first event on.
     pub counted_since: Option<Timestamp>,
@@ -266,6 +292,7 @@ impl NodeState {
             outlook: None,
             unreconciled: None,
             link: None,
+            feed: None,
             counted_since: None,
             entry_due: None,
             burn: Burn::NONE,

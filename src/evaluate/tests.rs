@@ -700,7 +700,7 @@ fn a_link_learns_anew_under_a_new_definition() {
     assert!(days > 0);
     let restarted = |since: &CountedSince| {
         let mut after = world.evaluator().since(since);
-        after.restore_links(before.all_links());
+        after.restore_learned(before.all_learned());
         judged(&mut after, last)
     };
     assert!(restarted(&CountedSince::default()).unwrap() > days);

@@ -44,7 +44,7 @@ impl Past {
         cells.restore_items(reading.items);
         let mut evaluator =
             Evaluator::new(catalog.clone(), plan).since(&CountedSince::of(&reading.definitions));
-        evaluator.restore_links(reading.links);
+        evaluator.restore_learned(reading.learned);
         // What the daemon would do with this catalogue: what is declared anew wins from now on.
         let mut book = reading.weights;
         if let Some(watermark) = reading.watermark {
@@ -70,8 +70,10 @@ impl Past {
         let horizon = if is_now { Horizon::Known } else { Horizon::Day };
         let mut snapshot = self.evaluator.snapshot(&self.cells, at, horizon);
         if !is_now {
-            // What is kept of a link is what is known of it now.
-            snapshot.instances.iter_mut().for_each(|state| state.link = None);
+            // What is kept of a link or feed is what is known of it now.
+            for state in &mut snapshot.instances {
+                (state.link, state.feed) = (None, None);
+            }
         }
         snapshot
     }

@@ -83,7 +83,7 @@ pub(super) fn june_with(weights: Book) -> Past {
         Reading {
             cells: stored,
             items: Vec::new(),
-            links: Vec::new(),
+            learned: Default::default(),
             definitions: Vec::new(),
             weights,
             alerts,
@@ -171,7 +171,7 @@ pub(super) fn unjudged(files: &Files, events: &[(u32, String)], watermark: &str)
         Reading {
             cells: cells.take_changed(),
             items: Vec::new(),
-            links: Vec::new(),
+            learned: Default::default(),
             definitions: Vec::new(),
             weights: Default::default(),
             alerts: Vec::new(),

@@ -13,7 +13,7 @@ use crate::alert::dispatch::Held;
 use crate::alert::record::{AlertState, Labels};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Rule, RuleOn};
-use crate::evaluate::{LinkState, NodeInfo, NodeState, OpenItems, Pace};
+use crate::evaluate::{FeedState, LinkState, NodeInfo, NodeState, OpenItems, Pace};
 use crate::state::LoggedNotice;
 use crate::words::sentence;
 
@@ -112,6 +112,7 @@ fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
         "targetProbability": instance.target_probability,
         "daily": instance.daily,
         "link": instance.link.as_deref().map(link_json),
+        "feed": instance.feed.as_deref().map(feed_json),
         "firing": alerts,
     })
 }
@@ -131,6 +132,16 @@ fn open_items(open: &OpenItems) -> Value {
         "overdue": open.overdue,
         "overdueAfterSeconds": open.overdue_after.map(|after| after.as_secs()),
         "oldest": items.collect::<Vec<_>>(),
+    })
+}
+
+/// What is said of the feed of a node that no link watches.
+fn feed_json(feed: &FeedState) -> Value {
+    json!({
+        "silentDays": feed.silent_days,
+        "silentSince": feed.silent_since.map(|day| day.to_string()),
+        "factor": feed.factor,
+        "changedSince": feed.changed_since.map(|day| day.to_string()),
     })
 }
 

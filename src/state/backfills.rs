@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::{StateError, Store, TableIds, definitions, items, keys, put_cells, seen};
+use super::{StateError, Store, TableIds, definitions, items, keys, learned, put_cells, seen};
 use crate::evaluate::backfill::{Backfill, Done};
 use crate::evaluate::definition::Definition;
 use crate::fold::cells::{StoredCell, StoredItem, StoredKey};
@@ -24,7 +24,7 @@ pub struct Exchange<'a> {
     pub items: &'a [StoredItem],
     /// Ids that only they count.
     pub seen: &'a [(TopicPartition, SeenDelta)],
-    /// Nodes whose links begin anew: what was judged of them followed from what is forgotten.
+    /// Nodes whose links and feeds begin anew: what was judged of them followed from what is forgotten.
     pub nodes: &'a [&'a str],
 }
 
@@ -50,7 +50,7 @@ impl Store {
         definitions::put(&transaction, exchange.definitions)?;
         put(&transaction, exchange.backfills)?;
         for node in exchange.nodes {
-            transaction.execute("DELETE FROM links WHERE node = ?1", [node])?;
+            learned::forget(&transaction, node)?;
         }
         transaction.commit()?;
         Ok(())

@@ -12,7 +12,7 @@ mod episodes;
 mod held;
 mod items;
 mod keys;
-mod links;
+mod learned;
 mod lock;
 mod outbox;
 mod reading;
@@ -34,7 +34,7 @@ use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, Fingerprint};
 use crate::evaluate::backfill::Backfill;
 use crate::evaluate::definition::Definition;
-use crate::evaluate::drift::StoredLink;
+use crate::evaluate::drift::Learned;
 use crate::evaluate::weights::Changed;
 use crate::fold::cells::{ForgottenDay, StoredCell, StoredItem, StoredKey};
 use crate::fold::day::Day;
@@ -126,8 +126,8 @@ pub struct Commit<'a> {
     pub items: &'a [StoredItem],
     /// Ids that partitions brought and forgot.
     pub seen: &'a [((Arc<str>, i32), SeenDelta)],
-    /// Links that were judged.
-    pub links: &'a [StoredLink],
+    /// What was learned of links and feeds.
+    pub learned: Option<&'a Learned>,
     /// Alert records that changed.
     pub alerts: &'a [AlertRecord],
     /// Identities whose record is no longer needed.
@@ -172,8 +172,8 @@ pub struct Restored {
     pub backfills: Vec<Backfill>,
     /// Ids that each partition remembers.
     pub seen: SeenByPartition,
-    /// What is known of every link.
-    pub links: Vec<StoredLink>,
+    /// What is known of every link and feed.
+    pub learned: Learned,
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
     /// Watermark of the last evaluation, in milliseconds since the epoch.
@@ -302,7 +302,7 @@ impl Store {
             definitions: definitions::read(&connection)?,
             backfills: backfills::read(&connection)?,
             seen: seen::read(&connection)?,
-            links: links::read(&connection)?,
+            learned: learned::read(&connection)?,
             alerts: read_alerts(&connection)?,
             watermark_ms: read_number(&connection, "watermark_ms")?,
             dead_letter_bytes: read_number(&connection, "dead_letter_bytes")?
@@ -378,7 +378,9 @@ impl Store {
         if let Some(changed) = commit.weights {
             weights::put(&transaction, changed)?;
         }
-        links::put(&transaction, commit.links)?;
+        if let Some(learned) = commit.learned {
+            learned::put(&transaction, learned)?;
+        }
         put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
         episodes::put(&transaction, commit.alerts)?;
         outbox::put(&transaction, commit.notices, commit.wall_ms)?;

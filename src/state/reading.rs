@@ -7,11 +7,11 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::outbox::{self, LoggedNotice};
 use super::{
-    StateError, definitions, episodes, items, links, read_alerts, read_cells, read_number, schema, weights,
+    StateError, definitions, episodes, items, learned, read_alerts, read_cells, read_number, schema, weights,
 };
 use crate::alert::record::{AlertRecord, Episode};
 use crate::evaluate::definition::Definition;
-use crate::evaluate::drift::StoredLink;
+use crate::evaluate::drift::Learned;
 use crate::evaluate::weights::Book;
 use crate::fold::cells::{StoredCell, StoredItem};
 
@@ -21,8 +21,8 @@ pub struct Reading {
     pub cells: Vec<StoredCell>,
     /// Every item that is known.
     pub items: Vec<StoredItem>,
-    /// What is known of every link.
-    pub links: Vec<StoredLink>,
+    /// What is known of every link and feed.
+    pub learned: Learned,
     /// Definitions that cells were counted under.
     pub definitions: Vec<Definition>,
     /// Weights that were declared, proposed and decided.
@@ -63,7 +63,7 @@ impl Reading {
         Ok(Reading {
             cells: read_cells(&transaction)?,
             items: items::read(&transaction)?,
-            links: links::read(&transaction)?,
+            learned: learned::read(&transaction)?,
             definitions: definitions::read(&transaction)?,
             weights: weights::read(&transaction)?,
             alerts: read_alerts(&transaction)?,

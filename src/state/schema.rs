@@ -12,9 +12,9 @@ use super::StateError;
 /// 4: keys that are known, and partials of `count_new` beside them. 5: items, partials of durations, and what is known of
 /// links. 6: since when definitions are counted, and entries. 7: bundles of notices, where messages are shown, who was
 /// not told of what, and what is read again. 8: the first day that is kept, and when definitions were declared.
-/// 9: weights that were declared, proposed and decided.
+/// 9: weights that were declared, proposed and decided. 10: what is known of feeds that no link watches.
 /// What an older version wrote means the same in a newer one.
-const SCHEMA: i64 = 9;
+const SCHEMA: i64 = 10;
 /// The oldest version that is brought up to date by making the tables that it lacks.
 const OLDEST: i64 = 1;
 
@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS seen (
 CREATE TABLE IF NOT EXISTS links (
     node TEXT, dimensions TEXT, body BLOB NOT NULL,
     PRIMARY KEY (node, dimensions)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS feeds (node TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS definitions (
     name TEXT PRIMARY KEY, since_ms INTEGER, in_use INTEGER NOT NULL, declared_ms INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS backfills (

@@ -391,7 +391,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
         ..Commit::default()
     };
     store.commit(&commit).unwrap();
-    let as_before = "DROP TABLE seen; DROP TABLE episodes; DROP TABLE keys; DROP TABLE items; DROP TABLE links; DROP TABLE definitions; DROP TABLE entries; UPDATE meta SET value = 1 WHERE key = 'schema'";
+    let as_before = "DROP TABLE seen; DROP TABLE episodes; DROP TABLE keys; DROP TABLE items; DROP TABLE links; DROP TABLE feeds; DROP TABLE definitions; DROP TABLE entries; UPDATE meta SET value = 1 WHERE key = 'schema'";
     store.lock().execute_batch(as_before).unwrap();
     let id = store.id().to_owned();
     drop(store);
@@ -407,7 +407,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
             row.get(0)
         })
         .unwrap();
-    assert_eq!(found, 9);
+    assert_eq!(found, 10);
 }
 
 #[test]

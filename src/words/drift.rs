@@ -8,7 +8,7 @@ use crate::catalog::attribute::DriftKind;
 /// One line: who is apart from whom.
 pub(super) fn heading(kind: &str, kpi: &Figure, parent: Option<&Figure>, language: Language) -> String {
     let Some(parent) = parent.map(name) else {
-        return name(kpi);
+        return of_feed(kind, &name(kpi), language);
     };
     let kpi = name(kpi);
     match (DriftKind::of(kind), language) {
@@ -34,16 +34,27 @@ pub(super) fn heading(kind: &str, kpi: &Figure, parent: Option<&Figure>, languag
     }
 }
 
-/// The numbers behind it.
+/// The same of a node that no link watches.
+fn of_feed(kind: &str, node: &str, language: Language) -> String {
+    match (DriftKind::of(kind), language) {
+        (Some(DriftKind::FeedGap), Language::Zh) => format!("{node}的数据断了"),
+        (Some(DriftKind::FeedGap), Language::En) => format!("No data for {node}"),
+        (Some(DriftKind::UnitChange), Language::Zh) => format!("{node}的口径或单位变了"),
+        (Some(DriftKind::UnitChange), Language::En) => format!("{node} counts in another unit"),
+        _ => node.to_owned(),
+    }
+}
+
+/// The numbers behind it; without a parent of a feed alone.
 pub(super) fn of(
     kind: &str,
     kpi: &Figure,
-    parent: &Figure,
+    parent: Option<&Figure>,
     found: &LinkFigure,
     language: Language,
 ) -> String {
-    let side = match found.stream.as_deref() {
-        Some("parent") => name(parent),
+    let side = match (found.stream.as_deref(), parent) {
+        (Some("parent"), Some(parent)) => name(parent),
         _ => name(kpi),
     };
     let since = found.since.map_or_else(String::new, |day| match language {
@@ -62,7 +73,9 @@ pub(super) fn of(
                 times(found.gap)
             )
         }
-        _ => departure(kpi, parent, found, &since, language),
+        _ => parent.map_or_else(String::new, |parent| {
+            departure(kpi, parent, found, &since, language)
+        }),
     }
 }
 
@@ -136,12 +149,18 @@ mod tests {
         };
         let (kpi, parent) = (figure("Articles"), figure("Revenue"));
         assert_eq!(
-            of("hollow", &kpi, &parent, &found, Language::En),
+            of("hollow", &kpi, Some(&parent), &found, Language::En),
             "Since 2026-03-04, Revenue brings 32% less than Articles explains, more than 99.9% sure. \
              Against their usual levels: Articles +3%, Revenue −30%."
         );
         assert_eq!(
-            of("hollow", &figure("文章数"), &figure("营收"), &found, Language::Zh),
+            of(
+                "hollow",
+                &figure("文章数"),
+                Some(&figure("营收")),
+                &found,
+                Language::Zh
+            ),
             "自 2026-03-04 起，营收比文章数所能解释的少 32%，把握超过 99.9%。与平时相比：文章数 +3%，营收 −30%。"
         );
     }
@@ -157,11 +176,33 @@ mod tests {
             of(
                 "unit_change",
                 &figure("Visits"),
-                &figure("Revenue"),
+                Some(&figure("Revenue")),
                 &found,
                 Language::En
             ),
             "values of Revenue are about 100 times their usual size."
+        );
+    }
+
+    #[test]
+    fn a_feed_is_told_without_a_parent() {
+        let found = LinkFigure {
+            since: Some("2026-03-04".parse().unwrap()),
+            gap: Some(0.01),
+            ..LinkFigure::default()
+        };
+        let node = figure("Revenue");
+        let told = |kind, language| {
+            let numbers = of(kind, &node, None, &found, language);
+            format!("{}\n{numbers}", heading(kind, &node, None, language))
+        };
+        assert_eq!(
+            told("feed_gap", Language::En),
+            "No data for Revenue\nSince 2026-03-04, no data has come for Revenue."
+        );
+        assert_eq!(
+            told("unit_change", Language::Zh),
+            "Revenue的口径或单位变了\n自 2026-03-04 起，Revenue的数值约为平时的 0.010 倍。"
         );
     }
 }

@@ -89,8 +89,8 @@ pub fn of(kind: &str, facts: &Facts, language: Language) -> String {
     if let Some(entry) = &facts.entry {
         return to_enter(entry, language);
     }
-    if let (Some(kpi), Some(parent), Some(found)) = (&facts.node, &facts.parent, &facts.link) {
-        return drift::of(kind, kpi, parent, found, language);
+    if let (Some(kpi), Some(found)) = (&facts.node, &facts.link) {
+        return drift::of(kind, kpi, facts.parent.as_ref(), found, language);
     }
     match (&facts.node, &facts.parent) {
         (Some(kpi), Some(parent)) => link(kpi, parent, language),

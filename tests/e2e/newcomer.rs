@@ -152,6 +152,53 @@ fn days_beyond_what_is_kept_are_forgotten_and_not_half_counted_again() {
     days(2);
 }
 
+#[test]
+fn values_that_came_and_went_are_let_go_and_nothing_is_counted_twice() {
+    let broker = Broker::shared();
+    let topic = unique("orders");
+    broker.create_topic(&topic, 1);
+    let by_store = "  by-store: {metric: revenue, role: business, parent: revenue, relation: sum, each: [store], period: day, profile: linear}\n";
+    let catalog = catalog(&topic)
+        .replace("amount: data.amount", "amount: data.amount, store: data.store")
+        .replace("unit: CNY", "unit: CNY, dimensions: [store]")
+        .replace("period: year", "period: day, profile: linear")
+        + by_store;
+    let site = Site::new(broker).declares(&catalog);
+    let settings = std::fs::read_to_string(site.settings()).unwrap();
+    let settings = settings.replace("every: 200ms", "every: 200ms, keep: 60d");
+    std::fs::write(site.settings(), settings).unwrap();
+    let mut producer = Producer::new(broker, &topic);
+    let mut send = |days_ago: i64, store: usize| {
+        let at = Timestamp::now() - (24 * days_ago).hours();
+        let data = format!(r#"{{"amount": 2, "store": "s{store}"}}"#);
+        let event = format!(
+            r#"{{"specversion": "1.0", "id": "{days_ago}-{store}", "source": "till", "type": "order", "time": "{at}", "data": {data}}}"#
+        );
+        producer.send(0, &event);
+    };
+    (0..1200).for_each(|store| send(90, store));
+    let daemon = site.start();
+    daemon.wait_for("by-store", WITHIN, |metrics: &Metrics| {
+        let known = metrics.get("tautline_kpi_value", &[("node", "by-store"), ("store", "s1199")]);
+        known
+            .map(|_| ())
+            .ok_or_else(|| "s1199 is not there yet".to_owned())
+    });
+    // Ninety days later: those stores are forgotten, and others have come.
+    (2000..2010).for_each(|store| send(0, store));
+    let free = "starting from the state, free of dimension values";
+    daemon.wait_for("a start from the state", WITHIN, |_: &Metrics| {
+        let found = daemon.log().contains(free);
+        found.then_some(()).ok_or_else(|| daemon.log())
+    });
+    send(0, 2010);
+    wait_for(&daemon, "tautline_kpi_value", &[("node", "revenue")], Some(22.0));
+    let metrics = daemon.metrics();
+    let of = |store: &str| metrics.get("tautline_kpi_value", &[("node", "by-store"), ("store", store)]);
+    assert_eq!((of("s2000"), of("s2010"), of("s7")), (Some(2.0), Some(2.0), None));
+    daemon.stop();
+}
+
 #[track_caller]
 fn wait_for(daemon: &Daemon, name: &str, labels: &[(&str, &str)], expected: Option<f64>) {
     daemon.wait_for(name, WITHIN, |metrics: &Metrics| {

@@ -51,7 +51,7 @@ impl BuiltIn {
 /// Alerts that no rule of a catalogue makes.
 const OWN_ALERTS: [&str; 2] = ["delivery_failed", "rule_error"];
 
-const BUILT_IN: [BuiltIn; 15] = [
+const BUILT_IN: [BuiltIn; 17] = [
     BuiltIn::drift(
         "hollow",
         "link.hollow >= 1",
@@ -128,6 +128,27 @@ const BUILT_IN: [BuiltIn; 15] = [
         on: RuleOn::Node,
         when: "node.missed_entry_days > 0.0",
         clear: "node.missed_entry_days <= 0.0",
+        hold_for: SignedDuration::ZERO,
+        severity: Severity::Warning,
+        critical: None,
+    },
+    // Of a node that no link watches; of the others their links say it.
+    BuiltIn {
+        name: "silent",
+        kind: Some("feed_gap"),
+        on: RuleOn::Node,
+        when: "node.silent_days > 0.0",
+        clear: "node.silent_days <= 0.0",
+        hold_for: SignedDuration::ZERO,
+        severity: Severity::Warning,
+        critical: None,
+    },
+    BuiltIn {
+        name: "other_unit",
+        kind: Some("unit_change"),
+        on: RuleOn::Node,
+        when: "node.unit_factor > 2.0 || node.unit_factor < 0.5",
+        clear: "node.unit_factor <= 2.0 && node.unit_factor >= 0.5",
         hold_for: SignedDuration::ZERO,
         severity: Severity::Warning,
         critical: None,

@@ -223,6 +223,7 @@ fn clear(state: &mut NodeState) {
     state.outlook = None;
     state.unreconciled = None;
     state.link = None;
+    state.feed = None;
     state.entry_due = None;
 }
 

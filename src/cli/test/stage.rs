@@ -78,7 +78,7 @@ impl Stage {
         cells.restore_keys(restored.keys);
         cells.restore_items(restored.items);
         let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
-        evaluator.restore_links(restored.links);
+        evaluator.restore_learned(restored.learned);
         let mut engine = Engine::new(store.id());
         engine.restore(restored.alerts, restored.dispatch);
         engine.withdraw(|record| judge::declares(&catalog, record));
@@ -289,7 +289,7 @@ impl Stage {
             keys: &self.cells.take_changed_keys(),
             items: &self.cells.take_changed_items(),
             seen: &seen,
-            links: &self.evaluator.take_changed_links(),
+            learned: Some(&self.evaluator.take_learned()),
             alerts: &changed.alerts,
             removed_alerts: &changed.removed,
             notices: &changed.notices,

@@ -2,8 +2,11 @@
 //!
 //! [`link`] is the judgement of one link: numbers in, numbers out. Here is what it sees of catalogue and cells, and what
 //! the snapshot shows of it. A link is judged when a local day closes, never in between. [`shared`] is what many links say
-//! together.
+//! together. [`health`] is what is asked of a feed before anything is read out of it, and [`feed`] asks it of nodes that no
+//! link watches.
 
+mod feed;
+mod health;
 pub mod link;
 pub mod shared;
 
@@ -14,11 +17,12 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::Evaluator;
-use super::snapshot::{InstanceKey, LinkFinding, LinkState, NodeState, SharedDrift, Snapshot};
+use super::snapshot::{InstanceKey, LinkFinding, LinkState, NodeInfo, NodeState, SharedDrift, Snapshot};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Calendar, Catalog, DayKind, Direction, NodeId, Relation, Role};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
+use feed::Feed;
 use link::{Announced, Before, DayInput, Days, Link, Side, Special, Tuning};
 
 /// Days back over which values are looked at again: what is later than this is not seen by the judgement.
@@ -36,8 +40,12 @@ pub(super) struct Drift {
     named_days: Vec<Days>,
     tuning: Tuning,
     links: HashMap<InstanceKey, Judged>,
-    /// Links that were closed since [`Evaluator::take_changed_links`].
+    /// Links that were closed since [`Evaluator::take_learned`].
     changed: HashSet<InstanceKey>,
+    /// By [`NodeId`].
+    feeds: Vec<Option<Feed>>,
+    /// Nodes whose feeds were closed since [`Evaluator::take_learned`].
+    changed_feeds: HashSet<NodeId>,
     /// What links say together since the last close; `None`: not asked yet.
     shared: Option<Arc<[SharedDrift]>>,
     /// The last day that was closed.
@@ -67,6 +75,42 @@ pub struct StoredLink {
     pub body: Vec<u8>,
 }
 
+/// A feed as it is kept over a restart.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StoredFeed {
+    /// Name of its node.
+    pub node: String,
+    /// The feed, encoded.
+    pub body: Vec<u8>,
+}
+
+/// What the judgement has learned, as it is kept over a restart.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Learned {
+    /// Of links.
+    pub links: Vec<StoredLink>,
+    /// Of feeds that no link watches.
+    pub feeds: Vec<StoredFeed>,
+}
+
+impl Learned {
+    /// Whether it is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty() && self.feeds.is_empty()
+    }
+
+    /// Adds what was learned later.
+    pub fn extend(&mut self, later: Learned) {
+        self.links.extend(later.links);
+        self.feeds.extend(later.feeds);
+    }
+}
+
+/// A day as a date, if there is one.
+fn date(day: i32) -> Option<Date> {
+    Some(Day(day).date()).filter(|date| *date > Date::MIN)
+}
+
 fn days_of(calendar: &Calendar) -> Days {
     let special = calendar.special_days.iter().map(|(date, special)| {
         let kind = match special.kind {
@@ -88,6 +132,8 @@ impl Drift {
             tuning: Tuning::default(),
             links: HashMap::new(),
             changed: HashSet::new(),
+            feeds: catalog.nodes.iter().map(|_| None).collect(),
+            changed_feeds: HashSet::new(),
             shared: None,
             closed_to: None,
         }
@@ -126,10 +172,50 @@ impl Evaluator {
             }
         }
         drop(by_key);
+        self.close_feeds(cells, today, &snapshot.instances);
         self.count_links();
-        self.show_links(&mut snapshot.instances);
+        self.show_judgement(&mut snapshot.instances);
         self.drift.shared = None;
         snapshot.shared = self.shared(&snapshot.instances);
+    }
+
+    /// Closes the day for what no link watches: nodes as a whole that read a source.
+    fn close_feeds(&mut self, cells: &Cells, today: Day, instances: &[NodeState]) {
+        let is_watched = watched_by_links(&self.catalog, &self.drift.links);
+        for state in instances {
+            let NodeId(node) = state.key.node;
+            let declared = self.catalog.node(state.key.node);
+            let has_feed =
+                declared.each.is_empty() && self.catalog.metric(declared.metric).source().is_some();
+            if !has_feed || is_watched[node as usize] {
+                self.drift.feeds[node as usize] = None;
+                continue;
+            }
+            let whole_from = self.whole_from(state);
+            let known = self.drift.feeds[node as usize].take();
+            let known = known.filter(|feed| feed.whole_from == whole_from);
+            let Some(mut feed) = known.or_else(|| self.begin_feed(cells, today, state, whole_from)) else {
+                continue;
+            };
+            let from = Day(today.0 + 1 - LOOKS_BACK);
+            let flow = self
+                .flow(cells, &state.key, from, Day(today.0 + 1))
+                .unwrap_or_default();
+            feed.close(today.0, &flow, self.days(state), &self.drift.tuning);
+            self.drift.feeds[node as usize] = Some(feed);
+            self.drift.changed_feeds.insert(state.key.node);
+        }
+    }
+
+    fn begin_feed(
+        &self,
+        cells: &Cells,
+        today: Day,
+        node: &NodeState,
+        whole_from: Option<i32>,
+    ) -> Option<Feed> {
+        let first_day = self.first_flow(cells, today, node, whole_from)?;
+        Some(Feed::new(first_day, whole_from))
     }
 
     fn close_link(
@@ -178,16 +264,7 @@ impl Evaluator {
         parent: &NodeState,
         whole_from: Option<i32>,
     ) -> Option<Judged> {
-        let from = Day((today.0 + 1 - LOOKS_BACK).max(whole_from.unwrap_or(i32::MIN)));
-        if from > today {
-            return None;
-        }
-        let first_of = |side: &NodeState| {
-            let flow = self.flow(cells, &side.key, from, Day(today.0 + 1))?;
-            let has_some = |value: &Option<f64>| value.is_some_and(|value| value != 0.0);
-            let days = i32::try_from(flow.iter().position(has_some)?).ok()?;
-            Some(from.0 + days)
-        };
+        let first_of = |side: &NodeState| self.first_flow(cells, today, side, whole_from);
         let first_day = first_of(kpi)?.min(first_of(parent)?);
         let (days, tuning) = (self.days(parent), &self.drift.tuning);
         let link = Link::new(first_day, self.before(kpi), self.before(parent), days, tuning);
@@ -197,6 +274,24 @@ impl Evaluator {
             whole_from,
             state: None,
         })
+    }
+
+    /// The first of the latest days on which an instance brought something, of those that its definition has seen whole.
+    fn first_flow(
+        &self,
+        cells: &Cells,
+        today: Day,
+        side: &NodeState,
+        whole_from: Option<i32>,
+    ) -> Option<i32> {
+        let from = Day((today.0 + 1 - LOOKS_BACK).max(whole_from.unwrap_or(i32::MIN)));
+        if from > today {
+            return None;
+        }
+        let flow = self.flow(cells, &side.key, from, Day(today.0 + 1))?;
+        let has_some = |value: &Option<f64>| value.is_some_and(|value| value != 0.0);
+        let days = i32::try_from(flow.iter().position(has_some)?).ok()?;
+        Some(from.0 + days)
     }
 
     /// The calendar's special days by which a link is judged: those of its parent.
@@ -238,9 +333,13 @@ impl Evaluator {
         Some(compiled.flow(cells, &self.cell_key(key), from, to))
     }
 
-    /// Shows the judgement of links in the instances of a snapshot.
-    pub(super) fn show_links(&self, instances: &mut [NodeState]) {
+    /// Shows the judgement of links and feeds in the instances of a snapshot.
+    pub(super) fn show_judgement(&self, instances: &mut [NodeState]) {
         for state in instances {
+            let NodeId(node) = state.key.node;
+            state.feed = self.drift.feeds[node as usize]
+                .as_ref()
+                .map(|feed| feed.state.clone());
             state.link = self
                 .drift
                 .links
@@ -249,11 +348,21 @@ impl Evaluator {
         }
     }
 
-    /// Takes over the links of an earlier run. What the catalogue does not declare any more is left out, and so is what
-    /// cannot be read: such a link begins anew.
-    pub fn restore_links(&mut self, stored: Vec<StoredLink>) {
-        for stored in stored {
-            let position = self.infos.iter().position(|info| info.name == stored.node);
+    /// Takes over what an earlier run learned. What the catalogue does not declare any more is left out, and so is what
+    /// cannot be read: such a link or feed begins anew.
+    pub fn restore_learned(&mut self, learned: Learned) {
+        let place = |infos: &[NodeInfo], name: &str| infos.iter().position(|info| info.name == name);
+        for stored in learned.feeds {
+            let Some(at) = place(&self.infos, &stored.node) else {
+                continue;
+            };
+            if let Ok(feed) = postcard::from_bytes::<Feed>(&stored.body) {
+                self.drift.closed_to = self.drift.closed_to.max(Some(feed.closed_to()));
+                self.drift.feeds[at] = Some(feed.restored());
+            }
+        }
+        for stored in learned.links {
+            let position = place(&self.infos, &stored.node);
             let node = position.and_then(|at| u32::try_from(at).ok()).map(NodeId);
             let Some(node) = node.filter(|node| {
                 let declared = self.catalog.node(*node);
@@ -272,6 +381,12 @@ impl Evaluator {
                 dimensions: stored.dimensions.into_iter().map(Into::into).collect(),
             };
             self.drift.links.insert(key, judged);
+        }
+        for (feed, is_watched) in std::iter::zip(
+            &mut self.drift.feeds,
+            watched_by_links(&self.catalog, &self.drift.links),
+        ) {
+            *feed = feed.take().filter(|_| !is_watched);
         }
         self.drift.shared = None;
         self.count_links();
@@ -295,16 +410,36 @@ impl Evaluator {
         self.drift.tuning = Tuning::default().of_a_fleet(links);
     }
 
-    /// Every link, to be kept.
+    /// Everything that was learned, to be kept.
     #[cfg(test)]
-    pub(crate) fn all_links(&self) -> Vec<StoredLink> {
-        self.stored(self.drift.links.keys())
+    pub(crate) fn all_learned(&self) -> Learned {
+        let nodes = (0u32..).map(NodeId).take(self.drift.feeds.len());
+        Learned {
+            links: self.stored(self.drift.links.keys()),
+            feeds: self.stored_feeds(nodes),
+        }
     }
 
-    /// The links that were closed since the last call, to be kept.
-    pub fn take_changed_links(&mut self) -> Vec<StoredLink> {
-        let changed = std::mem::take(&mut self.drift.changed);
-        self.stored(changed.iter())
+    /// What was learned since the last call, to be kept.
+    pub fn take_learned(&mut self) -> Learned {
+        let links = std::mem::take(&mut self.drift.changed);
+        let feeds = std::mem::take(&mut self.drift.changed_feeds);
+        Learned {
+            links: self.stored(links.iter()),
+            feeds: self.stored_feeds(feeds.into_iter()),
+        }
+    }
+
+    fn stored_feeds(&self, nodes: impl Iterator<Item = NodeId>) -> Vec<StoredFeed> {
+        let stored = nodes.filter_map(|node| {
+            let feed = self.drift.feeds[node.0 as usize].as_ref()?;
+            Some(StoredFeed {
+                node: self.catalog.node(node).name.clone(),
+                // Numbers and lists of them: encoding cannot fail.
+                body: postcard::to_allocvec(feed).ok()?,
+            })
+        });
+        stored.collect()
     }
 
     fn stored<'k>(&self, keys: impl Iterator<Item = &'k InstanceKey>) -> Vec<StoredLink> {
@@ -319,6 +454,18 @@ impl Evaluator {
         });
         stored.collect()
     }
+}
+
+/// By [`NodeId`], whether a link watches the feed.
+fn watched_by_links(catalog: &Catalog, links: &HashMap<InstanceKey, Judged>) -> Vec<bool> {
+    let mut is_watched = vec![false; catalog.nodes.len()];
+    for node in links.keys().map(|key| key.node) {
+        is_watched[node.0 as usize] = true;
+        if let Some(parent) = &catalog.node(node).parent {
+            is_watched[parent.node.0 as usize] = true;
+        }
+    }
+    is_watched
 }
 
 /// Whether the link of a node to its parent is judged: of a KPI that drives its parent. Parts of a sum or a ratio are
@@ -362,7 +509,6 @@ fn announcement(side: &NodeState, last: &mut Option<(i32, f64)>) -> Option<Annou
 
 fn state_of(link: &Link, tuning: &Tuning) -> LinkState {
     let reading = link.reading(tuning);
-    let date = |day: i32| Some(Day(day).date()).filter(|date| *date > Date::MIN);
     let share = |log: f64| log.exp() - 1.0;
     let findings = reading.findings.iter().map(|finding| {
         let is_feed = finding.side.is_some();

@@ -162,7 +162,7 @@ fn what_cannot_be_an_alert_says_what_can() {
         ),
         (
             asked(&[], Some("revenue"), Some("hollow")),
-            "no rule 'hollow' applies to node 'revenue'; it has shared_drift, behind_pace, target_at_risk, unreconciled, entry_missed",
+            "no rule 'hollow' applies to node 'revenue'; it has shared_drift, behind_pace, target_at_risk, unreconciled, entry_missed, silent, other_unit",
         ),
     ] {
         assert_eq!(told(&asked, at, Language::En), said);

@@ -83,7 +83,7 @@ pub fn date_of(day: i32) -> Date {
 }
 
 /// The weekday of a day, 0 for Monday.
-pub(super) fn weekday(day: i32) -> usize {
+pub fn weekday(day: i32) -> usize {
     (day + 3).rem_euclid(7) as usize
 }
 

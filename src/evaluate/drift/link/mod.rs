@@ -1,7 +1,6 @@
 //! The judgement of links: pure, no I/O, no clock, small state.
 
 mod calendar;
-mod health;
 mod judge;
 mod plan;
 mod stream;
@@ -9,7 +8,7 @@ mod tuning;
 
 use serde::{Deserialize, Serialize};
 
-pub use calendar::{Days, Special, date_of, day_of};
+pub use calendar::{Days, Special, date_of, day_of, weekday};
 pub use plan::Announced;
 pub use stream::{Before, DayInput, RING};
 pub use tuning::Tuning;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::health::{Lateness, Liveness, Units};
 use super::calendar::{Days, quarter_end, weekday};
-use super::health::{Lateness, Liveness, Units};
 use super::plan::{Announced, Plan};
 use super::tuning::Tuning;
 

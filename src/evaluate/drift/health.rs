@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tuning::Tuning;
+use super::link::Tuning;
 
 /// How often each weekday is silent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ impl Units {
         let Some(ratio) = ratio(day) else {
             return self.changed.is_some();
         };
-        let weekday = super::calendar::weekday(day);
+        let weekday = super::link::weekday(day);
         let largest = self.usual.iter().flatten().copied().fold(f64::MIN, f64::max);
         let Some(usual) = &mut self.usual[weekday] else {
             if !is_unusual {
