@@ -596,6 +596,8 @@ impl<'a> Judged<'a> {
             lag_days: link.lag_days,
             strength: link.strength,
             stream: finding.stream.map(str::to_owned),
+            answered: finding.answered,
+            answered_after: finding.lag_days,
         })
     }
 

@@ -163,6 +163,12 @@ pub struct LinkFigure {
     pub strength: Option<f64>,
     /// Whose feed it is, `kpi` or `parent`, where it is about one.
     pub stream: Option<String>,
+    /// Share of the answers expected of the parent since that came at their time, 0 to 1, where it is about its answer.
+    #[serde(default)]
+    pub answered: Option<f64>,
+    /// Days from a move of the KPI to the middle of the parent's answer, as it was and as it is; the same where it is missing.
+    #[serde(default)]
+    pub answered_after: Option<[f64; 2]>,
 }
 
 /// The numbers of one node, for a message.

@@ -241,7 +241,11 @@ fn load_all(config: Option<&Path>) -> Result<(Arc<Settings>, Arc<Catalog>), Diag
 fn print(text: &str) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let end = if text.is_empty() || text.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
     let _ = write!(out, "{text}{end}").and_then(|()| out.flush());
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rdkafka::Message;
-use rdkafka::message::{Headers, OwnedMessage};
+use rdkafka::message::OwnedMessage;
 use smallvec::SmallVec;
 use tautline_native::batch;
 
@@ -15,6 +15,7 @@ use crate::catalog::{Catalog, SourceId};
 use crate::decode::{Learned, Record, SchemaId};
 use crate::fold::dedup::Seen;
 use crate::fold::plan::Plan;
+use crate::source::history::headers_of;
 use crate::source::kafka::{End, KafkaReader, TopicPartition};
 use crate::source::registry::{Look, Registry};
 use crate::state::Position;
@@ -256,10 +257,7 @@ impl Partitions {
     /// # Errors
     /// What it still has to wait for.
     fn fold_held(&mut self, index: usize, message: &OwnedMessage, now: Timestamp) -> Result<(), Wait> {
-        let mut headers = HeaderList::new();
-        if let Some(list) = message.headers() {
-            headers.extend(list.iter().filter_map(|header| Some((header.key, header.value?))));
-        }
+        let headers: HeaderList<'_> = headers_of(message).collect();
         let record = Record {
             topic: message.topic(),
             partition: message.partition(),

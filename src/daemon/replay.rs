@@ -13,7 +13,7 @@ use crate::alert::engine::{Engine, Step};
 use crate::alert::judge;
 use crate::alert::record::{AlertRecord, AlertState, Facts, Fingerprint, Labels};
 use crate::catalog::{Catalog, Format, Severity, Source, SourceId};
-use crate::decode::Record;
+use crate::decode::{Learned, Record, SchemaId};
 use crate::evaluate::intake::{Intake, Recent};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, retention};
 use crate::fold::cells::Cells;
@@ -39,12 +39,31 @@ pub struct Episode {
     pub notices: u32,
 }
 
+/// The ids that partitions of a source brought.
+struct OfPartitions {
+    bounds: Bounds,
+    seen: Vec<(Arc<str>, i32, Seen)>,
+}
+
+impl OfPartitions {
+    fn of(&mut self, topic: &str, partition: i32) -> &mut Seen {
+        let is_it = |(of, number, _): &(Arc<str>, i32, Seen)| *number == partition && **of == *topic;
+        let known = self.seen.iter().position(is_it);
+        let at = known.unwrap_or_else(|| {
+            self.seen.push((topic.into(), partition, Seen::new(self.bounds)));
+            self.seen.len() - 1
+        });
+        &mut self.seen[at].2
+    }
+}
+
 /// A replay of history.
 pub struct Replay {
     catalog: Arc<Catalog>,
     plan: Arc<Plan>,
     folder: Folder,
-    seen: Vec<Option<Seen>>,
+    /// By source, the ids that each of its partitions brought, where copies are looked for.
+    seen: Vec<Option<OfPartitions>>,
     cells: Cells,
     evaluator: Evaluator,
     engine: Engine,
@@ -67,15 +86,29 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// A replay of nothing yet. History is JSON, also that of sources whose records are Avro: paths are the same.
+    /// A replay of nothing yet, of history in JSON, also that of sources whose records are Avro: paths are the same.
     pub fn new(catalog: Arc<Catalog>, routing: Arc<Routing>) -> Replay {
-        let catalog = in_json(catalog);
+        Replay::of_records(in_json(catalog), routing, |_| 1)
+    }
+
+    /// A replay of nothing yet, of records as they stand in topics; `partitions` says how many a source has.
+    pub fn of_records(
+        catalog: Arc<Catalog>,
+        routing: Arc<Routing>,
+        partitions: impl Fn(SourceId) -> usize,
+    ) -> Replay {
         let plan = Arc::new(Plan::compile(&catalog));
-        let seen = |source: &Source| Some(Seen::new(Bounds::of_partition(source.dedup.as_ref()?, 1)));
+        let seen = |(id, source): (SourceId, &Source)| {
+            let dedup = source.dedup.as_ref()?;
+            Some(OfPartitions {
+                bounds: Bounds::of_partition(dedup, partitions(id).max(1)),
+                seen: Vec::new(),
+            })
+        };
         let lateness = catalog.sources.iter().map(|source| source.lateness).max();
         Replay {
             folder: Folder::new(catalog.clone(), plan.clone()),
-            seen: catalog.sources.iter().map(seen).collect(),
+            seen: (0..).map(SourceId).zip(&catalog.sources).map(seen).collect(),
             cells: Cells::new(plan.clone()),
             plan: plan.clone(),
             evaluator: Evaluator::new(catalog.clone(), plan),
@@ -123,9 +156,20 @@ impl Replay {
             ..*record
         };
         self.offset += 1;
-        self.folder
-            .fold(source, &record, at, self.seen[source.0 as usize].as_mut());
+        let of_source = self.seen[source.0 as usize].as_mut();
+        let seen = of_source.map(|seen| seen.of(record.topic, record.partition));
+        self.folder.fold(source, &record, at, seen);
         Ok(())
+    }
+
+    /// The schema that must be [learned](Replay::learn) before this record can be taken in.
+    pub fn schema_needed(&self, source: SourceId, record: &Record<'_>) -> Option<SchemaId> {
+        self.folder.schema_needed(source, record)
+    }
+
+    /// Takes what the schema registry says of an id.
+    pub fn learn(&mut self, source: SourceId, id: SchemaId, learned: Learned<'_>) {
+        self.folder.learn(source, id, learned);
     }
 
     /// Closes every local day that is over at `at`.

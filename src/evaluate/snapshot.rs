@@ -143,6 +143,10 @@ pub struct LinkFinding {
     pub confidence: Option<f64>,
     /// Whose feed it is, `kpi` or `parent`, where it is about one.
     pub stream: Option<&'static str>,
+    /// Share of the answers expected of the parent since that came at their time, where it is about its answer.
+    pub answered: Option<f64>,
+    /// Days from a move of the KPI to the middle of the parent's answer, as it was and as it is; the same where it is missing.
+    pub lag_days: Option<[f64; 2]>,
 }
 
 impl LinkState {

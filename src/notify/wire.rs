@@ -74,6 +74,8 @@ fn details(fit: &mut Fitter, out: &mut Json, notice: &Notice, message: &Message)
         "evidence_ratio": link.evidence,
         "lag_days": link.lag_days,
         "strength_ratio": link.strength,
+        "answered_ratio": link.answered,
+        "answered_after_days": link.answered_after,
     })));
     out["facts"]["shared"] = json!(notice.facts.shared.as_ref().map(|shared| json!({
         "direction": if shared.is_more { "more" } else { "less" },

@@ -161,6 +161,8 @@ fn link_json(link: &LinkState) -> Value {
             "evidence": finding.evidence,
             "confidence": finding.confidence,
             "stream": finding.stream,
+            "answered": finding.answered,
+            "answeredAfterDays": finding.lag_days,
         })
     });
     json!({

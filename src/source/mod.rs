@@ -1,9 +1,10 @@
 //! Sources: where records come from. [`kafka`] hands over records with topic, partition and offset; [`push`]
-//! takes what is sent over HTTP; [`entry`] is what people type in; [`registry`] fetches the schemas of Avro;
+//! takes what is sent over HTTP; [`history`] is all that topics hold, in the order of arrival; [`entry`] is what people type in; [`registry`] fetches the schemas of Avro;
 //! [`sample`] looks at a topic's newest records without a trace;
 //! [`watermark`] says up to which event time everything has been read.
 
 pub mod entry;
+pub mod history;
 pub mod kafka;
 pub mod push;
 pub mod registry;

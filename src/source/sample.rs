@@ -156,7 +156,7 @@ fn starts(bounds: &[(i64, i64)], most: usize) -> Vec<i64> {
 }
 
 /// What to say of a topic that is not there.
-fn unknown(topic: &str, brokers: &str, known: &[String]) -> String {
+pub(super) fn unknown(topic: &str, brokers: &str, known: &[String]) -> String {
     let near = nearest(topic, known.iter().map(String::as_str));
     let part = || {
         known

@@ -73,10 +73,61 @@ pub(super) fn of(
                 times(found.gap)
             )
         }
+        (Some(DriftKind::WeakLink | DriftKind::LagChange), _) if parent.is_some() => {
+            let parent = parent.map(name).unwrap_or_default();
+            of_answer(kind, &name(kpi), &parent, found, &since, language)
+        }
         _ => parent.map_or_else(String::new, |parent| {
             departure(kpi, parent, found, &since, language)
         }),
     }
+}
+
+/// What became of the parent's answer.
+fn of_answer(
+    kind: &str,
+    kpi: &str,
+    parent: &str,
+    found: &LinkFigure,
+    since: &str,
+    language: Language,
+) -> String {
+    let [before, now] = found.answered_after.unwrap_or_default().map(|days| days.round());
+    let is_missing = DriftKind::of(kind) == Some(DriftKind::WeakLink);
+    let came = found.answered.map_or_else(|| "—".to_owned(), percent);
+    match (is_missing, language) {
+        (true, Language::Zh) => {
+            let was = if before < 1.0 {
+                "当天".to_owned()
+            } else {
+                format!("约 {before} 天后")
+            };
+            format!("{since}{kpi}的变动只带来了{parent}平时反应的 {came}；以前{parent}{was}就会跟上。")
+        }
+        (true, Language::En) => {
+            let was = if before < 1.0 {
+                "on the same day".to_owned()
+            } else {
+                format!("after about {before} {}", days(before))
+            };
+            format!(
+                "{since}{parent} has answered {came} of what moves of {kpi} usually bring; it used to answer {was}."
+            )
+        }
+        (false, Language::Zh) => {
+            format!("{since}{parent}要约 {now} 天才跟上{kpi}，以前约 {before} 天。")
+        }
+        (false, Language::En) => {
+            format!(
+                "{since}{parent} answers {kpi} after about {now} {}; it used to be about {before}.",
+                days(now)
+            )
+        }
+    }
+}
+
+fn days(count: f64) -> &'static str {
+    if count == 1.0 { "day" } else { "days" }
 }
 
 fn departure(kpi: &Figure, parent: &Figure, found: &LinkFigure, since: &str, language: Language) -> String {
@@ -163,6 +214,45 @@ mod tests {
             ),
             "自 2026-03-04 起，营收比文章数所能解释的少 32%，把握超过 99.9%。与平时相比：文章数 +3%，营收 −30%。"
         );
+    }
+
+    #[test]
+    fn an_answer_that_is_missing_or_later_says_how_it_was() {
+        let found = LinkFigure {
+            since: Some("2026-03-04".parse().unwrap()),
+            answered: Some(0.08),
+            answered_after: Some([5.0, 19.5]),
+            ..LinkFigure::default()
+        };
+        let told = |kind, found: &LinkFigure, language| {
+            let (kpi, parent) = match language {
+                Language::Zh => (figure("文章数"), figure("营收")),
+                Language::En => (figure("Articles"), figure("Revenue")),
+            };
+            of(kind, &kpi, Some(&parent), found, language)
+        };
+        assert_eq!(
+            told("weak_link", &found, Language::En),
+            "Since 2026-03-04, Revenue has answered 8% of what moves of Articles usually bring; it used to answer after about 5 days."
+        );
+        assert_eq!(
+            told("weak_link", &found, Language::Zh),
+            "自 2026-03-04 起，文章数的变动只带来了营收平时反应的 8%；以前营收约 5 天后就会跟上。"
+        );
+        assert_eq!(
+            told("lag_change", &found, Language::En),
+            "Since 2026-03-04, Revenue answers Articles after about 20 days; it used to be about 5."
+        );
+        assert_eq!(
+            told("lag_change", &found, Language::Zh),
+            "自 2026-03-04 起，营收要约 20 天才跟上文章数，以前约 5 天。"
+        );
+        let at_once = LinkFigure {
+            answered_after: Some([0.0; 2]),
+            ..found
+        };
+        assert!(told("weak_link", &at_once, Language::En).ends_with("it used to answer on the same day."));
+        assert!(told("weak_link", &at_once, Language::Zh).ends_with("以前营收当天就会跟上。"));
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod entries;
 mod every_type;
 mod exactly_once;
 mod harness;
+mod history;
 mod ingest;
 mod items;
 mod kcat;

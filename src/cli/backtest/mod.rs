@@ -1,7 +1,8 @@
-//! `tautline backtest`: a file of events through the same core as the daemon, in the order of their arrival.
+//! `tautline backtest`: a file of events, or what topics hold, through the same core as the daemon, in the order of arrival.
 
 mod compare;
 mod progress;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::catalog::{Catalog, SourceId, load};
 use crate::daemon::replay::{Episode, Replay};
 use crate::decode::{Found, Reader, Record};
 use crate::settings::Settings;
+use crate::source::history::Ends;
 use crate::words::{Language, sentence};
 use progress::Progress;
 
@@ -28,8 +30,17 @@ pub(super) struct BacktestArgs {
     config: Config,
     /// Events, one JSON object a line. `_arrival` (RFC 3339) says when a line arrived, else its event time does;
     /// `_source` says whose it is, where the catalogue has several sources
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "kafka",
+        conflicts_with = "kafka"
+    )]
+    input: Option<PathBuf>,
+    /// Every record that the catalogue's topics hold now, in place of a file; a record's timestamp says when it arrived.
+    /// Leaves no trace in Kafka
+    #[arg(long)]
+    kafka: bool,
     /// List only episodes raised on or after this day; history before it is learned from all the same
     #[arg(long, value_name = "DATE")]
     since: Option<Date>,
@@ -67,16 +78,22 @@ pub(super) struct Line<'t> {
 pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
     let (settings, catalog) =
         load_all(args.config.config.as_deref()).map_err(|diagnostics| diagnostics.to_string())?;
-    let shown = args.input.display();
-    let text = std::fs::read_to_string(&args.input).map_err(|error| format!("{shown}: {error}"))?;
-    let replay = replayed(&catalog, &settings, &text, &shown.to_string())?;
+    let mut history = match &args.input {
+        Some(file) => {
+            let name = file.display().to_string();
+            let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+            History::Lines { name, text }
+        }
+        None => History::Topics(Ends::new()),
+    };
+    let replay = replayed(&catalog, &settings, &mut history)?;
     let zone = &catalog.calendar;
     let since = args.since.map(|day| zone.start_of(day));
     let told = told_since(&replay, since);
     if let Some(folder) = &args.against {
         let other = load::load_dir(folder).map_err(|diagnostics| diagnostics.to_string())?;
         let other = Arc::new(other);
-        let others = replayed(&other, &settings, &text, &shown.to_string())?;
+        let others = replayed(&other, &settings, &mut history)?;
         let differences = compare::differences(&told, &told_since(&others, since));
         print(&match args.format {
             BacktestFormat::Ndjson => compare::ndjson(&catalog, &differences),
@@ -97,6 +114,33 @@ pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
     Ok(())
 }
 
+/// Where history stands.
+enum History {
+    /// In the lines of a file.
+    Lines { name: String, text: String },
+    /// In the topics of the catalogue, up to here.
+    Topics(Ends),
+}
+
+/// History through a catalogue, to the close of the day of the last arrival.
+fn replayed(catalog: &Arc<Catalog>, settings: &Settings, history: &mut History) -> Result<Replay, String> {
+    let (mut replay, last) = match history {
+        History::Lines { name, text } => replayed_lines(catalog, settings, text, name)?,
+        History::Topics(ends) => topics::replayed(catalog, settings, ends)?,
+    };
+    // The day of the last arrival is over too, with the lateness that the catalogue allows.
+    let zone = &catalog.calendar;
+    let lateness = catalog.sources.iter().map(|source| source.lateness).max();
+    let next = zone.day_of(last).tomorrow().map_err(|error| error.to_string())?;
+    replay.pass(zone.start_of(next) + lateness.unwrap_or_default())?;
+    for (source, reason) in replay.rejected() {
+        complain(&format!(
+            "{source}: some events were rejected; the newest: {reason}"
+        ));
+    }
+    Ok(replay)
+}
+
 /// Episodes that were raised since a moment.
 fn told_since(replay: &Replay, since: Option<Timestamp>) -> Vec<&Episode> {
     let episodes = replay.episodes().iter();
@@ -105,8 +149,13 @@ fn told_since(replay: &Replay, since: Option<Timestamp>) -> Vec<&Episode> {
         .collect()
 }
 
-/// The events of a file through a catalogue, to the close of the day of the last arrival.
-fn replayed(catalog: &Arc<Catalog>, settings: &Settings, text: &str, file: &str) -> Result<Replay, String> {
+/// The events of a file through a catalogue, and the time of the last arrival.
+fn replayed_lines(
+    catalog: &Arc<Catalog>,
+    settings: &Settings,
+    text: &str,
+    file: &str,
+) -> Result<(Replay, Timestamp), String> {
     let mut lines = lines(catalog, None, text, file)?;
     // Lines of one moment stay in the order of the file.
     lines.sort_by_key(|line| line.arrival);
@@ -126,18 +175,7 @@ fn replayed(catalog: &Arc<Catalog>, settings: &Settings, text: &str, file: &str)
         progress.step(|| catalog.calendar.day_of(line.arrival));
         replay.record(line.source, &record, line.arrival)?;
     }
-    // The day of the last arrival is over too, with the lateness that the catalogue allows.
-    let zone = &catalog.calendar;
-    let lateness = catalog.sources.iter().map(|source| source.lateness).max();
-    let next = zone.day_of(end).tomorrow().map_err(|error| error.to_string())?;
-    replay.pass(zone.start_of(next) + lateness.unwrap_or_default())?;
-    drop(progress);
-    for (source, reason) in replay.rejected() {
-        complain(&format!(
-            "{source}: some events were rejected; the newest: {reason}"
-        ));
-    }
-    Ok(replay)
+    Ok((replay, end))
 }
 
 /// The lines of the file that are not blank, with arrival and source; `whose` they are, where that is known.

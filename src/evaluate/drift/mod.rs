@@ -524,11 +524,13 @@ fn state_of(link: &Link, tuning: &Tuning) -> LinkState {
             kpi: of_link(share(finding.moves[0])),
             parent: of_link(share(finding.moves[1])),
             evidence: of_link(finding.evidence),
-            confidence: of_link(finding.confidence),
+            confidence: finding.confidence,
             stream: finding.side.map(|side| match side {
                 Side::Kpi => "kpi",
                 Side::Parent => "parent",
             }),
+            answered: finding.answer.map(|answer| answer.share),
+            lag_days: finding.answer.map(|answer| answer.lag_days),
         }
     });
     LinkState {

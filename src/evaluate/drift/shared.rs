@@ -205,6 +205,8 @@ mod tests {
                 evidence: Some(evidence),
                 confidence: Some(0.99),
                 stream: None,
+                answered: None,
+                lag_days: None,
             });
         }
         link

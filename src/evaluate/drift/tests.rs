@@ -1,6 +1,6 @@
 //! Links as specifications: hand-made series whose verdict is known, and what must not change a verdict.
 
-use super::link::{Announced, Before, DayInput, Days, Link, Reading, Tuning};
+use super::link::{Announced, Before, DayInput, Days, Finding, Link, Reading, Tuning};
 use crate::catalog::attribute::DriftKind;
 
 /// 2024-01-01, a Monday.
@@ -14,6 +14,35 @@ fn world() -> [Vec<f64>; 2] {
     let kpi = |day| 100.0 * weekday(day) * wave(day, 9.0, 0.1) * wave(day, 1.7, 0.05);
     let parent = |day| 5000.0 * weekday(day) * wave(day, 9.0, 0.08) * wave(day, 2.3, 0.06);
     [(0..DAYS).map(kpi).collect(), (0..DAYS).map(parent).collect()]
+}
+
+/// A KPI that moves by chance, and a parent that answers most of it over three days, the first of them `lag(day)` days later;
+/// `None`: not at all. Of chance in the parent there is a little.
+fn answering(days: usize, lag: impl Fn(usize) -> Option<usize>) -> [Vec<f64>; 2] {
+    let mut state = 5u64;
+    let mut chance = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / f64::from(1u32 << 30) - 1.0
+    };
+    let mut moves = vec![0.0];
+    for day in 1..days + 60 {
+        moves.push(0.85 * moves[day - 1] + 0.12 * chance());
+    }
+    let move_of = |day: usize, ago: usize| moves[day + 60 - ago];
+    let weekday = |day: usize| [1.1, 1.1, 1.0, 1.0, 1.0, 0.9, 0.9][day % 7];
+    let kpi = |day| 100.0 * weekday(day) * move_of(day, 0).exp();
+    let parent = |day: usize, chance: f64| {
+        let answer = lag(day).map_or(0.0, |lag| {
+            (lag..lag + 3).map(|ago| move_of(day, ago)).sum::<f64>() / 3.0
+        });
+        5000.0 * weekday(day) * (0.9 * answer + 0.05 * chance).exp()
+    };
+    [
+        (0..days).map(kpi).collect(),
+        (0..days).map(|day| parent(day, chance())).collect(),
+    ]
 }
 
 struct Run {
@@ -31,9 +60,15 @@ const PLAIN: Run = Run {
 
 /// First day of every kind that is told, counted from the first day.
 fn told(flows: &[Vec<f64>; 2], run: &Run) -> Vec<(DriftKind, usize)> {
+    let found = findings(flows, run);
+    found.iter().map(|(at, finding)| (finding.kind, *at)).collect()
+}
+
+/// What is told of every kind when it is told first, with the day, counted from the first day.
+fn findings(flows: &[Vec<f64>; 2], run: &Run) -> Vec<(usize, Finding)> {
     let (tuning, days) = (Tuning::default(), Days::default());
     let mut link = Link::new(run.first, Before::default(), Before::default(), &days, &tuning);
-    let mut told: Vec<(DriftKind, usize)> = Vec::new();
+    let mut told: Vec<(usize, Finding)> = Vec::new();
     for at in 0..flows[0].len() {
         let day = run.first + at as i32;
         let flow = |side: usize| -> Vec<Option<f64>> {
@@ -64,8 +99,8 @@ fn told(flows: &[Vec<f64>; 2], run: &Run) -> Vec<(DriftKind, usize)> {
         }
         for finding in link.reading(&tuning).findings {
             assert!(finding.gap.is_finite() && finding.evidence >= 1.0);
-            if !told.iter().any(|(kind, _)| *kind == finding.kind) {
-                told.push((finding.kind, at));
+            if !told.iter().any(|(_, known)| known.kind == finding.kind) {
+                told.push((at, finding));
             }
         }
     }
@@ -104,6 +139,56 @@ fn every_kind_is_told_by_its_name_and_soon() {
 }
 
 #[test]
+fn a_parent_that_stops_to_answer_at_the_same_level_is_a_weak_link() {
+    let healthy = answering(420, |_| Some(5));
+    assert_eq!(told(&healthy, &PLAIN), []);
+    let apart = answering(420, |day| (day < 250).then_some(5));
+    let told = findings(&apart, &PLAIN);
+    let kinds: Vec<DriftKind> = told.iter().map(|(_, finding)| finding.kind).collect();
+    assert_eq!(kinds, [DriftKind::WeakLink], "{told:?}");
+    let (at, finding) = &told[0];
+    assert!((255..=330).contains(at), "told on day {at}");
+    let since = finding.since - FIRST;
+    assert!((240..=275).contains(&since), "since day {since}");
+    let answer = finding.answer.unwrap();
+    assert!(answer.share < 0.3, "{answer:?}");
+    assert_eq!(answer.lag_days, [6.0, 6.0]);
+}
+
+#[test]
+fn a_parent_that_answers_later_is_told_as_that() {
+    let later = answering(420, |day| Some(if day < 250 { 5 } else { 20 }));
+    let told = findings(&later, &PLAIN);
+    let (at, finding) = told
+        .iter()
+        .find(|(_, finding)| finding.kind == DriftKind::LagChange)
+        .unwrap();
+    assert!((265..=330).contains(at), "told on day {at}");
+    let [before, now] = finding.answer.unwrap().lag_days;
+    assert!(before == 6.0 && (20.0..=22.0).contains(&now), "{before} {now}");
+    assert!(
+        !told
+            .iter()
+            .any(|(_, finding)| finding.kind == DriftKind::WeakLink),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_shock_to_both_is_no_answer_that_is_missing() {
+    let mut flows = answering(420, |_| Some(5));
+    for day in 300..330 {
+        for flow in &mut flows {
+            flow[day] *= 0.5;
+        }
+    }
+    let told = told(&flows, &PLAIN);
+    let of_answer =
+        |(kind, _): &(DriftKind, usize)| matches!(kind, DriftKind::WeakLink | DriftKind::LagChange);
+    assert!(!told.iter().any(of_answer), "{told:?}");
+}
+
+#[test]
 fn what_changes_no_verdict() {
     let mut flows = world();
     from(180, &mut flows[1], |v| v * 0.6);
@@ -132,8 +217,24 @@ fn what_changes_no_verdict() {
             },
         ),
     ];
+    let apart = answering(420, |day| (day < 250).then_some(5));
+    let expected_of_apart = told(&apart, &PLAIN);
+    assert_eq!(
+        expected_of_apart.first().map(|(kind, _)| *kind),
+        Some(DriftKind::WeakLink)
+    );
     for (what, run) in same {
         assert_eq!(told(&flows, &run), expected, "{what}");
+        // Other days end a quarter then, and evidence that grows for weeks passes its limit a day or two before or after.
+        let of_apart = told(&apart, &run);
+        assert_eq!(of_apart.len(), 1, "{what}: {of_apart:?}");
+        let (kind, at) = of_apart[0];
+        let (expected_kind, expected_at) = expected_of_apart[0];
+        assert_eq!(kind, expected_kind, "{what}");
+        assert!(
+            at.abs_diff(expected_at) <= if what == "whole weeks" { 3 } else { 0 },
+            "{what}"
+        );
     }
 }
 

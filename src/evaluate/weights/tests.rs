@@ -205,6 +205,8 @@ fn in_drift(kind: DriftKind, link: LinkState) -> LinkState {
         evidence: None,
         confidence: None,
         stream: None,
+        answered: None,
+        lag_days: None,
     };
     LinkState {
         findings: vec![finding],

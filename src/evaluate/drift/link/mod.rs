@@ -1,5 +1,6 @@
 //! The judgement of links: pure, no I/O, no clock, small state.
 
+mod answer;
 mod calendar;
 mod judge;
 mod plan;
@@ -11,9 +12,10 @@ use serde::{Deserialize, Serialize};
 pub use calendar::{Days, Special, date_of, day_of, weekday};
 pub use plan::Announced;
 pub use stream::{Before, DayInput, RING};
-pub use tuning::Tuning;
+pub use tuning::{AnswerTuning, Tuning};
 
 use crate::catalog::attribute::DriftKind;
+use answer::{Answer, Change, MayAsk};
 use judge::{Judge, Seen};
 use stream::{Health, Stream};
 
@@ -39,10 +41,21 @@ pub struct Finding {
     pub moves: [f64; 2],
     /// Evidence as a share of what it takes to say so.
     pub evidence: f64,
-    /// Probability that it is no chance, by the latest window alone.
-    pub confidence: f64,
+    /// Probability that it is no chance, by the latest window alone, where it is about one.
+    pub confidence: Option<f64>,
     /// Which side's feed it is, where it is about one.
     pub side: Option<Side>,
+    /// What became of the answer, where it is about that.
+    pub answer: Option<Answered>,
+}
+
+/// What became of the parent's answer to its KPI.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Answered {
+    /// Share of the answers expected since that came at their time.
+    pub share: f64,
+    /// Days from a move to the middle of its answer, as it was and as it is; the same where it is missing.
+    pub lag_days: [f64; 2],
 }
 
 /// What is known of a link at a day close.
@@ -74,6 +87,7 @@ pub struct Link {
     kpi: Stream,
     parent: Stream,
     judges: [Judge; 3],
+    answer: Answer,
     judged_to: i32,
     closed_to: i32,
     /// What the judges say, by direction: the parent brings less, or more.
@@ -99,6 +113,7 @@ impl Link {
             judges: std::array::from_fn(|at| {
                 Judge::new(tuning, tuning.window[at], tuning.kappa[at], tuning.limit[at])
             }),
+            answer: Answer::new(),
             judged_to: first_day - 1,
             closed_to: first_day - 1,
             active: [None; 2],
@@ -154,8 +169,9 @@ impl Link {
                 gap,
                 moves: [0.0; 2],
                 evidence: 1.0,
-                confidence: 1.0,
+                confidence: None,
                 side: Some(side),
+                answer: None,
             };
             if let Some(silent) = health.silent_days {
                 reading.findings.push(about_feed(
@@ -191,9 +207,21 @@ impl Link {
                     gap: judge.gap,
                     moves: [judge.kpi, judge.parent],
                     evidence: evidence.max(1.0),
-                    confidence: confidence(judge.deviations),
+                    confidence: Some(confidence(judge.deviations)),
                     side: None,
+                    answer: None,
                 });
+            }
+        }
+        let changes = [
+            (DriftKind::WeakLink, self.answer.missing()),
+            (DriftKind::LagChange, self.answer.later()),
+        ];
+        for (kind, change) in changes {
+            let Some(change) = change else { continue };
+            reading.scores[kind as usize] = change.evidence;
+            if change.evidence >= 1.0 {
+                reading.findings.push(self.changed(kind, &change));
             }
         }
         for finding in &reading.findings {
@@ -212,6 +240,23 @@ impl Link {
         reading
     }
 
+    fn changed(&self, kind: DriftKind, change: &Change) -> Finding {
+        let judge = &self.judges[LONG];
+        Finding {
+            kind,
+            since: change.since,
+            gap: judge.gap,
+            moves: [judge.kpi, judge.parent],
+            evidence: change.evidence,
+            confidence: None,
+            side: None,
+            answer: Some(Answered {
+                share: change.answered,
+                lag_days: change.lags,
+            }),
+        }
+    }
+
     /// The judge whose evidence is the furthest.
     fn leading(&self, side: usize, tuning: &Tuning) -> &Judge {
         let share = |judge: &Judge| judge.sums[side] / judge.limit(tuning);
@@ -221,8 +266,13 @@ impl Link {
     }
 
     fn judge(&mut self, day: i32, others: &[&Link], days: &Days, tuning: &Tuning) {
-        self.kpi.learn_day(day, self.judges[LONG].level(0));
-        self.parent.learn_day(day, self.judges[LONG].level(1));
+        // Levels are those of judgement, which turns a side round where less is better.
+        let levels = [
+            self.judges[LONG].level(0) * self.kpi.sign(),
+            self.judges[LONG].level(1) * self.parent.sign(),
+        ];
+        self.kpi.learn_day(day, levels[0]);
+        self.parent.learn_day(day, levels[1]);
         let quiet = self.active.iter().all(Option::is_none)
             && !self.judges.iter().any(|judge| judge.is_suspicious(tuning));
         for (place, judge) in self.judges.iter_mut().enumerate() {
@@ -277,6 +327,26 @@ impl Link {
                 }
                 _ => {}
             }
+        }
+        let departures = [
+            self.kpi.departure(day, levels[0]),
+            self.parent.departure(day, levels[1]),
+        ];
+        let may = self.may_ask(tuning);
+        self.answer.day(day, departures, may, &tuning.answer);
+    }
+
+    /// Where the level of one side is what is the matter, or may be, days say nothing of the answer. A fall of the parent may
+    /// come from an answer that is later.
+    fn may_ask(&self, tuning: &Tuning) -> MayAsk {
+        let is_calm = |side: usize| {
+            let is_suspicious = |judge: &Judge| judge.sums[side] > tuning.hold * judge.limit(tuning);
+            self.active[side].is_none() && !self.judges.iter().any(is_suspicious)
+        };
+        let is_gamed = self.active[0].is_some_and(|said| said.is_gaming);
+        MayAsk {
+            missing: is_calm(0) && is_calm(1),
+            later: is_calm(1) && !is_gamed,
         }
     }
 }

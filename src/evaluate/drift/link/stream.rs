@@ -7,6 +7,9 @@ use super::calendar::{Days, quarter_end, weekday};
 use super::plan::{Announced, Plan};
 use super::tuning::Tuning;
 
+/// A weekday that brings less than this share of an average day says nothing of its own.
+const LEAST_SHARE: f64 = 0.15;
+
 /// Days that are kept: the windows, the delay of learning and the oldest late data fit into it.
 pub const RING: usize = 128;
 
@@ -264,6 +267,25 @@ impl Stream {
         }
         self.brought[weekday] = self.brought[weekday] * 0.95 + self.value[slot];
         self.expected[weekday] = self.expected[weekday] * 0.95 + self.reference[slot];
+    }
+
+    /// Log ratio of a day to what is expected of it at the usual `level`, the weekday and the quarter's end taken out; `None`
+    /// where the day says nothing.
+    pub(super) fn departure(&self, day: i32, level: f64) -> Option<f64> {
+        let slot = at(day);
+        let share = self.weekday_share(day);
+        if self.masked[slot] || share < LEAST_SHARE || self.brought.iter().sum::<f64>() <= 0.0 {
+            return None;
+        }
+        let level = if level == 0.0 { self.scale() } else { level };
+        let mut expected = self.reference[slot] * share * level.exp();
+        if quarter_end(day).is_some() {
+            expected *= self.closing.lift.exp();
+        }
+        // A day without anything is far off, not infinitely far.
+        let floor = 0.05 * expected;
+        let ratio = ((self.value[slot].max(0.0) + floor) / (expected + floor)).ln();
+        ratio.is_finite().then(|| self.sign() * ratio.clamp(-1.5, 1.5))
     }
 
     /// Log ratio of what came to the reference where that is of another scale, as it is without any target; else 0. Until

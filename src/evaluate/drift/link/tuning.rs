@@ -61,6 +61,62 @@ pub struct Tuning {
     pub unit_sigmas: f64,
     /// A day is judged when this share of its volume has usually arrived.
     pub mature: f64,
+    /// Of the parent's answer, day by day.
+    pub answer: AnswerTuning,
+}
+
+/// The constants of what is asked of the parent's answer.
+#[derive(Clone, Debug)]
+pub struct AnswerTuning {
+    /// Half-life of what is usual of late, in days: slower moves are no answer.
+    pub usual_half_life: f64,
+    /// Days back from which on is learned: an answer that fades over two months does not teach itself.
+    pub delay: i32,
+    /// Half-life of what is learned, in days.
+    pub half_life: f64,
+    /// Variance that is added to that of the KPI, so that a KPI that hardly moves learns nothing.
+    pub ridge: f64,
+    /// The least variance of a day.
+    pub least_variance: f64,
+    /// Standard deviations beyond which a day says no more.
+    pub clip: f64,
+    /// Elasticities with which both move where something else moves both at once.
+    pub together: (f64, f64),
+    /// What the answer must have said for itself a day, as the log of a likelihood ratio, to be asked for.
+    pub brings: f64,
+    /// The least elasticity that is asked for.
+    pub least_elasticity: f64,
+    /// By how much neighbouring days that are alike raise the variance of a sum.
+    pub alike: f64,
+    /// Log of the rarity of a sum by chance that says that the answer is missing.
+    pub missing: f64,
+    /// The same for an answer that comes later.
+    pub later: f64,
+    /// It is over when the sum is below this share of that.
+    pub clear: f64,
+    /// Share of the evidence for a later answer from which on nothing is missing.
+    pub may_come: f64,
+}
+
+impl Default for AnswerTuning {
+    fn default() -> AnswerTuning {
+        AnswerTuning {
+            usual_half_life: 30.0,
+            delay: 56,
+            half_life: 120.0,
+            ridge: 0.002,
+            least_variance: 0.001,
+            clip: 2.5,
+            together: (0.6, 1.1),
+            brings: 0.08,
+            least_elasticity: 0.3,
+            alike: 1.3,
+            missing: 8.0,
+            later: 12.0,
+            clear: 0.25,
+            may_come: 0.5,
+        }
+    }
 }
 
 impl Default for Tuning {
@@ -94,6 +150,7 @@ impl Default for Tuning {
             unit_log: 1.95,
             unit_sigmas: 6.0,
             mature: 0.95,
+            answer: AnswerTuning::default(),
         }
     }
 }
@@ -107,6 +164,9 @@ impl Tuning {
     /// ln(N/N₀)/θ higher bring them back to those of N₀.
     pub fn of_a_fleet(mut self, links: usize) -> Tuning {
         self.crowd = (links.max(1) as f64 / self.fleet as f64).ln().max(0.0);
+        // These are logs of rarities already.
+        self.answer.missing += self.crowd;
+        self.answer.later += self.crowd;
         self
     }
 
