@@ -129,6 +129,10 @@ fn every_bound_follows_its_rule_and_is_counted_shown_and_told() {
         "Metric hours: more items than max_items; 3 were forgotten",
         "Metric hours: more than 32 starts and ends of one item; the 1 oldest were forgotten",
         "Source payments: more ids than dedup_max_keys; the 3 oldest were forgotten early",
+        // What is told names the place where the limit can be raised.
+        "Source orders has reached a limit of the catalogue",
+        "Source stores has reached a limit of the settings",
+        "2 events or keys were beyond a limit: evaluate.max_value_bytes in the settings",
     ] {
         let page = page.replace('\'', "&#39;");
         assert!(page.contains(sentence), "{sentence:?} is not on {page}");
