@@ -423,6 +423,61 @@ fn parts_stay_in_the_order_of_the_file_whatever_stands_between_them() {
 }
 
 #[test]
+fn a_plan_file_says_what_its_days_weigh() {
+    let with = |plan: &str| {
+        let yaml = GOOD.replace("period: year,", "period: year, profile: {file: plan.csv},");
+        let files = [("a.yaml", yaml.as_str()), CSVS[0], CSVS[1], ("plan.csv", plan)];
+        let catalog = load(&Files::new("catalog", files)).map_err(|problems| problems.to_string())?;
+        Ok::<_, String>(catalog.nodes[0].plan.clone().into_iter().collect::<Vec<_>>())
+    };
+    let day = |text: &str| text.parse::<jiff::civil::Date>().unwrap();
+    assert_eq!(
+        with("\u{feff}weight,note,date\n0.5,a,2026-01-02\n\n0,b,2026-01-01\n"),
+        Ok(vec![(day("2026-01-01"), 0.0), (day("2026-01-02"), 0.5)])
+    );
+    for (plan, expected) in [
+        (
+            "date,share\n",
+            "1:1: the column 'weight' is missing; the first line must name date,weight",
+        ),
+        (
+            "date,weight\n\n2026-02-30,1\n",
+            "3:1: '2026-02-30' is no date; write it as 2026-10-01",
+        ),
+        (
+            "\u{feff}date,note,weight\r\n\r\n2026-02-01,\"two\r\n\r\nlines\",1\r\n\r\n2026-02-02,,x\r\n",
+            "7:1: 'x' is no weight; write 0 or a number above it",
+        ),
+        (
+            "date,weight\n\n2026-02-01,1\n\n2026-02-02,1,2\n",
+            "5:1: this line has 3 cells, and the first one has 2; quote a cell that holds a comma",
+        ),
+        (
+            "date,weight\n2026-02-01,-1\n",
+            "2:1: '-1' is no weight; write 0 or a number above it",
+        ),
+        (
+            "date,weight\n2026-02-01,inf\n",
+            "2:1: 'inf' is no weight; write 0 or a number above it",
+        ),
+        (
+            "date,weight\n2026-02-01,1\n2026-02-01,2\n",
+            "3:1: '2026-02-01' stands here twice; keep the weight that the day has",
+        ),
+        (
+            "date,weight\n",
+            "1:1: no day of this plan has a weight above 0; write what each day counts for, such as 2026-10-01,1",
+        ),
+        (
+            "date,weight\n2026-02-01,0\n2026-02-02,0\n",
+            "1:1: no day of this plan has a weight above 0; write what each day counts for, such as 2026-10-01,1",
+        ),
+    ] {
+        assert_eq!(with(plan), Err(format!("catalog/plan.csv:{expected}")), "{plan}");
+    }
+}
+
+#[test]
 fn a_key_is_new_once_a_period() {
     let with = |within: &str| {
         let yaml = format!(
