@@ -29,6 +29,7 @@ mod harness;
 mod ingest;
 mod items;
 mod kcat;
+mod many;
 mod newcomer;
 mod openapi;
 mod parts;
