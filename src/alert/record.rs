@@ -1,6 +1,6 @@
 //! What is kept of one alert identity. Persisted whole with every change, so that clocks survive a restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use super::identity::fingerprint;
 use super::notice::{Ack, Because, ResolveReason, Verdict};
 use crate::catalog::Severity;
 use crate::evaluate::Mismatch;
+use crate::fold::cells::Bound;
 
 /// Labels of an alert: identity only (`alertname`, `node`, `parent`, `period`, `each` dimensions, `owner`); values
 /// are never labels.
@@ -82,8 +83,11 @@ pub struct SourceFacts {
     pub allowed: f64,
     /// The most frequent reason of rejection.
     pub reason: Option<String>,
-    /// What bounds of the catalogue let go.
+    /// What bounds let go.
     pub let_go: u64,
+    /// Which bounds those are.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub bounds: BTreeSet<Bound>,
 }
 
 /// What is told of links that drift together.

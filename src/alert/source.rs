@@ -84,6 +84,7 @@ impl About for OfSource<'_> {
                 allowed: self.source.max_rejected,
                 reason: self.recent.reason.clone(),
                 let_go: self.recent.let_go,
+                bounds: self.recent.bounds.clone(),
             }),
             ..Facts::default()
         }

@@ -43,7 +43,7 @@ pub(super) fn explain_command(args: &ExplainArgs) -> Result<(), String> {
         None => None,
     };
     let reading = Reading::of(&settings.state_sqlite).map_err(|error| error.to_string())?;
-    let mut past = Past::new(catalog.clone(), reading);
+    let mut past = Past::new(catalog.clone(), reading, settings.max_value_bytes);
     let found =
         explain::explain(&mut past, &args.node, &args.values, at).map_err(|error| error.to_string())?;
     match args.format {

@@ -203,7 +203,8 @@ fn history(settings: &Settings, catalog: &Arc<Catalog>) -> Result<Option<Vec<lin
         return Ok(None);
     }
     let reading = Reading::of(&settings.state_sqlite).map_err(|error| error.to_string())?;
-    Ok(Some(reached(&mut Past::new(catalog.clone(), reading))))
+    let mut past = Past::new(catalog.clone(), reading, settings.max_value_bytes);
+    Ok(Some(reached(&mut past)))
 }
 
 fn tree_command(args: &TreeArgs) -> Result<(), String> {

@@ -46,7 +46,7 @@ pub(super) fn review_command(args: &ReviewArgs) -> Result<(), String> {
         None => None,
     };
     let reading = Reading::of(&settings.state_sqlite).map_err(|error| error.to_string())?;
-    let mut past = Past::new(catalog.clone(), reading);
+    let mut past = Past::new(catalog.clone(), reading, settings.max_value_bytes);
     let found = review::review(&mut past, asked).map_err(|error| error.to_string())?;
     let language = Tongue::or_settings(args.language, &settings);
     match args.format {

@@ -31,7 +31,7 @@ pub(super) fn suggest_command(args: &SuggestArgs) -> Result<(), String> {
     let (settings, catalog) =
         load_all(args.config.config.as_deref()).map_err(|diagnostics| diagnostics.to_string())?;
     let reading = Reading::of(&settings.state_sqlite).map_err(|error| error.to_string())?;
-    let mut past = Past::new(catalog, reading);
+    let mut past = Past::new(catalog, reading, settings.max_value_bytes);
     let found = suggest::suggest(&mut past, &args.node, &args.values).map_err(|error| error.to_string())?;
     match args.format {
         Format::Text => print(&suggest::text(

@@ -17,7 +17,7 @@ use super::pipeline::{Found, Surroundings, connection, dedup};
 use super::reader::Assigned;
 use crate::catalog::{Catalog, SourceId};
 use crate::evaluate::backfill::{Backfill, Reach, Wanted, done, next};
-use crate::fold::cells::Cells;
+use crate::fold::cells::{Bound, Cells};
 use crate::fold::dedup::{Seen, SeenDelta};
 use crate::fold::plan::Plan;
 use crate::serve::{Backfilled, Backfilling, Backfills};
@@ -430,18 +430,13 @@ impl Backfiller {
                 "events of the past cannot be used under the catalogue of today"
             );
         }
-        let evicted: u64 = self
-            .cells
-            .take_evicted()
-            .iter()
-            .map(|evicted| evicted.count)
-            .sum();
-        if evicted > 0 {
-            tracing::warn!(
-                metrics,
-                evicted,
-                "a bound of the catalogue was reached in the past: max_cells, max_keys or max_items"
-            );
+        let mut evicted: BTreeMap<Bound, u64> = BTreeMap::new();
+        for found in self.cells.take_evicted() {
+            *evicted.entry(found.bound).or_default() += found.count;
+        }
+        for (bound, evicted) in evicted {
+            let bound = bound.key().unwrap_or("starts and ends of one item");
+            tracing::warn!(metrics, bound, evicted, "a bound was reached in the past");
         }
     }
 }

@@ -282,7 +282,7 @@ impl EvaluatorThread {
         if evicted == 0 {
             return;
         }
-        self.intake[source.0 as usize].count_let_go(self.clock.now(), evicted);
+        self.intake[source.0 as usize].count_let_go(self.clock.now(), Bound::Ids, evicted);
         let name = &self.catalog.source(source).name;
         let total = self.totals.evicted_ids.entry(name.clone()).or_insert(0);
         if *total == 0 {
@@ -294,11 +294,13 @@ impl EvaluatorThread {
         *total += evicted;
     }
 
-    /// What was let go because a bound of the catalogue was reached.
+    /// What was let go because a bound was reached.
     fn count_bounds(&mut self) {
         for evicted in self.cells.take_evicted() {
             let name = &self.catalog.metric(evicted.metric).name;
             let (totals, message) = match evicted.bound {
+                // Ids are remembered beside the cells, see `count_evicted`.
+                Bound::Ids => continue,
                 Bound::Items => {
                     let message = "more items than max_items: those that ended longest ago are forgotten, then the oldest open ones";
                     (&mut self.totals.evicted_items, message)
@@ -330,7 +332,8 @@ impl EvaluatorThread {
             }
             *total += evicted.count;
             if let Some(source) = self.catalog.metric(evicted.metric).source() {
-                self.intake[source.0 as usize].count_let_go(self.clock.now(), evicted.count);
+                let intake = &mut self.intake[source.0 as usize];
+                intake.count_let_go(self.clock.now(), evicted.bound, evicted.count);
             }
         }
     }

@@ -88,8 +88,7 @@ impl Pipeline {
         let entries = around.store.entries().map_err(|error| error.to_string())?;
         let restored = around.store.restore().map_err(|error| error.to_string())?;
         let settings = &around.settings;
-        let plan = Arc::new(Plan::compile(catalog));
-        plan.interner.limit(settings.max_value_bytes);
+        let plan = Arc::new(Plan::bounded(catalog, settings.max_value_bytes));
         let mut cells = Cells::new(plan.clone());
         cells.restore_kept_from(restored.kept_from);
         cells.restore(restored.cells);

@@ -1,9 +1,11 @@
 //! Intake: how many of a source's events could be used lately, and what its bounds let go.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::fold::cells::Bound;
 
 /// What is older says nothing of how a source is now.
 const WINDOW_HOURS: i64 = 24;
@@ -22,6 +24,9 @@ struct Hour {
     hour: i64,
     read: u64,
     let_go: u64,
+    /// By which bounds that was.
+    #[serde(default)]
+    bounds: BTreeSet<Bound>,
     /// By reason.
     rejected: BTreeMap<String, u64>,
 }
@@ -35,8 +40,10 @@ pub struct Recent {
     pub rejected: u64,
     /// The most frequent reason.
     pub reason: Option<String>,
-    /// Events, keys, items and ids that were let go because a bound of the catalogue was reached.
+    /// Events, keys, items and ids that were let go because a bound was reached.
     pub let_go: u64,
+    /// Which bounds were reached.
+    pub bounds: BTreeSet<Bound>,
 }
 
 impl Recent {
@@ -57,8 +64,10 @@ impl Intake {
     }
 
     /// Counts what a bound let go at `at`.
-    pub fn count_let_go(&mut self, at: Timestamp, count: u64) {
-        self.hour_mut(at).let_go += count;
+    pub fn count_let_go(&mut self, at: Timestamp, bound: Bound, count: u64) {
+        let hour = self.hour_mut(at);
+        hour.let_go += count;
+        hour.bounds.insert(bound);
     }
 
     /// Forgets what is out of the window at `at`.
@@ -76,6 +85,7 @@ impl Intake {
         for hour in &self.hours {
             recent.read += hour.read;
             recent.let_go += hour.let_go;
+            recent.bounds.extend(&hour.bounds);
             for (reason, count) in &hour.rejected {
                 recent.rejected += count;
                 *reasons.entry(reason).or_insert(0) += count;
@@ -114,9 +124,11 @@ mod tests {
         intake.count(at(0), 90, None);
         intake.count(at(0), 4, Some("no_time"));
         intake.count(at(10), 6, Some("wrong_type"));
-        intake.count_let_go(at(10), 3);
+        intake.count_let_go(at(10), Bound::Days, 2);
+        intake.count_let_go(at(10), Bound::Cells, 1);
         let recent = intake.recent();
         assert_eq!((recent.read, recent.rejected, recent.let_go), (100, 10, 3));
+        assert_eq!(recent.bounds, BTreeSet::from([Bound::Cells, Bound::Days]));
         assert_eq!(recent.reason.as_deref(), Some("wrong_type"));
         assert_eq!(recent.rejected_share(), Some(0.1));
         // The first hour is out of the window after a day; then the other one.
@@ -128,5 +140,12 @@ mod tests {
         assert_eq!(intake.recent().read, 7, "a clock that goes back loses nothing");
         intake.pass(at(60));
         assert_eq!(intake.recent(), Recent::default());
+    }
+
+    #[test]
+    fn counts_that_were_kept_before_bounds_had_names_are_read() {
+        let kept = r#"{"hours": [{"hour": 7, "read": 10, "let_go": 4, "rejected": {}}]}"#;
+        let recent = serde_json::from_str::<Intake>(kept).unwrap().recent();
+        assert_eq!((recent.read, recent.let_go, recent.bounds.len()), (10, 4, 0));
     }
 }

@@ -158,6 +158,7 @@ fn nth_of_name(day: Date, name: &str, calendar: &Calendar) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::PeriodKind;
     use crate::catalog::load::{Files, load};
 
     fn calendar() -> Calendar {
@@ -184,6 +185,142 @@ mod tests {
                 "{day}"
             );
         }
+    }
+
+    /// What a profile expects at moments of the period that a day is in, by way of a catalogue. Working days and a holiday
+    /// are declared: a profile that goes by them would show.
+    fn expected(profile: &str, plan: &str, kind: PeriodKind, zone: &str, day: &str, at: &[&str]) -> Vec<f64> {
+        let yaml = format!(
+            "calendar: {{timezone: {zone}, workdays: [mon, tue, wed, thu, fri], holidays: h.csv}}\nsources: {{s: {{topics: [t], format: json, fields: {{}}}}}}\nmetrics: {{m: {{source: s, agg: count}}}}\nnodes: {{n: {{metric: m, role: business, period: month, profile: {profile}}}}}\n"
+        );
+        let holidays = "date,kind,name\n2026-06-03,holiday,a\n2026-06-04,holiday,a\n2026-06-06,workday,b\n";
+        let files = [("a.yaml", yaml.as_str()), ("h.csv", holidays), ("plan.csv", plan)];
+        let catalog = load(&Files::new("", files)).map_err(|d| d.to_string()).unwrap();
+        let calendar = &catalog.calendar;
+        let period = Period::containing(kind, day.parse().unwrap(), calendar);
+        let plan = PeriodPlan::of(&catalog.nodes[0], &period, calendar, |_, _| {
+            panic!("no year before is asked for")
+        });
+        at.iter()
+            .map(|at| plan.share(&period, at.parse().unwrap(), calendar))
+            .collect()
+    }
+
+    const ANY: &str = "date,weight\n2026-01-01,1\n";
+
+    #[test]
+    fn flat_expects_all_of_it_at_any_time() {
+        // The first moment, a holiday, a day off, a day of make-up, and the end.
+        let at = [
+            "2026-06-01T00:00:00+08:00",
+            "2026-06-03T12:00:00+08:00",
+            "2026-06-05T23:59:59+08:00",
+            "2026-06-06T12:00:00+08:00",
+            "2026-06-07T12:00:00+08:00",
+            "2026-07-01T00:00:00+08:00",
+        ];
+        for kind in [
+            PeriodKind::Day,
+            PeriodKind::Week,
+            PeriodKind::Month,
+            PeriodKind::Year,
+        ] {
+            let found = expected("flat", ANY, kind, "Asia/Shanghai", "2026-06-03", &at);
+            assert_eq!(found, [1.0; 6], "{kind:?}");
+        }
+    }
+
+    const PLAN: &str = "{file: plan.csv}";
+    /// Monday 1 June to Sunday 7 June weigh 10, 20, 20 (Wednesday is not there: Tuesday holds on), 30, 30, 0, 0: 110.
+    const WEEK: &str = "date,weight\n2026-06-01,10\n2026-06-02,20\n2026-06-04,30\n2026-06-06,0\n";
+
+    #[test]
+    fn a_file_expects_by_its_weights_whatever_they_sum_to() {
+        let at = [
+            ("2026-06-01T00:00:00+08:00", 0.0),
+            ("2026-06-01T06:00:00+08:00", 2.5 / 110.0),
+            ("2026-06-02T00:00:00+08:00", 10.0 / 110.0),
+            // The missing day is a holiday: a file means what it says.
+            ("2026-06-03T00:00:00+08:00", 30.0 / 110.0),
+            ("2026-06-03T12:00:00+08:00", 40.0 / 110.0),
+            ("2026-06-04T00:00:00+08:00", 50.0 / 110.0),
+            ("2026-06-05T12:00:00+08:00", 95.0 / 110.0),
+            // Saturday is worked and weighs nothing, and so does Sunday, which is not there.
+            ("2026-06-06T00:00:00+08:00", 1.0),
+            ("2026-06-07T12:00:00+08:00", 1.0),
+            ("2026-06-08T00:00:00+08:00", 1.0),
+        ];
+        let moments = at.map(|(at, _)| at);
+        // As amounts, as percents of which a tenth is missing, and as shares that come to more than 1.
+        let percents = "date,weight\n2026-06-01,8\n2026-06-02,16\n2026-06-04,24\n2026-06-06,0\n";
+        let shares = "date,weight\n2026-06-01,0.15\n2026-06-02,0.3\n2026-06-04,0.45\n2026-06-06,0\n";
+        for plan in [WEEK, percents, shares] {
+            let found = expected(
+                PLAN,
+                plan,
+                PeriodKind::Week,
+                "Asia/Shanghai",
+                "2026-06-03",
+                &moments,
+            );
+            for ((at, share), found) in at.iter().zip(found) {
+                assert!(
+                    (found - share).abs() < 1e-12,
+                    "{at}: {found}, not {share} by {plan}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_begins_inside_a_period_expects_nothing_before_and_one_that_ends_holds_on() {
+        let june = |plan: &str, at: &[&str]| {
+            expected(PLAN, plan, PeriodKind::Month, "Asia/Shanghai", "2026-06-01", at)
+        };
+        // Twenty of the thirty days weigh the same.
+        let begins = "date,weight\n2026-06-11,7\n";
+        assert_eq!(
+            june(
+                begins,
+                &[
+                    "2026-06-10T12:00:00+08:00",
+                    "2026-06-11T12:00:00+08:00",
+                    "2026-06-21T00:00:00+08:00"
+                ]
+            ),
+            [0.0, 0.5 / 20.0, 10.0 / 20.0]
+        );
+        // 5 × 4 and then 25 × 2, of which five have passed.
+        let ends = "date,weight\n2026-05-31,4\n2026-06-06,2\n";
+        let found = june(ends, &["2026-06-11T00:00:00+08:00"]);
+        assert!((found[0] - 30.0 / 70.0).abs() < 1e-12, "{found:?}");
+    }
+
+    #[test]
+    fn a_period_that_weighs_nothing_goes_by_the_calendar() {
+        let at = |day: &str, at: &str| expected(PLAN, WEEK, PeriodKind::Week, "Asia/Shanghai", day, &[at])[0];
+        // The week before the file begins, and the one after its last day with a weight: five working days each.
+        assert_eq!(at("2026-05-27", "2026-05-27T12:00:00+08:00"), 2.5 / 5.0);
+        assert_eq!(at("2026-06-10", "2026-06-13T00:00:00+08:00"), 1.0);
+    }
+
+    #[test]
+    fn a_day_of_a_clock_change_has_its_own_hours() {
+        // On 29 March clocks in Berlin go from 2 to 3: noon is 11 of 23 hours in.
+        let plan = "date,weight\n2026-03-28,1\n2026-03-29,3\n2026-03-30,0\n";
+        let noon = ["2026-03-29T12:00:00+02:00"];
+        let found = expected(
+            PLAN,
+            plan,
+            PeriodKind::Month,
+            "Europe/Berlin",
+            "2026-03-29",
+            &noon,
+        );
+        assert!(
+            (found[0] - (1.0 + 3.0 * 11.0 / 23.0) / 4.0).abs() < 1e-12,
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -66,8 +66,11 @@ impl World {
     }
 
     fn of(catalog: &str) -> World {
-        let files = Files::new("", [("a.yaml", catalog), ("regions.csv", REGIONS)]);
-        let catalog = Arc::new(load(&files).map_err(|d| d.to_string()).unwrap());
+        World::in_files(&Files::new("", [("a.yaml", catalog), ("regions.csv", REGIONS)]))
+    }
+
+    fn in_files(files: &Files) -> World {
+        let catalog = Arc::new(load(files).map_err(|d| d.to_string()).unwrap());
         let plan = Arc::new(Plan::compile(&catalog));
         World {
             cells: Cells::new(plan.clone()),
@@ -541,6 +544,83 @@ fn a_plan_follows_last_year_once_there_is_a_year_of_data() {
     // The region is the same plan here; a node without last year's data goes by the calendar.
     let west = world.state(&world.snapshot(MID_JUNE, Horizon::Known), "regions", &["west"]);
     assert_eq!(west.expected_share, 0.5);
+}
+
+/// 300 of 1,000 on the first working day, and nothing on the holidays after it: what each plan says of that, by hand.
+#[test]
+fn pace_follows_the_plan_also_over_holidays() {
+    let catalog = r#"
+calendar: {timezone: Asia/Shanghai, workdays: [mon, tue, wed, thu, fri], holidays: holidays.csv}
+sources:
+  orders: {topics: [orders], format: json, time: time, fields: {amount: amount}}
+metrics:
+  revenue: {source: orders, agg: sum, expr: amount}
+nodes:
+  flat:     {metric: revenue, role: business, period: week, target: 1000, profile: flat}
+  spent:    {metric: revenue, role: business, period: week, target: 1000, profile: flat, direction: lower}
+  file:     {metric: revenue, role: business, period: week, target: 1000, profile: {file: plan.csv}}
+  workdays: {metric: revenue, role: business, period: week, target: 1000, profile: workdays}
+"#;
+    // Monday weighs 60, Friday 20 and Saturday, which is made up for, 20; Tuesday to Thursday are holidays.
+    let holidays = "date,kind,name\n2026-06-02,holiday,a\n2026-06-03,holiday,a\n2026-06-04,holiday,a\n2026-06-06,workday,a\n";
+    let plan = "date,weight\n2026-06-01,60\n2026-06-02,0\n2026-06-05,20\n2026-06-07,0\n";
+    let files = Files::new(
+        "",
+        [
+            ("a.yaml", catalog),
+            ("holidays.csv", holidays),
+            ("plan.csv", plan),
+        ],
+    );
+    let mut world = World::in_files(&files);
+    world.event(0, r#"{"time": "2026-06-01T01:00:00+08:00", "amount": 300}"#);
+    let nodes = ["flat", "spent", "file", "workdays"];
+    let at = |at: &str| {
+        let snapshot = world.snapshot(at, Horizon::Known);
+        nodes.map(|node| {
+            let state = world.state(&snapshot, node, &[]);
+            let pace = match state.pace {
+                Pace::Ratio(pace) => Some(pace),
+                _ => None,
+            };
+            (state.expected_share, pace)
+        })
+    };
+    let assert_close = |found: [(f64, Option<f64>); 4], expected: [(f64, Option<f64>); 4]| {
+        for ((node, found), expected) in nodes.iter().zip(found).zip(expected) {
+            let (share, pace) = (found.0 - expected.0, found.1.zip(expected.1));
+            let is_close =
+                share.abs() < 1e-12 && pace.map_or(found.1 == expected.1, |(a, b)| (a - b).abs() < 1e-12);
+            assert!(is_close, "{node}: {found:?}, not {expected:?}");
+        }
+    };
+    // After three hours of Monday: a flat plan already has a pace, and a budget of which 700 are left stands at its cap.
+    let (flat, spent) = ((1.0, Some(0.3)), (1.0, Some(2.0)));
+    let three_hours = 3.0 / 24.0;
+    assert_close(
+        at("2026-06-01T03:00:00+08:00"),
+        [
+            flat,
+            spent,
+            (0.6 * three_hours, Some(0.3 / (0.6 * three_hours))),
+            (three_hours / 3.0, None),
+        ],
+    );
+    // Over the holidays nothing is expected that was not expected on Monday evening.
+    for day in ["02", "03", "04"] {
+        assert_close(
+            at(&format!("2026-06-{day}T18:00:00+08:00")),
+            [flat, spent, (0.6, Some(0.5)), (1.0 / 3.0, Some(0.9))],
+        );
+    }
+    assert_close(
+        at("2026-06-05T12:00:00+08:00"),
+        [flat, spent, (0.7, Some(0.3 / 0.7)), (0.5, Some(0.6))],
+    );
+    assert_close(
+        at("2026-06-07T12:00:00+08:00"),
+        [flat, spent, (1.0, Some(0.3)), (1.0, Some(0.3))],
+    );
 }
 
 #[test]

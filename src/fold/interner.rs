@@ -79,6 +79,11 @@ impl Interner {
         self.max_bytes.store(max_bytes, Ordering::Relaxed);
     }
 
+    /// The length of the longest value that events may bring, in bytes.
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes.load(Ordering::Relaxed)
+    }
+
     /// The number of a value.
     pub fn id(&self, value: &str) -> ValueId {
         let mut shared = self.shared();
@@ -126,7 +131,7 @@ impl LocalInterner {
     /// The length of the longest value that events may bring, in bytes.
     #[inline]
     pub fn max_bytes(&self) -> usize {
-        self.shared.max_bytes.load(Ordering::Relaxed)
+        self.shared.max_bytes()
     }
 
     /// The number of a value.

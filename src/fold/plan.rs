@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::HashMap;
 
-use super::interner::Interner;
+use super::interner::{Interner, MAX_VALUE_BYTES};
 use super::partial::Kind;
 use crate::catalog::expr::Expr;
 use crate::catalog::{Agg, Catalog, Conversion, Duration, FieldId, MetricId, MetricKind, Simple, SourceId};
@@ -78,6 +78,8 @@ pub struct Group {
     pub fields: Vec<FieldId>,
     /// Whether its source takes things back.
     pub retracts: bool,
+    /// Whether longer values than the settings allow count as "other". What people type in is short and kept anyway.
+    pub is_bounded: bool,
     /// Aggregates of a row.
     pub columns: Vec<Column>,
     /// Combinations of dimension values that are kept; further ones count as "other". What metrics share has the
@@ -189,8 +191,13 @@ pub struct ColumnRef {
 }
 
 impl Plan {
-    /// Compiles what the nodes of a catalogue need.
+    /// Compiles what the nodes of a catalogue need, for dimension values of the usual length.
     pub fn compile(catalog: &Catalog) -> Plan {
+        Plan::bounded(catalog, MAX_VALUE_BYTES)
+    }
+
+    /// Compiles what the nodes of a catalogue need; events may bring dimension values of at most so many bytes.
+    pub fn bounded(catalog: &Catalog, max_value_bytes: usize) -> Plan {
         let mut plan = Plan {
             sources: catalog.sources.iter().map(|_| SourcePlan::default()).collect(),
             groups: Vec::new(),
@@ -199,6 +206,7 @@ impl Plan {
             new_columns: HashMap::new(),
             formulas: BTreeMap::new(),
         };
+        plan.interner.limit(max_value_bytes);
         for node in &catalog.nodes {
             let metric = catalog.metric(node.metric);
             if let Some(formula) = definition::of_formula(catalog, node.metric) {
@@ -241,6 +249,7 @@ impl Plan {
                 names: group.names.clone(),
                 fields: group.fields.clone(),
                 retracts: group.retracts,
+                is_bounded: group.is_bounded,
                 columns,
                 max_series: group.max_series,
                 metric: group.metric,
@@ -354,6 +363,12 @@ impl Plan {
             index
         });
         let group = self.group(catalog, simple.source, names, metric);
+        // What counts as "other" under one bound would be taken back from its own value under another one: under another
+        // bound it is another definition.
+        let bound = self.interner.max_bytes();
+        let of = &self.groups[group];
+        let is_bound = of.retracts && of.is_bounded && !names.is_empty() && bound != MAX_VALUE_BYTES;
+        let bound = is_bound.then_some(bound);
         let columns = &mut self.groups[group].columns;
         let same =
             |column: &Column| column.kind == partial && column.input == input && column.filter == filter;
@@ -362,7 +377,7 @@ impl Plan {
                 kind: partial,
                 input,
                 filter,
-                name: definition::of_simple(catalog, simple, partial, names),
+                name: definition::of_simple(catalog, simple, partial, names, bound),
                 metric,
                 max_keys: 0,
                 marks: None,
@@ -522,6 +537,7 @@ impl Plan {
             self.groups.push(Group {
                 source: of,
                 retracts: catalog.source(of).retracts(),
+                is_bounded: catalog.metric(metric).manual.is_none(),
                 names: names.to_vec(),
                 fields: names
                     .iter()

@@ -122,7 +122,7 @@ impl Worker {
             for &field in &group.fields {
                 key.dimensions.push(match event.key(field)? {
                     None => ValueId::default(),
-                    Some(value) if value.len() > max_bytes => {
+                    Some(value) if group.is_bounded && value.len() > max_bytes => {
                         is_long = true;
                         ValueId::OTHER
                     }

@@ -36,9 +36,10 @@ pub struct Past {
 }
 
 impl Past {
-    /// Compiles the catalogue over what was read.
-    pub fn new(catalog: Arc<Catalog>, reading: Reading) -> Past {
-        let plan = Arc::new(Plan::compile(&catalog));
+    /// Compiles the catalogue over what was read; `max_value_bytes` are those of the daemon's settings, which decide with
+    /// the catalogue what the cells are called.
+    pub fn new(catalog: Arc<Catalog>, reading: Reading, max_value_bytes: usize) -> Past {
+        let plan = Arc::new(Plan::bounded(&catalog, max_value_bytes));
         let mut cells = Cells::new(plan.clone());
         cells.restore(reading.cells);
         cells.restore_items(reading.items);

@@ -15,6 +15,7 @@ use crate::decode::{Reader, Record, Sign};
 use crate::evaluate::weights::{Book, Line, LineEvidence, Proposal, Setting, Standing, Why};
 use crate::evaluate::{Evaluator, Horizon};
 use crate::fold::cells::Cells;
+use crate::fold::interner::MAX_VALUE_BYTES;
 use crate::fold::plan::Plan;
 use crate::fold::worker::Worker;
 use crate::state::Reading;
@@ -91,6 +92,7 @@ pub(super) fn june_with(weights: Book) -> Past {
             notices: Vec::new(),
             watermark: Some(watermark),
         },
+        MAX_VALUE_BYTES,
     )
 }
 
@@ -179,6 +181,7 @@ pub(super) fn unjudged(files: &Files, events: &[(u32, String)], watermark: &str)
             notices: Vec::new(),
             watermark: Some(watermark.parse().unwrap()),
         },
+        MAX_VALUE_BYTES,
     )
 }
 

@@ -1,5 +1,7 @@
 //! One clear sentence with numbers for every alert.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Language, drift, percent, shared};
@@ -7,6 +9,8 @@ use crate::alert::delivery::DeliveryFacts;
 use crate::alert::record::{EntryFacts, Facts, Figure, ItemFacts, SourceFacts};
 use crate::catalog::attribute::DriftKind;
 use crate::evaluate::Mismatch;
+use crate::fold::cells::{Bound, SaidIn};
+use crate::fold::items::MAX_MARKS;
 
 /// What the alert says, as a heading: in the reader's language for the kinds that tautline knows, else the title
 /// that the rule gives.
@@ -173,10 +177,63 @@ fn open_for(item: &ItemFacts, language: Language) -> String {
 fn of_source(kind: &str, source: &SourceFacts, language: Language) -> String {
     let name = &source.name;
     match (kind, language) {
-        ("limit_reached", Language::Zh) => format!("数据源 {name}：已达目录中的上限"),
-        ("limit_reached", Language::En) => format!("Source {name} has reached a limit of the catalogue"),
+        ("limit_reached", Language::Zh) => format!("数据源 {name}：已达{}", limits_of(source, language)),
+        ("limit_reached", Language::En) => {
+            format!("Source {name} has reached {}", limits_of(source, language))
+        }
         (_, Language::Zh) => format!("数据源 {name}：许多事件无法使用"),
         (_, Language::En) => format!("Many events of source {name} cannot be used"),
+    }
+}
+
+/// The limits that were reached, by where they can be raised: one that is fixed is named only where it is alone.
+fn limits_of(source: &SourceFacts, language: Language) -> &'static str {
+    let places: BTreeSet<SaidIn> = source.bounds.iter().map(|bound| bound.said_in()).collect();
+    let is_in = |place| places.contains(&place);
+    match (
+        is_in(SaidIn::Catalogue),
+        is_in(SaidIn::Settings),
+        is_in(SaidIn::Code),
+    ) {
+        (true, true, _) => language.pick(
+            "目录和设置中的上限",
+            "limits of the catalogue and of the settings",
+        ),
+        (true, false, _) => language.pick("目录中的上限", "a limit of the catalogue"),
+        (false, true, _) => language.pick("设置中的上限", "a limit of the settings"),
+        (false, false, true) => language.pick("固定的上限", "a fixed limit"),
+        // What was kept before bounds had names.
+        (false, false, false) => language.pick("上限", "a limit"),
+    }
+}
+
+/// A limit with its place, and what became of what was beyond it.
+fn limit(bound: Bound, language: Language) -> String {
+    let became = match bound {
+        Bound::Cells => language.pick("更多的取值计入“other”", "further values count as \"other\""),
+        Bound::Keys => language.pick(
+            "忘记了最久未出现的键",
+            "the keys that were last seen longest ago were forgotten",
+        ),
+        Bound::Items => language.pick("忘记了最旧的事项", "the oldest items were forgotten"),
+        Bound::Ids => language.pick("忘记了最旧的 id", "the oldest ids were forgotten"),
+        Bound::Marks => language.pick("忘记了最旧的", "the oldest were forgotten"),
+        Bound::Values => language.pick(
+            "更长的取值计入“other”，更长的事项名只保留开头",
+            "longer values count as \"other\", and of longer names of items the beginning is kept",
+        ),
+        Bound::Days => language.pick("更早的事件没有计入", "events of earlier days were not counted"),
+    };
+    let key = bound.key().unwrap_or_default();
+    match (bound.said_in(), language) {
+        (SaidIn::Catalogue, Language::Zh) => format!("目录中的 {key}（{became}）"),
+        (SaidIn::Catalogue, Language::En) => format!("{key} in the catalogue ({became})"),
+        (SaidIn::Settings, Language::Zh) => format!("设置中的 {key}（{became}）"),
+        (SaidIn::Settings, Language::En) => format!("{key} in the settings ({became})"),
+        (SaidIn::Code, Language::Zh) => format!("每个事项 {MAX_MARKS} 个开始和结束，固定不变（{became}）"),
+        (SaidIn::Code, Language::En) => {
+            format!("{MAX_MARKS} starts and ends of one item, which is fixed ({became})")
+        }
     }
 }
 
@@ -185,12 +242,23 @@ fn intake(kind: &str, source: &SourceFacts, language: Language) -> String {
     let (read, rejected) = (number(source.read), number(source.rejected));
     if kind == "limit_reached" {
         let count = number(source.let_go);
-        return match language {
-            Language::Zh => format!(
-                "最近 24 小时有 {count} 个事件或键超出上限：计入“other”，或忘记了最旧的。页面上写明是哪一个上限。"
-            ),
-            Language::En => format!(
-                "In the last 24 hours {count} events or keys were beyond it: they count as \"other\", or the oldest were forgotten. The page says which limit."
+        let limits: Vec<String> = source
+            .bounds
+            .iter()
+            .map(|bound| limit(*bound, language))
+            .collect();
+        return match (language, limits.as_slice()) {
+            (Language::Zh, []) => format!("最近 24 小时有 {count} 个事件或键超出上限。"),
+            (Language::En, []) => format!("In the last 24 hours {count} events or keys were beyond a limit."),
+            (Language::Zh, limits) => {
+                format!(
+                    "最近 24 小时有 {count} 个事件或键超出上限：{}。",
+                    limits.join("；")
+                )
+            }
+            (Language::En, limits) => format!(
+                "In the last 24 hours {count} events or keys were beyond a limit: {}.",
+                limits.join("; ")
             ),
         };
     }
@@ -456,6 +524,78 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_named_with_the_place_where_it_can_be_raised() {
+        use Bound::{Cells, Days, Ids, Items, Keys, Marks, Values};
+        let heading = |bounds: &[Bound]| {
+            let facts = beyond(bounds);
+            [Language::Zh, Language::En]
+                .map(|language| heading("limit_reached", "limit_reached", &facts, language))
+        };
+        for catalogue in [&[Cells][..], &[Keys], &[Items], &[Ids], &[Keys, Marks]] {
+            assert_eq!(
+                heading(catalogue),
+                [
+                    "数据源 orders：已达目录中的上限",
+                    "Source orders has reached a limit of the catalogue"
+                ]
+            );
+        }
+        for settings in [&[Values][..], &[Days], &[Values, Days, Marks]] {
+            assert_eq!(
+                heading(settings),
+                [
+                    "数据源 orders：已达设置中的上限",
+                    "Source orders has reached a limit of the settings"
+                ]
+            );
+        }
+        assert_eq!(
+            heading(&[Days, Cells, Marks]),
+            [
+                "数据源 orders：已达目录和设置中的上限",
+                "Source orders has reached limits of the catalogue and of the settings"
+            ]
+        );
+        assert_eq!(
+            heading(&[Marks]),
+            [
+                "数据源 orders：已达固定的上限",
+                "Source orders has reached a fixed limit"
+            ]
+        );
+        assert_eq!(
+            heading(&[]),
+            ["数据源 orders：已达上限", "Source orders has reached a limit"]
+        );
+
+        let all = beyond(&[Values, Days, Cells, Keys, Items, Ids, Marks]);
+        assert_eq!(
+            of("limit_reached", &all, Language::En),
+            "In the last 24 hours 12,345 events or keys were beyond a limit: max_cells in the catalogue (further values count as \"other\"); max_keys in the catalogue (the keys that were last seen longest ago were forgotten); max_items in the catalogue (the oldest items were forgotten); dedup_max_keys in the catalogue (the oldest ids were forgotten); 32 starts and ends of one item, which is fixed (the oldest were forgotten); evaluate.max_value_bytes in the settings (longer values count as \"other\", and of longer names of items the beginning is kept); evaluate.keep in the settings (events of earlier days were not counted)."
+        );
+        assert_eq!(
+            of("limit_reached", &all, Language::Zh),
+            "最近 24 小时有 1.235万 个事件或键超出上限：目录中的 max_cells（更多的取值计入“other”）；目录中的 max_keys（忘记了最久未出现的键）；目录中的 max_items（忘记了最旧的事项）；目录中的 dedup_max_keys（忘记了最旧的 id）；每个事项 32 个开始和结束，固定不变（忘记了最旧的）；设置中的 evaluate.max_value_bytes（更长的取值计入“other”，更长的事项名只保留开头）；设置中的 evaluate.keep（更早的事件没有计入）。"
+        );
+        assert_eq!(
+            of("limit_reached", &beyond(&[]), Language::En),
+            "In the last 24 hours 12,345 events or keys were beyond a limit."
+        );
+    }
+
+    fn beyond(bounds: &[Bound]) -> Facts {
+        Facts {
+            source: Some(SourceFacts {
+                name: "orders".to_owned(),
+                let_go: 12_345,
+                bounds: bounds.iter().copied().collect(),
+                ..SourceFacts::default()
+            }),
+            ..Facts::default()
+        }
+    }
+
+    #[test]
     fn a_source_says_how_much_and_why() {
         let facts = Facts {
             source: Some(SourceFacts {
@@ -464,7 +604,7 @@ mod tests {
                 rejected: 3_000,
                 allowed: 0.01,
                 reason: Some("no_time".to_owned()),
-                let_go: 0,
+                ..SourceFacts::default()
             }),
             ..Facts::default()
         };

@@ -207,6 +207,96 @@ fn a_registry_that_is_away_costs_nothing() {
     daemon.stop();
 }
 
+#[test]
+fn the_past_is_read_again_when_the_registry_comes_back() {
+    let broker = Broker::shared();
+    let (orders, visits) = (unique("avro-past"), unique("visits"));
+    broker.create_topic(&orders, PARTITIONS);
+    broker.create_topic(&visits, 1);
+    let mut registry = Registry::down();
+    registry.register(1, &first());
+    registry.register(2, &second());
+    registry.start();
+    let declared = catalog(&orders, &visits);
+    let site = Site::new(broker).asks(&registry.setting()).declares(&declared);
+    let (one, two) = (
+        Schema::parse(&first()).unwrap(),
+        Schema::parse(&second()).unwrap(),
+    );
+    let mut producer = Producer::new(broker, &orders);
+    let mut send = |numbers: std::ops::Range<i64>| {
+        for n in numbers {
+            let payload = if n % 3 == 0 {
+                by_second(&two, n)
+            } else {
+                by_first(&one, n)
+            };
+            producer.send((n % 4) as i32, payload);
+        }
+        producer.flush();
+    };
+    send(0..EVENTS);
+    let daemon = site.start();
+    wait_for_orders(&daemon, EVENTS as f64);
+    daemon.kill();
+
+    // A daemon that knows no schema any more, and a definition that needs every record again. Nothing new comes: it is
+    // the past alone that waits.
+    registry.stop();
+    let large = "  large: {source: orders, agg: sum, expr: amount, filter: amount > 2.0, dimensions: [region], backfill: P30D}\n";
+    let node = "  large: {metric: large, role: business, each: [region], period: day, owner: chain}\n";
+    let declared = declared.replace("nodes:\n", &format!("{large}nodes:\n")) + node;
+    site.write_catalog(&declared);
+    let daemon = site.start();
+    let backfill = |daemon: &Daemon| daemon.get("/api/v1/nodes/large").json()["data"]["backfill"].clone();
+    let asked = registry.asked();
+    wait::until_ok("the past waits for its schemas", WITHIN, || {
+        let running = backfill(&daemon);
+        let waits = running["state"] == "running" && running["recordsLeft"] == EVENTS;
+        if waits && daemon.log().contains("the schema registry does not answer") {
+            Ok(())
+        } else {
+            Err(format!("{running} {}", daemon.log()))
+        }
+    });
+    assert_eq!(registry.asked(), asked, "it is away");
+    assert_value(&daemon, "orders", EVENTS as f64);
+    // A crash meanwhile, and events of today that wait as well.
+    daemon.kill();
+    send(EVENTS..2 * EVENTS);
+    let daemon = site.start();
+    wait_until_held(&daemon, site.port());
+    assert_ne!(backfill(&daemon)["state"], "done");
+    registry.start();
+    wait_for_orders(&daemon, 2.0 * EVENTS as f64);
+    wait::until_ok("the past is counted", WITHIN, || {
+        let found = backfill(&daemon);
+        if found["state"] == "done" {
+            Ok(())
+        } else {
+            Err(format!("{found} {}", daemon.log()))
+        }
+    });
+    // Orders of 2.5 are those by the second schema: every third one, of which those with an odd number are from the west.
+    let of_second = |west: bool| {
+        (0..2 * EVENTS)
+            .filter(|n| n % 3 == 0 && (n % 2 == 1) == west)
+            .count() as f64
+    };
+    for (region, count) in [("west", of_second(true)), ("", of_second(false))] {
+        let seen = daemon
+            .metrics()
+            .get("tautline_kpi_value", &[("node", "large"), ("region", region)]);
+        assert_eq!(seen, Some(count * 2.5), "{region:?}");
+    }
+    assert_eq!(
+        site.dead_letters(),
+        [""; 0].map(serde_json::Value::from),
+        "nothing is rejected for it"
+    );
+    daemon.stop();
+}
+
 /// Every partition waits, and the daemon says so everywhere.
 #[track_caller]
 fn wait_until_held(daemon: &Daemon, port: u16) {

@@ -255,6 +255,105 @@ fn killed_while_it_reads_the_past_again_it_counts_as_if_the_definition_had_alway
     oracle.stop();
 }
 
+/// Little is fetched ahead: what is not read yet is still at the broker.
+const SPARING: &str =
+    "fetch.message.max.bytes: 65536, queued.min.messages: 1000, queued.max.messages.kbytes: 256";
+/// Until a daemon has noticed that its broker is away.
+const NOTICED_WITHIN: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_broker_that_goes_away_while_the_past_is_read_again_costs_nothing() {
+    let mut broker = Broker::start();
+    let topic = "orders";
+    broker.create_topic(topic, PARTITIONS);
+    let mut generator = Generator::new(&broker, topic, 7);
+    let send = |generator: &mut Generator, orders: u64, days: f64| {
+        for i in 0..orders {
+            generator.send(days_ago(days * (1.0 - i as f64 / orders as f64)));
+        }
+    };
+    send(&mut generator, HISTORY, 80.0);
+    generator.producer.flush();
+    let site = Site::new(&broker).connects(SPARING).declares(&before(topic));
+    let mut daemon = site.start();
+    daemon.wait_until_ready();
+
+    let left = |daemon: &Daemon| {
+        let left = daemon
+            .metrics()
+            .get("tautline_backfill_left_records", &[("metric", "revenue")]);
+        left.unwrap_or(0.0)
+    };
+    let wait_until_away = |daemon: &Daemon| {
+        daemon.wait_for("the broker is away", NOTICED_WITHIN, |metrics| {
+            match metrics.get("tautline_kafka_up", &[]) {
+                Some(0.0) => Ok(()),
+                up => Err(format!("{up:?}")),
+            }
+        });
+    };
+    site.write_catalog(&after(topic));
+    assert_eq!(daemon.post("/-/reload").status, 200);
+    wait::until_ok("the past is being read", WITHIN, || {
+        let running = daemon.get("/api/v1/nodes/revenue").json()["data"]["backfill"].clone();
+        let (read, left) = (running["recordsRead"].as_u64(), running["recordsLeft"].as_u64());
+        match (read, left) {
+            (Some(1..), Some(left)) if left > HISTORY / 4 => Ok(()),
+            _ => Err(format!("{running} {}", daemon.log())),
+        }
+    });
+    broker.stop("KILL");
+    wait_until_away(&daemon);
+    // What was fetched is read; then it stands in the middle, and the daemon is up. Orders wait at their producer meanwhile.
+    send(&mut generator, 2000, 0.1);
+    let in_the_middle = wait::until_ok("nothing is left of what was fetched", WITHIN, || {
+        let before = left(&daemon);
+        daemon.wait_for_evaluations(5);
+        match left(&daemon) {
+            after if after == before => Ok(after),
+            after => Err(format!("{before}, then {after}")),
+        }
+    });
+    assert!(in_the_middle > 1000.0, "{in_the_middle} {}", daemon.log());
+    assert_eq!(daemon.get("/-/healthy").status, 200);
+
+    // It goes on where it was, without beginning anew.
+    broker.start_again();
+    wait::until_ok("the reading goes on", WITHIN, || match left(&daemon) {
+        left if left < in_the_middle => Ok(()),
+        left => Err(format!("{left} of {in_the_middle} {}", daemon.log())),
+    });
+    generator.producer.flush();
+    assert_eq!(
+        daemon.log().matches("reading records of the past again").count(),
+        1
+    );
+
+    // Away once more, and now a crash: the next daemon begins before its broker is there.
+    broker.stop("TERM");
+    daemon.kill();
+    daemon = site.start();
+    wait_until_away(&daemon);
+    send(&mut generator, 2000, 0.01);
+    broker.start_again();
+    generator.producer.flush();
+    wait_for_backfills(&daemon);
+
+    let oracle = Site::new(&broker).declares(&after(topic));
+    let oracle = oracle.start();
+    for daemon in [&daemon, &oracle] {
+        daemon.wait_until_ready();
+        daemon.wait_for_value("all", WITHIN, generator.orders as f64);
+        daemon.wait_for_evaluations(3);
+    }
+    assert_same(&daemon, &oracle);
+    let revenue = daemon.metrics().get("tautline_kpi_value", &[("node", "revenue")]);
+    let expected = format!("{}.{:02}", generator.cents / 100, generator.cents % 100);
+    assert_eq!(format!("{:.2}", revenue.unwrap()), expected);
+    daemon.stop();
+    oracle.stop();
+}
+
 /// Waits until nothing is read again any more and everything was.
 #[track_caller]
 fn wait_for_backfills(daemon: &Daemon) {

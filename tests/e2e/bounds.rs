@@ -129,6 +129,10 @@ fn every_bound_follows_its_rule_and_is_counted_shown_and_told() {
         "Metric hours: more items than max_items; 3 were forgotten",
         "Metric hours: more than 32 starts and ends of one item; the 1 oldest were forgotten",
         "Source payments: more ids than dedup_max_keys; the 3 oldest were forgotten early",
+        // What is told names the place where the limit can be raised.
+        "Source orders has reached a limit of the catalogue",
+        "Source stores has reached a limit of the settings",
+        "2 events or keys were beyond a limit: evaluate.max_value_bytes in the settings",
     ] {
         let page = page.replace('\'', "&#39;");
         assert!(page.contains(sentence), "{sentence:?} is not on {page}");
@@ -158,6 +162,107 @@ fn every_bound_follows_its_rule_and_is_counted_shown_and_told() {
         ),
         (1.0, 1.0)
     );
+    daemon.stop();
+}
+
+/// What counted as "other" is not taken back from a value of its own when the bound was raised in between.
+#[test]
+fn another_bound_for_values_leaves_no_wrong_sum_where_events_take_back() {
+    let broker = Broker::shared();
+    let topic = unique("cancelled");
+    broker.create_topic(&topic, 1);
+    let zone = zone_at_noon();
+    let today = Timestamp::now()
+        .to_zoned_datetime(TimeZone::get(&zone).unwrap())
+        .date();
+    let period = format!(
+        "role: business, period: {{every: 30d, from: {}}}",
+        today - 20.days()
+    );
+    let mut site = Site::new(broker).declares(&format!(
+        r#"
+calendar: {{timezone: {zone}}}
+sources:
+  orders: {{topics: [{topic}], format: json, time: at, lateness: 0s, retract: op == "cancel", fields: {{op: op, store: store, amount: amount}}}}
+metrics:
+  sales: {{source: orders, agg: sum, expr: amount, dimensions: [store]}}
+  again: {{source: orders, agg: sum, expr: amount, filter: amount > 0.0, dimensions: [store], backfill: P30D}}
+nodes:
+  total: {{metric: sales, target: 100, {period}}}
+  by-store: {{metric: sales, each: [store], {period}}}
+  again: {{metric: again, each: [store], {period}}}
+"#
+    ));
+    let daemon = site.start();
+    let long = "s".repeat(300);
+    let now = Timestamp::now().as_millisecond();
+    let send = |op: &str, store: &str, amount: u32| {
+        let mut producer = Producer::new(broker, &topic);
+        producer.send(
+            0,
+            format!(r#"{{"at": {now}, "op": "{op}", "store": "{store}", "amount": {amount}}}"#),
+        );
+        producer.flush();
+    };
+    send("pay", &long, 5);
+    send("pay", "east", 7);
+    daemon.wait_for_value("total", WITHIN, 12.0);
+    for node in ["by-store", "again"] {
+        assert_eq!(
+            parts(&daemon, node),
+            [("east", 7.0), ("other", 5.0)].map(owned),
+            "{node}"
+        );
+    }
+    let judged = |daemon: &Daemon, node: &str| {
+        let node = daemon.get(&format!("/api/v1/nodes/{node}")).json();
+        let instances = node["data"]["instances"].as_array().unwrap().clone();
+        let judged = instances
+            .iter()
+            .map(|instance| instance["judged"].as_bool().unwrap());
+        judged.collect::<Vec<_>>()
+    };
+    assert_eq!(judged(&daemon, "by-store"), [true, true]);
+
+    site.set_evaluate("max_value_bytes: 512");
+    let taken = daemon.post("/-/reload");
+    assert_eq!(taken.status, 200, "{taken:?}");
+    let read_again = [("east", 7.0), (&*long, 5.0)].map(owned);
+    crate::parts::wait::until_ok("the past is read again under the new bound", WITHIN, || {
+        let node = daemon.get("/api/v1/nodes/again").json()["data"].clone();
+        if node["backfill"]["state"] == "done" && node["instances"].as_array().unwrap().len() == 2 {
+            Ok(())
+        } else {
+            Err(format!("{node} {}", daemon.log()))
+        }
+    });
+    crate::parts::wait::until_ok("its numbers are there", WITHIN, || {
+        match parts(&daemon, "again") {
+            seen if seen == read_again => Ok(()),
+            seen => Err(format!("{seen:?}")),
+        }
+    });
+    send("cancel", &long, 5);
+    let assert_holds = |daemon: &Daemon| {
+        daemon.wait_for_value("total", WITHIN, 7.0);
+        daemon.wait_for_evaluations(2);
+        // The total is one definition all the time, and so judged.
+        assert_eq!(judged(daemon, "total"), [true]);
+        assert_eq!(parts(daemon, "again"), [("east", 7.0), (&*long, 0.0)].map(owned));
+        assert_eq!(judged(daemon, "again"), [true, true]);
+        // Without a backfill it begins anew, and nobody takes it for whole: there is no "other" that is 5 too high.
+        let anew = parts(daemon, "by-store");
+        assert!(anew.iter().all(|(store, _)| store != "other"), "{anew:?}");
+        assert!(
+            judged(daemon, "by-store").iter().all(|judged| !judged),
+            "{anew:?}"
+        );
+    };
+    assert_holds(&daemon);
+    daemon.kill();
+    let daemon = site.start();
+    daemon.wait_until_ready();
+    assert_holds(&daemon);
     daemon.stop();
 }
 

@@ -249,6 +249,84 @@ fn a_missed_entry_is_told_with_who_should_enter_it_and_a_file_brings_it() {
     daemon.stop();
 }
 
+/// Lines are those that an editor shows, whatever stands in between: a byte order mark, either end of a line, blank
+/// lines, and cells that go over several lines, some of them blank.
+#[test]
+fn a_table_that_is_imported_names_the_line_of_every_mistake() {
+    let site = Site::without_broker().declares(&catalog());
+    let daemon = site.start();
+    let settings = site.settings();
+    let folder = scratch("table");
+    let import = |name: &str, file: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, file).unwrap();
+        let (config, path) = (settings.to_str().unwrap(), path.to_str().unwrap());
+        tautline(&["import", "--entries", "complaints", "--config", config, path])
+    };
+    for (name, end) in [("unix.csv", "\n"), ("windows.csv", "\r\n")] {
+        let lines = [
+            "",                               // 1
+            "value,by,note",                  // 2
+            "",                               // 3
+            &format!("1,lead,of {name}"),     // 4
+            "",                               // 5
+            "",                               // 6
+            &format!("2,lead,\"of {name}"),   // 7
+            "",                               // 8
+            "three lines\"",                  // 9
+            "many,lead,",                     // 10
+            "3,nobody,\"a \"\"name\"\"",      // 11
+            "that is not there\"",            // 12
+            "",                               // 13
+            "4,lead,one, too many",           // 14
+            &format!("5,\"lead\",of {name}"), // 15
+            "6",                              // 16
+            "\"12,000\",lead,\"with a comma", // 17
+            "\"",                             // 18
+        ];
+        let mut file = format!("\u{feff}{}", lines.join(end)).into_bytes();
+        file.extend_from_slice(format!("{end}{end}7,J").as_bytes());
+        file.extend_from_slice(b"\xfcrgen,\n"); // 20
+        let answer = import(name, &file);
+        assert_eq!(answer.status.code(), Some(1), "{}", shown(&answer));
+        let said = String::from_utf8_lossy(&answer.stderr).into_owned();
+        let place = format!("{}/{name}:", folder.path().display());
+        let mistakes: Vec<&str> = said
+            .lines()
+            .filter_map(|line| Some(line.split_once(&place)?.1))
+            .collect();
+        let expected = [
+            "10: 'value' is a number such as 8.4, and this is 'many'",
+            "11: 'nobody' may not enter 'complaints'; entered_by has lead, 王芳",
+            "14: the row has 4 cells, and the header has 3; quote a cell that holds a comma",
+            "16: the row has 1 cells, and the header has 3; quote a cell that holds a comma",
+            "17: '12,000' has a comma, which some read as a point",
+            "20: cell 2 is not UTF-8",
+        ];
+        assert_eq!(mistakes.len(), expected.len(), "{said}");
+        for (mistake, expected) in mistakes.iter().zip(expected) {
+            assert!(mistake.starts_with(expected), "{mistake}, not {expected}");
+        }
+        assert!(
+            String::from_utf8_lossy(&answer.stdout).starts_with("3 entries taken, 6 rejected"),
+            "{}",
+            shown(&answer)
+        );
+        // So does a header that does not fit.
+        let header = import(
+            &format!("header-{name}"),
+            format!("{end}{end}value,bye{end}1,lead{end}").as_bytes(),
+        );
+        assert!(
+            shown(&header).contains(&format!("header-{name}:3: there is no column 'bye'")),
+            "{}",
+            shown(&header)
+        );
+    }
+    daemon.wait_for_value("complaints", WITHIN, 2.0 * (1.0 + 2.0 + 5.0));
+    daemon.stop();
+}
+
 fn post(daemon: &Daemon, metric: &str, headers: &[(&str, &str)], entry: &serde_json::Value) -> Answer {
     let bearer = format!("Bearer {TOKEN}");
     let mut all = vec![

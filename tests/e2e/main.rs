@@ -30,6 +30,7 @@ mod history;
 mod ingest;
 mod items;
 mod kcat;
+mod many;
 mod newcomer;
 mod openapi;
 mod parts;

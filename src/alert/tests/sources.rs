@@ -12,8 +12,9 @@ use crate::catalog::load::{Files, load};
 use crate::catalog::{Catalog, Severity};
 use crate::evaluate::intake::Recent;
 use crate::evaluate::{Evaluator, Horizon};
-use crate::fold::cells::Cells;
+use crate::fold::cells::{Bound, Cells};
 use crate::fold::plan::Plan;
+use crate::words::{Language, sentence};
 
 const CATALOG: &str = r#"
 sources:
@@ -38,6 +39,7 @@ fn of(read: u64, rejected: u64) -> Recent {
         rejected,
         reason: (rejected > 0).then(|| "missing_time".to_owned()),
         let_go: 0,
+        bounds: Default::default(),
     }
 }
 
@@ -119,6 +121,7 @@ fn a_feed_whose_events_cannot_be_used_is_told_once_and_taken_back() {
 fn a_bound_that_was_reached_is_told_and_own_rules_ask_sources() {
     let beyond = Recent {
         let_go: 3,
+        bounds: [Bound::Values].into(),
         ..of(1000, 0)
     };
     let notices = told(&[
@@ -139,4 +142,17 @@ fn a_bound_that_was_reached_is_told_and_own_rules_ask_sources() {
         ]
     );
     assert_eq!(notices[0].facts.title, "visits lost 1%");
+    // Which one it was is still known when it is over: the heading stays.
+    let at_firing = |notice: &Notice| {
+        notice
+            .facts_at_firing
+            .clone()
+            .unwrap_or_else(|| notice.facts.clone())
+    };
+    for notice in &notices[1..] {
+        assert_eq!(
+            sentence::heading("limit_reached", "limit_reached", &at_firing(notice), Language::En),
+            "Source orders has reached a limit of the settings"
+        );
+    }
 }

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::metrics::Metrics;
 use super::sources::Sources;
-use super::{Entry, Loader, Owned, entries};
+use super::{Entry, Loader, Owned, entries, yaml};
 use crate::catalog::file::{NodeEntry, Over, PeriodEntry, ProfileEntry, TargetEntry};
 use crate::catalog::model::{
     Direction, GrowthBase, Level, MetricId, MetricKind, Node, NodeId, ParentLink, PeriodKind, Profile,
@@ -31,6 +31,7 @@ impl Loader<'_> {
         metrics: &Metrics,
         sources: &Sources,
     ) -> Nodes {
+        let known = self.problems.len();
         let names: Vec<&str> = entries(declared).map(|entry| entry.name.value.as_str()).collect();
         let mut parents: Vec<Option<usize>> = Vec::new();
         for entry in entries(declared) {
@@ -55,16 +56,87 @@ impl Loader<'_> {
             let parent = parents[index].and_then(|parent| order.iter().position(|&at| at == parent));
             nodes.extend(self.node(&entry, parent, &nodes, metrics, sources));
         }
-        // Indices hold only where every node was made; otherwise the catalogue is refused anyway.
+        // Indices hold only where every node was made; otherwise the catalogue is refused anyway. A part that is missing
+        // because it was refused is told as that.
+        if nodes.len() == declared.len() && self.problems.len() == known {
+            self.ratios(declared, &order, &nodes);
+        }
         Nodes { nodes }
     }
 
-    /// The order of the file, with every parent before its children; `None` when somebody is their own ancestor.
+    /// A ratio is its first part by its second: with one part or three, or with parts that are split finer than it is,
+    /// nothing would ever be compared with it.
+    fn ratios(&mut self, declared: &Owned<NodeEntry>, order: &[usize], nodes: &[Node]) {
+        let mut parts: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
+        for (at, node) in nodes.iter().enumerate() {
+            if let Some(link) = node
+                .parent
+                .as_ref()
+                .filter(|link| link.relation == Relation::Ratio)
+            {
+                parts.entry(link.node).or_default().push(at);
+            }
+        }
+        for (whole, parts) in parts {
+            let whole = &nodes[whole.0 as usize];
+            let name = |at: usize| nodes[at].name.as_str();
+            let finer = parts.iter().find_map(|&at| {
+                let mut each = nodes[at].each.iter();
+                Some((at, each.find(|dimension| !whole.each.contains(dimension))?))
+            });
+            let (wrong, message) = match (finer, parts.as_slice()) {
+                (Some((at, dimension)), _) => (
+                    at,
+                    format!(
+                        "'{}' is a part of the ratio '{whole}' and is split by '{dimension}', which '{whole}' is not: no quotient comes of it; remove '{dimension}' from 'each', split '{whole}' by it as well, or write relation: influence",
+                        name(at),
+                        whole = whole.name,
+                    ),
+                ),
+                (None, [_, _]) => continue,
+                (None, [only]) => (
+                    *only,
+                    format!(
+                        "'{}' is the only part of the ratio '{whole}', and a ratio has two, the first divided by the second; give another node parent: {whole} and relation: ratio, or write relation: influence",
+                        name(*only),
+                        whole = whole.name,
+                    ),
+                ),
+                (None, [first, second, third, ..]) => (
+                    *third,
+                    format!(
+                        "'{}' is one part too many of the ratio '{}', which is '{}' divided by '{}'; write relation: influence, or another parent",
+                        name(*third),
+                        whole.name,
+                        name(*first),
+                        name(*second),
+                    ),
+                ),
+                (None, []) => continue,
+            };
+            let (file, name, value) = &declared[order[wrong]];
+            let location = value
+                .relation
+                .as_ref()
+                .map_or(name.referenced, |relation| relation.referenced);
+            self.problem(yaml::place(file, location), message);
+        }
+    }
+
+    /// The order of the file, with every parent before its children, and children of one parent always in the order in
+    /// which they are declared: of a ratio, that says which is divided by which. `None` when somebody is their own
+    /// ancestor.
     fn parents_first(
         &mut self,
         declared: &Owned<NodeEntry>,
         parents: &[Option<usize>],
     ) -> Option<Vec<usize>> {
+        let mut children: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (at, parent) in parents.iter().enumerate() {
+            if let Some(parent) = parent {
+                children.entry(*parent).or_default().push(at);
+            }
+        }
         let mut order = Vec::new();
         let mut placed = vec![false; parents.len()];
         for start in 0..parents.len() {
@@ -78,14 +150,21 @@ impl Loader<'_> {
                         names.join(" → "),
                         declared[parent].1.value
                     );
-                    self.problem(super::yaml::place(file, name.referenced), message);
+                    self.problem(yaml::place(file, name.referenced), message);
                     return None;
                 }
                 path.push(parent);
             }
             for at in path.into_iter().rev() {
-                if !std::mem::replace(&mut placed[at], true) {
-                    order.push(at);
+                let siblings = parents[at].and_then(|parent| children.get(&parent));
+                let before = siblings
+                    .into_iter()
+                    .flatten()
+                    .take_while(|sibling| **sibling < at);
+                for &next in before.chain([&at]) {
+                    if !std::mem::replace(&mut placed[next], true) {
+                        order.push(next);
+                    }
                 }
             }
         }

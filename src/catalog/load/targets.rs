@@ -17,6 +17,36 @@ pub(super) struct Row {
     pub(super) cells: Vec<String>,
 }
 
+/// Lines of a text as an editor counts them. The reader of CSV counts blank lines, and the `\n` of `\r\n`, as a part of the
+/// row behind them.
+struct Lines<'t> {
+    text: &'t [u8],
+    /// Counted up to here, in bytes.
+    at: usize,
+    line: u64,
+}
+
+impl<'t> Lines<'t> {
+    fn of(text: &'t str) -> Lines<'t> {
+        Lines {
+            text: text.as_bytes(),
+            at: 0,
+            line: 1,
+        }
+    }
+
+    /// The line on which a row begins; positions must not go back.
+    fn from(&mut self, position: &csv::Position) -> u64 {
+        let from = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+        let is_before = |at: usize, byte: u8| at < from || matches!(byte, b'\r' | b'\n');
+        while let Some(&byte) = self.text.get(self.at).filter(|byte| is_before(self.at, **byte)) {
+            self.line += u64::from(byte == b'\n');
+            self.at += 1;
+        }
+        self.line
+    }
+}
+
 impl Loader<'_> {
     /// Reads a CSV file that must have these columns; others are left alone. The file is named relative to the
     /// catalogue folder.
@@ -44,9 +74,11 @@ impl Loader<'_> {
         };
         let shown = self.files.shown(&named.value);
         // A byte order mark is what spreadsheets begin a file with.
+        let text = text.trim_start_matches('\u{feff}');
+        let mut lines = Lines::of(text);
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
-            .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+            .from_reader(text.as_bytes());
         let at = |line: u64| Place {
             file: shown.clone(),
             line: u32::try_from(line).unwrap_or(1),
@@ -75,7 +107,7 @@ impl Loader<'_> {
         for record in reader.records() {
             match record {
                 Ok(record) => {
-                    let line = record.position().map_or(1, csv::Position::line);
+                    let line = record.position().map_or(1, |position| lines.from(position));
                     let cell = |position: &usize| record.get(*position).unwrap_or_default().to_owned();
                     rows.push(Row {
                         line: u32::try_from(line).unwrap_or(u32::MAX),
@@ -83,8 +115,16 @@ impl Loader<'_> {
                     });
                 }
                 Err(error) => {
-                    let line = error.position().map_or(1, csv::Position::line);
-                    self.problem(at(line), format!("this line does not fit the first one: {error}"));
+                    let line = error.position().map_or(1, |position| lines.from(position));
+                    let message = match error.kind() {
+                        csv::ErrorKind::UnequalLengths {
+                            expected_len, len, ..
+                        } => format!(
+                            "this line has {len} cells, and the first one has {expected_len}; quote a cell that holds a comma"
+                        ),
+                        _ => format!("this line does not fit the first one: {error}"),
+                    };
+                    self.problem(at(line), message);
                 }
             }
         }
@@ -109,6 +149,7 @@ impl Loader<'_> {
         let Some((shown, rows)) = self.csv(file, named, &["date", "weight"]) else {
             return plan;
         };
+        let known = self.problems.len();
         for row in rows {
             let place = Place {
                 file: shown.clone(),
@@ -120,7 +161,10 @@ impl Loader<'_> {
             };
             match (date.parse::<Date>(), weight.parse::<f64>()) {
                 (Ok(date), Ok(weight)) if weight >= 0.0 && weight.is_finite() => {
-                    plan.insert(date, weight);
+                    if plan.insert(date, weight).is_some() {
+                        let message = format!("'{date}' stands here twice; keep the weight that the day has");
+                        self.problem(place, message);
+                    }
                 }
                 (Err(_), _) => self.problem(place, format!("'{date}' is no date; write it as 2026-10-01")),
                 _ => self.problem(
@@ -128,6 +172,17 @@ impl Loader<'_> {
                     format!("'{weight}' is no weight; write 0 or a number above it"),
                 ),
             }
+        }
+        if self.problems.len() == known && plan.values().all(|weight| *weight == 0.0) {
+            let place = Place {
+                file: shown,
+                line: 1,
+                column: 1,
+            };
+            self.problem(
+                place,
+                "no day of this plan has a weight above 0; write what each day counts for, such as 2026-10-01,1",
+            );
         }
         plan
     }

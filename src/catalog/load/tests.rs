@@ -346,6 +346,138 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
 }
 
 #[test]
+fn a_ratio_has_a_numerator_and_a_denominator() {
+    let with = |nodes: &str| {
+        let yaml = format!(
+            "sources:\n  s: {{topics: [t], format: json, fields: {{a: a, region: region}}}}\nmetrics:\n  m: {{source: s, agg: count, dimensions: [region]}}\nnodes:\n{nodes}"
+        );
+        load_text(&yaml).map_err(|problems| problems.to_string())
+    };
+    let node = |name: &str, more: &str| {
+        format!("  {name}: {{metric: m, role: business, period: month, parent: r, relation: ratio{more}}}\n")
+    };
+    let whole = "  r: {metric: m, role: business, period: month}\n";
+    let of = |parts: &[&str]| {
+        let parts: String = parts.iter().map(|name| node(name, "")).collect();
+        with(&format!("{whole}{parts}")).map(|_| ())
+    };
+    assert_eq!(of(&["above", "below"]), Ok(()));
+    assert_eq!(
+        of(&["above"]),
+        Err("catalog/a.yaml:7:74: 'above' is the only part of the ratio 'r', and a ratio has two, the first divided by the second; give another node parent: r and relation: ratio, or write relation: influence".to_owned())
+    );
+    assert_eq!(
+        of(&["above", "below", "beside", "beyond"]),
+        Err("catalog/a.yaml:9:75: 'beside' is one part too many of the ratio 'r', which is 'above' divided by 'below'; write relation: influence, or another parent".to_owned())
+    );
+    // By region there would be many quotients, of which none is the whole; the other part alone is none either.
+    let split = format!(
+        "{whole}{}{}",
+        node("above", ""),
+        node("below", ", each: [region]")
+    );
+    assert_eq!(
+        with(&split).map(|_| ()),
+        Err("catalog/a.yaml:8:74: 'below' is a part of the ratio 'r' and is split by 'region', which 'r' is not: no quotient comes of it; remove 'region' from 'each', split 'r' by it as well, or write relation: influence".to_owned())
+    );
+    let both = "  r: {metric: m, role: business, period: month, each: [region]}\n";
+    let split: String = ["above", "below"]
+        .map(|name| node(name, ", each: [region]"))
+        .concat();
+    assert!(with(&format!("{both}{split}")).is_ok());
+    // A mistake elsewhere is told alone: parts of a node that was refused are not counted.
+    let told = with(&format!(
+        "{whole}{}{}",
+        node("above", ""),
+        node("below", "").replace("metric: m", "metric: n")
+    ));
+    assert_eq!(
+        told.map(|_| ()),
+        Err("catalog/a.yaml:8:19: there is no metric 'n'; did you mean 'm'?".to_owned())
+    );
+}
+
+#[test]
+fn parts_stay_in_the_order_of_the_file_whatever_stands_between_them() {
+    let node =
+        |name: &str, more: &str| format!("  {name}: {{metric: m, role: business, period: month{more}}}\n");
+    let nodes = [
+        // What `below` is made of stands first, and so would it if parents only were looked at.
+        node("detail", ", parent: below, relation: sum"),
+        node("above", ", parent: r, relation: ratio"),
+        node("below", ", parent: r, relation: ratio"),
+        node("r", ""),
+    ];
+    let yaml = format!(
+        "sources:\n  s: {{topics: [t], format: json, fields: {{}}}}\nmetrics:\n  m: {{source: s, agg: count}}\nnodes:\n{}",
+        nodes.concat()
+    );
+    let catalog = load_text(&yaml).map_err(|problems| problems.to_string()).unwrap();
+    let names: Vec<&str> = catalog.nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["r", "above", "below", "detail"]);
+    let parts: Vec<&str> = catalog
+        .children(NodeId(0))
+        .map(|id| catalog.node(id).name.as_str())
+        .collect();
+    assert_eq!(parts, ["above", "below"]);
+}
+
+#[test]
+fn a_plan_file_says_what_its_days_weigh() {
+    let with = |plan: &str| {
+        let yaml = GOOD.replace("period: year,", "period: year, profile: {file: plan.csv},");
+        let files = [("a.yaml", yaml.as_str()), CSVS[0], CSVS[1], ("plan.csv", plan)];
+        let catalog = load(&Files::new("catalog", files)).map_err(|problems| problems.to_string())?;
+        Ok::<_, String>(catalog.nodes[0].plan.clone().into_iter().collect::<Vec<_>>())
+    };
+    let day = |text: &str| text.parse::<jiff::civil::Date>().unwrap();
+    assert_eq!(
+        with("\u{feff}weight,note,date\n0.5,a,2026-01-02\n\n0,b,2026-01-01\n"),
+        Ok(vec![(day("2026-01-01"), 0.0), (day("2026-01-02"), 0.5)])
+    );
+    for (plan, expected) in [
+        (
+            "date,share\n",
+            "1:1: the column 'weight' is missing; the first line must name date,weight",
+        ),
+        (
+            "date,weight\n\n2026-02-30,1\n",
+            "3:1: '2026-02-30' is no date; write it as 2026-10-01",
+        ),
+        (
+            "\u{feff}date,note,weight\r\n\r\n2026-02-01,\"two\r\n\r\nlines\",1\r\n\r\n2026-02-02,,x\r\n",
+            "7:1: 'x' is no weight; write 0 or a number above it",
+        ),
+        (
+            "date,weight\n\n2026-02-01,1\n\n2026-02-02,1,2\n",
+            "5:1: this line has 3 cells, and the first one has 2; quote a cell that holds a comma",
+        ),
+        (
+            "date,weight\n2026-02-01,-1\n",
+            "2:1: '-1' is no weight; write 0 or a number above it",
+        ),
+        (
+            "date,weight\n2026-02-01,inf\n",
+            "2:1: 'inf' is no weight; write 0 or a number above it",
+        ),
+        (
+            "date,weight\n2026-02-01,1\n2026-02-01,2\n",
+            "3:1: '2026-02-01' stands here twice; keep the weight that the day has",
+        ),
+        (
+            "date,weight\n",
+            "1:1: no day of this plan has a weight above 0; write what each day counts for, such as 2026-10-01,1",
+        ),
+        (
+            "date,weight\n2026-02-01,0\n2026-02-02,0\n",
+            "1:1: no day of this plan has a weight above 0; write what each day counts for, such as 2026-10-01,1",
+        ),
+    ] {
+        assert_eq!(with(plan), Err(format!("catalog/plan.csv:{expected}")), "{plan}");
+    }
+}
+
+#[test]
 fn a_key_is_new_once_a_period() {
     let with = |within: &str| {
         let yaml = format!(

@@ -5,7 +5,7 @@ use std::io::Read;
 use serde_json::{Map, Value};
 
 use super::chunk::FileEvent;
-use super::lines::{Lines, line_of};
+use super::lines::{Lines, line_of, malformed};
 use crate::catalog::diagnostic::nearest;
 use crate::catalog::{FieldPath, FieldType, Format, Source};
 
@@ -42,19 +42,18 @@ impl<R: Read> Rows<R> {
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
             .from_reader(Lines::new(file));
-        let header = reader
-            .headers()
-            .map_err(|error| format!("{shown}: {error}"))?
-            .clone();
+        let header = reader.headers().cloned();
+        let header = header.map_err(|error| refused(&mut reader, &shown, &error))?;
+        let line = line_of(&mut reader, &header).max(1);
         let mut columns = Vec::new();
         for name in &header {
             let name = name.trim_start_matches('\u{feff}');
-            columns.push(column(source, name).map_err(|message| format!("{shown}:1: {message}"))?);
+            columns.push(column(source, name).map_err(|message| format!("{shown}:{line}: {message}"))?);
         }
         let timed = |keys: &[String]| columns.iter().any(|column| column.keys == keys);
         match &source.time {
             Some(FieldPath::Payload(keys)) if !timed(keys) => Err(format!(
-                "{shown}:1: no column has the event time; name it '{TIME}', or as the field of {}",
+                "{shown}:{line}: no column has the event time; name it '{TIME}', or as the field of {}",
                 keys.join(".")
             )),
             _ => Ok(Rows {
@@ -92,8 +91,16 @@ impl<R: Read> Iterator for Rows<R> {
                     read_bytes,
                 }))
             }
-            Err(error) => Some(Err(format!("{}: {error}", self.shown))),
+            Err(error) => Some(Err(refused(&mut self.reader, &self.shown, &error))),
         }
+    }
+}
+
+/// A mistake of the table itself, with its place.
+fn refused<R: Read>(reader: &mut csv::Reader<Lines<R>>, shown: &str, error: &csv::Error) -> String {
+    match malformed(reader, error) {
+        Some((line, message)) => format!("{shown}:{line}: {message}"),
+        None => format!("{shown}: {error}"),
     }
 }
 
@@ -297,7 +304,30 @@ mod tests {
                 .map(|(line, _)| line)
                 .collect();
             assert_eq!(found, [3, 6, 8], "{end:?}");
+            // So is what is wrong, with the table and with its header.
+            let broken = ["", "time,rep", "", "1,\"a", "", "b\"", "", "2,b,c"].join(end);
+            assert_eq!(
+                rows(SOURCE, &broken),
+                Err("f.csv:8: the row has 3 cells, and the header has 2; quote a cell that holds a comma or a line break, and double the quotes in it".to_owned()),
+                "{end:?}"
+            );
+            let header = ["", "", "time,rpe", "1,a"].join(end);
+            assert_eq!(
+                rows(SOURCE, &header),
+                Err("f.csv:3: column 'rpe' is no field of source 's'; did you mean 'rep'?".to_owned())
+            );
         }
+        let latin = [&b"time,rep\n\n1,a\n2,J"[..], b"\xfc", b"rgen\n"].concat();
+        let mut latin = Rows::new(&source_of(SOURCE), &*latin, "f.csv".to_owned()).unwrap();
+        let first = latin.next().map(|row| row.map(|row| row.line));
+        assert_eq!(first, Some(Ok(3)));
+        let second = latin.next().map(|row| row.map(|row| row.line));
+        assert_eq!(
+            second,
+            Some(Err(
+                "f.csv:4: cell 2 is not UTF-8; save the file as \"CSV UTF-8\"".to_owned()
+            ))
+        );
         assert_eq!(
             rows(SOURCE, "when\n1780000000\n"),
             Ok(vec![(2, r#"{"at":"1780000000"}"#.to_owned())])
@@ -335,7 +365,7 @@ mod tests {
             (
                 SOURCE,
                 "time,amount\n1,2,3\n",
-                "f.csv: CSV error: record 1 (line: 2, byte: 12): found record with 3 fields, but the previous record has 2 fields",
+                "f.csv:2: the row has 3 cells, and the header has 2; quote a cell that holds a comma or a line break, and double the quotes in it",
             ),
         ] {
             assert_eq!(rows(source, csv), Err(message.to_owned()));

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::lines::{Lines, line_of};
+use super::lines::{Lines, line_of, malformed};
 use super::post::Target;
 use super::{SHOWN_ERRORS, Summary};
 use crate::catalog::{Catalog, Metric};
@@ -56,19 +56,35 @@ pub(super) async fn send(
     let mut rows = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(Lines::new(opened));
-    let header = rows
-        .headers()
-        .map_err(|error| format!("{shown}: {error}"))?
-        .clone();
-    check(&header, metric).map_err(|message| format!("{shown}:1: {message}"))?;
+    let header = rows.headers().cloned();
+    let header = header.map_err(|error| match malformed(&mut rows, &error) {
+        Some((line, message)) => format!("{shown}:{line}: {message}"),
+        None => format!("{shown}: {error}"),
+    })?;
+    let line = line_of(&mut rows, &header).max(1);
+    check(&header, metric).map_err(|message| format!("{shown}:{line}: {message}"))?;
     let mut summary = Summary::default();
+    let reject = |summary: &mut Summary, line: u64, reason: &str| {
+        summary.rejected += 1;
+        summary.shown += 1;
+        if summary.shown <= SHOWN_ERRORS {
+            complain(&format!("{shown}:{line}: {reason}"));
+        }
+    };
     // Two rows that say the same are two entries; their number among those that do tells them apart.
     let mut same: BTreeMap<String, u64> = BTreeMap::new();
     let mut row = csv::StringRecord::new();
-    while rows
-        .read_record(&mut row)
-        .map_err(|error| format!("{shown}: {error}"))?
-    {
+    loop {
+        match rows.read_record(&mut row) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                let (line, reason) =
+                    malformed(&mut rows, &error).ok_or_else(|| format!("{shown}: {error}"))?;
+                reject(&mut summary, line, &reason);
+                continue;
+            }
+        }
         let line = line_of(&mut rows, &row);
         let body = Value::Object(entry(&header, &row)).to_string();
         let number = same.entry(body.clone()).or_default();
@@ -80,13 +96,7 @@ pub(super) async fn send(
                 summary.accepted += 1;
                 summary.repeated += u64::from(repeated);
             }
-            Err(reason) => {
-                summary.rejected += 1;
-                summary.shown += 1;
-                if summary.shown <= SHOWN_ERRORS {
-                    complain(&format!("{shown}:{line}: {reason}"));
-                }
-            }
+            Err(reason) => reject(&mut summary, line, &reason),
         }
     }
     Ok(summary)

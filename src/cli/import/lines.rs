@@ -54,8 +54,31 @@ impl<R: Read> Read for Lines<R> {
 
 /// The line on which a row begins.
 pub(super) fn line_of<R: Read>(reader: &mut csv::Reader<Lines<R>>, row: &csv::StringRecord) -> u64 {
-    row.position().map_or(0, |position| {
-        let begins = reader.get_mut().line_from(position.byte());
-        begins.unwrap_or(position.line())
-    })
+    row.position().map_or(0, |position| line_at(reader, position))
+}
+
+fn line_at<R: Read>(reader: &mut csv::Reader<Lines<R>>, position: &csv::Position) -> u64 {
+    let begins = reader.get_mut().line_from(position.byte());
+    begins.unwrap_or(position.line())
+}
+
+/// What is wrong with a row that is none, with its line; `None` where it is the file that cannot be read.
+pub(super) fn malformed<R: Read>(
+    reader: &mut csv::Reader<Lines<R>>,
+    error: &csv::Error,
+) -> Option<(u64, String)> {
+    let line = line_at(reader, error.position()?);
+    let message = match error.kind() {
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => format!(
+            "the row has {len} cells, and the header has {expected_len}; quote a cell that holds a comma or a line break, and double the quotes in it"
+        ),
+        csv::ErrorKind::Utf8 { err, .. } => format!(
+            "cell {} is not UTF-8; save the file as \"CSV UTF-8\"",
+            err.field() + 1
+        ),
+        _ => error.to_string(),
+    };
+    Some((line, message))
 }

@@ -71,7 +71,13 @@ impl Target {
     pub(super) async fn enter(&self, entry: Vec<u8>, key: &str) -> Result<Result<bool, String>, String> {
         let response = self.answered("application/json", &entry, key).await?;
         let status = response.status();
-        if status == StatusCode::UNPROCESSABLE_ENTITY {
+        // What is wrong with this one; anything else is wrong with all of them.
+        let of_this = [
+            StatusCode::UNPROCESSABLE_ENTITY,
+            StatusCode::BAD_REQUEST,
+            StatusCode::PAYLOAD_TOO_LARGE,
+        ];
+        if of_this.contains(&status) {
             return Ok(Err(said(response).await));
         }
         if !status.is_success() {

@@ -20,7 +20,7 @@ use super::plan::{Column, ColumnRef, Group, Plan};
 use crate::catalog::SourceId;
 
 pub use kept::ForgottenDay;
-pub use remembered::{Bound, Evicted, StoredItem, StoredKey, StoredMark, StoredRun};
+pub use remembered::{Bound, Evicted, SaidIn, StoredItem, StoredKey, StoredMark, StoredRun};
 
 use remembered::Remembered;
 

@@ -75,21 +75,59 @@ pub struct Evicted {
     pub count: u64,
 }
 
-/// A bound of a metric.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A bound of what is kept of the events of a source.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Bound {
+    /// `max_cells`: events count as "other".
+    Cells,
     /// `max_keys`: keys are forgotten.
     Keys,
     /// `max_items`: items are forgotten.
     Items,
-    /// The marks of one item: the oldest are forgotten.
+    /// `dedup_max_keys`: ids are forgotten before their time.
+    Ids,
+    /// The marks of one item, [`MAX_MARKS`](crate::fold::items::MAX_MARKS): the oldest are forgotten.
     Marks,
-    /// `max_cells`: events count as "other".
-    Cells,
     /// `evaluate.max_value_bytes`: events with a dimension value or an item's name that is longer.
     Values,
     /// `evaluate.keep`: events of days that are forgotten.
     Days,
+}
+
+/// Where a [`Bound`] is said, and so where it can be changed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum SaidIn {
+    /// In the catalogue, at a metric or a source.
+    Catalogue,
+    /// In the settings.
+    Settings,
+    /// Nowhere: it is fixed.
+    Code,
+}
+
+impl Bound {
+    /// Where it is said.
+    pub fn said_in(self) -> SaidIn {
+        match self {
+            Bound::Cells | Bound::Keys | Bound::Items | Bound::Ids => SaidIn::Catalogue,
+            Bound::Values | Bound::Days => SaidIn::Settings,
+            Bound::Marks => SaidIn::Code,
+        }
+    }
+
+    /// The key by which it is said; `None` where it is fixed.
+    pub fn key(self) -> Option<&'static str> {
+        match self {
+            Bound::Cells => Some("max_cells"),
+            Bound::Keys => Some("max_keys"),
+            Bound::Items => Some("max_items"),
+            Bound::Ids => Some("dedup_max_keys"),
+            Bound::Values => Some("evaluate.max_value_bytes"),
+            Bound::Days => Some("evaluate.keep"),
+            Bound::Marks => None,
+        }
+    }
 }
 
 /// By column.

@@ -46,8 +46,15 @@ fn name_of(zone: &TimeZone) -> &str {
 }
 
 /// `orders: sum(data.amount) where type == "order.paid" by region`, with paths instead of names, so that renaming a
-/// field does not lose its history and pointing it elsewhere does not mix two things.
-pub(super) fn of_simple(catalog: &Catalog, simple: &Simple, kind: Kind, names: &[String]) -> String {
+/// field does not lose its history and pointing it elsewhere does not mix two things. `max_value_bytes` where values that
+/// are longer decide what an event counts for.
+pub(super) fn of_simple(
+    catalog: &Catalog,
+    simple: &Simple,
+    kind: Kind,
+    names: &[String],
+    max_value_bytes: Option<usize>,
+) -> String {
     let source = catalog.source(simple.source);
     let path = |field: FieldId| source.fields[usize::from(field.0)].path.to_string();
     let agg = kind.word();
@@ -62,6 +69,9 @@ pub(super) fn of_simple(catalog: &Catalog, simple: &Simple, kind: Kind, names: &
         text.push_str(&format!(" within {days}d"));
     }
     add_names(&mut text, catalog, simple.source, names);
+    if let Some(bytes) = max_value_bytes {
+        text.push_str(&format!(" of at most {bytes} bytes"));
+    }
     text
 }
 

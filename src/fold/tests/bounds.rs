@@ -152,6 +152,61 @@ fn what_has_no_room_counts_as_other_also_after_a_restart() {
     assert_eq!(fold.in_other, 3);
 }
 
+/// What is taken back is taken from where it was put: another bound on values is another definition of what could be put
+/// somewhere else under it, and of nothing else.
+#[test]
+fn another_bound_on_values_is_another_definition_where_events_take_back() {
+    let yaml = r#"
+sources:
+  plain:   {topics: [a], format: json, fields: {amount: amount, shop: shop}}
+  less:    {topics: [b], format: json, retract: is_less == true, fields: {amount: amount, shop: shop, is_less: {path: less, type: bool}}}
+  changes: {topics: [c], format: debezium, fields: {amount: amount, shop: shop}}
+metrics:
+  plain:   {source: plain, agg: sum, expr: amount}
+  less:    {source: less, agg: sum, expr: amount}
+  changes: {source: changes, agg: count}
+  typed:   {type: manual, agg: sum, entered_by: [lead], dimensions: [shop]}
+nodes:
+  plain:        {metric: plain, role: business, period: month}
+  less:         {metric: less, role: business, period: month}
+  changes:      {metric: changes, role: business, period: month}
+  typed:        {metric: typed, role: business, period: month}
+  plain-shop:   {metric: plain, role: business, period: month, each: [shop]}
+  less-shop:    {metric: less, role: business, period: month, each: [shop]}
+  changes-shop: {metric: changes, role: business, period: month, each: [shop]}
+  typed-shop:   {metric: typed, role: business, period: month, each: [shop]}
+"#;
+    let catalog = load(&Files::new("", [("a.yaml", yaml)]))
+        .map_err(|d| d.to_string())
+        .unwrap();
+    let names = |bytes: usize| {
+        let plan = Plan::bounded(&catalog, bytes);
+        assert_eq!(plan.interner.max_bytes(), bytes);
+        catalog
+            .nodes
+            .iter()
+            .map(|node| {
+                let at = plan.column(node.metric, &node.each).unwrap();
+                (
+                    node.name.clone(),
+                    plan.groups[at.group].columns[at.column].name.clone(),
+                )
+            })
+            .collect::<BTreeMap<String, String>>()
+    };
+    let (usual, longer, shorter) = (names(256), names(512), names(16));
+    let differing = |other: &BTreeMap<String, String>| {
+        let differs = |(node, name): (&String, &String)| (other[node] != *name).then(|| node.clone());
+        usual.iter().filter_map(differs).collect::<Vec<_>>()
+    };
+    assert_eq!(differing(&longer), ["changes-shop", "less-shop"]);
+    assert_eq!(differing(&shorter), ["changes-shop", "less-shop"]);
+    assert_eq!(
+        longer["changes-shop"],
+        format!("{} of at most 512 bytes", usual["changes-shop"])
+    );
+}
+
 #[test]
 fn a_value_that_is_too_long_counts_as_other_and_needs_no_memory() {
     let mut fold = Fold::new(10);

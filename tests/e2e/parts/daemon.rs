@@ -41,6 +41,10 @@ pub(crate) struct Site {
     receiver: String,
     /// The value of `kafka.schema_registry`.
     registry: Option<String>,
+    /// The body of `kafka.properties`.
+    properties: String,
+    /// What stands in `evaluate` besides `every`.
+    evaluate: String,
 }
 
 impl Site {
@@ -70,6 +74,8 @@ impl Site {
             // The discard port: nobody listens there.
             receiver: "slack_webhook: {url: \"http://127.0.0.1:9/\"}".to_owned(),
             registry: None,
+            properties: String::new(),
+            evaluate: String::new(),
         };
         std::fs::create_dir(site.folder.path().join("catalog")).unwrap();
         site.write_settings();
@@ -94,6 +100,21 @@ impl Site {
         self.registry = Some(registry.to_owned());
         self.write_settings();
         self
+    }
+
+    /// What the daemon's client of Kafka is told besides: the body of `kafka.properties`.
+    #[allow(dead_code, reason = "benches/peers measures what users have")]
+    pub(crate) fn connects(mut self, properties: &str) -> Site {
+        self.properties = properties.to_owned();
+        self.write_settings();
+        self
+    }
+
+    /// Writes the settings anew, with this in `evaluate`.
+    #[allow(dead_code, reason = "benches/peers measures what users have")]
+    pub(crate) fn set_evaluate(&mut self, more: &str) {
+        self.evaluate = format!(", {more}");
+        self.write_settings();
     }
 
     /// Writes the catalogue, in place of the one that was there.
@@ -125,12 +146,12 @@ impl Site {
         let registry = self.registry.as_ref();
         let registry = registry.map_or_else(String::new, |registry| format!(", schema_registry: {registry}"));
         let settings = format!(
-            "kafka: {{{brokers}group: {group}{registry}}}\n\
+            "kafka: {{{brokers}group: {group}{registry}, properties: {{{properties}}}}}\n\
              catalog: {folder}/catalog\n\
              state: {{sqlite: {folder}/tautline.db}}\n\
              dead_letter: {{path: {folder}/dead-letter.ndjson}}\n\
              serve: {{listen: \"127.0.0.1:{port}\", external_url: \"http://127.0.0.1:{port}\", tokens: [{{token: {TOKEN}, role: ingest}}, {{token: {RESPONDER}, role: responder}}, {{token: {APPROVER}, role: approver}}]}}\n\
-             evaluate: {{every: 200ms}}\n\
+             evaluate: {{every: 200ms{evaluate}}}\n\
              language: en\n\
              receivers:\n  ops: {{{receiver}}}\n\
              routes: {{receiver: ops, group_by: [\"...\"]}}\n",
@@ -139,6 +160,8 @@ impl Site {
                 brokers => format!("brokers: \"{brokers}\", "),
             },
             group = self.group,
+            properties = self.properties,
+            evaluate = self.evaluate,
             port = self.port,
             receiver = self.receiver,
         );
