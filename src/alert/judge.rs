@@ -477,7 +477,7 @@ impl<'a> Judged<'a> {
                     .map(|completion| completion.clamp(0.0, SCORE_CAP)),
             ),
             Attribute::Elapsed => Value::Number(state.elapsed),
-            Attribute::Unreconciled => number(state.unreconciled.map(|mismatch| mismatch.share())),
+            Attribute::Unreconciled => number(state.unreconciled.as_ref().map(|mismatch| mismatch.share())),
             Attribute::MissedEntryDays => number(state.entry_due.as_ref().map(|due| due.late_days)),
             // Where links watch the feed they say it: a rule that spoke before is at rest then.
             Attribute::SilentDays => Value::Number(
@@ -725,7 +725,7 @@ pub(super) fn figure(catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) 
         pace: state.pace.ratio(),
         forecast: state.forecast,
         target_probability: state.target_probability,
-        unreconciled: state.unreconciled,
+        unreconciled: state.unreconciled.as_deref().copied(),
         daily: state.daily.to_vec(),
     }
 }

@@ -50,8 +50,8 @@ pub(super) fn reconcile(catalog: &Catalog, instances: &mut [NodeState]) {
             continue;
         }
         let found = worst(compare(catalog, &instances[at], &children, relation));
-        let known = instances[at].unreconciled;
-        instances[at].unreconciled = worst(known.into_iter().chain(found));
+        let known = instances[at].unreconciled.take().map(|known| *known);
+        instances[at].unreconciled = worst(known.into_iter().chain(found)).map(Box::new);
     }
 }
 

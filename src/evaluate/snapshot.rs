@@ -217,7 +217,7 @@ pub struct NodeState {
     /// The distribution behind both, of a total with some history.
     pub outlook: Option<Outlook>,
     /// How far its parts are from coming to it; `None` where it has none to compare with.
-    pub unreconciled: Option<Mismatch>,
+    pub unreconciled: Option<Box<Mismatch>>,
     /// What the judgement says of its link to its parent; `None` where there is none to judge.
     pub link: Option<Arc<LinkState>>,
     /// What is said of its feed by itself; `None` where links watch it, and before anything has come.

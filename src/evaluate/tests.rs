@@ -487,7 +487,7 @@ nodes:
         let periods = judge::Periods::of(&world.catalog, &snapshot);
         let samples = judge::samples(&world.catalog, &snapshot, &periods, &judge::Known::Everywhere);
         ["by-product", "by-ratio", "undivided", "by-hand"].map(|node| {
-            let found = world.state(&snapshot, node, &[]).unreconciled;
+            let found = world.state(&snapshot, node, &[]).unreconciled.as_deref().copied();
             let sample = samples
                 .iter()
                 .find(|sample| sample.node == node && sample.rule.name == "unreconciled");

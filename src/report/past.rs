@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::alert::record::{AlertRecord, Episode};
 use crate::catalog::{Catalog, MetricId};
 use crate::evaluate::definition::CountedSince;
+use crate::evaluate::drift::ClosedLink;
 use crate::evaluate::weights::Book;
 use crate::evaluate::{Estimate, Evaluator, Horizon, InstanceKey, NodeState, Period, Snapshot};
 use crate::fold::cells::Cells;
@@ -77,6 +78,11 @@ impl Past {
             }
         }
         snapshot
+    }
+
+    /// What was known of the link of an instance as the last month closed by the end of a day.
+    pub fn link_closed(&self, key: &InstanceKey, day: Date) -> Option<ClosedLink> {
+        self.evaluator.link_closed(key, Day::of(day))
     }
 
     /// What each of the days `from..to` brought to an instance; `None` for a day without a value.

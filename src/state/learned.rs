@@ -29,19 +29,25 @@ pub(super) fn read(connection: &Connection) -> Result<Learned, StateError> {
     })?;
     Ok(Learned {
         links,
+        forgotten: Vec::new(),
         feeds: feeds.collect::<Result<_, _>>()?,
     })
 }
 
 pub(super) fn put(transaction: &Transaction<'_>, learned: &Learned) -> Result<(), StateError> {
+    // As JSON: values may hold any text.
+    let key =
+        |dimensions: &[String]| serde_json::to_string(dimensions).map_err(|error| corrupt("link", &error));
+    let mut delete = transaction.prepare_cached("DELETE FROM links WHERE node = ?1 AND dimensions = ?2")?;
+    for (node, dimensions) in &learned.forgotten {
+        delete.execute(params![node, key(dimensions)?])?;
+    }
     let mut put = transaction.prepare_cached(
         "INSERT INTO links (node, dimensions, body) VALUES (?1, ?2, ?3)
          ON CONFLICT (node, dimensions) DO UPDATE SET body = excluded.body",
     )?;
     for link in &learned.links {
-        // As JSON: values may hold any text.
-        let dimensions = serde_json::to_string(&link.dimensions).map_err(|error| corrupt("link", &error))?;
-        put.execute(params![link.node, dimensions, link.body])?;
+        put.execute(params![link.node, key(&link.dimensions)?, link.body])?;
     }
     let mut put = transaction.prepare_cached(
         "INSERT INTO feeds (node, body) VALUES (?1, ?2) ON CONFLICT (node) DO UPDATE SET body = excluded.body",

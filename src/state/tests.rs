@@ -3,6 +3,7 @@ use crate::alert::identity::fingerprint;
 use crate::alert::notice::ResolveReason;
 use crate::alert::record::{AlertState, Clocks, Facts, History, Labels, Told};
 use crate::catalog::Severity;
+use crate::evaluate::drift::StoredLink;
 use crate::fold::cells::{StoredMark, StoredRun};
 use crate::fold::day::Day;
 use crate::fold::partial::Partial;
@@ -733,4 +734,39 @@ fn what_was_dropped_once_is_dead_now() {
         .deliveries(&["ops".to_owned()], jiff::Timestamp::UNIX_EPOCH)
         .unwrap();
     assert_eq!(of_ops[0].failure.as_ref().map(|failure| failure.lost), Some(1));
+}
+
+#[test]
+fn a_link_that_was_forgotten_is_gone_unless_it_came_back() {
+    let store = Store::in_memory().unwrap();
+    let link = |store: &str, body: u8| StoredLink {
+        node: "visits".to_owned(),
+        dimensions: vec![store.to_owned()],
+        body: vec![body],
+    };
+    let learned = |links: Vec<StoredLink>, forgotten: &[&str]| Learned {
+        links,
+        forgotten: forgotten
+            .iter()
+            .map(|store| ("visits".to_owned(), vec![(*store).to_owned()]))
+            .collect(),
+        feeds: Vec::new(),
+    };
+    let commit = |learned: &Learned| {
+        let commit = Commit {
+            learned: Some(learned),
+            ..Commit::default()
+        };
+        store.commit(&commit).unwrap();
+    };
+    commit(&learned(
+        vec![link("east", 1), link("west", 1), link("north", 1)],
+        &[],
+    ));
+    // Several closes between two commits: what is forgotten last is gone, what came back last is there.
+    let mut pending = learned(vec![link("east", 2), link("west", 2)], &["north"]);
+    pending.extend(learned(vec![link("north", 3)], &["east"]));
+    commit(&pending);
+    let restored = store.restore().unwrap();
+    assert_eq!(restored.learned.links, [link("north", 3), link("west", 2)]);
 }

@@ -208,6 +208,23 @@ fn topics_tell_what_a_file_of_the_same_events_tells_and_the_daemon() {
         }
     });
     daemon.stop();
+
+    // What was known of the link back then.
+    let before = (Timestamp::now() - (24 * 70).hours()).to_string();
+    let at = [
+        "explain",
+        "visits",
+        "--config",
+        settings.to_str().unwrap(),
+        "--at",
+        &before,
+    ];
+    let explained = shown(&tautline(&at));
+    let link = explained
+        .lines()
+        .find(|line| line.contains("at the close of"))
+        .unwrap_or(&explained);
+    assert!(link.contains("answering after about 0 days"), "{explained}");
 }
 
 #[test]

@@ -81,3 +81,42 @@ fn when_two_stores_fall_each_is_told() {
     assert_eq!(kinds, ["hollow", "hollow"]);
     assert!(episodes.iter().all(|episode| episode.notices > 0));
 }
+
+#[test]
+fn the_link_of_a_store_that_is_gone_is_forgotten() {
+    let catalog = load(&Files::new("", [("a.yaml", YAML)]));
+    let catalog = Arc::new(catalog.map_err(|d| d.to_string()).unwrap());
+    let mut replay = Replay::new(catalog, Default::default());
+    let mut known = Vec::new();
+    for n in 0..300i64 {
+        let day = date(2025, 1, 1).saturating_add(n.days());
+        // One is there all the time, and one for two months.
+        for store in if n < 60 {
+            &["stays", "goes"][..]
+        } else {
+            &["stays"][..]
+        } {
+            for key in ["visits", "sales"] {
+                let at = format!("{day}T12:00:00Z");
+                let line = format!("{{\"t\":\"{at}\",\"k\":\"{key}\",\"store\":\"{store}\",\"v\":100}}");
+                let record = Record {
+                    payload: Some(line.as_bytes()),
+                    ..Record::default()
+                };
+                replay.record(SourceId(0), &record, at.parse().unwrap()).unwrap();
+            }
+        }
+        let links = replay.evaluator.all_learned().links;
+        known.push(
+            links
+                .iter()
+                .map(|link| link.dimensions[0].clone())
+                .collect::<Vec<_>>(),
+        );
+        known[n as usize].sort();
+    }
+    assert_eq!(known[59], ["goes", "stays"]);
+    // An instance goes 42 days after the last event, at the beginning of a period; a link 128 days after that.
+    assert_eq!(known[200], ["goes", "stays"]);
+    assert_eq!(known[299], ["stays"]);
+}

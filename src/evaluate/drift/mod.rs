@@ -5,6 +5,7 @@
 //! together. [`health`] is what is asked of a feed before anything is read out of it, and [`feed`] asks it of nodes that no
 //! link watches.
 
+mod closed;
 mod feed;
 mod health;
 pub mod link;
@@ -22,8 +23,10 @@ use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Calendar, Catalog, DayKind, Direction, NodeId, Relation, Role};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
+pub use closed::ClosedLink;
+use closed::Closes;
 use feed::Feed;
-use link::{Announced, Before, DayInput, Days, Link, Side, Special, Tuning};
+use link::{Announced, Before, DayInput, Days, Link, RING, Side, Special, Tuning};
 
 /// Days back over which values are looked at again: what is later than this is not seen by the judgement.
 const LOOKS_BACK: i32 = 48;
@@ -42,6 +45,8 @@ pub(super) struct Drift {
     links: HashMap<InstanceKey, Judged>,
     /// Links that were closed since [`Evaluator::take_learned`].
     changed: HashSet<InstanceKey>,
+    /// Links that were forgotten since then.
+    forgotten: Vec<InstanceKey>,
     /// By [`NodeId`].
     feeds: Vec<Option<Feed>>,
     /// Nodes whose feeds were closed since [`Evaluator::take_learned`].
@@ -60,6 +65,8 @@ struct Judged {
     announced: [Option<(i32, f64)>; 2],
     /// The first day that both definitions have seen whole; `None`: all of them.
     whole_from: Option<i32>,
+    /// What was known as months closed.
+    closes: Closes,
     #[serde(skip)]
     state: Option<Arc<LinkState>>,
 }
@@ -89,6 +96,8 @@ pub struct StoredFeed {
 pub struct Learned {
     /// Of links.
     pub links: Vec<StoredLink>,
+    /// Links that were forgotten: node and values of the `each` dimensions. Those of them that `links` holds came back.
+    pub forgotten: Vec<(String, Vec<String>)>,
     /// Of feeds that no link watches.
     pub feeds: Vec<StoredFeed>,
 }
@@ -96,12 +105,23 @@ pub struct Learned {
 impl Learned {
     /// Whether it is nothing.
     pub fn is_empty(&self) -> bool {
-        self.links.is_empty() && self.feeds.is_empty()
+        self.links.is_empty() && self.forgotten.is_empty() && self.feeds.is_empty()
     }
 
     /// Adds what was learned later.
     pub fn extend(&mut self, later: Learned) {
+        // What came back later is written after it was deleted; what is forgotten later is not written before.
+        let gone: HashSet<(&str, &[String])> = later
+            .forgotten
+            .iter()
+            .map(|(node, dimensions)| (node.as_str(), dimensions.as_slice()))
+            .collect();
+        self.links.retain(|link| {
+            gone.is_empty() || !gone.contains(&(link.node.as_str(), link.dimensions.as_slice()))
+        });
+        drop(gone);
         self.links.extend(later.links);
+        self.forgotten.extend(later.forgotten);
         self.feeds.extend(later.feeds);
     }
 }
@@ -132,6 +152,7 @@ impl Drift {
             tuning: Tuning::default(),
             links: HashMap::new(),
             changed: HashSet::new(),
+            forgotten: Vec::new(),
             feeds: catalog.nodes.iter().map(|_| None).collect(),
             changed_feeds: HashSet::new(),
             shared: None,
@@ -172,11 +193,28 @@ impl Evaluator {
             }
         }
         drop(by_key);
+        self.forget_links(today);
         self.close_feeds(cells, today, &snapshot.instances);
         self.count_links();
         self.show_judgement(&mut snapshot.instances);
         self.drift.shared = None;
         snapshot.shared = self.shared(&snapshot.instances);
+    }
+
+    /// Forgets the links of instances that have been gone for as long as a link remembers: nothing in them is of any use, and
+    /// values that come and go would pile up for ever.
+    fn forget_links(&mut self, today: Day) {
+        let Drift {
+            links,
+            changed,
+            forgotten,
+            ..
+        } = &mut self.drift;
+        let gone = links.extract_if(|_, judged| judged.link.closed_to() < today.0 - RING as i32);
+        for (key, _) in gone {
+            changed.remove(&key);
+            forgotten.push(key);
+        }
     }
 
     /// Closes the day for what no link watches: nodes as a whole that read a source.
@@ -249,7 +287,9 @@ impl Evaluator {
         };
         let (days, tuning) = (self.days(parent), &self.drift.tuning);
         link.close_among(others, today.0, [input(0), input(1)], days, tuning);
-        judged.state = Some(Arc::new(state_of(link, tuning)));
+        let state = state_of(link, tuning);
+        judged.closes.add(today.0, &state);
+        judged.state = Some(Arc::new(state));
         self.drift.changed.insert(key.clone());
         self.drift.links.insert(key.clone(), judged);
     }
@@ -272,6 +312,7 @@ impl Evaluator {
             link,
             announced: [None; 2],
             whole_from,
+            closes: Closes::default(),
             state: None,
         })
     }
@@ -348,6 +389,11 @@ impl Evaluator {
         }
     }
 
+    /// What was known of a link as the last month closed by the end of a day; `None` before the first, or without a link.
+    pub fn link_closed(&self, key: &InstanceKey, day: Day) -> Option<ClosedLink> {
+        self.drift.links.get(key)?.closes.by(day.0)
+    }
+
     /// Takes over what an earlier run learned. What the catalogue does not declare any more is left out, and so is what
     /// cannot be read: such a link or feed begins anew.
     pub fn restore_learned(&mut self, learned: Learned) {
@@ -416,6 +462,7 @@ impl Evaluator {
         let nodes = (0u32..).map(NodeId).take(self.drift.feeds.len());
         Learned {
             links: self.stored(self.drift.links.keys()),
+            forgotten: Vec::new(),
             feeds: self.stored_feeds(nodes),
         }
     }
@@ -423,9 +470,15 @@ impl Evaluator {
     /// What was learned since the last call, to be kept.
     pub fn take_learned(&mut self) -> Learned {
         let links = std::mem::take(&mut self.drift.changed);
+        let forgotten = std::mem::take(&mut self.drift.forgotten);
+        let named = |key: InstanceKey| {
+            let dimensions = key.dimensions.iter().map(ToString::to_string).collect();
+            (self.catalog.node(key.node).name.clone(), dimensions)
+        };
         let feeds = std::mem::take(&mut self.drift.changed_feeds);
         Learned {
             links: self.stored(links.iter()),
+            forgotten: forgotten.into_iter().map(named).collect(),
             feeds: self.stored_feeds(feeds.into_iter()),
         }
     }

@@ -109,7 +109,7 @@ pub struct Explanation {
     pub target_probability: Option<f64>,
     /// The parent's numbers.
     pub parent: Option<ParentText>,
-    /// What the judgement of its link knows; of the present only.
+    /// What the judgement of its link knows; of the past what it knew as the last month closed.
     pub link: Option<LinkText>,
     /// Rules that judge it, with what they read.
     pub rules: Vec<RuleText>,
@@ -183,6 +183,8 @@ pub struct ParentText {
 /// What the judgement of a link knows.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct LinkText {
+    /// The day whose close it is of, where that is not the last one.
+    pub as_of: Option<Date>,
     /// How strongly the parent follows, 0 to 1.
     pub strength: Option<f64>,
     /// How many days later it follows.
@@ -480,17 +482,7 @@ fn explanation(
         forecast_range: state.outlook.as_ref().and_then(|outlook| outlook.range(0.8)),
         target_probability: state.target_probability,
         parent: parent(catalog, snapshot, state),
-        link: state.link.as_ref().map(|link| LinkText {
-            strength: link.strength,
-            lag_days: link.lag_days,
-            elasticity: link.elasticity,
-            parent_gap: link.parent_gap,
-            judged_days: link.judged_days,
-            evidence: DriftKind::ALL
-                .into_iter()
-                .map(|kind| (kind.as_str(), link.score(kind)))
-                .collect(),
-        }),
+        link: link(past, state, at),
         rules: rules(past, catalog, snapshot, state, at),
         accounts: attribution::attribute(catalog, snapshot, &state.key, |kpi| elasticity(snapshot, kpi))
             .filter(|_| state.is_judged())
@@ -558,6 +550,36 @@ fn weights(past: &Past, node: &Node, at: Timestamp) -> Option<WeightsText> {
         parent: parent.title.clone(),
         history,
         proposed,
+    })
+}
+
+/// What is known of the link of an instance now, or was as the last month closed.
+fn link(past: &Past, state: &NodeState, at: Timestamp) -> Option<LinkText> {
+    let evidence = |scores: [f64; 7]| {
+        std::iter::zip(DriftKind::ALL, scores)
+            .map(|(kind, score)| (kind.as_str(), score))
+            .collect()
+    };
+    if let Some(link) = &state.link {
+        return Some(LinkText {
+            as_of: None,
+            strength: link.strength,
+            lag_days: link.lag_days,
+            elasticity: link.elasticity,
+            parent_gap: link.parent_gap,
+            judged_days: link.judged_days,
+            evidence: evidence(link.scores),
+        });
+    }
+    let closed = past.link_closed(&state.key, past.catalog.calendar.day_of(at))?;
+    Some(LinkText {
+        as_of: Some(closed.day),
+        strength: closed.strength,
+        lag_days: closed.lag_days,
+        elasticity: closed.elasticity,
+        parent_gap: closed.parent_gap,
+        judged_days: closed.judged_days,
+        evidence: evidence(closed.scores),
     })
 }
 

@@ -399,6 +399,15 @@ fn served(parent: &ParentText, language: Language) -> String {
 }
 
 fn linked(link: &LinkText, language: Language) -> String {
+    let text = link_in_words(link, language);
+    match (link.as_of, language) {
+        (None, _) => text,
+        (Some(day), Language::Zh) => format!("{day} 收盘时：{text}"),
+        (Some(day), Language::En) => format!("at the close of {day}: {text}"),
+    }
+}
+
+fn link_in_words(link: &LinkText, language: Language) -> String {
     let signed = |gap: f64| format!("{}{}", if gap < 0.0 { "−" } else { "+" }, percent(gap.abs()));
     let Some(gap) = link.parent_gap else {
         return match language {

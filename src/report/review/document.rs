@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use super::links::in_words as link_words;
 use super::{EpisodeResult, Next, NodeResult, Review, Verdict};
 use crate::alert::notice::ResolveReason;
 use crate::catalog::Role;
@@ -11,6 +12,8 @@ use crate::words::{Language, percent, sentence, weights as words};
 const INSTANCES_SHOWN: usize = 5;
 /// Episodes that are listed one by one.
 const EPISODES_SHOWN: usize = 30;
+/// Changed links that are listed.
+const LINKS_SHOWN: usize = 20;
 
 /// One piece of a document.
 #[derive(Clone, PartialEq, Debug)]
@@ -84,10 +87,31 @@ pub(super) fn document(review: &Review, language: Language, zone: &TimeZone) -> 
     results(&mut blocks, review, language);
     episodes(&mut blocks, review, language, zone);
     forecasts(&mut blocks, review, language);
+    links(&mut blocks, review, language);
     weights(&mut blocks, review, language);
     quality(&mut blocks, review, language);
     next(&mut blocks, review, language, zone);
     blocks
+}
+
+/// How links have changed.
+fn links(blocks: &mut Vec<Block>, review: &Review, language: Language) {
+    if review.links.is_empty() {
+        return;
+    }
+    blocks.push(Block::Heading(
+        language.pick("联动变化", "Links that changed").to_owned(),
+    ));
+    let shown = review.links.iter().take(LINKS_SHOWN);
+    let mut lines: Vec<String> = shown.map(|change| link_words(change, language)).collect();
+    let more = review.links.len().saturating_sub(LINKS_SHOWN);
+    if more > 0 {
+        lines.push(match language {
+            Language::Zh => format!("还有 {more} 条。"),
+            Language::En => format!("And {more} more."),
+        });
+    }
+    blocks.push(Block::List(lines));
 }
 
 /// What the closes of the period proposed of weights, with the reason of each change.

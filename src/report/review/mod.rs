@@ -2,6 +2,7 @@
 //! business was not, what fired, how good the forecasts were, how good the data was, and what to look at next.
 
 mod document;
+mod links;
 mod render;
 mod score;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::fold::day::Day;
 use crate::state::Status;
 use crate::words::Language;
 
+pub use links::{LinkChange, LinkFigures};
 pub use score::OwnerScore;
 
 /// A pace below which a running business counts as one that does not move with its KPI.
@@ -55,6 +57,8 @@ pub struct Review {
     pub forecasts: Vec<ForecastResult>,
     /// How the sources were.
     pub feeds: Vec<FeedResult>,
+    /// Links that are not what they were before it.
+    pub links: Vec<LinkChange>,
     /// What the closes of the period proposed of weights, and what became of it.
     pub weights: Vec<ProposedWeights>,
     /// Notices of the period that nobody got.
@@ -268,6 +272,8 @@ pub fn review(past: &mut Past, asked: Option<Period>) -> Result<Review, NoReview
         .iter()
         .filter(|logged| logged.status == Status::Dead && within(logged.notice.decided_at))
         .count();
+    let instances = results.iter().map(|result| &result.key);
+    let links = links::changes(past, &catalog, period, last_day, instances);
     let next = next(&catalog, period, &results, &apart, &episodes, &feeds);
     Ok(Review {
         up_to: past.close_of(last_day).min(watermark),
@@ -279,6 +285,7 @@ pub fn review(past: &mut Past, asked: Option<Period>) -> Result<Review, NoReview
         episodes,
         forecasts,
         feeds,
+        links,
         weights: proposed_weights(past, &catalog, period),
         undelivered,
         next,

@@ -165,18 +165,29 @@ impl Typed {
             self.0.iter().enumerate().filter_map(counts).collect()
         };
         let (complaints, satisfaction) = (values("complaints"), values("satisfaction"));
+        let sum = |values: &[i64]| match values {
+            [] => f64::NAN,
+            values => hundredths(values.iter().sum()),
+        };
         vec![
             ("groups", groups as f64),
             ("people", people_sum as f64),
-            ("complaints", hundredths(complaints.iter().sum())),
+            ("complaints", sum(&complaints)),
+            ("satisfaction", sum(&satisfaction) / satisfaction.len() as f64),
+            ("walk_ins", counted(values("walk_ins").len())),
             (
-                "satisfaction",
-                hundredths(satisfaction.iter().sum()) / satisfaction.len() as f64,
+                "stock",
+                values("stock")
+                    .last()
+                    .map_or(f64::NAN, |value| hundredths(*value)),
             ),
-            ("walk_ins", values("walk_ins").len() as f64),
-            ("stock", hundredths(*values("stock").last().unwrap())),
         ]
     }
+}
+
+/// Entries, or nothing where there is none.
+fn counted(entries: usize) -> f64 {
+    if entries == 0 { f64::NAN } else { entries as f64 }
 }
 
 fn hundredths(number: i64) -> f64 {

@@ -29,8 +29,9 @@ pub(super) struct Judge {
     pub(super) window: usize,
     kappa: f64,
     limit: f64,
-    x: Vec<Option<f64>>,
-    y: Vec<Option<f64>>,
+    /// Log ratios of KPI and parent by day; NaN where there is none. A ratio with seven digits is as good as its day.
+    x: Vec<f32>,
+    y: Vec<f32>,
     base_x: f64,
     base_y: f64,
     spread_x: f64,
@@ -60,6 +61,11 @@ fn at(day: i32) -> usize {
     day.rem_euclid(RING as i32) as usize
 }
 
+/// The ratio of a day, where there is one.
+fn of(ratios: &[f32], day: i32) -> Option<f64> {
+    Some(f64::from(ratios[at(day)])).filter(|ratio| !ratio.is_nan())
+}
+
 /// The part of a gap that the other KPIs of the parent do not explain.
 fn beyond(gap: f64, (least, most): (f64, f64)) -> f64 {
     if gap < 0.0 {
@@ -75,8 +81,8 @@ impl Judge {
             window,
             kappa,
             limit: limit / tuning.sensitivity,
-            x: vec![None; RING],
-            y: vec![None; RING],
+            x: vec![f32::NAN; RING],
+            y: vec![f32::NAN; RING],
             base_x: 0.0,
             base_y: 0.0,
             spread_x: 0.1,
@@ -120,8 +126,9 @@ impl Judge {
 
     pub(super) fn day(&mut self, day: i32, seen: &Seen, may_learn: bool, tuning: &Tuning) {
         let [x, y] = seen.ratios;
-        self.x[at(day)] = x;
-        self.y[at(day)] = y;
+        let kept = |ratio: Option<f64>| ratio.map_or(f32::NAN, |ratio| ratio as f32);
+        self.x[at(day)] = kept(x);
+        self.y[at(day)] = kept(y);
         let (Some(x), Some(y)) = (x, y) else {
             return;
         };
@@ -171,7 +178,7 @@ impl Judge {
         let days = lags.map(|lag| day - 1 - lag as i32);
         let known = days.filter(|day| (judged_to - RING as i32 + 1..=judged_to).contains(day));
         let answers =
-            known.filter_map(|day| Some((self.elasticity + 0.1) * (self.x[at(day)]? - self.base_x)));
+            known.filter_map(|day| Some((self.elasticity + 0.1) * (of(&self.x, day)? - self.base_x)));
         Some(answers.fold((0.0, 0.0), |(low, high), answer| {
             (answer.min(low), answer.max(high))
         }))
@@ -187,7 +194,7 @@ impl Judge {
         };
         let mut hull: Option<(f64, f64)> = None;
         for lag in 0..=last {
-            let Some(x) = self.x[at(day - lag as i32)] else {
+            let Some(x) = of(&self.x, day - lag as i32) else {
                 continue;
             };
             let dx = x - self.base_x;
@@ -233,7 +240,7 @@ impl Judge {
     }
 
     fn learn(&mut self, day: i32, tuning: &Tuning) {
-        let (Some(x), Some(y)) = (self.x[at(day)], self.y[at(day)]) else {
+        let (Some(x), Some(y)) = (of(&self.x, day), of(&self.y, day)) else {
             return;
         };
         self.learned += 1;
@@ -254,7 +261,7 @@ impl Judge {
         let g = (1.0 - 0.5f64.powf(1.0 / tuning.link_half_life)).max(1.0 / learned);
         let cy = dy.clamp(-3.0 * self.spread_y, 3.0 * self.spread_y);
         for lag in 0..=tuning.max_lag {
-            if let Some(x) = self.x[at(day - lag as i32)] {
+            if let Some(x) = of(&self.x, day - lag as i32) {
                 let d = (x - self.base_x).clamp(-3.0 * self.spread_x, 3.0 * self.spread_x);
                 self.covariance[lag] += g * (d * cy - self.covariance[lag]);
                 if lag == 0 {
@@ -270,7 +277,7 @@ impl Judge {
         self.elasticity = ((c + 0.005 * 0.6) / (self.var_x + 0.005)).clamp(0.2, 1.2);
         let scale = (self.var_x * self.var_y).sqrt();
         self.strength = if scale > 0.0 { c / scale } else { 0.0 };
-        if let Some(x) = self.x[at(day - self.lag as i32)] {
+        if let Some(x) = of(&self.x, day - self.lag as i32) {
             let rest = dy - self.elasticity * (x - self.base_x);
             let g = rate.max(1.0 / (learned + 14.0));
             self.sigma += g * (1.2533 * rest.abs().min(2.5 * self.sigma) - self.sigma);

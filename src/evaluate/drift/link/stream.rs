@@ -42,7 +42,8 @@ pub(super) struct Stream {
     first_day: i32,
     plan: Plan,
     value: Vec<f64>,
-    reference: Vec<f64>,
+    /// In few bytes: seven digits of a plan are more than it knows.
+    reference: Vec<f32>,
     masked: Vec<bool>,
     live: Liveness,
     units: Units,
@@ -167,7 +168,7 @@ impl Stream {
         }
         let slot = at(day);
         self.value[slot] = 0.0;
-        self.reference[slot] = self.plan.reference(day).unwrap_or(0.0);
+        self.reference[slot] = self.plan.reference(day).unwrap_or(0.0) as f32;
         self.masked[slot] = days.is_unusual(day) || self.reference[slot] <= 0.0;
         let volume = self.absorb(day, input.flow);
         let warm = day - self.first_day >= tuning.warmup as i32;
@@ -182,7 +183,7 @@ impl Stream {
             health.silent_days = Some(self.live.days);
         }
         let ratio = |day: i32| {
-            let (value, reference) = (self.value[at(day)], self.reference[at(day)]);
+            let (value, reference) = (self.value[at(day)], f64::from(self.reference[at(day)]));
             (value > 0.0 && reference > 0.0).then(|| (value / reference).ln())
         };
         let is_makeup = days.special(day) == Some(super::calendar::Special::Workday);
@@ -230,7 +231,7 @@ impl Stream {
             }
             unusual |= days.is_unusual(day);
             value += self.value[at(day)];
-            reference += self.reference[at(day)] * self.weekday_share(day);
+            reference += f64::from(self.reference[at(day)]) * self.weekday_share(day);
         }
         (unusual && reference > 0.0).then(|| ((value + 0.05 * reference) / (1.05 * reference)).ln())
     }
@@ -250,7 +251,7 @@ impl Stream {
         }
         let weekday = weekday(day);
         let level = if level == 0.0 { self.scale() } else { level };
-        let expected = self.reference[slot] * self.weekday_share(day) * level.exp();
+        let expected = f64::from(self.reference[slot]) * self.weekday_share(day) * level.exp();
         self.closing.learn(quarter, self.value[slot], expected);
         if quarter.is_some() {
             return;
@@ -266,7 +267,7 @@ impl Stream {
             self.noise += (size - self.noise) / self.noise_days.min(90.0);
         }
         self.brought[weekday] = self.brought[weekday] * 0.95 + self.value[slot];
-        self.expected[weekday] = self.expected[weekday] * 0.95 + self.reference[slot];
+        self.expected[weekday] = self.expected[weekday] * 0.95 + f64::from(self.reference[slot]);
     }
 
     /// Log ratio of a day to what is expected of it at the usual `level`, the weekday and the quarter's end taken out; `None`
@@ -278,7 +279,7 @@ impl Stream {
             return None;
         }
         let level = if level == 0.0 { self.scale() } else { level };
-        let mut expected = self.reference[slot] * share * level.exp();
+        let mut expected = f64::from(self.reference[slot]) * share * level.exp();
         if quarter_end(day).is_some() {
             expected *= self.closing.lift.exp();
         }
@@ -324,7 +325,7 @@ impl Stream {
             }
             let slot = at(day);
             if !self.masked[slot] {
-                let mut reference = self.reference[slot] * self.weekday_share(day);
+                let mut reference = f64::from(self.reference[slot]) * self.weekday_share(day);
                 if quarter_end(day).is_some() {
                     reference *= self.closing.lift.exp();
                     closing += reference;
