@@ -22,6 +22,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec((-10_000i64..10_000, 0i64..3, 0u8..2, which), 1..30)
 }
 
+/// A short name, and one of as many characters as an entry may have: far more bytes than an event's value may.
+fn name_of(store: u8) -> String {
+    match store {
+        0 => "s0".to_owned(),
+        other => format!("{}{other}", "店".repeat(199)),
+    }
+}
+
 /// The entries that were taken, and the cells that their events come to, of the metric at `source`.
 fn typed_in(steps: &[Step], metric: &str, source: usize) -> (Vec<Entry>, Vec<StoredCell>) {
     let catalog = load(&Files::new("", [("a.yaml", TYPED_IN)]))
@@ -43,7 +51,7 @@ fn typed_in(steps: &[Step], metric: &str, source: usize) -> (Vec<Entry>, Vec<Sto
             by: "a".to_owned(),
             at_ms: is_new.then_some(1_780_000_000_000 + day * 86_400_000),
             dimensions: is_new
-                .then(|| ("store".to_owned(), format!("s{store}")))
+                .then(|| ("store".to_owned(), name_of(*store)))
                 .into_iter()
                 .collect(),
             note: None,
