@@ -1,7 +1,8 @@
-//! Memory a series, and the restart: `cargo bench --bench memory -- [SERIES]` (default 1,000,000).
+//! Memory a series, and the restart: `cargo bench --bench memory -- [SERIES]` (default 1,000,000). Memory a judged link, and
+//! what a close of the day takes: `cargo bench --bench memory -- links [LINKS] [DAYS]` (default 20,000 and 100).
 //!
 //! Every series is a person with one day of one metric, evaluated as a node instance: cells, state file and snapshot
-//! are what the daemon holds.
+//! are what the daemon holds. Every link is a store's visits and sales, judged day after day.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -30,9 +31,77 @@ nodes:
   revenue: {metric: revenue, role: business, period: month, target: 1000, each: [person]}
 ";
 
+const LINKED: &str = "
+sources:
+  s: {topics: [t], format: json, time: t, fields: {k: k, store: store, v: v}}
+metrics:
+  visits: {source: s, agg: sum, expr: v, filter: k == \"visits\", dimensions: [store]}
+  sales: {source: s, agg: sum, expr: v, filter: k == \"sales\", dimensions: [store]}
+nodes:
+  sales: {metric: sales, role: business, each: [store], period: month, target: 150000}
+  visits: {metric: visits, role: kpi, each: [store], parent: sales, relation: influence, period: month, target: 3000}
+";
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let series: usize = args.first().map_or(1_000_000, |text| text.parse().unwrap());
+    let number = |at: usize, default: usize| args.get(at).map_or(default, |text| text.parse().unwrap());
+    if args.first().is_some_and(|arg| arg == "links") {
+        links(number(1, 20_000), number(2, 100));
+    } else {
+        series(number(0, 1_000_000));
+    }
+}
+
+fn links(links: usize, days: usize) {
+    let files = Files::new("", [("a.yaml", LINKED)]);
+    let catalog = Arc::new(load(&files).map_err(|p| p.to_string()).unwrap());
+    let plan = Arc::new(Plan::bounded(&catalog, 256));
+    let mut cells = Cells::new(plan.clone());
+    let mut worker = Worker::new(&catalog, plan.clone());
+    let mut reader = Reader::new(&catalog.sources[0]);
+    let mut evaluator = Evaluator::new(catalog.clone(), plan);
+    // 2026-01-01.
+    let first: i64 = 1_767_225_600;
+    let (mut grown, mut closes, mut snapshot) = (0, Vec::new(), None);
+    for day in 0..days {
+        for n in 0..links {
+            let wave = 1.0 + 0.1 * (day as f64 / (3.0 + n as f64 % 7.0)).sin();
+            for (key, size) in [("visits", 100.0), ("sales", 5000.0)] {
+                let at = first + 86_400 * day as i64 + 43_200;
+                let payload = format!(
+                    r#"{{"t": {at}, "k": "{key}", "store": "s{n:06}", "v": {:.2}}}"#,
+                    size * wave
+                );
+                let record = Record {
+                    payload: Some(payload.as_bytes()),
+                    ..Record::default()
+                };
+                let event = reader.read_one(&record).unwrap();
+                worker.fold(SourceId(0), &event, at, Sign::Add).unwrap();
+            }
+        }
+        cells.merge(worker.take()).unwrap();
+        cells.take_changed();
+        let at = Timestamp::from_second(first + 86_400 * (day as i64 + 1) - 1).unwrap();
+        drop(snapshot.take());
+        let mut next = evaluator.snapshot(&cells, at, Horizon::Day);
+        let (before, started) = (resident_bytes(), cpu_seconds());
+        evaluator.close_day(&cells, &mut next);
+        closes.push(cpu_seconds() - started);
+        grown += resident_bytes().saturating_sub(before);
+        evaluator.take_learned();
+        snapshot = Some(next);
+    }
+    closes.sort_by(f64::total_cmp);
+    let median = closes[closes.len() / 2];
+    println!(
+        "{links} links over {days} days: {:.0} bytes each, a close of the day {median:.2} CPU-seconds, {:.2} for 100,000",
+        grown as f64 / links as f64,
+        median * 100_000.0 / links as f64
+    );
+}
+
+fn series(series: usize) {
     let catalog = Arc::new(
         load(&Files::new("", [("a.yaml", CATALOG)]))
             .map_err(|p| p.to_string())

@@ -348,6 +348,8 @@ fn episode(record: &AlertRecord, raised: Timestamp) -> Episode {
 }
 
 #[cfg(test)]
+mod same_tests;
+#[cfg(test)]
 mod shared_tests;
 
 #[cfg(test)]
