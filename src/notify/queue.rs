@@ -302,7 +302,8 @@ impl Queue {
         let shown = siblings.iter().rev().find_map(|sibling| sibling.shown.clone());
         // What was refused before is tried by itself.
         let was_refused = [self.alone, self.plain].contains(&Some(head.position));
-        let is_behind = !was_refused && later(head.decided, BEHIND) <= self.desk.now();
+        let is_update = notice.quiet && notice.kind != NoticeKind::Resolved;
+        let is_behind = !was_refused && !is_update && later(head.decided, BEHIND) <= self.desk.now();
         let parcel = if is_behind && gathers(&target, &notice, shown.as_deref()) {
             let Some(backlog) = self.backlog(&head, &notice, &target).await else {
                 return Next::store_pause();
