@@ -246,6 +246,7 @@ fn metrics_of_100_000_instances(bencher: Bencher) {
         version: 1,
         catalog,
         snapshot: Arc::new(snapshot),
+        rule_errors: Default::default(),
         alerts: Arc::from([]),
         language: Language::En,
         ready: ReadyState::default(),

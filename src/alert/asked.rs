@@ -25,7 +25,7 @@ pub(super) trait Asked<'a>: About {
     /// What the rule says of it.
     fn condition(&self) -> Condition {
         let asks = &vocabulary_of(Self::ON).asks;
-        let test = |expr: &Expr| expr.test(|index| self.value(asks[index].attribute));
+        let test = |expr: &Expr| expr.attempt(|index| self.value(asks[index].attribute));
         self.rule().condition(test)
     }
 

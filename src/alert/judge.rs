@@ -1,5 +1,7 @@
 //! Rules over a snapshot: what each says of each node and link. The step between evaluation and the state machine.
 
+use std::collections::BTreeMap;
+
 use hashbrown::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
@@ -17,7 +19,7 @@ use super::source::{self, OfSource};
 use crate::catalog::attribute::{
     Attribute, DriftKind, RuleVariable, Subject, Title, TitlePart, vocabulary_of,
 };
-use crate::catalog::expr::Value;
+use crate::catalog::expr::{Expr, Value};
 use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
 use crate::evaluate::intake::Recent;
 use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
@@ -228,6 +230,17 @@ pub fn samples<'a>(
     periods: &'a Periods,
     known: &Known<'_>,
 ) -> Vec<Sample<'a, Subjected<'a>>> {
+    samples_under(catalog, snapshot, periods, known, |_| true)
+}
+
+/// What those rules say that are wanted.
+fn samples_under<'a>(
+    catalog: &'a Catalog,
+    snapshot: &'a Snapshot,
+    periods: &'a Periods,
+    known: &Known<'_>,
+    is_wanted: impl Fn(&Rule) -> bool,
+) -> Vec<Sample<'a, Subjected<'a>>> {
     let by_key: HashMap<&InstanceKey, &NodeState> = snapshot
         .instances
         .iter()
@@ -236,7 +249,7 @@ pub fn samples<'a>(
     let items: HashMap<&InstanceKey, &OpenItems> =
         snapshot.items.iter().map(|open| (&open.key, open)).collect();
     let mut samples = Vec::new();
-    for rule in &catalog.rules {
+    for rule in catalog.rules.iter().filter(|rule| is_wanted(rule)) {
         if rule.on == RuleOn::Source {
             let of_sources = source::samples(rule, &catalog.sources, &snapshot.intake, known);
             samples.extend(of_sources.into_iter().map(|sample| sample.map(Subjected::Source)));
@@ -303,6 +316,34 @@ pub fn samples<'a>(
         }
     }
     samples
+}
+
+/// Rules that cannot be evaluated, each with the first node where it cannot, and why.
+pub fn failures(catalog: &Catalog, snapshot: &Snapshot) -> BTreeMap<String, String> {
+    let mut failures = BTreeMap::new();
+    if !catalog.rules.iter().any(may_fail) {
+        return failures;
+    }
+    let periods = Periods::of(catalog, snapshot);
+    let nothing = Known::At(HashSet::new());
+    for sample in samples_under(catalog, snapshot, &periods, &nothing, may_fail) {
+        let why = match sample.about {
+            _ if sample.condition != Condition::Error => None,
+            Subjected::Instance(judged) => judged.failure(),
+            Subjected::Source(_) | Subjected::Siblings(_) => Some("it cannot be evaluated".to_owned()),
+        };
+        if let Some(why) = why {
+            failures
+                .entry(sample.rule.name.clone())
+                .or_insert_with(|| format!("{}: {why}", sample.node));
+        }
+    }
+    failures
+}
+
+/// Whether one of its expressions may fail.
+fn may_fail(rule: &Rule) -> bool {
+    rule.expressions().any(Expr::may_fail)
 }
 
 /// What a rule reads of an instance, in the names of its conditions and as `written` puts it; a link's rule reads the
@@ -434,7 +475,14 @@ impl<'a> Judged<'a> {
         }
         let asks = &vocabulary_of(self.rule.on).asks;
         self.rule
-            .condition(|expr| expr.test(|index| self.value(asks[index])))
+            .condition(|expr| expr.attempt(|index| self.value(asks[index])))
+    }
+
+    /// Why the rule cannot be evaluated; `None` where it can.
+    fn failure(&self) -> Option<String> {
+        let asks = &vocabulary_of(self.rule.on).asks;
+        let mut expressions = self.rule.expressions();
+        expressions.find_map(|expr| expr.attempt(|index| self.value(asks[index])).err())
     }
 
     fn value(&self, variable: RuleVariable) -> Value<'a> {

@@ -179,7 +179,7 @@ pub enum Verdict {
 pub struct Again {
     /// Episodes within 24 hours of event time, this one included; at least 2.
     pub count: u32,
-    /// The episode before, for threads.
+    /// The episode before: what channels show of it goes on.
     pub previous: String,
 }
 

@@ -467,6 +467,15 @@ impl Telling {
             because: None,
         }
     }
+
+    /// Names of the times in which the receiver is not told.
+    pub fn muted_by(&self) -> Vec<&str> {
+        let times = self.held.iter().filter_map(|held| {
+            let muted = held.strip_prefix("mute ");
+            muted.or_else(|| held.strip_prefix("outside "))
+        });
+        times.collect()
+    }
 }
 
 /// A finished episode whose receivers do not know yet: it waits for its time, was decided while nobody could be told, or

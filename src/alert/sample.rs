@@ -68,23 +68,31 @@ impl<'a, A> Sample<'a, A> {
 }
 
 impl Rule {
-    /// What the rule says, given whether each of its expressions holds; `None` where one of its variables has no value.
-    pub(super) fn condition(&self, test: impl Fn(&Expr) -> Option<bool>) -> Condition {
+    /// What the rule says, given whether each of its expressions holds; `None` where one of its variables has no value,
+    /// and an error where it cannot be evaluated.
+    pub(super) fn condition(&self, test: impl Fn(&Expr) -> Result<Option<bool>, String>) -> Condition {
         let mut unanswered = false;
         for level in self.levels.iter().rev() {
             match test(&level.when) {
-                Some(true) => return Condition::Breach(level.severity),
-                Some(false) => {}
-                None => unanswered = true,
+                Ok(Some(true)) => return Condition::Breach(level.severity),
+                Ok(Some(false)) => {}
+                Ok(None) => unanswered = true,
+                Err(_) => return Condition::Error,
             }
         }
         if unanswered {
             return Condition::Missing;
         }
         match self.clear.as_ref().map(test) {
-            None | Some(Some(true)) => Condition::Clear,
-            Some(Some(false)) => Condition::Band,
-            Some(None) => Condition::Missing,
+            None | Some(Ok(Some(true))) => Condition::Clear,
+            Some(Ok(Some(false))) => Condition::Band,
+            Some(Ok(None)) => Condition::Missing,
+            Some(Err(_)) => Condition::Error,
         }
+    }
+
+    /// Its expressions.
+    pub(super) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        self.levels.iter().map(|level| &level.when).chain(&self.clear)
     }
 }

@@ -7,6 +7,7 @@ use super::explain::moment;
 use super::shown::{Format, Tongue};
 use super::{Config, load_all, print};
 use crate::report::routing::{Alert, Asked, explain, text};
+use crate::state::Reading;
 
 /// Arguments of `route`.
 #[derive(Args, Debug)]
@@ -66,7 +67,22 @@ pub(super) fn route_command(args: &RouteArgs) -> Result<(), String> {
         kind: args.kind.clone(),
     };
     let alert = Alert::of(&asked, &catalog, at).map_err(|error| error.to_string())?;
-    let found = explain(&settings.routing, &catalog.calendar, &alert, at);
+    let silences = match settings.state_sqlite.exists() {
+        true => Some(
+            Reading::of(&settings.state_sqlite)
+                .map_err(|error| error.to_string())?
+                .silences,
+        ),
+        // In a review of the settings, away from the daemon.
+        false => None,
+    };
+    let found = explain(
+        &settings.routing,
+        silences.as_ref(),
+        &catalog.calendar,
+        &alert,
+        at,
+    );
     match args.format {
         Format::Text => {
             let language = Tongue::or_settings(args.language, &settings);

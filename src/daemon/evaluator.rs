@@ -49,6 +49,8 @@ const IDLE_COMMIT_EVERY: Duration = Duration::from_secs(30);
 pub struct Report {
     /// Every number.
     pub snapshot: Arc<Snapshot>,
+    /// Rules that cannot be evaluated, with where and why.
+    pub rule_errors: Arc<BTreeMap<String, String>>,
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
     /// Newest rejected events, newest first.
@@ -409,6 +411,7 @@ impl EvaluatorThread {
             _ => None,
         };
         Report {
+            rule_errors: Arc::new(judge::failures(&self.catalog, &snapshot)),
             snapshot: Arc::new(snapshot),
             alerts: self.engine.records().cloned().collect(),
             rejected: self.totals.rejected.iter().cloned().collect(),

@@ -66,6 +66,7 @@ impl Publisher {
             version: 0,
             catalog: catalog.clone(),
             snapshot: Arc::default(),
+            rule_errors: Arc::default(),
             alerts: Arc::from([]),
             language: settings.language,
             ready: ReadyState {
@@ -201,6 +202,7 @@ impl Publisher {
             version: self.view.borrow().version + 1,
             catalog: known.catalog.clone(),
             snapshot: report.snapshot,
+            rule_errors: report.rule_errors,
             alerts: {
                 let alerts = report.alerts.iter();
                 alerts

@@ -27,6 +27,12 @@ pub enum Answer {
         /// Why.
         reason: String,
     },
+    /// The service is busy for a moment, and did not take it: it is tried again at once a few times, then as after any
+    /// failure.
+    Busy {
+        /// Why.
+        reason: String,
+    },
     /// The receiver will never take this message, in this form.
     Drop {
         /// Why.
@@ -48,7 +54,7 @@ impl Answer {
         match self {
             Answer::Ok { .. } => true,
             Answer::Retry { maybe_shown, .. } => *maybe_shown,
-            Answer::Drop { .. } | Answer::Disable { .. } => false,
+            Answer::Busy { .. } | Answer::Drop { .. } | Answer::Disable { .. } => false,
         }
     }
 }

@@ -54,13 +54,13 @@ fn facts() -> BoxedStrategy<Facts> {
 
 prop_compose! {
     pub(super) fn notice()(
-        id in text(), alert_kind in prop_oneof![Just("behind_pace".to_owned()), Just("target_at_risk".to_owned()), text()],
+        id in text(), bundle in 0u8..3, alert_kind in prop_oneof![Just("behind_pace".to_owned()), Just("target_at_risk".to_owned()), text()],
         kind in prop_oneof![Just(NoticeKind::Fired), Just(NoticeKind::Escalated), Just(NoticeKind::Resolved)],
         reason in option::of(prop_oneof![Just(ResolveReason::Recovered), Just(ResolveReason::PeriodClosed)]),
         severity in prop_oneof![Just(Severity::Info), Just(Severity::Critical)],
         labels in btree_map(prop_oneof![Just("node".to_owned()), Just("owner".to_owned()), Just("alertname".to_owned())], text(), 0..3),
         facts in facts(), facts_at_firing in option::of(facts()),
     ) -> Notice {
-        Notice { id, alert_kind, kind, reason, severity, labels, facts, facts_at_firing, ..samples::hollow() }
+        Notice { episode: id.clone(), bundle: bundle.to_string(), id, alert_kind, kind, reason, severity, labels, facts, facts_at_firing, ..samples::hollow() }
     }
 }

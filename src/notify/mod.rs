@@ -91,6 +91,17 @@ pub trait Channel: Send + Sync {
         true
     }
 
+    /// Whether a notice that waits may go in one message with the head of the queue although they were decided apart.
+    /// Asked where the queue is behind what its destination takes.
+    fn gathers(&self, head: Waiting<'_>, other: Waiting<'_>) -> bool {
+        self.bundles(head.notice) && head.notice.aside.is_none() && other.notice.aside.is_none()
+    }
+
+    /// How many notices one message says something of, in numbers at least; the others go in the next one.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+
     /// Until when a notice of the queue is better held back that was decided at `decided`, if nothing waits behind it.
     fn hold(&self, _head: &Notice, _decided: Timestamp) -> Option<Timestamp> {
         None
@@ -117,6 +128,15 @@ pub trait Channel: Send + Sync {
     }
 }
 
+/// A notice that waits for its delivery, as a channel sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting<'a> {
+    /// The notice.
+    pub notice: &'a Notice,
+    /// What the channel said of the last message about its episode, see [`Answer::Ok`].
+    pub shown: Option<&'a str>,
+}
+
 /// What goes to one receiver in one message.
 #[derive(Clone, Copy, Debug)]
 pub struct Parcel<'a> {
@@ -124,7 +144,8 @@ pub struct Parcel<'a> {
     pub notices: &'a [Notice],
     /// How the message is dressed.
     pub form: Form,
-    /// What the channel said of the last message about the first notice's episode, see [`Answer::Ok`].
+    /// What the channel said of the last message about the episode, see [`Answer::Ok`]; of several notices that were
+    /// decided apart: what it said of all of them.
     pub shown: Option<&'a str>,
     /// Since when it may be there already, from an attempt whose outcome nobody knows: its answer was lost, or the
     /// process ended before it was written down. `None`: this is the first attempt.
@@ -257,6 +278,8 @@ fn destination(address: &str) -> u64 {
 
 #[cfg(test)]
 mod delivery_tests;
+#[cfg(test)]
+mod limits_tests;
 #[cfg(test)]
 mod queue_properties;
 #[cfg(test)]

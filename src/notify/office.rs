@@ -10,13 +10,15 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::outbox::{By, Outbox, Stats, run_by};
-use super::{Answer, Channel, Form, Parcel, Sending, Target};
+use super::{Answer, Channel, Form, Parcel, Sending, Target, Waiting};
 use crate::alert::notice::Notice;
 use crate::state::{Commit, Store};
 
 /// A channel that answers as it is told, then with "ok".
 pub(super) struct Script {
     began: Instant,
+    /// Whether it takes together what was decided apart.
+    gathers: bool,
     pub(super) answers: Mutex<VecDeque<Option<Answer>>>,
     sent: Mutex<Vec<Sent>>,
 }
@@ -32,10 +34,25 @@ pub(super) struct Sent {
     pub(super) answer: Option<Answer>,
 }
 
+impl Sent {
+    /// Ids of its notices, whatever the form.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.id.trim_end_matches('+').split(' ')
+    }
+}
+
 impl Script {
     pub(super) fn new(answers: impl IntoIterator<Item = Option<Answer>>) -> Arc<Script> {
+        Script::with(answers, false)
+    }
+    /// One that takes together what was decided apart, where the queue is behind.
+    pub(super) fn gathering(answers: impl IntoIterator<Item = Option<Answer>>) -> Arc<Script> {
+        Script::with(answers, true)
+    }
+    fn with(answers: impl IntoIterator<Item = Option<Answer>>, gathers: bool) -> Arc<Script> {
         Arc::new(Script {
             began: Instant::now(),
+            gathers,
             answers: Mutex::new(answers.into_iter().collect()),
             sent: Mutex::default(),
         })
@@ -84,6 +101,9 @@ impl Channel for Script {
     }
     fn destination(&self) -> &str {
         "script"
+    }
+    fn gathers(&self, _: Waiting<'_>, _: Waiting<'_>) -> bool {
+        self.gathers
     }
 }
 

@@ -37,6 +37,12 @@ pub trait Outbox: Send + Sync {
     /// When the store cannot be read.
     fn siblings(&self, receiver: &str, episode: &str) -> Result<Vec<Sibling>, OutboxError>;
 
+    /// What the channel said of the last message about an episode to one receiver, see [`Sibling::shown`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn shown(&self, receiver: &str, episode: &str) -> Result<Option<String>, OutboxError>;
+
     /// The pending notices of a bundle to one receiver, in the order in which they were decided.
     ///
     /// # Errors

@@ -42,6 +42,19 @@ pub(super) fn wait_after(attempts: u32) -> Duration {
     WAITS.get(index).copied().unwrap_or(LONGEST_WAIT)
 }
 
+/// How often it is tried again at once where a service says that it is busy for a moment.
+const BUSY_TRIES: u32 = 3;
+/// Time between these attempts.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+
+/// The wait after this many attempts that a service was too busy for, without jitter.
+pub(super) fn wait_while_busy(attempts: u32) -> Duration {
+    match attempts.checked_sub(BUSY_TRIES) {
+        Some(beyond) if beyond > 0 => wait_after(beyond),
+        _ => BUSY_WAIT,
+    }
+}
+
 /// A little more than the wait, so that many senders that failed together do not come back together.
 pub(super) fn with_jitter(wait: Duration) -> Duration {
     wait.mul_f64(1.0 + rand::random_range(0.0..0.1))
@@ -132,6 +145,10 @@ mod tests {
     fn waits_grow_to_ten_minutes_and_stay_there() {
         let waits: Vec<u64> = (1..=10).map(|attempts| wait_after(attempts).as_secs()).collect();
         assert_eq!(waits, [2, 5, 15, 30, 60, 120, 300, 600, 600, 600]);
+        let busy: Vec<u64> = (1..=6)
+            .map(|attempts| wait_while_busy(attempts).as_secs())
+            .collect();
+        assert_eq!(busy, [1, 1, 1, 2, 5, 15]);
         let jittered = with_jitter(Duration::from_secs(100));
         assert!((100.0..110.0).contains(&jittered.as_secs_f64()));
     }

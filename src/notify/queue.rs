@@ -1,6 +1,7 @@
 //! The queue of one destination: one notice at a time, in the order of decisions. The store is the queue; what is
 //! kept here besides is only how fast the destination may be written to and whether it still takes messages.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +12,20 @@ use tokio::time::Instant;
 use super::answer::Answer;
 use super::desk::Desk;
 use super::outbox::{Of, Pending, Postponed, Settled, Sibling, Status, Wait};
-use super::pace::{LONGEST_WAIT, Pace, wait_after, with_jitter};
-use super::{Form, Parcel, Target};
+use super::pace::{LONGEST_WAIT, Pace, wait_after, wait_while_busy, with_jitter};
+use super::{Form, Parcel, Target, Waiting};
 use crate::alert::notice::{Notice, NoticeKind};
 
 /// How long a notice in flight may take to finish when the process stops.
 const GRACE: Duration = Duration::from_secs(5);
 /// Pause before a store is looked at again that could not be read.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// A destination whose oldest notice is older than this takes less than there is, or was away: what waits there for
+/// one receiver goes in one message. The usual `group_interval`.
+const BEHIND: Duration = Duration::from_mins(1);
+/// Notices that are looked through for such a message.
+const GATHERED: usize = 2000;
 
 /// How long ends are said again to a receiver that forgets.
 const REPEAT_ENDS_FOR: SignedDuration = SignedDuration::from_mins(15);
@@ -33,6 +40,8 @@ pub(super) struct Queue {
     pace: Pace,
     /// The notice that was refused as blocks and goes as plain text now.
     plain: Option<i64>,
+    /// The notice that was refused together with others that were decided apart from it, and goes alone now.
+    alone: Option<i64>,
     /// Why the destination takes no message any more. Forgotten with the process: a start tries it again.
     disabled: Option<String>,
     /// Since when the head waits for the rate of the destination.
@@ -45,6 +54,19 @@ pub(super) struct Queue {
 struct Packed {
     notices: Vec<Notice>,
     pending: Vec<Pending>,
+    /// What the channel said of the last message about all of them.
+    shown: Option<String>,
+    /// Whether they were decided apart, and go together because the queue is behind.
+    is_gathered: bool,
+}
+
+/// What waits for one receiver, as far as it goes with the head of the queue.
+#[derive(Default)]
+struct Backlog {
+    /// Notices with where their episodes are shown.
+    waiting: Vec<(Notice, Pending, Option<String>)>,
+    /// What nobody needs to hear of any more.
+    moot: Vec<i64>,
 }
 
 impl Packed {
@@ -58,6 +80,31 @@ impl Packed {
 
     fn positions(&self) -> Vec<i64> {
         self.pending.iter().map(|pending| pending.position).collect()
+    }
+
+    /// As much of a backlog as one message has room for; `None` where nothing waits any more.
+    fn gathered(backlog: Backlog, room: usize) -> Option<Packed> {
+        let mut packed = Packed {
+            notices: Vec::new(),
+            pending: Vec::new(),
+            shown: None,
+            is_gathered: false,
+        };
+        let mut waiting = backlog.waiting.into_iter().take(room.max(1));
+        let (notice, pending, shown) = waiting.next()?;
+        packed.notices.push(notice);
+        packed.pending.push(pending);
+        packed.shown = shown;
+        for (notice, pending, shown) in waiting {
+            if packed.shown != shown {
+                // A conversation about one of them is not one about all.
+                packed.shown = None;
+            }
+            packed.is_gathered = true;
+            packed.notices.push(notice);
+            packed.pending.push(pending);
+        }
+        Some(packed)
     }
 }
 
@@ -91,6 +138,7 @@ impl Queue {
             bell,
             stopping,
             plain: None,
+            alone: None,
             disabled: None,
             blocked_since: None,
         }
@@ -150,8 +198,10 @@ impl Queue {
                 _ = stopping.wait_for(|stop| *stop) => return,
                 answer = target.channel.resend(&standing) => answer,
             };
-            if let Answer::Retry { reason, .. } | Answer::Drop { reason } | Answer::Disable { reason } =
-                answer
+            if let Answer::Retry { reason, .. }
+            | Answer::Busy { reason }
+            | Answer::Drop { reason }
+            | Answer::Disable { reason } = answer
             {
                 let receiver = target.receiver.as_str();
                 tracing::warn!(
@@ -217,16 +267,7 @@ impl Queue {
         };
         let moot = superseded(&siblings);
         if !moot.is_empty() {
-            let reason = "the episode ended before its beginning was told";
-            tracing::info!(
-                receiver = head.receiver,
-                episode = notice.episode,
-                reason,
-                "notices superseded"
-            );
-            let settled = Settled::with(Status::Superseded, Some(reason.to_owned()));
-            self.desk.settle(&head.receiver, moot, settled).await;
-            return Next::Look;
+            return self.supersede(&head.receiver, moot).await;
         }
 
         let (due, free) = (self.due(&head), self.pace.free_at(Instant::now()));
@@ -259,9 +300,38 @@ impl Queue {
             return self.settle_one(&head, Status::Superseded, reason).await;
         }
         let shown = siblings.iter().rev().find_map(|sibling| sibling.shown.clone());
-        let Some(parcel) = self.parcel(head, notice, &target).await else {
+        // What was refused before is tried by itself.
+        let was_refused = [self.alone, self.plain].contains(&Some(head.position));
+        let is_update = notice.quiet && notice.kind != NoticeKind::Resolved;
+        let is_behind = !was_refused && !is_update && later(head.decided, BEHIND) <= self.desk.now();
+        let parcel = if is_behind && gathers(&target, &notice, shown.as_deref()) {
+            let Some(backlog) = self.backlog(&head, &notice, &target).await else {
+                return Next::store_pause();
+            };
+            if !backlog.moot.is_empty() {
+                return self.supersede(&head.receiver, backlog.moot).await;
+            }
+            Packed::gathered(backlog, target.channel.room())
+        } else {
+            self.parcel(head, notice, &target, shown).await
+        };
+        let Some(mut parcel) = parcel else {
             return Next::store_pause();
         };
+        if let ([only], None) = (parcel.notices.as_slice(), &parcel.shown)
+            && let Some(again) = &only.again
+        {
+            // It came back soon: what is shown of it already goes on.
+            let (receiver, previous) = (only.receiver.clone(), again.previous.clone());
+            let asked = self
+                .desk
+                .ask(move |store| store.shown(&receiver, &previous))
+                .await;
+            let Some(shown) = asked else {
+                return Next::store_pause();
+            };
+            parcel.shown = shown;
+        }
         // Written down before: whoever finds it after a crash knows that people may have seen it.
         let positions = parcel.positions();
         if self
@@ -275,33 +345,100 @@ impl Queue {
         self.pace.take(Instant::now());
         let is_refused = self.plain == Some(parcel.head().position);
         let form = if is_refused { Form::Plain } else { Form::Full };
-        match self.attempt(&target, &parcel, form, shown.as_deref()).await {
+        match self.attempt(&target, &parcel, form).await {
             Some(answer) => self.conclude(&parcel, &target, form, answer).await,
             None => Next::Look,
         }
     }
 
+    /// Settles what nobody needs to hear of: their episodes are over and were not told.
+    async fn supersede(&self, receiver: &str, moot: Vec<i64>) -> Next {
+        let reason = "the episode ended before its beginning was told";
+        tracing::info!(receiver, notices = moot.len(), reason, "notices superseded");
+        let settled = Settled::with(Status::Superseded, Some(reason.to_owned()));
+        self.desk.settle(receiver, moot, settled).await;
+        Next::Look
+    }
+
+    /// What waits for the receiver of the head and can go in one message with it, the head first; `None` when the store
+    /// cannot be read.
+    async fn backlog(&self, head: &Pending, notice: &Notice, target: &Target) -> Option<Backlog> {
+        let (head, notice) = (head.clone(), notice.clone());
+        let channel = Arc::clone(&target.channel);
+        self.desk
+            .ask(move |store| {
+                let shown = store.shown(&head.receiver, &notice.episode)?;
+                let first = Waiting {
+                    notice: &notice,
+                    shown: shown.as_deref(),
+                };
+                let mut backlog = Backlog::default();
+                // What is said of an episode keeps its order: behind one that stays, all stay.
+                let mut left: HashSet<String> = HashSet::new();
+                let receiver = [head.receiver.clone()];
+                for pending in store.pending(Of::These(&receiver), GATHERED)? {
+                    // One that cannot be read, or that has no place, is settled when it is the head.
+                    let Ok(other) = pending.notice.clone() else {
+                        continue;
+                    };
+                    let is_update = other.quiet && other.kind != NoticeKind::Resolved;
+                    if !channel.takes(&other) || (is_update && !channel.updates()) {
+                        continue;
+                    }
+                    // What may be there already is looked for by the head's id: it goes only with what went with the head.
+                    if is_update || pending.maybe_shown != head.maybe_shown || left.contains(&other.episode) {
+                        left.insert(other.episode);
+                        continue;
+                    }
+                    if other.kind == NoticeKind::Resolved {
+                        let siblings = store.siblings(&pending.receiver, &other.episode)?;
+                        backlog.moot.extend(superseded(&siblings));
+                    }
+                    let shown = store.shown(&pending.receiver, &other.episode)?;
+                    let waiting = Waiting {
+                        notice: &other,
+                        shown: shown.as_deref(),
+                    };
+                    if pending.position == head.position || channel.gathers(first, waiting) {
+                        backlog.waiting.push((other, pending, shown));
+                    } else {
+                        left.insert(other.episode);
+                    }
+                }
+                Ok(backlog)
+            })
+            .await
+    }
+
     /// The head of the queue with what goes in one message with it; `None` when the store cannot be read.
-    async fn parcel(&self, head: Pending, notice: Notice, target: &Target) -> Option<Packed> {
+    async fn parcel(
+        &self,
+        head: Pending,
+        notice: Notice,
+        target: &Target,
+        shown: Option<String>,
+    ) -> Option<Packed> {
+        let mut packed = Packed {
+            notices: Vec::new(),
+            pending: Vec::new(),
+            shown,
+            is_gathered: false,
+        };
         if notice.bundle.is_empty() || !target.channel.bundles(&notice) {
-            return Some(Packed {
-                notices: vec![notice],
-                pending: vec![head],
-            });
+            packed.notices.push(notice);
+            packed.pending.push(head);
+            return Some(packed);
         }
         let (receiver, bundle) = (head.receiver.clone(), notice.bundle.clone());
         let mates = self
             .desk
             .ask(move |store| store.bundle(&receiver, &bundle))
             .await?;
-        let mut packed = Packed {
-            notices: Vec::new(),
-            pending: Vec::new(),
-        };
         for mate in mates {
             // One that cannot be read, or that only brings up to date, is settled on its own when it is the head.
             if let Ok(notice) = &mate.notice
                 && (!notice.quiet || notice.kind == NoticeKind::Resolved)
+                && packed.notices.len() < target.channel.room()
             {
                 packed.notices.push(notice.clone());
                 packed.pending.push(mate);
@@ -329,18 +466,12 @@ impl Queue {
     }
 
     /// One attempt; `None` when the process stops and the receiver does not answer in time.
-    async fn attempt(
-        &mut self,
-        target: &Target,
-        packed: &Packed,
-        form: Form,
-        shown: Option<&str>,
-    ) -> Option<Answer> {
+    async fn attempt(&mut self, target: &Target, packed: &Packed, form: Form) -> Option<Answer> {
         let head = packed.head();
         let sending = target.channel.send(Parcel {
             notices: &packed.notices,
             form,
-            shown,
+            shown: packed.shown.as_deref(),
             tried_since: head.maybe_shown.then_some(head.decided),
         });
         let stopped = async {
@@ -383,6 +514,17 @@ impl Queue {
                 };
                 self.settle(packed, settled).await
             }
+            (Answer::Drop { reason }, _) if packed.is_gathered => {
+                tracing::warn!(
+                    receiver,
+                    notice = packed.id(),
+                    notices = packed.notices.len(),
+                    reason,
+                    "message about several alerts refused, they go one by one"
+                );
+                self.alone = Some(head.position);
+                Next::Look
+            }
             (Answer::Drop { reason }, Form::Full) => {
                 tracing::warn!(
                     receiver,
@@ -414,6 +556,10 @@ impl Queue {
                 self.disabled = Some(reason);
                 Next::Look
             }
+            (Answer::Busy { reason }, _) => {
+                let wait = with_jitter(wait_while_busy(head.attempts.saturating_add(1)));
+                self.retry(packed, target, wait, false, reason).await
+            }
             (
                 Answer::Retry {
                     after,
@@ -421,7 +567,15 @@ impl Queue {
                     reason,
                 },
                 _,
-            ) => self.retry(packed, target, after, maybe_shown, reason).await,
+            ) => {
+                // What becomes of this message changes nothing about it.
+                if let Some(asked) = after {
+                    self.pace.hold_until(Instant::now() + asked.min(LONGEST_WAIT));
+                }
+                let attempts = head.attempts.saturating_add(1);
+                let wait = after.unwrap_or_else(|| with_jitter(wait_after(attempts)));
+                self.retry(packed, target, wait, maybe_shown, reason).await
+            }
         }
     }
 
@@ -429,7 +583,7 @@ impl Queue {
         &mut self,
         packed: &Packed,
         target: &Target,
-        after: Option<Duration>,
+        wait: Duration,
         maybe_shown: bool,
         reason: String,
     ) -> Next {
@@ -439,17 +593,19 @@ impl Queue {
             head.attempts.saturating_add(1),
             self.desk.now(),
         );
-        // What becomes of this message changes nothing about it.
-        if let Some(asked) = after {
-            self.pace.hold_until(Instant::now() + asked.min(LONGEST_WAIT));
-        }
         let give_up = later(head.decided, target.give_up_after);
         if now >= give_up {
             tracing::error!(receiver, attempts, reason, "notice given up");
             let settled = Settled::with(Status::Dead, Some(format!("given up: {reason}")));
-            return self.settle(packed, settled).await;
+            // What went along is given up by its own age.
+            let old = packed
+                .pending
+                .iter()
+                .filter(|pending| now >= later(pending.decided, target.give_up_after));
+            let positions = old.map(|pending| pending.position).collect();
+            self.desk.settle(receiver, positions, settled).await;
+            return Next::Look;
         }
-        let wait = after.unwrap_or_else(|| with_jitter(wait_after(attempts)));
         // The last attempt is made at the moment of giving up, not some time before it.
         let next_attempt = later(now, wait).min(give_up);
         tracing::warn!(
@@ -527,6 +683,12 @@ fn superseded(siblings: &[Sibling]) -> Vec<i64> {
         .filter(|sibling| sibling.status == Status::Pending && sibling.position <= end.position)
         .map(|sibling| sibling.position)
         .collect()
+}
+
+/// Whether a channel takes the notice together with others that were decided apart from it.
+fn gathers(target: &Target, notice: &Notice, shown: Option<&str>) -> bool {
+    let itself = Waiting { notice, shown };
+    target.channel.gathers(itself, itself)
 }
 
 /// How often the targets of one destination want to hear what stands.

@@ -94,7 +94,7 @@ impl Bench {
     fn open(answers: Vec<Vec<Answer>>) -> Bench {
         let scripts = answers
             .into_iter()
-            .map(|answers| Script::new(answers.into_iter().map(Some)));
+            .map(|answers| Script::gathering(answers.into_iter().map(Some)));
         let mut bench = Bench {
             store: Store::in_memory().unwrap(),
             scripts: scripts.collect(),
@@ -249,7 +249,7 @@ fn episodes_make_sense(left: &Left) -> Result<(), TestCaseError> {
     let all: Vec<&Sent> = left.sent.iter().flatten().flatten().collect();
     for logged in &left.log {
         let notice = &logged.notice;
-        let mine = |sent: &&&Sent| sent.id.trim_end_matches('+') == notice.id;
+        let mine = |sent: &&&Sent| sent.ids().any(|id| id == notice.id);
         let attempts: Vec<&&Sent> = all.iter().filter(mine).collect();
         let oks = attempts.iter().filter(|sent| is_ok(sent)).count();
         prop_assert_eq!(
@@ -268,18 +268,30 @@ fn episodes_make_sense(left: &Left) -> Result<(), TestCaseError> {
             continue;
         }
         // Nothing is said of an episode that overtakes what was decided before, and no end without a beginning.
-        let of_episode: Vec<(u32, &Sent)> = all
+        let mut of_episode: Vec<(u32, &Sent)> = all
             .iter()
-            .filter_map(|sent| {
-                let (episode, seq) = sent.id.trim_end_matches('+').split_once('.')?;
-                (episode == notice.episode).then(|| (seq.parse().unwrap(), *sent))
+            .flat_map(|sent| sent.ids().map(move |id| (id, *sent)))
+            .filter_map(|(id, sent)| {
+                let (episode, seq) = id.split_once('.')?;
+                (episode == notice.episode).then(|| (seq.parse().unwrap(), sent))
             })
             .collect();
+        let told = of_episode.clone();
+        // Of a message that tells several things, where it begins.
+        of_episode.dedup_by(|later, first| std::ptr::eq(later.1, first.1));
         let is_in_order = of_episode.windows(2).all(|pair| pair[0].0 <= pair[1].0);
         prop_assert!(is_in_order, "{} is told out of order", notice.episode);
+        let of_episode = told;
         let end = of_episode.iter().position(|(seq, _)| *seq == 3);
         let before = &of_episode[..end.unwrap_or(0)];
-        let is_known = end.is_none() || before.iter().any(|(_, sent)| may_be_seen(sent));
+        // One message may tell its beginning and its end.
+        let together = end.is_some_and(|end| {
+            let (_, last) = of_episode[end];
+            of_episode
+                .iter()
+                .any(|(seq, sent)| *seq < 3 && std::ptr::eq(*sent, last))
+        });
+        let is_known = end.is_none() || together || before.iter().any(|(_, sent)| may_be_seen(sent));
         prop_assert!(
             is_known,
             "the end of {} is told to who knows of no beginning",

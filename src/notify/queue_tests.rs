@@ -114,6 +114,45 @@ async fn failures_keep_the_order_and_are_tried_less_and_less_often() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_is_busy_for_a_moment_is_tried_three_times_at_once() {
+    let busy = (0..5).map(|_| {
+        Some(Answer::Busy {
+            reason: "-1 system busy".into(),
+        })
+    });
+    let (store, script) = (Store::in_memory().unwrap(), Script::new(busy));
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(1)]);
+    office.until_settled().await;
+    let seconds = script.seconds();
+    let waits: Vec<f64> = seconds.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    for (wait, planned) in waits.iter().zip([1.0, 1.0, 1.0, 2.0, 5.0]) {
+        assert!((planned..planned * 1.1 + 0.1).contains(wait), "{waits:?}");
+    }
+    assert_eq!(waits.len(), 5);
+    assert_eq!(office.outcomes("ops"), "delivered 1, retried 5");
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missed_alert_is_counted_within_ten_seconds_whatever_else_comes() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::new([None]));
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(0)]);
+    // Others wake the sender every three seconds.
+    for episode in 1..=6 {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        office.decide(&[fired(episode)]);
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The first is due to be heard after ten seconds; twenty have passed.
+    assert!(office.stats().missed()["ops"] >= 1);
+    tokio::time::sleep(Duration::from_secs(18)).await;
+    assert_eq!(office.stats().missed()["ops"], 7);
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_delivered_for_a_day_is_given_up_and_the_next_goes_on() {
     let (store, script) = (
         Store::in_memory().unwrap(),
@@ -305,6 +344,9 @@ impl Outbox for Broken {
     fn siblings(&self, receiver: &str, episode: &str) -> Result<Vec<Sibling>, OutboxError> {
         self.store.siblings(receiver, episode)
     }
+    fn shown(&self, receiver: &str, episode: &str) -> Result<Option<String>, OutboxError> {
+        self.store.shown(receiver, episode)
+    }
     fn bundle(&self, receiver: &str, bundle: &str) -> Result<Vec<Pending>, OutboxError> {
         self.store.bundle(receiver, bundle)
     }
@@ -357,6 +399,30 @@ async fn notices_of_a_bundle_are_one_message_and_settle_together() {
     office.until_settled().await;
     assert_eq!(script.ids(), ["e1.1 e3.1", "e1.1 e3.1", "e2.1", "e4.1"]);
     assert_eq!(office.outcomes("ops"), "delivered 4, retried 1");
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_longer_than_a_minute_goes_together_and_what_is_refused_together_goes_alone() {
+    let store = Store::in_memory().unwrap();
+    let answers = [wait(90), refuses(), Some(Answer::OK), Some(Answer::OK)];
+    let script = Script::gathering(answers);
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(1), fired(2), resolved(2), fired(3)]);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    office.until_settled().await;
+    assert_eq!(script.ids(), ["e1.1", "e1.1 e3.1", "e1.1", "e3.1"]);
+    assert_eq!(office.outcomes("ops"), "delivered 2, retried 1, superseded 2");
+    // What may be there already goes again alone: whoever looks for it finds that one.
+    let script = Script::gathering([is_lost(), wait(90)]);
+    office.close().await;
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(4)]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    office.decide(&[fired(5), fired(6)]);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    office.until_settled().await;
+    assert_eq!(script.ids(), ["e4.1", "e4.1", "e4.1", "e5.1 e6.1"]);
     office.close().await;
 }
 

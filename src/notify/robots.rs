@@ -8,11 +8,13 @@ use proptest::prelude::*;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use super::fakes::{Fake, Scripted, Vendor, dingtalk, feishu, teams, wecom};
+use super::fakes::{
+    Fake, Scripted, Vendor, alertmanager, dingtalk, feishu, pagerduty, program, slack_bot, teams, wecom,
+};
 use super::{Answer, Channel, Form, Parcel, Wording, fake_slack, open, samples};
 use crate::alert::notice::{Notice, ResolveReason};
 use crate::notify::signer::Signer;
-use crate::settings::{self, Mention, Receiver, Secret};
+use crate::settings::{self, Mention, Receiver, Secret, Signature, WebhookFormat};
 use crate::words::Language;
 
 /// A channel with the server it writes to, whose clock stands still until it is moved.
@@ -49,6 +51,9 @@ pub(super) fn path(name: &str) -> &'static str {
         "dingtalk" => "/robot/send?access_token=verysecret",
         "wecom" => "/cgi-bin/webhook/send?key=verysecret",
         "teams" => "/workflows/w/triggers/manual/paths/invoke?sig=verysecret",
+        "webhook" | "webhook v4" => "/hooks/verysecret",
+        "slack_bot" => "/api",
+        "pagerduty" | "alertmanager" => "",
         _ => "/services/T0/B0/verysecret",
     }
 }
@@ -60,6 +65,29 @@ pub(super) fn channel(name: &str, url: &str, secret: Option<&str>, mention: Ment
         "dingtalk" => settings::Channel::DingTalk(settings::DingTalk { url, secret, mention }),
         "wecom" => settings::Channel::WeCom(settings::WeCom { url, mention }),
         "teams" => settings::Channel::Teams(settings::Teams { url, mention }),
+        "webhook" | "webhook v4" => settings::Channel::Webhook(settings::Webhook {
+            url,
+            format: match name {
+                "webhook" => WebhookFormat::Events,
+                _ => WebhookFormat::Alertmanager,
+            },
+            signature: Signature::Standard(vec![Secret::new(WEBHOOK_KEY)]),
+        }),
+        "slack_bot" => settings::Channel::SlackBot(settings::SlackBot {
+            token: Secret::new(TOKEN),
+            channel: slack_bot::SlackBot::CHANNEL.to_owned(),
+            signing_secret: None,
+            api_url: url.reveal().parse().unwrap(),
+        }),
+        "pagerduty" => settings::Channel::PagerDuty(settings::PagerDuty {
+            routing_key: Secret::new(ROUTING_KEY),
+            api_url: url.reveal().parse().unwrap(),
+        }),
+        "alertmanager" => settings::Channel::Alertmanager(settings::Alertmanager {
+            urls: vec![url.reveal().parse().unwrap()],
+            credentials: None,
+            resend: Duration::from_mins(1),
+        }),
         _ => settings::Channel::SlackWebhook(settings::SlackWebhook { url }),
     }
 }
@@ -80,6 +108,11 @@ async fn build(name: &'static str, mention: Mention, wording: Wording) -> Robot 
         "dingtalk" => dingtalk::DingTalk::new(secret),
         "wecom" => wecom::WeCom::new(),
         "teams" => teams::Teams::new(),
+        "webhook" => program::Program::new(WEBHOOK_KEY).unwrap(),
+        "webhook v4" => Box::new(program::Groups),
+        "slack_bot" => slack_bot::SlackBot::new(TOKEN),
+        "pagerduty" => pagerduty::PagerDuty::new(ROUTING_KEY),
+        "alertmanager" => Box::new(alertmanager::Alertmanager),
         _ => Box::new(fake_slack::Slack::default()),
     };
     let clock = Arc::new(Mutex::new(Instant::now()));
@@ -100,7 +133,26 @@ async fn build(name: &'static str, mention: Mention, wording: Wording) -> Robot 
     }
 }
 
+/// Where people write and read.
 pub(super) const NAMES: [&str; 5] = ["slack", "feishu", "dingtalk", "wecom", "teams"];
+
+/// Everything that is reached by HTTP.
+pub(super) const ALL: [&str; 10] = [
+    "slack",
+    "slack_bot",
+    "feishu",
+    "dingtalk",
+    "wecom",
+    "teams",
+    "webhook",
+    "alertmanager",
+    "webhook v4",
+    "pagerduty",
+];
+
+const WEBHOOK_KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const TOKEN: &str = "xoxb-verysecret";
+const ROUTING_KEY: &str = "verysecretverysecretverysecret00";
 
 impl Robot {
     /// Sends after a quiet minute.
@@ -134,6 +186,7 @@ pub(super) fn meaning(answer: &Answer) -> String {
         Answer::Retry {
             after: Some(after), ..
         } => format!("retry in {} s", after.as_secs()),
+        Answer::Busy { .. } => "busy".to_owned(),
         Answer::Drop { .. } => "drop".to_owned(),
         Answer::Disable { .. } => "disable".to_owned(),
     }

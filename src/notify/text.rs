@@ -23,6 +23,11 @@ impl Fitter {
         self.fit(text, limit, |text| text.chars().count(), escape)
     }
 
+    /// The text on one line, in `limit` characters at most.
+    pub(super) fn characters(&mut self, text: &str, limit: usize) -> String {
+        self.fit(text, limit, |text| text.chars().count(), |_| None)
+    }
+
     /// The text on one line, with what `dress` gives in place of a character, in `limit` bytes at most as they are
     /// sent; three at least.
     pub(super) fn bytes(

@@ -103,7 +103,9 @@ impl Trial {
     fn outcome(&self, language: Language) -> String {
         let (word, reason) = match &self.answer {
             Answer::Ok { .. } => return language.pick("已送达", "delivered").to_owned(),
-            Answer::Retry { reason, .. } => (language.pick("暂未送达", "not delivered now"), reason),
+            Answer::Retry { reason, .. } | Answer::Busy { reason } => {
+                (language.pick("暂未送达", "not delivered now"), reason)
+            }
             Answer::Drop { reason } => (language.pick("被拒收", "refused"), reason),
             Answer::Disable { reason } => (
                 language.pick("接收方不可用", "the receiver takes no messages"),
@@ -138,6 +140,12 @@ impl Trial {
             (Answer::Retry { maybe_shown: true, .. }, Language::En) => format!(
                 "→ no answer came, and it may have arrived all the same: look there first; if not, check the network, or raise timeout in receivers.{name}"
             ),
+            (Answer::Busy { .. }, Language::Zh) => {
+                "→ 对方一时繁忙：稍后再试；守护进程会自动重试".to_owned()
+            }
+            (Answer::Busy { .. }, Language::En) => {
+                "→ the service is busy for a moment: try again soon; the daemon does so by itself".to_owned()
+            }
             (Answer::Retry { .. }, Language::Zh) => format!(
                 "→ 检查 receivers.{name} 的地址、DNS、防火墙和代理（HTTPS_PROXY），以及对方是否正常；守护进程会反复重试"
             ),
@@ -158,6 +166,7 @@ impl Trial {
         let (outcome, reason, after) = match &self.answer {
             Answer::Ok { .. } => ("delivered", None, None),
             Answer::Retry { reason, after, .. } => ("retry", Some(reason), after.as_ref()),
+            Answer::Busy { reason } => ("retry", Some(reason), None),
             Answer::Drop { reason } => ("refused", Some(reason), None),
             Answer::Disable { reason } => ("disabled", Some(reason), None),
         };

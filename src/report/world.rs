@@ -82,6 +82,7 @@ pub(super) fn june_with(weights: Book) -> Past {
     Past::new(
         catalog,
         Reading {
+            silences: Default::default(),
             cells: stored,
             items: Vec::new(),
             learned: Default::default(),
@@ -171,6 +172,7 @@ pub(super) fn unjudged(files: &Files, events: &[(u32, String)], watermark: &str)
     Past::new(
         catalog,
         Reading {
+            silences: Default::default(),
             cells: cells.take_changed(),
             items: Vec::new(),
             learned: Default::default(),

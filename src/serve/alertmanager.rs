@@ -19,22 +19,25 @@ use crate::alert::record::Labels;
 use crate::evaluate::weights;
 use crate::words::sentence;
 
-/// What `GET /api/v2/alerts` may ask for.
+/// What `GET /api/v2/alerts` and `alerts/groups` may ask for.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     matchers: Vec<Matcher>,
-    receiver: Option<String>,
+    /// On the label `receiver`: Alertmanager reads it as an anchored expression.
+    receiver: Option<Matcher>,
     active: bool,
     silenced: bool,
     inhibited: bool,
     unprocessed: bool,
+    /// Of groups only.
+    muted: bool,
 }
 
 impl Asked {
     /// Reads the query. `filter` may stand several times.
     ///
     /// # Errors
-    /// Which filter cannot be read.
+    /// Which filter, or which expression for receivers, cannot be read.
     pub(super) fn read(pairs: &[(String, String)]) -> Result<Asked, String> {
         let flag = |name: &str| {
             let found = pairs.iter().rev().find(|(key, _)| key == name);
@@ -43,70 +46,99 @@ impl Asked {
         let filters = pairs
             .iter()
             .filter(|(key, _)| key == "filter" || key == "filter[]");
+        let receiver = pairs
+            .iter()
+            .find(|(key, value)| key == "receiver" && !value.is_empty())
+            .map(|(_, value)| Matcher::new("receiver", value, true, true));
         Ok(Asked {
             matchers: filters
                 .map(|(_, text)| Matcher::parse(text))
                 .collect::<Result<_, _>>()?,
-            receiver: pairs
-                .iter()
-                .find(|(key, value)| key == "receiver" && !value.is_empty())
-                .map(|(_, value)| value.clone()),
+            receiver: receiver.transpose()?,
             active: flag("active"),
             silenced: flag("silenced"),
             inhibited: flag("inhibited"),
             unprocessed: flag("unprocessed"),
+            muted: flag("muted"),
         })
     }
 
     fn wants(&self, alert: &AlertView, labels: &Labels) -> bool {
         let (silenced, inhibited) = (!alert.silenced_by().is_empty(), !alert.inhibited_by().is_empty());
-        let receiver = self.receiver.as_deref();
         alert.is_firing()
             && matches_all(&self.matchers, labels)
-            && receiver.is_none_or(|name| alert.receivers().any(|receiver| anchored(name, receiver)))
             && (self.silenced || !silenced)
             && (self.inhibited || !inhibited)
             && (self.active || silenced || inhibited)
             && (self.unprocessed || alert.receivers().next().is_some())
     }
-}
 
-/// Alertmanager reads a receiver as an anchored expression.
-fn anchored(pattern: &str, receiver: &str) -> bool {
-    Matcher::new("receiver", pattern, true, true)
-        .is_ok_and(|matcher| matcher.matches(&[("receiver".to_owned(), receiver.to_owned())].into()))
+    fn wants_receiver(&self, name: &str) -> bool {
+        let labels = || [("receiver".to_owned(), name.to_owned())].into();
+        self.receiver
+            .as_ref()
+            .is_none_or(|wanted| wanted.matches(&labels()))
+    }
 }
 
 /// `GET /api/v2/alerts`.
 pub(super) fn alerts(view: &View, asked: &Asked) -> Response {
     let found = view.alerts.iter().filter_map(|alert| {
         let labels = labels_of(alert);
-        asked
-            .wants(alert, &labels)
-            .then(|| alert_json(view, alert, &labels))
+        // One that nobody is to be told of has no receiver that could be another one.
+        let is_meant =
+            asked.receiver.is_none() || alert.receivers().any(|receiver| asked.wants_receiver(receiver));
+        // Times in which one receiver is not told do not hold back the alert.
+        let is_muted = alert
+            .tellings
+            .iter()
+            .all(|telling| !telling.muted_by().is_empty());
+        let muted_by = if is_muted { alert.muted_by() } else { Vec::new() };
+        (is_meant && asked.wants(alert, &labels)).then(|| alert_json(view, alert, &labels, &muted_by))
     });
     Json(found.collect::<Vec<_>>()).into_response()
 }
 
+/// Alerts of a receiver that are told together.
+#[derive(Default)]
+struct Group<'a> {
+    alerts: Vec<(&'a AlertView, Labels)>,
+    /// Times of its route in which nobody is told.
+    muted_by: BTreeSet<&'a str>,
+}
+
 /// `GET /api/v2/alerts/groups`.
 pub(super) fn groups(view: &View, asked: &Asked) -> Response {
-    let mut groups: BTreeMap<(String, Labels), Vec<Value>> = BTreeMap::new();
+    // By receiver, labels and route, as Alertmanager tells groups apart.
+    let mut groups: BTreeMap<(&str, &Labels, &str), Group<'_>> = BTreeMap::new();
     for alert in view.alerts.iter() {
         let labels = labels_of(alert);
-        if asked.wants(alert, &labels) {
-            for telling in &alert.tellings {
-                let key = (telling.receiver.clone(), telling.group.clone());
-                groups
-                    .entry(key)
-                    .or_default()
-                    .push(alert_json(view, alert, &labels));
-            }
+        if !asked.wants(alert, &labels) {
+            continue;
+        }
+        let meant = alert
+            .tellings
+            .iter()
+            .filter(|telling| asked.wants_receiver(&telling.receiver));
+        for telling in meant {
+            let key = (telling.receiver.as_str(), &telling.group, telling.route.as_str());
+            let group = groups.entry(key).or_default();
+            group.muted_by.extend(telling.muted_by());
+            group.alerts.push((alert, labels.clone()));
         }
     }
-    let groups = groups.into_iter().map(|((receiver, labels), alerts)| {
-        json!({"labels": labels, "receiver": {"name": receiver}, "alerts": alerts})
+    let wanted = groups
+        .into_iter()
+        .filter(|(_, group)| asked.muted || group.muted_by.is_empty());
+    let listed = wanted.map(|((receiver, labels, _), group)| {
+        let muted_by: Vec<&str> = group.muted_by.into_iter().collect();
+        let alerts = group
+            .alerts
+            .iter()
+            .map(|(alert, labels)| alert_json(view, alert, labels, &muted_by));
+        json!({"labels": labels, "receiver": {"name": receiver}, "alerts": alerts.collect::<Vec<_>>()})
     });
-    Json(groups.collect::<Vec<_>>()).into_response()
+    Json(listed.collect::<Vec<_>>()).into_response()
 }
 
 /// Its labels with the severity, as Alertmanager's tools expect it.
@@ -117,9 +149,9 @@ fn labels_of(alert: &AlertView) -> Labels {
     labels
 }
 
-fn alert_json(view: &View, alert: &AlertView, labels: &Labels) -> Value {
+fn alert_json(view: &View, alert: &AlertView, labels: &Labels, muted_by: &[&str]) -> Value {
     let (silenced, inhibited) = (alert.silenced_by(), alert.inhibited_by());
-    let is_held = !silenced.is_empty() || !inhibited.is_empty();
+    let is_held = !silenced.is_empty() || !inhibited.is_empty() || !muted_by.is_empty();
     let state = match (is_held, alert.tellings.is_empty()) {
         (true, _) => "suppressed",
         (false, true) => "unprocessed",
@@ -154,7 +186,7 @@ fn alert_json(view: &View, alert: &AlertView, labels: &Labels) -> Value {
         "generatorURL": generator.unwrap_or_default(),
         "fingerprint": alert.fingerprint.to_string(),
         "receivers": alert.receivers().map(|name| json!({"name": name})).collect::<Vec<_>>(),
-        "status": {"state": state, "silencedBy": silenced, "inhibitedBy": inhibited, "mutedBy": alert.muted_by()},
+        "status": {"state": state, "silencedBy": silenced, "inhibitedBy": inhibited, "mutedBy": muted_by},
     })
 }
 

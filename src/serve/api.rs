@@ -326,6 +326,7 @@ fn rule_json(view: &View, rule: &Rule, without_alerts: bool) -> Value {
         .iter()
         .filter_map(|alert| alert_json(view, alert))
         .collect();
+    let error = view.rule_errors.get(&rule.name);
     let mut json = json!({
         "type": "alerting",
         "name": rule.name,
@@ -334,8 +335,12 @@ fn rule_json(view: &View, rule: &Rule, without_alerts: bool) -> Value {
         "keepFiringFor": rule.keep_firing_for.as_secs_f64(),
         "labels": rule.labels,
         "annotations": {"severity": rule.levels.last().map(|level| level.severity), "kind": rule.kind},
-        "health": if view.snapshot.watermark.is_some() { "ok" } else { "unknown" },
-        "lastError": "",
+        "health": match (error, view.snapshot.watermark) {
+            (Some(_), _) => "err",
+            (None, Some(_)) => "ok",
+            (None, None) => "unknown",
+        },
+        "lastError": error.map_or("", String::as_str),
         "state": state,
         "evaluationTime": 0,
         "lastEvaluation": last_evaluation(view),

@@ -25,6 +25,8 @@ pub struct View {
     pub catalog: Arc<Catalog>,
     /// The numbers.
     pub snapshot: Arc<Snapshot>,
+    /// Rules that cannot be evaluated, with where and why.
+    pub rule_errors: Arc<BTreeMap<String, String>>,
     /// Every alert that is not inactive.
     pub alerts: Arc<[AlertView]>,
     /// The settings' language: what a reader gets who asks for none.
@@ -97,7 +99,9 @@ impl AlertView {
 
     /// The times in which somebody is not told.
     pub fn muted_by(&self) -> Vec<&str> {
-        [self.held("mute "), self.held("outside ")].concat()
+        let all = self.tellings.iter().flat_map(Telling::muted_by);
+        let found: std::collections::BTreeSet<&str> = all.collect();
+        found.into_iter().collect()
     }
 
     fn held(&self, by: &str) -> Vec<&str> {

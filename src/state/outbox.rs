@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{StateError, Store, corrupt};
 use crate::alert::notice::Notice;
@@ -227,6 +227,17 @@ impl Store {
         Ok(found)
     }
 
+    fn read_shown(&self, receiver: &str, episode: &str) -> Result<Option<String>, StateError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(
+            "SELECT shown FROM notices WHERE receiver = ?1 AND episode = ?2 AND shown IS NOT NULL
+             ORDER BY position DESC LIMIT 1",
+        )?;
+        Ok(select
+            .query_row([receiver, episode], |row| row.get(0))
+            .optional()?)
+    }
+
     fn read_standing(&self, receiver: &str, ended_since: Timestamp) -> Result<Vec<Notice>, StateError> {
         let connection = self.lock();
         // An end that was decided and is not delivered ends it all the same: the queue tells it, or has given it up.
@@ -332,6 +343,10 @@ impl Outbox for Store {
 
     fn siblings(&self, receiver: &str, episode: &str) -> Result<Vec<Sibling>, OutboxError> {
         Ok(self.read_siblings(receiver, episode)?)
+    }
+
+    fn shown(&self, receiver: &str, episode: &str) -> Result<Option<String>, OutboxError> {
+        Ok(self.read_shown(receiver, episode)?)
     }
 
     fn bundle(&self, receiver: &str, bundle: &str) -> Result<Vec<Pending>, OutboxError> {

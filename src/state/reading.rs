@@ -7,8 +7,11 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::outbox::{self, LoggedNotice};
 use super::{
-    StateError, definitions, episodes, items, learned, read_alerts, read_cells, read_number, schema, weights,
+    StateError, corrupt, definitions, episodes, items, learned, read_alerts, read_cells, read_number,
+    read_text, schema, weights,
 };
+use crate::alert::dispatch::Kept;
+use crate::alert::dispatch::silence::Silences;
 use crate::alert::record::{AlertRecord, Episode};
 use crate::evaluate::definition::Definition;
 use crate::evaluate::drift::Learned;
@@ -27,6 +30,8 @@ pub struct Reading {
     pub definitions: Vec<Definition>,
     /// Weights that were declared, proposed and decided.
     pub weights: Book,
+    /// Silences, expired ones for a while too.
+    pub silences: Silences,
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
     /// Episodes of the last two years, in the order of firing.
@@ -66,6 +71,14 @@ impl Reading {
             learned: learned::read(&transaction)?,
             definitions: definitions::read(&transaction)?,
             weights: weights::read(&transaction)?,
+            silences: match read_text(&transaction, "dispatch")? {
+                Some(kept) => {
+                    serde_json::from_str::<Kept>(&kept)
+                        .map_err(|error| corrupt("dispatch", &error))?
+                        .silences
+                }
+                None => Silences::default(),
+            },
             alerts: read_alerts(&transaction)?,
             episodes: episodes::read(&transaction)?,
             notices: outbox::read_log(&transaction)?,

@@ -39,6 +39,7 @@ mod prometheus;
 mod reload;
 mod routes;
 mod rules;
+mod secrets;
 mod slack_bot;
 mod slack_down;
 mod tree;

@@ -4,13 +4,17 @@
 
 use std::fmt::Write;
 use std::process::Command;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use crate::parts::daemon::shown;
-use crate::parts::scratch;
+use crate::parts::broker::Broker;
+use crate::parts::daemon::{Site, shown, zone_at_noon};
+use crate::parts::events::Order;
+use crate::parts::produce::Producer;
+use crate::parts::{scratch, unique, wait};
 
 const BATCHES: u64 = 20;
 /// Cases of one batch, which are one run of each program.
@@ -36,6 +40,51 @@ enum State {
     Pending,
     Firing,
     Recovering,
+}
+
+#[test]
+fn a_rule_that_cannot_be_evaluated_says_so_and_why() {
+    let broker = Broker::shared();
+    let topic = unique("levels");
+    broker.create_topic(&topic, 1);
+    let catalog = format!(
+        r#"
+calendar: {{timezone: {zone}}}
+sources:
+  orders: {{topics: [{topic}], format: cloudevents, time: time, lateness: 1s, fields: {{amount: data.amount}}}}
+metrics:
+  level: {{title: Level, source: orders, agg: last, expr: amount}}
+nodes:
+  level: {{metric: level, role: business, level: strategy, period: day, owner: store}}
+rules:
+  broken: {{on: node, nodes: [level], when: double(node.owner) > 1.0, for: 0s, severity: warning}}
+  whole: {{on: node, nodes: [level], when: node.value >= 100.0, for: 0s, severity: warning}}
+"#,
+        zone = zone_at_noon(),
+    );
+    let site = Site::new(broker).declares(&catalog);
+    let daemon = site.start();
+    daemon.wait_until_ready();
+    let mut producer = Producer::new(broker, &topic);
+    producer.send(0, Order::paid("o", "150").structured());
+    producer.flush();
+    let rules = wait::until("the rule fails", Duration::from_secs(60), || {
+        let rules = daemon
+            .get("/api/v1/rules?rule_name[]=broken&rule_name[]=whole")
+            .json();
+        let rules = rules["data"]["groups"][0]["rules"].clone();
+        (rules[0]["health"] == "err").then_some(rules)
+    });
+    let error = rules[0]["lastError"].as_str().unwrap();
+    assert!(
+        error.starts_with("level: ") && error.contains("invalid float"),
+        "{error}"
+    );
+    assert_eq!(
+        (rules[1]["health"].as_str(), rules[1]["lastError"].as_str()),
+        (Some("ok"), Some(""))
+    );
+    daemon.stop();
 }
 
 #[test]

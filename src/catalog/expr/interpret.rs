@@ -11,6 +11,8 @@ use super::{ExprError, Value, Variable};
 pub(super) struct Interpreted {
     program: Program,
     names: Vec<String>,
+    /// Variables that are written out: of `node.value` not all of `node`.
+    written: Vec<usize>,
 }
 
 impl Interpreted {
@@ -20,6 +22,9 @@ impl Interpreted {
         Ok(Interpreted {
             program,
             names: variables.iter().map(|variable| variable.name.clone()).collect(),
+            written: (0..variables.len())
+                .filter(|&index| is_written(source, &variables[index].name))
+                .collect(),
         })
     }
 
@@ -29,6 +34,44 @@ impl Interpreted {
         uses: &[usize],
         read: impl FnOnce(Value<'_>) -> R,
     ) -> R {
+        // An error is "no answer": a comparison with null, a division of nothing.
+        match self.run(variable, uses) {
+            Ok(Cel::Bool(truth)) => read(Value::Bool(truth)),
+            Ok(Cel::Float(number)) => read(Value::Number(number)),
+            Ok(Cel::Int(number)) => read(Value::Number(number as f64)),
+            Ok(Cel::UInt(number)) => read(Value::Number(number as f64)),
+            Ok(Cel::String(text)) => read(Value::Text(&text)),
+            Ok(_) | Err(_) => read(Value::Missing),
+        }
+    }
+
+    /// Its truth; `None` for "no answer", since something that it names has no value.
+    ///
+    /// # Errors
+    /// What went wrong, although all that it names has a value.
+    pub(super) fn attempt<'v>(
+        &self,
+        variable: &dyn Fn(usize) -> Value<'v>,
+        uses: &[usize],
+    ) -> Result<Option<bool>, String> {
+        let failed = match self.run(variable, uses) {
+            Ok(Cel::Bool(truth)) => return Ok(Some(truth)),
+            Ok(Cel::Null) => return Ok(None),
+            Ok(other) => format!("it gives {other:?}, which is neither true nor false"),
+            Err(error) => error.to_string(),
+        };
+        let is_missing = |index: &usize| matches!(variable(*index), Value::Missing);
+        match self.written.iter().any(is_missing) {
+            true => Ok(None),
+            false => Err(failed),
+        }
+    }
+
+    fn run<'v>(
+        &self,
+        variable: &dyn Fn(usize) -> Value<'v>,
+        uses: &[usize],
+    ) -> Result<Cel, cel::ExecutionError> {
         let mut context = Context::default();
         let mut groups: HashMap<&str, HashMap<Key, Cel>> = HashMap::new();
         for &index in uses {
@@ -46,16 +89,18 @@ impl Interpreted {
         for (group, values) in groups {
             context.add_variable_from_value(group.to_owned(), values);
         }
-        // An error is "no answer": a comparison with null, a division of nothing.
-        match self.program.execute(&context) {
-            Ok(Cel::Bool(truth)) => read(Value::Bool(truth)),
-            Ok(Cel::Float(number)) => read(Value::Number(number)),
-            Ok(Cel::Int(number)) => read(Value::Number(number as f64)),
-            Ok(Cel::UInt(number)) => read(Value::Number(number as f64)),
-            Ok(Cel::String(text)) => read(Value::Text(&text)),
-            Ok(_) | Err(_) => read(Value::Missing),
-        }
+        self.program.execute(&context)
     }
+}
+
+/// Whether a source names a variable, and not one whose name only begins or ends so.
+fn is_written(source: &str, name: &str) -> bool {
+    let goes_on = |char: char| char.is_alphanumeric() || char == '_';
+    source.match_indices(name).any(|(at, _)| {
+        let before = source[..at].chars().next_back();
+        let after = source[at + name.len()..].chars().next();
+        !before.is_some_and(|char| goes_on(char) || char == '.') && !after.is_some_and(goes_on)
+    })
 }
 
 fn cel_of(value: Value<'_>) -> Cel {

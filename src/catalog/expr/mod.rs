@@ -218,6 +218,22 @@ impl Expr {
         })
     }
 
+    /// Its truth; `None` for "no answer", since something that it names has no value.
+    ///
+    /// # Errors
+    /// Why it cannot be evaluated, although all that it names has a value. Only what [`Expr::may_fail`] can.
+    pub fn attempt<'v>(&'v self, variable: impl Fn(usize) -> Value<'v>) -> Result<Option<bool>, String> {
+        match &self.code {
+            Code::Tree(_) => Ok(self.test(variable)),
+            Code::Interpreted(program) => program.attempt(&variable, &self.uses),
+        }
+    }
+
+    /// Whether it may fail for some values: what is checked in whole when it is read cannot.
+    pub fn may_fail(&self) -> bool {
+        matches!(self.code, Code::Interpreted(_))
+    }
+
     /// Its number; `None` for "no value".
     pub fn number<'v>(&'v self, variable: impl Fn(usize) -> Value<'v>) -> Option<f64> {
         self.with_value(&variable, |value| match value {

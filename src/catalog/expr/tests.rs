@@ -123,6 +123,32 @@ fn comparison() -> impl Strategy<Value = String> {
     ]
 }
 
+#[test]
+fn what_fails_although_all_that_it_names_is_known_says_why() {
+    for (source, says) in [
+        ("double(type) > 1", Err("invalid float")),
+        ("double(any) > 1", Ok(None)),
+        ("double('2') > 1", Ok(Some(true))),
+        ("paid && double(type) > 1", Err("invalid float")),
+        ("amount > 13 || any == 'x'", Ok(None)),
+        // What is not named may be missing.
+        ("double(type) > 1 || amount > 1e9", Err("invalid float")),
+        ("[amount].exists(n, n > 12)", Ok(Some(true))),
+    ] {
+        let expr = Expr::compile(source, &variables()).unwrap();
+        let said = expr.attempt(|i| ORDER[i]);
+        match says {
+            Ok(answer) => assert_eq!(said, Ok(answer), "{source}"),
+            Err(part) => assert!(
+                said.clone().is_err_and(|why| why.contains(part)),
+                "{source}: {said:?}"
+            ),
+        }
+        // To a filter it is no answer.
+        assert_eq!(expr.test(|i| ORDER[i]), said.unwrap_or(None), "{source}");
+    }
+}
+
 fn expression() -> impl Strategy<Value = String> {
     comparison().prop_recursive(3, 12, 2, |inner| {
         prop_oneof![

@@ -383,3 +383,52 @@ tests:
         "{difference}"
     );
 }
+
+#[test]
+fn a_month_with_restarts_a_silence_and_a_receiver_that_fails() {
+    let story = "catalog: catalog
+tests:
+- name: a month
+  start: 2026-07-01T00:00:00+08:00
+  until: 30d
+  rules: [done-but-flat]
+  input_series:
+  - {series: 'kpi_completion_ratio{node=\"leads\"}', interval: 1d, values: '0+0.04x30'}
+  - {series: 'kpi_pace_ratio{node=\"revenue\"}', interval: 1d, values: '0.3x26 0.8x3'}
+  restart_at: [12d, 24d12h, 25d1h, 27d6h, 28d12h]
+  silence: [{matchers: [node=\"leads\"], from: 27d12h, to: 29d}]
+  inject:
+  - {receiver: ops, at: 25d, answer: 503, until: 25d2h}
+  - {receiver: ops, at: 28d, answer: 429, retry_after: 30}
+  exp_states:
+  - {at: 10d, alert: done-but-flat, state: inactive}
+  - {at: 24d, alert: done-but-flat, state: pending}
+  - {at: 26d, alert: done-but-flat, state: firing, severity: critical}
+  - {at: 27d12h, alert: done-but-flat, state: recovering}
+  - {at: 29d, alert: done-but-flat, state: inactive}
+  exp_notices:
+  - {receiver: ops, kind: fired, between: [25d2h, 25d2h11m]}
+  - {receiver: ops, kind: repeat, between: [26d, 26d1h]}
+  - {receiver: ops, kind: repeat, between: [27d, 27d1h]}
+  - {receiver: ops, kind: resolved, between: [28d30s, 28d1m]}
+";
+    assert_eq!(said(story), "ok   a month (tests.yaml:3:3)\n");
+}
+
+#[test]
+fn a_rule_that_cannot_be_evaluated_is_an_alert_of_its_own() {
+    let catalog = CATALOG.replace(
+        "rules:\n",
+        "rules:\n  broken: {on: node, nodes: [leads], when: double(node.owner) > 1.0, for: 0s, severity: warning}\n",
+    );
+    let story = "catalog: catalog
+tests:
+- name: broken
+  start: 2026-07-01T00:00:00+08:00
+  until: 3h
+  rules: [broken]
+  input_series: [{series: 'kpi_completion_ratio{node=\"leads\"}', interval: 1h, values: '0.1x3'}]
+  exp_notices: [{receiver: ops, kind: fired, alert: rule_error, node: leads, between: [15m, 30m]}]
+";
+    assert_eq!(said_with(&catalog, story, &[]), "ok   broken (tests.yaml:3:3)\n");
+}

@@ -2,7 +2,7 @@
 //!
 //! * `payload`: a message within the vendor's limits. `reply`: what its answer means.
 
-mod payload;
+pub(super) mod payload;
 mod reply;
 
 use std::sync::Arc;

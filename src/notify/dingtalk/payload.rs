@@ -10,7 +10,7 @@ use crate::settings::Mention;
 pub(super) const BODY: usize = 19_500;
 
 /// The message with its layout.
-pub(super) fn full(message: &Message, mention: &Mention) -> Json {
+pub(in crate::notify) fn full(message: &Message, mention: &Mention) -> Json {
     let calls = calls(message) && !mention.is_empty();
     within(BODY, size, |room| {
         let parts = Parts::of(message, room, wide);

@@ -44,7 +44,8 @@ pub(super) fn judge(reply: &Reply, now: Timestamp) -> Answer {
         },
         (_, 300_001 | 300_005 | 400_101 | 400_102) => Answer::Disable { reason },
         (_, 130_101) => later(Some(LONGEST_WAIT), reason),
-        (_, -1 | 90030) => later(None, reason),
+        (_, -1) => Answer::Busy { reason },
+        (_, 90030) => later(None, reason),
         (500..=599 | 429, _) => later(None, reason),
         _ => Answer::Drop { reason },
     }

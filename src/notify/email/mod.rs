@@ -67,7 +67,7 @@ impl Email {
             form: parcel.form,
             id: letter::id(&head.id, &head.receiver, &self.settings.from),
             root: parcel.shown,
-            is_urgent: letter::is_urgent(head),
+            is_urgent: parcel.notices.iter().any(letter::is_urgent),
         };
         let mail = match letter.mail(&self.settings.from, &self.settings.to) {
             Ok(mail) => mail,

@@ -4,13 +4,16 @@
 //! A process of its own can be asked over HTTP, too: `GET /messages` lists what was shown, `GET /requests` every
 //! request, `POST /answers` takes a list of [`Scripted`] answers.
 //!
-//! One file a vendor says what it refuses: [`feishu`], [`dingtalk`], [`wecom`], [`teams`], [`slack_bot`], [`pagerduty`], [`smtp`]; Slack's webhook is
+//! One file a vendor says what it refuses: [`feishu`], [`dingtalk`], [`wecom`], [`teams`], [`slack_bot`], [`pagerduty`],
+//! [`smtp`], [`alertmanager`], and [`program`] for webhooks; Slack's webhook is
 //! [`super::fake_slack`]. `limits` is how they count.
 
+pub mod alertmanager;
 pub mod dingtalk;
 pub mod feishu;
 mod limits;
 pub mod pagerduty;
+pub mod program;
 pub mod slack_bot;
 pub mod smtp;
 pub mod teams;
@@ -63,6 +66,8 @@ pub struct Call {
     pub is_json: bool,
     /// Its header `Authorization`.
     pub authorization: Option<String>,
+    /// Headers that are text, by their names in small letters.
+    pub headers: BTreeMap<String, String>,
     /// Its body.
     pub body: String,
     /// When it came, for limits.
@@ -331,6 +336,10 @@ async fn webhook(
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned),
+        headers: headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .collect(),
         body,
         at: (room.clock)(),
         received,

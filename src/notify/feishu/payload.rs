@@ -11,7 +11,7 @@ use crate::settings::Mention;
 pub(super) const BODY: usize = 20_000;
 
 /// The message as a card.
-pub(super) fn full(message: &Message, mention: &Mention) -> Json {
+pub(in crate::notify) fn full(message: &Message, mention: &Mention) -> Json {
     within(BODY, size, |room| {
         let parts = Parts::of(message, room, dress);
         // The title is no Markdown.

@@ -35,6 +35,7 @@ pub(super) fn judge(reply: &Reply, now: Timestamp) -> Answer {
         (429, _) | (_, Some(11232 | 230_020 | 99_991_400)) => {
             later(reset.map(|reset| retry_after(Some(reset), now)), reason)
         }
+        (_, Some(-1)) => Answer::Busy { reason },
         (500..=599, Some(_)) => later(None, reason),
         (_, Some(9499)) => Answer::Drop { reason },
         (200 | 400, Some(_)) => Answer::Drop { reason },

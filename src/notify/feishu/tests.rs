@@ -205,6 +205,7 @@ fn call(body: String) -> Call {
         query: Default::default(),
         is_json: true,
         authorization: None,
+        headers: Default::default(),
         body,
         at: tokio::time::Instant::now(),
         received: Timestamp::now(),

@@ -1,11 +1,12 @@
 //! What several notices say that were decided together: one line each, the worst first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::single::mark;
 use super::{Does, Item, Link, Message, Reader, Tone};
 use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
 use crate::catalog::Severity;
+use crate::notify::phrases;
 use crate::words::Language;
 
 /// Alerts that are listed one by one; the rest is counted.
@@ -15,7 +16,12 @@ const PARENTS: usize = 5;
 
 pub(super) fn message(notices: &[Notice], reader: &Reader<'_>) -> Message {
     let language = reader.language;
-    let mut ranked: Vec<&Notice> = notices.iter().collect();
+    let is_gathered = notices.iter().any(|notice| notice.bundle != notices[0].bundle);
+    let mut ranked: Vec<&Notice> = if is_gathered {
+        as_they_stand(notices)
+    } else {
+        notices.iter().collect()
+    };
     ranked.sort_by(|a, b| rank(b).partial_cmp(&rank(a)).unwrap_or(std::cmp::Ordering::Equal));
     let Some(worst) = ranked.first().copied() else {
         return empty(language);
@@ -32,7 +38,10 @@ pub(super) fn message(notices: &[Notice], reader: &Reader<'_>) -> Message {
     });
     Message {
         title: title(&ranked, is_storm, language),
-        lead: if is_storm {
+        lead: if is_gathered {
+            let counts = by_parent(&ranked, language);
+            format!("{} {counts}", waited(notices, reader)).trim().to_owned()
+        } else if is_storm {
             by_parent(&ranked, language)
         } else {
             shared(worst, language)
@@ -42,6 +51,36 @@ pub(super) fn message(notices: &[Notice], reader: &Reader<'_>) -> Message {
         links: page.into_iter().collect(),
         tone: Tone::of(worst),
         ..Message::blank(worst, language)
+    }
+}
+
+/// The last notice of each episode: who hears of several things at once needs to know how they stand, not how they got
+/// there.
+fn as_they_stand(notices: &[Notice]) -> Vec<&Notice> {
+    let mut seen = HashSet::new();
+    let last = notices.iter().rev().filter(|notice| seen.insert(&notice.episode));
+    let mut last: Vec<&Notice> = last.collect();
+    last.reverse();
+    last
+}
+
+/// Why alerts are told together that were decided apart.
+fn waited(notices: &[Notice], reader: &Reader<'_>) -> String {
+    let since = notices.iter().filter_map(|notice| notice.told_at).min();
+    let language = reader.language;
+    let Some(since) = since else {
+        return String::new();
+    };
+    let blank = Message {
+        zone: reader.zone.cloned().unwrap_or(jiff::tz::TimeZone::UTC),
+        ..empty(language)
+    };
+    let since = phrases::at(&blank, since);
+    match language {
+        Language::Zh => format!("渠道繁忙或曾不可用，{since} 以来积压的通知合并在此。"),
+        Language::En => {
+            format!("The channel was busy or away: what has waited since {since} is told together.")
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Messages: what notices say to people, before any channel gives them its form. A manager who reads one between two
 //! meetings sees in ten seconds what is wrong, how wrong, since when and whose it is.
 //!
-//! * `single`: about one episode. `many`: about several that were decided together. `aside`: digests and reminders.
+//! * `single`: about one episode. `many`: about several that are told together. `aside`: digests and reminders.
 
 mod aside;
 mod many;

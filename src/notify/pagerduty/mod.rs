@@ -120,7 +120,7 @@ fn payload(fit: &mut Fitter, notice: &Notice, message: &Message, form: Form) -> 
     let summary = said.map(str::trim).join(" — ");
     let label = |name: &str| notice.labels.get(name).map(|value| value.as_str());
     let mut payload = json!({
-        "summary": fit.bytes(summary.trim_end_matches(" — "), SUMMARY, |_| None),
+        "summary": fit.characters(summary.trim_end_matches(" — "), SUMMARY),
         "source": fit.bytes(label("node").or(label("source")).unwrap_or("tautline"), NAME, |_| None),
         "severity": severity,
         "timestamp": notice.decided_at.to_string(),
@@ -136,6 +136,10 @@ fn payload(fit: &mut Fitter, notice: &Notice, message: &Message, form: Form) -> 
         });
         let mut details: serde_json::Map<String, Json> = fields.collect();
         details.insert("notice".to_owned(), json!(fit.bytes(&notice.id, NAME, |_| None)));
+        // An address that is cut leads nowhere: one that is too long is left out.
+        if fit.cut || message.links.iter().any(|link| link.url.len() > URL) {
+            details.insert("shortened".to_owned(), json!(true));
+        }
         payload["custom_details"] = Json::Object(details);
     }
     payload

@@ -146,6 +146,6 @@ async fn the_longest_message_keeps_to_the_limits() {
     }
     let shown = fake.messages();
     let summary = shown[0].payload["payload"]["summary"].as_str().unwrap();
-    assert!(summary.ends_with('…') && summary.len() <= SUMMARY);
+    assert!(summary.ends_with('…') && summary.chars().count() <= SUMMARY);
     assert!(shown[1].payload["payload"].get("custom_details").is_none());
 }

@@ -80,8 +80,13 @@ pub(in crate::notify) fn full(message: &Message, taking: Option<&str>) -> Json {
     for link in message
         .links
         .iter()
-        .filter(|link| link.url.chars().count() <= limit::URL && (taking.is_none() || link.does != Does::Ack))
+        .filter(|link| taking.is_none() || link.does != Does::Ack)
     {
+        if link.url.chars().count() > limit::URL {
+            // An address that is cut leads nowhere.
+            fit.cut = true;
+            continue;
+        }
         let label = fit.escaped(&link.label, limit::BUTTON);
         buttons
             .push(json!({"type": "button", "text": {"type": "plain_text", "text": label}, "url": link.url}));

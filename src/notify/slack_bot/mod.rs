@@ -1,5 +1,6 @@
 //! Slack, by an app: one message an episode, which says how it stands and is brought up to date without a ping; what
-//! happens is answered below it, and comes into the channel only where people should look: worse, or over.
+//! happens is answered below it, and comes into the channel only where people should look: worse, over, or back again. An
+//! alert that comes back soon goes on below the message that it had.
 //!
 //! * [`App`]: what one person sees who presses a button.
 //! * `reply`: what Slack's answer means. Messages themselves are those of [`super::slack`].
@@ -23,7 +24,7 @@ use serde_json::{Value as Json, json};
 use super::http::Http;
 use super::message::can_be_taken;
 use super::slack::payload;
-use super::{Answer, Channel, Form, Limit, Opened, Parcel, Sending, Wording, destination};
+use super::{Answer, Channel, Form, Limit, Opened, Parcel, Sending, Waiting, Wording, destination};
 use crate::alert::notice::{Notice, NoticeKind};
 use crate::settings::{self, Receiver};
 use reply::Said;
@@ -107,7 +108,7 @@ impl SlackBot {
         let place = parcel
             .shown
             .and_then(|shown| serde_json::from_str::<Place>(shown).ok())
-            .filter(|_| parcel.notices.len() == 1 && head.aside.is_none());
+            .filter(|place| (parcel.notices.len() == 1 || place.shared) && head.aside.is_none());
         match place {
             // Nothing is there that could be brought up to date.
             None if head.quiet && head.kind != NoticeKind::Resolved => Answer::OK,
@@ -151,11 +152,18 @@ impl SlackBot {
         if head.quiet && !(place.shared && head.kind == NoticeKind::Resolved) {
             return Said::Posted(place.clone());
         }
-        let message = self.wording.message(parcel.notices);
-        let mut body = payload::reply(&message, parcel.form);
+        let mut body = match parcel.notices {
+            [_] => payload::reply(&self.wording.message(parcel.notices), parcel.form),
+            // Which ones they are stands nowhere else.
+            _ => self.shown(parcel, head),
+        };
         body["channel"] = json!(place.channel);
         body["thread_ts"] = json!(place.ts);
-        let calls = matches!(head.kind, NoticeKind::Escalated | NoticeKind::Resolved) && !head.quiet;
+        let calls = parcel.notices.iter().any(|notice| {
+            // What fires below a message is an alert that came back.
+            let calls = [NoticeKind::Fired, NoticeKind::Escalated, NoticeKind::Resolved];
+            calls.contains(&notice.kind) && !notice.quiet
+        });
         body["reply_broadcast"] = json!(calls);
         match self.post_once(parcel, head, Some(place), body).await {
             Said::Posted(_) => Said::Posted(place.clone()),
@@ -216,6 +224,15 @@ impl Channel for SlackBot {
     /// Each episode has a message of its own, which is brought up to date; a storm is one.
     fn bundles(&self, head: &Notice) -> bool {
         head.storm
+    }
+
+    /// What stands in no message yet goes in one that they share; what stands in one already is answered below it.
+    fn gathers(&self, head: Waiting<'_>, other: Waiting<'_>) -> bool {
+        let is_shared = |shown: &str| serde_json::from_str::<Place>(shown).is_ok_and(|place| place.shared);
+        head.notice.aside.is_none()
+            && other.notice.aside.is_none()
+            && head.shown == other.shown
+            && head.shown.is_none_or(is_shared)
     }
 
     fn updates(&self) -> bool {

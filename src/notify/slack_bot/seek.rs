@@ -165,7 +165,9 @@ impl SlackBot {
         if read.status != 200 || LATER.contains(&found.error.as_str()) {
             return Err(match reply::judge(&read, Timestamp::now()) {
                 Answer::Retry { after, reason, .. } => later(after, reason),
-                Answer::Drop { reason } | Answer::Disable { reason } => later(None, reason),
+                Answer::Busy { reason } | Answer::Drop { reason } | Answer::Disable { reason } => {
+                    later(None, reason)
+                }
                 Answer::Ok { .. } => later(None, "no history in the answer".to_owned()),
             });
         }

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::{Notify, watch};
 
 use super::*;
-use crate::alert::notice::{Ack, ResolveReason};
+use crate::alert::notice::{Ack, Again, ResolveReason};
 use crate::notify::fakes::slack_bot::{SlackBot as FakeApp, channel};
 use crate::notify::fakes::{Fake, Scripted};
-use crate::notify::office::decide;
+use crate::notify::office::{decide, decide_at};
 use crate::notify::robots::{meaning, wording};
 use crate::notify::{Stats, Target, outbox, samples, target};
 use crate::settings::Secret;
@@ -384,6 +384,84 @@ async fn a_kill_between_slacks_answer_and_the_store_doubles_nothing() {
         [
             "✅ Resolved: 文章数已完成，营收没有",
             "  ✅ Resolved: 文章数已完成，营收没有*"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_alert_that_comes_back_goes_on_below_its_old_message() {
+    let store = Store::in_memory().unwrap();
+    let fake = app().await;
+    let again = |episode: u32, previous: &str| {
+        let again = Some(Again {
+            count: episode,
+            previous: previous.to_owned(),
+        });
+        Notice {
+            again,
+            ..samples::numbered(samples::hollow(), episode)
+        }
+    };
+    let over = |episode| samples::numbered(samples::over(ResolveReason::Recovered), episode);
+    for notice in [
+        samples::numbered(samples::hollow(), 1),
+        over(1),
+        again(2, "e1"),
+        over(2),
+        // Nothing is known of the one before: it has a message of its own.
+        again(4, "e3"),
+    ] {
+        decide(&store, &[notice]);
+        sends_and_dies(&store, &fake).await;
+    }
+    assert_eq!(
+        standing(&fake),
+        [
+            "✅ Resolved: 文章数已完成，营收没有",
+            "  ✅ Resolved: 文章数已完成，营收没有*",
+            "  🟠 文章数已完成，营收没有 (again: 2 times in 24 h)*",
+            "  ✅ Resolved: 文章数已完成，营收没有*",
+            "🟠 文章数已完成，营收没有 (again: 4 times in 24 h)",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn after_an_outage_what_is_new_is_one_message_and_the_rest_goes_on() {
+    let store = Store::in_memory().unwrap();
+    let fake = app().await;
+    let bundled = |bundle: &str, notice: Notice| Notice {
+        bundle: bundle.to_owned(),
+        ..notice
+    };
+    let over = |episode| samples::numbered(samples::over(ResolveReason::Recovered), episode);
+    decide(&store, &[bundled("a", samples::numbered(samples::hollow(), 1))]);
+    sends_and_dies(&store, &fake).await;
+    let milder = Notice {
+        id: "e1.2".to_owned(),
+        kind: NoticeKind::DeEscalated,
+        quiet: true,
+        ..samples::numbered(samples::hollow(), 1)
+    };
+    let long_ago = Timestamp::now() - jiff::SignedDuration::from_mins(5);
+    let waited = [
+        bundled("b", milder),
+        bundled("c", samples::numbered(samples::hollow(), 2)),
+        bundled("d", samples::numbered(samples::hollow(), 3)),
+        bundled("e", samples::numbered(samples::worse(), 3)),
+        bundled("f", over(1)),
+    ];
+    decide_at(&store, &waited, long_ago);
+    sends_and_dies(&store, &fake).await;
+    decide_at(&store, &[bundled("g", over(2)), bundled("h", over(3))], long_ago);
+    sends_and_dies(&store, &fake).await;
+    assert_eq!(
+        standing(&fake),
+        [
+            "✅ Resolved: 文章数已完成，营收没有",
+            "  ✅ Resolved: 文章数已完成，营收没有*",
+            "🔴 2 alerts",
+            "  ✅ 2 over*",
         ]
     );
 }

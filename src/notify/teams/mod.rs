@@ -4,7 +4,7 @@
 //! The workflow answers before it has looked at the card, so that a bad card is never seen here: `payload` keeps to
 //! what every Teams shows.
 
-mod payload;
+pub(super) mod payload;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,7 +13,7 @@ pub(super) const BODY: usize = 21_000;
 pub(super) const ACTIONS: usize = 6;
 
 /// The message as a card.
-pub(super) fn full(message: &Message, mention: &Mention) -> Json {
+pub(in crate::notify) fn full(message: &Message, mention: &Mention) -> Json {
     within(BODY, size, |room| {
         let parts = Parts::of(message, room, wide);
         let mut body = vec![

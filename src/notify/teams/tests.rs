@@ -67,6 +67,7 @@ fn a_workflow_shows_no_bad_card_and_says_nothing_of_it() {
         query: [("sig".to_owned(), "s".to_owned())].into(),
         is_json: true,
         authorization: None,
+        headers: Default::default(),
         body,
         at: tokio::time::Instant::now(),
         received: Timestamp::now(),

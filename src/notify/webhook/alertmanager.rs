@@ -54,7 +54,7 @@ pub(super) fn group(notices: &[Notice], page: Option<&str>, message: impl Fn(&No
         "commonLabels": common(alerts.iter().map(|(alert, _)| &alert.labels)),
         "commonAnnotations": common(alerts.iter().map(|(alert, _)| &alert.annotations)),
         "externalURL": page.unwrap_or_default(),
-        "notification_reason": notices.first().map_or("", |notice| reason(notice.kind)),
+        "notification_reason": notices.first().map_or("", |notice| reason(notice.kind, fires)),
         "alerts": listed,
     })
 }
@@ -86,8 +86,9 @@ fn common<'a>(mut all: impl Iterator<Item = &'a BTreeMap<String, String>>) -> Ma
         .collect()
 }
 
-fn reason(kind: NoticeKind) -> &'static str {
+fn reason(kind: NoticeKind, fires: bool) -> &'static str {
     match kind {
+        NoticeKind::Resolved if fires => "some alerts resolved",
         NoticeKind::Fired => "first notification",
         NoticeKind::Repeat => "repeat interval elapsed",
         NoticeKind::Resolved => "all alerts resolved",

@@ -5,7 +5,7 @@
 mod alertmanager;
 mod payload;
 pub(super) mod reply;
-mod signature;
+pub(super) mod signature;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +16,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value as Json;
 
 use super::http::Http;
-use super::{Answer, Channel, Form, Limit, Opened, Parcel, Sending, Wording, destination};
+use super::{Answer, Channel, Form, Limit, Opened, Parcel, Sending, Waiting, Wording, destination};
 use crate::alert::notice::Notice;
 use crate::settings::{Receiver, Secret, Signature, Webhook as Settings, WebhookFormat};
 use signature::Key;
@@ -151,6 +151,16 @@ impl Channel for Webhook {
 
     fn bundles(&self, _head: &Notice) -> bool {
         self.format == WebhookFormat::Alertmanager
+    }
+
+    /// A message is about one group.
+    fn gathers(&self, head: Waiting<'_>, other: Waiting<'_>) -> bool {
+        self.bundles(head.notice) && head.notice.group == other.notice.group
+    }
+
+    /// A program reads what is listed, and nothing else.
+    fn room(&self) -> usize {
+        alertmanager::ALERTS
     }
 
     /// Programs keep their own picture: they want every change.

@@ -70,6 +70,7 @@ mod tests {
                 Answer::Retry {
                     after: Some(after), ..
                 } => format!("retry in {} s", after.as_secs()),
+                Answer::Busy { .. } => "busy".to_owned(),
                 Answer::Drop { .. } => "drop".to_owned(),
                 Answer::Disable { .. } => "disable".to_owned(),
             };

@@ -64,6 +64,11 @@ impl WeCom {
                 maybe_shown: true,
                 reason,
             },
+            Answer::Busy { reason } => Answer::Retry {
+                after: None,
+                maybe_shown: true,
+                reason,
+            },
             answer => answer,
         }
     }

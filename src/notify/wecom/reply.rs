@@ -29,7 +29,7 @@ pub(super) fn judge(reply: &Reply, now: Timestamp) -> Answer {
     match (reply.status, code) {
         (200, 0) => Answer::OK,
         (_, 45009) => later(Some(Duration::from_mins(1)), reason),
-        (_, -1) => later(None, reason),
+        (_, -1) => Answer::Busy { reason },
         (_, 93000) => Answer::Disable { reason },
         (500..=599 | 429, _) => later(None, reason),
         // Too long (40058): it goes in two parts. The like: the queue sends it as text alone.

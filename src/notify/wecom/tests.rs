@@ -35,7 +35,7 @@ async fn every_answer_has_a_meaning() {
             r#"{"errcode":40008,"errmsg":"invalid message type"}"#,
             "drop",
         ),
-        (200, r#"{"errcode":-1,"errmsg":"system busy"}"#, "retry"),
+        (200, r#"{"errcode":-1,"errmsg":"system busy"}"#, "busy"),
         (200, "", "retry"),
     ] {
         let answer = robot.answer_to(Scripted::new(status, body)).await;
@@ -94,6 +94,7 @@ fn the_robot_counts_bytes_and_a_minute() {
             query: [("key".to_owned(), "k".to_owned())].into(),
             is_json: true,
             authorization: None,
+            headers: Default::default(),
             body: format!(r#"{{"msgtype":"{kind}","{kind}":{{"content":"{text}"}}}}"#),
             at: tokio::time::Instant::now(),
             received: Timestamp::now(),

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::alert::dispatch::matcher::{Matcher, matches_all};
 use crate::alert::dispatch::route::{GroupBy, Route, Routing, To, Visit, matched_labels};
+use crate::alert::dispatch::silence::Silences;
 use crate::alert::notice::{Because, NoticeKind};
 use crate::alert::record::Labels;
 use crate::catalog::Calendar;
@@ -32,6 +33,8 @@ pub struct Explanation {
     pub receivers: Vec<Listener>,
     /// What would keep everybody from being told.
     pub inhibited_by: Vec<Inhibition>,
+    /// Silences that hold it back at some time, the first to begin first; `None`: they are not known here.
+    pub silences: Option<Vec<Silencing>>,
     /// Digests that it would be in.
     pub digests: Vec<InDigest>,
     /// How long an acknowledgement stops repeats and escalation, in seconds.
@@ -156,6 +159,23 @@ pub struct Inhibition {
     pub equal: Labels,
 }
 
+/// A silence that holds the alert back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Silencing {
+    /// Its id.
+    pub id: String,
+    /// Who made it.
+    pub created_by: String,
+    /// Why.
+    pub comment: String,
+    /// Its matchers, as text.
+    pub matchers: Vec<String>,
+    /// When it begins.
+    pub starts_at: Timestamp,
+    /// When it ends.
+    pub ends_at: Timestamp,
+}
+
 /// A digest that holds the alert.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct InDigest {
@@ -167,19 +187,35 @@ pub struct InDigest {
     pub at: Timestamp,
 }
 
-/// Explains who is told of an alert that fires at `at`.
-pub fn explain(routing: &Routing, calendar: &Calendar, alert: &Alert, at: Timestamp) -> Explanation {
+/// Explains who is told of an alert that fires at `at`; `silences` are those that there are, where they are known.
+pub fn explain(
+    routing: &Routing,
+    silences: Option<&Silences>,
+    calendar: &Calendar,
+    alert: &Alert,
+    at: Timestamp,
+) -> Explanation {
     let mut labels = matched_labels(&alert.record());
     // An empty label is none.
     labels.retain(|_, value| !value.is_empty());
-    let played = play::play(routing, calendar, alert, at);
+    let played = play::play(
+        &play::Scene {
+            routing,
+            silences,
+            calendar,
+        },
+        alert,
+        at,
+    );
+    let looked_until = at.saturating_add(play::FARTHEST).unwrap_or(Timestamp::MAX);
     Explanation {
         path: path(routing, &labels),
         receivers: played.listeners,
         inhibited_by: inhibitions(routing, &labels),
+        silences: silences.map(|silences| silencing(silences, &labels, (at, looked_until))),
         digests: played.digests,
         ack_seconds: routing.manners.ack_ttl.as_secs(),
-        looked_until: at.saturating_add(play::FARTHEST).unwrap_or(Timestamp::MAX),
+        looked_until,
         labels,
         at,
     }
@@ -240,6 +276,25 @@ fn inhibitions(routing: &Routing, labels: &Labels) -> Vec<Inhibition> {
                 .collect(),
         })
         .collect()
+}
+
+/// Those that hold an alert with these labels back between two moments.
+fn silencing(silences: &Silences, labels: &Labels, (from, until): (Timestamp, Timestamp)) -> Vec<Silencing> {
+    let matching = silences.all.values().filter(|silence| {
+        silence.ends_at > from && silence.starts_at <= until && matches_all(&silence.matchers, labels)
+    });
+    let mut found: Vec<Silencing> = matching
+        .map(|silence| Silencing {
+            id: silence.id.clone(),
+            created_by: silence.created_by.clone(),
+            comment: silence.comment.clone(),
+            matchers: silence.matchers.iter().map(ToString::to_string).collect(),
+            starts_at: silence.starts_at,
+            ends_at: silence.ends_at,
+        })
+        .collect();
+    found.sort_by_key(|silence| silence.starts_at);
+    found
 }
 
 /// What alerts share that are one message with one; `None`: nothing joins it.

@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Alert, Entry, Happening, InDigest, Join, Listener, Meant, seconds, shared};
 use crate::alert::dispatch::route::{Destination, Routing, To};
-use crate::alert::dispatch::{Held, Moment};
+use crate::alert::dispatch::silence::Silences;
+use crate::alert::dispatch::{Held, Kept, Moment};
 use crate::alert::engine::{Engine, Step};
 use crate::alert::identity::fingerprint;
 use crate::alert::notice::{Aside, Notice, NoticeKind};
@@ -69,7 +70,16 @@ impl Heard {
     }
 }
 
-pub(super) fn play(routing: &Routing, calendar: &Calendar, alert: &Alert, at: Timestamp) -> Played {
+/// Where an alert is played.
+pub(super) struct Scene<'a> {
+    pub(super) routing: &'a Routing,
+    /// Silences that there are, where they are known.
+    pub(super) silences: Option<&'a Silences>,
+    pub(super) calendar: &'a Calendar,
+}
+
+pub(super) fn play(scene: &Scene<'_>, alert: &Alert, at: Timestamp) -> Played {
+    let routing = scene.routing;
     let record = alert.record();
     let first = routing.destinations(&record);
     let rungs = rungs(routing, &first, &record);
@@ -84,7 +94,7 @@ pub(super) fn play(routing: &Routing, calendar: &Calendar, alert: &Alert, at: Ti
         ends: None,
     };
     let digests = routing.digests.len();
-    let heard = perform(routing, calendar, &[stays], |heard| {
+    let heard = perform(scene, &[stays], |heard| {
         let seen: BTreeSet<&str> = heard.notices.iter().filter_map(digest_name).collect();
         let is_told = |receiver: &&str| {
             heard.has(receiver, NoticeKind::Fired) && heard.has(receiver, NoticeKind::Repeat)
@@ -97,8 +107,8 @@ pub(super) fn play(routing: &Routing, calendar: &Calendar, alert: &Alert, at: Ti
         .iter()
         .filter_map(|destination| first_told(&destination.receiver))
         .max();
-    let joined = last_first.map(|told| joining(routing, calendar, alert, at, told, &everybody));
-    let ended = last_first.map(|told| ending(routing, calendar, alert, at, told, &everybody));
+    let joined = last_first.map(|told| joining(scene, alert, at, told, &everybody));
+    let ended = last_first.map(|told| ending(scene, alert, at, told, &everybody));
 
     let listener = |receiver: &str, destination: &Destination<'_>, meant: Option<Meant>| {
         let group_by = shared(destination.route, alert);
@@ -163,8 +173,7 @@ fn rungs<'d, 'r>(
 
 /// When a second alert of the group fires, and what is told then.
 fn joining(
-    routing: &Routing,
-    calendar: &Calendar,
+    scene: &Scene<'_>,
     alert: &Alert,
     at: Timestamp,
     told: Timestamp,
@@ -185,7 +194,7 @@ fn joining(
             ends: None,
         },
     ];
-    let mut heard = perform(routing, calendar, &actors, |heard| {
+    let mut heard = perform(scene, &actors, |heard| {
         let is_told = |receiver: &&str| heard.of(receiver, NoticeKind::Fired).any(|told| told >= fires);
         everybody.iter().all(is_told)
     });
@@ -195,8 +204,7 @@ fn joining(
 
 /// When the alert is over, and what is told then.
 fn ending(
-    routing: &Routing,
-    calendar: &Calendar,
+    scene: &Scene<'_>,
     alert: &Alert,
     at: Timestamp,
     told: Timestamp,
@@ -208,7 +216,7 @@ fn ending(
         fires: at,
         ends: Some(end),
     };
-    let heard = perform(routing, calendar, &[actor], |heard| {
+    let heard = perform(scene, &[actor], |heard| {
         let knew = |receiver: &&&str| heard.has(receiver, NoticeKind::Fired);
         let is_told = |receiver: &&str| heard.has(receiver, NoticeKind::Resolved);
         let mut knowing = everybody.iter().filter(knew).peekable();
@@ -218,13 +226,11 @@ fn ending(
 }
 
 /// Plays until `is_enough`, or nothing is due any more within [`FARTHEST`].
-fn perform(
-    routing: &Routing,
-    calendar: &Calendar,
-    actors: &[Actor<'_>],
-    is_enough: impl Fn(&Heard) -> bool,
-) -> Heard {
+fn perform(scene: &Scene<'_>, actors: &[Actor<'_>], is_enough: impl Fn(&Heard) -> bool) -> Heard {
     let mut engine = Engine::new("route explain");
+    let mut kept = Kept::default();
+    kept.silences = scene.silences.cloned().unwrap_or_default();
+    engine.restore(Vec::new(), kept);
     let mut heard = Heard::default();
     let Some(begin) = actors.iter().map(|actor| actor.fires).min() else {
         return heard;
@@ -234,10 +240,10 @@ fn perform(
     loop {
         let moment = Moment {
             now,
-            routing,
+            routing: scene.routing,
             is_back: false,
             catching_up: false,
-            world: calendar,
+            world: scene.calendar,
         };
         let is_turn = actors.iter().flat_map(Actor::turns).any(|turn| turn == now);
         let step = match is_turn {

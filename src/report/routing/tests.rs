@@ -1,4 +1,5 @@
 use super::*;
+use crate::alert::dispatch::silence::Silence;
 use crate::catalog::Catalog;
 use crate::catalog::load::{Files, load};
 use crate::settings::Settings;
@@ -71,9 +72,13 @@ fn asked(labels: &[(&str, &str)], node: Option<&str>, kind: Option<&str>) -> Ask
 }
 
 fn found(asked: &Asked, at: &str) -> Result<Explanation, NotAnAlert> {
+    found_with(asked, at, Some(&Silences::default()))
+}
+
+fn found_with(asked: &Asked, at: &str, silences: Option<&Silences>) -> Result<Explanation, NotAnAlert> {
     let (catalog, at) = (catalog(), at.parse().unwrap());
     let alert = Alert::of(asked, &catalog, at)?;
-    let mut found = explain(&settings().routing, &catalog.calendar, &alert, at);
+    let mut found = explain(&settings().routing, silences, &catalog.calendar, &alert, at);
     for step in &mut found.path {
         // The settings are in a folder of a moment.
         let place = step.place.as_deref().and_then(|place| place.rsplit_once('/'));
@@ -94,6 +99,47 @@ fn by_day_the_owner_then_the_manager() {
         "2026-11-25T10:00:00+08:00",
         Language::En
     ));
+}
+
+#[test]
+fn a_silence_that_there_is_holds_it_back_until_it_ends() {
+    let silence = |id: &str, matcher: &str, comment: &str| Silence {
+        id: id.to_owned(),
+        matchers: vec![Matcher::parse(matcher).unwrap()],
+        starts_at: "2026-11-25T09:00:00+08:00".parse().unwrap(),
+        ends_at: "2026-11-25T12:00:00+08:00".parse().unwrap(),
+        created_by: "li".to_owned(),
+        comment: comment.to_owned(),
+        updated_at: "2026-11-25T09:00:00+08:00".parse().unwrap(),
+        reminded: false,
+    };
+    let mut silences = Silences::default();
+    for silence in [
+        silence("1f", "node=\"leads\"", "stock-taking"),
+        silence("2e", "node=\"other\"", ""),
+    ] {
+        silences.all.insert(silence.id.clone(), silence);
+    }
+    let asked = asked(&[("severity", "info")], Some("leads"), Some("behind_pace"));
+    let zone = catalog().calendar.timezone;
+    let found = found_with(&asked, "2026-11-25T10:00:00+08:00", Some(&silences)).unwrap();
+    let ids: Vec<&str> = found
+        .silences
+        .iter()
+        .flatten()
+        .map(|silence| silence.id.as_str())
+        .collect();
+    assert_eq!(ids, ["1f"]);
+    let text = text(&found, Language::En, &zone);
+    for part in [
+        "2026-11-25T10:00:00+08:00  not told: silence 1f",
+        "2026-11-25T12:00:05+08:00  fired (the silence is over)",
+        "node=\"leads\"  1f  li: stock-taking",
+    ] {
+        assert!(text.contains(part), "'{part}' is missing in\n{text}");
+    }
+    let unknown = found_with(&asked, "2026-11-25T10:00:00+08:00", None).unwrap();
+    assert!(super::text(&unknown, Language::En, &zone).contains("silences are not looked at"));
 }
 
 #[test]

@@ -255,6 +255,33 @@ impl Page<'_> {
             }
             self.line(1, &text);
         }
+        match &found.silences {
+            None => {
+                let text = self.pick(
+                    "没有状态文件，未考虑静默。",
+                    "There is no state file here: silences are not looked at.",
+                );
+                self.out.push('\n');
+                self.line(0, text);
+            }
+            Some(silences) if !silences.is_empty() => {
+                self.head("匹配的静默", "Silences that hold it back");
+                for silence in silences {
+                    let (from, until) = (self.moment(silence.starts_at), self.moment(silence.ends_at));
+                    let matchers = silence.matchers.join(", ");
+                    let comment = match silence.comment.is_empty() {
+                        true => String::new(),
+                        false => format!(": {}", silence.comment),
+                    };
+                    let who = &silence.created_by;
+                    self.line(
+                        1,
+                        &format!("{from} – {until}  {matchers}  {}  {who}{comment}", silence.id),
+                    );
+                }
+            }
+            Some(_) => {}
+        }
         if !found.digests.is_empty() {
             self.head("也在摘要里", "Also in a digest");
         }
