@@ -91,6 +91,29 @@ fn infers_types_of_fields_from_their_uses() {
     assert_eq!(expr.kind(), Type::Bool);
 }
 
+#[test]
+fn units_that_do_not_add_up_are_found() {
+    let units = [Some("CNY"), Some("USD"), Some("CNY"), None];
+    let variables = ["yuan", "dollars", "fees", "count"].map(|name| Variable::new(name, Type::Number));
+    for (source, expected) in [
+        ("yuan + dollars", vec![(0, 1)]),
+        ("yuan - fees - dollars", vec![(0, 1)]),
+        ("(dollars - -yuan) / count", vec![(1, 0)]),
+        ("(yuan > 0 ? yuan : fees) + dollars", vec![(0, 1)]),
+        ("count > 1 ? yuan - dollars : 0.0", vec![(0, 1)]),
+        // A rate of exchange, a price, a share.
+        ("yuan + dollars * 7.1", vec![]),
+        ("yuan + dollars * count", vec![]),
+        ("yuan / dollars + fees / dollars", vec![]),
+        ("yuan - fees + 3", vec![]),
+        ("yuan + count", vec![]),
+        ("(count > 1 ? yuan : dollars) + fees", vec![]),
+    ] {
+        let expr = Expr::compile(source, &variables).unwrap();
+        assert_eq!(expr.mixed_units(|index| units[index]), expected, "{source}");
+    }
+}
+
 fn number() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("amount".to_owned()),
