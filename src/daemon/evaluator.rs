@@ -130,6 +130,8 @@ pub(super) struct Totals {
     pub(super) events_in_other: BTreeMap<String, u64>,
     /// Events that were let go because their day is no longer kept, by metric.
     pub(super) events_too_old: BTreeMap<String, u64>,
+    /// Events whose amounts would have taken a sum out of the range of exact numbers, by metric.
+    pub(super) beyond_range: BTreeMap<String, u64>,
     /// Events since the process began with a value that is longer than allowed, by metric.
     pub(super) long_values: BTreeMap<String, u64>,
 }
@@ -242,10 +244,8 @@ impl EvaluatorThread {
 
     fn absorb(&mut self, batch: Batch, pending: &mut Pending) {
         let now = Instant::now();
-        if let Err(error) = self.cells.merge(batch.folded.delta) {
-            // Beyond 10¹⁴ events of 10¹⁸: said, and the sum stays where it was.
-            tracing::error!(%error, "a sum left the range of exact numbers");
-        }
+        // Beyond 10¹⁴ events of 10¹⁸: the sum stays where it was, and `count_bounds` counts and says it.
+        let _ = self.cells.merge(batch.folded.delta);
         for (source, partition, delta) in batch.seen {
             self.count_evicted(source, delta.evicted);
             pending.remember(partition, delta);
@@ -301,6 +301,10 @@ impl EvaluatorThread {
             let (totals, message) = match evicted.bound {
                 // Ids are remembered beside the cells, see `count_evicted`.
                 Bound::Ids => continue,
+                Bound::Range => {
+                    let message = "a sum would leave the range of exact numbers: it stays where it was, and the amounts beyond it are in no sum";
+                    (&mut self.totals.beyond_range, message)
+                }
                 Bound::Items => {
                     let message = "more items than max_items: those that ended longest ago are forgotten, then the oldest open ones";
                     (&mut self.totals.evicted_items, message)
