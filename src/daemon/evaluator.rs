@@ -536,11 +536,23 @@ impl EvaluatorThread {
         states
     }
 
-    fn commit(&mut self, pending: &mut Pending, watermark: Option<Timestamp>) -> Result<(), String> {
+    /// Writes rejected events to their file, whose length the next commit holds.
+    fn keep_dead_letters(&mut self, letters: &[DeadLetter]) -> Result<(), String> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let in_file = |error: std::io::Error| format!("dead-letter file: {error}");
+        if self.dead_letters.rotate_if_full().map_err(in_file)? {
+            let moved = self.store.put_dead_letter_bytes(self.dead_letters.bytes());
+            moved.map_err(|error| error.to_string())?;
+            self.dead_letters.committed();
+        }
         let name = |source: SourceId| self.catalog.source(source).name.clone();
-        self.dead_letters
-            .append(&pending.dead_letters, name)
-            .map_err(|error| format!("dead-letter file: {error}"))?;
+        self.dead_letters.append(letters, name).map_err(in_file)
+    }
+
+    fn commit(&mut self, pending: &mut Pending, watermark: Option<Timestamp>) -> Result<(), String> {
+        self.keep_dead_letters(&pending.dead_letters)?;
         pending.dead_letters.clear();
         let positions: Vec<Position> = pending.positions.values().cloned().collect();
         let of_sources = self.catalog.sources.iter().map(|source| source.name.as_str());
@@ -571,6 +583,7 @@ impl EvaluatorThread {
         self.store
             .commit(&commit)
             .map_err(|error: StateError| error.to_string())?;
+        self.dead_letters.committed();
         if !pending.entries.is_empty() {
             Arc::make_mut(&mut self.entries).append(&mut pending.entries);
         }
