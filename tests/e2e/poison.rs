@@ -51,6 +51,8 @@ fn the_dead_letter_file_is_moved_when_it_is_full_and_a_crash_repeats_nothing() {
         daemon.kill();
     }
     let daemon = site.start();
+    // The file may have shown the last of them before the kill.
+    daemon.wait_until_ready();
     let last = ROUNDS * EACH - 1;
     wait::until("everything is in the file", WITHIN, || {
         (offsets(&file).last().copied() == Some(last)).then_some(())
