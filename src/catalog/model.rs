@@ -493,7 +493,7 @@ pub enum MetricKind {
         /// Below the line.
         denominator: MetricId,
     },
-    /// An expression over other metrics; its variables are `inputs`, in order.
+    /// An expression over other metrics; its variables are metrics by their place in the catalogue.
     Derived {
         /// The expression.
         expr: Expr,

@@ -25,14 +25,17 @@ pub(super) fn run(config: Option<&Path>) -> Result<(), String> {
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(async {
+        // Before anything is served: who sees that it serves may ask it to end.
+        let listen_for = |kind| signal(kind).map_err(|error| error.to_string());
+        let mut terminate = listen_for(SignalKind::terminate())?;
+        let mut interrupt = listen_for(SignalKind::interrupt())?;
+        let mut hang_up = listen_for(SignalKind::hangup())?;
         let listener = TcpListener::bind(settings.serve.listen)
             .await
             .map_err(|error| format!("cannot listen on {}: {error}; set serve.listen", settings.serve.listen))?;
         tracing::info!(listen = %settings.serve.listen, state = %settings.state_sqlite.display(), "tautline starts");
         let options = Options { settings, catalog, store, clock: Arc::new(SystemClock), listener };
         let daemon = Daemon::start(options).await?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
-        let mut hang_up = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
         let reloads = daemon.reloads();
         tokio::spawn(async move {
             while hang_up.recv().await.is_some() {
@@ -42,7 +45,7 @@ pub(super) fn run(config: Option<&Path>) -> Result<(), String> {
         let stop = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
             }
         };
         daemon.run_until(stop).await

@@ -305,9 +305,8 @@ impl Backfiller {
 
     fn merge(&mut self, reading: &mut Reading) {
         let batch = reading.partitions.batch();
-        if let Err(error) = self.cells.merge(batch.folded.delta) {
-            tracing::error!(%error, "a sum left the range of exact numbers");
-        }
+        // What leaves the range of exact numbers is counted among what was let go, and told at the end.
+        let _ = self.cells.merge(batch.folded.delta);
         for ((_, outcome), count) in batch.folded.outcomes {
             *self.outcomes.entry(outcome).or_insert(0) += count;
         }
@@ -435,7 +434,11 @@ impl Backfiller {
             *evicted.entry(found.bound).or_default() += found.count;
         }
         for (bound, evicted) in evicted {
-            let bound = bound.key().unwrap_or("starts and ends of one item");
+            let fixed = match bound {
+                Bound::Range => "range of exact numbers",
+                _ => "starts and ends of one item",
+            };
+            let bound = bound.key().unwrap_or(fixed);
             tracing::warn!(metrics, bound, evicted, "a bound was reached in the past");
         }
     }

@@ -1,7 +1,8 @@
 //! Rejected events: each is kept with reason, place and payload in an NDJSON file.
 //!
 //! The length of the file is part of the commit: after a crash the file is cut back to it, and the events that are
-//! read again are written again, so that each stands there once.
+//! read again are written again, so that each stands there once. A full file is moved away only when all of it is
+//! committed, and the length of the new one, 0, is committed before anything is written to it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -120,7 +121,10 @@ struct Line<'a> {
 pub(super) struct DeadLetterFile {
     path: PathBuf,
     file: File,
+    /// Length, as far as letters are whole.
     bytes: u64,
+    /// Length that a crash leaves of it.
+    committed_bytes: u64,
     max_bytes: u64,
 }
 
@@ -144,8 +148,25 @@ impl DeadLetterFile {
             path: path.to_owned(),
             file,
             bytes,
+            committed_bytes,
             max_bytes,
         })
+    }
+
+    /// Moves a full file away, unless something in it is not committed. Whether the file is now shorter than the state
+    /// says: then its length is to be committed, and [`Self::committed`] called, before anything is appended.
+    pub(super) fn rotate_if_full(&mut self) -> io::Result<bool> {
+        let is_due = self.bytes > self.max_bytes && self.bytes == self.committed_bytes;
+        if is_due {
+            self.rotate()?;
+        }
+        // Also where the commit after an earlier call failed, or a crash came before it.
+        Ok(self.bytes < self.committed_bytes)
+    }
+
+    /// What is there was committed.
+    pub(super) fn committed(&mut self) {
+        self.committed_bytes = self.bytes;
     }
 
     /// Appends and syncs. Called before the commit that counts the new length.
@@ -156,9 +177,6 @@ impl DeadLetterFile {
     ) -> io::Result<()> {
         if letters.is_empty() {
             return Ok(());
-        }
-        if self.bytes > self.max_bytes {
-            self.rotate()?;
         }
         let mut text = Vec::new();
         for letter in letters {
@@ -171,6 +189,9 @@ impl DeadLetterFile {
             )?;
             text.push(b'\n');
         }
+        // Half a letter that a full disk left is not built upon.
+        self.file.set_len(self.bytes)?;
+        self.file.seek(SeekFrom::Start(self.bytes))?;
         self.file.write_all(&text)?;
         self.file.sync_data()?;
         self.bytes += text.len() as u64;
@@ -209,6 +230,9 @@ impl DeadLetterFile {
         let mut old = self.path.clone().into_os_string();
         old.push(".1");
         std::fs::rename(&self.path, old)?;
+        // The state must not say that the file is empty while the disk still has the full one under its name.
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
         self.file = OpenOptions::new()
             .create(true)
             .truncate(true)
@@ -217,5 +241,134 @@ impl DeadLetterFile {
             .open(&self.path)?;
         self.bytes = 0;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of its own, removed at the end.
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn letter(offset: i64) -> DeadLetter {
+        let record = Record {
+            topic: "t",
+            offset,
+            ..Record::default()
+        };
+        let detail = Reject::Empty.to_string();
+        DeadLetter::new(
+            SourceId(0),
+            &record,
+            (None, b"{}"),
+            &Reject::Empty,
+            detail,
+            Timestamp::UNIX_EPOCH,
+        )
+    }
+
+    /// Offsets that stand in a file; none where there is no file.
+    fn offsets(path: &Path) -> Vec<i64> {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let offset = |line| serde_json::from_str::<Kept>(line).unwrap().offset;
+        text.lines().map(offset).collect()
+    }
+
+    /// Where a crash falls in the handing over of one batch.
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    enum Crash {
+        BeforeRotation,
+        AfterRotation,
+        AfterRotationCommit,
+        AfterAppend,
+        Nowhere,
+    }
+
+    /// The state's side of it, as the evaluator does it.
+    fn hand_over(file: &mut DeadLetterFile, committed: &mut u64, letters: &[DeadLetter], crash: Crash) {
+        if crash == Crash::BeforeRotation {
+            return;
+        }
+        let rotated = file.rotate_if_full().unwrap();
+        if crash == Crash::AfterRotation {
+            return;
+        }
+        if rotated {
+            *committed = file.bytes();
+            file.committed();
+        }
+        if crash == Crash::AfterRotationCommit {
+            return;
+        }
+        file.append(letters, |_| "s".to_owned()).unwrap();
+        if crash == Crash::AfterAppend {
+            return;
+        }
+        *committed = file.bytes();
+        file.committed();
+    }
+
+    #[test]
+    fn each_letter_stands_there_once_wherever_crashes_fall() {
+        let crashes = [
+            Crash::BeforeRotation,
+            Crash::AfterRotation,
+            Crash::AfterRotationCommit,
+            Crash::AfterAppend,
+            Crash::Nowhere,
+        ];
+        let pairs = crashes.into_iter().flat_map(|one| crashes.map(|two| (one, two)));
+        for (one, two) in pairs.filter(|(one, two)| *one != Crash::Nowhere || *two == Crash::Nowhere) {
+            // A batch that is smaller than what stands there, and one that is larger.
+            for batch in [1, 20] {
+                let folder = folder();
+                let path = folder.path().join("dead.ndjson");
+                let mut committed = 0;
+                let mut file = DeadLetterFile::open(&path, committed, 300).unwrap();
+                let first: Vec<DeadLetter> = (0..4).map(letter).collect();
+                hand_over(&mut file, &mut committed, &first, Crash::Nowhere);
+                assert!(file.bytes() > 300, "it is full");
+
+                let next: Vec<DeadLetter> = (4..4 + batch).map(letter).collect();
+                for crash in [one, two, Crash::Nowhere] {
+                    hand_over(&mut file, &mut committed, &next, crash);
+                    if crash == Crash::Nowhere {
+                        break;
+                    }
+                    // What was not committed is read again.
+                    file = DeadLetterFile::open(&path, committed, 300).unwrap();
+                }
+                let case = format!("{one:?}, {two:?}, {batch}");
+                assert_eq!(
+                    offsets(&folder.path().join("dead.ndjson.1")),
+                    [0, 1, 2, 3],
+                    "{case}"
+                );
+                assert_eq!(offsets(&path), (4..4 + batch).collect::<Vec<_>>(), "{case}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_with_letters_that_no_commit_has_is_not_moved_away() {
+        let folder = folder();
+        let path = folder.path().join("dead.ndjson");
+        let mut file = DeadLetterFile::open(&path, 0, 100).unwrap();
+        let letters: Vec<DeadLetter> = (0..4).map(letter).collect();
+        // The commit failed; the letters stay where a crash cuts them off.
+        file.append(&letters, |_| "s".to_owned()).unwrap();
+        assert!(!file.rotate_if_full().unwrap());
+        file.append(&[letter(4)], |_| "s".to_owned()).unwrap();
+        file.committed();
+        assert!(file.rotate_if_full().unwrap());
+        // Its commit failed as well: it is asked for until one holds.
+        assert!(file.rotate_if_full().unwrap());
+        file.committed();
+        assert!(!file.rotate_if_full().unwrap());
+        assert_eq!(offsets(&folder.path().join("dead.ndjson.1")), [0, 1, 2, 3, 4]);
+        assert_eq!(offsets(&path), [0; 0]);
     }
 }

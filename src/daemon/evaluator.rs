@@ -132,6 +132,8 @@ pub(super) struct Totals {
     pub(super) events_in_other: BTreeMap<String, u64>,
     /// Events that were let go because their day is no longer kept, by metric.
     pub(super) events_too_old: BTreeMap<String, u64>,
+    /// Events whose amounts would have taken a sum out of the range of exact numbers, by metric.
+    pub(super) beyond_range: BTreeMap<String, u64>,
     /// Events since the process began with a value that is longer than allowed, by metric.
     pub(super) long_values: BTreeMap<String, u64>,
 }
@@ -244,10 +246,8 @@ impl EvaluatorThread {
 
     fn absorb(&mut self, batch: Batch, pending: &mut Pending) {
         let now = Instant::now();
-        if let Err(error) = self.cells.merge(batch.folded.delta) {
-            // Beyond 10¹⁴ events of 10¹⁸: said, and the sum stays where it was.
-            tracing::error!(%error, "a sum left the range of exact numbers");
-        }
+        // Beyond 10¹⁴ events of 10¹⁸: the sum stays where it was, and `count_bounds` counts and says it.
+        let _ = self.cells.merge(batch.folded.delta);
         for (source, partition, delta) in batch.seen {
             self.count_evicted(source, delta.evicted);
             pending.remember(partition, delta);
@@ -303,6 +303,10 @@ impl EvaluatorThread {
             let (totals, message) = match evicted.bound {
                 // Ids are remembered beside the cells, see `count_evicted`.
                 Bound::Ids => continue,
+                Bound::Range => {
+                    let message = "a sum would leave the range of exact numbers: it stays where it was, and the amounts beyond it are in no sum";
+                    (&mut self.totals.beyond_range, message)
+                }
                 Bound::Items => {
                     let message = "more items than max_items: those that ended longest ago are forgotten, then the oldest open ones";
                     (&mut self.totals.evicted_items, message)
@@ -535,11 +539,23 @@ impl EvaluatorThread {
         states
     }
 
-    fn commit(&mut self, pending: &mut Pending, watermark: Option<Timestamp>) -> Result<(), String> {
+    /// Writes rejected events to their file, whose length the next commit holds.
+    fn keep_dead_letters(&mut self, letters: &[DeadLetter]) -> Result<(), String> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let in_file = |error: std::io::Error| format!("dead-letter file: {error}");
+        if self.dead_letters.rotate_if_full().map_err(in_file)? {
+            let moved = self.store.put_dead_letter_bytes(self.dead_letters.bytes());
+            moved.map_err(|error| error.to_string())?;
+            self.dead_letters.committed();
+        }
         let name = |source: SourceId| self.catalog.source(source).name.clone();
-        self.dead_letters
-            .append(&pending.dead_letters, name)
-            .map_err(|error| format!("dead-letter file: {error}"))?;
+        self.dead_letters.append(letters, name).map_err(in_file)
+    }
+
+    fn commit(&mut self, pending: &mut Pending, watermark: Option<Timestamp>) -> Result<(), String> {
+        self.keep_dead_letters(&pending.dead_letters)?;
         pending.dead_letters.clear();
         let positions: Vec<Position> = pending.positions.values().cloned().collect();
         let of_sources = self.catalog.sources.iter().map(|source| source.name.as_str());
@@ -570,6 +586,7 @@ impl EvaluatorThread {
         self.store
             .commit(&commit)
             .map_err(|error: StateError| error.to_string())?;
+        self.dead_letters.committed();
         if !pending.entries.is_empty() {
             Arc::make_mut(&mut self.entries).append(&mut pending.entries);
         }

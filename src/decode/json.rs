@@ -59,7 +59,13 @@ pub(super) enum TimeUnit {
     Micros,
     /// Nanoseconds since 1970.
     Nanos,
-    /// A time of day, or a time without a zone: no moment follows from it.
+    /// Milliseconds since 1970 by the clocks on the wall of a zone that the number does not say.
+    LocalMillis,
+    /// The same in microseconds.
+    LocalMicros,
+    /// The same in nanoseconds.
+    LocalNanos,
+    /// A time of day: no moment follows from it.
     NoInstant,
 }
 

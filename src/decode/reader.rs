@@ -247,7 +247,9 @@ impl Reader {
         };
         event.time_ms = match self.time_slot {
             Some(slot) => match event.spans[slot] {
-                Span::Time { start, end, unit } => time::in_unit(&event.scratch[start..end], unit)?,
+                Span::Time { start, end, unit } => {
+                    time::in_unit(&event.scratch[start..end], unit, self.zone.as_ref())?
+                }
                 _ => self.time_of(event.at(slot))?,
             },
             None => record

@@ -2,7 +2,6 @@
 
 use super::SchemaId;
 use crate::catalog::{FieldId, Format, Source};
-use crate::fold::FoldError;
 
 /// A reason of rejection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -131,9 +130,6 @@ pub enum Reject {
         /// Which.
         field: FieldId,
     },
-    /// A sum would leave the range of exact numbers.
-    #[error("a sum leaves the range of exact numbers")]
-    Overflow,
 }
 
 impl Reject {
@@ -162,7 +158,6 @@ impl Reject {
             Reject::MissingField { .. } => "missing_field",
             Reject::WrongType { .. } => "wrong_type",
             Reject::OutOfRange { .. } => "out_of_range",
-            Reject::Overflow => "overflow",
         }
     }
 
@@ -181,14 +176,6 @@ impl Reject {
             Reject::WrongType { field, found } => format!("field {} is {found}", named(field)),
             Reject::OutOfRange { field } => format!("field {} is beyond ±10^18", named(field)),
             other => other.to_string(),
-        }
-    }
-}
-
-impl From<FoldError> for Reject {
-    fn from(error: FoldError) -> Reject {
-        match error {
-            FoldError::Overflow => Reject::Overflow,
         }
     }
 }

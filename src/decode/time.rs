@@ -57,31 +57,43 @@ pub(super) fn local_time(value: FieldValue<'_>, zone: &TimeZone) -> Result<i64, 
         .trim()
         .parse::<DateTime>()
         .or_else(|_| text.trim().replace('/', "-").parse());
-    let ms = on_the_wall
-        .ok()
-        .and_then(|time| zone.to_timestamp(time).ok())
-        .map(Timestamp::as_millisecond);
+    let ms = on_the_wall.ok().and_then(|time| moment(time, zone));
     ms.filter(|ms| (0..=LATEST_MS).contains(ms))
         .ok_or(Reject::InvalidTime)
 }
 
-/// A time whose unit is known.
+/// A time whose unit is known. One that is written by the clocks on the wall is a moment in `zone`, as [`local_time`]
+/// reads it.
 ///
 /// # Errors
-/// No moment, before 1970 or after 9999.
-pub(super) fn in_unit(text: &str, unit: TimeUnit) -> Result<i64, Reject> {
+/// No moment, before 1970 or after 9999; a time by the clocks on the wall without a zone.
+pub(super) fn in_unit(text: &str, unit: TimeUnit, zone: Option<&TimeZone>) -> Result<i64, Reject> {
     let number: i64 = text.parse().map_err(|_| Reject::InvalidTime)?;
     let ms = match unit {
-        TimeUnit::Millis => number,
-        TimeUnit::Micros => number.div_euclid(1000),
-        TimeUnit::Nanos => number.div_euclid(1_000_000),
+        TimeUnit::Millis | TimeUnit::LocalMillis => number,
+        TimeUnit::Micros | TimeUnit::LocalMicros => number.div_euclid(1000),
+        TimeUnit::Nanos | TimeUnit::LocalNanos => number.div_euclid(1_000_000),
         TimeUnit::NoInstant => return Err(Reject::InvalidTime),
     };
-    if (0..=LATEST_MS).contains(&ms) {
-        Ok(ms)
-    } else {
-        Err(Reject::InvalidTime)
-    }
+    let ms = match (unit, zone) {
+        (TimeUnit::LocalMillis | TimeUnit::LocalMicros | TimeUnit::LocalNanos, None) => None,
+        (TimeUnit::LocalMillis | TimeUnit::LocalMicros | TimeUnit::LocalNanos, Some(zone)) => {
+            on_the_wall(ms).and_then(|time| moment(time, zone))
+        }
+        _ => Some(ms),
+    };
+    ms.filter(|ms| (0..=LATEST_MS).contains(ms))
+        .ok_or(Reject::InvalidTime)
+}
+
+/// What the clocks show so many milliseconds after they showed the beginning of 1970.
+fn on_the_wall(ms: i64) -> Option<DateTime> {
+    let at = Timestamp::from_millisecond(ms).ok()?;
+    Some(TimeZone::UTC.to_datetime(at))
+}
+
+fn moment(time: DateTime, zone: &TimeZone) -> Option<i64> {
+    zone.to_timestamp(time).ok().map(Timestamp::as_millisecond)
 }
 
 fn epoch(text: &str) -> Option<i64> {

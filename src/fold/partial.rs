@@ -208,6 +208,14 @@ impl Partial {
         Ok(())
     }
 
+    /// Of a sum or an average: its events, those that take back subtracted. Of anything else 0.
+    pub(super) fn events(&self) -> i64 {
+        match self {
+            Partial::Sum(_, events) | Partial::Avg(_, events) => *events,
+            _ => 0,
+        }
+    }
+
     /// The value of an aggregation of this kind, or `None` when there is none (an average or a smallest of nothing).
     pub fn value(&self, agg: Agg) -> Option<f64> {
         match self {

@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode;
 use serde_json::json;
 
 use crate::catalog::diagnostic::nearest;
@@ -168,7 +169,7 @@ fn parcel(
     let key = idempotency_key(headers)?;
     let attributes = headers.iter().filter_map(|(name, value)| {
         let attribute = name.as_str().strip_prefix("ce-")?;
-        Some((format!("ce_{attribute}"), value.as_bytes().to_vec()))
+        Some((format!("ce_{attribute}"), attribute_value(value.as_bytes())))
     });
     Ok(Parcel {
         layout: layout(headers, &body)?,
@@ -177,6 +178,24 @@ fn parcel(
         body: body.into(),
         key,
     })
+}
+
+/// The value of an attribute of a CloudEvent in binary mode: headers have it percent-encoded, and some senders quote it
+/// (CloudEvents' HTTP binding, 3.1.3.2).
+fn attribute_value(header: &[u8]) -> Vec<u8> {
+    let quoted = header
+        .strip_prefix(b"\"")
+        .and_then(|value| value.strip_suffix(b"\""));
+    let Some(quoted) = quoted else {
+        return percent_decode(header).collect();
+    };
+    let mut plain = Vec::with_capacity(quoted.len());
+    let mut bytes = quoted.iter();
+    while let Some(&byte) = bytes.next() {
+        let escaped = (byte == b'\\').then(|| bytes.next()).flatten();
+        plain.push(*escaped.unwrap_or(&byte));
+    }
+    percent_decode(&plain).collect()
 }
 
 /// The key under which a request counts once.

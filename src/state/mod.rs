@@ -403,6 +403,18 @@ impl Store {
         transaction.commit()?;
         Ok(())
     }
+
+    /// The length of the dead-letter file alone, when a new one begins.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn put_dead_letter_bytes(&self, bytes: u64) -> Result<(), StateError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        put_number(&transaction, "dead_letter_bytes", bytes.cast_signed())?;
+        transaction.commit()?;
+        Ok(())
+    }
 }
 
 fn read_number(connection: &Connection, key: &str) -> Result<Option<i64>, StateError> {

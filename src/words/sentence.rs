@@ -223,6 +223,13 @@ fn limit(bound: Bound, language: Language) -> String {
             "longer values count as \"other\", and of longer names of items the beginning is kept",
         ),
         Bound::Days => language.pick("更早的事件没有计入", "events of earlier days were not counted"),
+        Bound::Range => {
+            let words = language.pick(
+                "精确数字的范围 ±1.7·10³²，固定不变（会超出范围的金额没有计入合计）",
+                "the range of exact numbers, ±1.7·10³², which is fixed (amounts that would have taken a sum out of it are in no sum)",
+            );
+            return words.to_owned();
+        }
     };
     let key = bound.key().unwrap_or_default();
     match (bound.said_in(), language) {
@@ -525,7 +532,7 @@ mod tests {
 
     #[test]
     fn a_limit_is_named_with_the_place_where_it_can_be_raised() {
-        use Bound::{Cells, Days, Ids, Items, Keys, Marks, Values};
+        use Bound::{Cells, Days, Ids, Items, Keys, Marks, Range, Values};
         let heading = |bounds: &[Bound]| {
             let facts = beyond(bounds);
             [Language::Zh, Language::En]
@@ -563,6 +570,7 @@ mod tests {
                 "Source orders has reached a fixed limit"
             ]
         );
+        assert_eq!(heading(&[Range]), heading(&[Marks]));
         assert_eq!(
             heading(&[]),
             ["数据源 orders：已达上限", "Source orders has reached a limit"]
@@ -576,6 +584,14 @@ mod tests {
         assert_eq!(
             of("limit_reached", &all, Language::Zh),
             "最近 24 小时有 1.235万 个事件或键超出上限：目录中的 max_cells（更多的取值计入“other”）；目录中的 max_keys（忘记了最久未出现的键）；目录中的 max_items（忘记了最旧的事项）；目录中的 dedup_max_keys（忘记了最旧的 id）；每个事项 32 个开始和结束，固定不变（忘记了最旧的）；设置中的 evaluate.max_value_bytes（更长的取值计入“other”，更长的事项名只保留开头）；设置中的 evaluate.keep（更早的事件没有计入）。"
+        );
+        assert_eq!(
+            of("limit_reached", &beyond(&[Range]), Language::En),
+            "In the last 24 hours 12,345 events or keys were beyond a limit: the range of exact numbers, ±1.7·10³², which is fixed (amounts that would have taken a sum out of it are in no sum)."
+        );
+        assert_eq!(
+            of("limit_reached", &beyond(&[Range]), Language::Zh),
+            "最近 24 小时有 1.235万 个事件或键超出上限：精确数字的范围 ±1.7·10³²，固定不变（会超出范围的金额没有计入合计）。"
         );
         assert_eq!(
             of("limit_reached", &beyond(&[]), Language::En),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::parts::daemon::{Daemon, Site, TOKEN, shown, tautline, zone_at_noon};
 use crate::parts::http::{Answer, send};
 use crate::parts::scratch;
@@ -101,6 +103,92 @@ fn events_with_ids_count_once_without_any_key() {
     assert_eq!(counts(&post(&daemon, "json", &[], &two)), [0, 2, 0]);
     daemon.wait_for_value("revenue", WITHIN, 126.0);
     daemon.stop();
+}
+
+/// Structured, in a batch, and in binary mode, with its attributes as headers.
+#[test]
+fn cloudevents_are_taken_in_every_mode_of_http() {
+    let site = Site::without_broker().declares(&of_cloudevents());
+    let mut daemon = site.start();
+    let event = |id: &str, kind: &str, amount: &str| {
+        let at = Timestamp::now();
+        format!(
+            r#"{{"specversion": "1.0", "id": "{id}", "source": "/pos", "type": "{kind}", "time": "{at}", "data": {{"amount": {amount}}}}}"#
+        )
+    };
+    let counts = |answer: &Answer| {
+        let data = &answer.json()["data"];
+        ["accepted", "duplicates", "rejected"].map(|name| data[name].as_u64().unwrap())
+    };
+
+    let one = post(
+        &daemon,
+        "cloudevents+json; charset=utf-8",
+        &[],
+        &event("a", "订单.已付", "1"),
+    );
+    assert_eq!((one.status, counts(&one)), (200, [1, 0, 0]), "{one:?}");
+    // One is of another type, one has no amount, one comes for the second time.
+    let batch = [
+        event("b", "订单.已付", "20"),
+        event("c", "订单.退款", "7"),
+        event("d", "订单.已付", "null"),
+        event("a", "订单.已付", "1"),
+    ];
+    let batch = post(
+        &daemon,
+        "cloudevents-batch+json",
+        &[],
+        &format!("[{}]", batch.join(", ")),
+    );
+    assert_eq!((batch.status, counts(&batch)), (200, [2, 1, 1]), "{batch:?}");
+    let error = &batch.json()["data"]["errors"][0];
+    assert_eq!(
+        (&error["index"], &error["reason"]),
+        (&2.into(), &"missing_field".into())
+    );
+
+    // The attributes as senders write them: percent-encoded, by some in quotes.
+    let at = Timestamp::now().to_string();
+    let paid = "%E8%AE%A2%E5%8D%95.%E5%B7%B2%E4%BB%98";
+    let binary = |id: &str, kind: &str, body: &str| {
+        let headers = [
+            ("ce-specversion", "1.0"),
+            ("ce-id", id),
+            ("ce-source", "/pos"),
+            ("CE-Type", kind),
+            ("ce-time", at.as_str()),
+        ];
+        post(&daemon, "json", &headers, body)
+    };
+    for (id, kind, body, status, expected) in [
+        ("e", paid, r#"{"amount": 300}"#, 200, [1, 0, 0]),
+        ("e", paid, r#"{"amount": 300}"#, 200, [0, 1, 0]),
+        ("f", &format!("\"{paid}\""), r#"{"amount": 4000}"#, 200, [1, 0, 0]),
+        ("g", "other", r#"{"amount": 50000}"#, 200, [1, 0, 0]),
+        ("h", paid, r#"{"amount": "lots"}"#, 422, [0, 0, 1]),
+    ] {
+        let answer = binary(id, kind, body);
+        assert_eq!((answer.status, counts(&answer)), (status, expected), "{answer:?}");
+    }
+    daemon.wait_for_value("revenue", WITHIN, 4321.0);
+
+    // What was answered is there after a crash, and its ids are known.
+    daemon.kill();
+    daemon = site.start();
+    let again = post(&daemon, "cloudevents+json", &[], &event("f", "订单.已付", "4000"));
+    assert_eq!((again.status, counts(&again)), (200, [0, 1, 0]), "{again:?}");
+    daemon.wait_for_value("revenue", WITHIN, 4321.0);
+    daemon.stop();
+}
+
+fn of_cloudevents() -> String {
+    catalog()
+        .replace(
+            "format: json, fields: {status: status, amount: amount}",
+            "format: cloudevents, time: time, id: id, dedup: 1d, fields: {type: type, amount: data.amount}",
+        )
+        .replace("status == \"paid\"", "type == \"订单.已付\"")
 }
 
 #[test]

@@ -8,9 +8,64 @@ use crate::parts::daemon::{Site, zone_at_noon};
 use crate::parts::events::Order;
 use crate::parts::metrics::Metrics;
 use crate::parts::produce::Producer;
-use crate::parts::unique;
+use crate::parts::{unique, wait};
 
 const WITHIN: Duration = Duration::from_secs(60);
+
+/// Lines of the full file and of the one after it: every offset once, whenever the daemon was killed.
+#[test]
+fn the_dead_letter_file_is_moved_when_it_is_full_and_a_crash_repeats_nothing() {
+    const ROUNDS: i64 = 12;
+    const EACH: i64 = 40;
+    let broker = Broker::shared();
+    let topic = unique("orders");
+    broker.create_topic(&topic, 1);
+    let site = Site::new(broker).declares(&catalog(&topic));
+    // A round fills it more than once over.
+    let settings = std::fs::read_to_string(site.settings()).unwrap();
+    let limited = settings.replace("dead-letter.ndjson}", "dead-letter.ndjson, max_bytes: 4000}");
+    assert_ne!(settings, limited);
+    std::fs::write(site.settings(), limited).unwrap();
+    let file = site.settings().with_file_name("dead-letter.ndjson");
+    let moved = site.settings().with_file_name("dead-letter.ndjson.1");
+
+    let mut producer = Producer::new(broker, &topic);
+    let offsets = |path: &std::path::Path| -> Vec<i64> {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let whole = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        whole
+            .map(|line: serde_json::Value| line["offset"].as_i64().unwrap())
+            .collect()
+    };
+    for round in 1..=ROUNDS {
+        let daemon = site.spawn();
+        for _ in 0..EACH {
+            producer.send(0, "no json");
+        }
+        producer.flush();
+        // Killed as soon as the file shows something of the round, which is mostly before its commit.
+        let begun = (round - 1) * EACH;
+        wait::until("something of the round is in the file", WITHIN, || {
+            (offsets(&file).last().copied() >= Some(begun)).then_some(())
+        });
+        daemon.kill();
+    }
+    let daemon = site.start();
+    // The file may have shown the last of them before the kill.
+    daemon.wait_until_ready();
+    let last = ROUNDS * EACH - 1;
+    wait::until("everything is in the file", WITHIN, || {
+        (offsets(&file).last().copied() == Some(last)).then_some(())
+    });
+    daemon.stop();
+    let both: Vec<i64> = [&moved, &file].iter().flat_map(|path| offsets(path)).collect();
+    let first = both[0];
+    assert!(
+        std::fs::metadata(&moved).unwrap().len() > 4000,
+        "it is moved when it is full"
+    );
+    assert_eq!(both, (first..=last).collect::<Vec<_>>());
+}
 
 #[test]
 fn every_bad_record_is_counted_and_kept_and_every_good_one_counts() {

@@ -375,7 +375,7 @@ fn literal_of(literal: &LiteralValue) -> Checked {
 }
 
 /// `a.b.c` of identifiers and selections; `None` for anything else.
-fn dotted(part: &IdedExpr) -> Option<String> {
+pub(super) fn dotted(part: &IdedExpr) -> Option<String> {
     match &part.expr {
         Ast::Ident(name) => Some(name.clone()),
         Ast::Select(select) => Some(format!("{}.{}", dotted(&select.operand)?, select.field)),

@@ -1,15 +1,26 @@
 //! What the tree cannot express goes to the CEL interpreter, which allocates.
+//!
+//! CEL finds null unequal to everything else, and a missing value is to be "no answer": it is not declared to the
+//! interpreter, so that what is asked of it is an error, which `&&` and `||` take as Kleene's logic does. Whether a value
+//! is there (`x == null`, `has(a.x)`) is asked of a variable of its own.
 
 use std::collections::HashMap;
 
+use cel::common::ast::{CallExpr, EntryExpr, Expr as Ast, LiteralValue, operators};
 use cel::objects::Key;
-use cel::{Context, Program, Value as Cel};
+use cel::{Context, IdedExpr, Program, Value as Cel};
 
+use super::check::dotted;
 use super::{ExprError, Value, Variable};
+
+/// Begins the name of the variable that says whether another is missing; no name in CEL has it.
+const IS_MISSING: &str = "@missing ";
+/// Begins the name of a variable, so that one that is missing is not taken for something of CEL's: `type` is a type to it.
+const VARIABLE: &str = "@";
 
 #[derive(Debug)]
 pub(super) struct Interpreted {
-    program: Program,
+    expression: IdedExpr,
     names: Vec<String>,
     /// Variables that are written out: of `node.value` not all of `node`.
     written: Vec<usize>,
@@ -19,12 +30,15 @@ impl Interpreted {
     pub(super) fn new(source: &str, variables: &[Variable]) -> Result<Interpreted, ExprError> {
         let program =
             Program::compile(&with_doubles(source)).map_err(|errors| super::parse_error(source, &errors))?;
+        let names: Vec<String> = variables.iter().map(|variable| variable.name.clone()).collect();
+        let mut expression = program.expression().clone();
+        name_anew(&mut expression, &names);
         Ok(Interpreted {
-            program,
-            names: variables.iter().map(|variable| variable.name.clone()).collect(),
-            written: (0..variables.len())
-                .filter(|&index| is_written(source, &variables[index].name))
+            expression,
+            written: (0..names.len())
+                .filter(|&index| is_written(source, &names[index]))
                 .collect(),
+            names,
         })
     }
 
@@ -34,7 +48,7 @@ impl Interpreted {
         uses: &[usize],
         read: impl FnOnce(Value<'_>) -> R,
     ) -> R {
-        // An error is "no answer": a comparison with null, a division of nothing.
+        // An error is "no answer": what is asked of a missing value, a division of nothing.
         match self.run(variable, uses) {
             Ok(Cel::Bool(truth)) => read(Value::Bool(truth)),
             Ok(Cel::Float(number)) => read(Value::Number(number)),
@@ -58,7 +72,8 @@ impl Interpreted {
             Ok(Cel::Bool(truth)) => return Ok(Some(truth)),
             Ok(Cel::Null) => return Ok(None),
             Ok(other) => format!("it gives {other:?}, which is neither true nor false"),
-            Err(error) => error.to_string(),
+            // Of names as they are written, and not as they stand in the context.
+            Err(error) => error.to_string().replace(VARIABLE, ""),
         };
         let is_missing = |index: &usize| matches!(variable(*index), Value::Missing);
         match self.written.iter().any(is_missing) {
@@ -76,20 +91,21 @@ impl Interpreted {
         let mut groups: HashMap<&str, HashMap<Key, Cel>> = HashMap::new();
         for &index in uses {
             let value = cel_of(variable(index));
-            match self.names[index].split_once('.') {
-                Some((group, name)) => {
-                    groups
-                        .entry(group)
-                        .or_default()
-                        .insert(name.to_owned().into(), value);
+            let name = &self.names[index];
+            context.add_variable_from_value(format!("{IS_MISSING}{name}"), value.is_none());
+            match (name.split_once('.'), value) {
+                (Some((group, name)), value) => {
+                    let group = groups.entry(group).or_default();
+                    group.extend(value.map(|value| (name.to_owned().into(), value)));
                 }
-                None => context.add_variable_from_value(self.names[index].clone(), value),
+                (None, Some(value)) => context.add_variable_from_value(format!("{VARIABLE}{name}"), value),
+                (None, None) => {}
             }
         }
         for (group, values) in groups {
-            context.add_variable_from_value(group.to_owned(), values);
+            context.add_variable_from_value(format!("{VARIABLE}{group}"), values);
         }
-        self.program.execute(&context)
+        Cel::resolve(&self.expression, &context)
     }
 }
 
@@ -103,12 +119,89 @@ fn is_written(source: &str, name: &str) -> bool {
     })
 }
 
-fn cel_of(value: Value<'_>) -> Cel {
+/// The part `a` of `a.x`, and all of a name without a dot.
+fn root(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(root, _)| root)
+}
+
+/// Gives variables the names under which the context has them, and puts the variable that says whether a value is missing
+/// in the place of every comparison of one with null, and of `has`.
+fn name_anew(part: &mut IdedExpr, names: &[String]) {
+    let known = |part: &IdedExpr| dotted(part).filter(|name| names.contains(name));
+    let is_null = |part: &IdedExpr| matches!(part.expr, Ast::Literal(LiteralValue::Null));
+    let asked = match &part.expr {
+        Ast::Call(call) if [operators::EQUALS, operators::NOT_EQUALS].contains(&call.func_name.as_str()) => {
+            match call.args.as_slice() {
+                [one, null] | [null, one] if is_null(null) => {
+                    known(one).map(|name| (name, call.func_name == operators::EQUALS))
+                }
+                _ => None,
+            }
+        }
+        Ast::Select(select) if select.test => known(part).map(|name| (name, false)),
+        _ => None,
+    };
+    if let Some((name, whether_missing)) = asked {
+        let is_missing = Ast::Ident(format!("{IS_MISSING}{name}"));
+        part.expr = if whether_missing {
+            is_missing
+        } else {
+            Ast::Call(CallExpr {
+                func_name: operators::LOGICAL_NOT.to_owned(),
+                target: None,
+                args: vec![IdedExpr {
+                    id: part.id,
+                    expr: is_missing,
+                }],
+            })
+        };
+        return;
+    }
+    let each = |part: &mut IdedExpr| name_anew(part, names);
+    match &mut part.expr {
+        Ast::Ident(name) if names.iter().any(|known| root(known) == name) => {
+            name.insert_str(0, VARIABLE);
+        }
+        Ast::Call(call) => {
+            let parts = call.target.as_deref_mut().into_iter().chain(&mut call.args);
+            parts.for_each(each);
+        }
+        Ast::List(list) => list.elements.iter_mut().for_each(each),
+        Ast::Select(select) => each(&mut select.operand),
+        Ast::Comprehension(all) => {
+            [&mut all.iter_range, &mut all.accu_init]
+                .into_iter()
+                .for_each(each);
+            // A name that the macro binds hides the variable of that name.
+            let is_bound = |name: &str| name == all.iter_var || Some(name) == all.iter_var2.as_deref();
+            let free: Vec<String> = names
+                .iter()
+                .filter(|name| !is_bound(root(name)))
+                .cloned()
+                .collect();
+            for part in [&mut all.loop_cond, &mut all.loop_step, &mut all.result] {
+                name_anew(part, &free);
+            }
+        }
+        Ast::Map(map) => {
+            for entry in &mut map.entries {
+                if let EntryExpr::MapEntry(entry) = &mut entry.expr {
+                    each(&mut entry.key);
+                    each(&mut entry.value);
+                }
+            }
+        }
+        Ast::Unspecified | Ast::Ident(_) | Ast::Literal(_) | Ast::Struct(_) => {}
+    }
+}
+
+/// `None`: missing.
+fn cel_of(value: Value<'_>) -> Option<Cel> {
     match value {
-        Value::Missing => Cel::Null,
-        Value::Text(text) => text.into(),
-        Value::Number(number) => number.into(),
-        Value::Bool(truth) => truth.into(),
+        Value::Missing => None,
+        Value::Text(text) => Some(text.into()),
+        Value::Number(number) => Some(number.into()),
+        Value::Bool(truth) => Some(truth.into()),
     }
 }
 

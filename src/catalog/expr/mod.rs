@@ -177,6 +177,16 @@ impl Expr {
         matches!(&self.code, Code::Tree(tree) if tree.is_linear())
     }
 
+    /// Variables that it adds or subtracts although their units differ, in pairs by index; `unit` is that of a variable,
+    /// `None` where it is not known. What goes to the interpreter is not looked into.
+    pub fn mixed_units<'u>(&self, unit: impl Fn(usize) -> Option<&'u str>) -> Vec<(usize, usize)> {
+        let mut mixed = Vec::new();
+        if let Code::Tree(tree) = &self.code {
+            tree.unit(&unit, &mut mixed);
+        }
+        mixed
+    }
+
     /// The value, given the value of every variable by index.
     fn with_value<'v, R>(
         &'v self,

@@ -43,6 +43,16 @@ fn answers_filters_and_rules() {
         // The interpreter's part.
         ("['a', 'order.paid'].exists(t, t == type)", Some(true)),
         ("type + '!' == 'order.paid!'", Some(true)),
+        // A missing value is no answer to it either.
+        ("[any].exists(t, t != 'x')", None),
+        ("['a'].exists(type, type == 'a')", Some(true)),
+        ("any != 'x' && type + '!' != 'x!'", None),
+        ("any != 'x' || type + '!' == 'order.paid!'", Some(true)),
+        ("['a'].exists(t, t == type) && any == 'x'", Some(false)),
+        ("any == null && type + '!' == 'order.paid!'", Some(true)),
+        ("any != null && type + '!' == 'order.paid!'", Some(false)),
+        ("['a'].exists(t, any == null || t == any)", Some(true)),
+        ("has(kpi.pace) && type + '!' == 'order.paid!'", Some(true)),
     ] {
         assert_eq!(test(source, ORDER), expected, "{source}");
     }
@@ -91,12 +101,48 @@ fn infers_types_of_fields_from_their_uses() {
     assert_eq!(expr.kind(), Type::Bool);
 }
 
+#[test]
+fn units_that_do_not_add_up_are_found() {
+    let units = [Some("CNY"), Some("USD"), Some("CNY"), None];
+    let variables = ["yuan", "dollars", "fees", "count"].map(|name| Variable::new(name, Type::Number));
+    for (source, expected) in [
+        ("yuan + dollars", vec![(0, 1)]),
+        ("yuan - fees - dollars", vec![(0, 1)]),
+        ("(dollars - -yuan) / count", vec![(1, 0)]),
+        ("(yuan > 0 ? yuan : fees) + dollars", vec![(0, 1)]),
+        ("count > 1 ? yuan - dollars : 0.0", vec![(0, 1)]),
+        // A rate of exchange, a price, a share.
+        ("yuan + dollars * 7.1", vec![]),
+        ("yuan + dollars * count", vec![]),
+        ("yuan / dollars + fees / dollars", vec![]),
+        ("yuan - fees + 3", vec![]),
+        ("yuan + count", vec![]),
+        ("(count > 1 ? yuan : dollars) + fees", vec![]),
+    ] {
+        let expr = Expr::compile(source, &variables).unwrap();
+        assert_eq!(expr.mixed_units(|index| units[index]), expected, "{source}");
+    }
+}
+
 fn number() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("amount".to_owned()),
         Just("kpi.pace".to_owned()),
-        (-20i32..20).prop_map(|n| format!("{n}.5"))
+        (-20i32..20).prop_map(|n| format!("{n}.5")),
+        (comparison_of("amount"), -20i32..20).prop_map(|(asked, n)| format!("({asked} ? kpi.pace : {n}.5)")),
     ]
+}
+
+fn comparison_of(one: &'static str) -> impl Strategy<Value = String> {
+    let operator = prop_oneof![
+        Just("=="),
+        Just("!="),
+        Just("<"),
+        Just("<="),
+        Just(">"),
+        Just(">=")
+    ];
+    (operator, -20i32..20).prop_map(move |(op, n)| format!("{one} {op} {n}.5"))
 }
 
 fn comparison() -> impl Strategy<Value = String> {
@@ -113,13 +159,20 @@ fn comparison() -> impl Strategy<Value = String> {
         Just("\"order.paid\"".to_owned()),
         Just("'a'".to_owned())
     ];
+    let of_texts = prop_oneof![Just("startsWith"), Just("endsWith"), Just("contains")];
+    let part = prop_oneof![Just("''"), Just("'order'"), Just("'paid'"), Just("type")];
+    let variable = prop_oneof![Just("type"), Just("amount"), Just("paid"), Just("kpi.pace")];
     prop_oneof![
         (number(), operator.clone(), number()).prop_map(|(a, op, b)| format!("{a} {op} {b}")),
         (text.clone(), operator, text).prop_map(|(a, op, b)| format!("{a} {op} {b}")),
         (number(), number(), number()).prop_map(|(a, b, c)| format!("{a} + {b} * 2.0 < {c}")),
+        (of_texts, part).prop_map(|(test, part)| format!("type.{test}({part})")),
+        (variable.clone(), prop_oneof![Just("=="), Just("!=")])
+            .prop_map(|(name, op)| format!("{name} {op} null")),
+        Just("has(kpi.pace)".to_owned()),
         Just("paid".to_owned()),
         Just("type in ['a', 'b']".to_owned()),
-        Just("type.contains('paid')".to_owned()),
+        Just("size(type) > 3.5".to_owned()),
     ]
 }
 
@@ -150,26 +203,36 @@ fn what_fails_although_all_that_it_names_is_known_says_why() {
 }
 
 fn expression() -> impl Strategy<Value = String> {
-    comparison().prop_recursive(3, 12, 2, |inner| {
+    comparison().prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} || {b})")),
+            (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
             inner.prop_map(|a| format!("!({a})")),
         ]
     })
 }
 
+/// A value, or none.
+fn value<T: Clone + std::fmt::Debug + 'static>(
+    there: impl Strategy<Value = T> + 'static,
+    of: fn(T) -> Value<'static>,
+) -> impl Strategy<Value = Value<'static>> {
+    proptest::option::weighted(0.7, there).prop_map(move |value| value.map_or(Value::Missing, of))
+}
+
 proptest! {
-    /// Over present values the tree answers what the interpreter answers.
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    /// The tree answers what the interpreter answers, also where values are missing.
     #[test]
     fn the_tree_and_the_interpreter_agree(
         source in expression(),
-        kind in prop_oneof![Just("order.paid"), Just("a"), Just("")],
-        amount in -20f64..20.0,
-        paid: bool,
-        pace in -2f64..2.0,
+        kind in value(prop_oneof![Just("order.paid"), Just("a"), Just("")], Value::Text),
+        amount in value(-20f64..20.0, Value::Number),
+        paid in value(any::<bool>(), Value::Bool),
+        pace in value(-2f64..2.0, Value::Number),
     ) {
-        let values = [Value::Text(kind), Value::Number(amount), Value::Bool(paid), Value::Missing, Value::Number(pace)];
+        let values = [kind, amount, paid, Value::Missing, pace];
         let expr = Expr::compile(&source, &variables()).unwrap();
         let Code::Tree(_) = &expr.code else { panic!("{source} is not compiled") };
         let interpreted = interpret::Interpreted::new(&source, &variables()).unwrap();
@@ -177,6 +240,6 @@ proptest! {
             Value::Bool(truth) => Some(truth),
             _ => None,
         });
-        prop_assert_eq!(expr.test(|i| values[i]), expected, "{}", source);
+        prop_assert_eq!(expr.test(|i| values[i]), expected, "{} of {:?}", source, values);
     }
 }

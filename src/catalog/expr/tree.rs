@@ -66,6 +66,49 @@ impl Tree {
         }
     }
 
+    /// The unit of its value and a variable that has it, by the unit of every variable; `None`: not known, which is also
+    /// what a product, a quotient and a variable times a number have: the number may be a rate of exchange. Pairs of
+    /// variables that are added or subtracted and whose units differ go to `mixed`.
+    pub(super) fn unit<'u>(
+        &self,
+        of: &dyn Fn(usize) -> Option<&'u str>,
+        mixed: &mut Vec<(usize, usize)>,
+    ) -> Option<(&'u str, usize)> {
+        match self {
+            Tree::Variable(index) => of(*index).map(|unit| (unit, *index)),
+            Tree::Negate(inner) => inner.unit(of, mixed),
+            Tree::Arithmetic(operator, sides) => {
+                let (one, two) = (sides.0.unit(of, mixed), sides.1.unit(of, mixed));
+                if matches!(operator, Arithmetic::Multiply | Arithmetic::Divide) {
+                    return None;
+                }
+                match (one, two) {
+                    (Some((unit, first)), Some((other, second))) if unit != other => {
+                        mixed.push((first, second));
+                        None
+                    }
+                    (one, two) => one.or(two),
+                }
+            }
+            Tree::If(parts) => {
+                parts.0.unit(of, mixed);
+                let (one, two) = (parts.1.unit(of, mixed), parts.2.unit(of, mixed));
+                one.filter(|(unit, _)| two.is_none_or(|(other, _)| *unit == other))
+                    .or(two.filter(|_| one.is_none()))
+            }
+            Tree::Compare(_, sides) | Tree::And(sides) | Tree::Or(sides) | Tree::TextTest(_, sides) => {
+                sides.0.unit(of, mixed);
+                sides.1.unit(of, mixed);
+                None
+            }
+            Tree::IsNull(inner) | Tree::Not(inner) | Tree::Size(inner) | Tree::In(inner, _) => {
+                inner.unit(of, mixed);
+                None
+            }
+            Tree::Null | Tree::Text(_) | Tree::Number(_) | Tree::Bool(_) => None,
+        }
+    }
+
     pub(super) fn value<'a>(&'a self, variable: &dyn Fn(usize) -> Value<'a>) -> Value<'a> {
         match self {
             Tree::Null => Value::Missing,

@@ -1,10 +1,11 @@
 //! Findings about metrics: units, use, and one thing measured in two ways.
 
-use super::{Findings, S01, S09, S11};
+use super::{Findings, S01, S09, S11, S16};
 use crate::catalog::{Agg, Catalog, Metric, MetricId, MetricKind, Simple};
 
 pub(super) fn lint(catalog: &Catalog, findings: &mut Findings) {
     units(catalog, findings);
+    mixed_units(catalog, findings);
     unused(catalog, findings);
     two_ways(catalog, findings);
 }
@@ -50,6 +51,28 @@ fn units(catalog: &Catalog, findings: &mut Findings) {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// Yuan and dollars have no sum.
+fn mixed_units(catalog: &Catalog, findings: &mut Findings) {
+    for (_, metric) in catalog.named_metrics() {
+        let MetricKind::Derived { expr, .. } = &metric.kind else {
+            continue;
+        };
+        // The expression knows metrics by their place in the catalogue.
+        let input = |index: usize| &catalog.metrics[index];
+        let unit = |index: usize| input(index).unit.as_deref();
+        if let Some(&(one, two)) = expr.mixed_units(unit).first() {
+            let (name, [one, two]) = (&metric.name, [input(one), input(two)]);
+            let [of_one, of_two] = [one, two].map(|metric| metric.unit.as_deref().unwrap_or_default());
+            let message = format!(
+                "metric '{name}' adds or subtracts '{}' in {of_one} and '{}' in {of_two}; convert one of them, such as {} * 7.1, \
+                 or correct its unit",
+                one.name, two.name, two.name
+            );
+            findings.warning(S16, name, &metric.place, message);
         }
     }
 }

@@ -18,6 +18,8 @@
 //! | `S13` | achievable | the targets of the parts do not add up to the target of the whole |
 //! | `S14` | | an accepted finding that is not there |
 //! | `S15` | achievable | a target is beyond twice the best closed period, or easier than the last one (with a state at hand) |
+//! | `S16` | specific | what is added up has different units: metrics of an expression, or a part and its whole |
+//! | `S17` | specific | a part is never compared with its whole: their periods differ |
 //!
 //! A finding that somebody has looked at is accepted in the catalogue, with a reason:
 //! `lint: {S10: {visits: judged in the regional review}}`, by the name of the node, metric or owner it is about.
@@ -25,6 +27,7 @@
 mod history;
 mod metrics;
 mod nodes;
+mod parts;
 mod targets;
 
 use std::fmt;
@@ -72,11 +75,13 @@ const S12: Code = Code("S12");
 const S13: Code = Code("S13");
 const S14: Code = Code("S14");
 const S15: Code = Code("S15");
+const S16: Code = Code("S16");
+const S17: Code = Code("S17");
 
 impl Code {
     /// Every code.
-    pub const ALL: [Code; 15] = [
-        S01, S02, S03, S04, S05, S06, S07, S08, S09, S10, S11, S12, S13, S14, S15,
+    pub const ALL: [Code; 17] = [
+        S01, S02, S03, S04, S05, S06, S07, S08, S09, S10, S11, S12, S13, S14, S15, S16, S17,
     ];
 
     /// The code as it is printed and written.
@@ -125,6 +130,7 @@ pub fn lint(catalog: &Catalog, today: Date, history: Option<&[Reached]>) -> Vec<
     let mut findings = Findings::default();
     metrics::lint(catalog, &mut findings);
     nodes::lint(catalog, &mut findings);
+    parts::lint(catalog, &mut findings);
     targets::lint(catalog, today, &mut findings);
     history::lint(catalog, history.unwrap_or_default(), &mut findings);
     accept(catalog, history.is_some(), &mut findings);

@@ -134,6 +134,24 @@ const CASES: &[(&str, &str, &str)] = &[
          200 of 1200 is nobody's; make them meet",
     ),
     (
+        "numerator: revenue, denominator: orders, unit: CNY",
+        "expr: revenue - fees, unit: CNY}\n  fees:      {title: 手续费, source: orders, agg: max, expr: amount, unit: USD",
+        "a.yaml:9:3: S16 warning: metric 'average' adds or subtracts 'revenue' in CNY and 'fees' in USD; convert one of them, \
+         such as fees * 7.1, or correct its unit",
+    ),
+    (
+        "nodes:\n  revenue:   {metric: revenue, role: business, period: month, target: 1000, owner: ceo}\n  regions:   {metric: revenue,",
+        "  largest:   {title: 最大一单, source: orders, agg: max, expr: amount, unit: USD}\nnodes:\n  revenue:   {metric: revenue, role: business, period: month, target: 1000, owner: ceo}\n  regions:   {metric: largest,",
+        "a.yaml:13:3: S16 warning: 'regions' is in USD and 'revenue', to which it adds up, in CNY; convert its metric, correct a \
+         unit, or write relation: influence",
+    ),
+    (
+        "{metric: customers, role: kpi, parent: revenue, period: month",
+        "{metric: customers, role: kpi, parent: revenue, relation: product, period: week",
+        "a.yaml:15:3: S17 warning: 'customers' is a part of 'revenue', and the two are never compared: its period is week and \
+         that of 'revenue' month; give both one period, or write relation: influence",
+    ),
+    (
         "rules:\n",
         "lint: {S09: {orders: soon}}\nrules:\n",
         "a.yaml:17:14: S14 note: there is no S09 about 'orders' to accept; remove this line",

@@ -19,8 +19,9 @@ pub fn text(catalog: &Catalog) -> String {
     let mut down = vec![row([
         "BUSINESS METRIC",
         "OWNER",
-        "SERVED BY",
         "ASSESSED",
+        "SERVED BY",
+        "KPI ASSESSED",
         "PATH",
         "KPI OWNER",
         "WEIGHT",
@@ -29,21 +30,32 @@ pub fn text(catalog: &Catalog) -> String {
         let node = catalog.node(id);
         let ways = ways_to(catalog, id);
         if ways.is_empty() {
-            down.push(row([&node.title, owner(node), "nobody", "", "", "", ""]));
+            let assessed = assessed(catalog, id).words();
+            down.push(row([
+                &node.title,
+                owner(node),
+                assessed,
+                "nobody",
+                "",
+                "",
+                "",
+                "",
+            ]));
         }
         for (index, way) in ways.iter().enumerate() {
             let kpi = catalog.node(way.kpi);
-            let (title, owned) = if index == 0 {
-                (node.title.as_str(), owner(node))
+            let (title, owned, counts) = if index == 0 {
+                (node.title.as_str(), owner(node), assessed(catalog, id).words())
             } else {
-                ("", "")
+                ("", "", "")
             };
             let weight = weight(kpi);
             down.push(row([
                 title,
                 owned,
+                counts,
                 &kpi.title,
-                assessed(kpi),
+                assessed(catalog, way.kpi).words(),
                 &path(catalog, way),
                 owner(kpi),
                 &weight,
@@ -62,12 +74,13 @@ pub fn text(catalog: &Catalog) -> String {
     for id in with_role(catalog, Role::Kpi) {
         let kpi = catalog.node(id);
         let (title, weight) = (&kpi.title, weight(kpi));
+        let assessed = assessed(catalog, id).words();
         match nearest_business(catalog, id) {
             Some(way) => {
                 let served = catalog.node(way.steps[way.steps.len() - 1]);
                 up.push(row([
                     title,
-                    assessed(kpi),
+                    assessed,
                     owner(kpi),
                     &weight,
                     &served.title,
@@ -75,15 +88,7 @@ pub fn text(catalog: &Catalog) -> String {
                     owner(served),
                 ]));
             }
-            None => up.push(row([
-                title,
-                assessed(kpi),
-                owner(kpi),
-                &weight,
-                "nothing",
-                "",
-                "",
-            ])),
+            None => up.push(row([title, assessed, owner(kpi), &weight, "nothing", "", ""])),
         }
     }
     let mut out = format!("{}\n{}", table(&down), table(&up));
@@ -123,6 +128,7 @@ pub fn json(catalog: &Catalog) -> String {
 
 fn shape(catalog: &Catalog, id: NodeId) -> Value {
     let node = catalog.node(id);
+    let assessed = assessed(catalog, id);
     json!({
         "node": node.name,
         "title": node.title,
@@ -132,7 +138,8 @@ fn shape(catalog: &Catalog, id: NodeId) -> Value {
         "parent": node.parent.as_ref().map(|parent| &catalog.node(parent.node).name),
         "relation": node.parent.as_ref().map(|parent| parent.relation),
         "each": node.each,
-        "assessed": node.role == Role::Kpi,
+        "assessed": assessed == Assessed::Yes,
+        "not_assessed_because": assessed.because(),
         "owner": node.owner,
         "weight": node.weight,
     })
@@ -212,12 +219,69 @@ fn owner(node: &Node) -> &str {
     node.owner.as_deref().unwrap_or("no owner")
 }
 
-/// A KPI without weight is declared as assessed and counts in nobody's score.
-fn assessed(node: &Node) -> &'static str {
-    match (node.role, node.weight) {
-        (Role::Business, _) => "no",
-        (Role::Kpi, Some(_)) => "yes",
-        (Role::Kpi, None) => "yes, no weight",
+/// Whether a node counts in somebody's score in the [review](crate::report::review), and if not, why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Assessed {
+    Yes,
+    /// A KPI that nobody has given a weight.
+    NoWeight,
+    /// A KPI that is in nobody's score, because nobody owns it.
+    NoOwner,
+    /// `assess` gives its role no points.
+    NoPoints,
+    /// A business metric that no KPI in a score serves first.
+    NotServed,
+}
+
+impl Assessed {
+    fn words(self) -> &'static str {
+        match self {
+            Assessed::Yes => "yes",
+            Assessed::NoWeight => "no, no weight",
+            Assessed::NoOwner => "no, no owner",
+            Assessed::NoPoints => "no",
+            Assessed::NotServed => "no, not served",
+        }
+    }
+
+    fn because(self) -> Option<&'static str> {
+        match self {
+            Assessed::Yes => None,
+            Assessed::NoWeight => Some("no_weight"),
+            Assessed::NoOwner => Some("no_owner"),
+            Assessed::NoPoints => Some("no_points"),
+            Assessed::NotServed => Some("not_served"),
+        }
+    }
+}
+
+/// By the rule of the review: KPIs count with an owner and a weight, and with them the nearest business metric above
+/// each, as far as `assess` gives points to the one and to the other.
+fn assessed(catalog: &Catalog, id: NodeId) -> Assessed {
+    let node = catalog.node(id);
+    let points = match node.role {
+        Role::Kpi => catalog.assess.kpi,
+        Role::Business => catalog.assess.business,
+    };
+    if points <= 0.0 {
+        return Assessed::NoPoints;
+    }
+    let in_a_score = |kpi: &Node| kpi.weight.is_some() && kpi.owner.is_some();
+    match node.role {
+        Role::Kpi if node.weight.is_none() => Assessed::NoWeight,
+        Role::Kpi if node.owner.is_none() => Assessed::NoOwner,
+        Role::Kpi => Assessed::Yes,
+        Role::Business => {
+            let is_served = with_role(catalog, Role::Kpi)
+                .filter(|&kpi| in_a_score(catalog.node(kpi)))
+                .filter_map(|kpi| nearest_business(catalog, kpi))
+                .any(|way| way.steps.last() == Some(&id));
+            if is_served {
+                Assessed::Yes
+            } else {
+                Assessed::NotServed
+            }
+        }
     }
 }
 
@@ -259,12 +323,12 @@ mod tests {
     #[test]
     fn the_table_reads_both_ways() {
         insta::assert_snapshot!(text(&shop()), @r#"
-        BUSINESS METRIC    OWNER       SERVED BY         ASSESSED  PATH                               KPI OWNER     WEIGHT
-        Revenue            ceo-office  Buying customers  yes       customers ⇢ revenue                growth-team   100
-                                       Average order     yes       average-order ⇢ revenue            sales         60
-                                       Articles          yes       articles ⇢ revenue                 content-team  100
-                                       Customer visits   yes       visits ⇢ region-revenue + revenue  sales         40
-        Revenue by region  regions     Customer visits   yes       visits ⇢ region-revenue            sales         40
+        BUSINESS METRIC    OWNER       ASSESSED  SERVED BY         KPI ASSESSED  PATH                               KPI OWNER     WEIGHT
+        Revenue            ceo-office  no        Buying customers  yes           customers ⇢ revenue                growth-team   100
+                                                 Average order     yes           average-order ⇢ revenue            sales         60
+                                                 Articles          yes           articles ⇢ revenue                 content-team  100
+                                                 Customer visits   yes           visits ⇢ region-revenue + revenue  sales         40
+        Revenue by region  regions     no        Customer visits   yes           visits ⇢ region-revenue            sales         40
 
         KPI               ASSESSED  OWNER         WEIGHT  SERVES             PATH                     BUSINESS OWNER
         Buying customers  yes       growth-team   100     Revenue            customers ⇢ revenue      ceo-office
@@ -276,6 +340,97 @@ mod tests {
 
         ⇢ influences   + adds up to   × multiplies to   ÷ is a part of the ratio
         "#);
+    }
+
+    /// One of each kind, under what `assess` says.
+    fn mixed(assess: &str) -> Catalog {
+        let yaml = format!(
+            "\
+{assess}
+sources: {{s: {{topics: [t], format: json, fields: {{who: who}}}}}}
+metrics:
+  visits: {{title: Visits, source: s, agg: count}}
+nodes:
+  all:      {{title: All, metric: visits, role: business, period: month}}
+  part:     {{title: Part, metric: visits, role: business, parent: all, relation: sum, period: month}}
+  weighed:  {{title: Weighed, metric: visits, role: kpi, parent: part, period: month, owner: ann, weight: 100}}
+  light:    {{title: Light, metric: visits, role: kpi, parent: all, period: month, owner: ann}}
+  ownerless: {{title: Ownerless, metric: visits, role: kpi, parent: all, period: month, weight: 50}}
+"
+        );
+        load::load(&load::Files::new("", [("a.yaml", yaml.as_str())]))
+            .map_err(|problems| problems.to_string())
+            .unwrap()
+    }
+
+    /// What a program and a person are told about every node; the two must agree.
+    fn told(assess: &str) -> Vec<(String, bool, Option<String>)> {
+        let catalog = mixed(assess);
+        let value: Value = serde_json::from_str(&json(&catalog)).unwrap();
+        let nodes = ["business", "kpis"].map(|key| value[key].as_array().unwrap().clone());
+        nodes
+            .into_iter()
+            .flatten()
+            .map(|node| {
+                let because = node["not_assessed_because"].as_str().map(str::to_owned);
+                let assessed = node["assessed"].as_bool().unwrap();
+                assert_eq!(assessed, because.is_none(), "{node}");
+                (node["node"].as_str().unwrap().to_owned(), assessed, because)
+            })
+            .collect()
+    }
+
+    fn node(name: &str, because: Option<&str>) -> (String, bool, Option<String>) {
+        (name.to_owned(), because.is_none(), because.map(str::to_owned))
+    }
+
+    #[test]
+    fn who_is_assessed_is_what_the_review_scores() {
+        assert_eq!(
+            told("assess: {kpi: 70, business: 30}"),
+            [
+                // Its only KPIs have no weight or no owner; that of its part counts for the part.
+                node("all", Some("not_served")),
+                node("part", None),
+                node("weighed", None),
+                node("light", Some("no_weight")),
+                node("ownerless", Some("no_owner")),
+            ]
+        );
+        assert_eq!(
+            told(""),
+            [
+                node("all", Some("no_points")),
+                node("part", Some("no_points")),
+                node("weighed", None),
+                node("light", Some("no_weight")),
+                node("ownerless", Some("no_owner")),
+            ]
+        );
+        assert_eq!(
+            told("assess: {kpi: 0, business: 1}"),
+            [
+                node("all", Some("not_served")),
+                node("part", None),
+                node("weighed", Some("no_points")),
+                node("light", Some("no_points")),
+                node("ownerless", Some("no_points")),
+            ]
+        );
+        insta::assert_snapshot!(text(&mixed("assess: {kpi: 70, business: 30}")), @r"
+        BUSINESS METRIC  OWNER     ASSESSED        SERVED BY  KPI ASSESSED   PATH                  KPI OWNER  WEIGHT
+        All              no owner  no, not served  Light      no, no weight  light ⇢ all           ann        –
+                                                   Ownerless  no, no owner   ownerless ⇢ all       no owner   50
+                                                   Weighed    yes            weighed ⇢ part + all  ann        100
+        Part             no owner  yes             Weighed    yes            weighed ⇢ part        ann        100
+
+        KPI        ASSESSED       OWNER     WEIGHT  SERVES  PATH             BUSINESS OWNER
+        Weighed    yes            ann       100     Part    weighed ⇢ part   no owner
+        Light      no, no weight  ann       –       All     light ⇢ all      no owner
+        Ownerless  no, no owner   no owner  50      All     ownerless ⇢ all  no owner
+
+        ⇢ influences   + adds up to   × multiplies to   ÷ is a part of the ratio
+        ");
     }
 
     #[test]

@@ -198,11 +198,10 @@ impl<'s> Compiler<'s> {
             Schema::TimestampMillis => What::Whole(Some(TimeUnit::Millis)),
             Schema::TimestampMicros => What::Whole(Some(TimeUnit::Micros)),
             Schema::TimestampNanos => What::Whole(Some(TimeUnit::Nanos)),
-            Schema::TimeMillis
-            | Schema::TimeMicros
-            | Schema::LocalTimestampMillis
-            | Schema::LocalTimestampMicros
-            | Schema::LocalTimestampNanos => What::Whole(Some(TimeUnit::NoInstant)),
+            Schema::LocalTimestampMillis => What::Whole(Some(TimeUnit::LocalMillis)),
+            Schema::LocalTimestampMicros => What::Whole(Some(TimeUnit::LocalMicros)),
+            Schema::LocalTimestampNanos => What::Whole(Some(TimeUnit::LocalNanos)),
+            Schema::TimeMillis | Schema::TimeMicros => What::Whole(Some(TimeUnit::NoInstant)),
             Schema::Date => What::Date,
             Schema::Float => What::Float,
             Schema::Double => What::Double,

@@ -212,6 +212,68 @@ fn times_of_known_unit_are_exact_and_local_ones_are_none() {
     }
 }
 
+/// What the clocks of the source's zone show; a day begins when its clocks do.
+#[test]
+fn times_without_a_zone_are_those_of_the_zone_that_the_source_declares() {
+    let mut berlin = source("avro", "a", "");
+    berlin.timezone = Some(jiff::tz::TimeZone::get("Europe/Berlin").unwrap());
+    let moment = |text: &str| Ok(text.parse::<jiff::Timestamp>().unwrap().as_millisecond());
+    let wall = |text: &str| {
+        let utc: jiff::Timestamp = format!("{text}Z").parse().unwrap();
+        utc.as_millisecond()
+    };
+    for (kind, logical, value, expected) in [
+        (
+            "long",
+            "local-timestamp-millis",
+            wall("2026-06-01T09:30:00.250"),
+            moment("2026-06-01T07:30:00.250Z"),
+        ),
+        (
+            "long",
+            "local-timestamp-micros",
+            wall("2026-06-01T09:30:00") * 1000 + 999,
+            moment("2026-06-01T07:30:00Z"),
+        ),
+        (
+            "long",
+            "local-timestamp-nanos",
+            wall("2026-12-01T09:30:00") * 1_000_000,
+            moment("2026-12-01T08:30:00Z"),
+        ),
+        // Clocks go back at 3: the first of the two. They go forward at 2: half an hour after it.
+        (
+            "long",
+            "local-timestamp-millis",
+            wall("2026-10-25T02:30:00"),
+            moment("2026-10-25T00:30:00Z"),
+        ),
+        (
+            "long",
+            "local-timestamp-millis",
+            wall("2026-03-29T02:30:00"),
+            moment("2026-03-29T01:30:00Z"),
+        ),
+        ("int", "date", 20_605, moment("2026-05-31T22:00:00Z")),
+        // The first hour of 1970 in Berlin was still 1969 in Greenwich.
+        ("long", "local-timestamp-millis", 0, Err("invalid_time")),
+        ("long", "local-timestamp-millis", i64::MAX, Err("invalid_time")),
+        ("int", "time-millis", 34_200_000, Err("invalid_time")),
+        // A moment is one everywhere.
+        ("long", "timestamp-millis", 5_000_000_000, Ok(5_000_000_000)),
+    ] {
+        let schema = one_field(&json!({"type": kind, "logicalType": logical}));
+        let mut body = Vec::new();
+        write_long(&mut body, value);
+        let payload = framed(7, &body);
+        let found = knowing(&berlin, &schema)
+            .read_one(&record(&payload))
+            .map(|event| event.time_ms)
+            .map_err(|reject| reject.reason());
+        assert_eq!(found, expected, "{logical} {value}");
+    }
+}
+
 fn write_long(body: &mut Vec<u8>, value: i64) {
     let mut left = (value << 1 ^ value >> 63).cast_unsigned();
     while left >= 0x80 {

@@ -3,7 +3,7 @@
 mod kept;
 mod remembered;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -51,6 +51,8 @@ pub struct Cells {
     kept_from: Option<Day>,
     /// Those since the last commit.
     forgotten: Vec<ForgottenDay>,
+    /// Events since the last look whose amounts would have taken a sum out of the range of exact numbers, by column.
+    beyond_range: BTreeMap<ColumnRef, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -102,6 +104,7 @@ impl Cells {
             changed: Vec::new(),
             kept_from: None,
             forgotten: Vec::new(),
+            beyond_range: BTreeMap::new(),
         }
     }
 
@@ -146,7 +149,8 @@ impl Cells {
     /// Merges what a worker handed over.
     ///
     /// # Errors
-    /// When a sum leaves the range of exact numbers; that sum stays as it was, everything else is merged.
+    /// When a sum leaves the range of exact numbers; that sum stays as it was, everything else is merged, and
+    /// [`Cells::take_evicted`] counts its events.
     pub fn merge(&mut self, delta: Delta) -> Result<(), FoldError> {
         let plan = self.plan.clone();
         let mut failed = None;
@@ -165,12 +169,17 @@ impl Cells {
                 let s = cells.series_index(&key.dimensions);
                 let series = &mut cells.series[s];
                 let row = series.row_mut(key.day, group.columns.iter().map(|column| column.kind), width);
-                for (mine, other) in series.partials[row * width..(row + 1) * width]
+                for (column, (mine, other)) in series.partials[row * width..(row + 1) * width]
                     .iter_mut()
                     .zip(partials)
+                    .enumerate()
                 {
                     if let Err(error) = mine.merge(other) {
                         failed = Some(error);
+                        let at = ColumnRef { group: g, column };
+                        // Takings back count as well; what cancels out was one event at least.
+                        let events = other.events().unsigned_abs().max(1);
+                        *self.beyond_range.entry(at).or_insert(0) += events;
                     }
                 }
                 if series.touch(row) {

@@ -93,6 +93,8 @@ pub enum Bound {
     Values,
     /// `evaluate.keep`: events of days that are forgotten.
     Days,
+    /// The range of exact numbers: amounts that would have taken a sum out of it are not in the sum.
+    Range,
 }
 
 /// Where a [`Bound`] is said, and so where it can be changed.
@@ -112,7 +114,7 @@ impl Bound {
         match self {
             Bound::Cells | Bound::Keys | Bound::Items | Bound::Ids => SaidIn::Catalogue,
             Bound::Values | Bound::Days => SaidIn::Settings,
-            Bound::Marks => SaidIn::Code,
+            Bound::Marks | Bound::Range => SaidIn::Code,
         }
     }
 
@@ -125,7 +127,7 @@ impl Bound {
             Bound::Ids => Some("dedup_max_keys"),
             Bound::Values => Some("evaluate.max_value_bytes"),
             Bound::Days => Some("evaluate.keep"),
-            Bound::Marks => None,
+            Bound::Marks | Bound::Range => None,
         }
     }
 }
@@ -348,7 +350,7 @@ impl Cells {
     }
 
     /// What was let go since the last call: keys, items and marks that were forgotten because there were too many of
-    /// them, and events that count as "other" or not at all.
+    /// them, events that count as "other" or not at all, and amounts that would have taken a sum out of its range.
     pub fn take_evicted(&mut self) -> Vec<Evicted> {
         let plan = &self.plan;
         let metric = |at: &ColumnRef| plan.groups[at.group].columns[at.column].metric;
@@ -381,7 +383,13 @@ impl Cells {
                 count: std::mem::take(count),
             })
         });
-        let all = keys.chain(items).chain(cells);
+        let beyond_range = std::mem::take(&mut self.beyond_range);
+        let sums = beyond_range.into_iter().map(|(at, count)| Evicted {
+            metric: metric(&at),
+            bound: Bound::Range,
+            count,
+        });
+        let all = keys.chain(items).chain(cells).chain(sums);
         all.filter(|evicted| evicted.count > 0).collect()
     }
 

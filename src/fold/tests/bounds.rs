@@ -7,6 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalog::OTHER;
+use crate::fixed::Fixed;
+use crate::fold::FoldError;
 use crate::fold::cells::{Bound, ForgottenDay};
 use crate::fold::partial::Partial;
 
@@ -275,6 +277,51 @@ fn of_a_long_name_of_an_item_the_beginning_is_kept_and_it_stays_one_item() {
         .map(|it| (it.bound, it.count))
         .collect();
     assert_eq!(evicted, [(Bound::Values, 3)]);
+}
+
+/// The sum and the events that are not in it; the largest number of an event is far from the range's end.
+#[test]
+fn a_sum_that_would_leave_its_range_stays_and_says_how_many_events_are_not_in_it() {
+    let mut fold = Fold::new(10);
+    fold.event("ann", "north", 1);
+    // As if 10¹⁴ events had come before.
+    let mut before = fold.worker.take();
+    let nearly = Fixed::from_micros(i128::MAX - 5_000_000);
+    for partial in before.groups.iter_mut().flat_map(|group| &mut group.partials) {
+        *partial = Partial::Sum(nearly, 1);
+    }
+    fold.cells.merge(before).unwrap();
+    fold.event("ann", "north", 3);
+    fold.hand_over();
+    assert_eq!(fold.cells.take_evicted(), []);
+
+    fold.event("ann", "north", 2);
+    fold.event("ann", "north", 1);
+    fold.event("ben", "north", 7);
+    assert_eq!(fold.cells.merge(fold.worker.take()), Err(FoldError::Overflow));
+    let evicted: Vec<(Bound, u64)> = fold
+        .cells
+        .take_evicted()
+        .iter()
+        .map(|it| (it.bound, it.count))
+        .collect();
+    // Of the total three events; of ann's own cell two.
+    assert!(
+        evicted.contains(&(Bound::Range, 3)) && evicted.contains(&(Bound::Range, 2)),
+        "{evicted:?}"
+    );
+    fold.commit();
+    let sums: BTreeMap<String, Fixed> = fold
+        .kept
+        .values()
+        .map(|cell| match &cell.partial {
+            Partial::Sum(sum, _) => (cell.key.replace('\u{1f}', "/"), *sum),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let held = Fixed::from_micros(i128::MAX - 2_000_000);
+    assert_eq!((sums[""], sums["ann/north"]), (held, held));
+    assert_eq!(sums["ben/north"], Fixed::from_int(7), "others are merged");
 }
 
 proptest! {

@@ -111,7 +111,7 @@ impl Default for AnswerTuning {
             brings: 0.08,
             least_elasticity: 0.3,
             alike: 1.3,
-            missing: 8.0,
+            missing: 10.0,
             later: 12.0,
             clear: 0.25,
             may_come: 0.5,
