@@ -103,13 +103,11 @@ fn when_every_channel_fails_nothing_that_can_be_read_tells_a_secret() {
     broker.create_topic(&orders, 2);
     broker.create_topic(&articles, 1);
     let fake = runtime().block_on(Fake::start(Box::new(Echo))).unwrap();
-    let site = Site::new(broker).declares(&catalog(&orders, &articles));
+    let site = Site::new(broker)
+        .connects(&format!("sasl.username: kpi, sasl.password: {SECRET}-kafka"))
+        .declares(&catalog(&orders, &articles));
     let settings = std::fs::read_to_string(site.settings()).unwrap();
     let (head, _) = settings.split_once("receivers:").unwrap();
-    let head = head.replace(
-        "group: ",
-        &format!("properties: {{sasl.username: kpi, sasl.password: {SECRET}-kafka}}, group: "),
-    );
     let all: Vec<String> = NAMES
         .iter()
         .map(|name| format!("{{receiver: {name}, continue: true}}"))
