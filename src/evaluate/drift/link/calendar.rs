@@ -49,6 +49,12 @@ impl Days {
         self.special.contains_key(&day) || self.beside(day, -1) <= AROUND || self.beside(day, 1) <= AROUND
     }
 
+    /// Whether no day of a stretch is near any special one: then none of them is unusual, and none need be asked.
+    pub(super) fn is_usual(&self, first: i32, last: i32) -> bool {
+        let near = first - AROUND - LONG_HOLIDAY..=last + AROUND + LONG_HOLIDAY;
+        self.special.range(near).next().is_none()
+    }
+
     /// Share of a stretch of days that is unusual.
     pub(super) fn unusual_share(&self, start: i32, end: i32) -> f64 {
         let unusual = (start..end).filter(|day| self.is_unusual(*day)).count();

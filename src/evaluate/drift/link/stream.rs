@@ -224,8 +224,12 @@ impl Stream {
 
     /// Log ratio of what came to the reference over all days of a window, holidays too, where there are any in it.
     pub(super) fn raw_ratio(&self, last: i32, length: usize, days: &Days) -> Option<f64> {
+        let first = last + 1 - length as i32;
+        if days.is_usual(first, last) {
+            return None;
+        }
         let (mut value, mut reference, mut unusual) = (0.0, 0.0, false);
-        for day in last + 1 - length as i32..=last {
+        for day in first..=last {
             if day < self.first_day {
                 return None;
             }
