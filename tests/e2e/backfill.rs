@@ -17,7 +17,7 @@ use crate::parts::events::Order;
 use crate::parts::produce::Producer;
 use crate::parts::{runtime, unique, wait};
 
-const WITHIN: Duration = Duration::from_secs(120);
+const WITHIN: Duration = Duration::from_secs(300);
 const PARTITIONS: i32 = 4;
 const HISTORY: u64 = 200_000;
 const DAY_MS: i64 = 86_400_000;
