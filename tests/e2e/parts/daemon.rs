@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -374,9 +375,12 @@ pub(crate) fn shown(output: &Output) -> String {
     text
 }
 
-/// A time zone in which it is about noon now, so that no day, month or year ends while a test runs.
+/// A time zone in which it was about noon when it was first asked for, so that no day, month or year ends while a test
+/// runs. The same one whenever it is asked for: a test that runs past the hour would else count by two zones.
 pub(crate) fn zone_at_noon() -> String {
-    let hour = Timestamp::now().as_second().rem_euclid(86_400) / 3600;
+    static FIRST: OnceLock<Timestamp> = OnceLock::new();
+    let first = FIRST.get_or_init(Timestamp::now);
+    let hour = first.as_second().rem_euclid(86_400) / 3600;
     // Etc/GMT-5 is five hours ahead of UTC.
     match 12 - hour {
         0 => "Etc/GMT".to_owned(),
