@@ -15,8 +15,7 @@ use crate::catalog::{Catalog, SourceId};
 use crate::decode::{Learned, Record, SchemaId};
 use crate::fold::dedup::Seen;
 use crate::fold::plan::Plan;
-use crate::source::history::headers_of;
-use crate::source::kafka::{End, KafkaReader, TopicPartition};
+use crate::source::kafka::{End, KafkaReader, TopicPartition, headers_of, record_of};
 use crate::source::registry::{Look, Registry};
 use crate::state::Position;
 
@@ -258,16 +257,7 @@ impl Partitions {
     /// What it still has to wait for.
     fn fold_held(&mut self, index: usize, message: &OwnedMessage, now: Timestamp) -> Result<(), Wait> {
         let headers: HeaderList<'_> = headers_of(message).collect();
-        let record = Record {
-            topic: message.topic(),
-            partition: message.partition(),
-            offset: message.offset(),
-            key: message.key(),
-            payload: message.payload(),
-            headers: &headers,
-            timestamp_ms: message.timestamp().to_millis(),
-        };
-        self.fold(index, &record, now)
+        self.fold(index, &record_of(message, &headers), now)
     }
 
     /// Folds a record.

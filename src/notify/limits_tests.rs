@@ -7,11 +7,11 @@ use super::fakes::Vendor;
 use super::fakes::smtp::Smtp;
 use super::fakes::{Call, dingtalk as fake_dingtalk, feishu as fake_feishu, teams as fake_teams};
 use super::message::{Field, Item, Message, Tone, Value};
-use super::robots::{ALL, NAMES, Robot, mention, robot_with, wording};
+use super::robots::{ALL, NAMES, Robot, mail, mention, robot_with, wording};
 use super::{Answer, Form, Parcel, Wording, dingtalk, feishu, open, samples, teams};
 use crate::alert::notice::Notice;
 use crate::catalog::Severity;
-use crate::settings::{self, MailTls, Mention, Receiver, Templates, Words};
+use crate::settings::{self, Mention, Receiver, Templates, Words};
 use crate::words::Language;
 
 /// What a vendor counts.
@@ -182,16 +182,7 @@ async fn a_mail_has_all_of_a_title_that_its_subject_is_too_short_for() {
     for letter in ["a", "字", "🔴"] {
         let most = 400 / letter.len();
         for count in [most, most + 1] {
-            let email = settings::Email {
-                server: "127.0.0.1".to_owned(),
-                port: server.port(),
-                tls: MailTls::None,
-                ca: None,
-                credentials: None,
-                from: "kpi@example.com".parse().unwrap(),
-                to: vec!["ops@example.com".parse().unwrap()],
-            };
-            let receiver = Receiver::new(settings::Channel::Email(email));
+            let receiver = Receiver::new(settings::Channel::Email(mail(server.port())));
             let title = letter.repeat(count);
             let (channel, _) = open(&receiver, worded(Part::Title, &title)).unwrap();
             let parcel = Parcel {

@@ -44,6 +44,19 @@ pub(super) fn mention(users: &[&str], mobiles: &[&str], all: bool) -> Mention {
     }
 }
 
+/// The setting of a receiver that writes to `ops@example.com` by a server on this machine.
+pub(super) fn mail(port: u16) -> settings::Email {
+    settings::Email {
+        server: "127.0.0.1".to_owned(),
+        port,
+        tls: settings::MailTls::None,
+        ca: None,
+        credentials: None,
+        from: "kpi@example.com".parse().unwrap(),
+        to: vec!["ops@example.com".parse().unwrap()],
+    }
+}
+
 /// Where a fake takes messages, with what is secret in it.
 pub(super) fn path(name: &str) -> &'static str {
     match name {

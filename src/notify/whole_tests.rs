@@ -13,10 +13,10 @@ use super::fakes::smtp::Smtp;
 use super::fakes::{Fake, Scripted};
 use super::office::decide_at;
 use super::outbox::{By, Status, run_by};
-use super::robots::{ALL, Outcomes, robot, wording};
+use super::robots::{ALL, Outcomes, mail, robot, wording};
 use super::{Answer, Channel, Limit, Parcel, Sending, Stats, Target, Waiting, open, samples};
 use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
-use crate::settings::{self, MailTls, Mention, Receiver};
+use crate::settings::{self, Mention, Receiver};
 use crate::state::{LoggedNotice, Store};
 use crate::words::Language;
 
@@ -119,16 +119,7 @@ fn ways(outside: &Handle) -> Vec<Way> {
         })
         .collect();
     let server = outside.block_on(Smtp::start(None)).unwrap();
-    let email = settings::Email {
-        server: "127.0.0.1".to_owned(),
-        port: server.port(),
-        tls: MailTls::None,
-        ca: None,
-        credentials: None,
-        from: "kpi@example.com".parse().unwrap(),
-        to: vec!["ops@example.com".parse().unwrap()],
-    };
-    let receiver = Receiver::new(settings::Channel::Email(email));
+    let receiver = Receiver::new(settings::Channel::Email(mail(server.port())));
     let (channel, _) = open(&receiver, wording(Language::Zh)).unwrap();
     ways.push(Way {
         name: "email",

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use rdkafka::Message;
 use rdkafka::error::KafkaError;
 use rdkafka::message::OwnedMessage;
 
@@ -193,11 +192,4 @@ impl Stretch {
         }
         Ok(())
     }
-}
-
-/// The headers of a record that have a value, in order.
-pub fn headers_of(message: &OwnedMessage) -> impl Iterator<Item = (&str, &[u8])> {
-    use rdkafka::message::Headers;
-    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-    headers.filter_map(|header| Some((header.key, header.value?)))
 }

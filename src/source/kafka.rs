@@ -7,11 +7,32 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Headers, OwnedMessage};
 use rdkafka::statistics::Statistics;
-use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 use tautline_native::batch::{Batch, BatchQueue, Record};
 
+use crate::decode;
 use crate::state::Position;
+
+/// The headers of a record that have a value, in order.
+pub fn headers_of(message: &OwnedMessage) -> impl Iterator<Item = (&str, &[u8])> {
+    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+    headers.filter_map(|header| Some((header.key, header.value?)))
+}
+
+/// A record that was taken out of its batch, for decoding; `headers` are [its own](headers_of).
+pub fn record_of<'m>(message: &'m OwnedMessage, headers: &'m [(&'m str, &'m [u8])]) -> decode::Record<'m> {
+    decode::Record {
+        topic: message.topic(),
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key(),
+        payload: message.payload(),
+        headers,
+        timestamp_ms: message.timestamp().to_millis(),
+    }
+}
 
 /// How long a request to the broker may take before the caller tries again later.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);

@@ -11,8 +11,8 @@ use tautline::notify::fakes::Fake;
 use tautline::notify::fakes::program::{Groups, Program};
 
 use crate::parts::broker::Broker;
-use crate::parts::daemon::{Daemon, RESPONDER, Site, shown, zone_at_noon};
-use crate::parts::events::Order;
+use crate::parts::daemon::{Daemon, RESPONDER, Site, shown};
+use crate::parts::events::{Order, level_under};
 use crate::parts::process::Process;
 use crate::parts::produce::Producer;
 use crate::parts::{free_port, http, runtime, scratch, unique, wait};
@@ -423,18 +423,10 @@ fn start_alertmanager(folder: &Path, port: u16, settings: &str) -> Process {
 }
 
 fn catalog(topic: &str) -> String {
-    format!(
+    level_under(
+        topic,
         r#"
-calendar: {{timezone: {zone}}}
-sources:
-  orders: {{topics: [{topic}], format: cloudevents, time: time, lateness: 1s, fields: {{amount: data.amount}}}}
-metrics:
-  level: {{title: Level, source: orders, agg: last, expr: amount}}
-nodes:
-  level: {{metric: level, role: business, level: strategy, period: day, owner: store}}
-rules:
-  full: {{on: node, nodes: [level], when: node.value >= 100.0, for: 0s, severity: warning, levels: [{{severity: critical, when: node.value >= 200.0}}], title: "{{{{ node.title }}}} is full"}}
+  full: {on: node, nodes: [level], when: node.value >= 100.0, for: 0s, severity: warning, levels: [{severity: critical, when: node.value >= 200.0}], title: "{{ node.title }} is full"}
 "#,
-        zone = zone_at_noon(),
     )
 }

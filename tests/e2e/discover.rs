@@ -37,30 +37,23 @@ fn a_topic_becomes_a_source_that_runs() {
     producer.flush();
 
     let site = Site::new(broker);
-    let settings = site.settings();
-    let settings = settings.to_str().unwrap();
-    let found = tautline(&["discover", "--topic", &topic, "--config", settings]);
-    assert!(found.status.success(), "{}", shown(&found));
-    let yaml = String::from_utf8(found.stdout).unwrap();
-    eprintln!("{yaml}");
-    for expected in [
-        "The newest 91 of 91 records",
-        "90 events of the sample; it would reject 1 (invalid_json: 1)",
-        "time: at",
-        "id: event_id",
-        "left out: phone",
-    ] {
-        assert!(yaml.contains(expected), "{expected}");
-    }
-    assert!(!yaml.contains("13800138"), "a telephone number is shown");
-
-    let nodes = format!(
-        "{yaml}\ncalendar: {{timezone: {}}}\nnodes:\n  revenue: {{metric: amount_paid, role: business, period: year, target: 10000, owner: chain}}\n",
-        zone_at_noon()
+    let yaml = discovered(
+        &site,
+        &topic,
+        &[
+            "The newest 91 of 91 records",
+            "90 events of the sample; it would reject 1 (invalid_json: 1)",
+            "time: at",
+            "id: event_id",
+            "left out: phone",
+        ],
     );
-    site.write_catalog(&nodes);
-    let checked = tautline(&["check", "--config", settings]);
-    assert!(checked.status.success(), "{}", shown(&checked));
+    assert!(!yaml.contains("13800138"), "a telephone number is shown");
+    declare(
+        &site,
+        &yaml,
+        "  revenue: {metric: amount_paid, role: business, period: year, target: 10000, owner: chain}\n",
+    );
     let daemon = site.start();
     let expected: f64 = (0..90).filter(|n| n % 3 != 0).map(|n| f64::from(n) + 0.25).sum();
     daemon.wait_for("revenue", Duration::from_secs(60), |metrics| {
@@ -73,6 +66,8 @@ fn a_topic_becomes_a_source_that_runs() {
     });
     daemon.stop();
 
+    let settings = site.settings();
+    let settings = settings.to_str().unwrap();
     let small = tautline(&[
         "discover", "--topic", &topic, "--sample", "7", "--config", settings, "--format", "json",
     ]);
@@ -116,25 +111,21 @@ fn avro_becomes_a_source_that_runs() {
     assert!(said.contains("check username and password"), "{said}");
 
     let site = Site::new(broker).asks(&registry.setting());
-    let settings = site.settings();
-    let settings = settings.to_str().unwrap();
-    let found = tautline(&["discover", "--topic", &topic, "--config", settings]);
-    assert!(found.status.success(), "{}", shown(&found));
-    let yaml = String::from_utf8(found.stdout).unwrap();
-    for expected in [
-        "format: avro  # 40 of 40 records are Avro",
-        "This source reads all 40 events",
-        "time: at  # timestamp-millis by its schema",
-        "amount: {path: amount, type: number}",
-    ] {
-        assert!(yaml.contains(expected), "{expected}\n{yaml}");
-    }
-    site.write_catalog(&format!(
-        "{yaml}\ncalendar: {{timezone: {}}}\nnodes:\n  revenue: {{metric: amount, role: business, period: year, target: 10000, owner: chain}}\n",
-        zone_at_noon()
-    ));
-    let checked = tautline(&["check", "--config", settings]);
-    assert!(checked.status.success(), "{}\n{yaml}", shown(&checked));
+    let yaml = discovered(
+        &site,
+        &topic,
+        &[
+            "format: avro  # 40 of 40 records are Avro",
+            "This source reads all 40 events",
+            "time: at  # timestamp-millis by its schema",
+            "amount: {path: amount, type: number}",
+        ],
+    );
+    declare(
+        &site,
+        &yaml,
+        "  revenue: {metric: amount, role: business, period: year, target: 10000, owner: chain}\n",
+    );
     let daemon = site.start();
     daemon.wait_for_value("revenue", Duration::from_secs(60), 50.0);
     daemon.stop();
@@ -254,28 +245,23 @@ fn debezium_in_avro_becomes_a_source_that_runs() {
     producer.flush();
 
     let site = Site::new(broker).asks(&registry.setting());
-    let settings = site.settings();
-    let settings = settings.to_str().unwrap();
-    let found = tautline(&["discover", "--topic", &topic, "--config", settings]);
-    assert!(found.status.success(), "{}", shown(&found));
-    let yaml = String::from_utf8(found.stdout).unwrap();
-    eprintln!("{yaml}");
-    for expected in [
-        "format: debezium",
-        "Debezium changes in Avro, in the wire format of a schema registry",
-        "time: updated_at",
-        "amount: {path: amount, type: number}",
-        "amount_paid: {source:",
-        "This source reads all 86 events of the sample",
-    ] {
-        assert!(yaml.contains(expected), "{expected}\n{yaml}");
-    }
-    site.write_catalog(&format!(
-        "{yaml}\ncalendar: {{timezone: {}}}\nnodes:\n  open: {{metric: amount_open, role: business, period: year, target: 10000, owner: chain}}\n  paid: {{metric: amount_paid, role: business, period: year, target: 10000, owner: chain}}\n  regions: {{metric: amount_paid, role: business, parent: paid, relation: sum, period: year, each: [region], owner: chain}}\n",
-        zone_at_noon()
-    ));
-    let checked = tautline(&["check", "--config", settings]);
-    assert!(checked.status.success(), "{}\n{yaml}", shown(&checked));
+    let yaml = discovered(
+        &site,
+        &topic,
+        &[
+            "format: debezium",
+            "Debezium changes in Avro, in the wire format of a schema registry",
+            "time: updated_at",
+            "amount: {path: amount, type: number}",
+            "amount_paid: {source:",
+            "This source reads all 86 events of the sample",
+        ],
+    );
+    declare(
+        &site,
+        &yaml,
+        "  open: {metric: amount_open, role: business, period: year, target: 10000, owner: chain}\n  paid: {metric: amount_paid, role: business, period: year, target: 10000, owner: chain}\n  regions: {metric: amount_paid, role: business, parent: paid, relation: sum, period: year, each: [region], owner: chain}\n",
+    );
     let daemon = site.start();
     // What was open and is paid now counts as paid alone, and what was deleted nowhere.
     let assert_booked = || {
@@ -318,6 +304,36 @@ fn a_topic_that_is_not_there_or_empty_is_said() {
         "{}",
         shown(&from_file)
     );
+}
+
+/// What discover makes of a topic; it says all of `expected`.
+#[track_caller]
+fn discovered(site: &Site, topic: &str, expected: &[&str]) -> String {
+    let settings = site.settings();
+    let found = tautline(&[
+        "discover",
+        "--topic",
+        topic,
+        "--config",
+        settings.to_str().unwrap(),
+    ]);
+    assert!(found.status.success(), "{}", shown(&found));
+    let yaml = String::from_utf8(found.stdout).unwrap();
+    for expected in expected {
+        assert!(yaml.contains(expected), "{expected}\n{yaml}");
+    }
+    yaml
+}
+
+/// Declares what discover made, with these nodes; check has nothing to say against it.
+#[track_caller]
+fn declare(site: &Site, yaml: &str, nodes: &str) {
+    let zone = zone_at_noon();
+    site.write_catalog(&format!(
+        "{yaml}\ncalendar: {{timezone: {zone}}}\nnodes:\n{nodes}"
+    ));
+    let checked = tautline(&["check", "--config", site.settings().to_str().unwrap()]);
+    assert!(checked.status.success(), "{}\n{yaml}", shown(&checked));
 }
 
 /// The name under `sources:`.

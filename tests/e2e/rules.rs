@@ -11,8 +11,8 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use crate::parts::broker::Broker;
-use crate::parts::daemon::{Site, shown, zone_at_noon};
-use crate::parts::events::Order;
+use crate::parts::daemon::{Site, shown};
+use crate::parts::events::{Order, level_under};
 use crate::parts::produce::Producer;
 use crate::parts::{scratch, unique, wait};
 
@@ -47,20 +47,12 @@ fn a_rule_that_cannot_be_evaluated_says_so_and_why() {
     let broker = Broker::shared();
     let topic = unique("levels");
     broker.create_topic(&topic, 1);
-    let catalog = format!(
-        r#"
-calendar: {{timezone: {zone}}}
-sources:
-  orders: {{topics: [{topic}], format: cloudevents, time: time, lateness: 1s, fields: {{amount: data.amount}}}}
-metrics:
-  level: {{title: Level, source: orders, agg: last, expr: amount}}
-nodes:
-  level: {{metric: level, role: business, level: strategy, period: day, owner: store}}
-rules:
-  broken: {{on: node, nodes: [level], when: double(node.owner) > 1.0, for: 0s, severity: warning}}
-  whole: {{on: node, nodes: [level], when: node.value >= 100.0, for: 0s, severity: warning}}
-"#,
-        zone = zone_at_noon(),
+    let catalog = level_under(
+        &topic,
+        "
+  broken: {on: node, nodes: [level], when: double(node.owner) > 1.0, for: 0s, severity: warning}
+  whole: {on: node, nodes: [level], when: node.value >= 100.0, for: 0s, severity: warning}
+",
     );
     let site = Site::new(broker).declares(&catalog);
     let daemon = site.start();

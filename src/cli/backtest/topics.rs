@@ -4,16 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rdkafka::Message;
 
 use super::progress::Progress;
 use crate::catalog::{Catalog, SourceId};
 use crate::cli::complain;
 use crate::daemon::replay::Replay;
-use crate::decode::{Learned, Record, SchemaId};
+use crate::decode::{Learned, SchemaId};
 use crate::settings::Settings;
-use crate::source::history::{Ends, History, headers_of};
-use crate::source::kafka::Connection;
+use crate::source::history::{Ends, History};
+use crate::source::kafka::{Connection, headers_of, record_of};
 use crate::source::registry::once;
 
 /// The records of the topics through a catalogue, up to `ends`, which are asked for where they are not known yet, and the
@@ -48,17 +47,8 @@ pub(super) fn replayed(
     let mut last = None;
     let mut progress = Progress::new(usize::try_from(history.records()).unwrap_or(usize::MAX));
     while let Some(arrived) = history.next_record()? {
-        let message = &arrived.message;
-        let headers: Vec<(&str, &[u8])> = headers_of(message).collect();
-        let record = Record {
-            topic: message.topic(),
-            partition: message.partition(),
-            offset: message.offset(),
-            key: message.key(),
-            payload: message.payload(),
-            headers: &headers,
-            timestamp_ms: message.timestamp().to_millis(),
-        };
+        let headers: Vec<(&str, &[u8])> = headers_of(&arrived.message).collect();
+        let record = record_of(&arrived.message, &headers);
         let at = Timestamp::from_millisecond(arrived.at_ms).map_err(|_| {
             format!(
                 "topic '{}', partition {}, offset {}: the record has no timestamp",

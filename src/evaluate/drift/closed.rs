@@ -13,23 +13,12 @@ use crate::evaluate::snapshot::LinkState;
 const KEPT: usize = 37;
 
 /// A link as a month closed.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct ClosedLink {
     /// The last day of the month.
     pub day: Date,
-    /// Evidence by kind, in the order of [`DriftKind::ALL`](crate::catalog::attribute::DriftKind::ALL), as a share of what it
-    /// takes to say so; 1 and more was said.
-    pub scores: [f64; 7],
-    /// How far the parent was from what its KPI explains, as a share; `None` before the warm-up was over.
-    pub parent_gap: Option<f64>,
-    /// How strongly the parent followed, 0 to 1.
-    pub strength: Option<f64>,
-    /// How many days later it followed.
-    pub lag_days: Option<f64>,
-    /// Per cent by which the parent moved when the KPI moved by one; `None` where the link was too weak to tell.
-    pub elasticity: Option<f64>,
-    /// Days judged until then.
-    pub judged_days: u32,
+    /// What was known of it then; findings are not kept.
+    pub link: LinkState,
 }
 
 /// The same in few bytes.
@@ -75,12 +64,15 @@ impl Closes {
         let value = |value: Option<f32>| value.map(f64::from);
         Some(ClosedLink {
             day: date(packed.day)?,
-            scores: packed.scores.map(f64::from),
-            parent_gap: value(packed.parent_gap),
-            strength: value(packed.strength),
-            lag_days: value(packed.lag_days),
-            elasticity: value(packed.elasticity),
-            judged_days: packed.judged_days,
+            link: LinkState {
+                findings: Vec::new(),
+                scores: packed.scores.map(f64::from),
+                parent_gap: value(packed.parent_gap),
+                strength: value(packed.strength),
+                lag_days: value(packed.lag_days),
+                elasticity: value(packed.elasticity),
+                judged_days: packed.judged_days,
+            },
         })
     }
 }
@@ -111,7 +103,7 @@ mod tests {
         assert_eq!(may.day, jiff::civil::date(2025, 5, 31));
         let days = (may.day - first).get_days();
         assert_eq!(
-            (may.judged_days, may.strength),
+            (may.link.judged_days, may.link.strength),
             (days as u32, Some(f64::from(days) / 2048.0))
         );
         assert_eq!(by(may.day).map(|close| close.day), Some(may.day));

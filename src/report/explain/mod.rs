@@ -24,7 +24,7 @@ use crate::catalog::{
 use crate::evaluate::attribution::{self, Attribution};
 use crate::evaluate::drill;
 use crate::evaluate::weights::{Line, Setting};
-use crate::evaluate::{Estimate, InstanceKey, NodeState, Pace, Period, Snapshot};
+use crate::evaluate::{Estimate, InstanceKey, LinkState, NodeState, Pace, Period, Snapshot};
 use crate::words::definition;
 
 pub use text::text;
@@ -555,32 +555,22 @@ fn weights(past: &Past, node: &Node, at: Timestamp) -> Option<WeightsText> {
 
 /// What is known of the link of an instance now, or was as the last month closed.
 fn link(past: &Past, state: &NodeState, at: Timestamp) -> Option<LinkText> {
-    let evidence = |scores: [f64; 7]| {
-        std::iter::zip(DriftKind::ALL, scores)
+    let words = |link: &LinkState, as_of: Option<Date>| LinkText {
+        as_of,
+        strength: link.strength,
+        lag_days: link.lag_days,
+        elasticity: link.elasticity,
+        parent_gap: link.parent_gap,
+        judged_days: link.judged_days,
+        evidence: std::iter::zip(DriftKind::ALL, link.scores)
             .map(|(kind, score)| (kind.as_str(), score))
-            .collect()
+            .collect(),
     };
     if let Some(link) = &state.link {
-        return Some(LinkText {
-            as_of: None,
-            strength: link.strength,
-            lag_days: link.lag_days,
-            elasticity: link.elasticity,
-            parent_gap: link.parent_gap,
-            judged_days: link.judged_days,
-            evidence: evidence(link.scores),
-        });
+        return Some(words(link, None));
     }
     let closed = past.link_closed(&state.key, past.catalog.calendar.day_of(at))?;
-    Some(LinkText {
-        as_of: Some(closed.day),
-        strength: closed.strength,
-        lag_days: closed.lag_days,
-        elasticity: closed.elasticity,
-        parent_gap: closed.parent_gap,
-        judged_days: closed.judged_days,
-        evidence: evidence(closed.scores),
-    })
+    Some(words(&closed.link, Some(closed.day)))
 }
 
 /// By how many per cent the parent of a KPI moves when the KPI moves by one, where that is known.

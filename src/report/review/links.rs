@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::super::past::Past;
 use super::super::title_of;
 use crate::catalog::{Catalog, Role};
+use crate::evaluate::drift::ClosedLink;
 use crate::evaluate::{InstanceKey, Period};
 use crate::words::Language;
 
@@ -67,14 +68,14 @@ pub(super) fn changes<'k>(
     instances: impl Iterator<Item = &'k InstanceKey>,
 ) -> Vec<LinkChange> {
     let figures = |key: &InstanceKey, day: Date| {
-        let closed = past.link_closed(key, day)?;
+        let ClosedLink { day, link } = past.link_closed(key, day)?;
         // Before the warm-up is over nothing is known of a link.
-        closed.parent_gap?;
+        link.parent_gap?;
         Some(LinkFigures {
-            day: closed.day,
-            strength: closed.strength?,
-            lag_days: closed.lag_days?,
-            elasticity: closed.elasticity,
+            day,
+            strength: link.strength?,
+            lag_days: link.lag_days?,
+            elasticity: link.elasticity,
         })
     };
     let change = |key: &InstanceKey| {

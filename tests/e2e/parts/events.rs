@@ -63,3 +63,20 @@ pub(crate) fn article(id: &str) -> String {
     json!({"id": id, "published_at": Timestamp::now().to_string(), "state": "published", "author": "editor1"})
         .to_string()
 }
+
+/// A catalogue with a level, the newest amount of the orders of a topic, and these rules.
+#[allow(dead_code, reason = "benches/peers has rules of its own")]
+pub(crate) fn level_under(topic: &str, rules: &str) -> String {
+    format!(
+        r#"
+calendar: {{timezone: {zone}}}
+sources:
+  orders: {{topics: [{topic}], format: cloudevents, time: time, lateness: 1s, fields: {{amount: data.amount}}}}
+metrics:
+  level: {{title: Level, source: orders, agg: last, expr: amount}}
+nodes:
+  level: {{metric: level, role: business, level: strategy, period: day, owner: store}}
+rules:{rules}"#,
+        zone = super::daemon::zone_at_noon(),
+    )
+}
