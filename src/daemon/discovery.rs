@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
 use super::pipeline::Found;
 use crate::catalog::{Catalog, SourceId};
 use crate::source::kafka::{Connection, KafkaReader};
@@ -12,6 +14,9 @@ use crate::source::kafka::{Connection, KafkaReader};
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// How often new partitions are looked for when all topics are there.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
+
+/// Tries after which a partition without a leader is one that somebody has to look at.
+const SETTLES_WITHIN: u32 = 10;
 
 /// What discovery saw.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -31,11 +36,13 @@ pub(super) fn watch(
 ) {
     let mut last: Option<Discovered> = None;
     let mut client: Option<KafkaReader> = None;
+    let mut settling = 0;
     loop {
         let seen = look(&mut client, connection, catalog);
         let mut wait = RETRY_EVERY;
         match seen {
             Ok(discovered) => {
+                settling = 0;
                 if discovered.missing_topics.is_empty() {
                     wait = LOOK_EVERY;
                 }
@@ -47,8 +54,12 @@ pub(super) fn watch(
                 }
                 last = Some(discovered);
             }
-            Err(reason) => {
-                if last.is_none() && !tell(Err(reason)) {
+            Err(error) if is_settling(&error) && settling < SETTLES_WITHIN => {
+                settling += 1;
+                tracing::debug!(%error, "a topic is being made");
+            }
+            Err(error) => {
+                if last.is_none() && !tell(Err(error.to_string())) {
                     return;
                 }
             }
@@ -73,26 +84,38 @@ impl Discovered {
     }
 }
 
+/// Whether a broker answered that a partition has no leader, or none that this broker knows of: for a moment, while a
+/// topic is made or a leader changes.
+fn is_settling(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::ReplicaNotAvailable
+        )
+    )
+}
+
 fn look(
     client: &mut Option<KafkaReader>,
     connection: &Connection,
     catalog: &Catalog,
-) -> Result<Discovered, String> {
+) -> Result<Discovered, KafkaError> {
     let reader = match client {
         Some(reader) => reader,
-        None => client.insert(KafkaReader::connect(connection).map_err(|error| error.to_string())?),
+        None => client.insert(KafkaReader::connect(connection)?),
     };
     let mut discovered = Discovered::default();
     for (source_id, source) in (0..).map(SourceId).zip(&catalog.sources) {
         for topic in &source.topics {
-            let partitions = reader.partitions(topic).map_err(|error| error.to_string())?;
+            let partitions = reader.partitions(topic)?;
             if partitions.is_empty() {
                 discovered.missing_topics.push(topic.clone());
             }
             for partition in partitions {
-                let (low, high) = reader
-                    .bounds(topic, partition)
-                    .map_err(|error| error.to_string())?;
+                let (low, high) = reader.bounds(topic, partition)?;
                 let partition = (topic.as_str().into(), partition);
                 discovered.partitions.push(Found {
                     source: source_id,

@@ -36,6 +36,8 @@ struct Known {
     stats: Stats,
     away_since: Option<Timestamp>,
     missing_topics: Vec<String>,
+    /// Whether there is anything to read, as far as the broker said.
+    found_partitions: bool,
     caught_up: bool,
     /// Whether it was said that people are told before it is.
     overdue_said: bool,
@@ -85,6 +87,7 @@ impl Publisher {
             stats,
             away_since: None,
             missing_topics: Vec::new(),
+            found_partitions: false,
             caught_up: false,
             overdue_said: false,
             said: (Instant::now(), 0),
@@ -119,7 +122,10 @@ impl Publisher {
 
     /// The broker answered.
     pub(super) fn discovered(&self, discovered: &Discovered) {
-        self.known().missing_topics.clone_from(&discovered.missing_topics);
+        let mut known = self.known();
+        self.broker(&mut known, true, "");
+        known.missing_topics.clone_from(&discovered.missing_topics);
+        known.found_partitions = !discovered.partitions.is_empty();
     }
 
     /// No broker answered at the start.
@@ -182,7 +188,7 @@ impl Publisher {
         let mut reasons = Vec::new();
         if let Some(since) = known.away_since {
             reasons.push(NotReady::BrokerAway { since });
-        } else if !report.has_partitions && known.missing_topics.is_empty() {
+        } else if !report.has_partitions && (known.found_partitions || known.missing_topics.is_empty()) {
             reasons.push(NotReady::Starting);
         } else if !report.has_partitions {
             let topics = known.missing_topics.clone();

@@ -26,7 +26,7 @@ use crate::settings::{self, Settings};
 use crate::source::kafka::KafkaReader;
 use crate::source::push::Intake;
 use crate::source::registry::Registry;
-use crate::state::Store;
+use crate::state::{Position, Store};
 
 /// How often the supervisor looks whether its threads are alive.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -292,9 +292,8 @@ impl Supervisor {
                         tracing::warn!(topics, "topics do not exist yet; looking again");
                     }
                     if !same_partitions(&running.found, &discovered.partitions) {
-                        running.found = discovered.partitions;
-                        tracing::info!(partitions = running.found.len(), "reading");
-                        running = self.start_again(running)?;
+                        tracing::info!(partitions = discovered.partitions.len(), "reading");
+                        running = self.start_again(running, discovered.partitions)?;
                     }
                 }
                 Ok(Command::Discovered(Err(reason))) => self.publisher.broker_away(&reason),
@@ -339,7 +338,8 @@ impl Supervisor {
                         tracing::info!(
                             "starting from the state, free of dimension values that are no longer kept"
                         );
-                        running = self.start_again(running)?;
+                        let found = running.found.clone();
+                        running = self.start_again(running, found)?;
                     }
                 }
             }
@@ -356,16 +356,18 @@ impl Supervisor {
         })
     }
 
-    /// Ends the pipeline and what is beside it, and starts them from the state, over the partitions that are known.
-    fn start_again(&self, running: Running) -> Result<Running, String> {
+    /// Ends the pipeline and what is beside it, and starts them from the state, over these partitions.
+    fn start_again(&self, running: Running, mut found: Vec<Found>) -> Result<Running, String> {
         let Running {
             pipeline,
-            found,
+            found: read,
             watch,
             beside,
         } = running;
         drop(beside);
         let totals = pipeline.stop()?;
+        let positions = self.around.store.positions().map_err(|error| error.to_string())?;
+        catch_up_bounds(&mut found, &read, &positions);
         let mut pipeline = Pipeline::start(&self.around, &self.catalog, &found, totals)?;
         let beside = self.beside(&mut pipeline)?;
         Ok(Running {
@@ -468,8 +470,50 @@ impl Running {
     }
 }
 
+/// What was read of a partition is in it: its end was asked for before the reading ended, and taken as it is, it would
+/// make the partition look shorter than what was read of it, as that of a topic that was made anew.
+fn catch_up_bounds(found: &mut [Found], read: &[Found], positions: &[Position]) {
+    for part in found {
+        let is_it = |position: &&Position| {
+            (&position.topic, position.partition) == (&part.partition.0, part.partition.1)
+        };
+        let was_read = read.iter().any(|before| before.partition == part.partition);
+        if let Some(position) = positions.iter().find(is_it).filter(|_| was_read) {
+            part.high = part.high.max(position.next_offset);
+        }
+    }
+}
+
 fn same_partitions(a: &[Found], b: &[Found]) -> bool {
     a.iter()
         .map(|f| (f.source, &f.partition))
         .eq(b.iter().map(|f| (f.source, &f.partition)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::SourceId;
+
+    #[test]
+    fn a_partition_reaches_as_far_as_it_was_read_before_it_may_look_made_anew() {
+        let found = |topic: &str, high| Found {
+            source: SourceId(0),
+            partition: (topic.into(), 0),
+            low: 0,
+            high,
+        };
+        let read_to = |topic: &str, next_offset| Position {
+            topic: topic.into(),
+            partition: 0,
+            next_offset,
+            newest_event_ms: None,
+        };
+        let mut now = vec![found("orders", 100), found("visits", 3), found("leads", 9)];
+        let read = [found("orders", 40), found("leads", 9)];
+        let positions = [read_to("orders", 120), read_to("visits", 50), read_to("leads", 7)];
+        catch_up_bounds(&mut now, &read, &positions);
+        // Nobody read visits in this process: what the broker says of it is newer than the position.
+        assert_eq!(now, [found("orders", 120), found("visits", 3), found("leads", 9)]);
+    }
 }

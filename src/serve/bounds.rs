@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::page::Reader;
-use super::view::View;
+use super::view::{NotReady, View};
 use crate::evaluate::Snapshot;
 use crate::fold::items::MAX_MARKS;
 use crate::words::Language;
@@ -12,8 +12,14 @@ use crate::words::Language;
 pub(super) fn reached(view: &View, reader: Reader) -> Markup {
     let language = reader.language;
     // While nothing is read at all, readiness says it.
-    let missing = view.stats.missing_topics.iter();
-    let missing = missing.filter(|_| view.ready.reasons.is_empty());
+    let said = |reason: &NotReady| {
+        matches!(
+            reason,
+            NotReady::TopicsMissing { .. } | NotReady::BrokerAway { .. }
+        )
+    };
+    let is_said = view.ready.reasons.iter().any(said);
+    let missing = view.stats.missing_topics.iter().filter(|_| !is_said);
     let sentences = sentences(&view.snapshot, missing.map(|topic| &**topic), language);
     html! {
         @if !sentences.is_empty() {

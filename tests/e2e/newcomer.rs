@@ -1,6 +1,7 @@
 //! What happens to those who begin: a topic that is misspelt, a feed of which nothing can be used, settings that change,
 //! and history that is older than what is kept.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
@@ -17,20 +18,47 @@ const WITHIN: Duration = Duration::from_secs(60);
 #[test]
 fn a_topic_that_is_not_there_is_said_and_read_once_it_is() {
     let broker = Broker::shared();
-    let (there, late) = (unique("orders"), unique("orders"));
+    // Asking for the ends of a hundred partitions takes long enough for others to be read on meanwhile.
+    let (there, wide, late) = (unique("orders"), unique("orders"), unique("orders"));
     broker.create_topic(&there, 1);
-    let site = Site::new(broker).declares(&catalog(&format!("{there}, {late}")));
+    broker.create_topic(&wide, 100);
+    let site = Site::new(broker).declares(&catalog(&format!("{there}, {wide}, {late}")));
     let daemon = site.start();
     let missing = [("topic", late.as_str())];
     wait_for(&daemon, "tautline_topic_missing", &missing, Some(1.0));
     let page = daemon.get("/?lang=en").body;
     assert!(page.contains(&format!("Kafka has no topic {late}")), "{page}");
-    broker.create_topic(&late, 1);
-    let mut producer = Producer::new(broker, &late);
-    producer.send(0, Order::paid("o1", "500").structured());
-    producer.flush();
-    wait_for(&daemon, "tautline_kpi_value", &[("node", "revenue")], Some(500.0));
-    wait_for(&daemon, "tautline_topic_missing", &missing, None);
+
+    // The other topic is read meanwhile: a start over one topic more doubles nothing of it.
+    let is_over = AtomicBool::new(false);
+    let written = std::thread::scope(|scope| {
+        let flow = scope.spawn(|| {
+            let mut producer = Producer::new(broker, &there);
+            let mut written = 0.0;
+            while !is_over.load(Ordering::Relaxed) {
+                for _ in 0..20 {
+                    producer.send(0, Order::paid("o", "1").structured());
+                    written += 1.0;
+                }
+                producer.flush();
+            }
+            written
+        });
+        daemon.wait_for("the flow", WITHIN, |metrics: &Metrics| {
+            let read = metrics.get("tautline_kpi_value", &[("node", "revenue")]);
+            let flows = read.is_some_and(|read| read > 100.0);
+            flows.then_some(()).ok_or_else(|| format!("{read:?}"))
+        });
+        broker.create_topic(&late, 1);
+        let mut producer = Producer::new(broker, &late);
+        producer.send(0, Order::paid("o1", "500").structured());
+        producer.flush();
+        wait_for(&daemon, "tautline_topic_missing", &missing, None);
+        is_over.store(true, Ordering::Relaxed);
+        flow.join().unwrap()
+    });
+    let all = Some(500.0 + written);
+    wait_for(&daemon, "tautline_kpi_value", &[("node", "revenue")], all);
     daemon.stop();
 }
 
