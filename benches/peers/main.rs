@@ -6,7 +6,8 @@
 //! events a second say more about the machine. Figures are noisy from run to run; the ratio within one run is not.
 //!
 //! `benches/peers/run [EVENTS] [ROUNDS]`, and for the time from append to /metrics
-//! `benches/peers/run latency [EVENTS_A_SECOND] [SECONDS]`
+//! `benches/peers/run latency [EVENTS_A_SECOND] [SECONDS]`, and for a start from a large state
+//! `benches/peers/run restart [SERIES]`
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,6 +21,7 @@ mod orders;
 #[allow(dead_code, reason = "the parts serve the end-to-end tests first")]
 #[path = "../../tests/e2e/parts/mod.rs"]
 mod parts;
+mod restart;
 
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -45,6 +47,8 @@ const DEFAULT_ROUNDS: usize = 3;
 /// Events a second for the latency, and for how long.
 const DEFAULT_RATE: u64 = 200_000;
 const DEFAULT_SECONDS: u64 = 20;
+/// Series in the state that is started from.
+const DEFAULT_SERIES: u64 = 1_000_000;
 const ROUND_WITHIN: Duration = Duration::from_secs(900);
 /// How often the daemon is asked how far it is: often enough to say when it is done, and seldom enough to cost it nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -68,6 +72,9 @@ fn main() {
             number(1).unwrap_or(DEFAULT_RATE),
             number(2).unwrap_or(DEFAULT_SECONDS),
         );
+    }
+    if args.first().is_some_and(|arg| arg == "restart") {
+        return restart::measure(number(1).unwrap_or(DEFAULT_SERIES));
     }
     let events = number(0).unwrap_or(DEFAULT_EVENTS);
     let rounds = number(1).map_or(DEFAULT_ROUNDS, |rounds| rounds as usize);

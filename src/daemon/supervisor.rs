@@ -1,12 +1,13 @@
 //! The daemon as a whole: one supervisor thread owns the pipeline and starts it anew for a new catalogue or new
 //! partitions; around it run the server, the outbox and the signals.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -30,6 +31,9 @@ use crate::state::{Position, Store};
 
 /// How often the supervisor looks whether its threads are alive.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a start waits for the broker to say what there is to read: a start without it restores the state, and does it
+/// again when the broker answers.
+const FIRST_LOOK_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a daemon is made of.
 pub struct Options {
@@ -62,7 +66,8 @@ struct Tasks {
 }
 
 enum Command {
-    Discovered(Result<Discovered, String>),
+    /// What a watch saw, by its number.
+    Discovered(u64, Result<Discovered, String>),
     Reload(serve::ReloadRequest),
     /// A backfill is near the running fold, or says why it has to begin anew.
     Backfilled(Box<Backfiller>, Result<(), String>),
@@ -156,6 +161,8 @@ impl Daemon {
             catalog,
             commands: commands.clone(),
             inbox,
+            deferred: VecDeque::new(),
+            watches: 0,
         };
         std::thread::Builder::new()
             .name("supervise".to_owned())
@@ -232,19 +239,17 @@ struct Supervisor {
     catalog: Arc<Catalog>,
     commands: Sender<Command>,
     inbox: Receiver<Command>,
+    /// What came while a start waited for partitions.
+    deferred: VecDeque<Command>,
+    /// Watches so far.
+    watches: u64,
 }
 
 /// Watches partitions until it is dropped.
 struct Watch {
-    _stop: Sender<()>,
     /// Keeps answers of an older catalogue's watch from being taken for this one's.
-    current: Arc<AtomicBool>,
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.current.store(false, Ordering::Relaxed);
-    }
+    number: u64,
+    _stop: Sender<()>,
 }
 
 /// A backfill beside the pipeline; it ends when this is dropped.
@@ -284,19 +289,19 @@ impl Supervisor {
                 .beside
                 .as_ref()
                 .is_some_and(|beside| beside.thread.is_finished());
-            match self.inbox.recv_timeout(LOOK_EVERY) {
-                Ok(Command::Discovered(Ok(discovered))) => {
-                    self.publisher.discovered(&discovered);
-                    if !discovered.missing_topics.is_empty() {
-                        let topics = discovered.missing_topics.join(", ");
-                        tracing::warn!(topics, "topics do not exist yet; looking again");
-                    }
-                    if !same_partitions(&running.found, &discovered.partitions) {
-                        tracing::info!(partitions = discovered.partitions.len(), "reading");
-                        running = self.start_again(running, discovered.partitions)?;
+            let next = match self.deferred.pop_front() {
+                Some(command) => Ok(command),
+                None => self.inbox.recv_timeout(LOOK_EVERY),
+            };
+            match next {
+                // Of the watch of an older catalogue, whose sources have other numbers.
+                Ok(Command::Discovered(number, _)) if number != running.watch.number => {}
+                Ok(Command::Discovered(_, seen)) => {
+                    let found = self.seen(seen);
+                    if let Some(found) = found.filter(|found| !same_partitions(&running.found, found)) {
+                        running = self.start_again(running, found)?;
                     }
                 }
-                Ok(Command::Discovered(Err(reason))) => self.publisher.broker_away(&reason),
                 Ok(Command::Reload(answer)) => match self.load() {
                     Ok(Loaded {
                         settings,
@@ -346,14 +351,62 @@ impl Supervisor {
         }
     }
 
-    /// Starts from the state. Sources may have other numbers than before: partitions are told anew by the new watch.
-    fn start(&self, totals: Totals) -> Result<Running, String> {
+    /// Starts from the state. Sources may have other numbers than before: partitions are told anew by the new watch. A
+    /// broker that answers soon is waited for, so that a large state is restored once.
+    fn start(&mut self, totals: Totals) -> Result<Running, String> {
+        let watch = self.watch()?;
+        let found = self.first_look(&watch);
+        let mut pipeline = Pipeline::start(&self.around, &self.catalog, &found, totals)?;
+        let beside = self.beside(&mut pipeline)?;
         Ok(Running {
-            pipeline: Pipeline::start(&self.around, &self.catalog, &[], totals)?,
-            found: Vec::new(),
-            watch: self.watch()?,
-            beside: None,
+            pipeline,
+            found,
+            watch,
+            beside,
         })
+    }
+
+    /// The partitions that a watch finds at first; none where that takes long, or somebody wants us to stop.
+    fn first_look(&mut self, watch: &Watch) -> Vec<Found> {
+        let until = Instant::now() + FIRST_LOOK_WITHIN;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.inbox.recv_timeout(left) {
+                Ok(Command::Discovered(number, seen)) if number == watch.number => {
+                    return self.seen(seen).unwrap_or_default();
+                }
+                Ok(Command::Discovered(..)) => {}
+                Ok(command) => {
+                    let is_last = matches!(command, Command::Stop);
+                    self.deferred.push_back(command);
+                    if is_last {
+                        return Vec::new();
+                    }
+                }
+                Err(_) => return Vec::new(),
+            }
+        }
+    }
+
+    /// Says what a watch saw; the partitions that there are, if a broker answered.
+    fn seen(&self, seen: Result<Discovered, String>) -> Option<Vec<Found>> {
+        match seen {
+            Ok(discovered) => {
+                self.publisher.discovered(&discovered);
+                if !discovered.missing_topics.is_empty() {
+                    let topics = discovered.missing_topics.join(", ");
+                    tracing::warn!(topics, "topics do not exist yet; looking again");
+                }
+                if !discovered.partitions.is_empty() {
+                    tracing::info!(partitions = discovered.partitions.len(), "reading");
+                }
+                Some(discovered.partitions)
+            }
+            Err(reason) => {
+                self.publisher.broker_away(&reason);
+                None
+            }
+        }
     }
 
     /// Ends the pipeline and what is beside it, and starts them from the state, over these partitions.
@@ -381,7 +434,7 @@ impl Supervisor {
     /// Stops the running fold, lets a backfill read up to where it stands and take its place in the state, and starts
     /// from there.
     fn exchange(
-        &self,
+        &mut self,
         running: Running,
         backfiller: &mut Backfiller,
         followed: Result<(), String>,
@@ -439,20 +492,20 @@ impl Supervisor {
         })
     }
 
-    fn watch(&self) -> Result<Watch, String> {
+    fn watch(&mut self) -> Result<Watch, String> {
         let (stop, stopping) = channel();
-        let current = Arc::new(AtomicBool::new(true));
         let (connection, catalog) = (connection(&self.around.settings), self.catalog.clone());
-        let (commands, still) = (self.commands.clone(), current.clone());
+        self.watches += 1;
+        let (commands, number) = (self.commands.clone(), self.watches);
         std::thread::Builder::new()
             .name("discover".to_owned())
             .spawn(move || {
                 discovery::watch(&connection, &catalog, &stopping, |seen| {
-                    still.load(Ordering::Relaxed) && commands.send(Command::Discovered(seen)).is_ok()
+                    commands.send(Command::Discovered(number, seen)).is_ok()
                 });
             })
             .map_err(|error| format!("cannot start a thread: {error}"))?;
-        Ok(Watch { _stop: stop, current })
+        Ok(Watch { number, _stop: stop })
     }
 }
 
