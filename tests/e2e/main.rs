@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::print_stderr, reason = "what a test measured is worth a line")]
 
+mod access;
 mod alert;
 mod alertmanager;
 mod amtool;
