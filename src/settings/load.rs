@@ -721,7 +721,7 @@ routes:
             (
                 "role: ingest",
                 "role: injest",
-                "tautline.yaml:4:94: 'injest' is not one of ingest, entry, responder, approver (did you mean 'ingest'?)",
+                "tautline.yaml:4:94: 'injest' is not one of viewer, ingest, entry, responder, approver, editor, admin (did you mean 'ingest'?)",
             ),
             (
                 "{url: http://127.0.0.1:1/secret}",

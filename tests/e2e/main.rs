@@ -18,6 +18,7 @@ mod backfill;
 mod bounds;
 mod broker_loss;
 mod catchup;
+mod channels;
 mod check;
 mod copies;
 mod correction;
