@@ -137,7 +137,7 @@ fn a_scope_of_who_answers_no_alerts_is_a_mistake_with_its_place() {
     let output = tautline(&["check", "--config", settings.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        said.contains("tautline.yaml:4:") && said.contains("the role viewer has none"),
+        said.contains("tautline.yaml:5:138: a scope") && said.contains("the role viewer has none"),
         "{said}"
     );
 }
