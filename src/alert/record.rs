@@ -439,6 +439,9 @@ pub struct Telling {
     /// When they were last pinged.
     #[serde(default)]
     pub told_at: Option<Timestamp>,
+    /// How often they were told since then that it still fires.
+    #[serde(default)]
+    pub repeats: u32,
     /// Whether they know who has taken it.
     #[serde(default)]
     pub knows_ack: bool,
@@ -462,6 +465,7 @@ impl Telling {
             since: now,
             first_told_at: None,
             told_at: None,
+            repeats: 0,
             knows_ack: false,
             held: Vec::new(),
             because: None,

@@ -9,14 +9,15 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::orders::NotDone;
 use super::view::{AlertView, View};
+use super::{Shared, access};
 use crate::alert::dispatch::matcher::{Matcher, matches_all};
 use crate::alert::dispatch::silence::{Silence, SilenceRefusal};
 use crate::alert::dispatch::{Command, Refusal};
 use crate::alert::record::Labels;
 use crate::evaluate::weights;
+use crate::settings::Token;
 use crate::words::sentence;
 
 /// What `GET /api/v2/alerts` and `alerts/groups` may ask for.
@@ -84,7 +85,7 @@ impl Asked {
 /// `GET /api/v2/alerts`.
 pub(super) fn alerts(view: &View, asked: &Asked) -> Response {
     let found = view.alerts.iter().filter_map(|alert| {
-        let labels = labels_of(alert);
+        let labels = alert.matched_labels();
         // One that nobody is to be told of has no receiver that could be another one.
         let is_meant =
             asked.receiver.is_none() || alert.receivers().any(|receiver| asked.wants_receiver(receiver));
@@ -112,7 +113,7 @@ pub(super) fn groups(view: &View, asked: &Asked) -> Response {
     // By receiver, labels and route, as Alertmanager tells groups apart.
     let mut groups: BTreeMap<(&str, &Labels, &str), Group<'_>> = BTreeMap::new();
     for alert in view.alerts.iter() {
-        let labels = labels_of(alert);
+        let labels = alert.matched_labels();
         if !asked.wants(alert, &labels) {
             continue;
         }
@@ -139,14 +140,6 @@ pub(super) fn groups(view: &View, asked: &Asked) -> Response {
         json!({"labels": labels, "receiver": {"name": receiver}, "alerts": alerts.collect::<Vec<_>>()})
     });
     Json(listed.collect::<Vec<_>>()).into_response()
-}
-
-/// Its labels with the severity, as Alertmanager's tools expect it.
-fn labels_of(alert: &AlertView) -> Labels {
-    let mut labels = alert.labels.clone();
-    labels.insert("severity".to_owned(), alert.severity.as_str().to_owned());
-    labels.insert("kind".to_owned(), alert.kind.clone());
-    labels
 }
 
 fn alert_json(view: &View, alert: &AlertView, labels: &Labels, muted_by: &[&str]) -> Value {
@@ -178,6 +171,7 @@ fn alert_json(view: &View, alert: &AlertView, labels: &Labels, muted_by: &[&str]
         "annotations": {
             "summary": summary,
             "description": sentence::of(&alert.kind, &alert.facts, view.language),
+            "episode": alert.episode,
         },
         "startsAt": alert.active_at.to_string(),
         // It goes on: whoever reads this may forget it if it does not come again.
@@ -296,11 +290,15 @@ fn yes() -> bool {
 }
 
 /// `POST /api/v2/silences`.
-pub(super) async fn post_silence(shared: &Shared, body: &[u8], force: bool) -> Response {
+pub(super) async fn post_silence(shared: &Shared, token: &Token, body: &[u8], force: bool) -> Response {
     let asked = match read_silence(body) {
         Ok(asked) => asked,
         Err(message) => return (StatusCode::BAD_REQUEST, Json(message)).into_response(),
     };
+    // A silence in its place would be another's as well.
+    if !is_within(token, &asked) || !may_touch(shared, token, &asked.id) {
+        return super::refused(access::out_of_scope(token));
+    }
     match shared
         .orders
         .give(Command::Silence {
@@ -333,8 +331,26 @@ fn read_silence(body: &[u8]) -> Result<Silence, String> {
     })
 }
 
+/// Whether a silence holds only alerts of a token's scope: it names every condition of it.
+fn is_within(token: &Token, silence: &Silence) -> bool {
+    token
+        .scope
+        .iter()
+        .all(|matcher| silence.matchers.contains(matcher))
+}
+
+/// Whether a token may change a silence that there is; one that there is not is refused by those who know all.
+fn may_touch(shared: &Shared, token: &Token, id: &str) -> bool {
+    let view = shared.view.borrow();
+    let silence = view.silences.iter().find(|silence| silence.id == id);
+    silence.is_none_or(|silence| is_within(token, silence))
+}
+
 /// `DELETE /api/v2/silence/{id}`.
-pub(super) async fn delete_silence(shared: &Shared, id: String) -> Response {
+pub(super) async fn delete_silence(shared: &Shared, token: &Token, id: String) -> Response {
+    if !may_touch(shared, token, &id) {
+        return super::refused(access::out_of_scope(token));
+    }
     match shared.orders.give(Command::Expire { id }).await {
         Ok(_) => StatusCode::OK.into_response(),
         Err(not_done) => refused(&not_done),

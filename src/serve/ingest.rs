@@ -8,10 +8,11 @@ use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode;
 use serde_json::json;
 
+use super::access;
 use crate::catalog::diagnostic::nearest;
 use crate::catalog::{Catalog, Layout};
 use crate::decode::MAX_BATCH_BYTES;
-use crate::settings::{Role, Token};
+use crate::settings::{Right, Token};
 use crate::source::push::{Intake, Parcel, Receipt, Refused};
 
 /// Longest key of a request, in bytes.
@@ -43,8 +44,8 @@ pub(super) async fn take(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let parcel = authorize(tokens, &[Role::Ingest], bearer(headers))
-        .and_then(|()| find(catalog, &source))
+    let parcel = access::authorize(tokens, Right::Send, access::shown(headers).as_deref())
+        .and_then(|_| find(catalog, &source))
         .and_then(|()| parcel(source, headers, body));
     let parcel = match parcel {
         Ok(parcel) => parcel,
@@ -81,52 +82,6 @@ fn answer(receipt: &Receipt) -> Response {
         "data": receipt,
     });
     (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
-}
-
-/// The token that a request shows in its header.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
-}
-
-/// Whether a token is one of those that allow one of these roles.
-pub(super) fn authorize(tokens: &[Token], roles: &[Role], given: Option<&str>) -> Result<(), Refusal> {
-    let refuse = |message: &str| {
-        Err(Refusal(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            message.to_owned(),
-        ))
-    };
-    let allowed = |token: &&Token| roles.contains(&token.role);
-    if !tokens.iter().any(|token| allowed(&token)) {
-        return refuse(if roles.contains(&Role::Responder) {
-            "nobody may acknowledge or silence by the API yet; add serve: {tokens: [{token_file: /run/secrets/responder, role: responder}]} to the settings"
-        } else if roles.contains(&Role::Approver) {
-            "nobody may decide on weights yet; add serve: {tokens: [{token_file: /run/secrets/approver, role: approver}]} to the settings"
-        } else if roles.contains(&Role::Entry) {
-            "nobody may enter anything yet; add serve: {tokens: [{token_file: /run/secrets/entry, role: entry}]} to the settings"
-        } else {
-            "nobody may send events yet; add serve: {tokens: [{token_file: /run/secrets/ingest, role: ingest}]} to the settings"
-        });
-    }
-    let Some(given) = given else {
-        return refuse("send the header 'Authorization: Bearer <token>' with a token of serve.tokens");
-    };
-    // Every token is compared, so that the time says nothing about them.
-    let known = tokens
-        .iter()
-        .filter(allowed)
-        .fold(false, |known, token| known | token.secret.is(given));
-    if known {
-        Ok(())
-    } else {
-        refuse("the token is not one of serve.tokens in the settings")
-    }
 }
 
 fn find(catalog: &Catalog, name: &str) -> Result<(), Refusal> {

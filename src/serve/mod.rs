@@ -4,7 +4,7 @@
 //! * [`view`]: what the daemon publishes for this module.
 //! * [`metrics`]: `/metrics` in the Prometheus text format.
 //! * [`api`]: `/api/v1/…` as JSON.
-//! * `alertmanager`: the part of Alertmanager's API that its tools use.
+//! * `access`: who may do what. * `alertmanager`: the part of Alertmanager's API that its tools use.
 //! * `weights`: weights that are proposed, and where somebody decides.
 //! * `ingest`: takes events. * `entries`: takes what people type in.
 //! * `taking`: links of messages that acknowledge and silence. [`orders`]: what people ask of alerts, on its way to the
@@ -12,6 +12,7 @@
 //! * [`health`]: `/-/healthy`, `/-/ready`, `/-/reload`.
 //! * [`page`]: the pages for people; `alerts_page`: who was told what.
 
+mod access;
 mod alertmanager;
 mod alerts_page;
 pub mod api;
@@ -59,7 +60,7 @@ use crate::alert::dispatch::matcher::Matcher;
 use crate::alert::dispatch::{Command, Held};
 use crate::decode::MAX_BATCH_BYTES;
 use crate::notify::{Signer, SlackApp};
-use crate::settings::{Role, Token};
+use crate::settings::{Right, Token};
 use crate::source::push::Intake;
 use crate::state::{LoggedNotice, Store};
 use crate::words::Language;
@@ -93,11 +94,6 @@ pub struct Shared {
     /// The apps whose buttons people press in Slack.
     pub slack_apps: Arc<[SlackApp]>,
 }
-
-/// Who may enter what people type in.
-const ENTERS: [Role; 2] = [Role::Entry, Role::Ingest];
-/// Who may decide on weights.
-const DECIDES: [Role; 1] = [Role::Approver];
 
 #[derive(Clone)]
 struct App {
@@ -172,6 +168,7 @@ fn router(app: App) -> Router {
         .route("/ack/{episode}", get(ask_ack).post(do_ack))
         .route("/silence/{episode}", get(ask_silence).post(do_silence))
         .fallback(not_found)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), access::guard))
         .layer(axum::middleware::from_fn(secure))
         .with_state(app)
 }
@@ -295,8 +292,8 @@ async fn node_entry(
     let node = view.catalog.nodes.iter().find(|node| node.name == name);
     let metric = node.map(|node| view.catalog.metric(node.metric).name.clone());
     let (token, key, given) = entry_form::given(&sent);
-    let result = match ingest::authorize(&app.shared.tokens, &ENTERS, token) {
-        Ok(()) => {
+    let result = match access::authorize(&app.shared.tokens, Right::Enter, token) {
+        Ok(_) => {
             let metric = metric.unwrap_or_default();
             entries::enter(&app.shared.intake, &view.catalog, &metric, given, key).await
         }
@@ -331,7 +328,7 @@ async fn node_weights(
 ) -> Response {
     let reader = reader(&app.view(), &query, &headers);
     let (token, decision) = weights::given(&name, &sent);
-    let allowed = ingest::authorize(&app.shared.tokens, &DECIDES, token.as_deref());
+    let allowed = access::authorize(&app.shared.tokens, Right::Decide, token.as_deref());
     let result = match allowed.and(decision) {
         Ok(decision) => weights::decide(&app.shared.orders, decision).await,
         Err(refusal) => Err(refusal),
@@ -362,8 +359,9 @@ async fn api_decide(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let decision = ingest::authorize(&app.shared.tokens, &DECIDES, ingest::bearer(&headers))
-        .and_then(|()| weights::read(parent.clone(), period.clone(), &body));
+    let given = access::shown(&headers);
+    let decision = access::authorize(&app.shared.tokens, Right::Decide, given.as_deref())
+        .and_then(|_| weights::read(parent.clone(), period.clone(), &body));
     let taken = match decision {
         Ok(decision) => weights::decide(&app.shared.orders, decision).await,
         Err(refusal) => Err(refusal),
@@ -455,8 +453,9 @@ async fn post_entry(
     body: Bytes,
 ) -> Response {
     let shared = &app.shared;
-    let checked = ingest::authorize(&shared.tokens, &ENTERS, ingest::bearer(&headers))
-        .and_then(|()| ingest::idempotency_key(&headers))
+    let given = access::shown(&headers);
+    let checked = access::authorize(&shared.tokens, Right::Enter, given.as_deref())
+        .and_then(|_| ingest::idempotency_key(&headers))
         .and_then(|key| Ok((key, entries::read(&body)?)));
     let catalog = app.view().catalog.clone();
     entries::answer(match checked {
@@ -488,16 +487,27 @@ async fn api_sources(State(app): State<App>) -> Response {
     api::sources(&app.view())
 }
 
-/// Who may acknowledge and silence.
-const RESPONDS: [Role; 1] = [Role::Responder];
-
 type Pairs = Query<Vec<(String, String)>>;
 
-/// The answer to who may not, in the shape of Alertmanager's errors.
-fn may_not_respond(app: &App, headers: &HeaderMap) -> Option<Response> {
-    ingest::authorize(&app.shared.tokens, &RESPONDS, ingest::bearer(headers))
-        .err()
-        .map(|Refusal(status, _, message)| (status, axum::Json(message)).into_response())
+/// The token of who may acknowledge and silence.
+fn responder<'a>(app: &'a App, headers: &HeaderMap) -> Result<&'a Token, Refusal> {
+    access::authorize(
+        &app.shared.tokens,
+        Right::Respond,
+        access::shown(headers).as_deref(),
+    )
+}
+
+/// A refusal in the shape of Alertmanager's errors.
+fn refused(Refusal(status, _, message): Refusal) -> Response {
+    (status, axum::Json(message)).into_response()
+}
+
+/// Whether a token acts on the alert of an episode; what is not known is said by whom it is asked of.
+fn acts_on(app: &App, token: &Token, episode: &str) -> Result<(), Refusal> {
+    let view = app.view();
+    let alert = view.alerts.iter().find(|alert| alert.episode == episode);
+    alert.map_or(Ok(()), |alert| access::in_scope(token, &alert.matched_labels()))
 }
 
 fn bad(message: String) -> Response {
@@ -547,17 +557,18 @@ async fn v2_post_silence(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Some(refused) = may_not_respond(&app, &headers) {
-        return refused;
-    }
+    let token = match responder(&app, &headers) {
+        Ok(token) => token,
+        Err(refusal) => return refused(refusal),
+    };
     let force = pairs.iter().any(|(key, value)| key == "force" && value == "true");
-    alertmanager::post_silence(&app.shared, &body, force).await
+    alertmanager::post_silence(&app.shared, token, &body, force).await
 }
 
 async fn v2_delete_silence(State(app): State<App>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    match may_not_respond(&app, &headers) {
-        None => alertmanager::delete_silence(&app.shared, id).await,
-        Some(refused) => refused,
+    match responder(&app, &headers) {
+        Ok(token) => alertmanager::delete_silence(&app.shared, token, id).await,
+        Err(refusal) => refused(refusal),
     }
 }
 
@@ -575,8 +586,9 @@ async fn api_ack(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Some(refused) = may_not_respond(&app, &headers) {
-        return refused;
+    let may = responder(&app, &headers).and_then(|token| acts_on(&app, token, &episode));
+    if let Err(refusal) = may {
+        return refused(refusal);
     }
     let sent: AckBody = match serde_json::from_slice(&body) {
         Ok(sent) => sent,
@@ -597,9 +609,9 @@ async fn slack_actions(State(app): State<App>, headers: HeaderMap, body: Bytes) 
 }
 
 async fn api_unack(State(app): State<App>, Path(episode): Path<String>, headers: HeaderMap) -> Response {
-    match may_not_respond(&app, &headers) {
-        None => ordered(&app, Command::Unack { episode }).await,
-        Some(refused) => refused,
+    match responder(&app, &headers).and_then(|token| acts_on(&app, token, &episode)) {
+        Ok(()) => ordered(&app, Command::Unack { episode }).await,
+        Err(refusal) => refused(refusal),
     }
 }
 

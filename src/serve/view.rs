@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::backfills::Backfills;
+use crate::alert::dispatch::route;
 use crate::alert::dispatch::silence::Silence;
 use crate::alert::notice::Ack;
 use crate::alert::record::{AlertState, Facts, Fingerprint, Labels, Telling};
@@ -77,6 +78,11 @@ pub struct AlertView {
 }
 
 impl AlertView {
+    /// The labels that matchers see.
+    pub fn matched_labels(&self) -> Labels {
+        route::seen_by_matchers(&self.labels, self.severity, &self.kind)
+    }
+
     /// Whether people have been told: firing, or clear but not yet for long enough.
     pub fn is_firing(&self) -> bool {
         matches!(self.state, AlertState::Firing | AlertState::Recovering { .. })

@@ -110,6 +110,9 @@ struct TokenEntry {
     token: Option<String>,
     token_file: Option<PathBuf>,
     role: Role,
+    /// Conditions on labels of alerts, as routes have them: on others a responder or editor does not act.
+    #[serde(default)]
+    scope: Vec<String>,
 }
 
 #[derive(Deserialize, JsonSchema, Debug, Default)]
@@ -473,9 +476,18 @@ impl Checker {
                 );
                 self.problem(&path, message);
             }
+            let place: Vec<String> = path.iter().chain(&["scope"]).map(|&key| key.to_owned()).collect();
+            if !entry.scope.is_empty() && !matches!(entry.role, Role::Responder | Role::Editor) {
+                let message = format!(
+                    "a scope is of those who answer alerts; the role {} has none",
+                    entry.role
+                );
+                self.problem_at(&place, message);
+            }
             tokens.push(Token {
                 secret: Secret::new(secret),
                 role: entry.role,
+                scope: self.matchers(&place, &entry.scope),
             });
         }
         tokens
@@ -709,7 +721,7 @@ routes:
             (
                 "role: ingest",
                 "role: injest",
-                "tautline.yaml:4:94: 'injest' is not one of ingest, entry, responder, approver (did you mean 'ingest'?)",
+                "tautline.yaml:4:94: 'injest' is not one of viewer, ingest, entry, responder, approver, editor, admin (did you mean 'ingest'?)",
             ),
             (
                 "{url: http://127.0.0.1:1/secret}",

@@ -4,6 +4,7 @@
 mod address;
 mod load;
 mod receivers;
+mod role;
 mod routes;
 mod times;
 
@@ -14,9 +15,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::alert::dispatch::matcher::Matcher;
 use crate::alert::dispatch::route::Routing;
 use crate::catalog::Diagnostic;
 use crate::words::Language;
+
+pub use role::{Right, Role};
 
 pub(crate) use address::{is_loopback, is_public, literal};
 pub use load::{load, load_routing, schema, suffice};
@@ -107,20 +111,8 @@ pub struct Token {
     pub secret: Secret,
     /// What they may do.
     pub role: Role,
-}
-
-/// What a token allows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Send events, and enter what people type in.
-    Ingest,
-    /// Enter what people type in.
-    Entry,
-    /// Acknowledge and silence alerts.
-    Responder,
-    /// Approve and reject weights that are proposed.
-    Approver,
+    /// Conditions that an alert meets on which they act; empty: all alerts.
+    pub scope: Vec<Matcher>,
 }
 
 /// A text that is never printed.

@@ -13,7 +13,9 @@ use super::times::IntervalEntry;
 use crate::alert::dispatch::digest::{DigestPlan, Schedule};
 use crate::alert::dispatch::inhibit::InhibitRule;
 use crate::alert::dispatch::matcher::Matcher;
-use crate::alert::dispatch::route::{GroupBy, Manners, Person, Route, Routing, Rung, Timing, To};
+use crate::alert::dispatch::route::{
+    EndOfHeld, GroupBy, Manners, Person, Route, Routing, Rung, Timing, To, WORKING_HOURS,
+};
 use crate::catalog::diagnostic::nearest;
 use crate::catalog::file::Duration as Time;
 
@@ -52,6 +54,10 @@ pub(super) struct RouteEntry {
     /// From the end of an alert to its message.
     resolve_wait: Option<Time>,
     repeat_interval: Option<Time>,
+    /// By how much each interval between repeats is longer than the one before: 2 for 4 h, 8 h, 16 h, …
+    repeat_backoff: Option<f64>,
+    /// Names of the only times in which what fires on is repeated; `working_hours` where no `repeat_interval` is said.
+    repeat_time_intervals: Option<Vec<String>>,
     mute_time_intervals: Option<Vec<String>>,
     active_time_intervals: Option<Vec<String>>,
     /// Who is told when nobody acknowledges.
@@ -126,6 +132,8 @@ pub(super) struct AlertsEntry {
     explain_share: Option<f64>,
     /// How long nobody is told while history is read at a start; then they are, with a mark.
     catchup_max: Option<Time>,
+    /// How those who know of an alert hear of its end while it is silenced, explained by another, or muted.
+    resolve_when_silenced: Option<EndOfHeld>,
     /// Who hears that a receiver is not reached, where routes lead only to that receiver.
     fallback_receiver: Option<String>,
 }
@@ -139,6 +147,7 @@ struct Inherited {
     escalate: Vec<Rung>,
     mute: Vec<String>,
     active: Vec<String>,
+    repeat_within: Vec<String>,
 }
 
 impl Checker {
@@ -235,6 +244,7 @@ impl Checker {
             escalate: Vec::new(),
             mute: Vec::new(),
             active: Vec::new(),
+            repeat_within: vec![WORKING_HOURS.to_owned()],
         };
         let around = (receivers, intervals);
         Some(self.route(entry, &inherited, around, "0".to_owned(), &["routes".to_owned()]))
@@ -260,6 +270,7 @@ impl Checker {
             group_interval: or(entry.group_interval, inherited.timing.group_interval),
             resolve_wait: or(entry.resolve_wait, inherited.timing.resolve_wait),
             repeat_interval: or(entry.repeat_interval, inherited.timing.repeat_interval),
+            repeat_backoff: entry.repeat_backoff.unwrap_or(inherited.timing.repeat_backoff),
         };
         if timing.repeat_interval < SignedDuration::from_mins(1) {
             self.problem_at(
@@ -267,12 +278,18 @@ impl Checker {
                 "repeats may be a minute apart at least".to_owned(),
             );
         }
+        if !(1.0..=10.0).contains(&timing.repeat_backoff) {
+            self.problem_at(
+                &at("repeat_backoff"),
+                "each interval may be 1 to 10 times the one before".to_owned(),
+            );
+        }
         let names = |checker: &mut Checker, key: &str, names: Option<Vec<String>>, above: &[String]| {
             let Some(names) = names else {
                 return above.to_vec();
             };
             for name in &names {
-                if !intervals.contains(name) {
+                if !intervals.contains(name) && name != WORKING_HOURS {
                     let hint = hint(name, intervals.iter().map(String::as_str));
                     checker.problem_at(
                         &at(key),
@@ -294,6 +311,14 @@ impl Checker {
             entry.active_time_intervals,
             &inherited.active,
         );
+        // Who says how often means at any hour.
+        let always = Vec::new();
+        let above = if entry.repeat_interval.is_some() {
+            &always
+        } else {
+            &inherited.repeat_within
+        };
+        let repeat_within = names(self, "repeat_time_intervals", entry.repeat_time_intervals, above);
         let matchers = self.matchers(&at("matchers"), &entry.matchers);
         let group_by = entry.group_by.map_or_else(
             || inherited.group_by.clone(),
@@ -323,6 +348,7 @@ impl Checker {
             escalate: escalate.clone(),
             mute: mute.clone(),
             active: active.clone(),
+            repeat_within: repeat_within.clone(),
         };
         let mut routes = Vec::new();
         for (index, entry) in entry.routes.into_iter().enumerate() {
@@ -339,6 +365,7 @@ impl Checker {
             timing,
             mute,
             active,
+            repeat_within,
             escalate,
             routes,
             place: Some(self.place_of(path)),
@@ -352,7 +379,7 @@ impl Checker {
         }
     }
 
-    fn matchers(&mut self, path: &[String], texts: &[String]) -> Vec<Matcher> {
+    pub(super) fn matchers(&mut self, path: &[String], texts: &[String]) -> Vec<Matcher> {
         let mut matchers = Vec::new();
         for (index, text) in texts.iter().enumerate() {
             match Matcher::parse(text) {
@@ -468,6 +495,7 @@ impl Checker {
             ack_ttl: or(entry.ack_ttl, usual.ack_ttl),
             remind_before: or(entry.remind_before, usual.remind_before),
             explain_share: entry.explain_share.unwrap_or(usual.explain_share),
+            resolve_when_silenced: entry.resolve_when_silenced.unwrap_or(usual.resolve_when_silenced),
         }
     }
 }

@@ -12,7 +12,7 @@ use tautline::notify::fakes::program::{Groups, Program};
 
 use crate::parts::broker::Broker;
 use crate::parts::daemon::{Daemon, RESPONDER, Site, shown};
-use crate::parts::events::{Order, level_under};
+use crate::parts::events::{Order, level_that_fills};
 use crate::parts::process::Process;
 use crate::parts::produce::Producer;
 use crate::parts::{free_port, http, runtime, scratch, unique, wait};
@@ -34,7 +34,7 @@ fn a_real_one_hears_of_alerts_and_of_their_ends_over_restarts() {
         .tells_by(&format!(
             "alertmanager: {{urls: [\"http://127.0.0.1:{port}\", \"http://127.0.0.1:{away}\"], resend: 1s, timeout: 2s}}"
         ))
-        .declares(&catalog(&topic));
+        .declares(&level_that_fills(&topic));
     let daemon = site.start();
     daemon.wait_until_ready();
     let mut producer = Producer::new(broker, &topic);
@@ -88,7 +88,7 @@ fn an_end_that_it_slept_through_is_told_by_it_with_the_time_that_we_say() {
         theirs.url("/hook")
     );
     let mut alertmanager = start_alertmanager(folder.path(), port, &config);
-    let site = Site::new(broker).declares(&catalog(&topic));
+    let site = Site::new(broker).declares(&level_that_fills(&topic));
     routes(
         &site,
         &format!(
@@ -179,7 +179,7 @@ fn groups_are_filtered_as_by_a_real_one() {
     let (folder, port) = (scratch("alertmanager"), free_port());
     let config = "route: {receiver: ops, group_by: ['...']}\nreceivers: [{name: ops}]\n";
     let _alertmanager = start_alertmanager(folder.path(), port, config);
-    let site = Site::new(broker).declares(&catalog(&topic));
+    let site = Site::new(broker).declares(&level_that_fills(&topic));
     let channel = format!("alertmanager: {{urls: [\"http://127.0.0.1:{port}\"], resend: 1s, timeout: 2s}}");
     routes(
         &site,
@@ -420,13 +420,4 @@ fn start_alertmanager(folder: &Path, port: u16, settings: &str) -> Process {
         }
     });
     process
-}
-
-fn catalog(topic: &str) -> String {
-    level_under(
-        topic,
-        r#"
-  full: {on: node, nodes: [level], when: node.value >= 100.0, for: 0s, severity: warning, levels: [{severity: critical, when: node.value >= 200.0}], title: "{{ node.title }} is full"}
-"#,
-    )
 }

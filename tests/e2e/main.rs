@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::print_stderr, reason = "what a test measured is worth a line")]
 
+mod access;
 mod alert;
 mod alertmanager;
 mod amtool;
@@ -17,6 +18,7 @@ mod backfill;
 mod bounds;
 mod broker_loss;
 mod catchup;
+mod channels;
 mod check;
 mod copies;
 mod correction;

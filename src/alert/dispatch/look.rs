@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::group::{GroupKey, later};
 use super::interval::Interval;
-use super::route::{Route, matched_labels};
+use super::route::{EndOfHeld, Route, matched_labels};
 use super::silence::Silences;
 use super::{Held, Moment};
 use crate::alert::identity::{Fingerprint, episode_id};
@@ -112,17 +112,22 @@ impl Looking<'_> {
 
     fn want_ends(&self, record: &mut AlertRecord, wants: &mut Wants) {
         let held = !self.held_by_all(record).is_empty();
+        let manner = self.moment.routing.manners.resolve_when_silenced;
         for ended in &mut record.told.owed {
             let since = *ended.since.get_or_insert(self.moment.now);
+            if manner == EndOfHeld::Never {
+                ended.tellings.retain(|telling| !held && !self.is_muted(telling));
+            }
             for telling in &ended.tellings {
                 let what = What::Resolved {
                     episode: ended.episode,
                     since,
-                    quiet: held || self.is_muted(telling),
+                    quiet: manner == EndOfHeld::Quiet && (held || self.is_muted(telling)),
                 };
                 wants.add(key(telling), want(record.fingerprint, what));
             }
         }
+        record.told.owed.retain(|ended| !ended.tellings.is_empty());
     }
 
     /// An acknowledgement ends with its time, and when it gets worse than what was taken.
@@ -238,8 +243,14 @@ impl Looking<'_> {
                 Some(_) if firing && !is_taken => {
                     let route = self.moment.routing.route(&telling.route);
                     let timing = route.map(|route| route.timing).unwrap_or_default();
-                    let at = later(telling.told_at.unwrap_or(now), timing.repeat_interval);
-                    add(What::Repeat { at });
+                    let at = later(
+                        telling.told_at.unwrap_or(now),
+                        timing.until_repeat(telling.repeats),
+                    );
+                    let within = route.map_or(&[][..], |route| &route.repeat_within);
+                    add(What::Repeat {
+                        at: self.first_within(within, at),
+                    });
                 }
                 _ => {}
             }
@@ -267,9 +278,33 @@ impl Looking<'_> {
         let routing = self.moment.routing;
         let route = routing.route(&telling.route)?;
         let names = route.mute.iter().chain(&route.active);
-        let intervals = names.filter_map(|name| routing.intervals.get(name)).flatten();
+        let intervals = names.flat_map(|name| routing.stretches(name));
         let edge = |interval: &Interval| interval.next_edge(self.moment.now, self.moment.world.calendar());
         intervals.map(edge).min()
+    }
+
+    /// The first moment from `at` and from now on that lies in one of these times; without any, `at`.
+    fn first_within(&self, names: &[String], at: Timestamp) -> Timestamp {
+        let calendar = self.moment.world.calendar();
+        let stretches: Vec<&Interval> = names
+            .iter()
+            .flat_map(|name| self.moment.routing.stretches(name))
+            .collect();
+        if stretches.is_empty() {
+            return at;
+        }
+        let mut first = at.max(self.moment.now);
+        for _ in 0..MOST_EDGES {
+            if stretches.iter().any(|interval| interval.holds(first, calendar)) {
+                return first;
+            }
+            let edges = stretches
+                .iter()
+                .map(|interval| interval.next_edge(first, calendar));
+            first = edges.min().unwrap_or(Timestamp::MAX);
+        }
+        // It is looked at again then.
+        first
     }
 
     /// The time of day, or the holiday, in which this receiver is not told.
@@ -277,11 +312,9 @@ impl Looking<'_> {
         let routing = self.moment.routing;
         let route: &Route = routing.route(&telling.route)?;
         let holds = |name: &String| {
-            let intervals = routing.intervals.get(name).map(Vec::as_slice).unwrap_or_default();
-            let now = self.moment.now;
-            intervals
-                .iter()
-                .any(|interval: &Interval| interval.holds(now, self.moment.world.calendar()))
+            let (now, calendar) = (self.moment.now, self.moment.world.calendar());
+            let stretches = routing.stretches(name);
+            stretches.iter().any(|interval| interval.holds(now, calendar))
         };
         let muted = route.mute.iter().find(|name| holds(name));
         let is_outside = !route.active.is_empty() && !route.active.iter().any(holds);
@@ -292,6 +325,9 @@ impl Looking<'_> {
         }
     }
 }
+
+/// Beginnings and ends of times within which a moment is looked for: those of a quarter at least.
+const MOST_EDGES: usize = 300;
 
 const SILENCE: &str = "silence ";
 const EXPLAINED: &str = "explained by ";

@@ -1,6 +1,7 @@
 //! Who is told what, and when: the routing tree, with Alertmanager's words and semantics, and owners from the catalogue.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use jiff::SignedDuration;
 
@@ -10,7 +11,7 @@ use super::interval::Interval;
 use super::matcher::Matcher;
 use crate::alert::delivery;
 use crate::alert::record::{AlertRecord, Labels};
-use crate::catalog::Place;
+use crate::catalog::{Place, Severity};
 
 /// What the operator declares about telling.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +45,21 @@ pub struct Manners {
     pub explain_share: f64,
     /// How long nobody is told while history is read at a start.
     pub catchup_max: SignedDuration,
+    /// How those who know of an alert hear of its end while it is held back.
+    pub resolve_when_silenced: EndOfHeld,
+}
+
+/// How the end of an alert is told that is silenced, explained by another, or muted, to those who know of its beginning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EndOfHeld {
+    /// Without calling anybody where the channel can (a thread, an update), else as always.
+    #[default]
+    Quiet,
+    /// As always.
+    Normal,
+    /// Not at all: what they know stays as it is.
+    Never,
 }
 
 impl Default for Manners {
@@ -54,6 +70,7 @@ impl Default for Manners {
             remind_before: SignedDuration::from_mins(15),
             explain_share: 0.2,
             catchup_max: SignedDuration::from_mins(10),
+            resolve_when_silenced: EndOfHeld::default(),
         }
     }
 }
@@ -86,6 +103,8 @@ pub struct Route {
     pub mute: Vec<String>,
     /// Names of the only times in which somebody is; empty: always.
     pub active: Vec<String>,
+    /// Names of the only times in which what fires on is repeated; empty: always.
+    pub repeat_within: Vec<String>,
     /// Who is told when nobody acknowledges, in the order of time.
     pub escalate: Vec<Rung>,
     /// Routes below this one: the first that matches wins.
@@ -139,7 +158,7 @@ pub enum GroupBy {
 }
 
 /// When a group is told. Wall-clock time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Timing {
     /// From the first alert of a group to its first message; `None`: 5 s, and none at all for a critical alert.
     pub group_wait: Option<SignedDuration>,
@@ -149,6 +168,27 @@ pub struct Timing {
     pub resolve_wait: SignedDuration,
     /// Between messages about what still fires.
     pub repeat_interval: SignedDuration,
+    /// By how much each interval between repeats is longer than the one before; 1: as long.
+    pub repeat_backoff: f64,
+}
+
+impl Timing {
+    /// The longest time between two repeats, however often it was repeated; a longer `repeat_interval` stays as it is.
+    pub const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+    /// From the last message about what still fires to the next, after so many repeats.
+    pub fn until_repeat(&self, repeats: u32) -> SignedDuration {
+        let most = Self::LONGEST_BACKOFF.max(self.repeat_interval);
+        let factor = self
+            .repeat_backoff
+            .powi(i32::try_from(repeats).unwrap_or(i32::MAX));
+        let seconds = self.repeat_interval.as_secs_f64() * factor;
+        // Also what is not a number any more.
+        match seconds < most.as_secs_f64() {
+            true => SignedDuration::from_secs_f64(seconds),
+            false => most,
+        }
+    }
 }
 
 impl Default for Timing {
@@ -158,9 +198,23 @@ impl Default for Timing {
             group_interval: SignedDuration::from_mins(1),
             resolve_wait: DEFAULT_WAIT,
             repeat_interval: SignedDuration::from_hours(24),
+            repeat_backoff: 1.0,
         }
     }
 }
+
+/// The time in which what fires on is repeated where no route says how often: 9 to 18 o'clock on working days of the
+/// catalogue's calendar, unless `time_intervals` declare it otherwise.
+pub const WORKING_HOURS: &str = "working_hours";
+
+static USUAL_WORKING_HOURS: LazyLock<Interval> = LazyLock::new(|| Interval {
+    times: vec![(
+        jiff::civil::time(9, 0, 0, 0),
+        Some(jiff::civil::time(18, 0, 0, 0)),
+    )],
+    workdays: Some(true),
+    ..Interval::default()
+});
 
 /// `group_wait` where nothing is said.
 pub const DEFAULT_WAIT: SignedDuration = SignedDuration::from_secs(5);
@@ -240,6 +294,15 @@ impl Routing {
         named.into_iter().chain(of_people)
     }
 
+    /// The stretches of a named time. `working_hours` is known also where nobody declares it.
+    pub fn stretches(&self, name: &str) -> &[Interval] {
+        match self.intervals.get(name) {
+            Some(declared) => declared,
+            None if name == WORKING_HOURS => std::slice::from_ref(&*USUAL_WORKING_HOURS),
+            None => &[],
+        }
+    }
+
     /// The route with an id.
     pub fn route(&self, id: &str) -> Option<&Route> {
         fn find<'r>(route: &'r Route, id: &str) -> Option<&'r Route> {
@@ -283,11 +346,16 @@ fn owner_of(record: &AlertRecord) -> Option<&str> {
     label.or(of_node).or(of_item)
 }
 
-/// The labels that matchers see: those of the identity, with `severity` and `kind`.
+/// The labels of an alert that matchers see.
 pub fn matched_labels(record: &AlertRecord) -> Labels {
-    let mut labels = record.labels.clone();
-    labels.insert("severity".to_owned(), record.severity.as_str().to_owned());
-    labels.insert("kind".to_owned(), record.kind.clone());
+    seen_by_matchers(&record.labels, record.severity, &record.kind)
+}
+
+/// The labels that matchers see: those of the identity, with `severity` and `kind`.
+pub fn seen_by_matchers(identity: &Labels, severity: Severity, kind: &str) -> Labels {
+    let mut labels = identity.clone();
+    labels.insert("severity".to_owned(), severity.as_str().to_owned());
+    labels.insert("kind".to_owned(), kind.to_owned());
     labels
 }
 
@@ -303,6 +371,7 @@ impl Route {
             timing: Timing::default(),
             mute: Vec::new(),
             active: Vec::new(),
+            repeat_within: vec![WORKING_HOURS.to_owned()],
             escalate: Vec::new(),
             routes: Vec::new(),
             place: None,

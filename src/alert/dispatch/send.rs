@@ -335,6 +335,7 @@ fn note(record: &mut AlertRecord, what: &What, receiver: &str, now: Timestamp) {
         What::Fired { .. } | What::Escalated => {
             telling.severity = Some(severity);
             telling.told_at = Some(now);
+            telling.repeats = 0;
             telling.first_told_at.get_or_insert(now);
             telling.because = None;
             if is_flapping {
@@ -342,7 +343,10 @@ fn note(record: &mut AlertRecord, what: &What, receiver: &str, now: Timestamp) {
             }
         }
         What::Milder => telling.severity = Some(severity),
-        What::Repeat { .. } => telling.told_at = Some(now),
+        What::Repeat { .. } => {
+            telling.told_at = Some(now);
+            telling.repeats = telling.repeats.saturating_add(1);
+        }
         What::Acked => telling.knows_ack = true,
         What::Resolved { .. } | What::Correction => {}
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::alert::dispatch::digest::DigestPlan;
 use crate::alert::dispatch::inhibit::InhibitRule;
 use crate::alert::dispatch::interval::Interval;
-use crate::alert::dispatch::route::{Person, Rung, To};
+use crate::alert::dispatch::route::{EndOfHeld, Person, Rung, To, WORKING_HOURS};
 use crate::alert::dispatch::silence::{Silence, SilenceRefusal};
 use crate::alert::dispatch::{Command, Refusal};
 use crate::alert::notice::{Aside, Because};
@@ -126,6 +126,7 @@ impl Desk {
         Desk::new(Routing {
             root: Some(Route {
                 group_by: GroupBy::Labels(vec!["team".to_owned()]),
+                repeat_within: Vec::new(),
                 ..Route::to_receiver("ops")
             }),
             ..Routing::default()
@@ -362,6 +363,91 @@ fn a_repeat_comes_exactly_when_it_is_due_and_never_after_an_acknowledgement() {
         ),
         Err(Refusal::NotFiring("none".to_owned()))
     );
+}
+
+#[test]
+fn repeats_may_come_more_and_more_seldom() {
+    let mut desk = Desk::by_team();
+    desk.route().timing.repeat_interval = SignedDuration::from_secs(100);
+    desk.route().timing.repeat_backoff = 2.0;
+    desk.fire(&["a1"]);
+    assert_eq!(
+        desk.until(0, 800),
+        [
+            "5: ops[fired a1]",
+            "105: ops[repeat a1]",
+            "305: ops[repeat a1]",
+            "705: ops[repeat a1]"
+        ]
+    );
+    // What gets worse begins anew.
+    desk.worsen("a1");
+    assert_eq!(
+        desk.until(801, 902),
+        ["801: ops[escalated a1]", "901: ops[repeat a1]"]
+    );
+    let timing = desk.route().timing;
+    let days = |repeats| timing.until_repeat(repeats).as_secs() / 86_400;
+    assert_eq!([days(20), days(40), days(u32::MAX)], [30, 30, 30]);
+}
+
+#[test]
+fn where_no_route_says_how_often_repeats_come_in_working_hours() {
+    const HOUR: i64 = 3600;
+    // The epoch is a Thursday. It fires at three in the morning.
+    let mut desk = Desk::by_team();
+    desk.route().repeat_within = vec![WORKING_HOURS.to_owned()];
+    desk.fire(&["a1"]);
+    let told = |desk: &mut Desk, hours: std::ops::Range<i64>| -> Vec<String> {
+        let told = hours.filter_map(|hour| {
+            let told = desk.at(hour * HOUR + 5);
+            (!told.is_empty()).then(|| format!("{hour}: {told}"))
+        });
+        told.collect()
+    };
+    desk.at(3 * HOUR);
+    assert_eq!(
+        told(&mut desk, 3..7 * 24),
+        [
+            "3: ops[fired a1]",
+            // Friday at nine, and on Monday after the weekend; then each day at the same time.
+            "33: ops[repeat a1]",
+            "105: ops[repeat a1]",
+            "129: ops[repeat a1]",
+            "153: ops[repeat a1]",
+        ]
+    );
+    // Its own hours: at night.
+    let night = Interval {
+        times: vec![(jiff::civil::time(22, 0, 0, 0), None)],
+        ..Interval::default()
+    };
+    desk.routing
+        .intervals
+        .insert(WORKING_HOURS.to_owned(), vec![night]);
+    assert_eq!(told(&mut desk, 7 * 24..8 * 24), ["190: ops[repeat a1]"]);
+}
+
+#[test]
+fn the_end_of_what_is_silenced_is_told_as_the_settings_say() {
+    for (manner, told) in [
+        (EndOfHeld::Quiet, vec!["105: ops[quietly resolved a1]"]),
+        (EndOfHeld::Normal, vec!["105: ops[resolved a1]"]),
+        (EndOfHeld::Never, vec![]),
+    ] {
+        let mut desk = Desk::by_team();
+        desk.routing.manners.resolve_when_silenced = manner;
+        desk.fire(&["a1"]);
+        desk.until(0, 10);
+        desk.silence("node=a1", 50, 1000).unwrap();
+        desk.clear("a1");
+        assert_eq!(desk.until(100, 1200), told, "{manner:?}");
+        // The next episode is told as any other.
+        desk.fire(&["a1"]);
+        assert_eq!(desk.until(1201, 1300).len(), 1, "{manner:?}");
+        desk.clear("a1");
+        assert_eq!(desk.until(1301, 1400), ["1306: ops[resolved a1]"], "{manner:?}");
+    }
 }
 
 #[test]

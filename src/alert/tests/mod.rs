@@ -142,6 +142,7 @@ fn routing_of(routes: &[(Severity, String)]) -> Routing {
         group_interval: SignedDuration::ZERO,
         resolve_wait: SignedDuration::ZERO,
         repeat_interval: SignedDuration::MAX,
+        ..Timing::default()
     };
     let below = routes.iter().enumerate().map(|(n, (from, receiver))| Route {
         id: format!("0.{n}"),

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use super::{Config, complain, load_all, print};
 use crate::catalog::{Catalog, Source};
-use crate::settings::{Role, Settings};
+use crate::settings::{Right, Settings};
 use crate::source::push::Receipt;
 use chunk::{Chunk, Lines};
 use columns::Rows;
@@ -159,9 +159,14 @@ fn token(args: &ImportArgs, settings: &Settings) -> Result<String, String> {
             .map(|text| text.trim().to_owned())
             .map_err(|error| format!("--token-file {}: {error}", file.display()));
     }
+    let right = if args.entries.is_some() {
+        Right::Enter
+    } else {
+        Right::Send
+    };
     let mut tokens = settings.serve.tokens.iter();
     tokens
-        .find(|token| token.role == Role::Ingest || (args.entries.is_some() && token.role == Role::Entry))
+        .find(|token| token.role.allows(right))
         .map(|token| token.secret.reveal().to_owned())
         .ok_or_else(|| {
             "the settings have no token that may send events; add serve: {tokens: [{token_file: /run/secrets/ingest, role: ingest}]}, or name one with --token-file".to_owned()

@@ -54,7 +54,7 @@ pub(super) fn group(notices: &[Notice], page: Option<&str>, message: impl Fn(&No
         "commonLabels": common(alerts.iter().map(|(alert, _)| &alert.labels)),
         "commonAnnotations": common(alerts.iter().map(|(alert, _)| &alert.annotations)),
         "externalURL": page.unwrap_or_default(),
-        "notification_reason": notices.first().map_or("", |notice| reason(notice.kind, fires)),
+        "notification_reason": notices.first().map_or("", |notice| reason(notice, fires)),
         "alerts": listed,
     })
 }
@@ -86,10 +86,12 @@ fn common<'a>(mut all: impl Iterator<Item = &'a BTreeMap<String, String>>) -> Ma
         .collect()
 }
 
-fn reason(kind: NoticeKind, fires: bool) -> &'static str {
-    match kind {
+fn reason(notice: &Notice, fires: bool) -> &'static str {
+    // The id of a message ends with how many its group had by then.
+    let is_first = notice.bundle.ends_with(".1");
+    match notice.kind {
         NoticeKind::Resolved if fires => "some alerts resolved",
-        NoticeKind::Fired => "first notification",
+        NoticeKind::Fired if is_first => "first notification",
         NoticeKind::Repeat => "repeat interval elapsed",
         NoticeKind::Resolved => "all alerts resolved",
         _ => "new alerts added",

@@ -104,6 +104,10 @@ pub struct Listener {
     pub resolve_seconds: Option<i64>,
     /// Between repeats, in seconds.
     pub repeat_seconds: i64,
+    /// By how much each of those intervals is longer than the one before.
+    pub repeat_backoff: f64,
+    /// Names of the only times in which it is told again; empty: always.
+    pub repeat_within: Vec<String>,
 }
 
 /// Somebody of the catalogue.

@@ -128,6 +128,8 @@ pub(super) fn play(scene: &Scene<'_>, alert: &Alert, at: Timestamp) -> Played {
                 Some(seconds(told.duration_since(*end)))
             }),
             repeat_seconds: seconds(timing.repeat_interval),
+            repeat_backoff: timing.repeat_backoff,
+            repeat_within: destination.route.repeat_within.clone(),
         }
     };
     let mut listeners: Vec<Listener> = first

@@ -208,6 +208,20 @@ impl Page<'_> {
                         Language::Zh => format!("，此后每 {every}一次"),
                         Language::En => format!(", then every {every}"),
                     });
+                    if listener.repeat_backoff > 1.0 {
+                        let factor = self.language.number(listener.repeat_backoff);
+                        text.push_str(&match self.language {
+                            Language::Zh => format!("，间隔每次乘 {factor}"),
+                            Language::En => format!(", each time {factor} times as long"),
+                        });
+                    }
+                    if !listener.repeat_within.is_empty() {
+                        let within = listener.repeat_within.join(", ");
+                        text.push_str(&match self.language {
+                            Language::Zh => format!("，仅在 {within} 时段内"),
+                            Language::En => format!(", within {within} only"),
+                        });
+                    }
                 }
                 if let Some(why) = because.as_ref().map(|because| self.because(because)) {
                     text.push_str(&format!(" ({why})"));

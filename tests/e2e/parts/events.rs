@@ -80,3 +80,14 @@ rules:{rules}"#,
         zone = super::daemon::zone_at_noon(),
     )
 }
+
+/// That catalogue with a rule `full`: a warning from 100, critical from 200.
+#[allow(dead_code, reason = "benches/peers judges nothing")]
+pub(crate) fn level_that_fills(topic: &str) -> String {
+    level_under(
+        topic,
+        r#"
+  full: {on: node, nodes: [level], when: node.value >= 100.0, for: 0s, severity: warning, levels: [{severity: critical, when: node.value >= 200.0}], title: "{{ node.title }} is full"}
+"#,
+    )
+}
