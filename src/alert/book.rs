@@ -19,6 +19,8 @@ pub(super) struct Book {
     open: BTreeSet<Fingerprint>,
     /// Identities of which people were told how their period ended.
     closed: BTreeSet<Fingerprint>,
+    /// How many of the open ones each rule has.
+    open_by_rule: HashMap<String, usize>,
     /// When the records of closed periods are forgotten.
     expiries: BTreeSet<(Timestamp, Fingerprint)>,
 }
@@ -78,7 +80,7 @@ impl Book {
         let fingerprint = record.fingerprint;
         self.expire_with(fingerprint, None, record.period_end);
         if is_open(&record) {
-            self.open.insert(fingerprint);
+            self.note_open(fingerprint, &record.rule);
         }
         if record.told.closed.is_some() {
             self.closed.insert(fingerprint);
@@ -115,16 +117,42 @@ impl Book {
         if entry.record.state == AlertState::Inactive && entry.record.episodes == 0 {
             return self.remove(fingerprint, changes);
         }
-        if is_open(&entry.record) {
-            self.open.insert(fingerprint);
-        } else {
-            self.open.remove(&fingerprint);
-        }
         if entry.record.told.closed.is_some() {
             self.closed.insert(fingerprint);
         }
         if is_changed {
             changes.changed.insert(fingerprint);
+        }
+        let is_open = is_open(&entry.record);
+        if is_open != self.open.contains(&fingerprint) {
+            let rule = entry.record.rule.clone();
+            if is_open {
+                self.note_open(fingerprint, &rule);
+            } else {
+                self.note_over(fingerprint, &rule);
+            }
+        }
+    }
+
+    /// How many alerts of a rule are open.
+    pub(super) fn open_of(&self, rule: &str) -> usize {
+        self.open_by_rule.get(rule).copied().unwrap_or(0)
+    }
+
+    fn note_open(&mut self, fingerprint: Fingerprint, rule: &str) {
+        if self.open.insert(fingerprint) {
+            match self.open_by_rule.get_mut(rule) {
+                Some(count) => *count += 1,
+                None => drop(self.open_by_rule.insert(rule.to_owned(), 1)),
+            }
+        }
+    }
+
+    fn note_over(&mut self, fingerprint: Fingerprint, rule: &str) {
+        if self.open.remove(&fingerprint)
+            && let Some(count) = self.open_by_rule.get_mut(rule)
+        {
+            *count -= 1;
         }
     }
 
@@ -145,8 +173,8 @@ impl Book {
     fn remove(&mut self, fingerprint: Fingerprint, changes: &mut Changes) {
         if let Some(entry) = self.entries.remove(&fingerprint) {
             self.expire_with(fingerprint, entry.record.period_end, None);
+            self.note_over(fingerprint, &entry.record.rule);
         }
-        self.open.remove(&fingerprint);
         self.closed.remove(&fingerprint);
         changes.changed.remove(&fingerprint);
         changes.removed.insert(fingerprint);

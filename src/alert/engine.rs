@@ -1,8 +1,11 @@
 //! The engine: all alert records, stepped together from one watermark to the next.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::book::{Book, Changes};
+use super::crowd::{Crowd, TOO_MANY_ALERTS};
 use super::delivery::{self, Delivery};
 use super::dispatch::route::Routing;
 use super::dispatch::silence::Silences;
@@ -17,6 +20,10 @@ use super::sample::{About, Condition, Sample};
 use super::transition::{advance, end};
 use crate::catalog::{Rule, Severity};
 
+/// Open alerts of a rule beyond which its further breaches have none, unless the settings say otherwise. Each takes some
+/// ten kilobytes.
+pub const MAX_PER_RULE: usize = 10_000;
+
 /// All alert records. Everything that outlives a step is in the records: an engine that is dropped and made anew from
 /// them goes on as if nothing had happened.
 #[derive(Debug)]
@@ -29,6 +36,10 @@ pub struct Engine {
     deliveries: Option<Vec<Delivery>>,
     /// Number of the step, to tell which records were judged in it.
     step: u64,
+    /// Open alerts of a rule beyond which its further breaches have none.
+    max_per_rule: usize,
+    /// Breaches of this step that have none, by rule.
+    beyond: BTreeMap<String, u64>,
 }
 
 /// What a step did. To be committed together with the offsets that led to it.
@@ -65,7 +76,15 @@ impl Engine {
             dispatcher: Dispatcher::default(),
             deliveries: None,
             step: 0,
+            max_per_rule: MAX_PER_RULE,
+            beyond: BTreeMap::new(),
         }
+    }
+
+    /// The same, with another bound for the open alerts of a rule.
+    pub fn keeping(mut self, max_per_rule: usize) -> Engine {
+        self.max_per_rule = max_per_rule;
+        self
     }
 
     /// Takes over what an earlier run left.
@@ -145,7 +164,9 @@ impl Engine {
     ) -> Step {
         self.step += 1;
         let mut changes = Changes::default();
+        self.beyond.clear();
         self.judge_samples(samples, at, &mut changes);
+        self.judge_crowds(samples, at, &mut changes);
         self.judge_rules(samples, at, &mut changes);
         self.judge_deliveries(at, &mut changes);
         self.judge_absent(rules, at, &mut changes);
@@ -188,6 +209,35 @@ impl Engine {
             };
             self.judge(&judgement, at, changes);
         }
+    }
+
+    /// Judges how many alerts the rules have that were judged.
+    fn judge_crowds<A: About>(&mut self, samples: &[Sample<'_, A>], at: Timestamp, changes: &mut Changes) {
+        let open = self.book.open_records().filter_map(Crowd::rule_of);
+        let judged = open.filter(|rule| samples.iter().any(|sample| sample.rule.name == *rule));
+        let crowds = Crowd::all(&self.beyond, judged.map(str::to_owned), self.max_per_rule);
+        for crowd in crowds {
+            let judgement = Judgement {
+                policy: Policy::Crowd,
+                fingerprint: fingerprint(TOO_MANY_ALERTS, &crowd.labels()),
+                condition: crowd.condition(),
+                period_end: None,
+                about: &crowd,
+            };
+            self.judge(&judgement, at, changes);
+        }
+    }
+
+    /// Whether a rule has as many alerts as are kept of one; what begins now is counted then.
+    fn is_crowded(&mut self, policy: &Policy<'_>) -> bool {
+        let Policy::Rule(rule) = policy else {
+            return false;
+        };
+        let is_full = self.book.open_of(&rule.name) >= self.max_per_rule;
+        if is_full {
+            *self.beyond.entry(rule.name.clone()).or_default() += 1;
+        }
+        is_full
     }
 
     /// Judges the rules themselves: those that cannot be evaluated, and those that could not and now can.
@@ -239,11 +289,17 @@ impl Engine {
         let fingerprint = judgement.fingerprint;
         let is_closed = judgement.period_end.is_some_and(|period_end| period_end <= at);
         let may_begin = matches!(judgement.condition, Condition::Breach(_)) && !is_closed;
-        let Some(entry) = self.book.get_mut(fingerprint) else {
-            if may_begin {
+        let Some(state) = self.book.get(fingerprint).map(|entry| entry.record.state) else {
+            if may_begin && !self.is_crowded(&judgement.policy) {
                 self.book.insert(begin(judgement, at), self.step);
                 self.book.settle(fingerprint, true, changes);
             }
+            return;
+        };
+        if state == AlertState::Inactive && may_begin && self.is_crowded(&judgement.policy) {
+            return;
+        }
+        let Some(entry) = self.book.get_mut(fingerprint) else {
             return;
         };
         if entry.judged == self.step {
@@ -350,6 +406,14 @@ fn relabel(record: &mut AlertRecord, judgement: &Judgement<'_>) -> bool {
 fn policy_of<'r>(record: &AlertRecord, rules: &'r [Rule]) -> Result<Policy<'r>, ResolveReason> {
     if delivery::is_of(record) {
         return Ok(Policy::Delivery);
+    }
+    if let Some(rule) = Crowd::rule_of(record) {
+        let is_there = rules.iter().any(|known| known.name == rule);
+        return if is_there {
+            Ok(Policy::Crowd)
+        } else {
+            Err(ResolveReason::RuleDeleted)
+        };
     }
     let watched = Watched::of(record);
     let (name, node) = match &watched {

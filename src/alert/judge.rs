@@ -736,6 +736,7 @@ impl About for Judged<'_> {
             shared: None,
             entry: self.entry_facts(),
             delivery: None,
+            crowd: None,
             // The numbers of the node change with every event: what is told of an item is about the item.
             node: self
                 .item

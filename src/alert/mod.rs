@@ -5,7 +5,8 @@
 //! * `transition`: the state machine: one record, one judgement, one moment.
 //! * [`dispatch`]: who is told what, and when: routes, groups, silences, escalation.
 //! * [`engine`]: all records, stepped together; `book` keeps them.
-//! * [`delivery`]: the alert about a receiver whom notices do not reach; `rule_error`: about a rule that fails.
+//! * [`delivery`]: the alert about a receiver whom notices do not reach; `rule_error`: about a rule that fails;
+//!   `crowd`: about one with more alerts than are kept.
 //! * [`notice`]: one thing to tell one receiver about an episode.
 //! * [`identity`]: fingerprints and ids.
 
@@ -23,11 +24,13 @@ pub mod source;
 mod asked;
 mod book;
 mod business;
+mod crowd;
 mod policy;
 mod rule_error;
 mod transition;
 
 pub use book::RETENTION;
+pub use crowd::TOO_MANY_ALERTS;
 pub use rule_error::{ERROR_FOR, RULE_ERROR};
 pub use transition::{FLAP_MAX, FLAP_WINDOW, HISTORY_WINDOW, REFIRE_WINDOW};
 

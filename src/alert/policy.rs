@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use smallvec::SmallVec;
 
-use super::{delivery, rule_error};
+use super::{crowd, delivery, rule_error};
 use crate::catalog::{OnMissing, Rule, Severity};
 
 /// The rule behind a judgement.
@@ -15,6 +15,8 @@ pub(super) enum Policy<'a> {
     RuleError,
     /// The rule that watches over receivers: see [`delivery`].
     Delivery,
+    /// The rule that watches over the number of alerts: see [`crowd`].
+    Crowd,
 }
 
 /// A level and the event time for which it must hold.
@@ -26,6 +28,7 @@ impl Policy<'_> {
             Policy::Rule(rule) => &rule.name,
             Policy::RuleError => rule_error::RULE_ERROR,
             Policy::Delivery => delivery::DELIVERY_FAILED,
+            Policy::Crowd => crowd::TOO_MANY_ALERTS,
         }
     }
 
@@ -34,6 +37,7 @@ impl Policy<'_> {
             Policy::Rule(rule) => &rule.kind,
             Policy::RuleError => rule_error::RULE_ERROR,
             Policy::Delivery => delivery::DELIVERY_FAILED,
+            Policy::Crowd => crowd::TOO_MANY_ALERTS,
         }
     }
 
@@ -47,6 +51,7 @@ impl Policy<'_> {
                 .collect(),
             Policy::RuleError => SmallVec::from_slice(&[(rule_error::SEVERITY, rule_error::ERROR_FOR)]),
             Policy::Delivery => SmallVec::from_slice(&[(delivery::SEVERITY, SignedDuration::ZERO)]),
+            Policy::Crowd => SmallVec::from_slice(&[(crowd::SEVERITY, SignedDuration::ZERO)]),
         }
     }
 
@@ -57,21 +62,21 @@ impl Policy<'_> {
     pub(super) fn keep_firing_for(&self) -> SignedDuration {
         match self {
             Policy::Rule(rule) => rule.keep_firing_for,
-            Policy::RuleError | Policy::Delivery => SignedDuration::ZERO,
+            Policy::RuleError | Policy::Delivery | Policy::Crowd => SignedDuration::ZERO,
         }
     }
 
     pub(super) fn for_events(&self) -> u32 {
         match self {
             Policy::Rule(rule) => rule.for_events,
-            Policy::RuleError | Policy::Delivery => 1,
+            Policy::RuleError | Policy::Delivery | Policy::Crowd => 1,
         }
     }
 
     pub(super) fn on_missing(&self) -> OnMissing {
         match self {
             Policy::Rule(rule) => rule.on_missing,
-            Policy::RuleError | Policy::Delivery => OnMissing::Keep,
+            Policy::RuleError | Policy::Delivery | Policy::Crowd => OnMissing::Keep,
         }
     }
 }

@@ -68,6 +68,18 @@ pub struct Facts {
     /// The receiver whom notices do not reach, for an alert about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<DeliveryFacts>,
+    /// Breaches without an alert, for an alert about a rule that has too many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crowd: Option<CrowdFacts>,
+}
+
+/// What is told of a rule that breaches in more places than alerts are kept of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CrowdFacts {
+    /// Alerts of it that are kept: `alerts.max_per_rule`.
+    pub kept: u64,
+    /// Breaches beyond them.
+    pub beyond: u64,
 }
 
 /// What is told of a source, over the last 24 hours.

@@ -72,6 +72,7 @@ impl About for Watched {
             shared: None,
             entry: None,
             delivery: None,
+            crowd: None,
             link: None,
         }
     }

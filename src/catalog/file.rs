@@ -260,6 +260,8 @@ pub(super) struct NodeEntry {
     pub(super) weight: Option<Spanned<f64>>,
     pub(super) profile: Option<ProfileEntry>,
     pub(super) min_share: Option<Share>,
+    #[schemars(with = "Option<u64>")]
+    pub(super) min_count: Option<Spanned<u64>>,
     pub(super) last_year: Option<FileEntry>,
     #[serde(default)]
     pub(super) rules: Named<Override>,

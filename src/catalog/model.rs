@@ -797,6 +797,8 @@ pub struct Node {
     pub plan: BTreeMap<civil::Date, f64>,
     /// Share of the period before which pace is "too early".
     pub min_share: f64,
+    /// Events of the period below which it is, too; 0: none are asked for.
+    pub min_count: u64,
     /// What a day brought by month in the year before the node's first day, where a file says so.
     pub last_year: Vec<MonthlyRates>,
     /// Where it is declared.

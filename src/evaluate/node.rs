@@ -96,6 +96,8 @@ struct Computed {
     /// Days of history before today.
     history: u32,
     forecast: Option<Forecast>,
+    /// Fewer events than the node waits for.
+    is_few: bool,
     /// What is still to come, of a total with some history.
     ahead: Option<Arc<Ahead>>,
     /// Of what days it was fitted: their sum.
@@ -450,6 +452,7 @@ impl Instance {
             burn: Burn::NONE,
             history: history.min(DAILY as u32 - 1),
             forecast: None,
+            is_few: self.is_few(node, formula, cells, &period, moment),
             ahead: None,
             fitted_to: 0.0,
             calibration: Calibration::default(),
@@ -640,6 +643,23 @@ impl Instance {
         (open.count > 0).then_some(open)
     }
 
+    /// Whether the period has brought fewer events than the node waits for.
+    fn is_few(
+        &self,
+        node: &Node,
+        formula: &Formula,
+        cells: &Cells,
+        period: &Period,
+        moment: Moment<'_>,
+    ) -> bool {
+        // Most nodes wait for none.
+        node.min_count > 0 && {
+            let (from, to) = (Day::of(period.start), Day(moment.last_day.0.saturating_add(1)));
+            let events = formula.events(cells, &self.cell_key, from, to.min(Day::of(period.end)));
+            events.is_some_and(|events| events < node.min_count)
+        }
+    }
+
     /// The plan by last year's days follows what this instance brought then.
     fn plan(
         &self,
@@ -671,6 +691,7 @@ impl Instance {
                 completion,
                 expected_share: shares.expected,
                 min_share: node.min_share,
+                is_few: computed.is_few,
                 direction: node.direction,
                 has_baseline: node.baseline.is_some(),
                 accumulates: shares.accumulates,
@@ -686,7 +707,7 @@ impl Instance {
             Some(outlook) => outlook.probability_above(target),
             None => computed.forecast?.probability_above(target),
         });
-        let probability = above.map(|above| {
+        let probability = above.filter(|_| !computed.is_few).map(|above| {
             if node.direction == Direction::Higher {
                 above
             } else {

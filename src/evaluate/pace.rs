@@ -38,6 +38,8 @@ pub struct PaceInput {
     pub expected_share: f64,
     /// Share below which it is too early.
     pub min_share: f64,
+    /// Whether there are too few events to say.
+    pub is_few: bool,
     /// Which way is good.
     pub direction: Direction,
     /// Whether there is a baseline.
@@ -50,7 +52,7 @@ pub struct PaceInput {
 ///
 /// Of a total that should stay low and has no baseline, T·e is what may have been used by now: pace = T·e / v, capped.
 pub fn pace(input: PaceInput) -> Pace {
-    if input.expected_share < input.min_share {
+    if input.expected_share < input.min_share || input.is_few {
         return Pace::TooEarly;
     }
     let ratio = match (input.accumulates, input.direction, input.has_baseline) {
@@ -159,6 +161,7 @@ mod tests {
             completion: 0.5,
             expected_share: 0.4,
             min_share: 0.05,
+            is_few: false,
             direction: Direction::Higher,
             has_baseline: false,
             accumulates: true,

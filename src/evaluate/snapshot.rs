@@ -40,7 +40,7 @@ pub struct Period {
 pub enum Pace {
     /// Completion against planned share; 1.0 is on plan.
     Ratio(f64),
-    /// Less than `min_share` of the period has passed.
+    /// Less than `min_share` of the period has passed, or it has brought fewer than `min_count` events.
     TooEarly,
     /// The metric's definition has not seen the period from its beginning.
     NewDefinition,

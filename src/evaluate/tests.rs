@@ -132,7 +132,11 @@ impl World {
 
 /// Half of June: 900 of 3,000 in revenue, 100 refunded, 30 last June.
 fn june() -> World {
-    let mut world = World::new();
+    june_of(CATALOG)
+}
+
+fn june_of(catalog: &str) -> World {
+    let mut world = World::of(catalog);
     world.order("2025-06-10T10:00:00+08:00", "30", "east", false);
     world.order("2026-05-31T23:59:59.999+08:00", "77.77", "east", false);
     world.order("2026-06-01T00:00:00+08:00", "600.5", "east", false);
@@ -205,6 +209,29 @@ fn nothing_is_no_value_and_early_is_too_early() {
     assert_eq!(*revenue.daily, [None]);
     // One of 30 days has passed: a thirtieth is below the 5 % that pace waits for.
     assert!(revenue.elapsed < 0.05);
+}
+
+#[test]
+fn a_rate_of_few_events_is_too_early() {
+    // Of June there are three orders and one that was given back.
+    let declared = |node: &str| {
+        CATALOG
+            .lines()
+            .find(|line| line.starts_with(&format!("  {node}:")) && line.contains("role: kpi"))
+            .unwrap()
+    };
+    for (node, at_three) in [("average", true), ("typical", true), ("refunds", false)] {
+        let line = declared(node);
+        let judges_from = |least: u64| {
+            let waiting = line.replace("period: month,", &format!("period: month, min_count: {least},"));
+            let world = june_of(&CATALOG.replace(line, &waiting));
+            let state = world.state(&world.snapshot(MID_JUNE, Horizon::Known), node, &[]);
+            assert!(state.value.is_some() && state.completion.is_some(), "{node}");
+            assert!(state.pace != Pace::TooEarly || state.target_probability.is_none());
+            state.pace != Pace::TooEarly
+        };
+        assert_eq!([1, 3, 4].map(judges_from), [true, at_three, false], "{node}");
+    }
 }
 
 #[test]

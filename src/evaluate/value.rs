@@ -236,6 +236,31 @@ impl Formula {
         }
     }
 
+    /// How many events the value over the days `from..to` is made of: of a ratio those below the line, of a reckoned metric
+    /// those of the input that has fewest. `None` where they are not counted: of a smallest, largest or newest.
+    pub fn events(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Option<u64> {
+        let of = |column: ColumnRef| match cells.merged(column, key, from, to) {
+            Some(partial) => partial.count(),
+            None => Some(0),
+        };
+        match self {
+            Formula::Column(_, Agg::Min | Agg::Max | Agg::Last)
+            | Formula::Entered(_, Agg::Min | Agg::Max | Agg::Last) => None,
+            Formula::Column(column, _)
+            | Formula::Entered(column, _)
+            | Formula::Duration { column, .. }
+            | Formula::Conversion { column, .. } => of(*column),
+            Formula::Returning { all, .. } => of(*all),
+            Formula::Ratio(sides) => sides.1.events(cells, key, from, to),
+            Formula::Derived(_, inputs) => {
+                let inputs = inputs.iter();
+                inputs
+                    .filter_map(|(_, input)| input.events(cells, key, from, to))
+                    .min()
+            }
+        }
+    }
+
     /// What of the value over the days `from..to` is an estimate, each kind once.
     pub fn estimates(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> BTreeSet<Estimate> {
         let of = |column: ColumnRef, agg: Agg| {

@@ -47,6 +47,11 @@ impl Durations {
         }
     }
 
+    /// Number of durations.
+    pub fn count(&self) -> u64 {
+        u64::try_from(self.count).unwrap_or(0)
+    }
+
     /// An aggregate in seconds: the average exactly, smallest, largest and percentiles with the error of a sketch
     /// ([`quantiles::RELATIVE_ERROR`]); `None` of nothing.
     pub fn seconds(&self, agg: Agg) -> Option<f64> {

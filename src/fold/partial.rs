@@ -216,6 +216,19 @@ impl Partial {
         }
     }
 
+    /// How many events it is made of, or different keys; `None` where they are not counted.
+    pub fn count(&self) -> Option<u64> {
+        let events = |count: i64| Some(u64::try_from(count).unwrap_or(0));
+        match self {
+            Partial::Sum(_, count) | Partial::Avg(_, count) | Partial::Count(count) => events(*count),
+            Partial::Conversions { begun, .. } => events(*begun),
+            Partial::Distinct(set) => Some(set.estimate() as u64),
+            Partial::Quantiles(sketch) => Some(sketch.count()),
+            Partial::Durations(durations) => Some(durations.count()),
+            Partial::Min(_) | Partial::Max(_) | Partial::Last(_) => None,
+        }
+    }
+
     /// The value of an aggregation of this kind, or `None` when there is none (an average or a smallest of nothing).
     pub fn value(&self, agg: Agg) -> Option<f64> {
         match self {

@@ -134,6 +134,8 @@ pub(super) struct AlertsEntry {
     catchup_max: Option<Time>,
     /// How those who know of an alert hear of its end while it is silenced, explained by another, or muted.
     resolve_when_silenced: Option<EndOfHeld>,
+    /// Open alerts of a rule beyond which its further breaches have none, and one alert says so.
+    max_per_rule: Option<usize>,
     /// Who hears that a receiver is not reached, where routes lead only to that receiver.
     fallback_receiver: Option<String>,
 }
@@ -482,6 +484,12 @@ impl Checker {
                 "a share lies between 0 and 1; 0.2 is usual",
             );
         }
+        if entry.max_per_rule == Some(0) {
+            self.problem(
+                &["alerts", "max_per_rule"],
+                "at least one alert must be kept of a rule",
+            );
+        }
         let catchup_max = or(entry.catchup_max, usual.catchup_max);
         if !CATCHUP_MAX.contains(&catchup_max.as_secs()) {
             self.problem(
@@ -495,6 +503,7 @@ impl Checker {
             ack_ttl: or(entry.ack_ttl, usual.ack_ttl),
             remind_before: or(entry.remind_before, usual.remind_before),
             explain_share: entry.explain_share.unwrap_or(usual.explain_share),
+            max_per_rule: entry.max_per_rule.unwrap_or(usual.max_per_rule),
             resolve_when_silenced: entry.resolve_when_silenced.unwrap_or(usual.resolve_when_silenced),
         }
     }

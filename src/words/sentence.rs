@@ -68,6 +68,10 @@ pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> Str
             Language::Zh => format!("规则 {} 无法对 {} 求值", facts.title, name(node)),
             Language::En => format!("Rule {} cannot be evaluated for {}", facts.title, name(node)),
         },
+        ("too_many_alerts", _) => match language {
+            Language::Zh => format!("规则 {} 的告警过多", facts.title),
+            Language::En => format!("Rule {} has too many alerts", facts.title),
+        },
         _ if facts.title.is_empty() => rule.to_owned(),
         _ => match (&facts.title_zh, language) {
             (Some(title), Language::Zh) => title.clone(),
@@ -83,6 +87,20 @@ pub fn of(kind: &str, facts: &Facts, language: Language) -> String {
     }
     if let Some(delivery) = &facts.delivery {
         return lost(delivery, language);
+    }
+    if let Some(crowd) = &facts.crowd {
+        let (kept, beyond) = (
+            language.number(crowd.kept as f64),
+            language.number(crowd.beyond as f64),
+        );
+        return match language {
+            Language::Zh => format!(
+                "另有 {beyond} 处触发了该规则而没有告警：一条规则最多保留 {kept} 个（alerts.max_per_rule）。请缩小规则的 nodes，或在上一级判断。"
+            ),
+            Language::En => format!(
+                "It breaches in {beyond} more places that have no alert: {kept} are kept of a rule (alerts.max_per_rule). Narrow its nodes, or judge one level up."
+            ),
+        };
     }
     if let Some(source) = &facts.source {
         return intake(kind, source, language);

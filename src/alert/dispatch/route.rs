@@ -10,6 +10,7 @@ use super::inhibit::InhibitRule;
 use super::interval::Interval;
 use super::matcher::Matcher;
 use crate::alert::delivery;
+use crate::alert::engine::MAX_PER_RULE;
 use crate::alert::record::{AlertRecord, Labels};
 use crate::catalog::{Place, Severity};
 
@@ -47,6 +48,8 @@ pub struct Manners {
     pub catchup_max: SignedDuration,
     /// How those who know of an alert hear of its end while it is held back.
     pub resolve_when_silenced: EndOfHeld,
+    /// Open alerts of a rule beyond which its further breaches have none.
+    pub max_per_rule: usize,
 }
 
 /// How the end of an alert is told that is silenced, explained by another, or muted, to those who know of its beginning.
@@ -71,6 +74,7 @@ impl Default for Manners {
             explain_share: 0.2,
             catchup_max: SignedDuration::from_mins(10),
             resolve_when_silenced: EndOfHeld::default(),
+            max_per_rule: MAX_PER_RULE,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod absent;
 mod boundaries;
+mod crowd;
 mod dispatch;
 mod flapping;
 mod invariants;
@@ -118,6 +119,7 @@ impl About for Known<'_> {
             shared: None,
             entry: None,
             delivery: None,
+            crowd: None,
             link: None,
         }
     }

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use super::metrics::Metrics;
 use super::sources::Sources;
 use super::{Entry, Loader, Owned, entries, yaml};
+use crate::catalog::agg::Agg;
 use crate::catalog::file::{NodeEntry, Over, PeriodEntry, ProfileEntry, TargetEntry};
 use crate::catalog::model::{
     Direction, GrowthBase, Level, MetricId, MetricKind, Node, NodeId, ParentLink, PeriodKind, Profile,
@@ -245,8 +246,29 @@ impl Loader<'_> {
             plan,
             last_year,
             min_share: value.min_share.map_or(MIN_SHARE, |share| share.0),
+            min_count: self.min_count(entry, metric, metrics),
             place: entry.place(),
         })
+    }
+
+    fn min_count(&mut self, entry: &Entry<'_, NodeEntry>, metric: usize, metrics: &Metrics) -> u64 {
+        let Some(count) = &entry.value.min_count else {
+            return 0;
+        };
+        let counts = |kind: &MetricKind| match kind {
+            MetricKind::Simple(simple) => !matches!(simple.agg, Agg::Min | Agg::Max | Agg::Last),
+            _ => true,
+        };
+        if !counts(&metrics.metrics[metric].kind) {
+            self.problem(
+                entry.at(count),
+                format!(
+                    "metric '{}' is a smallest, largest or newest value, whose events are not counted; leave out min_count",
+                    metrics.metrics[metric].name
+                ),
+            );
+        }
+        count.value
     }
 
     fn each(

@@ -49,7 +49,7 @@ impl BuiltIn {
 }
 
 /// Alerts that no rule of a catalogue makes.
-const OWN_ALERTS: [&str; 2] = ["delivery_failed", "rule_error"];
+const OWN_ALERTS: [&str; 3] = ["delivery_failed", "rule_error", "too_many_alerts"];
 
 const BUILT_IN: [BuiltIn; 17] = [
     BuiltIn::drift(

@@ -600,7 +600,11 @@ fn a_title_may_be_said_in_two_languages() {
 
 #[test]
 fn a_rule_has_no_name_of_tautlines_own_alerts() {
-    for own in [crate::alert::RULE_ERROR, crate::alert::delivery::DELIVERY_FAILED] {
+    for own in [
+        crate::alert::RULE_ERROR,
+        crate::alert::TOO_MANY_ALERTS,
+        crate::alert::delivery::DELIVERY_FAILED,
+    ] {
         let named = GOOD.replace("done-but-flat", own);
         let found = load_text(&named).map(|_| ()).unwrap_err().to_string();
         let expected = format!("'{own}' is the name of an alert of tautline's own; choose another name");

@@ -295,6 +295,7 @@ fn follow(catalog: &Catalog, state: &mut NodeState, has_completion: bool, has_pa
             completion,
             expected_share: state.expected_share,
             min_share: node.min_share,
+            is_few: false,
             direction: node.direction,
             has_baseline: node.baseline.is_some(),
             accumulates: catalog.accumulates(node.metric),

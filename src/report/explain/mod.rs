@@ -95,6 +95,8 @@ pub struct Explanation {
     pub burn: Option<f64>,
     /// Whether it is too early for a pace, and until which planned share.
     pub too_early_before: Option<f64>,
+    /// Whether it is too early because the period has brought fewer events than this.
+    pub too_few_below: Option<u64>,
     /// Since when the metric is counted as it is declared now, where that is not from its first event on.
     pub counted_since: Option<Timestamp>,
     /// Since when the metric is reckoned of others as it is now, where it was reckoned otherwise before.
@@ -429,6 +431,8 @@ fn explanation(
     let node = catalog.node(state.key.node);
     let metric = catalog.metric(node.metric);
     let accumulates = catalog.accumulates(node.metric);
+    let too_early = state.pace == Pace::TooEarly;
+    let is_few = too_early && state.expected_share >= node.min_share;
     let today = catalog.calendar.day_of(at);
     let until = today.tomorrow().unwrap_or(today).min(state.period.end);
     let days = past.days(&state.key, state.period.start, until);
@@ -474,7 +478,8 @@ fn explanation(
         profile: profile(node, catalog),
         pace: state.pace.ratio(),
         burn: state.burn.factor(),
-        too_early_before: (state.pace == Pace::TooEarly).then_some(node.min_share),
+        too_early_before: (too_early && !is_few).then_some(node.min_share),
+        too_few_below: is_few.then_some(node.min_count),
         counted_since: state.counted_since,
         reckoned_since: snapshot.nodes[state.key.node.0 as usize].reckoned_since,
         judged: state.is_judged(),

@@ -307,6 +307,9 @@ fn plan(table: &mut Table, found: &Explanation, language: Language) {
             ),
         ),
         (Some(pace), ..) => table.row(term, format!("{pace:.2}")),
+        _ if found.too_few_below.is_some() => {
+            table.row(term, too_few(found.too_few_below.unwrap_or_default(), language))
+        }
         (None, _, Some(share)) => table.row(
             term,
             match language {
@@ -328,6 +331,13 @@ fn plan(table: &mut Table, found: &Explanation, language: Language) {
             (burn, Language::En) => format!("{burn:.2} times the speed of late, to meet the target"),
         };
         table.row(term, text);
+    }
+}
+
+fn too_few(events: u64, language: Language) -> String {
+    match language {
+        Language::Zh => format!("为时尚早：本周期事件不足 {events} 个之前不判断"),
+        Language::En => format!("too early: it is not judged before the period has {events} events"),
     }
 }
 

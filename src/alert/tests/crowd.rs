@@ -1,0 +1,73 @@
+//! A rule that breaches in more places than alerts are kept of.
+
+use super::*;
+use crate::alert::dispatch::Kept;
+
+#[test]
+fn beyond_the_bound_one_alert_tells_of_all_others() {
+    let mut bench = Bench::new(hasty());
+    bench.engine = Engine::new("store").keeping(2);
+    let all = [
+        ("articles", WARNING),
+        ("calls", WARNING),
+        ("visits", WARNING),
+        ("zeros", WARNING),
+    ];
+    let step = bench.step(0, &all);
+    let told: Vec<&str> = step
+        .notices
+        .iter()
+        .map(|notice| notice.alert_kind.as_str())
+        .collect();
+    assert_eq!(
+        told.iter().filter(|kind| **kind == "too_many_alerts").count(),
+        1,
+        "{told:?}"
+    );
+    assert_eq!(told.len(), 3, "{told:?}");
+    let crowd = step
+        .notices
+        .iter()
+        .find(|notice| notice.alert_kind == "too_many_alerts")
+        .unwrap();
+    let facts = crowd.facts.crowd.unwrap();
+    assert_eq!((facts.kept, facts.beyond), (2, 2));
+    assert_eq!(crowd.labels["rule"], "hollow");
+    let firing = |bench: &Bench| -> Vec<String> {
+        let open = bench
+            .engine
+            .records()
+            .filter(|record| record.state == AlertState::Firing);
+        let mut nodes: Vec<String> = open
+            .filter_map(|record| record.labels.get("node").cloned())
+            .collect();
+        nodes.sort();
+        nodes
+    };
+    assert_eq!(firing(&bench), ["articles", "calls"]);
+
+    // Those that have one keep it, also over a restart; whoever ends makes room for the next.
+    let mut restarted = Engine::new("store").keeping(2);
+    restarted.restore(bench.engine.records().cloned().collect(), Kept::default());
+    bench.engine = restarted;
+    bench.step(
+        1,
+        &[
+            ("articles", CLEAR),
+            ("calls", WARNING),
+            ("visits", WARNING),
+            ("zeros", WARNING),
+        ],
+    );
+    assert_eq!(firing(&bench), ["calls", "visits"]);
+    // With the last one it is over.
+    let step = bench.step(2, &[("calls", WARNING), ("visits", CLEAR), ("zeros", WARNING)]);
+    assert_eq!(firing(&bench), ["calls", "zeros"]);
+    assert!(
+        step.notices
+            .iter()
+            .any(|notice| notice.alert_kind == "too_many_alerts" && notice.kind == NoticeKind::Resolved),
+        "{:?}",
+        words(&step.notices)
+    );
+}
