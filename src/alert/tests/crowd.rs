@@ -50,24 +50,30 @@ fn beyond_the_bound_one_alert_tells_of_all_others() {
     let mut restarted = Engine::new("store").keeping(2);
     restarted.restore(bench.engine.records().cloned().collect(), Kept::default());
     bench.engine = restarted;
-    bench.step(
-        1,
-        &[
-            ("articles", CLEAR),
-            ("calls", WARNING),
-            ("visits", WARNING),
-            ("zeros", WARNING),
-        ],
+    let one_ends = [
+        ("articles", CLEAR),
+        ("calls", WARNING),
+        ("visits", WARNING),
+        ("zeros", WARNING),
+    ];
+    bench.step(1, &one_ends);
+    assert_eq!(
+        firing(&bench),
+        ["calls"],
+        "who knew of it is told of its end first"
     );
+    bench.step(2, &one_ends);
     assert_eq!(firing(&bench), ["calls", "visits"]);
     // With the last one it is over.
-    let step = bench.step(2, &[("calls", WARNING), ("visits", CLEAR), ("zeros", WARNING)]);
+    let two_are_left = [("calls", WARNING), ("visits", CLEAR), ("zeros", WARNING)];
+    bench.step(3, &two_are_left);
+    let step = bench.step(4, &two_are_left);
     assert_eq!(firing(&bench), ["calls", "zeros"]);
     assert!(
         step.notices
             .iter()
             .any(|notice| notice.alert_kind == "too_many_alerts" && notice.kind == NoticeKind::Resolved),
         "{:?}",
-        words(&step.notices)
+        step.notices
     );
 }

@@ -140,7 +140,7 @@ fn an_acknowledgement_stops_repeats_and_nobody_can_take_what_does_not_fire() {
   exp_notices:
   - {receiver: ops, kind: fired, between: [25d, 25d1s]}
   - {receiver: ops, kind: acked, between: [25d1h, 25d1h1s]}
-  - {receiver: ops, kind: repeat, between: [27d1h, 27d1h1s]}
+  - {receiver: ops, kind: repeat, between: [27d9h, 27d9h1s]}
 ",
     );
     assert_eq!(said(&passes), "ok   done but flat (tests.yaml:3:3)\n");
@@ -364,9 +364,8 @@ tests:
   - {{at: 5d, alert: hollow, labels: {{store: s07}}, state: firing}}
   exp_notices:
   - {{receiver: ops, kind: fired, alert: shared_drift, node: revenue, between: [3d, 4d]}}
-  - {{receiver: ops, kind: repeat, alert: shared_drift, between: [4d, 5d]}}
-  - {{receiver: ops, kind: repeat, alert: shared_drift, between: [5d, 6d]}}
-  - {{receiver: ops, kind: repeat, alert: shared_drift, between: [6d, 7d]}}
+  - {{receiver: ops, kind: repeat, alert: shared_drift, between: [5d9h, 5d10h]}}
+  - {{receiver: ops, kind: repeat, alert: shared_drift, between: [6d9h, 6d10h]}}
   - {{receiver: ops, kind: resolved, alert: shared_drift, node: revenue, between: [7d, 7d12h]}}
   - {{receiver: ops, kind: fired, alert: hollow, labels: {{store: s02}}, between: [7d, 7d12h]}}
 "
@@ -408,8 +407,7 @@ tests:
   - {at: 29d, alert: done-but-flat, state: inactive}
   exp_notices:
   - {receiver: ops, kind: fired, between: [25d2h, 25d2h11m]}
-  - {receiver: ops, kind: repeat, between: [26d, 26d1h]}
-  - {receiver: ops, kind: repeat, between: [27d, 27d1h]}
+  - {receiver: ops, kind: repeat, between: [26d9h, 26d9h1s]}
   - {receiver: ops, kind: resolved, between: [28d30s, 28d1m]}
 ";
     assert_eq!(said(story), "ok   a month (tests.yaml:3:3)\n");
