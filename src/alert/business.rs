@@ -7,13 +7,22 @@ use hashbrown::HashMap;
 
 use super::dispatch::World;
 use super::judge::figure;
+use super::notice::{Cause, Causes};
 use super::record::{AlertRecord, Facts, Figure, Labels};
 use crate::catalog::attribute::DriftKind;
-use crate::catalog::{Calendar, Catalog, NodeId, Role, SourceId};
-use crate::evaluate::attribution::{Attribution, attribute};
+use crate::catalog::{Calendar, Catalog, NodeId, Relation, Role, SourceId};
+use crate::evaluate::attribution::{Attribution, Contribution, attribute};
+use crate::evaluate::drill::{Part, drill};
 use crate::evaluate::pace::completion;
-use crate::evaluate::{Evaluator, InstanceKey, Period, Snapshot};
+use crate::evaluate::{Evaluator, InstanceKey, NodeState, Period, Snapshot};
 use crate::fold::cells::Cells;
+
+/// Parts of a distance that are named.
+const NAMED_CAUSES: usize = 3;
+/// Share of a distance from which on a part is named.
+const LEAST_CAUSE: f64 = 0.1;
+/// Kinds of alerts that are about no distance from a plan.
+const UNCAUSED: [&str; 4] = ["feed_gap", "unit_change", "unreconciled", "overdue"];
 
 /// Nodes in the table of forecasts at most.
 const FORECASTS: usize = 20;
@@ -26,6 +35,8 @@ pub(super) struct Business<'a> {
     cells: &'a Cells,
     /// What the distances of parents are made of, as far as it was asked.
     attributions: RefCell<HashMap<InstanceKey, Option<Attribution>>>,
+    /// What instances came to in the period before, as far as it was asked.
+    before: RefCell<HashMap<InstanceKey, Option<f64>>>,
 }
 
 impl<'a> Business<'a> {
@@ -41,6 +52,7 @@ impl<'a> Business<'a> {
             evaluator,
             cells,
             attributions: RefCell::default(),
+            before: RefCell::default(),
         }
     }
 
@@ -57,6 +69,70 @@ impl<'a> Business<'a> {
             node,
             dimensions: each.iter().map(value).collect::<Option<_>>()?,
         })
+    }
+
+    /// What an instance came to in the period before the running one.
+    fn before(&self, part: &NodeState) -> Option<f64> {
+        let calendar = self.catalog.calendar_of(self.catalog.node(part.key.node));
+        let last = part.period.start.yesterday().ok()?;
+        let period = Period::containing(part.period.kind, last, calendar);
+        let mut known = self.before.borrow_mut();
+        let value = known.entry_ref(&part.key);
+        *value.or_insert_with(|| self.evaluator.final_value(self.cells, &part.key, &period))
+    }
+
+    /// The few dimension values that most of a distance comes from, where the node is split.
+    fn values(&self, key: &InstanceKey) -> Option<(Vec<Cause>, usize)> {
+        let drills = drill(self.catalog, self.snapshot, key, |part| self.before(part));
+        let found = drills.into_iter().next()?;
+        let declared = self.catalog.node(found.node);
+        let cause = |part: &Part| {
+            let values = declared.each.iter().zip(part.key.dimensions.iter());
+            let beyond: Vec<&str> = values
+                .filter(|(name, _)| found.dimensions.contains(name))
+                .map(|(_, value)| &**value)
+                .collect();
+            Cause {
+                title: beyond.join(" / "),
+                amount: part.amount,
+                share: part.share,
+            }
+        };
+        let named: Vec<Cause> = found.parts.iter().take(NAMED_CAUSES).map(cause).collect();
+        let others = found.others + found.parts.len() - named.len();
+        Some((named, others))
+    }
+
+    /// The parts or factors that most of a distance comes from.
+    fn parts(&self, key: &InstanceKey) -> Option<(Vec<Cause>, usize)> {
+        let found = attribute(self.catalog, self.snapshot, key, |_| None)?;
+        let distance = found.distance();
+        let accounts = found.accounts.into_iter();
+        let account = accounts
+            .filter(|account| account.relation != Relation::Influence)
+            .max_by(|a, b| b.not_explained.abs().total_cmp(&a.not_explained.abs()))?;
+        let cause = |part: &Contribution| {
+            let amount = part.amount?;
+            let node = self.catalog.node(part.key.node);
+            let values: Vec<&str> = part.key.dimensions.iter().map(|value| &**value).collect();
+            Some(Cause {
+                title: match values.is_empty() {
+                    true => node.title.clone(),
+                    false => values.join(" / "),
+                },
+                amount,
+                share: amount / distance,
+            })
+        };
+        let named: Vec<Cause> = account
+            .parts
+            .iter()
+            .filter_map(cause)
+            .filter(|cause| cause.share >= LEAST_CAUSE)
+            .take(NAMED_CAUSES)
+            .collect();
+        let others = account.parts.len() - named.len();
+        (!named.is_empty()).then_some((named, others))
     }
 
     /// A figure with the value that its closed period has by now.
@@ -143,6 +219,26 @@ impl World for Business<'_> {
         // What is said of all instances of a node holds what is said of one.
         let is_part = parent.dimensions.is_empty() && !key.dimensions.is_empty() && key.node == parent.node;
         is_part && find(&key).is_some_and(|part| part.is_more == said.is_more)
+    }
+
+    fn causes(&self, record: &AlertRecord) -> Option<Causes> {
+        if UNCAUSED.contains(&record.kind.as_str()) {
+            return None;
+        }
+        // Of a link the business is what falls behind.
+        let label = match record.facts.parent {
+            Some(_) => "parent",
+            None => "node",
+        };
+        let key = self.key(self.node(record.labels.get(label)?)?, &record.labels)?;
+        let (parts, others) = self.values(&key).or_else(|| self.parts(&key))?;
+        let node = self.catalog.node(key.node);
+        Some(Causes {
+            of: node.title.clone(),
+            unit: self.catalog.metric(node.metric).unit.clone(),
+            parts,
+            others,
+        })
     }
 
     fn forecasts(&self) -> Vec<Figure> {

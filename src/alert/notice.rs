@@ -252,9 +252,36 @@ pub struct Notice {
     /// Titles of alerts that are not told because this one explains them.
     #[serde(default)]
     pub explains: Vec<String>,
+    /// Where the distance from the plan comes from, of what began or got worse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causes: Option<Box<Causes>>,
     /// What it says that is about no single episode.
     #[serde(default)]
     pub aside: Option<Box<Aside>>,
+}
+
+/// Where a node's distance from its plan comes from: the few parts that make up most of it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Causes {
+    /// Title of the node whose distance it is: what an alert is about, or the business that it serves.
+    pub of: String,
+    /// Unit of the amounts.
+    pub unit: Option<String>,
+    /// The parts, the largest first.
+    pub parts: Vec<Cause>,
+    /// How many other parts there are.
+    pub others: usize,
+}
+
+/// One part of a distance.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Cause {
+    /// What it is: values of dimensions, or the title of a node.
+    pub title: String,
+    /// How far it is from what was expected of it, in the unit of the whole.
+    pub amount: f64,
+    /// The same as a share of the whole's distance.
+    pub share: f64,
 }
 
 impl Notice {
@@ -280,6 +307,7 @@ impl Notice {
             verdict: None,
             again: None,
             flapping: false,
+            causes: None,
             bundle: String::new(),
             group: Labels::new(),
             storm: false,

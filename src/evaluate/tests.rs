@@ -376,6 +376,51 @@ fn what_is_well_and_always_was_needs_no_sample() {
 }
 
 #[test]
+fn what_people_are_told_names_where_the_distance_comes_from() {
+    let mut world = june();
+    for _ in 0..9 {
+        world.event(1, r#"{"time": "2026-06-05T10:00:00+08:00", "author": "a"}"#);
+    }
+    let routing = Routing::to_receiver("ops");
+    let (mut engine, mut evaluator) = (Engine::new("s"), world.evaluator());
+    let first: Timestamp = "2026-06-10T23:59:59+08:00".parse().unwrap();
+    let days = (0..15).map(|days| first + jiff::SignedDuration::from_hours(24 * days));
+    let told = days.flat_map(|at| {
+        let when = judge::When {
+            at,
+            horizon: Horizon::Day,
+            tell: Some(judge::Tell::at(at, &routing)),
+            intake: &[],
+        };
+        let (_, step) = judge::step(&world.catalog, &mut evaluator, &world.cells, &mut engine, when);
+        step.notices
+    });
+    let told: Vec<_> = told.collect();
+    let flat = told
+        .iter()
+        .find(|notice| notice.alert_kind == "done-but-flat")
+        .unwrap();
+    let causes = flat.causes.as_ref().unwrap();
+    assert_eq!(
+        (causes.of.as_str(), causes.unit.as_deref()),
+        ("销售额", Some("CNY"))
+    );
+    let named: Vec<&str> = causes.parts.iter().map(|part| part.title.as_str()).collect();
+    assert_eq!((named, causes.others), (vec!["east", "west", "north"], 0));
+    let planned = flat.facts.parent.as_ref().unwrap().expected_share.unwrap();
+    let amounts = [
+        600.5 - 2000.0 * planned,
+        299.5 - 1000.0 * planned,
+        -500.0 * planned,
+    ];
+    let distance = 900.0 - 3000.0 * planned;
+    for (part, amount) in causes.parts.iter().zip(amounts) {
+        assert!((part.amount - amount).abs() < 1e-9, "{part:?} {amount}");
+        assert!((part.share - amount / distance).abs() < 1e-9, "{part:?}");
+    }
+}
+
+#[test]
 fn what_people_are_told_has_labels_and_figures() {
     let mut world = june();
     for _ in 0..9 {

@@ -41,6 +41,7 @@ pub(crate) fn hollow() -> Notice {
         because: None,
         ack: None,
         explains: Vec::new(),
+        causes: None,
         aside: None,
     }
 }

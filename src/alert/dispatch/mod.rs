@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use super::book::{Book, Changes};
 use super::identity::{Fingerprint, episode_id};
-use super::notice::{Ack, Notice};
+use super::notice::{Ack, Causes, Notice};
 use super::record::{AlertRecord, Correction, Facts, Figure, Labels};
 use crate::catalog::Calendar;
 use digest::LastDigest;
@@ -54,6 +54,8 @@ pub trait World {
     fn share(&self, record: &AlertRecord) -> Option<f64>;
     /// Whether what links say together, as an alert of theirs tells it, holds what a link's own alert says.
     fn shares(&self, shared: &AlertRecord, target: &AlertRecord) -> bool;
+    /// Where the distance from the plan comes from that an alert is about; `None` where that is not known.
+    fn causes(&self, record: &AlertRecord) -> Option<Causes>;
     /// Where nodes will end up, those first that are least likely to meet their targets.
     fn forecasts(&self) -> Vec<Figure>;
     /// The numbers of the closed period that an alert was about, as they are known by now; `None` where they cannot be
@@ -77,6 +79,9 @@ impl World for Calendar {
     }
     fn shares(&self, _: &AlertRecord, _: &AlertRecord) -> bool {
         false
+    }
+    fn causes(&self, _: &AlertRecord) -> Option<Causes> {
+        None
     }
     fn forecasts(&self) -> Vec<Figure> {
         Vec::new()

@@ -18,6 +18,9 @@ use crate::alert::record::{AlertRecord, Told};
 use crate::alert::transition::is_running;
 use crate::catalog::Severity;
 
+/// Notices of a pass for which it is looked up where the distance comes from.
+const MOST_CAUSES: usize = 20;
+
 /// A group with what is told of it now.
 struct Message {
     key: GroupKey,
@@ -53,9 +56,14 @@ impl Dispatcher {
         let messages = self.messages(wants, book, moment);
         let mut notices = Vec::new();
         let mut numbers = Numbers::default();
+        let mut asked = 0;
         for message in messages {
             for want in &message.wants {
                 let explains = explains(book, explained, want);
+                // What a storm is made of nobody reads one by one.
+                let is_news = matches!(want.what, What::Fired { .. } | What::Escalated);
+                let is_asked = is_news && !message.is_storm && asked < MOST_CAUSES;
+                asked += usize::from(is_asked);
                 let Some(entry) = book.get_mut(want.fingerprint) else {
                     continue;
                 };
@@ -68,7 +76,15 @@ impl Dispatcher {
                     times: (now, at),
                 };
                 let seq = numbers.of(&mut entry.record, &want.what);
-                notices.extend(words::notice(&entry.record, &want.what, seq, explains, &envelope));
+                let told = words::notice(&entry.record, &want.what, seq, explains, &envelope);
+                notices.extend(told.map(|notice| {
+                    Notice {
+                        causes: is_asked
+                            .then(|| moment.world.causes(&entry.record).map(Box::new))
+                            .flatten(),
+                        ..notice
+                    }
+                }));
                 note(&mut entry.record, &want.what, &message.key.receiver, now);
                 book.settle(want.fingerprint, true, changes);
             }

@@ -7,7 +7,7 @@ use crate::alert::dispatch::interval::Interval;
 use crate::alert::dispatch::route::{EndOfHeld, Person, Rung, To, WORKING_HOURS};
 use crate::alert::dispatch::silence::{Silence, SilenceRefusal};
 use crate::alert::dispatch::{Command, Refusal};
-use crate::alert::notice::{Aside, Because};
+use crate::alert::notice::{Aside, Because, Causes};
 
 /// An engine whose clock is one of seconds; what fires is said directly.
 struct Desk {
@@ -61,6 +61,9 @@ impl World for Town {
     }
     fn shares(&self, _: &AlertRecord, _: &AlertRecord) -> bool {
         false
+    }
+    fn causes(&self, _: &AlertRecord) -> Option<Causes> {
+        None
     }
     fn forecasts(&self) -> Vec<Figure> {
         Vec::new()

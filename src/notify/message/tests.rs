@@ -1,6 +1,6 @@
 use super::single::gap;
 use super::*;
-use crate::alert::notice::ResolveReason;
+use crate::alert::notice::{Cause, Causes, ResolveReason};
 use crate::notify::samples;
 
 fn of(notice: &Notice, language: Language, page: Option<&str>) -> Message {
@@ -46,6 +46,45 @@ fn the_title_tells_begin_worse_and_end_apart() {
         assert_eq!(of(&notice, Language::Zh, None).title, zh);
         assert_eq!(of(&notice, Language::En, None).title, en);
     }
+}
+
+#[test]
+fn a_beginning_names_where_most_of_the_distance_comes_from() {
+    let cause = |title: &str, amount: f64, share: f64| Cause {
+        title: title.to_owned(),
+        amount,
+        share,
+    };
+    let notice = Notice {
+        causes: Some(Box::new(Causes {
+            of: "营收".to_owned(),
+            unit: Some("CNY".to_owned()),
+            parts: vec![
+                cause("华东", -1_200_000.0, 0.8),
+                cause("华南 / 门店", 150_000.0, -0.1),
+            ],
+            others: 3,
+        })),
+        ..samples::hollow()
+    };
+    let field = |language: Language| {
+        let fields = of(&notice, language, None).fields;
+        let is_it = |field: &&Field| matches!(&field.value, Value::Text(text) if text.contains("华东"));
+        let found = fields.iter().find(is_it).unwrap();
+        format!("{}: {:?}", found.name, found.value)
+    };
+    assert_eq!(
+        field(Language::Zh),
+        "营收的差距主要在: Text(\"华东 −¥120万（占 80%），华南 / 门店 +¥15万（占 −10%）；另有 3 项\")"
+    );
+    assert_eq!(
+        field(Language::En),
+        "Gap of 营收, mostly: Text(\"华东 −¥1.2M (80% of it), 华南 / 门店 +¥150,000 (−10% of it); 3 others\")"
+    );
+    assert_eq!(
+        of(&samples::hollow(), Language::En, None).fields.len() + 1,
+        of(&notice, Language::En, None).fields.len()
+    );
 }
 
 #[test]
