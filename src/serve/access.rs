@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::App;
 use super::ingest::Refusal;
-use crate::alert::record::Labels;
+use crate::alert::dispatch::Command;
 use crate::settings::{Right, Token};
 
 /// Paths that answer everybody: whether the daemon lives, what a page that asks for a token looks like, and links of
@@ -88,22 +88,13 @@ pub(super) fn authorize<'t>(
     }
 }
 
-/// Whether a token acts on an alert.
-///
-/// # Errors
-/// 403 where the alert is outside the scope of the token.
-pub(super) fn in_scope(token: &Token, labels: &Labels) -> Result<(), Refusal> {
-    let outside = token.scope.iter().find(|matcher| !matcher.matches(labels));
-    outside.map_or(Ok(()), |_| Err(out_of_scope(token)))
-}
-
-/// The refusal of what a token's scope does not hold.
-pub(super) fn out_of_scope(token: &Token) -> Refusal {
-    let scope: Vec<String> = token.scope.iter().map(ToString::to_string).collect();
-    let scope = scope.join(", ");
-    let message =
-        format!("this token acts on alerts with {scope} alone; a silence by it has to name that as well");
-    Refusal(StatusCode::FORBIDDEN, "forbidden", message)
+/// A command by who shows this token: where it has a scope, on the alerts of that alone.
+pub(super) fn by(token: &Token, command: Command) -> Command {
+    if token.scope.is_empty() {
+        command
+    } else {
+        Command::Within(token.scope.clone(), Box::new(command))
+    }
 }
 
 /// Whether somebody has to show a token for something that is open to all where no such token is declared.

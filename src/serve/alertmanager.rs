@@ -295,16 +295,15 @@ pub(super) async fn post_silence(shared: &Shared, token: &Token, body: &[u8], fo
         Ok(asked) => asked,
         Err(message) => return (StatusCode::BAD_REQUEST, Json(message)).into_response(),
     };
-    // A silence in its place would be another's as well.
-    if !is_within(token, &asked) || !may_touch(shared, token, &asked.id) {
-        return super::refused(access::out_of_scope(token));
-    }
     match shared
         .orders
-        .give(Command::Silence {
-            silence: asked,
-            force,
-        })
+        .give(access::by(
+            token,
+            Command::Silence {
+                silence: asked,
+                force,
+            },
+        ))
         .await
     {
         Ok(id) => Json(json!({"silenceID": id})).into_response(),
@@ -331,27 +330,13 @@ fn read_silence(body: &[u8]) -> Result<Silence, String> {
     })
 }
 
-/// Whether a silence holds only alerts of a token's scope: it names every condition of it.
-fn is_within(token: &Token, silence: &Silence) -> bool {
-    token
-        .scope
-        .iter()
-        .all(|matcher| silence.matchers.contains(matcher))
-}
-
-/// Whether a token may change a silence that there is; one that there is not is refused by those who know all.
-fn may_touch(shared: &Shared, token: &Token, id: &str) -> bool {
-    let view = shared.view.borrow();
-    let silence = view.silences.iter().find(|silence| silence.id == id);
-    silence.is_none_or(|silence| is_within(token, silence))
-}
-
 /// `DELETE /api/v2/silence/{id}`.
 pub(super) async fn delete_silence(shared: &Shared, token: &Token, id: String) -> Response {
-    if !may_touch(shared, token, &id) {
-        return super::refused(access::out_of_scope(token));
-    }
-    match shared.orders.give(Command::Expire { id }).await {
+    match shared
+        .orders
+        .give(access::by(token, Command::Expire { id }))
+        .await
+    {
         Ok(_) => StatusCode::OK.into_response(),
         Err(not_done) => refused(&not_done),
     }
@@ -364,6 +349,7 @@ pub(super) fn refused(not_done: &NotDone) -> Response {
             StatusCode::NOT_FOUND
         }
         NotDone::Refused(Refusal::Silence(_)) => StatusCode::BAD_REQUEST,
+        NotDone::Refused(Refusal::OutOfScope(_)) => StatusCode::FORBIDDEN,
         NotDone::Weights(weights::Refused::Unknown { .. }) => StatusCode::NOT_FOUND,
         NotDone::Weights(weights::Refused::Decided { .. }) => StatusCode::CONFLICT,
         NotDone::Busy => StatusCode::SERVICE_UNAVAILABLE,

@@ -503,13 +503,6 @@ fn refused(Refusal(status, _, message): Refusal) -> Response {
     (status, axum::Json(message)).into_response()
 }
 
-/// Whether a token acts on the alert of an episode; what is not known is said by whom it is asked of.
-fn acts_on(app: &App, token: &Token, episode: &str) -> Result<(), Refusal> {
-    let view = app.view();
-    let alert = view.alerts.iter().find(|alert| alert.episode == episode);
-    alert.map_or(Ok(()), |alert| access::in_scope(token, &alert.matched_labels()))
-}
-
 fn bad(message: String) -> Response {
     (StatusCode::BAD_REQUEST, axum::Json(message)).into_response()
 }
@@ -586,10 +579,10 @@ async fn api_ack(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let may = responder(&app, &headers).and_then(|token| acts_on(&app, token, &episode));
-    if let Err(refusal) = may {
-        return refused(refusal);
-    }
+    let token = match responder(&app, &headers) {
+        Ok(token) => token,
+        Err(refusal) => return refused(refusal),
+    };
     let sent: AckBody = match serde_json::from_slice(&body) {
         Ok(sent) => sent,
         Err(error) => return bad(format!("write {{\"by\": \"…\", \"comment\": \"…\"}}: {error}")),
@@ -600,7 +593,7 @@ async fn api_ack(
         comment: sent.comment,
         lasts: None,
     };
-    ordered(&app, command).await
+    ordered(&app, access::by(token, command)).await
 }
 
 /// A button in Slack was pressed.
@@ -609,8 +602,8 @@ async fn slack_actions(State(app): State<App>, headers: HeaderMap, body: Bytes) 
 }
 
 async fn api_unack(State(app): State<App>, Path(episode): Path<String>, headers: HeaderMap) -> Response {
-    match responder(&app, &headers).and_then(|token| acts_on(&app, token, &episode)) {
-        Ok(()) => ordered(&app, Command::Unack { episode }).await,
+    match responder(&app, &headers) {
+        Ok(token) => ordered(&app, access::by(token, Command::Unack { episode })).await,
         Err(refusal) => refused(refusal),
     }
 }

@@ -61,7 +61,7 @@ fn a_proposal_is_approved_applies_from_the_next_period_on_and_is_kept() {
     // Only who may, and only once.
     let approval = json!({"decision": "approve", "by": "王芳", "note": "as the review said"});
     let nobody = decide(&daemon, &closed, TOKEN, &approval);
-    assert_eq!(nobody.status, 401, "{nobody:?}");
+    assert_eq!(nobody.status, 403, "{nobody:?}");
     let unclear = decide(
         &daemon,
         &closed,

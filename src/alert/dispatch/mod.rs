@@ -32,6 +32,7 @@ use super::record::{AlertRecord, Correction, Facts, Figure, Labels};
 use crate::catalog::Calendar;
 use digest::LastDigest;
 use group::{Groups, Rush};
+use matcher::Matcher;
 use route::{Routing, matched_labels};
 use silence::{Silence, SilenceRefusal, Silences};
 
@@ -137,6 +138,8 @@ pub enum Command {
         /// Its id.
         id: String,
     },
+    /// Any of these, by somebody who acts on the alerts alone that meet these conditions.
+    Within(Vec<Matcher>, Box<Command>),
 }
 
 /// Why a command is not carried out.
@@ -148,6 +151,9 @@ pub enum Refusal {
     /// A silence is not taken.
     #[error(transparent)]
     Silence(#[from] SilenceRefusal),
+    /// Who asks acts on other alerts.
+    #[error("this token acts on alerts with {0} alone; a silence by it has to name that as well")]
+    OutOfScope(String),
 }
 
 /// Why somebody is not told of something, or is again: a line of an episode's history.
@@ -391,6 +397,30 @@ impl Dispatcher {
         notices
     }
 
+    /// Whether a command touches only what is within somebody's scope. What is not there is refused by who carries it out.
+    fn allow(
+        &self,
+        scope: &[Matcher],
+        command: &Command,
+        book: &Book,
+        store_id: &str,
+    ) -> Result<(), Refusal> {
+        let names_all = |silence: &Silence| scope.iter().all(|matcher| silence.matchers.contains(matcher));
+        let is_ours = |id: &str| self.kept.silences.all.get(id).is_none_or(names_all);
+        let is_allowed = match command {
+            Command::Ack { episode, .. } | Command::Unack { episode } => running(book, store_id, episode)
+                .is_none_or(|record| matcher::matches_all(scope, &matched_labels(record))),
+            Command::Silence { silence, .. } => names_all(silence) && is_ours(&silence.id),
+            Command::Expire { id } => is_ours(id),
+            Command::Within(..) => false,
+        };
+        if is_allowed {
+            return Ok(());
+        }
+        let scope: Vec<String> = scope.iter().map(ToString::to_string).collect();
+        Err(Refusal::OutOfScope(scope.join(", ")))
+    }
+
     /// Carries out what somebody asks for. Returns the id of the silence, for one.
     pub(super) fn carry_out(
         &mut self,
@@ -401,6 +431,10 @@ impl Dispatcher {
         changes: &mut Changes,
     ) -> Result<String, Refusal> {
         match command {
+            Command::Within(scope, command) => {
+                self.allow(&scope, &command, book, store_id)?;
+                self.carry_out(*command, book, store_id, (now, ack_ttl), changes)
+            }
             Command::Ack {
                 episode,
                 by,
@@ -468,6 +502,14 @@ fn look_back(book: &mut Book, world: &dyn World, changes: &mut Changes) {
     }
 }
 
+/// The alert whose episode runs.
+fn running<'b>(book: &'b Book, store_id: &str, episode: &str) -> Option<&'b AlertRecord> {
+    book.open_records().find(|record| {
+        super::transition::is_running(record)
+            && episode_id(store_id, record.fingerprint, record.episodes) == episode
+    })
+}
+
 fn set_ack(
     book: &mut Book,
     store_id: &str,
@@ -475,13 +517,7 @@ fn set_ack(
     ack: Option<Ack>,
     changes: &mut Changes,
 ) -> Result<(), Refusal> {
-    let found = book
-        .open_records()
-        .find(|record| {
-            super::transition::is_running(record)
-                && episode_id(store_id, record.fingerprint, record.episodes) == episode
-        })
-        .map(|record| record.fingerprint);
+    let found = running(book, store_id, episode).map(|record| record.fingerprint);
     let fingerprint: Fingerprint = found.ok_or_else(|| Refusal::NotFiring(episode.to_owned()))?;
     if let Some(entry) = book.get_mut(fingerprint) {
         for telling in &mut entry.record.told.tellings {

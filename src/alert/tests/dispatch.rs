@@ -479,6 +479,69 @@ fn a_silence_holds_back_and_what_still_fires_is_told_when_it_ends() {
 }
 
 #[test]
+fn who_acts_on_a_part_of_the_alerts_touches_no_other() {
+    let mut desk = Desk::by_team();
+    desk.fire(&["a1", "a2", "b1", "b2"]);
+    desk.until(0, 5);
+    let growth = vec![Matcher::parse("team=\"growth\"").unwrap()];
+    let within = |command: Command| Command::Within(growth.clone(), Box::new(command));
+    let unack = |desk: &Desk, node: &str| Command::Unack {
+        episode: desk.episode(node),
+    };
+    let silence = |matchers: &[&str], id: &str| Command::Silence {
+        silence: Silence {
+            id: id.to_owned(),
+            matchers: matchers
+                .iter()
+                .map(|matcher| Matcher::parse(matcher).unwrap())
+                .collect(),
+            starts_at: second(10),
+            ends_at: second(1000),
+            created_by: "wang".to_owned(),
+            comment: "stocktaking".to_owned(),
+            updated_at: second(10),
+            reminded: false,
+        },
+        force: true,
+    };
+    let theirs = desk.command(silence(&["node=b1"], ""), 10).unwrap();
+    let refused = [
+        unack(&desk, "b1"),
+        silence(&["node=a1"], ""),
+        silence(&["team=sales"], ""),
+        silence(&["team=growth"], &theirs),
+        Command::Expire { id: theirs.clone() },
+        within(unack(&desk, "a1")),
+    ];
+    for command in refused {
+        let outcome = desk.command(within(command.clone()), 11);
+        assert_eq!(
+            outcome,
+            Err(Refusal::OutOfScope("team=\"growth\"".to_owned())),
+            "{command:?}"
+        );
+    }
+    let ours = desk
+        .command(within(silence(&["team=growth", "node=a1"], "")), 12)
+        .unwrap();
+    let taken = [
+        unack(&desk, "a1"),
+        silence(&["team=growth", "node=a1"], &ours),
+        Command::Expire { id: ours },
+    ];
+    for command in taken {
+        assert!(desk.command(within(command.clone()), 13).is_ok(), "{command:?}");
+    }
+    let unknown = Command::Unack {
+        episode: "none".to_owned(),
+    };
+    assert_eq!(
+        desk.command(within(unknown), 14),
+        Err(Refusal::NotFiring("none".to_owned()))
+    );
+}
+
+#[test]
 fn a_silence_that_would_hold_back_nearly_everything_is_refused_unless_it_is_meant() {
     let mut desk = Desk::by_team();
     desk.fire(&["a1", "a2", "a3", "b1"]);
