@@ -134,6 +134,11 @@ impl Book {
         }
     }
 
+    /// Whether a record needs a look at every step.
+    pub(super) fn is_open(&self, fingerprint: Fingerprint) -> bool {
+        self.open.contains(&fingerprint)
+    }
+
     /// How many alerts of a rule are open.
     pub(super) fn open_of(&self, rule: &str) -> usize {
         self.open_by_rule.get(rule).copied().unwrap_or(0)

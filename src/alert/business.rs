@@ -9,6 +9,7 @@ use super::dispatch::World;
 use super::judge::figure;
 use super::notice::{Cause, Causes};
 use super::record::{AlertRecord, Facts, Figure, Labels};
+use super::rule_error::RULE_ERROR;
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Calendar, Catalog, NodeId, Relation, Role, SourceId};
 use crate::evaluate::attribution::{Attribution, Contribution, attribute};
@@ -22,7 +23,7 @@ const NAMED_CAUSES: usize = 3;
 /// Share of a distance from which on a part is named.
 const LEAST_CAUSE: f64 = 0.1;
 /// Kinds of alerts that are about no distance from a plan.
-const UNCAUSED: [&str; 4] = ["feed_gap", "unit_change", "unreconciled", "overdue"];
+const UNCAUSED: [&str; 4] = ["feed_gap", "unit_change", "unreconciled", RULE_ERROR];
 
 /// Nodes in the table of forecasts at most.
 const FORECASTS: usize = 20;
@@ -222,11 +223,13 @@ impl World for Business<'_> {
     }
 
     fn causes(&self, record: &AlertRecord) -> Option<Causes> {
-        if UNCAUSED.contains(&record.kind.as_str()) {
+        let facts = &record.facts;
+        let is_about_more = facts.item.is_some() || facts.source.is_some() || facts.entry.is_some();
+        if is_about_more || UNCAUSED.contains(&record.kind.as_str()) {
             return None;
         }
         // Of a link the business is what falls behind.
-        let label = match record.facts.parent {
+        let label = match facts.parent {
             Some(_) => "parent",
             None => "node",
         };

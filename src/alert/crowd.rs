@@ -36,8 +36,7 @@ impl Crowd {
         }
     }
 
-    /// The rules that were judged now and have such an alert, or need one: `beyond` are the breaches by rule, `open` the
-    /// rules that have one.
+    /// The rules that have such an alert, or need one: `beyond` are the breaches by rule, `open` the rules that have one.
     pub(super) fn all(
         beyond: &BTreeMap<String, u64>,
         open: impl Iterator<Item = String>,

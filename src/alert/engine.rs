@@ -166,7 +166,7 @@ impl Engine {
         let mut changes = Changes::default();
         self.beyond.clear();
         self.judge_samples(samples, at, &mut changes);
-        self.judge_crowds(samples, at, &mut changes);
+        self.judge_crowds(rules, at, &mut changes);
         self.judge_rules(samples, at, &mut changes);
         self.judge_deliveries(at, &mut changes);
         self.judge_absent(rules, at, &mut changes);
@@ -211,11 +211,11 @@ impl Engine {
         }
     }
 
-    /// Judges how many alerts the rules have that were judged.
-    fn judge_crowds<A: About>(&mut self, samples: &[Sample<'_, A>], at: Timestamp, changes: &mut Changes) {
+    /// Judges how many alerts the rules have.
+    fn judge_crowds(&mut self, rules: &[Rule], at: Timestamp, changes: &mut Changes) {
         let open = self.book.open_records().filter_map(Crowd::rule_of);
-        let judged = open.filter(|rule| samples.iter().any(|sample| sample.rule.name == *rule));
-        let crowds = Crowd::all(&self.beyond, judged.map(str::to_owned), self.max_per_rule);
+        let known = open.filter(|name| rules.iter().any(|rule| rule.name == *name));
+        let crowds = Crowd::all(&self.beyond, known.map(str::to_owned), self.max_per_rule);
         for crowd in crowds {
             let judgement = Judgement {
                 policy: Policy::Crowd,
@@ -296,7 +296,9 @@ impl Engine {
             }
             return;
         };
-        if state == AlertState::Inactive && may_begin && self.is_crowded(&judgement.policy) {
+        // One that is over and owes somebody a word has its place still.
+        let begins = state == AlertState::Inactive && may_begin && !self.book.is_open(fingerprint);
+        if begins && self.is_crowded(&judgement.policy) {
             return;
         }
         let Some(entry) = self.book.get_mut(fingerprint) else {

@@ -17,18 +17,26 @@ use crate::settings::{Right, Token};
 /// messages, which are signed.
 const OPEN: [&str; 4] = ["/-/", "/assets/", "/ack/", "/silence/"];
 
-/// The token that a request shows: as a bearer, or as the password that a browser asks for.
+/// The token that a request shows, as a bearer.
 pub(super) fn shown(headers: &HeaderMap) -> Option<String> {
+    credentials(headers, "bearer").map(str::to_owned)
+}
+
+/// The same, or the password that a browser asks its user for. For what only reads: a browser shows it again by itself,
+/// also when another site makes it ask for something.
+fn shown_to_read(headers: &HeaderMap) -> Option<String> {
+    shown(headers).or_else(|| {
+        let plain = BASE64_STANDARD.decode(credentials(headers, "basic")?).ok()?;
+        let plain = String::from_utf8(plain).ok()?;
+        let (_, password) = plain.split_once(':')?;
+        Some(password.to_owned())
+    })
+}
+
+fn credentials<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, given) = value.split_once(' ')?;
-    let given = given.trim();
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(given.to_owned());
-    }
-    let plain = BASE64_STANDARD.decode(given).ok()?;
-    let plain = String::from_utf8(plain).ok()?;
-    let (_, password) = plain.split_once(':')?;
-    scheme.eq_ignore_ascii_case("basic").then(|| password.to_owned())
+    let (given, credentials) = value.split_once(' ')?;
+    given.eq_ignore_ascii_case(scheme).then(|| credentials.trim())
 }
 
 /// The token of those that allow something.
@@ -121,7 +129,11 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     let Some(right) = right.filter(|right| is_closed(tokens, *right)) else {
         return next.run(request).await;
     };
-    match authorize(tokens, right, shown(request.headers()).as_deref()) {
+    let given = match right {
+        Right::Read => shown_to_read(request.headers()),
+        _ => shown(request.headers()),
+    };
+    match authorize(tokens, right, given.as_deref()) {
         Ok(_) => next.run(request).await,
         Err(Refusal(status, kind, message)) => {
             let is_page = !path.starts_with("/api/") && path != "/metrics";
@@ -131,7 +143,7 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
                 let body = serde_json::json!({"status": "error", "errorType": kind, "error": message});
                 (status, Json(body)).into_response()
             };
-            if status == StatusCode::UNAUTHORIZED {
+            if status == StatusCode::UNAUTHORIZED && right == Right::Read {
                 // Browsers ask their user for a name, which is not looked at, and a password, which is the token.
                 let asks = HeaderValue::from_static("Basic realm=\"tautline\", charset=\"UTF-8\"");
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, asks);

@@ -72,6 +72,12 @@ fn each_role_may_do_what_it_is_for_and_nothing_else() {
     let basic = format!("Basic {typed}");
     let page = request(daemon.port(), "GET", "/", &[("Authorization", &basic)], b"").unwrap();
     assert_eq!(page.status, 200);
+    // A browser shows it again for whatever another site makes it ask: nothing is changed by it.
+    let typed = base64::engine::general_purpose::STANDARD.encode(format!("anybody:{ADMIN}"));
+    let basic = [("Authorization", format!("Basic {typed}"))];
+    let basic = basic.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let reload = request(daemon.port(), "POST", "/-/reload", &basic, b"").unwrap();
+    assert_eq!(reload.status, 401);
 
     let mut producer = Producer::new(broker, &topic);
     producer.send(0, Order::paid("o", "150").structured());

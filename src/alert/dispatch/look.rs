@@ -116,7 +116,20 @@ impl Looking<'_> {
         for ended in &mut record.told.owed {
             let since = *ended.since.get_or_insert(self.moment.now);
             if manner == EndOfHeld::Never {
-                ended.tellings.retain(|telling| !held && !self.is_muted(telling));
+                let (told, kept) = (std::mem::take(&mut ended.tellings), &mut record.told.closed);
+                let hears = |telling: &Telling| !held && !self.is_muted(telling);
+                ended.tellings = told.iter().filter(|telling| hears(telling)).cloned().collect();
+                // Who does not hear how it ended does not hear that it ended otherwise.
+                if let Some(closed) = kept.as_mut().filter(|closed| closed.episode == ended.episode) {
+                    let is_left = |telling: &Telling| {
+                        let left = ended.tellings.iter();
+                        left.clone().any(|left| left.receiver == telling.receiver)
+                    };
+                    closed.tellings.retain(is_left);
+                }
+                if kept.as_ref().is_some_and(|closed| closed.tellings.is_empty()) {
+                    *kept = None;
+                }
             }
             for telling in &ended.tellings {
                 let what = What::Resolved {

@@ -76,4 +76,14 @@ fn beyond_the_bound_one_alert_tells_of_all_others() {
         "{:?}",
         step.notices
     );
+
+    // Where nothing is judged any more nothing is beyond: a rule on items has no samples when there are none.
+    bench.step(5, &all);
+    let crowded = |bench: &Bench| {
+        let mut records = bench.engine.records();
+        records.any(|record| record.rule == "too_many_alerts" && record.state == AlertState::Firing)
+    };
+    assert!(crowded(&bench));
+    bench.step(6, &[]);
+    assert!(!crowded(&bench));
 }

@@ -815,6 +815,21 @@ fn a_node_that_is_behind_explains_those_of_its_parts_that_matter_little() {
 }
 
 #[test]
+fn who_is_not_told_how_a_silenced_period_ended_hears_no_correction() {
+    let mut desk = Desk::by_team();
+    desk.routing.manners.resolve_when_silenced = EndOfHeld::Never;
+    desk.period_end = Some(second(100));
+    desk.world.completion = Some(0.4);
+    desk.fire(&["a1", "b1"]);
+    desk.until(0, 50);
+    desk.silence("node=a1", 51, 1000).unwrap();
+    assert_eq!(desk.until(52, 120), ["105: ops[resolved b1]"]);
+    desk.world.completion = Some(1.1);
+    let corrected: Vec<Notice> = (121..=190).flat_map(|at| desk.step(at, true).notices).collect();
+    assert_eq!(messages(&corrected), "ops[correction b1]");
+}
+
+#[test]
 fn a_verdict_that_late_events_change_is_corrected_once() {
     let mut desk = Desk::by_team();
     desk.period_end = Some(second(100));
