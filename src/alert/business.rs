@@ -111,7 +111,7 @@ impl<'a> Business<'a> {
         let accounts = found.accounts.into_iter();
         let account = accounts
             .filter(|account| account.relation != Relation::Influence)
-            .max_by(|a, b| b.not_explained.abs().total_cmp(&a.not_explained.abs()))?;
+            .min_by(|a, b| a.not_explained.abs().total_cmp(&b.not_explained.abs()))?;
         let cause = |part: &Contribution| {
             let amount = part.amount?;
             let node = self.catalog.node(part.key.node);

@@ -296,8 +296,12 @@ impl Looking<'_> {
         intervals.map(edge).min()
     }
 
-    /// The first moment from `at` and from now on that lies in one of these times; without any, `at`.
+    /// The first moment from `at` and from now on that lies in one of these times; without any, `at`. What is not due yet
+    /// is asked for again when it is.
     fn first_within(&self, names: &[String], at: Timestamp) -> Timestamp {
+        if at > self.moment.now {
+            return at;
+        }
         let calendar = self.moment.world.calendar();
         let stretches: Vec<&Interval> = names
             .iter()
@@ -306,7 +310,7 @@ impl Looking<'_> {
         if stretches.is_empty() {
             return at;
         }
-        let mut first = at.max(self.moment.now);
+        let mut first = self.moment.now;
         for _ in 0..MOST_EDGES {
             if stretches.iter().any(|interval| interval.holds(first, calendar)) {
                 return first;
