@@ -111,7 +111,9 @@ pub struct SharedFacts {
     pub drifting: usize,
     /// Of how many that are judged.
     pub judged: usize,
-    /// Which, the surest first; at most [`SharedFacts::NAMED`].
+    /// How many go that way, where all of them as one say so and most of them alone do not.
+    pub going: Option<usize>,
+    /// Which drift, the surest first; at most [`SharedFacts::NAMED`].
     pub names: Vec<String>,
     /// The middle one of their first days.
     pub since: Option<jiff::civil::Date>,

@@ -140,6 +140,7 @@ impl About for OfSiblings<'_> {
                 is_more: self.said.is_more,
                 drifting: self.said.drifting.len(),
                 judged: self.said.judged,
+                going: self.said.going,
                 names: self.names(),
                 since: self.said.since,
                 gap: self.said.gap,

@@ -173,19 +173,21 @@ pub struct SharedDrift {
     pub key: InstanceKey,
     /// Whether it brings more than their KPIs explain, or less.
     pub is_more: bool,
-    /// Links that drift to that side, as a share of more than half of them; 1 and more is said.
+    /// Links that drift to that side, as a share of more than half of them, or what all of them say as one; 1 and more is said.
     pub evidence: f64,
     /// Links that are judged.
     pub judged: usize,
+    /// How many go that way, if ever so little, where all of them as one say so and most of them alone do not.
+    pub going: Option<usize>,
     /// The KPIs of those that drift to that side since the same days, the surest first.
     pub drifting: Vec<InstanceKey>,
-    /// The middle one of their first days.
+    /// The middle one of their first days; of all as one, the first.
     pub since: Option<civil::Date>,
-    /// How far their parents are from what is explained, as a share: the median.
+    /// How far their parents are from what is explained, as a share: the median, or of all as one.
     pub gap: Option<f64>,
-    /// Their KPIs against usual levels, as a share: the median.
+    /// Their KPIs against usual levels, likewise.
     pub kpi: Option<f64>,
-    /// Their parents against usual levels, as a share: the median.
+    /// Their parents against usual levels, likewise.
     pub parent: Option<f64>,
 }
 

@@ -81,6 +81,7 @@ fn details(fit: &mut Fitter, out: &mut Json, notice: &Notice, message: &Message)
         "direction": if shared.is_more { "more" } else { "less" },
         "drifting": shared.drifting,
         "judged": shared.judged,
+        "going": shared.going,
         "names": shared.names.iter().take(NAMED).map(|name| fit.json_bytes(name, NAME)).collect::<Vec<_>>(),
         "since": shared.since.map(|day| day.to_string()),
         "gap_ratio": shared.gap,

@@ -12,9 +12,10 @@ use super::StateError;
 /// 4: keys that are known, and partials of `count_new` beside them. 5: items, partials of durations, and what is known of
 /// links. 6: since when definitions are counted, and entries. 7: bundles of notices, where messages are shown, who was
 /// not told of what, and what is read again. 8: the first day that is kept, and when definitions were declared.
-/// 9: weights that were declared, proposed and decided. 10: what is known of feeds that no link watches.
-/// What an older version wrote means the same in a newer one.
-const SCHEMA: i64 = 10;
+/// 9: weights that were declared, proposed and decided. 10: what is known of feeds that no link watches. 11: links learn the
+/// unit of a plan; those of before begin anew.
+/// What else an older version wrote means the same in a newer one.
+const SCHEMA: i64 = 11;
 /// The oldest version that is brought up to date by making the tables that it lacks.
 const OLDEST: i64 = 1;
 
@@ -127,8 +128,13 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), StateError> {
     } else {
         ""
     };
+    let links = if found.is_some_and(|found| found < 11) {
+        "DELETE FROM links;"
+    } else {
+        ""
+    };
     connection.execute_batch(&format!(
-        "BEGIN EXCLUSIVE; {TABLES} {META} {columns} {counted} {REFUSED}
+        "BEGIN EXCLUSIVE; {TABLES} {META} {columns} {counted} {links} {REFUSED}
         INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', {SCHEMA}); COMMIT;"
     ))?;
     Ok(())

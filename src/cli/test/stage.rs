@@ -249,7 +249,8 @@ impl Stage {
             },
             |snapshot| {
                 series::put_in(&catalog, &case.series, &case.fed, snapshot, at);
-                snapshot.shared = crate::evaluate::drift::shared::shared(&snapshot.instances).into();
+                snapshot.shared =
+                    crate::evaluate::drift::shared::shared(&catalog, &snapshot.instances, |_| None).into();
             },
         );
         changed.take(step);

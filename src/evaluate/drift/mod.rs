@@ -9,6 +9,7 @@ mod closed;
 mod feed;
 mod health;
 pub mod link;
+mod pool;
 pub mod shared;
 
 use std::sync::Arc;
@@ -26,7 +27,8 @@ use crate::fold::day::Day;
 pub use closed::ClosedLink;
 use closed::Closes;
 use feed::Feed;
-use link::{Announced, Before, DayInput, Days, Link, RING, Side, Special, Tuning};
+use link::{Announced, Before, Company, DayInput, Days, Link, RING, Side, Special, Tuning};
+use pool::{Pool, adds_up, target_of};
 
 /// Days back over which values are looked at again: what is later than this is not seen by the judgement.
 const LOOKS_BACK: i32 = 48;
@@ -43,7 +45,8 @@ pub(super) struct Drift {
     named_days: Vec<Days>,
     tuning: Tuning,
     links: HashMap<InstanceKey, Judged>,
-    /// Links that were closed since [`Evaluator::take_learned`].
+    /// Links that were closed since [`Evaluator::take_learned`]. One of a node with `each` that has no values of its dimensions
+    /// is that of all instances as one, see [`pool`].
     changed: HashSet<InstanceKey>,
     /// Links that were forgotten since then.
     forgotten: Vec<InstanceKey>,
@@ -55,6 +58,15 @@ pub(super) struct Drift {
     shared: Option<Arc<[SharedDrift]>>,
     /// The last day that was closed.
     closed_to: Option<i32>,
+}
+
+/// One side of a link as a day closes.
+#[derive(Clone, Copy)]
+struct Closing<'a> {
+    /// What each of the latest days brought, the closing day last.
+    flow: &'a [Option<f64>],
+    /// The target of the running period.
+    target: Option<Announced>,
 }
 
 /// A link and what was told to it.
@@ -174,10 +186,19 @@ impl Evaluator {
         let instances = &snapshot.instances;
         let by_key: HashMap<&InstanceKey, &NodeState> =
             instances.iter().map(|state| (&state.key, state)).collect();
+        let wholes = self.wholes();
+        let mut pools: HashMap<NodeId, Pool> = HashMap::new();
         for (parent, kpis) in families(&self.catalog, instances) {
             let Some(parent) = by_key.get(parent) else {
                 continue;
             };
+            let parent_flow = self.latest_flow(cells, today, parent);
+            let of_parent = Closing {
+                flow: &parent_flow,
+                target: target_of(parent),
+            };
+            let parent_whole_from = self.whole_from(parent);
+            let mut pooled = None;
             // As they were before the day: whichever is judged first, each is told the same of the others.
             let mut before: Vec<(&InstanceKey, Link)> = Vec::new();
             if (2..=FAMILY).contains(&kpis.len()) {
@@ -189,10 +210,35 @@ impl Evaluator {
             for kpi in kpis {
                 let others = before.iter().filter(|(key, _)| **key != kpi.key);
                 let others: Vec<&Link> = others.map(|(_, link)| link).collect();
-                self.close_link(cells, today, kpi, parent, &others);
+                let flow = self.latest_flow(cells, today, kpi);
+                let of_kpi = Closing {
+                    flow: &flow,
+                    target: target_of(kpi),
+                };
+                let node = kpi.key.node;
+                let company = Company {
+                    others: &others,
+                    whole: wholes.get(&node),
+                };
+                // What a link learned under another definition says nothing of this one.
+                let whole_from = self.whole_from(kpi).max(parent_whole_from);
+                let before = |this: &Evaluator| [this.before(kpi), this.before(parent)];
+                let sides = [of_kpi, of_parent];
+                self.close_link(today, &kpi.key, sides, whole_from, before, company);
+                if adds_up(&self.catalog, node) {
+                    let pool = pools.entry(node).or_default();
+                    pool.add(of_kpi.flow, of_kpi.target, whole_from);
+                    if pooled != Some(node) {
+                        pool.add_parent(of_parent.flow, of_parent.target);
+                        pooled = Some(node);
+                    }
+                }
             }
         }
         drop(by_key);
+        for (node, pool) in pools {
+            self.close_whole(today, node, &pool);
+        }
         self.forget_links(today);
         self.close_feeds(cells, today, &snapshot.instances);
         self.count_links();
@@ -235,11 +281,8 @@ impl Evaluator {
             let Some(mut feed) = known.or_else(|| self.begin_feed(cells, today, state, whole_from)) else {
                 continue;
             };
-            let from = Day(today.0 + 1 - LOOKS_BACK);
-            let flow = self
-                .flow(cells, &state.key, from, Day(today.0 + 1))
-                .unwrap_or_default();
-            feed.close(today.0, &flow, self.days(state), &self.drift.tuning);
+            let flow = self.latest_flow(cells, today, state);
+            feed.close(today.0, &flow, self.days(state.key.node), &self.drift.tuning);
             self.drift.feeds[node as usize] = Some(feed);
             self.drift.changed_feeds.insert(state.key.node);
         }
@@ -252,41 +295,41 @@ impl Evaluator {
         node: &NodeState,
         whole_from: Option<i32>,
     ) -> Option<Feed> {
-        let first_day = self.first_flow(cells, today, node, whole_from)?;
+        let first_day = first_flow(&self.latest_flow(cells, today, node), today, whole_from)?;
         Some(Feed::new(first_day, whole_from))
     }
 
     fn close_link(
         &mut self,
-        cells: &Cells,
         today: Day,
-        kpi: &NodeState,
-        parent: &NodeState,
-        others: &[&Link],
+        key: &InstanceKey,
+        sides: [Closing<'_>; 2],
+        whole_from: Option<i32>,
+        before: impl FnOnce(&Evaluator) -> [Before; 2],
+        company: Company<'_>,
     ) {
-        let key = &kpi.key;
-        // What a link learned under another definition says nothing of this one.
-        let whole_from = self.whole_from(kpi).max(self.whole_from(parent));
+        let NodeId(node) = key.node;
+        let parent = self.catalog.nodes[node as usize].parent.as_ref();
+        let Some(parent) = parent.map(|parent| parent.node) else {
+            return;
+        };
         let known = self.drift.links.remove(key);
         let mut judged = match known.filter(|judged| judged.whole_from == whole_from) {
             Some(judged) => judged,
-            None => match self.begin(cells, today, kpi, parent, whole_from) {
+            None => match self.begin(today, parent, sides, whole_from, before) {
                 Some(judged) => judged,
                 None => return,
             },
         };
-        let from = Day(today.0 + 1 - LOOKS_BACK);
-        let to = Day(today.0 + 1);
-        let flows = [kpi, parent].map(|side| self.flow(cells, &side.key, from, to).unwrap_or_default());
         let Judged { link, announced, .. } = &mut judged;
-        let mut announce = |at: usize, side: &NodeState| announcement(side, &mut announced[at]);
-        let targets = [announce(0, kpi), announce(1, parent)];
+        let mut announce = |at: usize| announcement(sides[at].target, &mut announced[at]);
+        let targets = [announce(0), announce(1)];
         let input = |at: usize| DayInput {
-            flow: &flows[at],
+            flow: sides[at].flow,
             targets: targets[at].as_slice(),
         };
         let (days, tuning) = (self.days(parent), &self.drift.tuning);
-        link.close_among(others, today.0, [input(0), input(1)], days, tuning);
+        link.close_among(company, today.0, [input(0), input(1)], days, tuning);
         let state = state_of(link, tuning);
         judged.closes.add(today.0, &state);
         judged.state = Some(Arc::new(state));
@@ -298,16 +341,17 @@ impl Evaluator {
     /// through, a young link takes a season to learn.
     fn begin(
         &self,
-        cells: &Cells,
         today: Day,
-        kpi: &NodeState,
-        parent: &NodeState,
+        parent: NodeId,
+        sides: [Closing<'_>; 2],
         whole_from: Option<i32>,
+        before: impl FnOnce(&Evaluator) -> [Before; 2],
     ) -> Option<Judged> {
-        let first_of = |side: &NodeState| self.first_flow(cells, today, side, whole_from);
-        let first_day = first_of(kpi)?.min(first_of(parent)?);
+        let [kpi, parent_side] = sides.map(|side| first_flow(side.flow, today, whole_from));
+        let first_day = kpi?.min(parent_side?);
+        let [of_kpi, of_parent] = before(self);
         let (days, tuning) = (self.days(parent), &self.drift.tuning);
-        let link = Link::new(first_day, self.before(kpi), self.before(parent), days, tuning);
+        let link = Link::new(first_day, of_kpi, of_parent, days, tuning);
         Some(Judged {
             link,
             announced: [None; 2],
@@ -317,27 +361,46 @@ impl Evaluator {
         })
     }
 
-    /// The first of the latest days on which an instance brought something, of those that its definition has seen whole.
-    fn first_flow(
-        &self,
-        cells: &Cells,
-        today: Day,
-        side: &NodeState,
-        whole_from: Option<i32>,
-    ) -> Option<i32> {
-        let from = Day((today.0 + 1 - LOOKS_BACK).max(whole_from.unwrap_or(i32::MIN)));
-        if from > today {
-            return None;
+    /// Closes the day for all instances of a KPI as one, of enough of them.
+    fn close_whole(&mut self, today: Day, node: NodeId, pool: &Pool) {
+        if pool.instances() < shared::LEAST {
+            return;
         }
-        let flow = self.flow(cells, &side.key, from, Day(today.0 + 1))?;
-        let has_some = |value: &Option<f64>| value.is_some_and(|value| value != 0.0);
-        let days = i32::try_from(flow.iter().position(has_some)?).ok()?;
-        Some(from.0 + days)
+        let sides = [&pool.kpi, &pool.parent].map(|total| Closing {
+            flow: &total.flow,
+            target: total.target,
+        });
+        let before = |this: &Evaluator| {
+            let of_parent = this.catalog.node(node).parent.as_ref();
+            let parent = of_parent.map_or(node, |parent| parent.node);
+            [
+                pool.kpi.before(&this.catalog, node),
+                pool.parent.before(&this.catalog, parent),
+            ]
+        };
+        let company = Company::default();
+        self.close_link(today, &whole_of(node), sides, pool.whole_from, before, company);
+    }
+
+    /// The links of all instances as one, by the node of the KPI.
+    fn wholes(&self) -> HashMap<NodeId, Link> {
+        let nodes = (0u32..).map(NodeId).take(self.catalog.nodes.len());
+        let split = nodes.filter(|node| !self.catalog.node(*node).each.is_empty());
+        let known =
+            split.filter_map(|node| Some((node, self.drift.links.get(&whole_of(node))?.link.clone())));
+        known.collect()
+    }
+
+    /// What the latest days brought to an instance, the closing day last.
+    fn latest_flow(&self, cells: &Cells, today: Day, side: &NodeState) -> Vec<Option<f64>> {
+        let from = Day(today.0 + 1 - LOOKS_BACK);
+        self.flow(cells, &side.key, from, Day(today.0 + 1))
+            .unwrap_or_default()
     }
 
     /// The calendar's special days by which a link is judged: those of its parent.
-    fn days(&self, parent: &NodeState) -> &Days {
-        let metric = self.catalog.node(parent.key.node).metric;
+    fn days(&self, parent: NodeId) -> &Days {
+        let metric = self.catalog.node(parent).metric;
         let named = self.catalog.metric(metric).calendar;
         named.map_or(&self.drift.days, |index| &self.drift.named_days[index])
     }
@@ -412,7 +475,9 @@ impl Evaluator {
             let node = position.and_then(|at| u32::try_from(at).ok()).map(NodeId);
             let Some(node) = node.filter(|node| {
                 let declared = self.catalog.node(*node);
-                is_judged(&self.catalog, *node) && declared.each.len() == stored.dimensions.len()
+                let is_instance = declared.each.len() == stored.dimensions.len();
+                let is_whole = stored.dimensions.is_empty() && adds_up(&self.catalog, *node);
+                is_judged(&self.catalog, *node) && (is_instance || is_whole)
             }) else {
                 continue;
             };
@@ -440,10 +505,22 @@ impl Evaluator {
 
     /// What links say together, by instances that show them. They say another thing when a day closes, never in between.
     pub(super) fn shared(&mut self, instances: &[NodeState]) -> Arc<[SharedDrift]> {
-        let shared = &mut self.drift.shared;
-        shared
-            .get_or_insert_with(|| shared::shared(instances).into())
-            .clone()
+        let Drift {
+            links,
+            shared,
+            closed_to,
+            ..
+        } = &mut self.drift;
+        let said = shared.get_or_insert_with(|| {
+            // One that was closed no more, for lack of instances, says nothing of today.
+            let whole = |node: NodeId| {
+                let judged = links.get(&whole_of(node))?;
+                let is_closed = Some(judged.link.closed_to()) == *closed_to;
+                judged.state.as_deref().filter(|_| is_closed)
+            };
+            shared::shared(&self.catalog, instances, whole).into()
+        });
+        said.clone()
     }
 
     /// Limits follow the number of links that are judged, from the next close on.
@@ -545,19 +622,32 @@ fn families<'s>(catalog: &Catalog, instances: &'s [NodeState]) -> Vec<(&'s Insta
     families
 }
 
+/// The key of the link of all instances of a node as one.
+fn whole_of(node: NodeId) -> InstanceKey {
+    InstanceKey {
+        node,
+        dimensions: [].into(),
+    }
+}
+
+/// The first of the latest days that brought something, of those that a definition has seen whole.
+fn first_flow(flow: &[Option<f64>], today: Day, whole_from: Option<i32>) -> Option<i32> {
+    let days = (0i32..)
+        .zip(flow.iter().rev())
+        .map(|(ago, value)| (today.0 - ago, value));
+    let of_definition = days.take_while(|(day, _)| whole_from.is_none_or(|from| *day >= from));
+    let with_some = of_definition.filter(|(_, value)| value.is_some_and(|value| value != 0.0));
+    with_some.last().map(|(day, _)| day)
+}
+
 /// The target of the running period, if it is news.
-fn announcement(side: &NodeState, last: &mut Option<(i32, f64)>) -> Option<Announced> {
-    let target = side.target.filter(|target| *target > 0.0 && target.is_finite())?;
-    let start = Day::of(side.period.start).0;
-    if *last == Some((start, target)) {
+fn announcement(target: Option<Announced>, last: &mut Option<(i32, f64)>) -> Option<Announced> {
+    let told = target.map(|target| (target.start, target.target));
+    if told.is_none() || *last == told {
         return None;
     }
-    *last = Some((start, target));
-    Some(Announced {
-        start,
-        end: Day::of(side.period.end).0,
-        target,
-    })
+    *last = told;
+    target
 }
 
 fn state_of(link: &Link, tuning: &Tuning) -> LinkState {

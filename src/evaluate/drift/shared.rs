@@ -4,18 +4,22 @@
 use hashbrown::HashMap;
 use jiff::civil::Date;
 
-use crate::catalog::NodeId;
+use super::whole_of;
 use crate::catalog::attribute::DriftKind;
-use crate::evaluate::snapshot::{InstanceKey, LinkState, NodeState, SharedDrift};
+use crate::catalog::{Catalog, NodeId};
+use crate::evaluate::snapshot::{InstanceKey, LinkFinding, LinkState, NodeState, SharedDrift};
 
 /// Judged links from which on they can be said to drift together: of fewer, each is told by itself.
-const LEAST: usize = 5;
+pub(super) const LEAST: usize = 5;
 /// Evidence from which on a link leans to a side: that below which its own alert would be over.
 const LEANS: f64 = 0.25;
+/// Distance of a parent from what is explained, as a share, from which on it counts as going that way.
+const GOES: f64 = 0.01;
 /// Days within which links that drift together begin to.
 const TOGETHER: i32 = 28;
 
 /// What one link says, to one side.
+#[derive(Clone)]
 struct Voice<'a> {
     kpi: &'a InstanceKey,
     is_more: bool,
@@ -55,46 +59,116 @@ struct Siblings<'a> {
     judged: usize,
     /// By side: the parent brings less, or more.
     leaning: [Vec<Voice<'a>>; 2],
+    /// How many go that way, if ever so little.
+    going: [usize; 2],
+    /// What all instances of a KPI say as one.
+    wholes: Vec<&'a LinkState>,
 }
 
 impl<'a> Siblings<'a> {
     fn add(&mut self, kpi: &'a InstanceKey, link: &LinkState) {
         self.judged += 1;
+        if let Some(gap) = link.parent_gap.filter(|gap| gap.abs() >= GOES) {
+            self.going[usize::from(gap > 0.0)] += 1;
+        }
         if let Some(voice) = Voice::of(kpi, link) {
             self.leaning[usize::from(voice.is_more)].push(voice);
         }
     }
 
-    /// What they say together, of the side to which more of them lean.
+    /// What all instances of a KPI say as one, as far as it is no matter of a few: half as many again of them go that way as
+    /// the other, and five at least. Which finding, whether it is more, and how much it says.
+    fn pooled(&self) -> Option<(&'a LinkFinding, bool, f64)> {
+        let findings = self.wholes.iter().flat_map(|link| &link.findings);
+        let weighed = findings.filter_map(|finding| {
+            let is_more = side_of(finding.kind)?;
+            let [to, other] = [is_more, !is_more].map(|side| self.going[usize::from(side)] as f64);
+            let share = to / (1.5 * other).max(LEAST as f64);
+            let evidence = if share >= 1.0 {
+                finding.evidence.unwrap_or(1.0)
+            } else {
+                share.min(0.999)
+            };
+            Some((finding, is_more, evidence))
+        });
+        weighed.max_by(|(_, _, a), (_, _, b)| a.total_cmp(b))
+    }
+
+    /// What they say together, of the side to which more of them lean; what all instances say as one where that says more.
     fn together(self, key: InstanceKey) -> SharedDrift {
         let judged = self.judged;
+        let pooled = self.pooled();
+        let going = self.going;
         let [less, more] = self.leaning.map(at_one_time);
-        let voices = if more.len() > less.len() { more } else { less };
-        let needed = judged / 2 + 1;
-        let share = if judged < LEAST {
-            0.0
-        } else {
-            voices.len() as f64 / needed as f64
-        };
-        // Without one that is sure of itself they have said nothing yet.
-        let is_said = voices.iter().any(|voice| voice.evidence >= 1.0);
-        let middle = |number: &dyn Fn(&Voice<'a>) -> Option<f64>| {
-            let mut numbers: Vec<f64> = voices.iter().filter_map(number).collect();
-            numbers.sort_by(f64::total_cmp);
-            median(&numbers)
-        };
-        let days = first_days(&voices);
-        SharedDrift {
+        let said_by_most = of_most(
             key,
-            is_more: voices.first().is_some_and(|voice| voice.is_more),
-            evidence: if is_said { share } else { share.min(0.999) },
             judged,
-            since: days.get(days.len() / 2).copied(),
-            gap: middle(&|voice| voice.gap),
-            kpi: middle(&|voice| voice.moves[0]),
-            parent: middle(&|voice| voice.moves[1]),
-            drifting: voices.into_iter().map(|voice| voice.kpi.clone()).collect(),
+            if more.len() > less.len() {
+                more.clone()
+            } else {
+                less.clone()
+            },
+        );
+        let Some((finding, is_more, evidence)) =
+            pooled.filter(|(_, _, evidence)| said_by_most.evidence < evidence.min(1.0))
+        else {
+            return said_by_most;
+        };
+        let voices = if is_more { more } else { less };
+        SharedDrift {
+            is_more,
+            evidence,
+            going: Some(going[usize::from(is_more)]),
+            since: finding.since,
+            gap: finding.gap,
+            kpi: finding.kpi,
+            parent: finding.parent,
+            drifting: names(voices),
+            ..said_by_most
         }
+    }
+}
+
+/// What links that lean to one side say, of those that are judged.
+fn of_most(key: InstanceKey, judged: usize, voices: Vec<Voice<'_>>) -> SharedDrift {
+    let needed = judged / 2 + 1;
+    let share = if judged < LEAST {
+        0.0
+    } else {
+        voices.len() as f64 / needed as f64
+    };
+    // Without one that is sure of itself they have said nothing yet.
+    let is_said = voices.iter().any(|voice| voice.evidence >= 1.0);
+    let middle = |number: &dyn Fn(&Voice<'_>) -> Option<f64>| {
+        let mut numbers: Vec<f64> = voices.iter().filter_map(number).collect();
+        numbers.sort_by(f64::total_cmp);
+        median(&numbers)
+    };
+    let days = first_days(&voices);
+    SharedDrift {
+        key,
+        is_more: voices.first().is_some_and(|voice| voice.is_more),
+        evidence: if is_said { share } else { share.min(0.999) },
+        judged,
+        going: None,
+        since: days.get(days.len() / 2).copied(),
+        gap: middle(&|voice| voice.gap),
+        kpi: middle(&|voice| voice.moves[0]),
+        parent: middle(&|voice| voice.moves[1]),
+        drifting: names(voices),
+    }
+}
+
+fn names(voices: Vec<Voice<'_>>) -> Vec<InstanceKey> {
+    voices.into_iter().map(|voice| voice.kpi.clone()).collect()
+}
+
+/// Whether a kind says that a parent brings more than its KPI explains; `None` of kinds that are about neither.
+fn side_of(kind: DriftKind) -> Option<bool> {
+    match kind {
+        DriftKind::Hollow | DriftKind::Gaming => Some(false),
+        DriftKind::Uncredited => Some(true),
+        DriftKind::WeakLink | DriftKind::LagChange | DriftKind::FeedGap | DriftKind::UnitChange => None,
     }
 }
 
@@ -128,10 +202,13 @@ fn median(sorted: &[f64]) -> Option<f64> {
 }
 
 /// What links say together: of each parent instance with enough links, and, where a node has many instances, of all of them.
-/// In the order of parents; the whole of a node before its instances.
-pub fn shared(instances: &[NodeState]) -> Vec<SharedDrift> {
-    let mut wholes: HashMap<NodeId, Siblings<'_>> = HashMap::new();
-    let mut parents: HashMap<&InstanceKey, Siblings<'_>> = HashMap::new();
+/// In the order of parents; the whole of a node before its instances. `whole` is the link of all instances of a KPI as one.
+pub fn shared<'a>(
+    catalog: &Catalog,
+    instances: &'a [NodeState],
+    whole: impl Fn(NodeId) -> Option<&'a LinkState>,
+) -> Vec<SharedDrift> {
+    let mut sets: HashMap<InstanceKey, Siblings<'a>> = HashMap::new();
     for state in instances {
         let (Some(parent), Some(link)) = (&state.parent, state.link.as_deref()) else {
             continue;
@@ -140,22 +217,20 @@ pub fn shared(instances: &[NodeState]) -> Vec<SharedDrift> {
         if link.parent_gap.is_none() && !says {
             continue;
         }
-        parents.entry(parent).or_default().add(&state.key, link);
+        sets.entry(parent.clone()).or_default().add(&state.key, link);
         if !parent.dimensions.is_empty() {
-            wholes.entry(parent.node).or_default().add(&state.key, link);
+            let all = whole_of(parent.node);
+            sets.entry(all).or_default().add(&state.key, link);
         }
     }
-    let whole = |node| InstanceKey {
-        node,
-        dimensions: [].into(),
-    };
-    let of_wholes = wholes.into_iter().map(|(node, siblings)| (whole(node), siblings));
-    let of_parents = parents.into_iter().map(|(key, siblings)| (key.clone(), siblings));
-    let mut all: Vec<SharedDrift> = of_wholes
-        .chain(of_parents)
-        .filter(|(_, siblings)| siblings.judged >= LEAST)
-        .map(|(key, siblings)| siblings.together(key))
-        .collect();
+    for (node, declared) in (0u32..).map(NodeId).zip(&catalog.nodes) {
+        let parent = declared.parent.as_ref().map(|parent| whole_of(parent.node));
+        if let (Some(siblings), Some(link)) = (parent.and_then(|key| sets.get_mut(&key)), whole(node)) {
+            siblings.wholes.push(link);
+        }
+    }
+    let enough = sets.into_iter().filter(|(_, siblings)| siblings.judged >= LEAST);
+    let mut all: Vec<SharedDrift> = enough.map(|(key, siblings)| siblings.together(key)).collect();
     all.sort_by(|a, b| a.key.cmp(&b.key));
     all
 }
@@ -163,14 +238,7 @@ pub fn shared(instances: &[NodeState]) -> Vec<SharedDrift> {
 impl SharedDrift {
     /// Whether it says what a link says of a kind: the link is one of those that drift, and to the same side.
     pub fn holds(&self, kpi: &InstanceKey, kind: DriftKind) -> bool {
-        let is_more = match kind {
-            DriftKind::Hollow | DriftKind::Gaming => false,
-            DriftKind::Uncredited => true,
-            DriftKind::WeakLink | DriftKind::LagChange | DriftKind::FeedGap | DriftKind::UnitChange => {
-                return false;
-            }
-        };
-        is_more == self.is_more && self.drifting.contains(kpi)
+        side_of(kind) == Some(self.is_more) && self.drifting.contains(kpi)
     }
 }
 
@@ -179,7 +247,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::evaluate::snapshot::LinkFinding;
 
     fn key(node: u32, dimensions: &[&str]) -> InstanceKey {
         InstanceKey {

@@ -19,8 +19,53 @@ pub(super) struct Seen {
     pub(super) doubt: f64,
     /// Variance of the difference of both log ratios that the noise of single days makes.
     pub(super) noise: f64,
+    /// What came to the parent.
+    pub(super) counted: Counted,
     /// Times by which the spread is wider because days of the window are not usable.
     pub(super) thin: f64,
+    /// How the parents of all instances of the KPI together answer it.
+    pub(super) whole: Option<Known>,
+}
+
+/// What came in a window, in events of usual size: as many would vary as much.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted {
+    /// How many came.
+    pub(super) events: f64,
+    /// How many the reference stands for.
+    pub(super) reference: f64,
+    /// −1 where less is better.
+    pub(super) sign: f64,
+}
+
+impl Counted {
+    /// Spreads by which fewer came than expected, where few were: the root of the deviance of a negative binomial whose
+    /// relative variance is `spread`² (McCullagh and Nelder 1989, Generalized Linear Models, §2.3 and 6.2). The log ratio of
+    /// a handful of events to a few more is large by chance alone. `level` is the log ratio of what is expected to the
+    /// reference; `None` where many were expected, or no fewer came.
+    fn shortfall(&self, level: f64, spread: f64, tuning: &Tuning) -> Option<f64> {
+        let expected = self.reference * (level * self.sign).exp();
+        if !(expected < tuning.few && self.events < expected) {
+            return None;
+        }
+        let shape = 1.0 / (spread.powi(2) - 1.0 / expected).max(tuning.sigma_min.powi(2));
+        let own = if self.events > 0.0 {
+            self.events * (self.events / expected).ln()
+        } else {
+            0.0
+        };
+        let both = self.events + shape;
+        let deviance = 2.0 * (own - both * (both / (expected + shape)).ln());
+        Some(deviance.max(0.0).sqrt())
+    }
+}
+
+/// How a parent answers its KPI, where that is known well enough to speak of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    lag: usize,
+    elasticity: f64,
+    strength: f64,
 }
 
 /// The test of one window length.
@@ -106,9 +151,13 @@ impl Judge {
         }
     }
 
-    /// Whether lag and elasticity are known well enough to speak of them.
-    pub(super) fn is_known(&self) -> bool {
-        self.strength >= 0.5 && self.learned >= 60
+    /// Lag and elasticity, where they are known.
+    pub(super) fn known(&self) -> Option<Known> {
+        (self.strength >= 0.5 && self.learned >= 60).then_some(Known {
+            lag: self.lag,
+            elasticity: self.elasticity,
+            strength: self.strength,
+        })
     }
 
     pub(super) fn is_suspicious(&self, tuning: &Tuning) -> bool {
@@ -140,7 +189,7 @@ impl Judge {
             return;
         }
         let (dx, dy) = (x - self.base_x, y - self.base_y);
-        let gap = beyond(dy - self.explained(day, dy, &seen.raw, tuning), seen.others);
+        let gap = beyond(dy - self.explained(day, dy, seen, tuning), seen.others);
         self.gap += 0.2 * (gap - self.gap);
         self.kpi += 0.15 * (dx - self.kpi);
         self.parent += 0.15 * (dy - self.parent);
@@ -156,7 +205,13 @@ impl Judge {
             / (known + tuning.sigma_weight))
             .sqrt();
         let spread = sigma.max(tuning.sigma_min) * young * seen.thin;
-        let u = gap / spread.hypot(seen.doubt);
+        let spread = spread.hypot(seen.doubt);
+        let mut u = gap / spread;
+        if self.window == tuning.window[0] {
+            let explained = self.base_y + dy - gap;
+            let shortfall = seen.counted.shortfall(explained, spread, tuning);
+            u = shortfall.map_or(u, |most| u.clamp(-most, most));
+        }
         self.deviations = u;
         for (side, step) in [-u, u].into_iter().enumerate() {
             let sum = (self.sums[side] + step - self.kappa).clamp(0.0, 1.5 * self.limit(tuning));
@@ -170,28 +225,23 @@ impl Judge {
     /// What the KPI brought its parent by the day before `day`, the least and the most, by its elasticity and around its lag;
     /// `None` where the link is not known well enough to speak of it. `judged_to` is the last day that was judged.
     pub(super) fn brings(&self, day: i32, judged_to: i32, tuning: &Tuning) -> Option<(f64, f64)> {
-        if self.strength < tuning.speaks || !self.is_known() {
-            return None;
-        }
-        let lags = self.lag.saturating_sub(3)..=tuning.max_lag.min(self.lag + 3);
+        let known = self.known().filter(|known| known.strength >= tuning.speaks)?;
+        let lags = known.lag.saturating_sub(3)..=tuning.max_lag.min(known.lag + 3);
         // By the day before: the other one is as it was before this day closed.
         let days = lags.map(|lag| day - 1 - lag as i32);
-        let known = days.filter(|day| (judged_to - RING as i32 + 1..=judged_to).contains(day));
+        let days = days.filter(|day| (judged_to - RING as i32 + 1..=judged_to).contains(day));
         let answers =
-            known.filter_map(|day| Some((self.elasticity + 0.1) * (of(&self.x, day)? - self.base_x)));
+            days.filter_map(|day| Some((known.elasticity + 0.1) * (of(&self.x, day)? - self.base_x)));
         Some(answers.fold((0.0, 0.0), |(low, high), answer| {
             (answer.min(low), answer.max(high))
         }))
     }
 
-    /// The answer nearest to `dy` that the KPI explains: hull of β·dx over admissible lags and elasticities.
-    fn explained(&self, day: i32, dy: f64, raw: &[f64], tuning: &Tuning) -> f64 {
-        let known = self.is_known();
-        let last = if known {
-            tuning.max_lag.min(self.lag + 3)
-        } else {
-            tuning.max_lag
-        };
+    /// The answer nearest to `dy` that the KPI explains: hull of β·dx over admissible lags and elasticities. A link of too few
+    /// events to know its own answer goes by that of all instances together.
+    fn explained(&self, day: i32, dy: f64, seen: &Seen, tuning: &Tuning) -> f64 {
+        let known = self.known().or(seen.whole);
+        let last = known.map_or(tuning.max_lag, |known| tuning.max_lag.min(known.lag + 3));
         let mut hull: Option<(f64, f64)> = None;
         for lag in 0..=last {
             let Some(x) = of(&self.x, day - lag as i32) else {
@@ -199,11 +249,11 @@ impl Judge {
             };
             let dx = x - self.base_x;
             let (mut low, mut high) = tuning.beta;
-            if known && lag.abs_diff(self.lag) <= 3 {
-                low = f64::max(tuning.beta_floor, low.min(self.elasticity - 0.1));
-                high = high.max(self.elasticity + 0.1);
-                if self.strength >= tuning.strong {
-                    low = low.max((self.elasticity - 0.1).min(tuning.strong_low));
+            if let Some(known) = known.filter(|known| lag.abs_diff(known.lag) <= 3) {
+                low = f64::max(tuning.beta_floor, low.min(known.elasticity - 0.1));
+                high = high.max(known.elasticity + 0.1);
+                if known.strength >= tuning.strong {
+                    low = low.max((known.elasticity - 0.1).min(tuning.strong_low));
                 }
             }
             for answer in [low * dx, high * dx] {
@@ -211,7 +261,7 @@ impl Judge {
             }
         }
         // Holidays of the KPI are answered later, too.
-        for raw in raw {
+        for raw in &seen.raw {
             let answer = tuning.beta.1 * (raw - self.base_x);
             hull = hull.map(|(a, b)| (a.min(answer), b.max(answer)));
         }

@@ -4,11 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use super::super::health::{Lateness, Liveness, Units};
 use super::calendar::{Days, quarter_end, weekday};
+use super::judge::Counted;
 use super::plan::{Announced, Plan};
 use super::tuning::Tuning;
 
 /// A weekday that brings less than this share of an average day says nothing of its own.
 const LEAST_SHARE: f64 = 0.15;
+
+/// Days from which on it is known whether a plan has the unit of the values.
+const SCALE_DAYS: u32 = 7;
+/// Log ratio of what comes to a plan up to which both are of one scale: four times.
+const SAME_SCALE: f64 = 2.0 * std::f64::consts::LN_2;
 
 /// Days that are kept: the windows, the delay of learning and the oldest late data fit into it.
 pub const RING: usize = 128;
@@ -54,6 +60,8 @@ pub(super) struct Stream {
     /// Size of a day's noise: mean of (value − expected)² / expected, in the unit of the values.
     noise: f64,
     noise_days: f64,
+    /// Ordinary days that were learned from, since the first that brought something.
+    days: u32,
     closing: QuarterEnd,
 }
 
@@ -105,6 +113,8 @@ pub(super) struct Window {
     pub(super) doubt: f64,
     /// Size of a day's noise, in the unit of the values.
     pub(super) noise: f64,
+    /// Log ratio of values to a reference of another scale, see [`Stream::scale`].
+    scale: f64,
     lower: bool,
 }
 
@@ -112,8 +122,19 @@ impl Window {
     /// Log ratio of what came to the reference. As much as half a noise is added to both, so that nothing in a window of
     /// few events is a number too.
     pub(super) fn ratio(&self) -> f64 {
-        let half = 0.5 * self.noise.min(self.reference);
-        ((self.value + half) / (self.reference + half)).ln() * self.sign()
+        let expected = self.reference * self.scale.exp();
+        let half = 0.5 * self.noise.min(expected);
+        (((self.value + half) / (expected + half)).ln() + self.scale) * self.sign()
+    }
+
+    /// What came, in events of usual size.
+    pub(super) fn counted(&self) -> Counted {
+        let size = self.noise.max(f64::MIN_POSITIVE);
+        Counted {
+            events: self.value / size,
+            reference: self.reference / size,
+            sign: self.sign(),
+        }
     }
 
     /// −1 where less is better.
@@ -152,6 +173,7 @@ impl Stream {
             expected: [0.0; 7],
             noise: 0.0,
             noise_days: 0.0,
+            days: 0,
             closing: QuarterEnd::default(),
         }
     }
@@ -260,7 +282,8 @@ impl Stream {
         if quarter.is_some() {
             return;
         }
-        if expected > 0.0 && self.brought.iter().sum::<f64>() > 0.0 {
+        // Until then a plan in another unit would count as noise, and a large one is remembered for long.
+        if expected > 0.0 && self.days >= SCALE_DAYS {
             self.noise_days += 1.0;
             let off = self.value[slot] - expected;
             let size = (off * off / expected).min(if self.noise_days > 20.0 {
@@ -270,6 +293,7 @@ impl Stream {
             });
             self.noise += (size - self.noise) / self.noise_days.min(90.0);
         }
+        self.days += u32::from(self.days > 0 || self.value[slot] > 0.0);
         self.brought[weekday] = self.brought[weekday] * 0.95 + self.value[slot];
         self.expected[weekday] = self.expected[weekday] * 0.95 + f64::from(self.reference[slot]);
     }
@@ -293,15 +317,23 @@ impl Stream {
         ratio.is_finite().then(|| self.sign() * ratio.clamp(-1.5, 1.5))
     }
 
-    /// Log ratio of what came to the reference where that is of another scale, as it is without any target; else 0. Until
-    /// the usual level is learned the distance to such a reference would count as the noise of a day.
+    /// Log ratio of what came to the reference where that is of another scale, as it is without any target and with one in
+    /// another unit; else 0. Until the usual level is learned the distance to such a reference would count as the noise of a
+    /// day, and after that a noise in the unit of the values cannot be added to it.
     fn scale(&self) -> f64 {
         let brought: f64 = self.brought.iter().sum();
         let expected: f64 = self.expected.iter().sum();
-        if self.plan.has_target() || brought <= 0.0 || expected <= 0.0 {
+        if brought <= 0.0 || expected <= 0.0 {
             return 0.0;
         }
-        (brought / expected).ln()
+        let scale = (brought / expected).ln();
+        // A first week-end says nothing of the unit of a plan.
+        let is_known = self.days >= SCALE_DAYS && scale.abs() >= SAME_SCALE;
+        if self.plan.has_target() && !is_known {
+            0.0
+        } else {
+            scale
+        }
     }
 
     /// Share of its reference that a weekday brings, 1 on average, shrunk to it while little is known.
@@ -343,6 +375,7 @@ impl Stream {
             window.doubt = closing / window.reference * self.closing.doubt();
         }
         window.noise = self.noise;
+        window.scale = self.scale();
         window.lower = self.lower;
         window
     }

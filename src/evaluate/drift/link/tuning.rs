@@ -47,6 +47,8 @@ pub struct Tuning {
     pub sigma_weight: f64,
     /// Least spread, as a log ratio.
     pub sigma_min: f64,
+    /// Events expected in the shortest window up to which a shortfall is judged as one of a count.
+    pub few: f64,
     /// An alert clears when its sum is below this share of the limit.
     pub clear: f64,
     /// Log size of a step of the plan between periods from which on it is a new plan, not growth.
@@ -143,6 +145,7 @@ impl Default for Tuning {
             sigma_usual: 0.09,
             sigma_weight: 60.0,
             sigma_min: 0.05,
+            few: 40.0,
             clear: 0.25,
             retarget: 0.25,
             plan_steps: 0.06,

@@ -1,0 +1,135 @@
+//! All instances of a KPI as one: what is too small, or too short of events, to be seen in any of them.
+//!
+//! Of independent counts with means μᵢ·(1 + δ) and a δ that all have in common, everything that they say of δ is in their sum
+//! (a sufficient statistic: Fisher 1922, Phil. Trans. R. Soc. A 222). So the sums of KPI and business are judged as a link of
+//! their own, by the same constants, and lag and elasticity that it learns serve instances that have too few events to learn
+//! them.
+
+use super::link::{Announced, Before};
+use crate::catalog::{Catalog, NodeId};
+use crate::evaluate::snapshot::NodeState;
+
+/// Whether the instances of a judged KPI can be added up, and those of its parent.
+pub(super) fn adds_up(catalog: &Catalog, kpi: NodeId) -> bool {
+    let node = catalog.node(kpi);
+    let parent = node
+        .parent
+        .as_ref()
+        .map(|parent| catalog.node(parent.node).metric);
+    let metrics = [Some(node.metric), parent];
+    let all_add_up = metrics
+        .into_iter()
+        .all(|metric| metric.is_some_and(|metric| catalog.accumulates(metric)));
+    !node.each.is_empty() && all_add_up
+}
+
+/// The target of an instance's running period.
+pub(super) fn target_of(side: &NodeState) -> Option<Announced> {
+    let target = side.target.filter(|target| *target > 0.0 && target.is_finite())?;
+    Some(Announced {
+        start: crate::fold::day::Day::of(side.period.start).0,
+        end: crate::fold::day::Day::of(side.period.end).0,
+        target,
+    })
+}
+
+/// One side of the instances that were closed so far.
+#[derive(Debug, Default)]
+pub(super) struct Total {
+    /// Sum of what each of the latest days brought, the closing day last.
+    pub(super) flow: Vec<Option<f64>>,
+    /// Sum of the targets; `None` where one has none or another period.
+    pub(super) target: Option<Announced>,
+    parts: usize,
+}
+
+impl Total {
+    fn add(&mut self, flow: &[Option<f64>], target: Option<Announced>) {
+        self.flow.resize(self.flow.len().max(flow.len()), None);
+        for (sum, value) in std::iter::zip(&mut self.flow, flow) {
+            if let Some(value) = value {
+                *sum = Some(sum.unwrap_or(0.0) + value);
+            }
+        }
+        self.target = match (self.parts, self.target, target) {
+            (0, _, target) => target,
+            (_, Some(sum), Some(more)) if (sum.start, sum.end) == (more.start, more.end) => Some(Announced {
+                target: sum.target + more.target,
+                ..sum
+            }),
+            _ => None,
+        };
+        self.parts += 1;
+    }
+
+    /// What is known before the first day: the sum of last year's months where all parts have some.
+    pub(super) fn before(&self, catalog: &Catalog, node: NodeId) -> Before {
+        let node = catalog.node(node);
+        let is_whole = !node.last_year.is_empty() && node.last_year.len() >= self.parts;
+        Before {
+            lower: node.direction == crate::catalog::Direction::Lower,
+            last_year: is_whole.then(|| {
+                let sum_of = |month: usize| node.last_year.iter().map(|monthly| monthly.rates[month]).sum();
+                std::array::from_fn(sum_of)
+            }),
+            level: false,
+        }
+    }
+}
+
+/// The instances of a KPI that were closed so far, and what they serve.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    pub(super) kpi: Total,
+    pub(super) parent: Total,
+    /// The first day that the definitions of all of them have seen whole.
+    pub(super) whole_from: Option<i32>,
+}
+
+impl Pool {
+    /// Adds an instance.
+    pub(super) fn add(&mut self, flow: &[Option<f64>], target: Option<Announced>, whole_from: Option<i32>) {
+        self.kpi.add(flow, target);
+        self.whole_from = self.whole_from.max(whole_from);
+    }
+
+    /// Adds a parent instance, once for all KPIs that serve it.
+    pub(super) fn add_parent(&mut self, flow: &[Option<f64>], target: Option<Announced>) {
+        self.parent.add(flow, target);
+    }
+
+    /// How many instances there are.
+    pub(super) fn instances(&self) -> usize {
+        self.kpi.parts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(start: i32, target: f64) -> Option<Announced> {
+        Some(Announced {
+            start,
+            end: 31,
+            target,
+        })
+    }
+
+    #[test]
+    fn days_add_up_and_so_do_targets_of_one_period() {
+        let mut pool = Pool::default();
+        pool.add(&[None, Some(1.0), Some(2.0)], target(0, 10.0), None);
+        pool.add(&[None, None, Some(3.0)], target(0, 5.0), Some(7));
+        assert_eq!(pool.kpi.flow, [None, Some(1.0), Some(5.0)]);
+        assert_eq!((pool.kpi.target, pool.instances()), (target(0, 15.0), 2));
+        assert_eq!(pool.whole_from, Some(7));
+        // One without a target, or of another period, leaves no sum to compare with.
+        pool.add_parent(&[Some(1.0)], target(0, 1.0));
+        pool.add_parent(&[Some(1.0)], None);
+        pool.add_parent(&[Some(1.0)], target(0, 1.0));
+        assert_eq!(pool.parent.target, None);
+        pool.add(&[], target(1, 5.0), None);
+        assert_eq!(pool.kpi.target, None);
+    }
+}
