@@ -63,6 +63,7 @@ struct Judgement<'a> {
     fingerprint: Fingerprint,
     condition: Condition,
     period_end: Option<Timestamp>,
+    is_new: bool,
     about: &'a dyn About,
 }
 
@@ -205,6 +206,7 @@ impl Engine {
                 fingerprint: sample.fingerprint,
                 condition: sample.condition,
                 period_end: sample.period_end,
+                is_new: sample.is_new,
                 about: &sample.about,
             };
             self.judge(&judgement, at, changes);
@@ -222,6 +224,7 @@ impl Engine {
                 fingerprint: fingerprint(TOO_MANY_ALERTS, &crowd.labels()),
                 condition: crowd.condition(),
                 period_end: None,
+                is_new: false,
                 about: &crowd,
             };
             self.judge(&judgement, at, changes);
@@ -249,6 +252,7 @@ impl Engine {
                 fingerprint: fingerprint(RULE_ERROR, &watched.labels()),
                 condition,
                 period_end: None,
+                is_new: false,
                 about: &watched,
             };
             self.judge(&judgement, at, changes);
@@ -266,6 +270,7 @@ impl Engine {
                 fingerprint: judged.fingerprint(),
                 condition: judged.condition(),
                 period_end: None,
+                is_new: false,
                 about: &judged,
             };
             self.judge(&judgement, at, changes);
@@ -288,7 +293,8 @@ impl Engine {
     fn judge(&mut self, judgement: &Judgement<'_>, at: Timestamp, changes: &mut Changes) {
         let fingerprint = judgement.fingerprint;
         let is_closed = judgement.period_end.is_some_and(|period_end| period_end <= at);
-        let may_begin = matches!(judgement.condition, Condition::Breach(_)) && !is_closed;
+        let may_begin =
+            matches!(judgement.condition, Condition::Breach(_)) && !is_closed && !judgement.is_new;
         let Some(state) = self.book.get(fingerprint).map(|entry| entry.record.state) else {
             if may_begin && !self.is_crowded(&judgement.policy) {
                 self.book.insert(begin(judgement, at), self.step);

@@ -24,6 +24,7 @@ use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
 use crate::evaluate::intake::Recent;
 use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
 use crate::fold::cells::Cells;
+use crate::fold::day::Day;
 use crate::words;
 
 /// Score counts completion up to this.
@@ -389,6 +390,28 @@ pub fn readings(
         .collect()
 }
 
+/// Until when a rule begins to say nothing of an instance, whose values of `each` were first seen too short a time ago;
+/// `None` where it may. The first day is a part of a day, and does not count.
+pub fn new_until(
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+    rule: &Rule,
+    instance: &NodeState,
+) -> Option<Timestamp> {
+    let node = catalog.node(instance.key.node);
+    let delay = rule.new_group_delay.unwrap_or(node.new_group_delay);
+    if delay.is_zero() || node.each.is_empty() {
+        return None;
+    }
+    let whole_from = Day(instance.seen_from?.0.saturating_add(1)).date();
+    let until = catalog
+        .calendar_of(node)
+        .start_of(whole_from)
+        .saturating_add(delay)
+        .ok()?;
+    (snapshot.watermark? < until).then_some(until)
+}
+
 /// Whether the catalogue still declares what an alert is about, in the same words.
 pub fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
     if delivery::is_of(record) {
@@ -422,7 +445,9 @@ impl<'a> Judged<'a> {
     /// The sample, unless nothing is known of it and nothing begins.
     fn sample(self, is_known: bool) -> Option<Sample<'a, Judged<'a>>> {
         let condition = self.condition();
-        if !is_known && !matches!(condition, Condition::Breach(_) | Condition::Error) {
+        let begins = matches!(condition, Condition::Breach(_));
+        let is_new = begins && new_until(self.catalog, self.snapshot, self.rule, self.node).is_some();
+        if !is_known && (!begins || is_new) && condition != Condition::Error {
             return None;
         }
         Some(Sample {
@@ -432,6 +457,7 @@ impl<'a> Judged<'a> {
             condition,
             // What is remembered of an item is let go some time after the last period in which it was overdue.
             period_end: (self.rule.is_of_a_period() || self.item.is_some()).then_some(self.period.ends_at),
+            is_new,
             about: self,
         })
     }

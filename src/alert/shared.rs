@@ -45,6 +45,7 @@ pub(super) fn samples<'a>(
             fingerprint: about.fingerprint(),
             condition,
             period_end: None,
+            is_new: false,
             about,
         })
     });

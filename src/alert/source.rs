@@ -35,6 +35,7 @@ pub(super) fn samples<'a>(
             fingerprint: about.fingerprint(),
             condition,
             period_end: None,
+            is_new: false,
             about,
         })
     });

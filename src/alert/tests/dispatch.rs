@@ -174,6 +174,7 @@ impl Desk {
                     None => CLEAR,
                 },
                 period_end: self.period_end,
+                is_new: false,
                 about: Node(name.clone()),
             })
             .collect();

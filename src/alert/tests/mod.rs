@@ -67,6 +67,7 @@ fn rule(levels: &[(Severity, i64)], keep_firing_for: i64) -> Rule {
         clear: None,
         keep_firing_for: SignedDuration::from_mins(keep_firing_for),
         for_events: 1,
+        new_group_delay: None,
         on_missing: OnMissing::Keep,
         labels: BTreeMap::new(),
         title: None,
@@ -228,6 +229,7 @@ impl Bench {
             fingerprint: fingerprint_of(node),
             condition: *condition,
             period_end: Some(minute(self.period_end)),
+            is_new: false,
             about: Known {
                 node,
                 completion: self.completion,
