@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::book::{Book, Changes};
 use super::crowd::{Crowd, TOO_MANY_ALERTS};
 use super::delivery::{self, Delivery};
-use super::dispatch::route::Routing;
+use super::dispatch::route::{Guard, Manners, Routing};
 use super::dispatch::silence::Silences;
 use super::dispatch::{Command, Dispatcher, Held, Kept, Moment, Refusal};
 use super::identity::{Fingerprint, fingerprint};
@@ -36,8 +36,8 @@ pub struct Engine {
     deliveries: Option<Vec<Delivery>>,
     /// Number of the step, to tell which records were judged in it.
     step: u64,
-    /// Open alerts of a rule beyond which its further breaches have none.
-    max_per_rule: usize,
+    /// Bounds on alerts of a rule and on episodes of an alert.
+    manners: Manners,
     /// Breaches of this step that have none, by rule.
     beyond: BTreeMap<String, u64>,
 }
@@ -77,14 +77,14 @@ impl Engine {
             dispatcher: Dispatcher::default(),
             deliveries: None,
             step: 0,
-            max_per_rule: MAX_PER_RULE,
+            manners: Manners::default(),
             beyond: BTreeMap::new(),
         }
     }
 
-    /// The same, with another bound for the open alerts of a rule.
-    pub fn keeping(mut self, max_per_rule: usize) -> Engine {
-        self.max_per_rule = max_per_rule;
+    /// The same, within the bounds of the settings.
+    pub fn within(mut self, manners: Manners) -> Engine {
+        self.manners = manners;
         self
     }
 
@@ -217,7 +217,7 @@ impl Engine {
     fn judge_crowds(&mut self, rules: &[Rule], at: Timestamp, changes: &mut Changes) {
         let open = self.book.open_records().filter_map(Crowd::rule_of);
         let known = open.filter(|name| rules.iter().any(|rule| rule.name == *name));
-        let crowds = Crowd::all(&self.beyond, known.map(str::to_owned), self.max_per_rule);
+        let crowds = Crowd::all(&self.beyond, known.map(str::to_owned), self.manners.max_per_rule);
         for crowd in crowds {
             let judgement = Judgement {
                 policy: Policy::Crowd,
@@ -236,7 +236,7 @@ impl Engine {
         let Policy::Rule(rule) = policy else {
             return false;
         };
-        let is_full = self.book.open_of(&rule.name) >= self.max_per_rule;
+        let is_full = self.book.open_of(&rule.name) >= self.manners.max_per_rule;
         if is_full {
             *self.beyond.entry(rule.name.clone()).or_default() += 1;
         }
@@ -297,7 +297,8 @@ impl Engine {
             matches!(judgement.condition, Condition::Breach(_)) && !is_closed && !judgement.is_new;
         let Some(state) = self.book.get(fingerprint).map(|entry| entry.record.state) else {
             if may_begin && !self.is_crowded(&judgement.policy) {
-                self.book.insert(begin(judgement, at), self.step);
+                self.book
+                    .insert(begin(judgement, self.manners.flap, at), self.step);
                 self.book.settle(fingerprint, true, changes);
             }
             return;
@@ -307,6 +308,7 @@ impl Engine {
         if begins && self.is_crowded(&judgement.policy) {
             return;
         }
+        let flap = self.manners.flap;
         let Some(entry) = self.book.get_mut(fingerprint) else {
             return;
         };
@@ -329,7 +331,7 @@ impl Engine {
             _ => Some(judgement.about.facts()),
         };
         let is_news = facts.as_ref().is_some_and(|facts| *facts != record.facts);
-        advance(record, judgement.policy, judgement.condition, facts, at);
+        advance(record, judgement.policy, judgement.condition, facts, flap, at);
         if is_closed {
             end(record, ResolveReason::PeriodClosed, at);
         }
@@ -343,6 +345,7 @@ impl Engine {
 
     /// What nobody judged in this step.
     fn judge_absent(&mut self, rules: &[Rule], at: Timestamp, changes: &mut Changes) {
+        let flap = self.manners.flap;
         for fingerprint in self.book.open() {
             let Some(entry) = self.book.get_mut(fingerprint) else {
                 continue;
@@ -362,7 +365,7 @@ impl Engine {
                 Ok(_) if matches!(record.state, AlertState::Pending { .. }) => {
                     end(record, ResolveReason::NoData, at);
                 }
-                Ok(policy) => advance(record, policy, Condition::Missing, None, at),
+                Ok(policy) => advance(record, policy, Condition::Missing, None, flap, at),
             }
             let is_changed = before != Position::of(record);
             self.book.settle(fingerprint, is_changed, changes);
@@ -382,7 +385,7 @@ fn judged_with(record: &AlertRecord) -> Option<(&str, &str)> {
 }
 
 /// The record of an identity that breaches for the first time.
-fn begin(judgement: &Judgement<'_>, at: Timestamp) -> AlertRecord {
+fn begin(judgement: &Judgement<'_>, flap: Guard, at: Timestamp) -> AlertRecord {
     let mut record = AlertRecord {
         fingerprint: judgement.fingerprint,
         rule: judgement.policy.name().to_owned(),
@@ -392,7 +395,14 @@ fn begin(judgement: &Judgement<'_>, at: Timestamp) -> AlertRecord {
         ..AlertRecord::blank()
     };
     let facts = Some(judgement.about.facts());
-    advance(&mut record, judgement.policy, judgement.condition, facts, at);
+    advance(
+        &mut record,
+        judgement.policy,
+        judgement.condition,
+        facts,
+        flap,
+        at,
+    );
     record
 }
 

@@ -50,7 +50,8 @@ impl Dispatcher {
             self.due_later(look);
         }
         let had_rushes = !self.kept.rushes.is_empty();
-        self.kept.rushes.retain(|_, rush| !rush.is_over(now));
+        let storm = moment.routing.manners.storm;
+        self.kept.rushes.retain(|_, rush| !rush.is_over(storm, now));
         self.is_changed |= had_rushes;
 
         let messages = self.messages(wants, book, moment);
@@ -73,6 +74,7 @@ impl Dispatcher {
                     bundle: &message.bundle,
                     group: &message.key.labels,
                     is_storm: message.is_storm,
+                    refire_window: moment.routing.manners.refire_window,
                     times: (now, at),
                 };
                 let seq = numbers.of(&mut entry.record, &want.what);
@@ -145,12 +147,12 @@ impl Dispatcher {
             *due_fired.entry(key.receiver.clone()).or_default() += fired;
             planned.push((key, timed));
         }
-        let most = routing.manners.storm_max;
+        let guard = routing.manners.storm;
         let stormy: BTreeSet<String> = due_fired
             .iter()
             .filter(|(receiver, count)| {
                 let rush = self.kept.rushes.get(*receiver).cloned().unwrap_or_default();
-                rush.is_storm(**count, most, now)
+                rush.is_storm(**count, guard, now)
             })
             .map(|(receiver, _)| receiver.clone())
             .collect();
@@ -238,8 +240,8 @@ impl Dispatcher {
         }
         for (receiver, count) in due_fired.iter().filter(|(_, count)| **count > 0) {
             let rush = self.kept.rushes.entry(receiver.clone()).or_default();
-            let most = moment.routing.manners.storm_max;
-            rush.note(*count, stormy.contains(receiver), most, now);
+            let guard = moment.routing.manners.storm;
+            rush.note(*count, stormy.contains(receiver), guard, now);
             self.is_changed = true;
         }
         messages

@@ -671,7 +671,7 @@ fn what_another_alert_explains_waits_until_that_is_over() {
 #[test]
 fn many_at_once_are_one_summary_and_each_is_still_told_its_end() {
     let mut desk = Desk::by_team();
-    desk.routing.manners.storm_max = 3;
+    desk.routing.manners.storm.max = 3;
     desk.route().group_by = GroupBy::Each;
     desk.fire(&["a1", "a2", "a3", "b1", "b2"]);
     let told = desk.until(0, 5);
@@ -684,6 +684,20 @@ fn many_at_once_are_one_summary_and_each_is_still_told_its_end() {
     assert_eq!(desk.until(6, 70), ["65: ops[fired b4] ops[fired b3]"]);
     desk.clear("a1");
     assert_eq!(desk.until(71, 80), ["76: ops[resolved a1]"]);
+}
+
+#[test]
+fn the_settings_say_how_long_a_storm_is() {
+    let mut desk = Desk::by_team();
+    desk.routing.manners.storm = Guard {
+        max: 3,
+        window: SignedDuration::from_mins(5),
+    };
+    desk.route().group_by = GroupBy::Each;
+    desk.fire(&["a1", "a2", "a3", "b1", "b2"]);
+    desk.until(0, 5);
+    desk.fire(&["b3", "b4"]);
+    assert_eq!(desk.until(6, 310), ["305: ops[fired b4] ops[fired b3]"]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::dispatch::matcher::Matcher;
-use super::dispatch::route::{GroupBy, Route, Routing, Timing};
+use super::dispatch::route::{GroupBy, Guard, Manners, Route, Routing, Timing};
 use super::dispatch::{Moment, World};
 use super::engine::{Engine, Step};
 use super::identity::{Fingerprint, fingerprint};
@@ -197,6 +197,7 @@ struct Bench {
     quiet: bool,
     /// Minute at which the period of every identity ends.
     period_end: i64,
+    manners: Manners,
     completion: f64,
     /// Number of times that labels or facts were asked for.
     asked: Cell<u32>,
@@ -215,6 +216,7 @@ impl Bench {
             ],
             quiet: false,
             period_end: FAR,
+            manners: Manners::default(),
             completion: 0.5,
             asked: Cell::new(0),
         }
@@ -241,7 +243,8 @@ impl Bench {
             .map(|(node, condition)| (interned(node), *condition))
             .collect();
         let samples: Vec<_> = judged.iter().map(sample).collect();
-        let routing = routing_of(&self.routes);
+        let mut routing = routing_of(&self.routes);
+        routing.manners = self.manners;
         let world = nothing();
         let moment = (!self.quiet).then(|| moment(minute(at), &routing, &world));
         let step = self.engine.step(&samples, &self.rules, minute(at), moment);

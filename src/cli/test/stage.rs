@@ -11,7 +11,7 @@ use crate::alert::dispatch::{Command, Held, Kept, Refusal};
 use crate::alert::engine::{Engine, Step};
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, AlertState, Fingerprint};
-use crate::alert::{ERROR_FOR, FLAP_WINDOW, judge};
+use crate::alert::{ERROR_FOR, judge};
 use crate::catalog::SourceId;
 use crate::daemon::evaluator::day_closes;
 use crate::daemon::folder::{Folder, is_rejection};
@@ -79,7 +79,7 @@ impl Stage {
         cells.restore_items(restored.items);
         let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
         evaluator.restore_learned(restored.learned);
-        let mut engine = Engine::new(store.id());
+        let mut engine = Engine::new(store.id()).within(declared.routing.manners);
         engine.restore(restored.alerts, restored.dispatch);
         engine.withdraw(|record| judge::declares(&catalog, record));
         let mut remembered = restored.seen;
@@ -197,7 +197,7 @@ impl Stage {
     /// The next moments at which a clock of an alert runs out. Evaluated at each, an alert moves exactly when it does in a
     /// daemon that evaluates every second.
     pub(super) fn clocks(&self, now: Timestamp) -> Option<Timestamp> {
-        let mut waits: Vec<SignedDuration> = vec![ERROR_FOR, FLAP_WINDOW];
+        let mut waits: Vec<SignedDuration> = vec![ERROR_FOR, self.declared.routing.manners.flap.window];
         for rule in &self.declared.catalog.rules {
             waits.push(rule.keep_firing_for);
             waits.extend(rule.levels.iter().map(|level| level.hold_for));

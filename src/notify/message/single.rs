@@ -83,8 +83,8 @@ pub(super) fn title(notice: &Notice, language: Language) -> String {
 fn how_often(notice: &Notice, language: Language) -> String {
     if notice.flapping {
         let text = language.pick(
-            "（反复触发，平静一小时前不再逐次通知）",
-            " (flapping: no more notices until it is quiet for an hour)",
+            "（反复触发，平静下来之前不再逐次通知）",
+            " (flapping: no more notices until it has been quiet for a while)",
         );
         return text.to_owned();
     }
