@@ -234,6 +234,9 @@ pub struct Notice {
     /// Labels that the alerts of the bundle share, by `group_by` of the route.
     #[serde(default)]
     pub group: Labels,
+    /// For [`NoticeKind::Resolved`]: others of its group go on, as far as the receiver has been told.
+    #[serde(default)]
+    pub group_fires: bool,
     /// So many alerts at once that the bundle is a summary.
     #[serde(default)]
     pub storm: bool,
@@ -310,6 +313,7 @@ impl Notice {
             causes: None,
             bundle: String::new(),
             group: Labels::new(),
+            group_fires: false,
             storm: false,
             quiet: false,
             catching_up: false,

@@ -14,7 +14,7 @@ use super::{Dispatcher, Moment};
 use crate::alert::book::{Book, Changes};
 use crate::alert::identity::Fingerprint;
 use crate::alert::notice::Notice;
-use crate::alert::record::{AlertRecord, Told};
+use crate::alert::record::{AlertRecord, Telling, Told};
 use crate::alert::transition::is_running;
 use crate::catalog::Severity;
 
@@ -56,9 +56,10 @@ impl Dispatcher {
 
         let messages = self.messages(wants, book, moment);
         let mut notices = Vec::new();
+        let mut ends = Vec::new();
         let mut numbers = Numbers::default();
         let mut asked = 0;
-        for message in messages {
+        for message in &messages {
             for want in &message.wants {
                 let explains = explains(book, explained, want);
                 // What a storm is made of nobody reads one by one.
@@ -78,6 +79,7 @@ impl Dispatcher {
                     times: (now, at),
                 };
                 let seq = numbers.of(&mut entry.record, &want.what);
+                let told_before = notices.len();
                 let told = words::notice(&entry.record, &want.what, seq, explains, &envelope);
                 notices.extend(told.map(|notice| {
                     Notice {
@@ -87,6 +89,9 @@ impl Dispatcher {
                         ..notice
                     }
                 }));
+                if matches!(want.what, What::Resolved { .. }) && notices.len() > told_before {
+                    ends.push((told_before, &message.key));
+                }
                 note(&mut entry.record, &want.what, &message.key.receiver, now);
                 book.settle(want.fingerprint, true, changes);
             }
@@ -101,6 +106,7 @@ impl Dispatcher {
                 book.settle(fingerprint, true, changes);
             }
         }
+        note_what_goes_on(&mut notices, &ends, book);
         self.forget_groups(book);
         notices
     }
@@ -252,15 +258,32 @@ impl Dispatcher {
         if self.kept.groups.is_empty() {
             return;
         }
-        let mut live: HashSet<String> = HashSet::new();
-        for record in book.open_records() {
-            let of_ended = record.told.owed.iter().flat_map(|ended| &ended.tellings);
-            let tellings = record.told.tellings.iter().chain(of_ended);
-            live.extend(tellings.map(|telling| key(telling).text()));
-        }
+        let live: HashSet<String> = open_tellings(book).map(|telling| key(telling).text()).collect();
         let before = self.kept.groups.len();
         self.kept.groups.retain(|text, _| live.contains(text));
         self.is_changed |= before != self.kept.groups.len();
+    }
+}
+
+/// Who knows of what fires, and of ends that they are still owed.
+fn open_tellings(book: &Book) -> impl Iterator<Item = &Telling> {
+    book.open_records().flat_map(|record| {
+        let of_ended = record.told.owed.iter().flat_map(|ended| &ended.tellings);
+        record.told.tellings.iter().chain(of_ended)
+    })
+}
+
+/// Notes at the ends that are told now whether the receiver knows of others of the same group that are not over.
+fn note_what_goes_on(notices: &mut [Notice], ends: &[(usize, &GroupKey)], book: &Book) {
+    if ends.is_empty() {
+        return;
+    }
+    let going_on: HashSet<GroupKey> = open_tellings(book)
+        .filter(|telling| telling.severity.is_some())
+        .map(key)
+        .collect();
+    for (at, group) in ends {
+        notices[*at].group_fires = going_on.contains(*group);
     }
 }
 

@@ -701,6 +701,30 @@ fn the_settings_say_how_long_a_storm_is() {
 }
 
 #[test]
+fn an_end_says_whether_others_of_its_group_go_on() {
+    let mut desk = Desk::by_team();
+    desk.fire(&["a1", "a2", "a3", "b1"]);
+    desk.until(0, 10);
+    let mut ends = Vec::new();
+    // The end of a2 is known when that of a1 is told, and is told three seconds later.
+    for (second, name) in [(11, "a1"), (14, "a2"), (30, "a3")] {
+        for second in second - 3..second {
+            ends.extend(desk.step(second, true).notices);
+        }
+        desk.clear(name);
+    }
+    for second in 30..40 {
+        ends.extend(desk.step(second, true).notices);
+    }
+    let ends: Vec<(&str, bool)> = ends
+        .iter()
+        .filter(|notice| notice.kind == NoticeKind::Resolved)
+        .map(|notice| (notice.labels["node"].as_str(), notice.group_fires))
+        .collect();
+    assert_eq!(ends, [("a1", true), ("a2", true), ("a3", false)]);
+}
+
+#[test]
 fn a_digest_says_what_fires_and_what_ended_since_the_last() {
     let mut desk = Desk::by_team();
     desk.routing.digests.push(DigestPlan {

@@ -154,6 +154,52 @@ fn notices_in_alertmanagers_shape() {
     assert_eq!(group["truncatedAlerts"], 3);
 }
 
+#[test]
+fn a_group_is_over_when_nothing_of_it_fires_whether_or_not_this_message_lists_it() {
+    let message = |notice: &Notice| wording().message(std::slice::from_ref(notice));
+    let over = |episode, group_fires| {
+        let notice = samples::numbered(samples::over(ResolveReason::Recovered), episode);
+        Notice {
+            group_fires,
+            ..notice
+        }
+    };
+    let joins = Notice {
+        bundle: "5e1f.2".to_owned(),
+        ..samples::hollow()
+    };
+    let first = Notice {
+        bundle: "5e1f.1".to_owned(),
+        ..samples::hollow()
+    };
+    let again = Notice {
+        kind: NoticeKind::Repeat,
+        ..samples::hollow()
+    };
+    for (notices, status, reason) in [
+        (vec![first], "firing", "first notification"),
+        (vec![over(2, true), joins], "firing", "new alerts added"),
+        (vec![over(2, true)], "firing", "some alerts resolved"),
+        (
+            vec![over(2, true), over(3, false)],
+            "resolved",
+            "all alerts resolved",
+        ),
+        (
+            vec![over(2, false), again.clone()],
+            "firing",
+            "some alerts resolved",
+        ),
+        (vec![again], "firing", "repeat interval elapsed"),
+    ] {
+        let group = alertmanager::group(&notices, None, message);
+        assert_eq!(
+            (group["status"].as_str(), group["notification_reason"].as_str()),
+            (Some(status), Some(reason))
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
