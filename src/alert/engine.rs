@@ -136,10 +136,11 @@ impl Engine {
     }
 
     /// To be called after [`Engine::restore`] and after every change of the catalogue: what is not declared any more
-    /// (a node that is gone, another owner in the identity) resolves at the next step, unless that step judges it.
-    pub fn withdraw(&mut self, is_declared: impl Fn(&AlertRecord) -> bool) {
+    /// (a node that is gone, another owner in the identity) resolves at the next step for the reason that is given, unless
+    /// that step judges it.
+    pub fn withdraw(&mut self, why: impl Fn(&AlertRecord) -> Option<ResolveReason>) {
         for entry in self.book.entries_mut() {
-            entry.withdrawn = !is_declared(&entry.record);
+            entry.withdrawn = why(&entry.record);
         }
     }
 
@@ -316,7 +317,7 @@ impl Engine {
             return;
         }
         entry.judged = self.step;
-        entry.withdrawn = false;
+        entry.withdrawn = None;
         let record = &mut entry.record;
         if record.state == AlertState::Inactive && !may_begin {
             return;
@@ -353,19 +354,18 @@ impl Engine {
             if entry.judged == self.step {
                 continue;
             }
-            let is_withdrawn = entry.withdrawn;
+            let withdrawn = entry.withdrawn;
             let record = &mut entry.record;
             let before = Position::of(record);
             let is_closed = record.period_end.is_some_and(|period_end| period_end <= at);
-            match policy_of(record, rules) {
-                Err(reason) => end(record, reason, at),
-                Ok(_) if is_withdrawn => end(record, ResolveReason::Updated, at),
-                Ok(_) if is_closed => end(record, ResolveReason::PeriodClosed, at),
+            match (policy_of(record, rules), withdrawn) {
+                (Err(reason), _) | (Ok(_), Some(reason)) => end(record, reason, at),
+                (Ok(_), None) if is_closed => end(record, ResolveReason::PeriodClosed, at),
                 // Nobody was told of it, so nothing is kept for when it comes back.
-                Ok(_) if matches!(record.state, AlertState::Pending { .. }) => {
+                (Ok(_), None) if matches!(record.state, AlertState::Pending { .. }) => {
                     end(record, ResolveReason::NoData, at);
                 }
-                Ok(policy) => advance(record, policy, Condition::Missing, None, flap, at),
+                (Ok(policy), None) => advance(record, policy, Condition::Missing, None, flap, at),
             }
             let is_changed = before != Position::of(record);
             self.book.settle(fingerprint, is_changed, changes);
@@ -391,6 +391,7 @@ fn begin(judgement: &Judgement<'_>, flap: Guard, at: Timestamp) -> AlertRecord {
         rule: judgement.policy.name().to_owned(),
         kind: judgement.policy.kind().to_owned(),
         labels: judgement.about.labels(),
+        sources: judgement.about.sources(),
         period_end: judgement.period_end,
         ..AlertRecord::blank()
     };

@@ -12,6 +12,7 @@ use super::dispatch::route::Routing;
 use super::dispatch::{Moment, World};
 use super::engine::{Engine, Step};
 use super::identity::{Fingerprint, fingerprint_of};
+use super::notice::ResolveReason;
 use super::record::{AlertRecord, EntryFacts, Facts, Figure, ItemFacts, Labels, LinkFigure};
 use super::sample::{About, Condition, Sample};
 use super::shared::{self, OfSiblings};
@@ -20,7 +21,7 @@ use crate::catalog::attribute::{
     Attribute, DriftKind, RuleVariable, Subject, Title, TitlePart, vocabulary_of,
 };
 use crate::catalog::expr::{Expr, Value};
-use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
+use crate::catalog::{Catalog, Level, MetricId, Role, Rule, RuleOn, SourceId};
 use crate::evaluate::intake::Recent;
 use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
 use crate::fold::cells::Cells;
@@ -68,6 +69,14 @@ impl About for Subjected<'_> {
             Subjected::Instance(judged) => judged.facts(),
             Subjected::Source(source) => source.facts(),
             Subjected::Siblings(siblings) => siblings.facts(),
+        }
+    }
+
+    fn sources(&self) -> Vec<String> {
+        match self {
+            Subjected::Instance(judged) => judged.sources(),
+            Subjected::Source(source) => source.sources(),
+            Subjected::Siblings(siblings) => siblings.sources(),
         }
     }
 }
@@ -412,8 +421,19 @@ pub fn new_until(
     (snapshot.watermark? < until).then_some(until)
 }
 
-/// Whether the catalogue still declares what an alert is about, in the same words.
-pub fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
+/// Why the catalogue does not declare any more what an alert is about, in the same words; `None` where it does.
+pub fn withdrawn(catalog: &Catalog, record: &AlertRecord) -> Option<ResolveReason> {
+    if declares(catalog, record) {
+        return None;
+    }
+    let is_there = |name: &String| catalog.sources.iter().any(|source| source.name == *name);
+    Some(match record.sources.iter().all(is_there) {
+        true => ResolveReason::Updated,
+        false => ResolveReason::SourceGone,
+    })
+}
+
+fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
     if delivery::is_of(record) {
         return true;
     }
@@ -774,6 +794,29 @@ impl About for Judged<'_> {
             link: self.told_of_link(),
         }
     }
+
+    fn sources(&self) -> Vec<String> {
+        let metric = |state: &NodeState| self.catalog.node(state.key.node).metric;
+        let mut sources = sources_of(self.catalog, metric(self.node));
+        sources.extend(
+            self.parent
+                .into_iter()
+                .flat_map(|parent| sources_of(self.catalog, metric(parent))),
+        );
+        sources.sort();
+        sources.dedup();
+        sources
+    }
+}
+
+/// Names of the sources whose events a metric is computed from. What people type in has none.
+pub(super) fn sources_of(catalog: &Catalog, metric: MetricId) -> Vec<String> {
+    (0..)
+        .map(SourceId)
+        .zip(&catalog.sources)
+        .filter(|(id, source)| !source.manual && catalog.is_made_from(metric, *id))
+        .map(|(_, source)| source.name.clone())
+        .collect()
 }
 
 /// The numbers of a node instance, for a message.

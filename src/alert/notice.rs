@@ -162,6 +162,8 @@ pub enum ResolveReason {
     NoData,
     /// What it was about is declared differently now.
     Updated,
+    /// A source that it was computed from is gone from the catalogue, and what it was about with it.
+    SourceGone,
 }
 
 /// How a period ended for the node of the alert.

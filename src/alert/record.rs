@@ -264,6 +264,9 @@ pub struct AlertRecord {
     pub kind: String,
     /// Identity and added labels.
     pub labels: Labels,
+    /// Names of the sources that it is computed from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
     /// Where it stands.
     pub state: AlertState,
     /// Level it stands at (while pending: the level that is breached; inactive: the last one).
@@ -325,6 +328,7 @@ impl AlertRecord {
             rule: String::new(),
             kind: String::new(),
             labels: Labels::new(),
+            sources: Vec::new(),
             state: AlertState::Inactive,
             severity: Severity::Info,
             episodes: 0,

@@ -32,6 +32,10 @@ pub trait About {
     fn labels(&self) -> Labels;
     /// What to tell.
     fn facts(&self) -> Facts;
+    /// Names of the sources that it is computed from; asked when its record is made.
+    fn sources(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Judgement of one rule on one identity. `A` is small, such as a reference to the snapshot and an index.

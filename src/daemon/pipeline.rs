@@ -121,7 +121,7 @@ impl Pipeline {
         evaluator.weigh(book.clone());
         let mut engine = Engine::new(around.store.id()).within(settings.routing.manners);
         engine.restore(restored.alerts, restored.dispatch);
-        engine.withdraw(|record| judge::declares(catalog, record));
+        engine.withdraw(|record| judge::withdrawn(catalog, record));
         let mut dead_letters = DeadLetterFile::open(
             &settings.dead_letter.path,
             restored.dead_letter_bytes,

@@ -83,6 +83,7 @@ pub(super) fn reason(reason: ResolveReason) -> &'static str {
         ResolveReason::Paused => "paused",
         ResolveReason::NoData => "no_data",
         ResolveReason::Updated => "updated",
+        ResolveReason::SourceGone => "source_gone",
     }
 }
 

@@ -74,6 +74,7 @@ fn record(name: &str, episodes: u64) -> AlertRecord {
         rule: "hollow".into(),
         kind: "hollow".into(),
         labels: samples::hollow().labels,
+        sources: Vec::new(),
         state: AlertState::Pending {
             since: Timestamp::UNIX_EPOCH,
         },

@@ -81,7 +81,7 @@ impl Stage {
         evaluator.restore_learned(restored.learned);
         let mut engine = Engine::new(store.id()).within(declared.routing.manners);
         engine.restore(restored.alerts, restored.dispatch);
-        engine.withdraw(|record| judge::declares(&catalog, record));
+        engine.withdraw(|record| judge::withdrawn(&catalog, record));
         let mut remembered = restored.seen;
         let seen = catalog.sources.iter().map(|source| {
             let bounds = Bounds::of_partition(source.dedup.as_ref()?, 1);
