@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::delivery::DeliveryFacts;
@@ -318,6 +318,24 @@ pub struct Episode {
     pub end_reason: Option<ResolveReason>,
     /// Numbers when it fired.
     pub facts: Facts,
+}
+
+/// How long what is over is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Retention {
+    /// Episodes, after their end in event time. Reviews compare with the year before.
+    pub episodes: SignedDuration,
+    /// What was told of them and what was held back, by the wall clock.
+    pub notices: SignedDuration,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention {
+            episodes: SignedDuration::from_hours(800 * 24),
+            notices: SignedDuration::from_hours(90 * 24),
+        }
+    }
 }
 
 impl AlertRecord {

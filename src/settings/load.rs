@@ -695,6 +695,11 @@ routes:
             ),
             (
                 "language: en",
+                "language: en\nalerts: {keep_notices: 1d}",
+                "tautline.yaml:7:24: what is over is kept for 7d to 36500d: corrections are told within the first 7 days",
+            ),
+            (
+                "language: en",
                 "language: en\nalerts: {storm_window: 2h}",
                 "tautline.yaml:7:24: new alerts are counted over 1s to 1h; 1m is usual",
             ),

@@ -16,12 +16,15 @@ use crate::alert::dispatch::matcher::Matcher;
 use crate::alert::dispatch::route::{
     EndOfHeld, GroupBy, Guard, Manners, Person, Route, Routing, Rung, Timing, To, WORKING_HOURS,
 };
+use crate::alert::record::Retention;
 use crate::alert::{FIRED_MAX, HISTORY_WINDOW};
 use crate::catalog::diagnostic::nearest;
 use crate::catalog::file::Duration as Time;
 
 /// Seconds for which nobody is told while history is read.
 const CATCHUP_MAX: std::ops::RangeInclusive<i64> = 1..=86_400;
+/// Seconds for which what is over is kept.
+const KEPT: std::ops::RangeInclusive<i64> = 7 * 86_400..=36_500 * 86_400;
 /// Seconds over which new alerts are counted.
 const STORM_WINDOW: std::ops::RangeInclusive<i64> = 1..=3_600;
 
@@ -147,6 +150,10 @@ pub(super) struct AlertsEntry {
     resolve_when_silenced: Option<EndOfHeld>,
     /// Open alerts of a rule beyond which its further breaches have none, and one alert says so.
     max_per_rule: Option<usize>,
+    /// How long an episode is kept after its end, in event time; 800d where it is missing.
+    keep_episodes: Option<Time>,
+    /// How long it is kept who was told what of it; 90d where it is missing.
+    keep_notices: Option<Time>,
     /// Who hears that a receiver is not reached, where routes lead only to that receiver.
     fallback_receiver: Option<String>,
 }
@@ -516,6 +523,21 @@ impl Checker {
                 "an alert is back again within 24h at most; 1h is usual, 0s for never",
             );
         }
+        let retention = Retention {
+            episodes: or(entry.keep_episodes, usual.retention.episodes),
+            notices: or(entry.keep_notices, usual.retention.notices),
+        };
+        for (key, kept) in [
+            ("keep_episodes", retention.episodes),
+            ("keep_notices", retention.notices),
+        ] {
+            if !KEPT.contains(&kept.as_secs()) {
+                self.problem(
+                    &["alerts", key],
+                    "what is over is kept for 7d to 36500d: corrections are told within the first 7 days",
+                );
+            }
+        }
         if entry.storm_max == Some(0) {
             self.problem(&["alerts", "storm_max"], "at least one alert must be told");
         }
@@ -545,6 +567,7 @@ impl Checker {
             catchup_max,
             storm,
             flap,
+            retention,
             refire_window,
             ack_ttl: or(entry.ack_ttl, usual.ack_ttl),
             remind_before: or(entry.remind_before, usual.remind_before),

@@ -11,7 +11,7 @@ use super::interval::Interval;
 use super::matcher::Matcher;
 use crate::alert::delivery;
 use crate::alert::engine::MAX_PER_RULE;
-use crate::alert::record::{AlertRecord, Labels};
+use crate::alert::record::{AlertRecord, Labels, Retention};
 use crate::catalog::{Place, Severity};
 
 /// What the operator declares about telling.
@@ -54,6 +54,8 @@ pub struct Manners {
     pub resolve_when_silenced: EndOfHeld,
     /// Open alerts of a rule beyond which its further breaches have none.
     pub max_per_rule: usize,
+    /// How long what is over is kept.
+    pub retention: Retention,
 }
 
 /// How many of something are too many within a time.
@@ -96,6 +98,7 @@ impl Default for Manners {
             catchup_max: SignedDuration::from_mins(10),
             resolve_when_silenced: EndOfHeld::default(),
             max_per_rule: MAX_PER_RULE,
+            retention: Retention::default(),
         }
     }
 }

@@ -297,6 +297,7 @@ impl Stage {
             dispatch: changed.kept.as_ref(),
             watermark_ms: self.watermark.map(Timestamp::as_millisecond),
             wall_ms: now.as_millisecond(),
+            retention: self.declared.routing.manners.retention,
             ..Commit::default()
         };
         self.store.commit(&commit).map_err(|error| error.to_string())?;
