@@ -111,7 +111,8 @@ pub(super) fn labels(labels: &Labels) -> BTreeMap<String, String> {
     out
 }
 
-fn legal(name: &str) -> String {
+/// The name of a label as Prometheus allows it.
+pub(crate) fn legal(name: &str) -> String {
     let mut out: String = name
         .chars()
         .take(LABEL / 4)

@@ -5,6 +5,7 @@
 //! * [`metrics`]: `/metrics` in the Prometheus text format.
 //! * [`api`]: `/api/v1/…` as JSON.
 //! * `access`: who may do what. * `alertmanager`: the part of Alertmanager's API that its tools use.
+//!   `routing_tree`: the settings' routes in its words.
 //! * `weights`: weights that are proposed, and where somebody decides.
 //! * `ingest`: takes events. * `entries`: takes what people type in.
 //! * `taking`: links of messages that acknowledge and silence. [`orders`]: what people ask of alerts, on its way to the
@@ -28,6 +29,7 @@ mod node_page;
 mod openapi;
 pub mod orders;
 pub mod page;
+mod routing_tree;
 mod slack;
 mod taking;
 pub mod view;

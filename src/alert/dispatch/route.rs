@@ -169,7 +169,7 @@ pub enum To {
 
 impl To {
     /// The receiver by name: who is told where the catalogue names nobody.
-    fn named(&self) -> &str {
+    pub fn named(&self) -> &str {
         match self {
             To::Receiver(name) | To::Owner(name) | To::Manager(name) | To::ParentOwner(name) => name,
         }
