@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::book::{Book, Changes};
 use super::crowd::{Crowd, TOO_MANY_ALERTS};
@@ -246,10 +246,11 @@ impl Engine {
 
     /// Judges the rules themselves: those that cannot be evaluated, and those that could not and now can.
     fn judge_rules<A: About>(&mut self, samples: &[Sample<'_, A>], at: Timestamp, changes: &mut Changes) {
+        let hold_for = self.manners.error_for;
         let open: Vec<Watched> = self.book.open_records().filter_map(Watched::of).collect();
         for (watched, condition) in rule_error::judgements(samples, &open) {
             let judgement = Judgement {
-                policy: Policy::RuleError,
+                policy: Policy::RuleError { hold_for },
                 fingerprint: fingerprint(RULE_ERROR, &watched.labels()),
                 condition,
                 period_end: None,
@@ -346,7 +347,7 @@ impl Engine {
 
     /// What nobody judged in this step.
     fn judge_absent(&mut self, rules: &[Rule], at: Timestamp, changes: &mut Changes) {
-        let flap = self.manners.flap;
+        let Manners { flap, error_for, .. } = self.manners;
         for fingerprint in self.book.open() {
             let Some(entry) = self.book.get_mut(fingerprint) else {
                 continue;
@@ -358,7 +359,7 @@ impl Engine {
             let record = &mut entry.record;
             let before = Position::of(record);
             let is_closed = record.period_end.is_some_and(|period_end| period_end <= at);
-            match (policy_of(record, rules), withdrawn) {
+            match (policy_of(record, rules, error_for), withdrawn) {
                 (Err(reason), _) | (Ok(_), Some(reason)) => end(record, reason, at),
                 (Ok(_), None) if is_closed => end(record, ResolveReason::PeriodClosed, at),
                 // Nobody was told of it, so nothing is kept for when it comes back.
@@ -422,7 +423,11 @@ fn relabel(record: &mut AlertRecord, judgement: &Judgement<'_>) -> bool {
 }
 
 /// The rule of a record, if it is still there and applies; otherwise why its alerts end.
-fn policy_of<'r>(record: &AlertRecord, rules: &'r [Rule]) -> Result<Policy<'r>, ResolveReason> {
+fn policy_of<'r>(
+    record: &AlertRecord,
+    rules: &'r [Rule],
+    error_for: SignedDuration,
+) -> Result<Policy<'r>, ResolveReason> {
     if delivery::is_of(record) {
         return Ok(Policy::Delivery);
     }
@@ -447,7 +452,7 @@ fn policy_of<'r>(record: &AlertRecord, rules: &'r [Rule]) -> Result<Policy<'r>, 
         .clone()
         .find(|rule| node.is_none_or(|node| rule.applies_to(node)));
     match applies {
-        Some(_) if watched.is_some() => Ok(Policy::RuleError),
+        Some(_) if watched.is_some() => Ok(Policy::RuleError { hold_for: error_for }),
         Some(rule) => Ok(Policy::Rule(rule)),
         None if named.any(|rule| node.is_some_and(|node| rule.is_off_at(node))) => Err(ResolveReason::Paused),
         None => Err(ResolveReason::RuleDeleted),

@@ -150,6 +150,8 @@ pub(super) struct AlertsEntry {
     resolve_when_silenced: Option<EndOfHeld>,
     /// Open alerts of a rule beyond which its further breaches have none, and one alert says so.
     max_per_rule: Option<usize>,
+    /// How long a rule must fail before that is an alert of its own: 15m where it is missing.
+    error_for: Option<Time>,
     /// How long an episode is kept after its end, in event time; 800d where it is missing.
     keep_episodes: Option<Time>,
     /// How long it is kept who was told what of it; 90d where it is missing.
@@ -568,6 +570,7 @@ impl Checker {
             storm,
             flap,
             retention,
+            error_for: or(entry.error_for, usual.error_for),
             refire_window,
             ack_ttl: or(entry.ack_ttl, usual.ack_ttl),
             remind_before: or(entry.remind_before, usual.remind_before),

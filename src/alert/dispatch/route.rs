@@ -12,6 +12,7 @@ use super::matcher::Matcher;
 use crate::alert::delivery;
 use crate::alert::engine::MAX_PER_RULE;
 use crate::alert::record::{AlertRecord, Labels, Retention};
+use crate::alert::rule_error::ERROR_FOR;
 use crate::catalog::{Place, Severity};
 
 /// What the operator declares about telling.
@@ -54,6 +55,8 @@ pub struct Manners {
     pub resolve_when_silenced: EndOfHeld,
     /// Open alerts of a rule beyond which its further breaches have none.
     pub max_per_rule: usize,
+    /// Event time for which a rule must fail before that is an alert of its own.
+    pub error_for: SignedDuration,
     /// How long what is over is kept.
     pub retention: Retention,
 }
@@ -98,6 +101,7 @@ impl Default for Manners {
             catchup_max: SignedDuration::from_mins(10),
             resolve_when_silenced: EndOfHeld::default(),
             max_per_rule: MAX_PER_RULE,
+            error_for: ERROR_FOR,
             retention: Retention::default(),
         }
     }

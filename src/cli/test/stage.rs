@@ -9,9 +9,9 @@ use super::series;
 use crate::alert::dispatch::silence::Silence;
 use crate::alert::dispatch::{Command, Held, Kept, Refusal};
 use crate::alert::engine::{Engine, Step};
+use crate::alert::judge;
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, AlertState, Fingerprint};
-use crate::alert::{ERROR_FOR, judge};
 use crate::catalog::SourceId;
 use crate::daemon::evaluator::day_closes;
 use crate::daemon::folder::{Folder, is_rejection};
@@ -197,7 +197,8 @@ impl Stage {
     /// The next moments at which a clock of an alert runs out. Evaluated at each, an alert moves exactly when it does in a
     /// daemon that evaluates every second.
     pub(super) fn clocks(&self, now: Timestamp) -> Option<Timestamp> {
-        let mut waits: Vec<SignedDuration> = vec![ERROR_FOR, self.declared.routing.manners.flap.window];
+        let manners = &self.declared.routing.manners;
+        let mut waits: Vec<SignedDuration> = vec![manners.error_for, manners.flap.window];
         for rule in &self.declared.catalog.rules {
             waits.push(rule.keep_firing_for);
             waits.extend(rule.levels.iter().map(|level| level.hold_for));
