@@ -252,6 +252,7 @@ fn metrics_of_100_000_instances(bencher: Bencher) {
         ready: ReadyState::default(),
         newest_rejected: Arc::from([]),
         silences: Arc::from([]),
+        routing: Arc::default(),
         receivers: Arc::from([]),
         external_url: None,
         stats: Stats::default(),

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::identity::Fingerprint;
+use super::notice::ResolveReason;
 use super::record::{AlertRecord, AlertState};
 
 /// Event time after the end of its period for which a record is kept, for pages that show what was.
@@ -31,8 +32,8 @@ pub(super) struct Entry {
     pub(super) record: AlertRecord,
     /// Number of the step that last judged it.
     pub(super) judged: u64,
-    /// Its identity is not declared any more.
-    pub(super) withdrawn: bool,
+    /// Why its identity is not declared any more.
+    pub(super) withdrawn: Option<ResolveReason>,
 }
 
 /// What a step changed so far, in a fixed order.
@@ -88,7 +89,7 @@ impl Book {
         let entry = Entry {
             record,
             judged,
-            withdrawn: false,
+            withdrawn: None,
         };
         self.entries.insert(fingerprint, entry);
     }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::book::{Book, Changes};
 use super::crowd::{Crowd, TOO_MANY_ALERTS};
 use super::delivery::{self, Delivery};
-use super::dispatch::route::Routing;
+use super::dispatch::route::{Guard, Manners, Routing};
 use super::dispatch::silence::Silences;
 use super::dispatch::{Command, Dispatcher, Held, Kept, Moment, Refusal};
 use super::identity::{Fingerprint, fingerprint};
@@ -36,8 +36,8 @@ pub struct Engine {
     deliveries: Option<Vec<Delivery>>,
     /// Number of the step, to tell which records were judged in it.
     step: u64,
-    /// Open alerts of a rule beyond which its further breaches have none.
-    max_per_rule: usize,
+    /// Bounds on alerts of a rule and on episodes of an alert.
+    manners: Manners,
     /// Breaches of this step that have none, by rule.
     beyond: BTreeMap<String, u64>,
 }
@@ -63,6 +63,7 @@ struct Judgement<'a> {
     fingerprint: Fingerprint,
     condition: Condition,
     period_end: Option<Timestamp>,
+    is_new: bool,
     about: &'a dyn About,
 }
 
@@ -76,14 +77,14 @@ impl Engine {
             dispatcher: Dispatcher::default(),
             deliveries: None,
             step: 0,
-            max_per_rule: MAX_PER_RULE,
+            manners: Manners::default(),
             beyond: BTreeMap::new(),
         }
     }
 
-    /// The same, with another bound for the open alerts of a rule.
-    pub fn keeping(mut self, max_per_rule: usize) -> Engine {
-        self.max_per_rule = max_per_rule;
+    /// The same, within the bounds of the settings.
+    pub fn within(mut self, manners: Manners) -> Engine {
+        self.manners = manners;
         self
     }
 
@@ -135,10 +136,11 @@ impl Engine {
     }
 
     /// To be called after [`Engine::restore`] and after every change of the catalogue: what is not declared any more
-    /// (a node that is gone, another owner in the identity) resolves at the next step, unless that step judges it.
-    pub fn withdraw(&mut self, is_declared: impl Fn(&AlertRecord) -> bool) {
+    /// (a node that is gone, another owner in the identity) resolves at the next step for the reason that is given, unless
+    /// that step judges it.
+    pub fn withdraw(&mut self, why: impl Fn(&AlertRecord) -> Option<ResolveReason>) {
         for entry in self.book.entries_mut() {
-            entry.withdrawn = !is_declared(&entry.record);
+            entry.withdrawn = why(&entry.record);
         }
     }
 
@@ -205,6 +207,7 @@ impl Engine {
                 fingerprint: sample.fingerprint,
                 condition: sample.condition,
                 period_end: sample.period_end,
+                is_new: sample.is_new,
                 about: &sample.about,
             };
             self.judge(&judgement, at, changes);
@@ -215,13 +218,14 @@ impl Engine {
     fn judge_crowds(&mut self, rules: &[Rule], at: Timestamp, changes: &mut Changes) {
         let open = self.book.open_records().filter_map(Crowd::rule_of);
         let known = open.filter(|name| rules.iter().any(|rule| rule.name == *name));
-        let crowds = Crowd::all(&self.beyond, known.map(str::to_owned), self.max_per_rule);
+        let crowds = Crowd::all(&self.beyond, known.map(str::to_owned), self.manners.max_per_rule);
         for crowd in crowds {
             let judgement = Judgement {
                 policy: Policy::Crowd,
                 fingerprint: fingerprint(TOO_MANY_ALERTS, &crowd.labels()),
                 condition: crowd.condition(),
                 period_end: None,
+                is_new: false,
                 about: &crowd,
             };
             self.judge(&judgement, at, changes);
@@ -233,7 +237,7 @@ impl Engine {
         let Policy::Rule(rule) = policy else {
             return false;
         };
-        let is_full = self.book.open_of(&rule.name) >= self.max_per_rule;
+        let is_full = self.book.open_of(&rule.name) >= self.manners.max_per_rule;
         if is_full {
             *self.beyond.entry(rule.name.clone()).or_default() += 1;
         }
@@ -242,13 +246,15 @@ impl Engine {
 
     /// Judges the rules themselves: those that cannot be evaluated, and those that could not and now can.
     fn judge_rules<A: About>(&mut self, samples: &[Sample<'_, A>], at: Timestamp, changes: &mut Changes) {
+        let hold_for = self.manners.error_for;
         let open: Vec<Watched> = self.book.open_records().filter_map(Watched::of).collect();
         for (watched, condition) in rule_error::judgements(samples, &open) {
             let judgement = Judgement {
-                policy: Policy::RuleError,
+                policy: Policy::RuleError { hold_for },
                 fingerprint: fingerprint(RULE_ERROR, &watched.labels()),
                 condition,
                 period_end: None,
+                is_new: false,
                 about: &watched,
             };
             self.judge(&judgement, at, changes);
@@ -266,6 +272,7 @@ impl Engine {
                 fingerprint: judged.fingerprint(),
                 condition: judged.condition(),
                 period_end: None,
+                is_new: false,
                 about: &judged,
             };
             self.judge(&judgement, at, changes);
@@ -288,10 +295,12 @@ impl Engine {
     fn judge(&mut self, judgement: &Judgement<'_>, at: Timestamp, changes: &mut Changes) {
         let fingerprint = judgement.fingerprint;
         let is_closed = judgement.period_end.is_some_and(|period_end| period_end <= at);
-        let may_begin = matches!(judgement.condition, Condition::Breach(_)) && !is_closed;
+        let may_begin =
+            matches!(judgement.condition, Condition::Breach(_)) && !is_closed && !judgement.is_new;
         let Some(state) = self.book.get(fingerprint).map(|entry| entry.record.state) else {
             if may_begin && !self.is_crowded(&judgement.policy) {
-                self.book.insert(begin(judgement, at), self.step);
+                self.book
+                    .insert(begin(judgement, self.manners.flap, at), self.step);
                 self.book.settle(fingerprint, true, changes);
             }
             return;
@@ -301,6 +310,7 @@ impl Engine {
         if begins && self.is_crowded(&judgement.policy) {
             return;
         }
+        let flap = self.manners.flap;
         let Some(entry) = self.book.get_mut(fingerprint) else {
             return;
         };
@@ -308,7 +318,7 @@ impl Engine {
             return;
         }
         entry.judged = self.step;
-        entry.withdrawn = false;
+        entry.withdrawn = None;
         let record = &mut entry.record;
         if record.state == AlertState::Inactive && !may_begin {
             return;
@@ -323,7 +333,7 @@ impl Engine {
             _ => Some(judgement.about.facts()),
         };
         let is_news = facts.as_ref().is_some_and(|facts| *facts != record.facts);
-        advance(record, judgement.policy, judgement.condition, facts, at);
+        advance(record, judgement.policy, judgement.condition, facts, flap, at);
         if is_closed {
             end(record, ResolveReason::PeriodClosed, at);
         }
@@ -337,6 +347,7 @@ impl Engine {
 
     /// What nobody judged in this step.
     fn judge_absent(&mut self, rules: &[Rule], at: Timestamp, changes: &mut Changes) {
+        let Manners { flap, error_for, .. } = self.manners;
         for fingerprint in self.book.open() {
             let Some(entry) = self.book.get_mut(fingerprint) else {
                 continue;
@@ -344,19 +355,18 @@ impl Engine {
             if entry.judged == self.step {
                 continue;
             }
-            let is_withdrawn = entry.withdrawn;
+            let withdrawn = entry.withdrawn;
             let record = &mut entry.record;
             let before = Position::of(record);
             let is_closed = record.period_end.is_some_and(|period_end| period_end <= at);
-            match policy_of(record, rules) {
-                Err(reason) => end(record, reason, at),
-                Ok(_) if is_withdrawn => end(record, ResolveReason::Updated, at),
-                Ok(_) if is_closed => end(record, ResolveReason::PeriodClosed, at),
+            match (policy_of(record, rules, error_for), withdrawn) {
+                (Err(reason), _) | (Ok(_), Some(reason)) => end(record, reason, at),
+                (Ok(_), None) if is_closed => end(record, ResolveReason::PeriodClosed, at),
                 // Nobody was told of it, so nothing is kept for when it comes back.
-                Ok(_) if matches!(record.state, AlertState::Pending { .. }) => {
+                (Ok(_), None) if matches!(record.state, AlertState::Pending { .. }) => {
                     end(record, ResolveReason::NoData, at);
                 }
-                Ok(policy) => advance(record, policy, Condition::Missing, None, at),
+                (Ok(policy), None) => advance(record, policy, Condition::Missing, None, flap, at),
             }
             let is_changed = before != Position::of(record);
             self.book.settle(fingerprint, is_changed, changes);
@@ -376,17 +386,25 @@ fn judged_with(record: &AlertRecord) -> Option<(&str, &str)> {
 }
 
 /// The record of an identity that breaches for the first time.
-fn begin(judgement: &Judgement<'_>, at: Timestamp) -> AlertRecord {
+fn begin(judgement: &Judgement<'_>, flap: Guard, at: Timestamp) -> AlertRecord {
     let mut record = AlertRecord {
         fingerprint: judgement.fingerprint,
         rule: judgement.policy.name().to_owned(),
         kind: judgement.policy.kind().to_owned(),
         labels: judgement.about.labels(),
+        sources: judgement.about.sources(),
         period_end: judgement.period_end,
         ..AlertRecord::blank()
     };
     let facts = Some(judgement.about.facts());
-    advance(&mut record, judgement.policy, judgement.condition, facts, at);
+    advance(
+        &mut record,
+        judgement.policy,
+        judgement.condition,
+        facts,
+        flap,
+        at,
+    );
     record
 }
 
@@ -405,7 +423,11 @@ fn relabel(record: &mut AlertRecord, judgement: &Judgement<'_>) -> bool {
 }
 
 /// The rule of a record, if it is still there and applies; otherwise why its alerts end.
-fn policy_of<'r>(record: &AlertRecord, rules: &'r [Rule]) -> Result<Policy<'r>, ResolveReason> {
+fn policy_of<'r>(
+    record: &AlertRecord,
+    rules: &'r [Rule],
+    error_for: SignedDuration,
+) -> Result<Policy<'r>, ResolveReason> {
     if delivery::is_of(record) {
         return Ok(Policy::Delivery);
     }
@@ -430,7 +452,7 @@ fn policy_of<'r>(record: &AlertRecord, rules: &'r [Rule]) -> Result<Policy<'r>, 
         .clone()
         .find(|rule| node.is_none_or(|node| rule.applies_to(node)));
     match applies {
-        Some(_) if watched.is_some() => Ok(Policy::RuleError),
+        Some(_) if watched.is_some() => Ok(Policy::RuleError { hold_for: error_for }),
         Some(rule) => Ok(Policy::Rule(rule)),
         None if named.any(|rule| node.is_some_and(|node| rule.is_off_at(node))) => Err(ResolveReason::Paused),
         None => Err(ResolveReason::RuleDeleted),

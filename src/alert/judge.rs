@@ -12,6 +12,7 @@ use super::dispatch::route::Routing;
 use super::dispatch::{Moment, World};
 use super::engine::{Engine, Step};
 use super::identity::{Fingerprint, fingerprint_of};
+use super::notice::ResolveReason;
 use super::record::{AlertRecord, EntryFacts, Facts, Figure, ItemFacts, Labels, LinkFigure};
 use super::sample::{About, Condition, Sample};
 use super::shared::{self, OfSiblings};
@@ -20,10 +21,11 @@ use crate::catalog::attribute::{
     Attribute, DriftKind, RuleVariable, Subject, Title, TitlePart, vocabulary_of,
 };
 use crate::catalog::expr::{Expr, Value};
-use crate::catalog::{Catalog, Level, Role, Rule, RuleOn};
+use crate::catalog::{Catalog, Level, MetricId, Role, Rule, RuleOn, SourceId};
 use crate::evaluate::intake::Recent;
 use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
 use crate::fold::cells::Cells;
+use crate::fold::day::Day;
 use crate::words;
 
 /// Score counts completion up to this.
@@ -67,6 +69,14 @@ impl About for Subjected<'_> {
             Subjected::Instance(judged) => judged.facts(),
             Subjected::Source(source) => source.facts(),
             Subjected::Siblings(siblings) => siblings.facts(),
+        }
+    }
+
+    fn sources(&self) -> Vec<String> {
+        match self {
+            Subjected::Instance(judged) => judged.sources(),
+            Subjected::Source(source) => source.sources(),
+            Subjected::Siblings(siblings) => siblings.sources(),
         }
     }
 }
@@ -389,8 +399,41 @@ pub fn readings(
         .collect()
 }
 
-/// Whether the catalogue still declares what an alert is about, in the same words.
-pub fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
+/// Until when a rule begins to say nothing of an instance, whose values of `each` were first seen too short a time ago;
+/// `None` where it may. The first day is a part of a day, and does not count.
+pub fn new_until(
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+    rule: &Rule,
+    instance: &NodeState,
+) -> Option<Timestamp> {
+    let node = catalog.node(instance.key.node);
+    let delay = rule.new_group_delay.unwrap_or(node.new_group_delay);
+    if delay.is_zero() || node.each.is_empty() {
+        return None;
+    }
+    let whole_from = Day(instance.seen_from?.0.saturating_add(1)).date();
+    let until = catalog
+        .calendar_of(node)
+        .start_of(whole_from)
+        .saturating_add(delay)
+        .ok()?;
+    (snapshot.watermark? < until).then_some(until)
+}
+
+/// Why the catalogue does not declare any more what an alert is about, in the same words; `None` where it does.
+pub fn withdrawn(catalog: &Catalog, record: &AlertRecord) -> Option<ResolveReason> {
+    if declares(catalog, record) {
+        return None;
+    }
+    let is_there = |name: &String| catalog.sources.iter().any(|source| source.name == *name);
+    Some(match record.sources.iter().all(is_there) {
+        true => ResolveReason::Updated,
+        false => ResolveReason::SourceGone,
+    })
+}
+
+fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
     if delivery::is_of(record) {
         return true;
     }
@@ -422,7 +465,9 @@ impl<'a> Judged<'a> {
     /// The sample, unless nothing is known of it and nothing begins.
     fn sample(self, is_known: bool) -> Option<Sample<'a, Judged<'a>>> {
         let condition = self.condition();
-        if !is_known && !matches!(condition, Condition::Breach(_) | Condition::Error) {
+        let begins = matches!(condition, Condition::Breach(_));
+        let is_new = begins && new_until(self.catalog, self.snapshot, self.rule, self.node).is_some();
+        if !is_known && (!begins || is_new) && condition != Condition::Error {
             return None;
         }
         Some(Sample {
@@ -432,6 +477,7 @@ impl<'a> Judged<'a> {
             condition,
             // What is remembered of an item is let go some time after the last period in which it was overdue.
             period_end: (self.rule.is_of_a_period() || self.item.is_some()).then_some(self.period.ends_at),
+            is_new,
             about: self,
         })
     }
@@ -748,6 +794,29 @@ impl About for Judged<'_> {
             link: self.told_of_link(),
         }
     }
+
+    fn sources(&self) -> Vec<String> {
+        let metric = |state: &NodeState| self.catalog.node(state.key.node).metric;
+        let mut sources = sources_of(self.catalog, metric(self.node));
+        sources.extend(
+            self.parent
+                .into_iter()
+                .flat_map(|parent| sources_of(self.catalog, metric(parent))),
+        );
+        sources.sort();
+        sources.dedup();
+        sources
+    }
+}
+
+/// Names of the sources whose events a metric is computed from. What people type in has none.
+pub(super) fn sources_of(catalog: &Catalog, metric: MetricId) -> Vec<String> {
+    (0..)
+        .map(SourceId)
+        .zip(&catalog.sources)
+        .filter(|(id, source)| !source.manual && catalog.is_made_from(metric, *id))
+        .map(|(_, source)| source.name.clone())
+        .collect()
 }
 
 /// The numbers of a node instance, for a message.

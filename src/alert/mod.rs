@@ -31,8 +31,8 @@ mod transition;
 
 pub use book::RETENTION;
 pub use crowd::TOO_MANY_ALERTS;
-pub use rule_error::{ERROR_FOR, RULE_ERROR};
-pub use transition::{FLAP_MAX, FLAP_WINDOW, HISTORY_WINDOW, REFIRE_WINDOW};
+pub use rule_error::RULE_ERROR;
+pub use transition::{FIRED_MAX, HISTORY_WINDOW};
 
 #[cfg(test)]
 mod tests;

@@ -162,6 +162,8 @@ pub enum ResolveReason {
     NoData,
     /// What it was about is declared differently now.
     Updated,
+    /// A source that it was computed from is gone from the catalogue, and what it was about with it.
+    SourceGone,
 }
 
 /// How a period ended for the node of the alert.
@@ -234,6 +236,9 @@ pub struct Notice {
     /// Labels that the alerts of the bundle share, by `group_by` of the route.
     #[serde(default)]
     pub group: Labels,
+    /// For [`NoticeKind::Resolved`]: others of its group go on, as far as the receiver has been told.
+    #[serde(default)]
+    pub group_fires: bool,
     /// So many alerts at once that the bundle is a summary.
     #[serde(default)]
     pub storm: bool,
@@ -310,6 +315,7 @@ impl Notice {
             causes: None,
             bundle: String::new(),
             group: Labels::new(),
+            group_fires: false,
             storm: false,
             quiet: false,
             catching_up: false,

@@ -12,7 +12,10 @@ pub(super) enum Policy<'a> {
     /// A rule of the catalogue.
     Rule(&'a Rule),
     /// The rule that watches over the rules: see [`rule_error`].
-    RuleError,
+    RuleError {
+        /// How long a rule must fail.
+        hold_for: SignedDuration,
+    },
     /// The rule that watches over receivers: see [`delivery`].
     Delivery,
     /// The rule that watches over the number of alerts: see [`crowd`].
@@ -26,7 +29,7 @@ impl Policy<'_> {
     pub(super) fn name(&self) -> &str {
         match self {
             Policy::Rule(rule) => &rule.name,
-            Policy::RuleError => rule_error::RULE_ERROR,
+            Policy::RuleError { .. } => rule_error::RULE_ERROR,
             Policy::Delivery => delivery::DELIVERY_FAILED,
             Policy::Crowd => crowd::TOO_MANY_ALERTS,
         }
@@ -35,7 +38,7 @@ impl Policy<'_> {
     pub(super) fn kind(&self) -> &str {
         match self {
             Policy::Rule(rule) => &rule.kind,
-            Policy::RuleError => rule_error::RULE_ERROR,
+            Policy::RuleError { .. } => rule_error::RULE_ERROR,
             Policy::Delivery => delivery::DELIVERY_FAILED,
             Policy::Crowd => crowd::TOO_MANY_ALERTS,
         }
@@ -49,7 +52,7 @@ impl Policy<'_> {
                 .iter()
                 .map(|level| (level.severity, level.hold_for))
                 .collect(),
-            Policy::RuleError => SmallVec::from_slice(&[(rule_error::SEVERITY, rule_error::ERROR_FOR)]),
+            Policy::RuleError { hold_for } => SmallVec::from_slice(&[(rule_error::SEVERITY, *hold_for)]),
             Policy::Delivery => SmallVec::from_slice(&[(delivery::SEVERITY, SignedDuration::ZERO)]),
             Policy::Crowd => SmallVec::from_slice(&[(crowd::SEVERITY, SignedDuration::ZERO)]),
         }
@@ -62,21 +65,21 @@ impl Policy<'_> {
     pub(super) fn keep_firing_for(&self) -> SignedDuration {
         match self {
             Policy::Rule(rule) => rule.keep_firing_for,
-            Policy::RuleError | Policy::Delivery | Policy::Crowd => SignedDuration::ZERO,
+            Policy::RuleError { .. } | Policy::Delivery | Policy::Crowd => SignedDuration::ZERO,
         }
     }
 
     pub(super) fn for_events(&self) -> u32 {
         match self {
             Policy::Rule(rule) => rule.for_events,
-            Policy::RuleError | Policy::Delivery | Policy::Crowd => 1,
+            Policy::RuleError { .. } | Policy::Delivery | Policy::Crowd => 1,
         }
     }
 
     pub(super) fn on_missing(&self) -> OnMissing {
         match self {
             Policy::Rule(rule) => rule.on_missing,
-            Policy::RuleError | Policy::Delivery | Policy::Crowd => OnMissing::Keep,
+            Policy::RuleError { .. } | Policy::Delivery | Policy::Crowd => OnMissing::Keep,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::delivery::DeliveryFacts;
@@ -266,6 +266,9 @@ pub struct AlertRecord {
     pub kind: String,
     /// Identity and added labels.
     pub labels: Labels,
+    /// Names of the sources that it is computed from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
     /// Where it stands.
     pub state: AlertState,
     /// Level it stands at (while pending: the level that is breached; inactive: the last one).
@@ -319,6 +322,24 @@ pub struct Episode {
     pub facts: Facts,
 }
 
+/// How long what is over is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Retention {
+    /// Episodes, after their end in event time. Reviews compare with the year before.
+    pub episodes: SignedDuration,
+    /// What was told of them and what was held back, by the wall clock.
+    pub notices: SignedDuration,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention {
+            episodes: SignedDuration::from_hours(800 * 24),
+            notices: SignedDuration::from_hours(90 * 24),
+        }
+    }
+}
+
 impl AlertRecord {
     /// A record that says nothing yet.
     pub(crate) fn blank() -> AlertRecord {
@@ -327,6 +348,7 @@ impl AlertRecord {
             rule: String::new(),
             kind: String::new(),
             labels: Labels::new(),
+            sources: Vec::new(),
             state: AlertState::Inactive,
             severity: Severity::Info,
             episodes: 0,

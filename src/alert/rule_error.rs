@@ -12,7 +12,7 @@ use crate::catalog::Severity;
 /// Name and kind of the alert; no rule of the catalogue may have it.
 pub const RULE_ERROR: &str = "rule_error";
 /// Event time for which a rule must fail before anybody is told: one bad update is not worth a message.
-pub const ERROR_FOR: SignedDuration = SignedDuration::from_mins(15);
+pub(super) const ERROR_FOR: SignedDuration = SignedDuration::from_mins(15);
 /// Its level.
 pub(super) const SEVERITY: Severity = Severity::Warning;
 

@@ -32,6 +32,10 @@ pub trait About {
     fn labels(&self) -> Labels;
     /// What to tell.
     fn facts(&self) -> Facts;
+    /// Names of the sources that it is computed from; asked when its record is made.
+    fn sources(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Judgement of one rule on one identity. `A` is small, such as a reference to the snapshot and an index.
@@ -49,6 +53,8 @@ pub struct Sample<'a, A> {
     pub condition: Condition,
     /// Event time at which the period of this identity ends; `None`: it has no period.
     pub period_end: Option<Timestamp>,
+    /// Nothing begins with it: it was first seen too short a time ago. What has begun goes on.
+    pub is_new: bool,
     /// Labels and facts.
     pub about: A,
 }
@@ -62,6 +68,7 @@ impl<'a, A> Sample<'a, A> {
             fingerprint: self.fingerprint,
             condition: self.condition,
             period_end: self.period_end,
+            is_new: self.is_new,
             about: about(self.about),
         }
     }

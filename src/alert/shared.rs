@@ -1,7 +1,7 @@
 //! Siblings under rules: the links that serve one node instance, or all instances of a node, and what they say together.
 
 use super::asked::Asked;
-use super::judge::{Known, figure};
+use super::judge::{Known, figure, sources_of};
 use super::record::{Facts, Figure, Labels, SharedFacts};
 use super::sample::{About, Condition, Sample};
 use crate::catalog::attribute::{Attribute, Title};
@@ -45,6 +45,7 @@ pub(super) fn samples<'a>(
             fingerprint: about.fingerprint(),
             condition,
             period_end: None,
+            is_new: false,
             about,
         })
     });
@@ -114,6 +115,10 @@ impl<'a> Asked<'a> for OfSiblings<'a> {
 }
 
 impl About for OfSiblings<'_> {
+    fn sources(&self) -> Vec<String> {
+        sources_of(self.catalog, self.node().metric)
+    }
+
     fn labels(&self) -> Labels {
         let node = self.node();
         let mut labels = self.rule.labels.clone();

@@ -35,6 +35,7 @@ pub(super) fn samples<'a>(
             fingerprint: about.fingerprint(),
             condition,
             period_end: None,
+            is_new: false,
             about,
         })
     });
@@ -65,6 +66,10 @@ impl<'a> Asked<'a> for OfSource<'a> {
 }
 
 impl About for OfSource<'_> {
+    fn sources(&self) -> Vec<String> {
+        vec![self.source.name.clone()]
+    }
+
     fn labels(&self) -> Labels {
         let mut labels = self.rule.labels.clone();
         labels.insert("alertname".to_owned(), self.rule.name.clone());

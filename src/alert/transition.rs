@@ -3,6 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::dispatch::route::Guard;
 use super::dispatch::verdict;
 use super::notice::ResolveReason;
 use super::policy::{Hold, Policy};
@@ -12,15 +13,9 @@ use crate::catalog::{OnMissing, Severity};
 
 /// Time within which episodes of one identity are counted, for "again, 3rd time in 24 h".
 pub const HISTORY_WINDOW: SignedDuration = SignedDuration::from_hours(24);
-/// An episode that fires within this time after the last one's end is the same trouble back again.
-pub const REFIRE_WINDOW: SignedDuration = SignedDuration::from_hours(1);
-/// Episodes within [`FLAP_WINDOW`] from which on an alert is flapping.
-pub const FLAP_MAX: usize = 5;
-/// Flapping ends when no episode began or ended for this long.
-pub const FLAP_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 /// Firing times kept of an identity. A rule that fires every second must not grow its record by each; beyond this the
-/// count in messages stands still.
-const FIRED_MAX: usize = 100;
+/// count in messages stands still, and no flap guard asks for more.
+pub const FIRED_MAX: usize = 100;
 
 /// Moves a record on by one judgement. `facts` are the numbers of the judgement; `None` while there are none.
 pub(super) fn advance(
@@ -28,6 +23,7 @@ pub(super) fn advance(
     policy: Policy<'_>,
     condition: Condition,
     facts: Option<Facts>,
+    flap: Guard,
     at: Timestamp,
 ) {
     let condition = match (condition, policy.on_missing(), policy.mildest()) {
@@ -55,9 +51,9 @@ pub(super) fn advance(
     match (record.state, condition) {
         (AlertState::Inactive, Condition::Breach(severity)) => {
             record.state = AlertState::Pending { since: at };
-            pend(record, policy, severity, at);
+            pend(record, policy, severity, flap, at);
         }
-        (AlertState::Pending { .. }, Condition::Breach(severity)) => pend(record, policy, severity, at),
+        (AlertState::Pending { .. }, Condition::Breach(severity)) => pend(record, policy, severity, flap, at),
         (AlertState::Pending { .. }, _) => end(record, ResolveReason::Recovered, at),
         (AlertState::Firing, Condition::Clear) => {
             record.state = AlertState::Recovering { since: at };
@@ -125,17 +121,17 @@ pub(super) fn is_running(record: &AlertRecord) -> bool {
     matches!(record.state, AlertState::Firing | AlertState::Recovering { .. })
 }
 
-/// Ends the flapping of an alert that has been steady for long enough.
-pub(super) fn settle_flapping(history: &mut History, told: &mut Told, at: Timestamp) {
+/// Ends the flapping of an alert of which no episode began or ended for as long as the guard looks back.
+pub(super) fn settle_flapping(history: &mut History, told: &mut Told, flap: Guard, at: Timestamp) {
     let last_change = history.fired.last().copied().max(history.ended_at);
-    if last_change.is_none_or(|last| at.duration_since(last) >= FLAP_WINDOW) {
+    if last_change.is_none_or(|last| at.duration_since(last) >= flap.window) {
         history.flapping = false;
         told.flapping = None;
     }
 }
 
 /// One more breaching update of a pending alert: fires when a level has held for its time.
-fn pend(record: &mut AlertRecord, policy: Policy<'_>, breach: Severity, at: Timestamp) {
+fn pend(record: &mut AlertRecord, policy: Policy<'_>, breach: Severity, flap: Guard, at: Timestamp) {
     record.severity = breach;
     let needed = policy.for_events().max(1);
     if record.clocks.breaches < needed && record.clocks.counted_at.is_none_or(|counted| counted < at) {
@@ -145,12 +141,12 @@ fn pend(record: &mut AlertRecord, policy: Policy<'_>, breach: Severity, at: Time
     if record.clocks.breaches >= needed
         && let Some(level) = record.clocks.highest_due(&policy.holds(), at)
     {
-        fire(record, level, at);
+        fire(record, level, flap, at);
     }
 }
 
-fn fire(record: &mut AlertRecord, level: Severity, at: Timestamp) {
-    settle_flapping(&mut record.history, &mut record.told, at);
+fn fire(record: &mut AlertRecord, level: Severity, flap: Guard, at: Timestamp) {
+    settle_flapping(&mut record.history, &mut record.told, flap, at);
     let history = &mut record.history;
     history
         .fired
@@ -162,8 +158,8 @@ fn fire(record: &mut AlertRecord, level: Severity, at: Timestamp) {
     let lately = history
         .fired
         .iter()
-        .filter(|fired| at.duration_since(**fired) < FLAP_WINDOW);
-    if lately.count() >= FLAP_MAX {
+        .filter(|fired| at.duration_since(**fired) < flap.window);
+    if lately.count() >= flap.max {
         history.flapping = true;
     }
     history.relapses = 0;

@@ -262,6 +262,8 @@ pub(super) struct NodeEntry {
     pub(super) min_share: Option<Share>,
     #[schemars(with = "Option<u64>")]
     pub(super) min_count: Option<Spanned<u64>>,
+    #[schemars(with = "Option<Duration>")]
+    pub(super) new_group_delay: Option<Spanned<Duration>>,
     pub(super) last_year: Option<FileEntry>,
     #[serde(default)]
     pub(super) rules: Named<Override>,
@@ -338,6 +340,8 @@ pub(super) struct RuleEntry {
     pub(super) r#for: Option<Duration>,
     pub(super) keep_firing_for: Option<Duration>,
     pub(super) for_events: Option<u32>,
+    #[schemars(with = "Option<Duration>")]
+    pub(super) new_group_delay: Option<Spanned<Duration>>,
     pub(super) on_missing: Option<OnMissing>,
     pub(super) severity: Option<Severity>,
     pub(super) levels: Vec<LevelEntry>,

@@ -799,6 +799,8 @@ pub struct Node {
     pub min_share: f64,
     /// Events of the period below which it is, too; 0: none are asked for.
     pub min_count: u64,
+    /// Event time after the first day of an instance for which no rule begins to say anything of it.
+    pub new_group_delay: SignedDuration,
     /// What a day brought by month in the year before the node's first day, where a file says so.
     pub last_year: Vec<MonthlyRates>,
     /// Where it is declared.
@@ -959,6 +961,8 @@ pub struct Rule {
     pub keep_firing_for: SignedDuration,
     /// Breaching updates that it needs, besides time, before it fires; 1 for none.
     pub for_events: u32,
+    /// What it takes in place of [`Node::new_group_delay`].
+    pub new_group_delay: Option<SignedDuration>,
     /// What happens while an operand has no value.
     pub on_missing: OnMissing,
     /// Labels added to its alerts.

@@ -582,6 +582,7 @@ impl EvaluatorThread {
             requests: &pending.requests,
             entries: &pending.entries,
             weights: Some(&pending.weights),
+            retention: self.routing.manners.retention,
         };
         self.store
             .commit(&commit)

@@ -119,9 +119,9 @@ impl Pipeline {
         evaluator.restore_learned(restored.learned);
         let book = Arc::new(declare(around, catalog, restored.watermark_ms)?);
         evaluator.weigh(book.clone());
-        let mut engine = Engine::new(around.store.id()).keeping(settings.routing.manners.max_per_rule);
+        let mut engine = Engine::new(around.store.id()).within(settings.routing.manners);
         engine.restore(restored.alerts, restored.dispatch);
-        engine.withdraw(|record| judge::declares(catalog, record));
+        engine.withdraw(|record| judge::withdrawn(catalog, record));
         let mut dead_letters = DeadLetterFile::open(
             &settings.dead_letter.path,
             restored.dead_letter_bytes,

@@ -11,6 +11,7 @@ use super::backfill::Board;
 use super::clock::Clock;
 use super::discovery::Discovered;
 use super::evaluator::Report;
+use crate::alert::dispatch::route::Routing;
 use crate::alert::identity::episode_id;
 use crate::alert::record::{AlertRecord, AlertState};
 use crate::catalog::Catalog;
@@ -33,6 +34,7 @@ pub(super) struct Publisher {
 /// What is remembered between two reports.
 struct Known {
     catalog: Arc<Catalog>,
+    routing: Arc<Routing>,
     stats: Stats,
     away_since: Option<Timestamp>,
     missing_topics: Vec<String>,
@@ -78,12 +80,14 @@ impl Publisher {
             entries: Arc::default(),
             book: Arc::default(),
             silences: Arc::from([]),
+            routing: settings.routing.clone(),
             receivers: settings.receivers.keys().cloned().collect(),
             external_url: settings.serve.external_url.as_deref().map(Arc::from),
             stats: stats.clone(),
         };
         let known = Known {
             catalog,
+            routing: settings.routing.clone(),
             stats,
             away_since: None,
             missing_topics: Vec::new(),
@@ -111,12 +115,12 @@ impl Publisher {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new catalogue is in force, or (`None`) one was refused.
-    pub(super) fn reloaded(&self, catalog: Option<Arc<Catalog>>) {
+    /// A new catalogue and new routes are in force, or (`None`) what was written was refused.
+    pub(super) fn reloaded(&self, declared: Option<(Arc<Catalog>, Arc<Routing>)>) {
         let mut known = self.known();
-        known.stats.config_last_reload_successful = catalog.is_some();
-        if let Some(catalog) = catalog {
-            known.catalog = catalog;
+        known.stats.config_last_reload_successful = declared.is_some();
+        if let Some(declared) = declared {
+            (known.catalog, known.routing) = declared;
         }
     }
 
@@ -221,6 +225,7 @@ impl Publisher {
             entries: report.entries,
             book: report.book,
             silences: report.silences.into(),
+            routing: known.routing.clone(),
             receivers: self.view.borrow().receivers.clone(),
             external_url: self.view.borrow().external_url.clone(),
             stats: known.stats.clone(),

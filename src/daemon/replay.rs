@@ -112,7 +112,7 @@ impl Replay {
             cells: Cells::new(plan.clone()),
             plan: plan.clone(),
             evaluator: Evaluator::new(catalog.clone(), plan),
-            engine: Engine::new("backtest"),
+            engine: Engine::new("backtest").within(routing.manners),
             routing,
             lateness: lateness.unwrap_or(SignedDuration::ZERO),
             keep_days: None,

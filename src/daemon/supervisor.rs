@@ -314,7 +314,8 @@ impl Supervisor {
                             ..Surroundings::clone(&self.around)
                         });
                         self.catalog = catalog;
-                        self.publisher.reloaded(Some(self.catalog.clone()));
+                        let routing = self.around.settings.routing.clone();
+                        self.publisher.reloaded(Some((self.catalog.clone(), routing)));
                         running = self.start(totals)?;
                         tracing::info!(summary, "settings and catalogue reloaded");
                         let _ = answer.send(Ok(summary));

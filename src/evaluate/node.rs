@@ -98,6 +98,8 @@ struct Computed {
     forecast: Option<Forecast>,
     /// Fewer events than the node waits for.
     is_few: bool,
+    /// The first local day that knew of it: by an event, or by a target.
+    seen_from: Option<Day>,
     /// What is still to come, of a total with some history.
     ahead: Option<Arc<Ahead>>,
     /// Of what days it was fitted: their sum.
@@ -431,7 +433,8 @@ impl Instance {
         let key = &self.cell_key;
         let first = Day(moment.today.0 + 1 - i32::try_from(DAILY).unwrap_or(0));
         // Days before the first cell are no zeros: the node was not there yet.
-        let started = formula.first_day(cells, key).map_or(i32::MAX, |day| day.0);
+        let first_event = formula.first_day(cells, key);
+        let started = first_event.map_or(i32::MAX, |day| day.0);
         // What was before is not kept: most of many instances are young.
         let first = Day(first.0.max(started).min(moment.today.0));
         let mut daily = formula.daily(cells, key, first, Day(moment.today.0 + 1));
@@ -453,6 +456,7 @@ impl Instance {
             history: history.min(DAILY as u32 - 1),
             forecast: None,
             is_few: self.is_few(node, formula, cells, &period, moment),
+            seen_from: self.seen_from(first_event),
             ahead: None,
             fitted_to: 0.0,
             calibration: Calibration::default(),
@@ -660,6 +664,12 @@ impl Instance {
         }
     }
 
+    /// The first local day that knew of it. Whom a target names is no stranger, whenever its first event comes.
+    fn seen_from(&self, first_event: Option<Day>) -> Option<Day> {
+        let first_target = self.targets.iter().map(|row| Day::of(row.start)).min();
+        first_event.into_iter().chain(first_target).min()
+    }
+
     /// The plan by last year's days follows what this instance brought then.
     fn plan(
         &self,
@@ -734,6 +744,7 @@ impl Instance {
             link: None,
             feed: None,
             counted_since: None,
+            seen_from: computed.seen_from,
             entry_due: None,
             burn: computed.burn,
             daily: computed.daily.clone(),

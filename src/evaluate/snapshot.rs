@@ -11,6 +11,7 @@ use super::intake::Recent;
 use super::outlook::Outlook;
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Catalog, Level, NodeId, PeriodKind, Relation, Role};
+use crate::fold::day::Day;
 
 /// Event time up to which every live partition has been read, less allowed lateness. Only moves forward.
 pub type Watermark = Timestamp;
@@ -227,6 +228,8 @@ pub struct NodeState {
     /// Since when its metric is counted as it is declared now: what came before is not in its numbers, and not compared
     /// with. `None`: from its first event on.
     pub counted_since: Option<Timestamp>,
+    /// The first local day that knew of it, by an event or a target; `None`: nothing has named it yet.
+    pub seen_from: Option<Day>,
     /// Of a metric that people type in, and are due to: the latest entry that should be there.
     pub entry_due: Option<Box<EntryDue>>,
     /// How much faster than of late it would have to go to meet its target.
@@ -300,6 +303,7 @@ impl NodeState {
             link: None,
             feed: None,
             counted_since: None,
+            seen_from: None,
             entry_due: None,
             burn: Burn::NONE,
             daily: Arc::from([]),

@@ -83,6 +83,7 @@ pub(super) fn reason(reason: ResolveReason) -> &'static str {
         ResolveReason::Paused => "paused",
         ResolveReason::NoData => "no_data",
         ResolveReason::Updated => "updated",
+        ResolveReason::SourceGone => "source_gone",
     }
 }
 
@@ -110,7 +111,8 @@ pub(super) fn labels(labels: &Labels) -> BTreeMap<String, String> {
     out
 }
 
-fn legal(name: &str) -> String {
+/// The name of a label as Prometheus allows it.
+pub(crate) fn legal(name: &str) -> String {
     let mut out: String = name
         .chars()
         .take(LABEL / 4)

@@ -60,6 +60,7 @@ use crate::alert::notice::Notice;
 use crate::settings::{self, Receiver, Settings, Templates};
 use crate::words::Language;
 
+pub(crate) use alert::legal as label_name;
 pub use answer::Answer;
 pub use outbox::{Outbox, Stats, run};
 pub use pace::Limit;

@@ -85,6 +85,8 @@ pub(super) fn channel(name: &str, url: &str, secret: Option<&str>, mention: Ment
                 _ => WebhookFormat::Alertmanager,
             },
             signature: Signature::Standard(vec![Secret::new(WEBHOOK_KEY)]),
+            own: None,
+            authorization: None,
         }),
         "slack_bot" => settings::Channel::SlackBot(settings::SlackBot {
             token: Secret::new(TOKEN),

@@ -35,6 +35,7 @@ pub(crate) fn hollow() -> Notice {
         told_at: None,
         bundle: String::new(),
         group: Default::default(),
+        group_fires: false,
         storm: false,
         quiet: false,
         catching_up: false,

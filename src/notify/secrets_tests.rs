@@ -85,6 +85,8 @@ fn receiver(name: &str, server: &str) -> Receiver {
             url: Secret::new(format!("{server}/hooks/{SECRET}")),
             format: WebhookFormat::Events,
             signature: Signature::Standard(vec![Secret::new(WEBHOOK_KEY)]),
+            own: None,
+            authorization: None,
         }),
         "alertmanager" => Channel::Alertmanager(settings::Alertmanager {
             urls: vec![url()],

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use minijinja::value::{Enumerator, Object, Serde};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use serde::Serialize;
+use serde_json::{Map, Value as Json};
 
 use super::message::Message;
+use super::text::Fitter;
 use crate::alert::notice::{Notice, NoticeKind};
 use crate::alert::record::{Figure, Labels};
 use crate::catalog::diagnostic::nearest;
@@ -112,6 +114,9 @@ fn environment() -> Environment<'static> {
     environment.add_filter("percent", |value: Option<f64>| {
         value.map_or_else(String::new, percent)
     });
+    environment.add_filter("cut", |text: &str, most: usize| {
+        Fitter::default().characters(text, most)
+    });
     environment.set_formatter(|out, state, value| {
         // What is not known is nothing, not the word "none".
         if value.is_none() {
@@ -146,6 +151,29 @@ pub(super) fn worded(templates: &Templates, notice: &Notice, message: &mut Messa
     }
     if let Some(text) = text {
         message.lead = text;
+    }
+}
+
+/// A body with every text in it as the template says that it is. One that fails is the title: an alert is never lost to
+/// its words.
+pub(super) fn body(body: &Map<String, Json>, notice: &Notice, message: &Message) -> Json {
+    let all = body.iter();
+    Json::Object(
+        all.map(|(key, value)| (key.clone(), filled(value, notice, message)))
+            .collect(),
+    )
+}
+
+fn filled(value: &Json, notice: &Notice, message: &Message) -> Json {
+    match value {
+        Json::String(source) => Json::String(rendered(source, notice, message).unwrap_or_else(|error| {
+            tracing::warn!(receiver = notice.receiver, notice = notice.id, reason = %error,
+                "a text of the body failed; the title stands for it");
+            message.title.clone()
+        })),
+        Json::Array(all) => all.iter().map(|value| filled(value, notice, message)).collect(),
+        Json::Object(all) => body(all, notice, message),
+        plain => plain.clone(),
     }
 }
 

@@ -16,6 +16,7 @@ use super::outbox::{By, Status, run_by};
 use super::robots::{ALL, Outcomes, mail, robot, wording};
 use super::{Answer, Channel, Limit, Parcel, Sending, Stats, Target, Waiting, open, samples};
 use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
+use crate::alert::record::Labels;
 use crate::settings::{self, Mention, Receiver};
 use crate::state::{LoggedNotice, Store};
 use crate::words::Language;
@@ -47,6 +48,8 @@ struct Frozen {
     outside: Handle,
     /// Episodes in each message that arrived.
     arrived: Mutex<Vec<usize>>,
+    /// Episodes that were said again, each time that what stands was.
+    resent: Mutex<Vec<usize>>,
 }
 
 impl Channel for Frozen {
@@ -95,6 +98,21 @@ impl Channel for Frozen {
     fn takes(&self, notice: &Notice) -> bool {
         self.channel.takes(notice)
     }
+    fn resends_every(&self) -> Option<Duration> {
+        self.channel.resends_every()
+    }
+    fn resend<'a>(&'a self, standing: &'a [Notice]) -> Sending<'a> {
+        let (channel, outside) = (Arc::clone(&self.channel), self.outside.clone());
+        let notices = standing.to_vec();
+        *self.clock.lock().unwrap() = Instant::now();
+        Box::pin(async move {
+            let resent = tokio::task::spawn_blocking(move || outside.block_on(channel.resend(&notices)));
+            let answer = resent.await.unwrap();
+            assert!(matches!(answer, Answer::Ok { .. }), "{answer:?}");
+            self.resent.lock().unwrap().push(standing.len());
+            answer
+        })
+    }
 }
 
 /// Every channel, over fakes that keep their vendors' limits.
@@ -105,6 +123,7 @@ fn ways(outside: &Handle) -> Vec<Way> {
             clock,
             outside: outside.clone(),
             arrived: Mutex::default(),
+            resent: Mutex::default(),
         })
     };
     let mut ways: Vec<Way> = ALL
@@ -140,6 +159,7 @@ fn flush(number: u32, receiver: &str, now: Timestamp) -> Vec<Notice> {
         .chain(ended)
         .enumerate()
         .map(|(index, notice)| Notice {
+            labels: labels_of(&notice),
             id: format!("{receiver}.{}", notice.id),
             episode: format!("{receiver}.{}", notice.episode),
             receiver: receiver.to_owned(),
@@ -148,6 +168,13 @@ fn flush(number: u32, receiver: &str, now: Timestamp) -> Vec<Notice> {
             ..notice
         })
         .collect()
+}
+
+/// The labels of a notice, with its episode among them: to an Alertmanager an alert is its labels.
+fn labels_of(notice: &Notice) -> Labels {
+    let mut labels = notice.labels.clone();
+    labels.insert("item".to_owned(), notice.episode.clone());
+    labels
 }
 
 /// What is left of ten minutes.
@@ -185,7 +212,10 @@ fn a_thousand_alerts_a_minute_are_all_accounted_for_and_no_limit_is_broken() {
     for (way, left) in ways.iter().zip(&lefts) {
         every_notice_is_counted(way, left);
         no_limit_is_broken(way);
-        nothing_is_left_out_silently(way);
+        match way.name {
+            "alertmanager" => it_knows_what_stands(way, left),
+            _ => nothing_is_left_out_silently(way),
+        }
         let of = |outcome: &str| left.outcomes[&(way.name.to_owned(), outcome.to_owned())];
         // What is withdrawn leaves the rest to the dead, and nothing else does.
         assert_eq!(
@@ -278,7 +308,7 @@ fn nothing_is_left_out_silently(way: &Way) {
     for (episodes, shown) in arrived.iter().zip(&shown) {
         largest = largest.max(*episodes);
         match way.name {
-            "webhook" | "alertmanager" | "pagerduty" => assert_eq!(*episodes, 1, "{}", way.name),
+            "webhook" | "pagerduty" => assert_eq!(*episodes, 1, "{}", way.name),
             "webhook v4" => {
                 let group: serde_json::Value = serde_json::from_str(shown).unwrap();
                 assert_eq!(group["alerts"].as_array().unwrap().len(), *episodes);
@@ -301,6 +331,49 @@ fn nothing_is_left_out_silently(way: &Way) {
     }
     let is_slow = ["slack", "slack_bot", "dingtalk", "wecom", "email"].contains(&way.name);
     assert!(!is_slow || largest > 100, "{}: {largest}", way.name);
+}
+
+/// What fires was said again every minute, in requests of a bounded size; what ended was never said to fire again.
+fn it_knows_what_stands(way: &Way, left: &Left) {
+    let Server::Web(fake) = &way.server else {
+        panic!("{} is no mail server", way.name)
+    };
+    let mut is_over: BTreeMap<String, bool> = BTreeMap::new();
+    for message in fake.messages() {
+        let alerts = message.payload.as_array().unwrap().clone();
+        assert!((1..=64).contains(&alerts.len()), "{}", alerts.len());
+        for alert in alerts {
+            let item = alert["labels"]["item"].as_str().unwrap().to_owned();
+            let ends: Timestamp = alert["endsAt"].as_str().unwrap().parse().unwrap();
+            let over = ends <= message.received;
+            let before = is_over.insert(item.clone(), over);
+            assert!(before != Some(true) || over, "{item} ended, and fires again");
+        }
+    }
+    // What was over before it was told is superseded, with its end.
+    let delivered = |kind: NoticeKind| -> Vec<&str> {
+        let told = left
+            .log
+            .iter()
+            .filter(|logged| logged.status == Status::Delivered);
+        told.filter(|logged| logged.notice.kind == kind)
+            .map(|logged| logged.notice.labels["item"].as_str())
+            .collect()
+    };
+    let (fired, ended) = (delivered(NoticeKind::Fired), delivered(NoticeKind::Resolved));
+    assert!(ended.len() > 1000, "{}", ended.len());
+    assert!(ended.iter().all(|item| is_over[*item]));
+    assert_eq!(is_over.values().filter(|over| **over).count(), ended.len());
+    assert_eq!(is_over.len(), fired.len());
+    let resent = way.frozen.resent.lock().unwrap();
+    assert!(resent.len() >= MINUTES as usize - 1, "{resent:?}");
+    let most = resent.iter().max().copied().unwrap_or(0);
+    assert!(
+        most > (MINUTES - 2) as usize * ALERTS_A_MINUTE as usize,
+        "{resent:?}"
+    );
+    let by_one = way.frozen.arrived.lock().unwrap();
+    assert!(by_one.iter().all(|episodes| *episodes == 1));
 }
 
 /// The text of a mail.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::orders::NotDone;
 use super::view::{AlertView, View};
-use super::{Shared, access};
+use super::{Shared, access, routing_tree};
 use crate::alert::dispatch::matcher::{Matcher, matches_all};
 use crate::alert::dispatch::silence::{Silence, SilenceRefusal};
 use crate::alert::dispatch::{Command, Refusal};
@@ -192,7 +192,7 @@ pub(super) fn status(view: &View) -> Response {
             "version": env!("CARGO_PKG_VERSION"), "revision": "", "branch": "", "buildUser": "", "buildDate": "",
             "goVersion": "",
         },
-        "config": {"original": ""},
+        "config": {"original": routing_tree::config(view)},
         "uptime": view.stats.started.unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
     }))
     .into_response()

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use super::backfills;
 use super::view::{AlertView, View};
 use crate::alert::dispatch::Held;
-use crate::alert::record::{AlertState, Labels};
+use crate::alert::record::{AlertState, Episode, Labels};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Rule, RuleOn};
 use crate::evaluate::{FeedState, LinkState, NodeInfo, NodeState, OpenItems, Pace};
-use crate::state::LoggedNotice;
+use crate::state::{EpisodePlace, LoggedNotice, NoticePlace, Page};
 use crate::words::sentence;
 
 fn success(data: Value) -> Response {
@@ -356,18 +356,54 @@ pub fn sources(view: &View) -> Response {
     success(json!({ "sources": view.snapshot.sources }))
 }
 
+/// A notice of the log, in the history of its episode and beside others.
+fn told_line(logged: &LoggedNotice) -> Value {
+    let notice = &logged.notice;
+    json!({
+        "at": logged.decided.to_string(), "receiver": notice.receiver, "notice": notice.id,
+        "kind": notice.kind, "severity": notice.severity.as_str(), "status": logged.status.as_str(),
+        "settled": logged.settled.map(|at| at.to_string()), "attempts": logged.attempts,
+        "detail": logged.detail,
+    })
+}
+
+/// A page of the log of notices, the newest first.
+pub fn notices(page: &Page<NoticePlace, LoggedNotice>) -> Response {
+    let line = |logged: &LoggedNotice| {
+        let notice = &logged.notice;
+        let mut line = told_line(logged);
+        line["episode"] = notice.episode.as_str().into();
+        line["alert"] = notice.alert_kind.as_str().into();
+        line["labels"] = json!(notice.labels);
+        line["reason"] = json!(notice.reason);
+        line
+    };
+    let lines: Vec<Value> = page.entries.iter().map(line).collect();
+    success(json!({"notices": lines, "next": page.next.map(|place| place.to_string())}))
+}
+
+/// A page of the log of episodes, the newest first.
+pub fn episodes(view: &View, page: &Page<EpisodePlace, (String, Episode)>) -> Response {
+    let line = |(id, episode): &(String, Episode)| {
+        json!({
+            "episode": id,
+            "rule": episode.rule,
+            "kind": episode.kind,
+            "labels": episode.labels,
+            "severity": episode.severity.as_str(),
+            "description": sentence::of(&episode.kind, &episode.facts, view.language),
+            "firedAt": episode.fired_at.to_string(),
+            "endedAt": episode.ended_at.map(|at| at.to_string()),
+            "reason": episode.end_reason,
+        })
+    };
+    let lines: Vec<Value> = page.entries.iter().map(line).collect();
+    success(json!({"episodes": lines, "next": page.next.map(|place| place.to_string())}))
+}
+
 /// Who was told what of an episode, when, and why somebody was not; oldest first.
 pub fn history(told: &[LoggedNotice], held: &[Held]) -> Response {
-    let told = told.iter().map(|logged| {
-        let notice = &logged.notice;
-        let line = json!({
-            "at": logged.decided.to_string(), "receiver": notice.receiver, "notice": notice.id,
-            "kind": notice.kind, "severity": notice.severity.as_str(), "status": logged.status.as_str(),
-            "settled": logged.settled.map(|at| at.to_string()), "attempts": logged.attempts,
-            "detail": logged.detail,
-        });
-        (logged.decided, line)
-    });
+    let told = told.iter().map(|logged| (logged.decided, told_line(logged)));
     let held = held.iter().map(|held| {
         let line = json!({"at": held.at.to_string(), "receiver": held.receiver, "held_by": held.by});
         (held.at, line)

@@ -5,6 +5,7 @@
 //! * [`metrics`]: `/metrics` in the Prometheus text format.
 //! * [`api`]: `/api/v1/…` as JSON.
 //! * `access`: who may do what. * `alertmanager`: the part of Alertmanager's API that its tools use.
+//!   `routing_tree`: the settings' routes in its words.
 //! * `weights`: weights that are proposed, and where somebody decides.
 //! * `ingest`: takes events. * `entries`: takes what people type in.
 //! * `taking`: links of messages that acknowledge and silence. [`orders`]: what people ask of alerts, on its way to the
@@ -28,6 +29,7 @@ mod node_page;
 mod openapi;
 pub mod orders;
 pub mod page;
+mod routing_tree;
 mod slack;
 mod taking;
 pub mod view;
@@ -36,10 +38,11 @@ mod weights;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -47,6 +50,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
+use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -62,7 +66,7 @@ use crate::decode::MAX_BATCH_BYTES;
 use crate::notify::{Signer, SlackApp};
 use crate::settings::{Right, Token};
 use crate::source::push::Intake;
-use crate::state::{LoggedNotice, Store};
+use crate::state::{Asked, LoggedNotice, NotAPlace, StateError, Store};
 use crate::words::Language;
 use orders::Orders;
 use taking::Action;
@@ -73,6 +77,9 @@ pub use view::{AlertView, Histogram, NotReady, ReadyState, Rejected, Stats, View
 /// A request to reload the catalogue. The daemon answers with a short summary, or with what is wrong (one
 /// diagnostic a line); the old catalogue then stays.
 pub type ReloadRequest = oneshot::Sender<Result<String, String>>;
+
+/// The most entries of a page of the log of alerts.
+const LONGEST_LOG_PAGE: usize = 1000;
 
 /// What the server shares with the daemon.
 #[derive(Clone, Debug)]
@@ -156,6 +163,8 @@ fn router(app: App) -> Router {
         .route("/api/v1/rules", get(api_rules))
         .route("/api/v1/sources", get(api_sources))
         .route("/api/v1/openapi.json", get(async || openapi::document()))
+        .route("/api/v1/episodes", get(api_episodes))
+        .route("/api/v1/notices", get(api_notices))
         .route("/api/v1/episodes/{episode}/history", get(api_history))
         .route("/api/v1/episodes/{episode}/ack", post(api_ack).delete(api_unack))
         .route("/api/v1/slack/actions", post(slack_actions))
@@ -647,17 +656,80 @@ async fn api_history(State(app): State<App>, Path(episode): Path<String>) -> Res
     }
 }
 
+async fn api_notices(State(app): State<App>, asked: Result<Query<LogQuery>, QueryRejection>) -> Response {
+    let store = app.shared.store.clone();
+    match asked_of_log(asked) {
+        Ok(asked) => match read_of(move || store.notice_log(&asked)).await {
+            Ok(page) => api::notices(&page),
+            Err(unread) => unread,
+        },
+        Err(message) => api::bad_data(&message),
+    }
+}
+
+async fn api_episodes(State(app): State<App>, asked: Result<Query<LogQuery>, QueryRejection>) -> Response {
+    let store = app.shared.store.clone();
+    match asked_of_log(asked) {
+        Ok(asked) => match read_of(move || store.episode_log(&asked)).await {
+            Ok(page) => api::episodes(&app.view(), &page),
+            Err(unread) => unread,
+        },
+        Err(message) => api::bad_data(&message),
+    }
+}
+
+/// What the log of alerts is asked with.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogQuery {
+    rule: Option<String>,
+    node: Option<String>,
+    receiver: Option<String>,
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+fn asked_of_log<Place: FromStr<Err = NotAPlace>>(
+    query: Result<Query<LogQuery>, QueryRejection>,
+) -> Result<Asked<Place>, String> {
+    let Query(query) = query.map_err(|rejection| rejection.body_text())?;
+    let usual: Asked<Place> = Asked::default();
+    let limit = query.limit.unwrap_or(usual.limit);
+    if !(1..=LONGEST_LOG_PAGE).contains(&limit) {
+        return Err(format!("a page has 1 to {LONGEST_LOG_PAGE} entries, not {limit}"));
+    }
+    let after = query.after.as_deref().map(Place::from_str).transpose();
+    Ok(Asked {
+        rule: query.rule,
+        node: query.node,
+        receiver: query.receiver,
+        from: query.from,
+        until: query.until,
+        after: after.map_err(|error| format!("after: {error}"))?,
+        limit,
+    })
+}
+
 /// Who was told of an episode, and why somebody was not.
 async fn history_of(app: &App, episode: String) -> Result<(Vec<LoggedNotice>, Vec<Held>), Response> {
     let store = app.shared.store.clone();
-    let read = tokio::task::spawn_blocking(move || {
+    read_of(move || {
         let told = store.notices_of(&episode)?;
-        Ok::<_, crate::state::StateError>((told, store.held(&episode)?))
-    });
+        Ok((told, store.held(&episode)?))
+    })
+    .await
+}
+
+/// What the store has; reading it may wait for a disk.
+async fn read_of<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, StateError> + Send + 'static,
+) -> Result<T, Response> {
     let failed = |error: &dyn std::fmt::Display| {
         (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
     };
-    match read.await {
+    match tokio::task::spawn_blocking(read).await {
         Ok(read) => read.map_err(|error| failed(&error)),
         Err(error) => Err(failed(&error)),
     }

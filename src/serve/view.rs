@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::backfills::Backfills;
-use crate::alert::dispatch::route;
+use crate::alert::dispatch::route::{self, Routing};
 use crate::alert::dispatch::silence::Silence;
 use crate::alert::notice::Ack;
 use crate::alert::record::{AlertState, Facts, Fingerprint, Labels, Telling};
@@ -42,6 +42,8 @@ pub struct View {
     pub book: Arc<Book>,
     /// Silences, expired ones for a while too.
     pub silences: Arc<[Silence]>,
+    /// Who is told what.
+    pub routing: Arc<Routing>,
     /// Names of all receivers.
     pub receivers: Arc<[String]>,
     /// The address under which people reach the page.

@@ -694,6 +694,31 @@ routes:
                 "tautline.yaml:7:23: catching up may take 1s to 24h before people are told; 10m is usual",
             ),
             (
+                "language: en",
+                "language: en\nalerts: {keep_notices: 1d}",
+                "tautline.yaml:7:24: what is over is kept for 7d to 36500d: corrections are told within the first 7 days",
+            ),
+            (
+                "language: en",
+                "language: en\nalerts: {storm_window: 2h}",
+                "tautline.yaml:7:24: new alerts are counted over 1s to 1h; 1m is usual",
+            ),
+            (
+                "language: en",
+                "language: en\nalerts: {flap_max: 1}",
+                "tautline.yaml:7:20: an alert flaps from 2 to 100 episodes on; 5 is usual",
+            ),
+            (
+                "language: en",
+                "language: en\nalerts: {flap_window: 2d}",
+                "tautline.yaml:7:23: episodes are counted over 1m to 24h; 1h is usual",
+            ),
+            (
+                "language: en",
+                "language: en\nalerts: {refire_window: 25h}",
+                "tautline.yaml:7:25: an alert is back again within 24h at most; 1h is usual, 0s for never",
+            ),
+            (
                 "listen: 127.0.0.1:9464",
                 "listen: here",
                 "tautline.yaml:4:17: 'here' is no address to listen on; write one such as 127.0.0.1:9464 or 0.0.0.0:9464",

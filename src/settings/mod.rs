@@ -25,8 +25,8 @@ pub use role::{Right, Role};
 pub(crate) use address::{is_loopback, is_public, literal};
 pub use load::{load, load_routing, schema, suffice};
 pub use receivers::{
-    Alertmanager, Channel, DingTalk, Email, Feishu, MailTls, Mention, PagerDuty, Receiver, Signature,
-    SlackBot, SlackWebhook, Teams, Templates, WeCom, Webhook, WebhookFormat, Words,
+    Alertmanager, Channel, DingTalk, Email, Feishu, MailTls, Mention, OwnBody, OwnEnd, PagerDuty, Receiver,
+    Signature, SlackBot, SlackWebhook, Teams, Templates, WeCom, Webhook, WebhookFormat, Words,
 };
 
 /// What the operator sets, checked.

@@ -14,13 +14,19 @@ use crate::alert::dispatch::digest::{DigestPlan, Schedule};
 use crate::alert::dispatch::inhibit::InhibitRule;
 use crate::alert::dispatch::matcher::Matcher;
 use crate::alert::dispatch::route::{
-    EndOfHeld, GroupBy, Manners, Person, Route, Routing, Rung, Timing, To, WORKING_HOURS,
+    EndOfHeld, GroupBy, Guard, Manners, Person, Route, Routing, Rung, Timing, To, WORKING_HOURS,
 };
+use crate::alert::record::Retention;
+use crate::alert::{FIRED_MAX, HISTORY_WINDOW};
 use crate::catalog::diagnostic::nearest;
 use crate::catalog::file::Duration as Time;
 
 /// Seconds for which nobody is told while history is read.
 const CATCHUP_MAX: std::ops::RangeInclusive<i64> = 1..=86_400;
+/// Seconds for which what is over is kept.
+const KEPT: std::ops::RangeInclusive<i64> = 7 * 86_400..=36_500 * 86_400;
+/// Seconds over which new alerts are counted.
+const STORM_WINDOW: std::ops::RangeInclusive<i64> = 1..=3_600;
 
 /// The parts of the file that say who is told.
 pub(super) struct Parts {
@@ -122,8 +128,16 @@ pub(super) struct DigestEntry {
 #[derive(Deserialize, JsonSchema, Debug, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct AlertsEntry {
-    /// New alerts for one receiver within a minute beyond which they become one summary.
+    /// New alerts for one receiver within `storm_window` beyond which they become one summary.
     storm_max: Option<usize>,
+    /// 1m where it is missing.
+    storm_window: Option<Time>,
+    /// Episodes of one alert within `flap_window` from which on it is flapping.
+    flap_max: Option<usize>,
+    /// 1h where it is missing; flapping ends when nothing began or ended for as long.
+    flap_window: Option<Time>,
+    /// How soon after its last end an alert that fires is back again, and not news: 1h where it is missing.
+    refire_window: Option<Time>,
     /// How long an acknowledgement holds.
     ack_ttl: Option<Time>,
     /// How long before its end a silence is reminded of.
@@ -136,6 +150,12 @@ pub(super) struct AlertsEntry {
     resolve_when_silenced: Option<EndOfHeld>,
     /// Open alerts of a rule beyond which its further breaches have none, and one alert says so.
     max_per_rule: Option<usize>,
+    /// How long a rule must fail before that is an alert of its own: 15m where it is missing.
+    error_for: Option<Time>,
+    /// How long an episode is kept after its end, in event time; 800d where it is missing.
+    keep_episodes: Option<Time>,
+    /// How long it is kept who was told what of it; 90d where it is missing.
+    keep_notices: Option<Time>,
     /// Who hears that a receiver is not reached, where routes lead only to that receiver.
     fallback_receiver: Option<String>,
 }
@@ -472,6 +492,54 @@ impl Checker {
 
     fn manners(&mut self, entry: AlertsEntry) -> Manners {
         let usual = Manners::default();
+        let storm = Guard {
+            max: entry.storm_max.unwrap_or(usual.storm.max),
+            window: or(entry.storm_window, usual.storm.window),
+        };
+        let flap = Guard {
+            max: entry.flap_max.unwrap_or(usual.flap.max),
+            window: or(entry.flap_window, usual.flap.window),
+        };
+        let refire_window = or(entry.refire_window, usual.refire_window);
+        if !STORM_WINDOW.contains(&storm.window.as_secs()) {
+            self.problem(
+                &["alerts", "storm_window"],
+                "new alerts are counted over 1s to 1h; 1m is usual",
+            );
+        }
+        if !(2..=FIRED_MAX).contains(&flap.max) {
+            self.problem(
+                &["alerts", "flap_max"],
+                format!("an alert flaps from 2 to {FIRED_MAX} episodes on; 5 is usual"),
+            );
+        }
+        if !(SignedDuration::from_mins(1)..=HISTORY_WINDOW).contains(&flap.window) {
+            self.problem(
+                &["alerts", "flap_window"],
+                "episodes are counted over 1m to 24h; 1h is usual",
+            );
+        }
+        if refire_window > HISTORY_WINDOW {
+            self.problem(
+                &["alerts", "refire_window"],
+                "an alert is back again within 24h at most; 1h is usual, 0s for never",
+            );
+        }
+        let retention = Retention {
+            episodes: or(entry.keep_episodes, usual.retention.episodes),
+            notices: or(entry.keep_notices, usual.retention.notices),
+        };
+        for (key, kept) in [
+            ("keep_episodes", retention.episodes),
+            ("keep_notices", retention.notices),
+        ] {
+            if !KEPT.contains(&kept.as_secs()) {
+                self.problem(
+                    &["alerts", key],
+                    "what is over is kept for 7d to 36500d: corrections are told within the first 7 days",
+                );
+            }
+        }
         if entry.storm_max == Some(0) {
             self.problem(&["alerts", "storm_max"], "at least one alert must be told");
         }
@@ -499,7 +567,11 @@ impl Checker {
         }
         Manners {
             catchup_max,
-            storm_max: entry.storm_max.unwrap_or(usual.storm_max),
+            storm,
+            flap,
+            retention,
+            error_for: or(entry.error_for, usual.error_for),
+            refire_window,
             ack_ttl: or(entry.ack_ttl, usual.ack_ttl),
             remind_before: or(entry.remind_before, usual.remind_before),
             explain_share: entry.explain_share.unwrap_or(usual.explain_share),

@@ -2,14 +2,16 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::{StateError, corrupt};
-use crate::alert::record::{AlertRecord, Episode};
+use super::{StateError, corrupt, millis};
+use crate::alert::record::{AlertRecord, Episode, Retention};
 
-/// How long an episode is kept after it fired, in event time: reviews compare with the year before.
-const KEEP_MS: i64 = 800 * 24 * 3600 * 1000;
-
-/// Keeps the current or last episode of each record. A record that is pending again still holds its last one.
-pub(super) fn put(transaction: &Transaction<'_>, changed: &[AlertRecord]) -> Result<(), StateError> {
+/// Keeps the current or last episode of each record. A record that is pending again still holds its last one. What runs
+/// is kept however long ago it fired.
+pub(super) fn put(
+    transaction: &Transaction<'_>,
+    changed: &[AlertRecord],
+    retention: Retention,
+) -> Result<(), StateError> {
     let mut put = transaction.prepare_cached(
         "INSERT INTO episodes (fingerprint, number, fired_ms, body) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (fingerprint, number) DO UPDATE SET body = excluded.body WHERE body <> excluded.body",
@@ -28,8 +30,11 @@ pub(super) fn put(transaction: &Transaction<'_>, changed: &[AlertRecord]) -> Res
     }
     if let Some(newest_ms) = newest_ms {
         transaction
-            .prepare_cached("DELETE FROM episodes WHERE fired_ms < ?1")?
-            .execute([newest_ms - KEEP_MS])?;
+            .prepare_cached(
+                "DELETE FROM episodes WHERE fired_ms < ?1
+                 AND unixepoch(json_extract(body, '$.ended_at')) * 1000 < ?1",
+            )?
+            .execute([newest_ms.saturating_sub(millis(retention.episodes))])?;
     }
     Ok(())
 }

@@ -2,13 +2,17 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::{StateError, corrupt};
+use super::{StateError, corrupt, millis};
 use crate::alert::dispatch::Held;
+use crate::alert::record::Retention;
 
-/// How long it is kept, as notices are.
-const KEEP_MS: i64 = 90 * 24 * 3600 * 1000;
-
-pub(super) fn put(transaction: &Transaction<'_>, held: &[Held], wall_ms: i64) -> Result<(), StateError> {
+/// Adds lines; they are kept as notices are.
+pub(super) fn put(
+    transaction: &Transaction<'_>,
+    held: &[Held],
+    wall_ms: i64,
+    retention: Retention,
+) -> Result<(), StateError> {
     if held.is_empty() {
         return Ok(());
     }
@@ -24,7 +28,8 @@ pub(super) fn put(transaction: &Transaction<'_>, held: &[Held], wall_ms: i64) ->
             body
         ])?;
     }
-    transaction.execute("DELETE FROM held WHERE at_ms < ?1", [wall_ms - KEEP_MS])?;
+    let kept_from = wall_ms.saturating_sub(millis(retention.notices));
+    transaction.execute("DELETE FROM held WHERE at_ms < ?1", [kept_from])?;
     Ok(())
 }
 

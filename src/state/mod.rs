@@ -14,6 +14,7 @@ mod items;
 mod keys;
 mod learned;
 mod lock;
+mod log;
 mod outbox;
 mod reading;
 mod requests;
@@ -27,11 +28,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::HashMap;
+use jiff::SignedDuration;
 use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params};
 
 use crate::alert::dispatch::{Held, Kept};
 use crate::alert::notice::Notice;
-use crate::alert::record::{AlertRecord, Fingerprint};
+use crate::alert::record::{AlertRecord, Fingerprint, Retention};
 use crate::evaluate::backfill::Backfill;
 use crate::evaluate::definition::Definition;
 use crate::evaluate::drift::Learned;
@@ -43,6 +45,7 @@ use crate::source::entry::Entry;
 use lock::Lock;
 
 pub use backfills::Exchange;
+pub use log::{Asked, EpisodePlace, NotAPlace, NoticePlace, Page};
 pub use outbox::{LoggedNotice, Status};
 pub use reading::Reading;
 pub use requests::{KEPT_REQUESTS, KeptRequest};
@@ -152,6 +155,8 @@ pub struct Commit<'a> {
     pub entries: &'a [Entry],
     /// Weights that were proposed or decided.
     pub weights: Option<&'a Changed>,
+    /// How long what is over is kept.
+    pub retention: Retention,
 }
 
 /// What a start finds.
@@ -382,15 +387,15 @@ impl Store {
             learned::put(&transaction, learned)?;
         }
         put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
-        episodes::put(&transaction, commit.alerts)?;
-        outbox::put(&transaction, commit.notices, commit.wall_ms)?;
+        episodes::put(&transaction, commit.alerts, commit.retention)?;
+        outbox::put(&transaction, commit.notices, commit.wall_ms, commit.retention)?;
         if let Some(watermark_ms) = commit.watermark_ms {
             put_number(&transaction, "watermark_ms", watermark_ms)?;
         }
         if let Some(intake) = commit.intake {
             put_meta(&transaction, "intake", intake)?;
         }
-        held::put(&transaction, commit.held, commit.wall_ms)?;
+        held::put(&transaction, commit.held, commit.wall_ms, commit.retention)?;
         if let Some(kept) = commit.dispatch {
             let kept = serde_json::to_string(kept).map_err(|error| corrupt("dispatch", &error))?;
             put_meta(&transaction, "dispatch", &kept)?;
@@ -586,6 +591,10 @@ fn put_alerts(
         remove.execute([fingerprint.to_string()])?;
     }
     Ok(())
+}
+
+fn millis(time: SignedDuration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn corrupt(what: &str, reason: &dyn std::fmt::Display) -> StateError {

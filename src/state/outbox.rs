@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::{StateError, Store, corrupt};
+use super::{StateError, Store, corrupt, millis};
 use crate::alert::notice::Notice;
+use crate::alert::record::Retention;
 use crate::notify::outbox::{Of, Outbox, OutboxError, Pending, Postponed, Settled, Sibling};
 
 pub use crate::notify::outbox::Status;
 
-/// How long a settled notice is kept for the log.
-const KEEP_MS: i64 = 90 * 24 * 3600 * 1000;
 /// How many notices are kept at most, apart from the pending ones.
 const KEEP_NEWEST: i64 = 100_000;
 
@@ -46,7 +45,7 @@ pub(super) fn read_log(connection: &Connection) -> Result<Vec<LoggedNotice>, Sta
     Ok(found)
 }
 
-fn logged(row: &Row<'_>) -> Result<LoggedNotice, StateError> {
+pub(super) fn logged(row: &Row<'_>) -> Result<LoggedNotice, StateError> {
     let settled: Option<i64> = row.get(5)?;
     Ok(LoggedNotice {
         notice: serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
@@ -60,7 +59,12 @@ fn logged(row: &Row<'_>) -> Result<LoggedNotice, StateError> {
 }
 
 /// Adds notices, and lets go of what is too old to be asked for.
-pub(super) fn put(transaction: &Transaction<'_>, notices: &[Notice], wall_ms: i64) -> Result<(), StateError> {
+pub(super) fn put(
+    transaction: &Transaction<'_>,
+    notices: &[Notice],
+    wall_ms: i64,
+    retention: Retention,
+) -> Result<(), StateError> {
     if notices.is_empty() {
         return Ok(());
     }
@@ -89,20 +93,21 @@ pub(super) fn put(transaction: &Transaction<'_>, notices: &[Notice], wall_ms: i6
             wall_ms
         ])?;
     }
-    prune(transaction, wall_ms)
+    prune(transaction, wall_ms.saturating_sub(millis(retention.notices)))
 }
 
-/// Settled notices are kept for 90 days, and the newest 100 000 at most. Only episodes that are over are let go:
-/// what was delivered of an episode decides whether its end is told.
-fn prune(transaction: &Transaction<'_>, wall_ms: i64) -> Result<(), StateError> {
+/// Of settled notices those are kept that were settled since then, and the newest 100 000 at most. Only episodes that are
+/// over are let go: what was delivered of an episode decides whether its end is told. What is about none has no end.
+fn prune(transaction: &Transaction<'_>, kept_from_ms: i64) -> Result<(), StateError> {
     let mut prune = transaction.prepare_cached(
         "DELETE FROM notices
          WHERE (settled_ms < ?1
                 OR (settled_ms IS NOT NULL AND position <= (SELECT max(position) FROM notices) - ?2))
-         AND EXISTS (SELECT 1 FROM notices last WHERE last.receiver = notices.receiver
-             AND last.episode = notices.episode AND last.kind = 'resolved' AND last.settled_ms IS NOT NULL)",
+         AND (kind IN ('digest', 'reminder')
+              OR EXISTS (SELECT 1 FROM notices last WHERE last.receiver = notices.receiver
+                  AND last.episode = notices.episode AND last.kind = 'resolved' AND last.settled_ms IS NOT NULL))",
     )?;
-    prune.execute([wall_ms - KEEP_MS, KEEP_NEWEST])?;
+    prune.execute([kept_from_ms, KEEP_NEWEST])?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 use super::*;
-use crate::alert::identity::fingerprint;
-use crate::alert::notice::ResolveReason;
+use crate::alert::identity::{episode_id, fingerprint};
+use crate::alert::notice::{NoticeKind, ResolveReason};
 use crate::alert::record::{AlertState, Clocks, Facts, History, Labels, Told};
 use crate::catalog::Severity;
 use crate::evaluate::drift::StoredLink;
@@ -74,6 +74,7 @@ fn record(name: &str, episodes: u64) -> AlertRecord {
         rule: "hollow".into(),
         kind: "hollow".into(),
         labels: samples::hollow().labels,
+        sources: Vec::new(),
         state: AlertState::Pending {
             since: Timestamp::UNIX_EPOCH,
         },
@@ -769,4 +770,235 @@ fn a_link_that_was_forgotten_is_gone_unless_it_came_back() {
     commit(&pending);
     let restored = store.restore().unwrap();
     assert_eq!(restored.learned.links, [link("north", 3), link("west", 2)]);
+}
+
+/// Three episodes of two rules, each told to one receiver, an hour apart.
+fn logged_store() -> Store {
+    let store = Store::in_memory().unwrap();
+    for (hour, name, receiver) in [(1, "a", "ops"), (2, "b", "boss"), (3, "c", "ops")] {
+        let at = Timestamp::from_second(hour * 3600).unwrap();
+        let mut alert = record(name, 1);
+        alert.rule = format!("rule-{receiver}");
+        alert.labels.insert("node".to_owned(), name.to_owned());
+        alert.labels.insert("alertname".to_owned(), alert.rule.clone());
+        (alert.state, alert.fired_at) = (AlertState::Firing, Some(at));
+        if name == "a" {
+            alert.state = AlertState::Inactive;
+            alert.history.ended_at = Some(at + SignedDuration::from_mins(10));
+            alert.history.end_reason = Some(ResolveReason::Recovered);
+        }
+        let notice = Notice {
+            receiver: receiver.to_owned(),
+            labels: alert.labels.clone(),
+            ..Notice::blank(&episode_id(store.id(), alert.fingerprint, 1), receiver, at, at)
+        };
+        let commit = Commit {
+            alerts: &[alert],
+            notices: &[notice],
+            wall_ms: at.as_millisecond(),
+            ..Commit::default()
+        };
+        store.commit(&commit).unwrap();
+    }
+    store
+}
+
+#[test]
+fn the_log_is_asked_by_rule_node_receiver_and_time() {
+    let store = logged_store();
+    let hour = |hour: i64| Some(Timestamp::from_second(hour * 3600).unwrap());
+    let text = |text: &str| Some(text.to_owned());
+    let cases: [(Asked<()>, &str, &str); 7] = [
+        (Asked::default(), "c b a", "c b a"),
+        (
+            Asked {
+                rule: text("rule-ops"),
+                ..Asked::default()
+            },
+            "c a",
+            "c a",
+        ),
+        (
+            Asked {
+                node: text("b"),
+                ..Asked::default()
+            },
+            "b",
+            "b",
+        ),
+        (
+            Asked {
+                receiver: text("boss"),
+                ..Asked::default()
+            },
+            "b",
+            "b",
+        ),
+        (
+            Asked {
+                receiver: text("nobody"),
+                ..Asked::default()
+            },
+            "",
+            "",
+        ),
+        (
+            Asked {
+                until: hour(3),
+                ..Asked::default()
+            },
+            "b a",
+            "b a",
+        ),
+        // What still fires was not over before.
+        (
+            Asked {
+                from: hour(3),
+                ..Asked::default()
+            },
+            "c b",
+            "c",
+        ),
+    ];
+    fn of<Place>(asked: &Asked<()>) -> Asked<Place> {
+        let Asked {
+            rule, node, receiver, ..
+        } = asked.clone();
+        Asked {
+            rule,
+            node,
+            receiver,
+            from: asked.from,
+            until: asked.until,
+            ..Asked::default()
+        }
+    }
+    for (asked, episodes, notices) in cases {
+        let found = store.episode_log(&of(&asked)).unwrap();
+        let names: Vec<&str> = found
+            .entries
+            .iter()
+            .map(|(_, episode)| &*episode.labels["node"])
+            .collect();
+        assert_eq!(
+            (names.join(" ").as_str(), found.next),
+            (episodes, None),
+            "{asked:?}"
+        );
+        let found = store.notice_log(&of(&asked)).unwrap();
+        let names: Vec<&str> = found
+            .entries
+            .iter()
+            .map(|logged| &*logged.notice.labels["node"])
+            .collect();
+        assert_eq!(
+            (names.join(" ").as_str(), found.next),
+            (notices, None),
+            "{asked:?}"
+        );
+    }
+}
+
+#[test]
+fn the_log_comes_in_pages_that_lose_nothing_and_say_nothing_twice() {
+    let store = logged_store();
+    let (mut episodes, mut notices) = (Vec::new(), Vec::new());
+    let mut asked = Asked {
+        limit: 1,
+        ..Asked::default()
+    };
+    loop {
+        let page = store.episode_log(&asked).unwrap();
+        episodes.extend(
+            page.entries
+                .iter()
+                .map(|(_, episode)| episode.labels["node"].clone()),
+        );
+        // As a client hands it back.
+        let Some(next) = page.next else { break };
+        asked.after = Some(next.to_string().parse().unwrap());
+    }
+    let mut asked = Asked {
+        limit: 2,
+        ..Asked::default()
+    };
+    loop {
+        let page = store.notice_log(&asked).unwrap();
+        notices.extend(
+            page.entries
+                .iter()
+                .map(|logged| logged.notice.labels["node"].clone()),
+        );
+        let Some(next) = page.next else { break };
+        asked.after = Some(next.to_string().parse().unwrap());
+    }
+    assert_eq!(
+        (episodes.join(" "), notices.join(" ")),
+        ("c b a".to_owned(), "c b a".to_owned())
+    );
+    for nonsense in ["", "1.2", "x.0000000000000000.1", "1.0.1"] {
+        assert!(nonsense.parse::<EpisodePlace>().is_err(), "{nonsense}");
+    }
+}
+
+#[test]
+fn what_is_over_is_kept_for_as_long_as_the_settings_say() {
+    let store = Store::in_memory().unwrap();
+    let day = |day: i64| Timestamp::from_second(day * 86_400).unwrap();
+    let write = |at: i64, alerts: &[AlertRecord], notices: &[Notice]| {
+        let commit = Commit {
+            alerts,
+            notices,
+            wall_ms: day(at).as_millisecond(),
+            retention: Retention {
+                episodes: SignedDuration::from_hours(24 * 30),
+                notices: SignedDuration::from_hours(24 * 10),
+            },
+            ..Commit::default()
+        };
+        store.commit(&commit).unwrap();
+    };
+    let told = |id: &str, kind: NoticeKind, at: i64| Notice {
+        id: format!("{id}.{at}"),
+        kind,
+        ..Notice::blank(id, "ops", day(at), day(at))
+    };
+    let mut over = record("over", 1);
+    (over.state, over.fired_at) = (AlertState::Inactive, Some(day(1)));
+    (over.history.ended_at, over.history.end_reason) = (Some(day(2)), Some(ResolveReason::Recovered));
+    let mut runs = record("runs", 1);
+    (runs.state, runs.fired_at) = (AlertState::Firing, Some(day(1)));
+    write(
+        2,
+        &[over, runs],
+        &[
+            told("over", NoticeKind::Fired, 1),
+            told("over", NoticeKind::Resolved, 2),
+            told("runs", NoticeKind::Fired, 1),
+            told("digest", NoticeKind::Digest, 2),
+        ],
+    );
+    let delivered = Settled::with(Status::Delivered, None);
+    Outbox::settle(&store, &[1, 2, 3, 4], &delivered, day(2)).unwrap();
+    let kept = |at: i64| {
+        let mut later = record("later", 1);
+        (later.state, later.fired_at) = (AlertState::Firing, Some(day(at)));
+        write(at, &[later], &[told("later", NoticeKind::Fired, at)]);
+        let episodes = store.episode_log(&Asked::default()).unwrap();
+        let notices = store.notice_log(&Asked::default()).unwrap();
+        let told = notices
+            .entries
+            .iter()
+            .map(|logged| logged.notice.episode.as_str())
+            .collect::<Vec<_>>();
+        (episodes.entries.len(), told.join(" "))
+    };
+    assert_eq!(kept(12), (3, "later digest runs over over".to_owned()));
+    assert_eq!(
+        kept(13),
+        (3, "later later runs".to_owned()),
+        "ten days after they were delivered"
+    );
+    assert_eq!(kept(32).0, 3);
+    assert_eq!(kept(33).0, 2, "thirty days after its end; what runs is kept");
 }

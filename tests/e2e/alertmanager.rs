@@ -282,6 +282,199 @@ fn groups_are_filtered_as_by_a_real_one() {
     daemon.stop();
 }
 
+/// The requests that Grafana makes of a data source of the type Alertmanager whose implementation is Prometheus: its test
+/// button, its pages of groups, silences and contact points, and what its backend reads of the answers.
+#[test]
+fn grafanas_data_source_finds_what_it_asks_for() {
+    let broker = Broker::shared();
+    let topic = unique("levels");
+    broker.create_topic(&topic, 1);
+    let site = Site::new(broker).declares(&level_that_fills(&topic));
+    routes(
+        &site,
+        "receivers:\n  ops:  {slack_webhook: {url: \"http://127.0.0.1:9/\"}}\n  boss: {slack_webhook: {url: \"http://127.0.0.1:9/\"}}\n\
+         routes: {receiver: ops, routes: [{receiver: boss, matchers: ['severity=~\"critical|page\"', 'a b!=\"\"'], group_interval: 0s}]}\n",
+    );
+    let daemon = site.start();
+    daemon.wait_until_ready();
+    let mut producer = Producer::new(broker, &topic);
+    producer.send(0, Order::paid("o", "150").structured());
+    producer.flush();
+    let get = |path: &str| http::get(daemon.port(), path).unwrap();
+
+    // The test button: what answers under the prefix of Mimir is no Alertmanager of Prometheus.
+    assert_ne!(get("/api/v1/status/buildinfo").status, 200);
+    assert_ne!(get("/alertmanager/api/v2/status").status, 200);
+    let status = get("/api/v2/status").json();
+    for name in [
+        "branch",
+        "buildDate",
+        "buildUser",
+        "goVersion",
+        "revision",
+        "version",
+    ] {
+        assert!(status["versionInfo"][name].is_string(), "{status:#}");
+    }
+    assert!(status["cluster"]["status"].is_string() && status["cluster"]["peers"].is_array());
+    is_time(&status["uptime"]);
+    // Its backend reads the configuration, and finds the routes and the contact points there.
+    let original = status["config"]["original"].as_str().unwrap();
+    let config: Value = serde_json::from_str(original).unwrap();
+    assert_eq!(config["route"]["receiver"], "ops", "{config:#}");
+    assert_eq!(
+        config["receivers"],
+        serde_json::json!([{"name": "boss"}, {"name": "ops"}]),
+        "{config:#}"
+    );
+    // Alertmanager's own reader takes it.
+    let url = format!("--alertmanager.url=http://127.0.0.1:{}", daemon.port());
+    let drawn = Command::new("amtool")
+        .args(["config", "routes", "test", &url, "severity=critical", "a_b=c"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&drawn.stdout).trim(),
+        "boss",
+        "{}",
+        shown(&drawn)
+    );
+
+    // Its page of groups, with the filters that it has.
+    let groups = wait::until("it fires", WITHIN, || {
+        let groups = get("/api/v2/alerts/groups").json();
+        (groups.as_array().map(Vec::len) == Some(1)).then_some(groups)
+    });
+    assert_eq!(groups[0]["receiver"]["name"], "ops");
+    is_alert(&groups[0]["alerts"][0]);
+    let many = |path: &str| get(path).json().as_array().map(Vec::len);
+    let encoded = "filter=alertname%3D%22full%22&filter=%22node%22%3D~%22le.*%22";
+    assert_eq!(
+        many(&format!(
+            "/api/v2/alerts/groups?{encoded}&receiver=ops&active=true&silenced=false"
+        )),
+        Some(1)
+    );
+    assert_eq!(
+        many("/api/v2/alerts/groups?filter=alertname%3D%22empty%22"),
+        Some(0)
+    );
+    // A preview of what a silence would hold.
+    let preview = get(
+        "/api/v2/alerts?filter=node%3D%22level%22&silenced=true&active=true&inhibited=true&unprocessed=true",
+    )
+    .json();
+    is_alert(&preview[0]);
+
+    // A silence as its backend writes it, by the header that the data source adds; read, changed and ended.
+    let bearer = format!("Bearer {RESPONDER}");
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("Authorization", bearer.as_str()),
+    ];
+    let post = |id: &str, ends: &str| {
+        let body = serde_json::json!({
+            "comment": "created 2026-06-01 10:00", "createdBy": "admin", "id": id,
+            "startsAt": "2020-01-01T00:00:00.000Z", "endsAt": ends,
+            "matchers": [
+                {"isEqual": true, "isRegex": false, "name": "alertname", "value": "full"},
+                {"isEqual": false, "isRegex": false, "name": "a=b", "value": "c"},
+            ],
+        });
+        let path = "/api/v2/silences?force=true";
+        let answer = http::send(daemon.port(), path, &headers, body.to_string().as_bytes()).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()["silenceID"].as_str().unwrap().to_owned()
+    };
+    let id = post("", "2090-01-01T00:00:00.000Z");
+    let silences = wait::until("it is there", WITHIN, || {
+        let silences = get("/api/v2/silences?ruleMetadata=true&accesscontrol=true").json();
+        (silences.as_array().map(Vec::len) == Some(1)).then_some(silences)
+    });
+    is_silence(&silences[0], &id, "active");
+    assert_eq!(many("/api/v2/silences?filter=alertname%3D%22full%22"), Some(1));
+    wait::until("the alert says by whom", WITHIN, || {
+        let alerts = get("/api/v2/alerts").json();
+        (alerts[0]["status"]["silencedBy"] == serde_json::json!([id])).then_some(())
+    });
+    let changed = post(&id, "2091-01-01T00:00:00.000Z");
+    wait::until("it ends later", WITHIN, || {
+        let silence = get(&format!("/api/v2/silence/{changed}")).json();
+        (silence["endsAt"] == "2091-01-01T00:00:00Z").then_some(())
+    });
+    is_silence(
+        &get(&format!("/api/v2/silence/{changed}")).json(),
+        &changed,
+        "active",
+    );
+    let path = format!("/api/v2/silence/{changed}");
+    let ended = http::request(daemon.port(), "DELETE", &path, &headers, b"").unwrap();
+    assert_eq!(ended.status, 200, "{}", ended.body);
+    wait::until("it is over", WITHIN, || {
+        let silence = get(&path).json();
+        (silence["status"]["state"] == "expired").then_some(())
+    });
+    assert_eq!(get("/api/v2/silence/none").status, 404);
+    // What was posted can be read again, whatever the name of the label.
+    daemon.stop();
+    let daemon = site.start();
+    wait::until_ok("the silences are there again", WITHIN, || {
+        let kept = daemon.get("/api/v2/silences").json();
+        let name = &kept[0]["matchers"][1]["name"];
+        (name == "a=b").then_some(()).ok_or_else(|| kept.to_string())
+    });
+    daemon.stop();
+}
+
+/// What a Grafana needs of an alert.
+#[track_caller]
+fn is_alert(alert: &Value) {
+    for name in ["startsAt", "endsAt", "updatedAt"] {
+        is_time(&alert[name]);
+    }
+    assert!(
+        alert["labels"].is_object() && alert["annotations"].is_object(),
+        "{alert:#}"
+    );
+    assert!(
+        alert["fingerprint"].is_string() && alert["generatorURL"].is_string(),
+        "{alert:#}"
+    );
+    assert!(alert["receivers"][0]["name"].is_string(), "{alert:#}");
+    let status = &alert["status"];
+    assert!(
+        ["active", "suppressed", "unprocessed"].contains(&status["state"].as_str().unwrap()),
+        "{alert:#}"
+    );
+    for name in ["silencedBy", "inhibitedBy", "mutedBy"] {
+        assert!(status[name].is_array(), "{alert:#}");
+    }
+}
+
+#[track_caller]
+fn is_silence(silence: &Value, id: &str, state: &str) {
+    for name in ["startsAt", "endsAt", "updatedAt"] {
+        is_time(&silence[name]);
+    }
+    assert_eq!(
+        (&silence["id"], &silence["status"]["state"]),
+        (&Value::from(id), &Value::from(state)),
+        "{silence:#}"
+    );
+    assert_eq!(silence["createdBy"], "admin");
+    let matchers = serde_json::json!([
+        {"isEqual": true, "isRegex": false, "name": "alertname", "value": "full"},
+        {"isEqual": false, "isRegex": false, "name": "a=b", "value": "c"},
+    ]);
+    assert_eq!(silence["matchers"], matchers);
+}
+
+#[track_caller]
+fn is_time(time: &Value) {
+    let text = time.as_str().unwrap_or_else(|| panic!("{time} is no time"));
+    assert!(text.parse::<jiff::Timestamp>().is_ok(), "{text}");
+}
+
 /// Both list as many alerts, in the same groups and in the same shape; `own` are queries with what they find.
 #[track_caller]
 fn groups_are_alike(port: u16, daemon: &Daemon, own: &[(&str, usize)]) {

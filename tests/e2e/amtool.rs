@@ -120,11 +120,11 @@ fn amtool_sees_silences_and_expires_and_a_link_acknowledges_only_when_it_is_aske
     daemon.stop();
 }
 
-const FORM: [(&str, &str); 1] = [("Content-Type", "application/x-www-form-urlencoded")];
+pub(crate) const FORM: [(&str, &str); 1] = [("Content-Type", "application/x-www-form-urlencoded")];
 
 /// The path and query of a link in a message.
 #[track_caller]
-fn link_to(message: &str, path: &str) -> String {
+pub(crate) fn link_to(message: &str, path: &str) -> String {
     let from = message
         .find(path)
         .unwrap_or_else(|| panic!("no {path} in {message}"));

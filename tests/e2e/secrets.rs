@@ -1,6 +1,8 @@
 //! Secrets: when every channel fails, and what it answers repeats all that it was sent, nothing that anybody can read
 //! of the daemon tells a secret: no page, no API, no metric, no log, no command, not the state file.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use base64::Engine;
@@ -9,6 +11,7 @@ use serde_json::{Value, json};
 use tautline::notify::fakes::{Call, Fake, Vendor, Verdict};
 
 use crate::alert::{catalog, publish, sell};
+use crate::amtool::{FORM, link_to};
 use crate::parts::broker::Broker;
 use crate::parts::daemon::{APPROVER, Daemon, RESPONDER, Site, TOKEN, shown, tautline};
 use crate::parts::{http, runtime, unique, wait};
@@ -148,6 +151,8 @@ fn when_every_channel_fails_nothing_that_can_be_read_tells_a_secret() {
     daemon.wait_for_evaluations(5);
     every_answer_is_clean(&daemon);
     every_page_is_clean(&daemon);
+    the_stream_of_the_page_is_clean(&daemon);
+    what_links_lead_to_is_clean(&daemon, &fake);
     clean("the log", &daemon.log());
     assert!(
         daemon.log().contains("given up"),
@@ -325,4 +330,44 @@ fn every_page_is_clean(daemon: &Daemon) {
     // The pages of episodes say why a notice was lost.
     assert!(told > 0);
     let _: Value = daemon.get("/api/v1/alerts").json();
+}
+
+/// What the page listens to, over a few evaluations.
+#[track_caller]
+fn the_stream_of_the_page_is_clean(daemon: &Daemon) {
+    let mut stream = TcpStream::connect(("127.0.0.1", daemon.port())).unwrap();
+    stream.set_read_timeout(Some(WITHIN)).unwrap();
+    stream
+        .write_all(b"GET /events HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+        .unwrap();
+    let (mut heard, mut piece) = (String::new(), [0; 4096]);
+    while heard.matches("event: version").count() < 3 {
+        let read = stream.read(&mut piece).unwrap();
+        assert!(read > 0, "the stream ended: {heard}");
+        heard.push_str(&String::from_utf8_lossy(&piece[..read]));
+    }
+    clean("/events", &heard);
+}
+
+/// The signed pages of a message, before and after their buttons.
+#[track_caller]
+fn what_links_lead_to_is_clean(daemon: &Daemon, fake: &Fake) {
+    let requests = fake.requests();
+    let said = requests
+        .iter()
+        .map(|request| request.answer.as_str())
+        .find(|answer| answer.contains("/ack/") && answer.contains("/silence/"))
+        .unwrap();
+    for path in ["/ack/", "/silence/"] {
+        let link = link_to(said, path);
+        let (forged, good) = (link.replace("sig=", "sig=00"), link);
+        for (link, is_good) in [(forged, false), (good, true)] {
+            let page = http::get(daemon.port(), &link).unwrap();
+            clean(&link, &page.body);
+            assert_eq!(page.status == 200, is_good, "{link}: {}", page.body);
+            let done = http::send(daemon.port(), &link, &FORM, b"by=li&comment=c").unwrap();
+            clean(&link, &done.body);
+            assert_eq!(done.status == 200, is_good, "{link}: {}", done.body);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::route::{DEFAULT_WAIT, Timing};
+use super::route::{DEFAULT_WAIT, Guard, Timing};
 use crate::alert::record::Labels;
 use crate::catalog::Severity;
 
@@ -84,10 +84,7 @@ pub(super) fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// Within which new alerts are counted for a storm, and for which one lasts at least.
-const STORM_WINDOW: SignedDuration = SignedDuration::from_mins(1);
-
-/// New alerts of one receiver lately.
+/// New alerts of one receiver lately: within the window of the storm guard, for which a storm lasts at least.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rush {
     /// When the last ones were told; no more than it takes for a storm.
@@ -103,34 +100,35 @@ impl Rush {
     }
 
     /// Whether so many more make a storm.
-    pub(super) fn is_storm(&self, more: usize, most: usize, now: Timestamp) -> bool {
+    pub(super) fn is_storm(&self, more: usize, guard: Guard, now: Timestamp) -> bool {
         let lately = self
             .told
             .iter()
-            .filter(|told| now.duration_since(**told) < STORM_WINDOW)
+            .filter(|told| now.duration_since(**told) < guard.window)
             .count();
-        more > 1 && lately + more > most
+        more > 1 && lately + more > guard.max
     }
 
     /// Notes new alerts that are told now.
-    pub(super) fn note(&mut self, count: usize, is_storm: bool, most: usize, now: Timestamp) {
-        self.told.retain(|told| now.duration_since(*told) < STORM_WINDOW);
+    pub(super) fn note(&mut self, count: usize, is_storm: bool, guard: Guard, now: Timestamp) {
+        let most = guard.max;
+        self.told.retain(|told| now.duration_since(*told) < guard.window);
         self.told.extend(std::iter::repeat_n(now, count.min(most + 1)));
         while self.told.len() > most + 1 {
             self.told.pop_front();
         }
         if is_storm {
-            self.until = Some(later(now, STORM_WINDOW));
+            self.until = Some(later(now, guard.window));
         }
     }
 
     /// Whether there is nothing to remember any more.
-    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+    pub(super) fn is_over(&self, guard: Guard, now: Timestamp) -> bool {
         self.holds_until(now).is_none()
             && self
                 .told
                 .back()
-                .is_none_or(|told| now.duration_since(*told) >= STORM_WINDOW)
+                .is_none_or(|told| now.duration_since(*told) >= guard.window)
     }
 }
 

@@ -85,7 +85,8 @@ impl Looking<'_> {
     pub(super) fn look(&self, record: &mut AlertRecord, wants: &mut Wants, log: &mut Vec<Held>) -> bool {
         let before = (record.told.clone(), record.history.flapping);
         if record.history.flapping {
-            settle_flapping(&mut record.history, &mut record.told, self.at);
+            let flap = self.moment.routing.manners.flap;
+            settle_flapping(&mut record.history, &mut record.told, flap, self.at);
         }
         // While it flaps, people know that it does: only worse news goes through.
         let firing = record.state == AlertState::Firing;

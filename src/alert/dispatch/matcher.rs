@@ -49,15 +49,15 @@ impl Matcher {
         })
     }
 
-    /// Reads `team="growth"`; the quotes may be left out.
+    /// Reads `team="growth"`; the quotes may be left out. A name may have some as well, and has to where it is no plain one.
     ///
     /// # Errors
     /// When it is none; the text says what to write.
     pub fn parse(text: &str) -> Result<Matcher, String> {
-        let end = text
-            .find(['=', '!'])
+        let end = end_of_name(text)
             .ok_or_else(|| format!("'{text}' is no matcher; write severity=\"critical\""))?;
         let (name, rest) = text.split_at(end);
+        let rest = rest.trim_start();
         let operators = [
             ("=~", true, true),
             ("!~", true, false),
@@ -70,8 +70,9 @@ impl Matcher {
         let Some((value, is_regex, is_equal)) = found else {
             return Err(format!("'{text}' is no matcher; known are =, !=, =~ and !~"));
         };
-        let value = unquoted(value.trim()).map_err(|reason| format!("'{text}': {reason}"))?;
-        Matcher::new(name.trim(), &value, is_regex, is_equal).map_err(|reason| format!("'{text}': {reason}"))
+        let unquoted = |part: &str| unquoted(part.trim()).map_err(|reason| format!("'{text}': {reason}"));
+        let (name, value) = (unquoted(name)?, unquoted(value)?);
+        Matcher::new(&name, &value, is_regex, is_equal).map_err(|reason| format!("'{text}': {reason}"))
     }
 
     /// Whether it is one by regular expression.
@@ -98,6 +99,34 @@ impl Matcher {
 /// Whether these labels meet all conditions.
 pub fn matches_all(matchers: &[Matcher], labels: &Labels) -> bool {
     matchers.iter().all(|matcher| matcher.matches(labels))
+}
+
+/// Where the name of a matcher ends: at its operator, or behind its closing quote.
+fn end_of_name(text: &str) -> Option<usize> {
+    if !text.starts_with('"') {
+        return text.find(['=', '!']);
+    }
+    let mut is_escaped = false;
+    let closing = text.char_indices().skip(1).find(|(_, char)| {
+        let closes = *char == '"' && !is_escaped;
+        is_escaped = *char == '\\' && !is_escaped;
+        closes
+    });
+    closing.map(|(at, _)| at + 1)
+}
+
+/// A name or a value in quotes, so that [`unquoted`] gives it back.
+fn quoted(text: &str) -> String {
+    let escaped = text
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n");
+    format!("\"{escaped}\"")
+}
+
+/// Whether a name stands without quotes: it has nothing in it that Alertmanager takes for something else.
+fn is_plain(name: &str) -> bool {
+    !name.contains(|char: char| char.is_whitespace() || "{}!=~,\\\"'`".contains(char))
 }
 
 fn unquoted(text: &str) -> Result<String, String> {
@@ -135,12 +164,11 @@ impl fmt::Display for Matcher {
             (true, true) => "=~",
             (true, false) => "!~",
         };
-        let value = self
-            .value
-            .replace('\\', "\\\\")
-            .replace('"', "\\\"")
-            .replace('\n', "\\n");
-        write!(f, "{}{operator}\"{value}\"", self.name)
+        let name: &str = &self.name;
+        match is_plain(name) {
+            true => write!(f, "{name}{operator}{}", quoted(&self.value)),
+            false => write!(f, "{}{operator}{}", quoted(name), quoted(&self.value)),
+        }
     }
 }
 
@@ -185,6 +213,8 @@ mod tests {
             ("owner=~\".*\"", true),
             ("owner=~\".+\"", false),
             ("severity=~critical|warning", true),
+            ("\"team\"=\"growth\"", true),
+            ("\"a = b\"!=\"\"", false),
         ] {
             assert_eq!(Matcher::parse(text).unwrap().matches(&known), met, "{text}");
         }
@@ -209,7 +239,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_again(name in "[a-z_]{1,8}", value in "[a-z\"\\\\\n营|]{0,12}", is_equal: bool) {
+        fn what_is_written_is_read_again(name in "[a-z_=!~\" \\\\\n营,]{1,8}", value in "[a-z\"\\\\\n营|]{0,12}", is_equal: bool) {
             let matcher = Matcher::new(&name, &value, false, is_equal).unwrap();
             prop_assert_eq!(Matcher::parse(&matcher.to_string()).unwrap(), matcher);
         }

@@ -11,7 +11,8 @@ use super::interval::Interval;
 use super::matcher::Matcher;
 use crate::alert::delivery;
 use crate::alert::engine::MAX_PER_RULE;
-use crate::alert::record::{AlertRecord, Labels};
+use crate::alert::record::{AlertRecord, Labels, Retention};
+use crate::alert::rule_error::ERROR_FOR;
 use crate::catalog::{Place, Severity};
 
 /// What the operator declares about telling.
@@ -36,8 +37,12 @@ pub struct Routing {
 /// Bounds and times that hold for all routes.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Manners {
-    /// New alerts for one receiver within a minute beyond which they become one summary.
-    pub storm_max: usize,
+    /// More new alerts for one receiver than so many become one summary.
+    pub storm: Guard,
+    /// So many episodes of one alert and it is flapping, until none has begun or ended for as long.
+    pub flap: Guard,
+    /// An episode that fires within this event time after the last one's end is the same trouble back again.
+    pub refire_window: SignedDuration,
     /// How long an acknowledgement holds, unless it says otherwise.
     pub ack_ttl: SignedDuration,
     /// How long before its end a silence is reminded of.
@@ -50,6 +55,19 @@ pub struct Manners {
     pub resolve_when_silenced: EndOfHeld,
     /// Open alerts of a rule beyond which its further breaches have none.
     pub max_per_rule: usize,
+    /// Event time for which a rule must fail before that is an alert of its own.
+    pub error_for: SignedDuration,
+    /// How long what is over is kept.
+    pub retention: Retention,
+}
+
+/// How many of something are too many within a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Guard {
+    /// How many.
+    pub max: usize,
+    /// Within which time.
+    pub window: SignedDuration,
 }
 
 /// How the end of an alert is told that is silenced, explained by another, or muted, to those who know of its beginning.
@@ -68,13 +86,23 @@ pub enum EndOfHeld {
 impl Default for Manners {
     fn default() -> Manners {
         Manners {
-            storm_max: 20,
+            storm: Guard {
+                max: 20,
+                window: SignedDuration::from_mins(1),
+            },
+            flap: Guard {
+                max: 5,
+                window: SignedDuration::from_hours(1),
+            },
+            refire_window: SignedDuration::from_hours(1),
             ack_ttl: SignedDuration::from_hours(24),
             remind_before: SignedDuration::from_mins(15),
             explain_share: 0.2,
             catchup_max: SignedDuration::from_mins(10),
             resolve_when_silenced: EndOfHeld::default(),
             max_per_rule: MAX_PER_RULE,
+            error_for: ERROR_FOR,
+            retention: Retention::default(),
         }
     }
 }
@@ -145,7 +173,7 @@ pub enum To {
 
 impl To {
     /// The receiver by name: who is told where the catalogue names nobody.
-    fn named(&self) -> &str {
+    pub fn named(&self) -> &str {
         match self {
             To::Receiver(name) | To::Owner(name) | To::Manager(name) | To::ParentOwner(name) => name,
         }

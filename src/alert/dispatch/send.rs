@@ -14,7 +14,7 @@ use super::{Dispatcher, Moment};
 use crate::alert::book::{Book, Changes};
 use crate::alert::identity::Fingerprint;
 use crate::alert::notice::Notice;
-use crate::alert::record::{AlertRecord, Told};
+use crate::alert::record::{AlertRecord, Telling, Told};
 use crate::alert::transition::is_running;
 use crate::catalog::Severity;
 
@@ -50,14 +50,16 @@ impl Dispatcher {
             self.due_later(look);
         }
         let had_rushes = !self.kept.rushes.is_empty();
-        self.kept.rushes.retain(|_, rush| !rush.is_over(now));
+        let storm = moment.routing.manners.storm;
+        self.kept.rushes.retain(|_, rush| !rush.is_over(storm, now));
         self.is_changed |= had_rushes;
 
         let messages = self.messages(wants, book, moment);
         let mut notices = Vec::new();
+        let mut ends = Vec::new();
         let mut numbers = Numbers::default();
         let mut asked = 0;
-        for message in messages {
+        for message in &messages {
             for want in &message.wants {
                 let explains = explains(book, explained, want);
                 // What a storm is made of nobody reads one by one.
@@ -73,9 +75,11 @@ impl Dispatcher {
                     bundle: &message.bundle,
                     group: &message.key.labels,
                     is_storm: message.is_storm,
+                    refire_window: moment.routing.manners.refire_window,
                     times: (now, at),
                 };
                 let seq = numbers.of(&mut entry.record, &want.what);
+                let told_before = notices.len();
                 let told = words::notice(&entry.record, &want.what, seq, explains, &envelope);
                 notices.extend(told.map(|notice| {
                     Notice {
@@ -85,6 +89,9 @@ impl Dispatcher {
                         ..notice
                     }
                 }));
+                if matches!(want.what, What::Resolved { .. }) && notices.len() > told_before {
+                    ends.push((told_before, &message.key));
+                }
                 note(&mut entry.record, &want.what, &message.key.receiver, now);
                 book.settle(want.fingerprint, true, changes);
             }
@@ -99,6 +106,7 @@ impl Dispatcher {
                 book.settle(fingerprint, true, changes);
             }
         }
+        note_what_goes_on(&mut notices, &ends, book);
         self.forget_groups(book);
         notices
     }
@@ -145,12 +153,12 @@ impl Dispatcher {
             *due_fired.entry(key.receiver.clone()).or_default() += fired;
             planned.push((key, timed));
         }
-        let most = routing.manners.storm_max;
+        let guard = routing.manners.storm;
         let stormy: BTreeSet<String> = due_fired
             .iter()
             .filter(|(receiver, count)| {
                 let rush = self.kept.rushes.get(*receiver).cloned().unwrap_or_default();
-                rush.is_storm(**count, most, now)
+                rush.is_storm(**count, guard, now)
             })
             .map(|(receiver, _)| receiver.clone())
             .collect();
@@ -238,8 +246,8 @@ impl Dispatcher {
         }
         for (receiver, count) in due_fired.iter().filter(|(_, count)| **count > 0) {
             let rush = self.kept.rushes.entry(receiver.clone()).or_default();
-            let most = moment.routing.manners.storm_max;
-            rush.note(*count, stormy.contains(receiver), most, now);
+            let guard = moment.routing.manners.storm;
+            rush.note(*count, stormy.contains(receiver), guard, now);
             self.is_changed = true;
         }
         messages
@@ -250,15 +258,32 @@ impl Dispatcher {
         if self.kept.groups.is_empty() {
             return;
         }
-        let mut live: HashSet<String> = HashSet::new();
-        for record in book.open_records() {
-            let of_ended = record.told.owed.iter().flat_map(|ended| &ended.tellings);
-            let tellings = record.told.tellings.iter().chain(of_ended);
-            live.extend(tellings.map(|telling| key(telling).text()));
-        }
+        let live: HashSet<String> = open_tellings(book).map(|telling| key(telling).text()).collect();
         let before = self.kept.groups.len();
         self.kept.groups.retain(|text, _| live.contains(text));
         self.is_changed |= before != self.kept.groups.len();
+    }
+}
+
+/// Who knows of what fires, and of ends that they are still owed.
+fn open_tellings(book: &Book) -> impl Iterator<Item = &Telling> {
+    book.open_records().flat_map(|record| {
+        let of_ended = record.told.owed.iter().flat_map(|ended| &ended.tellings);
+        record.told.tellings.iter().chain(of_ended)
+    })
+}
+
+/// Notes at the ends that are told now whether the receiver knows of others of the same group that are not over.
+fn note_what_goes_on(notices: &mut [Notice], ends: &[(usize, &GroupKey)], book: &Book) {
+    if ends.is_empty() {
+        return;
+    }
+    let going_on: HashSet<GroupKey> = open_tellings(book)
+        .filter(|telling| telling.severity.is_some())
+        .map(key)
+        .collect();
+    for (at, group) in ends {
+        notices[*at].group_fires = going_on.contains(*group);
     }
 }
 

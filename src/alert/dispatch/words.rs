@@ -1,6 +1,6 @@
 //! Notices, as they are put into the outbox.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::look::What;
@@ -8,7 +8,6 @@ use super::silence::Silence;
 use crate::alert::identity::{episode_id, notice_id};
 use crate::alert::notice::{Again, Aside, EndingSilence, Notice, NoticeKind, ResolveReason, Verdict};
 use crate::alert::record::{AlertRecord, Facts, Labels};
-use crate::alert::transition::REFIRE_WINDOW;
 use crate::catalog::Severity;
 
 /// To whom, in which message, and when.
@@ -18,6 +17,8 @@ pub(super) struct Envelope<'a> {
     pub(super) bundle: &'a str,
     pub(super) group: &'a Labels,
     pub(super) is_storm: bool,
+    /// How soon after its last end an alert is back again.
+    pub(super) refire_window: SignedDuration,
     /// The wall clock and the watermark.
     pub(super) times: (Timestamp, Timestamp),
 }
@@ -34,7 +35,7 @@ pub(super) fn notice(
         What::Resolved { episode, quiet, .. } => resolved(record, *episode, *quiet, envelope),
         What::Correction => corrected(record, seq, envelope),
         What::Fired { .. } => Some(Notice {
-            again: again(record, envelope.store_id),
+            again: again(record, envelope),
             flapping: record.history.flapping,
             because: record
                 .told
@@ -163,13 +164,13 @@ pub(super) fn reminder(
     }
 }
 
-fn again(record: &AlertRecord, store_id: &str) -> Option<Again> {
+fn again(record: &AlertRecord, envelope: &Envelope<'_>) -> Option<Again> {
     let (fired, ended) = (record.fired_at?, record.history.ended_at?);
     let count = u32::try_from(record.history.fired.len()).unwrap_or(u32::MAX);
-    let soon = fired.duration_since(ended) <= REFIRE_WINDOW;
+    let soon = fired.duration_since(ended) <= envelope.refire_window;
     (soon && count > 1).then(|| Again {
         count,
-        previous: episode_id(store_id, record.fingerprint, record.episodes - 1),
+        previous: episode_id(envelope.store_id, record.fingerprint, record.episodes - 1),
     })
 }
 

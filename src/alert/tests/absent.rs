@@ -1,6 +1,7 @@
 //! Identities that are not judged any more: their rule is gone, their period is over, or their data is.
 
 use super::*;
+use crate::alert::notice::ResolveReason;
 use crate::alert::notice::Verdict;
 
 fn firing() -> Bench {
@@ -47,14 +48,17 @@ fn a_rule_that_is_switched_off_at_the_node_pauses_its_alerts() {
 #[test]
 fn an_identity_that_is_not_declared_any_more_resolves() {
     let mut bench = firing();
-    bench.engine.withdraw(|record| record.labels["node"] != NODE);
+    let is_gone = |record: &AlertRecord| record.labels["node"] == NODE;
+    bench
+        .engine
+        .withdraw(|record| is_gone(record).then_some(ResolveReason::Updated));
     assert_eq!(bench.vanish(11), "2 resolved ops Updated");
 }
 
 #[test]
 fn an_identity_that_is_judged_was_not_withdrawn() {
     let mut bench = firing();
-    bench.engine.withdraw(|_| false);
+    bench.engine.withdraw(|_| Some(ResolveReason::Updated));
     assert_eq!(bench.judge(11, WARNING), "");
     assert_eq!(bench.vanish(12), "");
     assert_eq!(bench.state(), "firing warning");

@@ -13,6 +13,7 @@ fn first_told(bench: &mut Bench, from: i64, condition: Condition) -> i64 {
                 fingerprint: fingerprint_of(NODE),
                 condition,
                 period_end: Some(minute(FAR)),
+                is_new: false,
                 about: Known {
                     node: NODE,
                     completion: 0.5,

@@ -2,11 +2,20 @@
 
 use super::*;
 use crate::alert::dispatch::Kept;
+use crate::alert::dispatch::route::Manners;
+
+/// Two alerts of a rule are kept.
+fn of_two() -> Manners {
+    Manners {
+        max_per_rule: 2,
+        ..Manners::default()
+    }
+}
 
 #[test]
 fn beyond_the_bound_one_alert_tells_of_all_others() {
     let mut bench = Bench::new(hasty());
-    bench.engine = Engine::new("store").keeping(2);
+    bench.engine = Engine::new("store").within(of_two());
     let all = [
         ("articles", WARNING),
         ("calls", WARNING),
@@ -47,7 +56,7 @@ fn beyond_the_bound_one_alert_tells_of_all_others() {
     assert_eq!(firing(&bench), ["articles", "calls"]);
 
     // Those that have one keep it, also over a restart; whoever ends makes room for the next.
-    let mut restarted = Engine::new("store").keeping(2);
+    let mut restarted = Engine::new("store").within(of_two());
     restarted.restore(bench.engine.records().cloned().collect(), Kept::default());
     bench.engine = restarted;
     let one_ends = [

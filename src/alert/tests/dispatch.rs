@@ -174,6 +174,7 @@ impl Desk {
                     None => CLEAR,
                 },
                 period_end: self.period_end,
+                is_new: false,
                 about: Node(name.clone()),
             })
             .collect();
@@ -670,7 +671,7 @@ fn what_another_alert_explains_waits_until_that_is_over() {
 #[test]
 fn many_at_once_are_one_summary_and_each_is_still_told_its_end() {
     let mut desk = Desk::by_team();
-    desk.routing.manners.storm_max = 3;
+    desk.routing.manners.storm.max = 3;
     desk.route().group_by = GroupBy::Each;
     desk.fire(&["a1", "a2", "a3", "b1", "b2"]);
     let told = desk.until(0, 5);
@@ -683,6 +684,44 @@ fn many_at_once_are_one_summary_and_each_is_still_told_its_end() {
     assert_eq!(desk.until(6, 70), ["65: ops[fired b4] ops[fired b3]"]);
     desk.clear("a1");
     assert_eq!(desk.until(71, 80), ["76: ops[resolved a1]"]);
+}
+
+#[test]
+fn the_settings_say_how_long_a_storm_is() {
+    let mut desk = Desk::by_team();
+    desk.routing.manners.storm = Guard {
+        max: 3,
+        window: SignedDuration::from_mins(5),
+    };
+    desk.route().group_by = GroupBy::Each;
+    desk.fire(&["a1", "a2", "a3", "b1", "b2"]);
+    desk.until(0, 5);
+    desk.fire(&["b3", "b4"]);
+    assert_eq!(desk.until(6, 310), ["305: ops[fired b4] ops[fired b3]"]);
+}
+
+#[test]
+fn an_end_says_whether_others_of_its_group_go_on() {
+    let mut desk = Desk::by_team();
+    desk.fire(&["a1", "a2", "a3", "b1"]);
+    desk.until(0, 10);
+    let mut ends = Vec::new();
+    // The end of a2 is known when that of a1 is told, and is told three seconds later.
+    for (second, name) in [(11, "a1"), (14, "a2"), (30, "a3")] {
+        for second in second - 3..second {
+            ends.extend(desk.step(second, true).notices);
+        }
+        desk.clear(name);
+    }
+    for second in 30..40 {
+        ends.extend(desk.step(second, true).notices);
+    }
+    let ends: Vec<(&str, bool)> = ends
+        .iter()
+        .filter(|notice| notice.kind == NoticeKind::Resolved)
+        .map(|notice| (notice.labels["node"].as_str(), notice.group_fires))
+        .collect();
+    assert_eq!(ends, [("a1", true), ("a2", true), ("a3", false)]);
 }
 
 #[test]

@@ -132,6 +132,33 @@ fn flapping_that_nobody_saw_is_told_when_it_goes_on() {
     assert_eq!(bench.judge(60, WARNING), "1 flapping ops");
 }
 
+#[test]
+fn the_settings_say_what_flapping_is_and_what_is_back_again() {
+    let mut bench = Bench::new(hasty());
+    bench.manners.flap = Guard {
+        max: 2,
+        window: SignedDuration::from_mins(30),
+    };
+    bench.manners.refire_window = SignedDuration::from_mins(10);
+    bench.engine = Engine::new("store").within(bench.manners);
+    assert_eq!(episode(&mut bench, 0), fired_and_resolved());
+    let back = bench.step(31, &[(NODE, WARNING)]).notices;
+    assert_eq!(
+        (back[0].flapping, &back[0].again),
+        (false, &None),
+        "half an hour later"
+    );
+    bench.judge(32, CLEAR);
+    assert_eq!(bench.judge(40, WARNING), "1 flapping ops");
+    bench.judge(41, CLEAR);
+    assert_eq!(bench.judge(70, CLEAR), "");
+    assert_eq!(
+        bench.judge(71, CLEAR),
+        "2 resolved ops Recovered",
+        "half an hour of quiet"
+    );
+}
+
 /// A rule that fires every second must not grow its record by each.
 #[test]
 fn the_memory_of_episodes_is_bounded() {

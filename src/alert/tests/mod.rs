@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::dispatch::matcher::Matcher;
-use super::dispatch::route::{GroupBy, Route, Routing, Timing};
+use super::dispatch::route::{GroupBy, Guard, Manners, Route, Routing, Timing};
 use super::dispatch::{Moment, World};
 use super::engine::{Engine, Step};
 use super::identity::{Fingerprint, fingerprint};
@@ -67,6 +67,7 @@ fn rule(levels: &[(Severity, i64)], keep_firing_for: i64) -> Rule {
         clear: None,
         keep_firing_for: SignedDuration::from_mins(keep_firing_for),
         for_events: 1,
+        new_group_delay: None,
         on_missing: OnMissing::Keep,
         labels: BTreeMap::new(),
         title: None,
@@ -196,6 +197,7 @@ struct Bench {
     quiet: bool,
     /// Minute at which the period of every identity ends.
     period_end: i64,
+    manners: Manners,
     completion: f64,
     /// Number of times that labels or facts were asked for.
     asked: Cell<u32>,
@@ -214,6 +216,7 @@ impl Bench {
             ],
             quiet: false,
             period_end: FAR,
+            manners: Manners::default(),
             completion: 0.5,
             asked: Cell::new(0),
         }
@@ -228,6 +231,7 @@ impl Bench {
             fingerprint: fingerprint_of(node),
             condition: *condition,
             period_end: Some(minute(self.period_end)),
+            is_new: false,
             about: Known {
                 node,
                 completion: self.completion,
@@ -239,7 +243,8 @@ impl Bench {
             .map(|(node, condition)| (interned(node), *condition))
             .collect();
         let samples: Vec<_> = judged.iter().map(sample).collect();
-        let routing = routing_of(&self.routes);
+        let mut routing = routing_of(&self.routes);
+        routing.manners = self.manners;
         let world = nothing();
         let moment = (!self.quiet).then(|| moment(minute(at), &routing, &world));
         let step = self.engine.step(&samples, &self.rules, minute(at), moment);

@@ -34,6 +34,16 @@ fn a_rule_that_fails_for_a_quarter_of_an_hour_is_told_about_once() {
 }
 
 #[test]
+fn the_settings_say_for_how_long_a_rule_may_fail() {
+    let mut bench = Bench::new(patient());
+    bench.manners.error_for = SignedDuration::from_mins(2);
+    bench.engine = Engine::new("store").within(bench.manners);
+    assert_eq!(bench.judge(0, ERROR), "");
+    assert_eq!(bench.judge(1, ERROR), "");
+    assert_eq!(bench.judge(2, ERROR), "1 fired ops");
+}
+
+#[test]
 fn an_error_that_passes_is_not_told() {
     let mut bench = Bench::new(patient());
     for (at, condition) in [(0, ERROR), (10, CLEAR), (11, ERROR), (20, ERROR)] {

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::routing_of;
 use crate::alert::engine::Engine;
 use crate::alert::judge;
-use crate::alert::notice::{Notice, NoticeKind};
+use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
 use crate::catalog::load::{Files, load};
 use crate::catalog::{Catalog, Severity};
 use crate::evaluate::intake::Recent;
@@ -28,8 +28,8 @@ rules:
   many-lost: {on: source, when: 'source.name == "visits" && source.rejected > 0.0', severity: info, title: "{{ source.name }} lost {{ source.rejected_share }}"}
 "#;
 
-fn catalog() -> Arc<Catalog> {
-    let catalog = load(&Files::new("", [("a.yaml", CATALOG)]));
+fn catalog(yaml: &str) -> Arc<Catalog> {
+    let catalog = load(&Files::new("", [("a.yaml", yaml)]));
     Arc::new(catalog.map_err(|d| d.to_string()).unwrap())
 }
 
@@ -46,13 +46,21 @@ fn of(read: u64, rejected: u64) -> Recent {
 /// What is told of orders and visits when one hour after the other brings these counts; everything goes through the
 /// state's form in between.
 fn told(hours: &[[Recent; 2]]) -> Vec<Notice> {
-    let catalog = catalog();
-    let plan = Arc::new(Plan::compile(&catalog));
-    let cells = Cells::new(plan.clone());
-    let mut engine = Engine::new("s");
+    let catalog = catalog(CATALOG);
+    told_under(hours.iter().map(|intake| (&catalog, &intake[..])))
+}
+
+/// The same, where every hour has its catalogue.
+fn told_under<'a>(hours: impl IntoIterator<Item = (&'a Arc<Catalog>, &'a [Recent])>) -> Vec<Notice> {
+    let mut records = Vec::new();
     let mut notices = Vec::new();
     let first: Timestamp = "2026-06-10T00:00:00Z".parse().unwrap();
-    for (hour, intake) in (0..).zip(hours) {
+    for (hour, (catalog, intake)) in (0..).zip(hours) {
+        let mut engine = Engine::new("s");
+        engine.restore(records, Default::default());
+        engine.withdraw(|record| judge::withdrawn(catalog, record));
+        let plan = Arc::new(Plan::compile(catalog));
+        let cells = Cells::new(plan.clone());
         let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
         let routing = routing_of(&[(Severity::Info, "ops".to_owned())]);
         let when = judge::When {
@@ -64,12 +72,14 @@ fn told(hours: &[[Recent; 2]]) -> Vec<Notice> {
             )),
             intake,
         };
-        let (_, step) = judge::step(&catalog, &mut evaluator, &cells, &mut engine, when);
+        let (_, step) = judge::step(catalog, &mut evaluator, &cells, &mut engine, when);
         notices.extend(step.notices);
-        let records: Vec<_> = engine.records().cloned().collect();
-        engine = Engine::new("s");
-        engine.restore(records, Default::default());
-        engine.withdraw(|record| judge::declares(&catalog, record));
+        let kept = engine
+            .records()
+            .map(|record| serde_json::to_string(record).unwrap());
+        records = kept
+            .map(|record| serde_json::from_str(&record).unwrap())
+            .collect();
     }
     notices
 }
@@ -155,4 +165,50 @@ fn a_bound_that_was_reached_is_told_and_own_rules_ask_sources() {
             "Source orders has reached a limit of the settings"
         );
     }
+}
+
+#[test]
+fn what_is_over_because_its_source_is_gone_says_so() {
+    const RULES: &str = "rules:
+  low: {on: node, when: node.value < 1.0, for: 0s}
+  many-lost: {on: source, when: source.rejected > 0.0}
+";
+    let under = |more_sources: &str, more_metrics: &str, nodes: &[&str]| {
+        let nodes = nodes
+            .iter()
+            .map(|node| format!("  {node}: {{metric: {node}, role: business, period: month}}\n"));
+        catalog(&format!(
+            "sources:\n  orders: {{topics: [t], format: json, time: t, fields: {{a: a}}}}\n{more_sources}metrics:\n  all: {{source: orders, agg: count}}\n  some: {{source: orders, agg: count, filter: a == \"b\"}}\n{more_metrics}nodes:\n{}{RULES}",
+            nodes.collect::<String>()
+        ))
+    };
+    let before = under(
+        "  visits: {topics: [v], format: json, time: t, fields: {a: a}}\n",
+        "  visits: {source: visits, agg: count}\n  rate: {numerator: visits, denominator: all}\n",
+        &["all", "some", "visits"],
+    );
+    let after = under("", "", &["all"]);
+    let (both, one) = ([of(10, 0), of(10, 1)], [of(10, 0)]);
+    let hours: [(_, &[Recent]); 4] = [(&before, &both), (&before, &both), (&after, &one), (&after, &one)];
+    let notices = told_under(hours);
+    let mut ends: Vec<(String, Option<ResolveReason>)> = notices
+        .iter()
+        .filter(|notice| notice.kind == NoticeKind::Resolved)
+        .map(|notice| {
+            let about = notice.labels.get("node").or_else(|| notice.labels.get("source"));
+            (
+                format!("{} {}", notice.labels["alertname"], about.unwrap()),
+                notice.reason,
+            )
+        })
+        .collect();
+    ends.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(
+        ends,
+        [
+            ("low some".to_owned(), Some(ResolveReason::Updated)),
+            ("low visits".to_owned(), Some(ResolveReason::SourceGone)),
+            ("many-lost visits".to_owned(), Some(ResolveReason::SourceGone)),
+        ]
+    );
 }

@@ -196,6 +196,7 @@ impl Life {
                         fingerprint: fingerprint_of(node),
                         condition: condition?,
                         period_end: None,
+                        is_new: false,
                         about: Known {
                             node,
                             completion: 0.5,

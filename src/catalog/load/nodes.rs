@@ -247,6 +247,7 @@ impl Loader<'_> {
             last_year,
             min_share: value.min_share.map_or(MIN_SHARE, |share| share.0),
             min_count: self.min_count(entry, metric, metrics),
+            new_group_delay: self.new_group_delay(entry),
             place: entry.place(),
         })
     }
@@ -269,6 +270,19 @@ impl Loader<'_> {
             );
         }
         count.value
+    }
+
+    fn new_group_delay(&mut self, entry: &Entry<'_, NodeEntry>) -> SignedDuration {
+        let Some(delay) = &entry.value.new_group_delay else {
+            return SignedDuration::ZERO;
+        };
+        if entry.value.each.is_empty() {
+            self.problem(
+                entry.at(delay),
+                "new_group_delay is for values of 'each' that appear, and this node has no 'each'; leave it out",
+            );
+        }
+        delay.value.0
     }
 
     fn each(

@@ -346,6 +346,12 @@ impl Loader<'_> {
             self.problem(place, message);
             return None;
         }
+        if let (RuleOn::Source | RuleOn::Siblings, Some(delay)) = (on, &entry.new_group_delay) {
+            self.problem(
+                yaml::place(file, delay.referenced),
+                "new_group_delay is for values of a node's 'each' that appear, and this rule judges no single node; leave it out",
+            );
+        }
         let levels = self.levels(file, name, location, entry, on, general)?;
         let clear = match &entry.clear {
             Some(text) => Some(self.condition(file, text, on)?),
@@ -402,6 +408,11 @@ impl Loader<'_> {
                 .or(general.map(|rule| rule.for_events))
                 .unwrap_or(1)
                 .max(1),
+            new_group_delay: entry
+                .new_group_delay
+                .as_ref()
+                .map(|delay| delay.value.0)
+                .or(general.and_then(|rule| rule.new_group_delay)),
             on_missing: entry
                 .on_missing
                 .or(general.map(|rule| rule.on_missing))

@@ -581,6 +581,39 @@ fn a_duration_says_what_begins_and_ends_an_item() {
 }
 
 #[test]
+fn a_delay_for_new_values_needs_values_that_appear() {
+    let problems = |node: &str, rule: &str| {
+        let yaml = format!(
+            "sources:\n  s: {{topics: [t], format: json, fields: {{region: region}}}}\nmetrics:\n  m: {{source: s, agg: count, dimensions: [region]}}\nnodes:\n  x: {{metric: m, {node}role: business, period: month}}\nrules:\n  r: {{{rule}}}\n"
+        );
+        let loaded = load_text(&yaml).map_err(|problems| problems.to_string());
+        loaded.map(|catalog| {
+            let rule = catalog.rules.iter().find(|rule| rule.name == "r");
+            (
+                catalog.nodes[0].new_group_delay,
+                rule.and_then(|rule| rule.new_group_delay),
+            )
+        })
+    };
+    let on_node = "on: node, when: node.value < 1.0, new_group_delay: 1h";
+    assert_eq!(
+        problems("each: [region], new_group_delay: 7d, ", on_node),
+        Ok((
+            jiff::SignedDuration::from_hours(168),
+            Some(jiff::SignedDuration::from_hours(1))
+        ))
+    );
+    assert_eq!(
+        problems("new_group_delay: 7d, ", on_node).unwrap_err(),
+        "catalog/a.yaml:6:35: new_group_delay is for values of 'each' that appear, and this node has no 'each'; leave it out"
+    );
+    assert_eq!(
+        problems("", "on: source, when: source.rejected > 1.0, new_group_delay: 1h").unwrap_err(),
+        "catalog/a.yaml:8:65: new_group_delay is for values of a node's 'each' that appear, and this rule judges no single node; leave it out"
+    );
+}
+
+#[test]
 fn a_title_may_be_said_in_two_languages() {
     let both = GOOD.replace(
         "title: \"{{ kpi.title }} is done\"",

@@ -9,9 +9,9 @@ use super::series;
 use crate::alert::dispatch::silence::Silence;
 use crate::alert::dispatch::{Command, Held, Kept, Refusal};
 use crate::alert::engine::{Engine, Step};
+use crate::alert::judge;
 use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, AlertState, Fingerprint};
-use crate::alert::{ERROR_FOR, FLAP_WINDOW, judge};
 use crate::catalog::SourceId;
 use crate::daemon::evaluator::day_closes;
 use crate::daemon::folder::{Folder, is_rejection};
@@ -79,9 +79,9 @@ impl Stage {
         cells.restore_items(restored.items);
         let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
         evaluator.restore_learned(restored.learned);
-        let mut engine = Engine::new(store.id());
+        let mut engine = Engine::new(store.id()).within(declared.routing.manners);
         engine.restore(restored.alerts, restored.dispatch);
-        engine.withdraw(|record| judge::declares(&catalog, record));
+        engine.withdraw(|record| judge::withdrawn(&catalog, record));
         let mut remembered = restored.seen;
         let seen = catalog.sources.iter().map(|source| {
             let bounds = Bounds::of_partition(source.dedup.as_ref()?, 1);
@@ -197,7 +197,8 @@ impl Stage {
     /// The next moments at which a clock of an alert runs out. Evaluated at each, an alert moves exactly when it does in a
     /// daemon that evaluates every second.
     pub(super) fn clocks(&self, now: Timestamp) -> Option<Timestamp> {
-        let mut waits: Vec<SignedDuration> = vec![ERROR_FOR, FLAP_WINDOW];
+        let manners = &self.declared.routing.manners;
+        let mut waits: Vec<SignedDuration> = vec![manners.error_for, manners.flap.window];
         for rule in &self.declared.catalog.rules {
             waits.push(rule.keep_firing_for);
             waits.extend(rule.levels.iter().map(|level| level.hold_for));
@@ -298,6 +299,7 @@ impl Stage {
             dispatch: changed.kept.as_ref(),
             watermark_ms: self.watermark.map(Timestamp::as_millisecond),
             wall_ms: now.as_millisecond(),
+            retention: self.declared.routing.manners.retention,
             ..Commit::default()
         };
         self.store.commit(&commit).map_err(|error| error.to_string())?;

@@ -218,6 +218,45 @@ tests:
 }
 
 #[test]
+fn what_appears_is_left_alone_for_a_while_also_over_a_restart() {
+    let catalog = "calendar: {timezone: Asia/Shanghai}
+sources:
+  orders: {topics: [t], format: json, time: t, fields: {v: v, region: region}}
+metrics:
+  sales: {source: orders, agg: sum, expr: v, dimensions: [region]}
+nodes:
+  regions: {metric: sales, role: business, each: [region], period: month, new_group_delay: 3d}
+rules:
+  low:   {on: node, when: node.value < 1000.0}
+  empty: {on: node, when: node.value < 1000.0, new_group_delay: 0s}
+";
+    let events = "{\"t\": \"2026-07-01T09:00:00+08:00\", \"v\": 1, \"region\": \"east\"}
+{\"t\": \"2026-07-10T15:00:00+08:00\", \"v\": 1, \"region\": \"west\"}
+{\"t\": \"2026-07-12T15:00:00+08:00\", \"v\": 1, \"region\": \"west\"}
+";
+    // The first day does not count: three days later it is the 14th.
+    let tests = "catalog: catalog
+tests:
+- name: a region opens
+  start: 2026-07-01T00:00:00+08:00
+  rules: [low, empty]
+  input_events: {orders: orders.ndjson}
+  restart_at: [5d, 11d, 12d20h]
+  until: 14d
+  exp_states:
+  - {at: 1d, alert: empty, labels: {region: east}, state: firing}
+  - {at: 3d23h, alert: low, labels: {region: east}, state: inactive}
+  - {at: 4d1h, alert: low, labels: {region: east}, state: firing}
+  - {at: 10d, alert: empty, labels: {region: west}, state: firing}
+  - {at: 12d23h, alert: low, labels: {region: west}, state: inactive}
+  - {at: 12d23h, alert: low, labels: {region: east}, state: firing}
+  - {at: 13d1h, alert: low, labels: {region: west}, state: firing}
+";
+    let said = said_with(catalog, tests, &[("orders.ndjson", events)]);
+    assert_eq!(said, "ok   a region opens (tests.yaml:3:3)\n");
+}
+
+#[test]
 fn mistakes_are_told_with_their_place() {
     for (find, replace, expected) in [
         (

@@ -7,6 +7,8 @@ mod letter;
 mod smtp;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 use std::sync::Arc;
 use std::time::Duration;

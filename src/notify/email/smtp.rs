@@ -11,6 +11,7 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use rustls::CertificateError;
 
 use crate::notify::Answer;
 use crate::notify::answer::vendors_words;
@@ -183,6 +184,28 @@ fn hidden((user, password): &(String, Secret)) -> Vec<String> {
     vec![plain, STANDARD.encode(password), password.to_owned()]
 }
 
+/// What is wrong with the server's certificate, and what to do; `None` where it is something else.
+fn untrusted(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let failed = std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>()?.get_ref())
+        .find_map(|inner| inner.downcast_ref::<rustls::Error>())?;
+    let rustls::Error::InvalidCertificate(why) = failed else {
+        return None;
+    };
+    Some(match why {
+        CertificateError::UnknownIssuer => {
+            "no known authority has signed the server's certificate; name the authority by ca_file"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "the server's certificate is for another name; write server as the certificate has it"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the server's certificate has expired; renew it there"
+        }
+        _ => "the server's certificate is not trusted; see to it there",
+    })
+}
+
 /// What a failure means.
 fn judge(failure: Failure, step: Step, hidden: &[String]) -> Answer {
     let error = match failure {
@@ -196,7 +219,10 @@ fn judge(failure: Failure, step: Step, hidden: &[String]) -> Answer {
         }
         Failure::Smtp(error) => error,
     };
-    let reason = said(&error, hidden);
+    let mut reason = said(&error, hidden);
+    if let Some(why) = untrusted(&error) {
+        reason = format!("{reason}: {why}");
+    }
     let code = error.status().map_or(0, u16::from);
     match (code, step) {
         // Too large, or content that the server does not like: in text alone it may pass.

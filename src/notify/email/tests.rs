@@ -9,7 +9,7 @@ use crate::notify::{Form, Target, samples, target};
 use crate::settings::Secret;
 use crate::words::Language;
 
-fn settings(port: u16, tls: MailTls, password: Option<&str>, to: &[&str]) -> settings::Email {
+pub(super) fn settings(port: u16, tls: MailTls, password: Option<&str>, to: &[&str]) -> settings::Email {
     settings::Email {
         server: "127.0.0.1".to_owned(),
         port,
@@ -21,7 +21,7 @@ fn settings(port: u16, tls: MailTls, password: Option<&str>, to: &[&str]) -> set
     }
 }
 
-fn opened(settings: settings::Email) -> Target {
+pub(super) fn opened(settings: settings::Email) -> Target {
     let receiver = Receiver {
         timeout: Duration::from_millis(500),
         ..Receiver::new(settings::Channel::Email(settings))
@@ -48,7 +48,7 @@ async fn send(target: &Target, notices: &[Notice], form: Form, shown: Option<&st
     target.channel.send(parcel).await
 }
 
-async fn answer(target: &Target) -> Answer {
+pub(super) async fn answer(target: &Target) -> Answer {
     send(target, &[samples::hollow()], Form::Full, None).await
 }
 

@@ -70,6 +70,12 @@ pub(super) fn title(notice: &Notice, language: Language) -> String {
                 language.pick("定义已变更：", "Definition changed: ")
             )
         }
+        (NoticeKind::Resolved, Some(ResolveReason::SourceGone)) => {
+            format!(
+                "⏹️ {}{heading}",
+                language.pick("数据源已移除：", "Source removed: ")
+            )
+        }
         (NoticeKind::Resolved, Some(ResolveReason::NoData)) => {
             format!("⏹️ {}{heading}", language.pick("没有数据：", "No data: "))
         }
@@ -83,8 +89,8 @@ pub(super) fn title(notice: &Notice, language: Language) -> String {
 fn how_often(notice: &Notice, language: Language) -> String {
     if notice.flapping {
         let text = language.pick(
-            "（反复触发，平静一小时前不再逐次通知）",
-            " (flapping: no more notices until it is quiet for an hour)",
+            "（反复触发，平静下来之前不再逐次通知）",
+            " (flapping: no more notices until it has been quiet for a while)",
         );
         return text.to_owned();
     }
@@ -149,6 +155,14 @@ pub(super) fn lead(notice: &Notice, language: Language) -> String {
                 "The catalogue no longer has it like this, or its owner changed; this had lasted {lasted}."
             )
         }
+        (Some(ResolveReason::SourceGone), Language::Zh) => {
+            format!("它的数据源已从目录中移除，不再判断；此前持续了 {lasted}。")
+        }
+        (Some(ResolveReason::SourceGone), Language::En) => {
+            format!(
+                "Its source was removed from the catalogue, and it is not judged any more; this had lasted {lasted}."
+            )
+        }
         (Some(ResolveReason::NoData), Language::Zh) => {
             format!("数据已中断，无法再判断；此前持续了 {lasted}。")
         }
@@ -164,6 +178,7 @@ pub(super) fn lead(notice: &Notice, language: Language) -> String {
             ResolveReason::RuleDeleted
             | ResolveReason::Paused
             | ResolveReason::Updated
+            | ResolveReason::SourceGone
             | ResolveReason::NoData,
         ) => String::new(),
         // It is over: how old it was says nothing any more.

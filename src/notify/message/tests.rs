@@ -93,6 +93,7 @@ fn an_end_tells_why_and_whether_the_target_was_met() {
     assert!(lead(ResolveReason::Recovered).starts_with("Recovered after 3 days. "));
     assert!(lead(ResolveReason::PeriodClosed).contains("营收 ended at 78%: target missed."));
     assert!(lead(ResolveReason::RuleDeleted).contains("removed from the catalogue"));
+    assert!(lead(ResolveReason::SourceGone).contains("source was removed from the catalogue"));
     assert!(lead(ResolveReason::Paused).contains("switched off for this in the catalogue"));
 }
 

@@ -20,7 +20,7 @@ pub(super) fn group(notices: &[Notice], page: Option<&str>, message: impl Fn(&No
         .take(ALERTS)
         .map(|notice| (Alert::of(notice, &message(notice)), alert::is_over(notice)))
         .collect();
-    let fires = notices.iter().any(|notice| !alert::is_over(notice));
+    let fires = fires(notices);
     let group = notices.first().map(|notice| &notice.group);
     let group_labels: BTreeMap<String, String> = match group {
         Some(group) if !group.is_empty() => alert::labels(group),
@@ -54,7 +54,7 @@ pub(super) fn group(notices: &[Notice], page: Option<&str>, message: impl Fn(&No
         "commonLabels": common(alerts.iter().map(|(alert, _)| &alert.labels)),
         "commonAnnotations": common(alerts.iter().map(|(alert, _)| &alert.annotations)),
         "externalURL": page.unwrap_or_default(),
-        "notification_reason": notices.first().map_or("", |notice| reason(notice, fires)),
+        "notification_reason": reason(notices, fires),
         "alerts": listed,
     })
 }
@@ -86,14 +86,32 @@ fn common<'a>(mut all: impl Iterator<Item = &'a BTreeMap<String, String>>) -> Ma
         .collect()
 }
 
-fn reason(notice: &Notice, fires: bool) -> &'static str {
+/// Whether anything of the group fires, told of in this message or before. What was decided last knows it.
+fn fires(notices: &[Notice]) -> bool {
+    let last = notices.last();
+    notices.iter().any(|notice| !alert::is_over(notice)) || last.is_some_and(|last| last.group_fires)
+}
+
+/// Alertmanager's words, in the order in which it asks.
+fn reason(notices: &[Notice], fires: bool) -> &'static str {
+    let has = |kind: NoticeKind| notices.iter().any(|notice| notice.kind == kind);
     // The id of a message ends with how many its group had by then.
-    let is_first = notice.bundle.ends_with(".1");
-    match notice.kind {
-        NoticeKind::Resolved if fires => "some alerts resolved",
-        NoticeKind::Fired if is_first => "first notification",
-        NoticeKind::Repeat => "repeat interval elapsed",
-        NoticeKind::Resolved => "all alerts resolved",
-        _ => "new alerts added",
+    let is_first = || notices.iter().any(|notice| notice.bundle.ends_with(".1"));
+    if has(NoticeKind::Fired) && is_first() {
+        return "first notification";
     }
+    if has(NoticeKind::Fired) {
+        return "new alerts added";
+    }
+    if has(NoticeKind::Resolved) {
+        return if fires {
+            "some alerts resolved"
+        } else {
+            "all alerts resolved"
+        };
+    }
+    if has(NoticeKind::Repeat) {
+        return "repeat interval elapsed";
+    }
+    "new alerts added"
 }

@@ -12,13 +12,15 @@ mod tests;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value as Json;
 
 use super::http::Http;
+use super::template;
 use super::{Answer, Channel, Form, Limit, Opened, Parcel, Sending, Waiting, Wording, destination};
-use crate::alert::notice::Notice;
-use crate::settings::{Receiver, Secret, Signature, Webhook as Settings, WebhookFormat};
+use crate::alert::notice::{Notice, NoticeKind};
+use crate::settings::{OwnBody, Receiver, Secret, Signature, Webhook as Settings, WebhookFormat};
 use signature::Key;
 
 const GRAFANA_HEADER: HeaderName = HeaderName::from_static("x-grafana-alerting-signature");
@@ -34,6 +36,9 @@ struct Webhook {
     wording: Wording,
     format: WebhookFormat,
     signing: Signing,
+    own: Option<OwnBody>,
+    /// The value of the header `Authorization`.
+    authorization: Option<HeaderValue>,
 }
 
 enum Signing {
@@ -69,15 +74,28 @@ pub(super) fn open(webhook: &Settings, receiver: &Receiver, wording: Wording) ->
                 .map_err(|error| format!("timestamp_header: {error}"))?,
         },
     };
-    let secrets = match &webhook.signature {
+    let mut secrets = match &webhook.signature {
         Signature::Standard(secrets) => secrets.clone(),
         Signature::Grafana { secret, .. } => vec![secret.clone()],
+    };
+    let authorization = match &webhook.authorization {
+        None => None,
+        Some(secret) => {
+            // A scheme before it is no secret, and an answer may repeat the rest alone.
+            secrets.extend(secret.reveal().split_whitespace().map(Secret::new));
+            let mut value =
+                HeaderValue::try_from(secret.reveal()).map_err(|_| "authorization: no value of a header")?;
+            value.set_sensitive(true);
+            Some(value)
+        }
     };
     let channel = Webhook {
         http: Http::new("webhook", webhook.url.reveal(), receiver)?.hiding(&secrets),
         wording,
         format: webhook.format,
         signing,
+        own: webhook.own.clone(),
+        authorization,
     };
     Ok((Arc::new(channel), destination(webhook.url.reveal())))
 }
@@ -85,6 +103,13 @@ pub(super) fn open(webhook: &Settings, receiver: &Receiver, wording: Wording) ->
 impl Webhook {
     fn payload(&self, notices: &[Notice], form: Form) -> Json {
         let message = |notice: &Notice| self.wording.message(std::slice::from_ref(notice));
+        if let (Some(own), Some(notice)) = (&self.own, notices.first()) {
+            let body = match own.end.as_ref().filter(|_| is_end(notice)) {
+                Some(end) => &end.body,
+                None => &own.body,
+            };
+            return template::body(body, notice, &message(notice));
+        }
         match (self.format, notices.first()) {
             (WebhookFormat::Events, Some(notice)) => payload::event(notice, &message(notice), form),
             (WebhookFormat::Events, None) => Json::Null,
@@ -99,6 +124,9 @@ impl Webhook {
         let mut headers = HeaderMap::new();
         let value = |text: &str| HeaderValue::try_from(text).map_err(|error| error.to_string());
         headers.insert("webhook-id", value(id)?);
+        if let Some(authorization) = &self.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
         headers.insert("webhook-timestamp", HeaderValue::from(now));
         match &self.signing {
             Signing::Standard(keys) if keys.is_empty() => {}
@@ -121,6 +149,19 @@ impl Webhook {
         Ok(headers)
     }
 
+    /// Where a message goes: the end of an episode may have a path of its own.
+    fn url(&self, notices: &[Notice]) -> Result<Url, String> {
+        let end = self.own.as_ref().and_then(|own| own.end.as_ref());
+        match (end, notices.first()) {
+            (Some(end), Some(notice)) if is_end(notice) => {
+                let base = self.http.url().as_str().trim_end_matches('/');
+                let path = end.path_of(&notice.episode, &notice.id);
+                Url::parse(&format!("{base}{path}")).map_err(|error| format!("end: path: {error}"))
+            }
+            _ => Ok(self.http.url().clone()),
+        }
+    }
+
     async fn post(&self, notices: &[Notice], form: Form) -> Answer {
         let body = self.payload(notices, form).to_string();
         let id = notices.first().map_or("", |notice| notice.id.as_str());
@@ -129,7 +170,11 @@ impl Webhook {
             Ok(headers) => headers,
             Err(reason) => return Answer::Drop { reason },
         };
-        match self.http.post_to(self.http.url().clone(), headers, body).await {
+        let url = match self.url(notices) {
+            Ok(url) => url,
+            Err(reason) => return Answer::Drop { reason },
+        };
+        match self.http.post_to(url, headers, body).await {
             Ok(reply) => reply::judge(reply.status, reply.retry_after(), &reply.body, now),
             Err(answer) => answer,
         }
@@ -150,7 +195,7 @@ impl Channel for Webhook {
     }
 
     fn bundles(&self, _head: &Notice) -> bool {
-        self.format == WebhookFormat::Alertmanager
+        self.own.is_none() && self.format == WebhookFormat::Alertmanager
     }
 
     /// A message is about one group.
@@ -169,6 +214,16 @@ impl Channel for Webhook {
     }
 
     fn takes(&self, notice: &Notice) -> bool {
-        self.format == WebhookFormat::Events || notice.aside.is_none()
+        match &self.own {
+            // What has been ended there is not corrected, and no template words a digest.
+            Some(own) => {
+                notice.aside.is_none() && (own.end.is_none() || notice.kind != NoticeKind::Correction)
+            }
+            None => self.format == WebhookFormat::Events || notice.aside.is_none(),
+        }
     }
+}
+
+fn is_end(notice: &Notice) -> bool {
+    notice.kind == NoticeKind::Resolved
 }

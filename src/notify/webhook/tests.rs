@@ -62,12 +62,22 @@ impl Program {
 
 fn webhook(url: &str, secrets: &[&str], format: WebhookFormat) -> Arc<dyn Channel> {
     let settings = Settings {
-        url: Secret::new(url),
         format,
         signature: Signature::Standard(secrets.iter().copied().map(Secret::new).collect()),
+        ..unsigned(url)
     };
     let receiver = Receiver::new(settings::Channel::Webhook(settings.clone()));
     open(&settings, &receiver, wording()).unwrap().0
+}
+
+fn unsigned(url: &str) -> Settings {
+    Settings {
+        url: Secret::new(url),
+        format: WebhookFormat::Events,
+        signature: Signature::Standard(Vec::new()),
+        own: None,
+        authorization: None,
+    }
 }
 
 fn wording() -> Wording {
@@ -152,6 +162,216 @@ fn notices_in_alertmanagers_shape() {
     let many = vec![samples::hollow(); alertmanager::ALERTS + 3];
     let group = alertmanager::group(&many, None, message);
     assert_eq!(group["truncatedAlerts"], 3);
+}
+
+#[test]
+fn a_group_is_over_when_nothing_of_it_fires_whether_or_not_this_message_lists_it() {
+    let message = |notice: &Notice| wording().message(std::slice::from_ref(notice));
+    let over = |episode, group_fires| {
+        let notice = samples::numbered(samples::over(ResolveReason::Recovered), episode);
+        Notice {
+            group_fires,
+            ..notice
+        }
+    };
+    let joins = Notice {
+        bundle: "5e1f.2".to_owned(),
+        ..samples::hollow()
+    };
+    let first = Notice {
+        bundle: "5e1f.1".to_owned(),
+        ..samples::hollow()
+    };
+    let again = Notice {
+        kind: NoticeKind::Repeat,
+        ..samples::hollow()
+    };
+    for (notices, status, reason) in [
+        (vec![first], "firing", "first notification"),
+        (vec![over(2, true), joins], "firing", "new alerts added"),
+        (vec![over(2, true)], "firing", "some alerts resolved"),
+        (
+            vec![over(2, true), over(3, false)],
+            "resolved",
+            "all alerts resolved",
+        ),
+        (
+            vec![over(2, false), again.clone()],
+            "firing",
+            "some alerts resolved",
+        ),
+        (vec![again], "firing", "repeat interval elapsed"),
+    ] {
+        let group = alertmanager::group(&notices, None, message);
+        assert_eq!(
+            (group["status"].as_str(), group["notification_reason"].as_str()),
+            (Some(status), Some(reason))
+        );
+    }
+}
+
+/// Opsgenie, as far as its documentation says what it takes.
+#[derive(Clone, Default)]
+struct Opsgenie {
+    /// Method and path of each request, with its body.
+    taken: Arc<Mutex<Vec<(String, Json)>>>,
+}
+
+async fn judge(
+    State(genie): State<Opsgenie>,
+    uri: axum::http::Uri,
+    headers: HeaderMap,
+    body: String,
+) -> (StatusCode, String) {
+    // As some do: what was sent stands in the answer.
+    let echo = format!("{headers:?} {body}");
+    let refuse = |why: &str| (StatusCode::UNPROCESSABLE_ENTITY, format!("{why} {echo}"));
+    if headers
+        .get("authorization")
+        .is_none_or(|key| key != "GenieKey verysecret")
+    {
+        return (StatusCode::UNAUTHORIZED, echo);
+    }
+    let Ok(body) = serde_json::from_str::<Json>(&body) else {
+        return refuse("no JSON");
+    };
+    let closes = uri.path().ends_with("/close");
+    let long = |name: &str, most: usize| {
+        body[name]
+            .as_str()
+            .is_some_and(|text| text.chars().count() > most)
+    };
+    let limits = [
+        ("message", 130),
+        ("alias", 512),
+        ("description", 15_000),
+        ("entity", 512),
+        ("source", 100),
+        ("note", 25_000),
+    ];
+    if let Some((name, _)) = limits.iter().find(|(name, most)| long(name, *most)) {
+        return refuse(name);
+    }
+    let tags = body["tags"].as_array().into_iter().flatten();
+    if tags.clone().count() > 20
+        || tags
+            .clone()
+            .any(|tag| tag.as_str().is_none_or(|tag| tag.chars().count() > 50))
+    {
+        return refuse("tags");
+    }
+    let priority = body["priority"].as_str().unwrap_or_default();
+    let is_new = body["message"]
+        .as_str()
+        .is_some_and(|message| !message.is_empty());
+    let is_whole = is_new && ["P1", "P2", "P3", "P4", "P5"].contains(&priority);
+    if !closes && !is_whole {
+        return refuse("message or priority");
+    }
+    if closes && uri.query() != Some("identifierType=alias") {
+        return refuse("identifierType");
+    }
+    genie.taken.lock().unwrap().push((uri.path().to_owned(), body));
+    (
+        StatusCode::ACCEPTED,
+        r#"{"result":"Request will be processed"}"#.to_owned(),
+    )
+}
+
+/// The receiver that the documentation shows, with the address of a server of the test.
+fn documented(genie: &str) -> Arc<dyn Channel> {
+    let docs = include_str!("../../../docs/settings.md");
+    let example = docs.split("whose alerts are episodes:").nth(1).unwrap();
+    let example = example.split("```").nth(1).unwrap().trim_start_matches("yaml");
+    let written = example.replace("https://api.opsgenie.com", genie).replace(
+        "authorization_file: /run/secrets/opsgenie",
+        "authorization: GenieKey verysecret",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tautline.yaml");
+    std::fs::write(&file, format!("kafka: {{brokers: b}}\n{written}")).unwrap();
+    let settings = settings::load(Some(&file))
+        .map_err(|problems| problems.to_string())
+        .unwrap();
+    let receiver = &settings.receivers["opsgenie"];
+    let settings::Channel::Webhook(webhook) = &receiver.channel else {
+        panic!("{receiver:?}")
+    };
+    open(webhook, receiver, wording()).unwrap().0
+}
+
+#[tokio::test]
+async fn the_documented_template_for_opsgenie_keeps_to_its_limits() {
+    let genie = Opsgenie::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let app = Router::new()
+        .route("/v2/alerts", post(judge))
+        .route("/v2/alerts/{alias}/close", post(judge))
+        .with_state(genie.clone());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let channel = documented(&url);
+    assert!(channel.takes(&samples::hollow()) && !channel.bundles(&samples::hollow()));
+
+    let mut long = samples::worse();
+    let text = "营收🔴\"}],\"alias\":\"x {{ title }} ".repeat(2000);
+    long.facts.node.as_mut().unwrap().title = text.clone();
+    long.facts.title = text.clone();
+    long.labels.insert("alertname".to_owned(), text.clone());
+    long.alert_kind = text;
+    let over = samples::over(ResolveReason::Recovered);
+    for notice in [samples::hollow(), long, over.clone()] {
+        for form in [Form::Full, Form::Plain] {
+            assert_eq!(
+                send(&channel, std::slice::from_ref(&notice), form).await,
+                Answer::OK
+            );
+        }
+    }
+    let taken = genie.taken.lock().unwrap().clone();
+    assert_eq!(taken[0].0, "/v2/alerts");
+    assert_eq!(taken[0].1["alias"], "5e1f");
+    assert_eq!(taken[0].1["priority"], "P3");
+    assert_eq!(taken[0].1["details"]["period"], "2026-06");
+    assert_eq!(taken[2].1["message"].as_str().unwrap().chars().count(), 130);
+    assert_eq!(
+        (&taken[2].1["alias"], &taken[2].1["priority"]),
+        (&"5e1f".into(), &"P1".into())
+    );
+    assert_eq!(taken[4].0, "/v2/alerts/5e1f/close");
+    assert_eq!(taken[4].1["source"], "tautline");
+    // What was closed is not corrected.
+    let correction = Notice {
+        kind: NoticeKind::Correction,
+        ..over
+    };
+    assert!(!channel.takes(&correction));
+}
+
+#[tokio::test]
+async fn no_answer_repeats_the_key_of_a_service() {
+    let genie = Opsgenie::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v2/alerts", listener.local_addr().unwrap());
+    let app = Router::new().route("/v2/alerts", post(judge)).with_state(genie);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    for (key, answered) in [("GenieKey verysecret", "422"), ("GenieKey verysecret2", "401")] {
+        let settings = Settings {
+            own: Some(settings::OwnBody {
+                body: serde_json::Map::new(),
+                end: None,
+            }),
+            authorization: Some(Secret::new(key)),
+            ..unsigned(&url)
+        };
+        let receiver = Receiver::new(settings::Channel::Webhook(settings.clone()));
+        let channel = open(&settings, &receiver, wording()).unwrap().0;
+        let answer = format!("{:?}", send(&channel, &[samples::hollow()], Form::Full).await);
+        assert!(
+            answer.contains(answered) && !answer.contains("verysecret"),
+            "{answer}"
+        );
+    }
 }
 
 proptest! {

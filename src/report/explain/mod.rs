@@ -235,6 +235,11 @@ pub struct LevelText {
 pub enum StateText {
     /// Nothing to say.
     Inactive,
+    /// Its values of `each` are new: nothing begins before then.
+    New {
+        /// When.
+        until: Timestamp,
+    },
     /// Breaching, not for long enough yet.
     Pending {
         /// Since when.
@@ -668,7 +673,11 @@ fn rules(
                 .collect(),
             clear: rule.clear.as_ref().map(|clear| clear.source().to_owned()),
             readings,
-            state: standing(past, catalog, rule, state, &period, at),
+            state: match standing(past, catalog, rule, state, &period, at) {
+                StateText::Inactive => judge::new_until(catalog, snapshot, rule, state)
+                    .map_or(StateText::Inactive, |until| StateText::New { until }),
+                stands => stands,
+            },
         }
     };
     // A rule that reads nothing here (no parts to add up, no target) has nothing to say.

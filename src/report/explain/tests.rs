@@ -49,6 +49,27 @@ fn what_cannot_be_explained_says_why_and_what_to_ask() {
 }
 
 #[test]
+fn an_instance_that_is_left_alone_says_until_when() {
+    let mut past = world::june();
+    let regions = std::sync::Arc::make_mut(&mut past.catalog).nodes.iter_mut();
+    for node in regions {
+        node.new_group_delay = jiff::SignedDuration::from_hours(20 * 24);
+    }
+    let mut told = |node: &str, of: &[String], at: &str| {
+        let found = explain(&mut past, node, of, Some(at.parse().unwrap())).unwrap();
+        text(&found, Language::En, &past.catalog.calendar.timezone)
+    };
+    let east = ["east".to_owned()];
+    // Its target names it from the first of June on; the first day does not count.
+    let new = told("regions", &east, "2026-06-16T00:00:00+08:00");
+    assert!(new.contains("new: no alert before 22 June 00:00"), "{new}");
+    let known = told("regions", &east, "2026-06-22T00:00:00+08:00");
+    assert!(!known.contains("new: no alert"), "{known}");
+    let whole = told("revenue", &[], "2026-06-16T00:00:00+08:00");
+    assert!(!whole.contains("new: no alert"), "{whole}");
+}
+
+#[test]
 fn the_days_add_up_to_the_value() {
     let mut past = world::june();
     let at = Some("2026-06-24T12:00:00+08:00".parse().unwrap());

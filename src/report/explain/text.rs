@@ -622,6 +622,8 @@ fn stands(rule: &RuleText, language: Language, zone: &TimeZone) -> String {
     let when = |since: Timestamp| language.moment(since, zone);
     match (rule.state, language) {
         (StateText::Inactive, _) => language.pick("没有告警", "no alert").to_owned(),
+        (StateText::New { until }, Language::Zh) => format!("刚出现，{} 之前不告警", when(until)),
+        (StateText::New { until }, Language::En) => format!("new: no alert before {}", when(until)),
         (StateText::Pending { since }, Language::Zh) => format!("自 {} 起超出，尚未持续够久", when(since)),
         (StateText::Pending { since }, Language::En) => {
             format!("breached since {}, not for long enough yet", when(since))

@@ -427,6 +427,7 @@ fn ended(reason: ResolveReason, language: Language) -> &'static str {
         ResolveReason::Paused => language.pick("，规则随后停用", ", then the rule was switched off"),
         ResolveReason::NoData => language.pick("，随后没有数据", ", then there was no data"),
         ResolveReason::Updated => language.pick("，随后定义变更", ", then it was declared differently"),
+        ResolveReason::SourceGone => language.pick("，随后数据源移除", ", then its source was removed"),
     }
 }
 

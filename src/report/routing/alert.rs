@@ -219,6 +219,7 @@ fn named(catalog: &Catalog, name: Option<&str>, node: Option<&Node>) -> Rule {
         clear: None,
         keep_firing_for: jiff::SignedDuration::ZERO,
         for_events: 1,
+        new_group_delay: None,
         on_missing: OnMissing::default(),
         labels: Labels::new(),
         title: None,

@@ -279,6 +279,7 @@ fn judged(engine: &mut Engine, actors: &[Actor<'_>], now: Timestamp, moment: Mom
             fingerprint: fingerprint(&actor.alert.rule.name, &actor.alert.labels),
             condition: actor.condition(now),
             period_end: None,
+            is_new: false,
             about: actor.alert,
         })
         .collect();

@@ -37,7 +37,7 @@ pub use slack_bot::SlackBot;
 pub use slack_webhook::SlackWebhook;
 pub use teams::Teams;
 pub use templates::{Templates, Words};
-pub use webhook::{Signature, Webhook, WebhookFormat};
+pub use webhook::{OwnBody, OwnEnd, Signature, Webhook, WebhookFormat};
 pub use wecom::WeCom;
 
 /// Somebody who can be told.

@@ -218,6 +218,52 @@ fn own_wording_is_checked_where_it_is_written() {
 }
 
 #[test]
+fn a_body_of_ones_own_is_checked_where_it_is_written() {
+    let hook = |more: &str| {
+        format!(
+            "kafka: {{brokers: b}}\nreceivers:\n  ops:\n    webhook:\n      url: https://a.example/verysecret\n{more}"
+        )
+    };
+    let good = "      body: {text: '{{ title | cut(10) }}', n: 1, list: [{a: '{{ node.completion | percent }}'}]}\n      end: {path: '/{{ episode }}/close'}\n      authorization: Bearer verysecret\n";
+    let settings = load_text(&hook(good)).unwrap();
+    let Channel::Webhook(webhook) = &settings.receivers["ops"].channel else {
+        panic!("another channel")
+    };
+    assert!(!format!("{webhook:?}").contains("verysecret"));
+    let end = webhook.own.as_ref().unwrap().end.as_ref().unwrap();
+    assert_eq!(end.path_of("5e1f", "5e1f.2"), "/5e1f/close");
+    for (more, expected) in [
+        (
+            "      body:\n        text: '{{ titel }}'\n",
+            "tautline.yaml:7:15: text: there is no field 'titel'; did you mean 'title'?",
+        ),
+        (
+            "      body: {list: [{a: '{{ title | shout }}'}]}\n",
+            "tautline.yaml:6:14: list: unknown filter",
+        ),
+        (
+            "      body: {a: b}\n      end: {path: 'close'}\n",
+            "tautline.yaml:7:19: this is no path behind the URL",
+        ),
+        (
+            "      body: {a: b}\n      end: {path: '/{{ title }}'}\n",
+            "tautline.yaml:7:19: this is no path behind the URL",
+        ),
+        (
+            "      body: {a: b}\n      format: events\n",
+            "tautline.yaml:4:5: a body of one's own has no format",
+        ),
+        (
+            "      end: {path: /close}\n",
+            "tautline.yaml:4:5: end goes with a body of one's own",
+        ),
+    ] {
+        let found = load_text(&hook(more)).map(|_| ()).unwrap_err();
+        assert!(found.lines().next().unwrap().starts_with(expected), "{found}");
+    }
+}
+
+#[test]
 fn mail_and_pagerduty_are_checked() {
     let mail = |more: &str| {
         format!("email: {{server: smtp.example.com, from: kpi@example.com, to: [ops@example.com]{more}}}")

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value as Json};
 
 use super::super::load::SecretKeys;
 use super::{Checker, Common, Secret, UrlKeys, entry};
+use crate::notify::template;
 use crate::notify::webhook::check_keys;
 
 /// A program that takes signed HTTP requests.
@@ -18,6 +20,38 @@ pub struct Webhook {
     pub format: WebhookFormat,
     /// How requests are signed.
     pub signature: Signature,
+    /// What is sent in place of `format`.
+    pub own: Option<OwnBody>,
+    /// The value of the header `Authorization`.
+    pub authorization: Option<Secret>,
+}
+
+/// What a program reads whose shape the settings say. Every text in it is a template.
+#[derive(Clone, PartialEq, Debug)]
+pub struct OwnBody {
+    /// Of every notice.
+    pub body: Map<String, Json>,
+    /// Of the end of an episode, where that is another request.
+    pub end: Option<OwnEnd>,
+}
+
+/// The request about the end of an episode.
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnEnd {
+    /// What comes behind the URL; `{{ episode }}` and `{{ notice }}` stand for the ids.
+    pub path: String,
+    /// What is sent.
+    #[serde(default)]
+    pub body: Map<String, Json>,
+}
+
+impl OwnEnd {
+    /// The path with the ids in it, which are hex digits and dots.
+    pub fn path_of(&self, episode: &str, notice: &str) -> String {
+        let path = self.path.replace("{{ episode }}", episode);
+        path.replace("{{ notice }}", notice)
+    }
 }
 
 /// What a program reads.
@@ -59,8 +93,11 @@ entry! {
         url_file: Option<PathBuf>,
         secret: Option<String>,
         secret_file: Option<PathBuf>,
-        #[serde(default)]
-        format: WebhookFormat,
+        format: Option<WebhookFormat>,
+        body: Option<Map<String, Json>>,
+        end: Option<OwnEnd>,
+        authorization: Option<String>,
+        authorization_file: Option<PathBuf>,
         #[serde(default)]
         signature: SignatureWord,
         timestamp_header: Option<String>,
@@ -74,6 +111,11 @@ const URL: UrlKeys = UrlKeys {
 const SECRET: SecretKeys = SecretKeys {
     file: "secret_file",
     example: "secret_file: /run/secrets/webhook or secret: ${WEBHOOK_SECRET}",
+};
+
+const AUTHORIZATION: SecretKeys = SecretKeys {
+    file: "authorization_file",
+    example: "authorization_file: /run/secrets/webhook_authorization or authorization: Bearer ${TOKEN}",
 };
 
 pub(super) fn read(
@@ -124,9 +166,77 @@ pub(super) fn read(
             return None;
         }
     };
+    let authorization = match (entry.authorization, entry.authorization_file) {
+        (None, None) => None,
+        (text, file) => Some(checker.secret(path, &AUTHORIZATION, text, file)?),
+    };
+    if authorization
+        .as_deref()
+        .is_some_and(|value| reqwest::header::HeaderValue::try_from(value).is_err())
+    {
+        checker.problem(
+            path,
+            "the authorization is no value of a header; it is one line of ASCII",
+        );
+        return None;
+    }
+    if entry.format.is_some() && entry.body.is_some() {
+        checker.problem(path, "a body of one's own has no format; leave one of them out");
+        return None;
+    }
     Some(Webhook {
         url,
-        format: entry.format,
+        format: entry.format.unwrap_or_default(),
         signature,
+        own: own(checker, path, entry.body, entry.end)?,
+        authorization: authorization.map(Secret::new),
     })
+}
+
+/// A body of the settings' own, with its templates checked.
+fn own(
+    checker: &mut Checker,
+    path: &[&str],
+    body: Option<Map<String, Json>>,
+    end: Option<OwnEnd>,
+) -> Option<Option<OwnBody>> {
+    let Some(body) = body else {
+        if end.is_some() {
+            checker.problem(path, "end goes with a body of one's own; add body: {…}");
+        }
+        return Some(None);
+    };
+    let before = checker.problems();
+    let at = |keys: &[&'static str]| -> Vec<&str> { path.iter().chain(keys).copied().collect() };
+    check_texts(checker, &at(&["body"]), &body);
+    if let Some(end) = &end {
+        check_texts(checker, &at(&["end", "body"]), &end.body);
+        let plain = end.path_of("0", "0.1");
+        if !plain.starts_with(['/', '?']) || plain.contains(['{', '}', ' ', '#']) {
+            let message = "this is no path behind the URL; write such as /{{ episode }}/close, with {{ episode }} or {{ notice }} in it";
+            checker.problem(&at(&["end", "path"]), message);
+        }
+    }
+    (checker.problems() == before).then_some(Some(OwnBody { body, end }))
+}
+
+/// Checks every text of a body, each at the key of the body in which it stands.
+fn check_texts(checker: &mut Checker, path: &[&str], body: &Map<String, Json>) {
+    for (key, value) in body {
+        let at: Vec<&str> = path.iter().copied().chain([key.as_str()]).collect();
+        for text in texts(value) {
+            if let Err(reason) = template::check(text) {
+                checker.problem(&at, format!("{key}: {reason}"));
+            }
+        }
+    }
+}
+
+fn texts(value: &Json) -> Vec<&str> {
+    match value {
+        Json::String(text) => vec![text],
+        Json::Array(all) => all.iter().flat_map(texts).collect(),
+        Json::Object(all) => all.values().flat_map(texts).collect(),
+        Json::Null | Json::Bool(_) | Json::Number(_) => Vec::new(),
+    }
 }
