@@ -497,10 +497,9 @@ impl Book {
             changed.proposals.push(proposal.clone());
             return Ok(changed);
         }
-        let position = catalog.nodes.iter().position(|node| node.name == parent);
-        let kpis = position
-            .and_then(|at| u32::try_from(at).ok())
-            .map_or_else(Vec::new, |id| weighted(catalog, NodeId(id)));
+        let kpis = catalog
+            .node_named(&parent)
+            .map_or_else(Vec::new, |parent| weighted(catalog, parent));
         let from = rhythm(catalog, &kpis)
             .next_start(today, &catalog.calendar)
             .max(proposal.next);

@@ -503,12 +503,7 @@ fn explanation(
 
 /// Where most of the distance comes from, against the plans of the values, or their shares of the period before.
 fn drills(past: &Past, catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) -> Vec<DrillText> {
-    let before = |part: &NodeState| {
-        let calendar = catalog.calendar_of(catalog.node(part.key.node));
-        let last = part.period.start.yesterday().ok()?;
-        past.value(&part.key, &Period::containing(part.period.kind, last, calendar))
-    };
-    let texts = drill::drill(catalog, snapshot, &state.key, before)
+    let texts = drill::drill(catalog, snapshot, &state.key, |part| past.value_before(part))
         .into_iter()
         .map(|found| DrillText {
             node: catalog.node(found.node).name.clone(),

@@ -12,7 +12,7 @@ use crate::catalog::{Level, Relation, Role};
 use crate::evaluate::Estimate;
 use crate::fold::distinct::{DISTINCT_EXACT, STANDARD_ERROR};
 use crate::fold::quantiles::RELATIVE_ERROR;
-use crate::words::{Language, definition, percent, sentence, weights as words};
+use crate::words::{Language, causes, definition, percent, sentence, weights as words};
 
 /// Days that are written out; the others are in the JSON form.
 const DAYS_SHOWN: usize = 14;
@@ -497,8 +497,7 @@ fn signed(amount: f64, found: &Explanation, language: Language) -> String {
     } else {
         amount
     };
-    let sign = if amount > 0.0 { "+" } else { "" };
-    format!("{sign}{}", language.quantity(amount, found.unit.as_deref()))
+    language.signed(amount, found.unit.as_deref())
 }
 
 fn drills(out: &mut String, found: &Explanation, language: Language) {
@@ -519,17 +518,11 @@ fn drills(out: &mut String, found: &Explanation, language: Language) {
             .parts
             .iter()
             .map(|part| {
-                let (values, amount) = (part.values.join(" / "), signed(part.amount, found, language));
-                match language {
-                    Language::Zh => format!("{values} {amount}（占 {}）", percent(part.share)),
-                    Language::En => format!("{values} {amount} ({} of it)", percent(part.share)),
-                }
+                let amount = signed(part.amount, found, language);
+                causes::part(&part.values.join(" / "), &amount, part.share, language)
             })
             .collect();
-        let text = match language {
-            Language::Zh => format!("{}，另有 {} 项", parts.join("，"), drill.others),
-            Language::En => format!("{}; {} others", parts.join(", "), drill.others),
-        };
+        let text = causes::with_others(&parts, drill.others, language);
         table.row(&format!("  {}", drill.dimensions.join(" × ")), text);
     }
     table.print(out);
