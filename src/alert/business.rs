@@ -13,6 +13,7 @@ use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Calendar, Catalog, Role, SourceId};
 use crate::evaluate::attribution::{Attribution, attribute};
 use crate::evaluate::pace::completion;
+use crate::evaluate::weights::Titled;
 use crate::evaluate::{Evaluator, InstanceKey, NodeState, Period, Snapshot};
 use crate::fold::cells::Cells;
 
@@ -177,6 +178,13 @@ impl World for Business<'_> {
             .into_iter()
             .map(|(_, figure)| figure)
             .take(FORECASTS)
+            .collect()
+    }
+
+    fn proposals(&self) -> Vec<Titled> {
+        let pending = self.evaluator.book().pending();
+        pending
+            .map(|proposal| Titled::of(self.catalog, proposal))
             .collect()
     }
 

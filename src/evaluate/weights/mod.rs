@@ -11,10 +11,12 @@ mod evidence;
 mod formula;
 #[cfg(test)]
 mod tests;
+mod titled;
 
 pub use book::{Book, Changed, Decision, Line, LineEvidence, Proposal, Refused, Setting, Standing, Why};
 pub use evidence::{Found, gather};
 pub use formula::{Evidence, Member, propose};
+pub use titled::Titled;
 
 use jiff::civil::Date;
 

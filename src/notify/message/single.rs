@@ -45,7 +45,7 @@ pub(super) fn title(notice: &Notice, language: Language) -> String {
             format!("✏️ {}{heading}", language.pick("更正：", "Correction: "))
         }
         // They are about no episode, and worded elsewhere.
-        (NoticeKind::Reminder | NoticeKind::Digest, _) => heading,
+        (NoticeKind::Reminder | NoticeKind::Digest | NoticeKind::Proposal, _) => heading,
         (NoticeKind::Resolved, Some(ResolveReason::PeriodClosed)) => {
             format!("🏁 {}{heading}", language.pick("期间结束：", "Period closed: "))
         }

@@ -22,7 +22,7 @@ use crate::alert::causes;
 use crate::alert::notice::Causes;
 use crate::alert::record::Episode;
 use crate::catalog::{Calendar, Catalog, Node, NodeId, PeriodKind, Role, SourceId, Target};
-use crate::evaluate::weights::Proposal;
+use crate::evaluate::weights::Titled;
 use crate::evaluate::{InstanceKey, NodeState, Period, Snapshot};
 use crate::fold::day::Day;
 use crate::state::Status;
@@ -64,7 +64,7 @@ pub struct Review {
     /// Links that are not what they were before it.
     pub links: Vec<LinkChange>,
     /// What the closes of the period proposed of weights, and what became of it.
-    pub weights: Vec<ProposedWeights>,
+    pub weights: Vec<Titled>,
     /// Notices of the period that nobody got.
     pub undelivered: usize,
     /// What to look at next.
@@ -158,18 +158,6 @@ pub struct ForecastResult {
     pub outcome: f64,
     /// What the plain rule of three said half-way: value so far over planned share.
     pub rule_of_three: Option<f64>,
-}
-
-/// Weights that a close proposed.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct ProposedWeights {
-    /// Title of the parent.
-    pub title: String,
-    /// Titles of the KPIs, in the order of the lines.
-    pub titles: Vec<String>,
-    /// What was proposed.
-    #[serde(flatten)]
-    pub proposal: Proposal,
 }
 
 /// How a source was.
@@ -605,22 +593,11 @@ fn feeds(past: &Past, catalog: &Catalog, period: Period, today: Date) -> Vec<Fee
 }
 
 /// What was proposed of weights when the period or a part of it closed.
-fn proposed_weights(past: &Past, catalog: &Catalog, period: Period) -> Vec<ProposedWeights> {
-    let title = |name: &String| {
-        let node = catalog.nodes.iter().find(|node| node.name == *name);
-        node.map_or_else(|| name.clone(), |node| node.title.clone())
-    };
-    let within = |at: Timestamp| {
-        let day = catalog.calendar.day_of(at);
-        period.holds(day)
-    };
-    let proposals = past.book.all_proposals().filter(|proposal| within(proposal.at));
+fn proposed_weights(past: &Past, catalog: &Catalog, period: Period) -> Vec<Titled> {
+    let proposals = past.book.all_proposals();
     proposals
-        .map(|proposal| ProposedWeights {
-            title: title(&proposal.parent),
-            titles: proposal.lines.iter().map(|line| title(&line.node)).collect(),
-            proposal: proposal.clone(),
-        })
+        .filter(|proposal| period.holds(catalog.calendar.day_of(proposal.at)))
+        .map(|proposal| Titled::of(catalog, proposal))
         .collect()
 }
 
