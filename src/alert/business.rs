@@ -13,7 +13,7 @@ use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Calendar, Catalog, Role, SourceId};
 use crate::evaluate::attribution::{Attribution, attribute};
 use crate::evaluate::pace::completion;
-use crate::evaluate::weights::Titled;
+use crate::evaluate::weights::{Proposal, Titled};
 use crate::evaluate::{Evaluator, InstanceKey, NodeState, Period, Snapshot};
 use crate::fold::cells::Cells;
 
@@ -181,11 +181,12 @@ impl World for Business<'_> {
             .collect()
     }
 
-    fn proposals(&self) -> Vec<Titled> {
-        let pending = self.evaluator.book().pending();
-        pending
-            .map(|proposal| Titled::of(self.catalog, proposal))
-            .collect()
+    fn proposals(&self) -> Vec<&Proposal> {
+        self.evaluator.book().pending().collect()
+    }
+
+    fn titled(&self, proposal: &Proposal) -> Titled {
+        Titled::of(self.catalog, proposal)
     }
 
     fn final_facts(&self, record: &AlertRecord) -> Option<Facts> {

@@ -2,7 +2,7 @@
 
 use super::{Language, percent};
 use crate::catalog::attribute::DriftKind;
-use crate::evaluate::weights::{Line, Setting, Standing, Why};
+use crate::evaluate::weights::{Line, Setting, Standing, Titled, Why};
 
 /// Why the weight of a KPI is to change, or not, in one sentence. `kpi` and `parent` are titles.
 pub fn reason(line: &Line, kpi: &str, parent: &str, language: Language) -> String {
@@ -49,6 +49,22 @@ pub fn because(line: &Line, kpi: &str, parent: &str, language: Language) -> Stri
         Language::En => {
             format!("{kpi} explains {share} of what the KPIs explain of {parent} (seen over {days} days)")
         }
+    }
+}
+
+/// A proposal in one sentence: when, which points, and how it stands.
+pub fn proposal(proposed: &Titled, language: Language) -> String {
+    let lines = proposed.proposal.lines.iter().zip(&proposed.titles);
+    let changed = lines.filter(|(line, _)| line.before != line.after);
+    let changes: Vec<String> = changed
+        .map(|(line, kpi)| format!("{kpi} {}", change(line, language)))
+        .collect();
+    let changes = changes.join(language.pick("，", ", "));
+    let closed = &proposed.proposal.closed;
+    let standing = standing(&proposed.proposal.standing, language);
+    match language {
+        Language::Zh => format!("{closed} 结束时建议：{changes}；{standing}。"),
+        Language::En => format!("Proposed at the close of {closed}: {changes}; {standing}."),
     }
 }
 

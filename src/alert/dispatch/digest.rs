@@ -123,6 +123,7 @@ pub(super) fn due(
         waiting: world
             .proposals()
             .into_iter()
+            .map(|proposal| world.titled(proposal))
             .filter(|proposal| matches_all(&plan.matchers, &matched_labels(&as_alert(proposal))))
             .collect(),
         forecast: world.forecasts(),

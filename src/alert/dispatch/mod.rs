@@ -31,7 +31,7 @@ use super::identity::{Fingerprint, episode_id};
 use super::notice::{Ack, Causes, Notice};
 use super::record::{AlertRecord, Correction, Facts, Figure, Labels};
 use crate::catalog::Calendar;
-use crate::evaluate::weights::Titled;
+use crate::evaluate::weights::{Proposal, Titled};
 use digest::LastDigest;
 use group::{Groups, Rush};
 use matcher::Matcher;
@@ -64,7 +64,9 @@ pub trait World {
     /// Where nodes will end up, those first that are least likely to meet their targets.
     fn forecasts(&self) -> Vec<Figure>;
     /// Weights that wait for somebody to decide.
-    fn proposals(&self) -> Vec<Titled>;
+    fn proposals(&self) -> Vec<&Proposal>;
+    /// The same with titles, and who answers.
+    fn titled(&self, proposal: &Proposal) -> Titled;
     /// The numbers of the closed period that an alert was about, as they are known by now; `None` where they cannot be
     /// told.
     fn final_facts(&self, record: &AlertRecord) -> Option<Facts>;
@@ -93,8 +95,11 @@ impl World for Calendar {
     fn forecasts(&self) -> Vec<Figure> {
         Vec::new()
     }
-    fn proposals(&self) -> Vec<Titled> {
+    fn proposals(&self) -> Vec<&Proposal> {
         Vec::new()
+    }
+    fn titled(&self, proposal: &Proposal) -> Titled {
+        Titled::untitled(proposal)
     }
     fn final_facts(&self, _: &AlertRecord) -> Option<Facts> {
         None
@@ -418,14 +423,19 @@ impl Dispatcher {
         asked.retain(|asked| waiting.iter().any(|proposal| asked.is_of(proposal)));
         let mut notices = Vec::new();
         let mut edges = Vec::new();
-        for proposal in &waiting {
-            if !asked.iter().any(|asked| asked.is_of(proposal)) {
-                asked.extend(Asked::of(proposal, moment.routing));
+        for proposal in waiting {
+            let known = asked.iter().position(|asked| asked.is_of(proposal));
+            if known.is_some_and(|at| asked[at].waits.is_empty()) {
+                continue;
+            }
+            let titled = moment.world.titled(proposal);
+            if known.is_none() {
+                asked.extend(Asked::of(&titled, moment.routing));
             }
             let Some(asked) = asked.iter_mut().find(|asked| asked.is_of(proposal)) else {
                 continue;
             };
-            let labels = matched_labels(&proposals::as_alert(proposal));
+            let labels = matched_labels(&proposals::as_alert(&titled));
             if !self.kept.silences.holding(&labels, moment.now).is_empty() {
                 continue;
             }
@@ -435,7 +445,7 @@ impl Dispatcher {
                     return true;
                 }
                 let times = (moment.now, at);
-                notices.push(words::proposal(proposal, &waits.receiver, store_id, times));
+                notices.push(words::proposal(&titled, &waits.receiver, store_id, times));
                 false
             });
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::route::Routing;
 use crate::alert::record::{AlertRecord, Labels};
 use crate::catalog::Severity;
-use crate::evaluate::weights::Titled;
+use crate::evaluate::weights::{Proposal, Titled};
 
 /// Name and kind by which matchers know a proposal.
 pub const WEIGHTS_PROPOSED: &str = "weights_proposed";
@@ -57,8 +57,8 @@ impl Asked {
     }
 
     /// Whether it is about this proposal.
-    pub(super) fn is_of(&self, proposal: &Titled) -> bool {
-        self.parent == proposal.proposal.parent && self.closed == proposal.proposal.closed
+    pub(super) fn is_of(&self, proposal: &Proposal) -> bool {
+        self.parent == proposal.parent && self.closed == proposal.closed
     }
 }
 

@@ -72,8 +72,12 @@ impl World for Town {
     fn forecasts(&self) -> Vec<Figure> {
         Vec::new()
     }
-    fn proposals(&self) -> Vec<Titled> {
-        self.proposals.clone()
+    fn proposals(&self) -> Vec<&Proposal> {
+        self.proposals.iter().map(|titled| &titled.proposal).collect()
+    }
+    fn titled(&self, proposal: &Proposal) -> Titled {
+        let mut all = self.proposals.iter();
+        all.find(|titled| titled.proposal == *proposal).unwrap().clone()
     }
     fn final_facts(&self, record: &AlertRecord) -> Option<Facts> {
         let completion = Some(self.completion?);

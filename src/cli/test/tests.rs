@@ -1,4 +1,5 @@
 use super::*;
+use crate::daemon::replay::weights_tests;
 
 const CATALOG: &str = "calendar: {timezone: Asia/Shanghai}
 sources:
@@ -431,43 +432,10 @@ tests:
     assert_eq!(said_with(&catalog, story, &[]), "ok   broken (tests.yaml:3:3)\n");
 }
 
-/// Revenue follows visits at once, and articles go their own way.
-const WEIGHED: &str = "calendar: {timezone: Asia/Shanghai}
-sources:
-  shop: {topics: [t], format: json, time: t, fields: {kind: kind, value: value}}
-metrics:
-  revenue:  {source: shop, agg: sum, expr: value, filter: kind == \"revenue\"}
-  visits:   {source: shop, agg: sum, expr: value, filter: kind == \"visits\"}
-  articles: {source: shop, agg: sum, expr: value, filter: kind == \"articles\"}
-nodes:
-  revenue:  {metric: revenue, role: business, period: quarter, target: 4500000, owner: ceo}
-  visits:   {metric: visits, role: kpi, parent: revenue, period: quarter, target: 90000, weight: 60, owner: sales}
-  articles: {metric: articles, role: kpi, parent: revenue, period: quarter, target: 1800, weight: 40, owner: content}
-";
-
 /// Fifteen months to the end of a quarter: its close proposes weights, which wait. Nobody is told of them twice, whatever
 /// restarts come between.
 #[test]
 fn weights_that_wait_are_told_once_over_restarts() {
-    let wave =
-        |day: i32, length: f64, phase: f64| (f64::from(day) / length * std::f64::consts::TAU + phase).sin();
-    let first: jiff::civil::Date = "2025-04-01".parse().unwrap();
-    let mut events = String::new();
-    for day in 0..500 {
-        let date = first.saturating_add(jiff::Span::new().days(day));
-        let visits = 1000.0 * (0.25 * wave(day, 97.0, 0.0) + 0.1 * wave(day, 41.0, 1.0)).exp();
-        let articles = 20.0 * (0.15 * wave(day, 71.0, 2.0)).exp();
-        let noise = 1.0 + 0.02 * wave(day, 5.3, 0.0);
-        for (kind, value) in [
-            ("visits", visits),
-            ("revenue", visits * 50.0 * noise),
-            ("articles", articles),
-        ] {
-            events.push_str(&format!(
-                "{{\"t\": \"{date}T10:00:00+08:00\", \"kind\": \"{kind}\", \"value\": {value:.2}}}\n"
-            ));
-        }
-    }
     let tests = "catalog: catalog
 tests:
 - name: proposals
@@ -483,6 +451,10 @@ tests:
   - {receiver: ops, kind: proposal, node: revenue, between: [365d, 366d]}
   - {receiver: ops, kind: proposal, node: revenue, between: [456d, 457d]}
 ";
-    let said = said_with(WEIGHED, tests, &[("shop.ndjson", &events)]);
+    let said = said_with(
+        weights_tests::CATALOG,
+        tests,
+        &[("shop.ndjson", &weights_tests::events())],
+    );
     assert_eq!(said, "ok   proposals (tests.yaml:3:3)\n");
 }

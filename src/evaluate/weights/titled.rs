@@ -20,6 +20,16 @@ pub struct Titled {
 }
 
 impl Titled {
+    /// With names in place of titles, where there is no catalogue at hand.
+    pub fn untitled(proposal: &Proposal) -> Titled {
+        Titled {
+            title: proposal.parent.clone(),
+            owner: None,
+            titles: proposal.lines.iter().map(|line| line.node.clone()).collect(),
+            proposal: proposal.clone(),
+        }
+    }
+
     /// With the titles of a catalogue; a node that it does not have any more goes by its name.
     pub fn of(catalog: &Catalog, proposal: &Proposal) -> Titled {
         let title = |name: &String| {
