@@ -297,7 +297,7 @@ pub struct DrillPart {
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum Unexplained {
     /// There is no such node.
-    #[error("no node '{name}' in the catalogue{}", nearest_hint(.nearest.as_deref()))]
+    #[error("no node '{name}' in the catalogue{}", super::did_you_mean(.nearest.as_deref()))]
     NoNode {
         /// What was asked for.
         name: String,
@@ -317,15 +317,26 @@ pub enum Unexplained {
         /// First day of the state.
         begins: Date,
     },
+    /// The node has no instances, and one was named.
+    #[error("'{name}' is one node for all and not one for each value; leave out '{}'", .asked.join(" "))]
+    NotSplit {
+        /// The node.
+        name: String,
+        /// The values that were given.
+        asked: Vec<String>,
+    },
     /// The node has many instances, and none or an unknown one was named.
     #[error(
-        "'{name}' is one node for every {each}; say which: tautline explain {name} {}\n{}",
+        "'{name}' is one node for every {each}; {}say which, such as {name} {}\n{}",
+        not_there(.asked),
         .known.first().cloned().unwrap_or_default(),
         listed(.known)
     )]
     WhichInstance {
         /// The node.
         name: String,
+        /// The values that were given.
+        asked: Vec<String>,
         /// Names of its dimensions.
         each: String,
         /// Its instances, values joined by blanks.
@@ -333,8 +344,11 @@ pub enum Unexplained {
     },
 }
 
-fn nearest_hint(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |name| format!("; did you mean '{name}'?"))
+fn not_there(asked: &[String]) -> String {
+    match asked {
+        [] => String::new(),
+        asked => format!("'{}' is none of them; ", asked.join(" ")),
+    }
 }
 
 fn listed(known: &[String]) -> String {
@@ -404,6 +418,12 @@ fn instance(
             .eq(dimensions.iter().map(String::as_str))
     };
     let Some(state) = of_node().find(is_asked) else {
+        if catalog.nodes[index].each.is_empty() && !dimensions.is_empty() {
+            return Err(Unexplained::NotSplit {
+                name: name.to_owned(),
+                asked: dimensions.to_vec(),
+            });
+        }
         if catalog.nodes[index].each.is_empty() || of_node().next().is_none() {
             return Err(Unexplained::NotThen {
                 name: name.to_owned(),
@@ -413,6 +433,7 @@ fn instance(
         }
         return Err(Unexplained::WhichInstance {
             name: name.to_owned(),
+            asked: dimensions.to_vec(),
             each: catalog.nodes[index].each.join(" × "),
             known: of_node().map(|state| state.key.dimensions.join(" ")).collect(),
         });

@@ -385,7 +385,8 @@ fn served(parent: &ParentText, language: Language) -> String {
         Relation::Ratio => language.pick("构成比率", "is part of its ratio"),
         Relation::Influence => language.pick("驱动", "drives it"),
     };
-    let mut text = format!("{} ({}), {relation}", parent.title, parent.node);
+    let comma = language.pick("，", ", ");
+    let mut text = format!("{} ({}){comma}{relation}", parent.title, parent.node);
     if let Some(completion) = parent.completion {
         let _ = match language {
             Language::Zh => write!(
@@ -585,7 +586,14 @@ fn rules(out: &mut String, found: &Explanation, language: Language, zone: &TimeZ
         .map(|rule| rule.rule.as_str())
         .collect();
     if !quiet.is_empty() {
-        let nothing = language.pick("没有迹象", "no evidence");
+        let is_learning = found.link.as_ref().is_some_and(|link| link.parent_gap.is_none());
+        let nothing = match is_learning {
+            false => language.pick("没有迹象", "no evidence"),
+            true => language.pick(
+                "没有迹象（联动还在了解，暂不判断）",
+                "no evidence (the link is still being learned and is not judged yet)",
+            ),
+        };
         line(out, &format!("  {}: {nothing}", quiet.join(", ")));
     }
     for rule in found.rules.iter().filter(|rule| !is_quiet(rule)) {
