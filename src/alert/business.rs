@@ -1,29 +1,21 @@
 //! What dispatch needs to know of the business, from the catalogue and the snapshot of a step.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::causes;
 use super::dispatch::World;
 use super::judge::figure;
-use super::notice::{Cause, Causes};
+use super::notice::Causes;
 use super::record::{AlertRecord, Facts, Figure, Labels};
-use super::rule_error::RULE_ERROR;
 use crate::catalog::attribute::DriftKind;
-use crate::catalog::{Calendar, Catalog, NodeId, Relation, Role, SourceId};
-use crate::evaluate::attribution::{Attribution, Contribution, attribute};
-use crate::evaluate::drill::{Part, drill};
+use crate::catalog::{Calendar, Catalog, Role, SourceId};
+use crate::evaluate::attribution::{Attribution, attribute};
 use crate::evaluate::pace::completion;
+use crate::evaluate::weights::{Proposal, Titled};
 use crate::evaluate::{Evaluator, InstanceKey, NodeState, Period, Snapshot};
 use crate::fold::cells::Cells;
-
-/// Parts of a distance that are named.
-const NAMED_CAUSES: usize = 3;
-/// Share of a distance from which on a part is named.
-const LEAST_CAUSE: f64 = 0.1;
-/// Kinds of alerts that are about no distance from a plan.
-const UNCAUSED: [&str; 4] = ["feed_gap", "unit_change", "unreconciled", RULE_ERROR];
 
 /// Nodes in the table of forecasts at most.
 const FORECASTS: usize = 20;
@@ -57,90 +49,26 @@ impl<'a> Business<'a> {
         }
     }
 
-    fn node(&self, name: &str) -> Option<NodeId> {
-        let position = self.catalog.nodes.iter().position(|node| node.name == name)?;
-        u32::try_from(position).ok().map(NodeId)
-    }
-
-    /// The instance of a node that these labels name.
-    fn key(&self, node: NodeId, labels: &Labels) -> Option<InstanceKey> {
-        let each = &self.catalog.node(node).each;
-        let value = |name: &String| labels.get(name).map(|value| Arc::from(value.as_str()));
-        Some(InstanceKey {
-            node,
-            dimensions: each.iter().map(value).collect::<Option<_>>()?,
-        })
+    /// The instance that an alert is about.
+    fn instance(&self, record: &AlertRecord) -> Option<InstanceKey> {
+        let node = self.catalog.node_named(record.labels.get("node")?)?;
+        causes::instance(self.catalog, node, &record.labels)
     }
 
     /// What an instance came to in the period before the running one.
     fn before(&self, part: &NodeState) -> Option<f64> {
         let calendar = self.catalog.calendar_of(self.catalog.node(part.key.node));
-        let last = part.period.start.yesterday().ok()?;
-        let period = Period::containing(part.period.kind, last, calendar);
+        let period = part.period.before(calendar)?;
         let mut known = self.before.borrow_mut();
         let value = known.entry_ref(&part.key);
         *value.or_insert_with(|| self.evaluator.final_value(self.cells, &part.key, &period))
     }
 
-    /// The few dimension values that most of a distance comes from, where the node is split.
-    fn values(&self, key: &InstanceKey) -> Option<(Vec<Cause>, usize)> {
-        let drills = drill(self.catalog, self.snapshot, key, |part| self.before(part));
-        let found = drills.into_iter().next()?;
-        let declared = self.catalog.node(found.node);
-        let cause = |part: &Part| {
-            let values = declared.each.iter().zip(part.key.dimensions.iter());
-            let beyond: Vec<&str> = values
-                .filter(|(name, _)| found.dimensions.contains(name))
-                .map(|(_, value)| &**value)
-                .collect();
-            Cause {
-                title: beyond.join(" / "),
-                amount: part.amount,
-                share: part.share,
-            }
-        };
-        let named: Vec<Cause> = found.parts.iter().take(NAMED_CAUSES).map(cause).collect();
-        let others = found.others + found.parts.len() - named.len();
-        Some((named, others))
-    }
-
-    /// The parts or factors that most of a distance comes from.
-    fn parts(&self, key: &InstanceKey) -> Option<(Vec<Cause>, usize)> {
-        let found = attribute(self.catalog, self.snapshot, key, |_| None)?;
-        let distance = found.distance();
-        let accounts = found.accounts.into_iter();
-        let account = accounts
-            .filter(|account| account.relation != Relation::Influence)
-            .min_by(|a, b| a.not_explained.abs().total_cmp(&b.not_explained.abs()))?;
-        let cause = |part: &Contribution| {
-            let amount = part.amount?;
-            let node = self.catalog.node(part.key.node);
-            let values: Vec<&str> = part.key.dimensions.iter().map(|value| &**value).collect();
-            Some(Cause {
-                title: match values.is_empty() {
-                    true => node.title.clone(),
-                    false => values.join(" / "),
-                },
-                amount,
-                share: amount / distance,
-            })
-        };
-        let named: Vec<Cause> = account
-            .parts
-            .iter()
-            .filter_map(cause)
-            .filter(|cause| cause.share >= LEAST_CAUSE)
-            .take(NAMED_CAUSES)
-            .collect();
-        let others = account.parts.len() - named.len();
-        (!named.is_empty()).then_some((named, others))
-    }
-
     /// A figure with the value that its closed period has by now.
     fn final_figure(&self, node: &str, told: &Figure, labels: &Labels) -> Option<Figure> {
-        let node = self.node(node)?;
+        let node = self.catalog.node_named(node)?;
         let declared = self.catalog.node(node);
-        let key = self.key(node, labels)?;
+        let key = causes::instance(self.catalog, node, labels)?;
         let period = Period::named(&told.period, self.catalog.calendar_of(declared))?;
         let value = self.evaluator.final_value(self.cells, &key, &period)?;
         let target = told.target?;
@@ -158,7 +86,11 @@ impl World for Business<'_> {
     }
 
     fn parent_of(&self, node: &str) -> Option<&str> {
-        let parent = self.catalog.node(self.node(node)?).parent.as_ref()?;
+        let parent = self
+            .catalog
+            .node(self.catalog.node_named(node)?)
+            .parent
+            .as_ref()?;
         Some(&self.catalog.node(parent.node).name)
     }
 
@@ -167,14 +99,14 @@ impl World for Business<'_> {
         let source = position
             .and_then(|position| u32::try_from(position).ok())
             .map(SourceId);
-        match (self.node(node), source) {
+        match (self.catalog.node_named(node), source) {
             (Some(node), Some(source)) => self.catalog.is_made_from(self.catalog.node(node).metric, source),
             _ => false,
         }
     }
 
     fn share(&self, record: &AlertRecord) -> Option<f64> {
-        let key = self.key(self.node(record.labels.get("node")?)?, &record.labels)?;
+        let key = self.instance(record)?;
         let state = self.snapshot.instances.iter().find(|state| state.key == key)?;
         let parent = state.parent.as_ref()?;
         let mut known = self.attributions.borrow_mut();
@@ -193,7 +125,7 @@ impl World for Business<'_> {
 
     fn shares(&self, shared: &AlertRecord, target: &AlertRecord) -> bool {
         let key_of = |record: &AlertRecord| {
-            let node = self.node(record.labels.get("node")?)?;
+            let node = self.catalog.node_named(record.labels.get("node")?)?;
             let has_values = |name: &String| record.labels.contains_key(name);
             let is_whole = !self.catalog.node(node).each.iter().any(has_values);
             let whole = InstanceKey {
@@ -203,7 +135,7 @@ impl World for Business<'_> {
             if is_whole {
                 Some(whole)
             } else {
-                self.key(node, &record.labels)
+                causes::instance(self.catalog, node, &record.labels)
             }
         };
         let (Some(parent), Some(key)) = (key_of(shared), key_of(target)) else {
@@ -223,25 +155,8 @@ impl World for Business<'_> {
     }
 
     fn causes(&self, record: &AlertRecord) -> Option<Causes> {
-        let facts = &record.facts;
-        let is_about_more = facts.item.is_some() || facts.source.is_some() || facts.entry.is_some();
-        if is_about_more || UNCAUSED.contains(&record.kind.as_str()) {
-            return None;
-        }
-        // Of a link the business is what falls behind.
-        let label = match facts.parent {
-            Some(_) => "parent",
-            None => "node",
-        };
-        let key = self.key(self.node(record.labels.get(label)?)?, &record.labels)?;
-        let (parts, others) = self.values(&key).or_else(|| self.parts(&key))?;
-        let node = self.catalog.node(key.node);
-        Some(Causes {
-            of: node.title.clone(),
-            unit: self.catalog.metric(node.metric).unit.clone(),
-            parts,
-            others,
-        })
+        let key = causes::about(self.catalog, &record.kind, &record.labels, &record.facts)?;
+        causes::of(self.catalog, self.snapshot, &key, |part| self.before(part))
     }
 
     fn forecasts(&self) -> Vec<Figure> {
@@ -264,6 +179,14 @@ impl World for Business<'_> {
             .map(|(_, figure)| figure)
             .take(FORECASTS)
             .collect()
+    }
+
+    fn proposals(&self) -> Vec<&Proposal> {
+        self.evaluator.book().pending().collect()
+    }
+
+    fn titled(&self, proposal: &Proposal) -> Titled {
+        Titled::of(self.catalog, proposal)
     }
 
     fn final_facts(&self, record: &AlertRecord) -> Option<Facts> {

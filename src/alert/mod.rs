@@ -8,8 +8,10 @@
 //! * [`delivery`]: the alert about a receiver whom notices do not reach; `rule_error`: about a rule that fails;
 //!   `crowd`: about one with more alerts than are kept.
 //! * [`notice`]: one thing to tell one receiver about an episode.
+//! * [`causes`]: where most of the distance comes from that an alert is about.
 //! * [`identity`]: fingerprints and ids.
 
+pub mod causes;
 pub mod delivery;
 pub mod dispatch;
 pub mod engine;

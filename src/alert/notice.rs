@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::identity::notice_id;
 use super::record::{Facts, Figure, Labels};
 use crate::catalog::Severity;
+use crate::evaluate::weights::Titled;
 
 /// Why somebody is told.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub enum NoticeKind {
     Correction,
     /// Many things at once, at a time of day.
     Digest,
+    /// Weights are proposed and wait for a decision.
+    Proposal,
 }
 
 impl NoticeKind {
@@ -44,6 +47,7 @@ impl NoticeKind {
             NoticeKind::Resolved => "resolved",
             NoticeKind::Correction => "correction",
             NoticeKind::Digest => "digest",
+            NoticeKind::Proposal => "proposal",
         }
     }
 }
@@ -87,6 +91,8 @@ pub enum Aside {
     Digest(Digest),
     /// For [`NoticeKind::Reminder`].
     Silence(EndingSilence),
+    /// For [`NoticeKind::Proposal`].
+    Weights(Titled),
 }
 
 /// A silence that ends soon.
@@ -119,6 +125,9 @@ pub struct Digest {
     pub open: Vec<DigestLine>,
     /// Alerts that ended since the last one, the newest first.
     pub ended: Vec<DigestLine>,
+    /// Weights that wait for somebody to decide.
+    #[serde(default)]
+    pub waiting: Vec<Titled>,
     /// Where nodes will end up.
     pub forecast: Vec<Figure>,
 }

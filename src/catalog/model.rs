@@ -165,6 +165,13 @@ impl Catalog {
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
     }
+
+    /// The node of a name.
+    pub fn node_named(&self, name: &str) -> Option<NodeId> {
+        let position = self.nodes.iter().position(|node| node.name == name)?;
+        u32::try_from(position).ok().map(NodeId)
+    }
+
     /// Whether a metric is computed from the events of a source.
     pub fn is_made_from(&self, metric: MetricId, source: SourceId) -> bool {
         match &self.metric(metric).kind {

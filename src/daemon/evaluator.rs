@@ -104,8 +104,6 @@ pub(super) struct EvaluatorThread {
     pub(super) totals: Totals,
     /// Every entry that people typed in.
     pub(super) entries: Arc<Vec<Entry>>,
-    /// Weights that were declared, proposed and decided.
-    pub(super) book: Arc<Book>,
     pub(super) new_dead_letters: u64,
     /// What came of each source lately, by [`SourceId`].
     pub(super) intake: Vec<Intake>,
@@ -385,7 +383,8 @@ impl EvaluatorThread {
             });
             for at in closes {
                 let closed = self.judge(at, Horizon::Day, Gate::Closed, &intake, pending);
-                self.propose_weights(&closed, pending);
+                let changed = self.evaluator.propose_weights(&closed, self.clock.now());
+                pending.weights.extend(changed);
             }
             snapshot = self.judge(watermark, Horizon::Known, gate, &intake, pending);
         }
@@ -420,7 +419,7 @@ impl EvaluatorThread {
             alerts: self.engine.records().cloned().collect(),
             rejected: self.totals.rejected.iter().cloned().collect(),
             entries: self.entries.clone(),
-            book: self.book.clone(),
+            book: self.evaluator.book().clone(),
             silences: self.engine.silences().all.values().cloned().collect(),
             new_dead_letters: std::mem::take(&mut self.new_dead_letters),
             has_partitions: self.has_partitions,
@@ -464,24 +463,9 @@ impl EvaluatorThread {
             .calendar
             .day_of(self.watermarks.overall().unwrap_or(now));
         let standing = if decision.approve { "approved" } else { "rejected" };
-        let changed = Arc::make_mut(&mut self.book).decide(&self.catalog, decision, today, now)?;
-        self.weigh(changed, pending);
+        let changed = self.evaluator.decide_weights(decision, today, now)?;
+        pending.weights.extend(changed);
         Ok(standing.to_owned())
-    }
-
-    /// Proposes weights where a month or quarter closes with the day.
-    fn propose_weights(&mut self, closed: &Snapshot, pending: &mut Pending) {
-        let now = self.clock.now();
-        let changed = Arc::make_mut(&mut self.book).close(&self.catalog, closed, now);
-        self.weigh(changed, pending);
-    }
-
-    /// Keeps what changed in the book with the next commit, and counts with it from now on.
-    fn weigh(&mut self, changed: Changed, pending: &mut Pending) {
-        if !changed.is_empty() {
-            pending.weights.extend(changed);
-            self.evaluator.weigh(self.book.clone());
-        }
     }
 
     fn judge(

@@ -23,7 +23,6 @@ use crate::evaluate::Evaluator;
 use crate::evaluate::backfill::{self, Backfill, Wanted};
 use crate::evaluate::definition::{self, CountedSince, Definition};
 use crate::evaluate::intake::Intake;
-use crate::evaluate::weights::Book;
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
@@ -117,8 +116,11 @@ impl Pipeline {
             .flatten();
         let mut evaluator = Evaluator::new(catalog.clone(), plan.clone()).since(&counted_since);
         evaluator.restore_learned(restored.learned);
-        let book = Arc::new(declare(around, catalog, restored.watermark_ms)?);
-        evaluator.weigh(book.clone());
+        let book = around
+            .store
+            .declare_weights(catalog, restored.watermark_ms, around.clock.now())
+            .map_err(|error| error.to_string())?;
+        evaluator.weigh(Arc::new(book));
         let mut engine = Engine::new(around.store.id()).within(settings.routing.manners);
         engine.restore(restored.alerts, restored.dispatch);
         engine.withdraw(|record| judge::withdrawn(catalog, record));
@@ -256,7 +258,6 @@ impl Pipeline {
             wake_outbox: around.wake_outbox.clone(),
             totals,
             entries: Arc::new(entries),
-            book,
             new_dead_letters: 0,
             intake: intake_of(catalog, restored.intake.as_deref()),
             stop: stop.clone(),
@@ -407,25 +408,6 @@ fn define(
         counted_since: CountedSince::of(&definitions),
         backfills,
     })
-}
-
-/// The book of weights with this catalogue in force, kept before anything is judged under it.
-fn declare(around: &Surroundings, catalog: &Catalog, watermark_ms: Option<i64>) -> Result<Book, String> {
-    let mut book = around.store.weights().map_err(|error| error.to_string())?;
-    let watermark = watermark_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    let today = watermark.map(|watermark| catalog.calendar.day_of(watermark));
-    let changed = book.declare(catalog, today, around.clock.now());
-    for setting in changed.settings.iter().filter(|setting| setting.number > 1) {
-        tracing::info!(
-            parent = setting.parent,
-            "other weights are declared: they are in force"
-        );
-    }
-    around
-        .store
-        .keep_weights(&changed)
-        .map_err(|error| error.to_string())?;
-    Ok(book)
 }
 
 /// The newest event time that was read of a source, in milliseconds since the epoch; `otherwise` where something was

@@ -11,10 +11,12 @@ use super::folder::{Folder, Outcomes, is_rejection};
 use crate::alert::dispatch::route::Routing;
 use crate::alert::engine::{Engine, Step};
 use crate::alert::judge;
+use crate::alert::notice::Aside;
 use crate::alert::record::{AlertRecord, AlertState, Facts, Fingerprint, Labels};
 use crate::catalog::{Catalog, Format, Severity, Source, SourceId};
 use crate::decode::{Learned, Record, SchemaId};
 use crate::evaluate::intake::{Intake, Recent};
+use crate::evaluate::weights::{Book, Standing, Titled};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, retention};
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
@@ -35,6 +37,19 @@ pub struct Episode {
     pub cleared: Option<Timestamp>,
     /// Numbers when it was raised.
     pub facts: Facts,
+    /// Messages that it costs, over all receivers.
+    pub notices: u32,
+}
+
+/// Weights that a close of the history proposed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Proposed {
+    /// What was proposed, as it stands at the end.
+    pub proposal: Titled,
+    /// When the daemon would have told of it.
+    pub raised: Timestamp,
+    /// When nobody was to decide any more: it applied by itself, or a later close proposed anew; `None` while it waits.
+    pub settled: Option<Timestamp>,
     /// Messages that it costs, over all receivers.
     pub notices: u32,
 }
@@ -81,6 +96,8 @@ pub struct Replay {
     /// A reason of the newest rejected event of each source, for people.
     rejected: BTreeMap<String, String>,
     episodes: Vec<Episode>,
+    /// Weights that closes proposed, the oldest first.
+    proposed: Vec<Proposed>,
     /// Episodes that fire now.
     open: HashMap<Fingerprint, usize>,
 }
@@ -122,6 +139,7 @@ impl Replay {
             outcomes: Outcomes::new(),
             rejected: BTreeMap::new(),
             episodes: Vec::new(),
+            proposed: Vec::new(),
             open: HashMap::new(),
             catalog,
         }
@@ -148,6 +166,9 @@ impl Replay {
             // The first day closes at its end, not the days before it.
             let day = self.catalog.calendar.day_of(at - self.lateness);
             self.closed = Some(self.catalog.calendar.start_of(day) - SignedDuration::from_millis(1));
+            let mut book = Book::default();
+            book.declare(&self.catalog, None, at);
+            self.evaluator.weigh(Arc::new(book));
         }
         self.pass(at)?;
         let record = Record {
@@ -220,7 +241,10 @@ impl Replay {
                 intake: &intake,
             },
         );
-        self.tell_until(&step, &snapshot, at)?;
+        let now = at + self.lateness;
+        self.follow(&step, now);
+        self.propose_weights(&snapshot, (at, now));
+        self.tell_until(&snapshot, at)?;
         // Nothing is kept here: the replay is over when the process is.
         self.cells.take_changed();
         self.cells.take_forgotten();
@@ -228,10 +252,43 @@ impl Replay {
         Ok(())
     }
 
-    /// Follows a step, and what is told after it until the next day closes: groups wait, and what fires is repeated.
-    fn tell_until(&mut self, step: &Step, snapshot: &Snapshot, at: Timestamp) -> Result<(), String> {
+    /// Proposes weights where a month or quarter closes with the day, and tells of it.
+    fn propose_weights(&mut self, closed: &Snapshot, (at, now): (Timestamp, Timestamp)) {
+        let changed = self.evaluator.propose_weights(closed, now);
+        if changed.is_empty() {
+            return;
+        }
+        for proposal in changed.proposals {
+            let proposal = Titled::of(&self.catalog, &proposal);
+            let settled = (proposal.proposal.standing != Standing::Pending).then_some(now);
+            match self.proposed.iter_mut().find(|known| known.is_of(&proposal)) {
+                Some(known) => (known.proposal, known.settled) = (proposal, settled),
+                None => self.proposed.push(Proposed {
+                    proposal,
+                    raised: now,
+                    settled,
+                    notices: 0,
+                }),
+            }
+        }
+        self.tell_at(now, (closed, at));
+    }
+
+    fn tell_at(&mut self, told: Timestamp, known: (&Snapshot, Timestamp)) {
+        let step = judge::tell(
+            &self.catalog,
+            &self.evaluator,
+            &self.cells,
+            &mut self.engine,
+            known,
+            judge::Tell::at(told, &self.routing),
+        );
+        self.follow(&step, told);
+    }
+
+    /// Follows what is told after a step until the next day closes: groups wait, and what fires is repeated.
+    fn tell_until(&mut self, snapshot: &Snapshot, at: Timestamp) -> Result<(), String> {
         let now = at + self.lateness;
-        self.follow(step, now);
         let day = self
             .catalog
             .calendar
@@ -243,15 +300,7 @@ impl Replay {
         while let Some(due) = self.engine.next_due().filter(|due| *due < next_close) {
             // Time goes on, whatever is said to be due.
             told = due.max(told + SignedDuration::from_millis(1));
-            let step = judge::tell(
-                &self.catalog,
-                &self.evaluator,
-                &self.cells,
-                &mut self.engine,
-                (snapshot, at),
-                judge::Tell::at(told, &self.routing),
-            );
-            self.follow(&step, told);
+            self.tell_at(told, (snapshot, at));
         }
         Ok(())
     }
@@ -298,6 +347,10 @@ impl Replay {
             }
         }
         for notice in &step.notices {
+            if let Some(Aside::Weights(proposal)) = notice.aside.as_deref() {
+                let known = self.proposed.iter_mut().find(|known| known.is_of(proposal));
+                known.into_iter().for_each(|known| known.notices += 1);
+            }
             let about =
                 |episode: &&mut Episode| episode.kind == notice.alert_kind && episode.labels == notice.labels;
             if let Some(episode) = self.episodes.iter_mut().rev().find(about) {
@@ -309,6 +362,11 @@ impl Replay {
     /// Episodes so far, in the order in which they were raised.
     pub fn episodes(&self) -> &[Episode] {
         &self.episodes
+    }
+
+    /// Weights that closes proposed so far, in the order in which they did.
+    pub fn proposed(&self) -> &[Proposed] {
+        &self.proposed
     }
 
     /// How many events had an outcome, by source and outcome.
@@ -323,6 +381,13 @@ impl Replay {
     /// Why the newest rejected event of each source was rejected.
     pub fn rejected(&self) -> &BTreeMap<String, String> {
         &self.rejected
+    }
+}
+
+impl Proposed {
+    fn is_of(&self, other: &Titled) -> bool {
+        let id = |titled: &Titled| (titled.proposal.parent.clone(), titled.proposal.closed.clone());
+        id(&self.proposal) == id(other)
     }
 }
 
@@ -351,6 +416,8 @@ fn episode(record: &AlertRecord, raised: Timestamp) -> Episode {
 mod same_tests;
 #[cfg(test)]
 mod shared_tests;
+#[cfg(test)]
+pub(crate) mod weights_tests;
 
 #[cfg(test)]
 mod tests {

@@ -33,6 +33,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::catalog::{Catalog, MetricId, NodeId};
 use crate::fold::cells::Cells;
@@ -88,6 +89,36 @@ impl Evaluator {
     pub fn weigh(&mut self, book: Arc<weights::Book>) {
         self.book = book;
         self.weighed = None;
+    }
+
+    /// The weights that it counts with, and what was proposed of them.
+    pub fn book(&self) -> &Arc<weights::Book> {
+        &self.book
+    }
+
+    /// A local day closes with this snapshot: proposes weights, and counts with what applies by itself, see
+    /// [`weights::Book::close`]. What changed in the book is to be kept.
+    pub fn propose_weights(&mut self, closed: &Snapshot, at: Timestamp) -> weights::Changed {
+        self.write_book(|book, catalog| book.close(catalog, closed, at))
+    }
+
+    /// Takes a decision on proposed weights, and counts with it, see [`weights::Book::decide`]. What changed in the book is
+    /// to be kept.
+    ///
+    /// # Errors
+    /// Where there is no such proposal, or it is not pending any more.
+    pub fn decide_weights(
+        &mut self,
+        decision: weights::Decision,
+        today: Date,
+        at: Timestamp,
+    ) -> Result<weights::Changed, weights::Refused> {
+        self.write_book(|book, catalog| book.decide(catalog, decision, today, at))
+    }
+
+    fn write_book<T>(&mut self, write: impl FnOnce(&mut weights::Book, &Catalog) -> T) -> T {
+        self.weighed = None;
+        write(Arc::make_mut(&mut self.book), &self.catalog)
     }
 
     /// The nodes with the weights that are in force for the periods that hold a day.

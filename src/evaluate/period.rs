@@ -13,6 +13,12 @@ impl Period {
         Period { kind, start, end }
     }
 
+    /// The period of the same kind that ends where this one begins; `None` at the beginning of time.
+    pub fn before(&self, calendar: &Calendar) -> Option<Period> {
+        let last = self.start.yesterday().ok()?;
+        Some(Period::containing(self.kind, last, calendar))
+    }
+
     /// Whether a day is one of its days.
     pub fn holds(&self, day: Date) -> bool {
         (self.start..self.end).contains(&day)

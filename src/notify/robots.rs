@@ -215,6 +215,7 @@ async fn every_channel_shows_every_kind_of_message_in_both_forms() {
         for notices in [
             vec![samples::hollow()],
             vec![samples::over(ResolveReason::Recovered)],
+            vec![samples::proposed()],
             many.clone(),
         ] {
             for form in [Form::Full, Form::Plain] {
@@ -223,7 +224,7 @@ async fn every_channel_shows_every_kind_of_message_in_both_forms() {
                 assert!(shown.contains(&notices[0].episode), "{name}: {shown}");
             }
         }
-        assert_eq!(robot.fake.messages().len(), 6, "{name}");
+        assert_eq!(robot.fake.messages().len(), 8, "{name}");
     }
 }
 

@@ -1,8 +1,9 @@
 //! Sample notices for tests.
 
-use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
+use crate::alert::notice::{Aside, Notice, NoticeKind, ResolveReason};
 use crate::alert::record::{Facts, Figure};
 use crate::catalog::Severity;
+use crate::evaluate::weights::{Line, LineEvidence, Proposal, Standing, Titled};
 
 /// A KPI that is done while the business it serves is not.
 pub(crate) fn hollow() -> Notice {
@@ -115,5 +116,42 @@ pub(crate) fn numbered(notice: Notice, episode: u32) -> Notice {
         id: format!("e{episode}.{}", notice.seq),
         episode: format!("e{episode}"),
         ..notice
+    }
+}
+
+/// Other weights for the KPIs of revenue, proposed at the close of June.
+pub(crate) fn proposed() -> Notice {
+    let line = |node: &str, before, after, share| Line {
+        node: node.to_owned(),
+        before,
+        after,
+        evidence: Some(LineEvidence {
+            share,
+            confidence: 0.7,
+            strength: 0.4,
+            judged_days: 252,
+            drift: None,
+        }),
+    };
+    let proposal = Proposal {
+        parent: "营收".to_owned(),
+        closed: "2026-06".to_owned(),
+        at: hollow().decided_at,
+        next: "2026-07-01".parse().unwrap(),
+        lines: vec![
+            line("articles", 90.0, 84.0, 0.12),
+            line("visits", 60.0, 66.0, 0.88),
+        ],
+        standing: Standing::Pending,
+    };
+    Notice {
+        kind: NoticeKind::Proposal,
+        aside: Some(Box::new(Aside::Weights(Titled {
+            title: "营收".to_owned(),
+            owner: Some("ceo".to_owned()),
+            titles: vec!["文章".to_owned(), "拜访".to_owned()],
+            proposal,
+        }))),
+        ..hollow()
     }
 }

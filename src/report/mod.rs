@@ -64,6 +64,14 @@ impl NamedPeriod {
     }
 }
 
+/// What to do about a name of a node that is not there; `nearest` is the one that looks like it.
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or_else(
+        || "; `tautline tree` shows all".to_owned(),
+        |nearest| format!("; did you mean '{nearest}'?"),
+    )
+}
+
 /// The title of an instance: `区域销售额 · 华东`.
 fn title_of(catalog: &Catalog, key: &InstanceKey) -> String {
     let title = &catalog.node(key.node).title;

@@ -97,6 +97,12 @@ impl Past {
         self.evaluator.final_value(&self.cells, key, period)
     }
 
+    /// What an instance came to in the period before that of `state`, by all that is known now.
+    pub fn value_before(&self, state: &NodeState) -> Option<f64> {
+        let calendar = self.catalog.calendar_of(self.catalog.node(state.key.node));
+        self.value(&state.key, &state.period.before(calendar)?)
+    }
+
     /// The first day that the definition of an instance has seen whole; `None` before the first event.
     pub fn seen_whole_from(&self, state: &NodeState) -> Option<Date> {
         let counted = state.counted_since.map(|since| {
@@ -117,11 +123,7 @@ impl Past {
         most: usize,
     ) -> Vec<(Period, f64)> {
         let calendar = self.catalog.calendar_of(self.catalog.node(key.node));
-        let before = |period: &Period| {
-            let last = period.start.yesterday().ok()?;
-            Some(Period::containing(period.kind, last, calendar))
-        };
-        std::iter::successors(before(running), before)
+        std::iter::successors(running.before(calendar), |period| period.before(calendar))
             .take_while(|period| period.start >= begins)
             .filter(|period| period.end <= today)
             .take(most)

@@ -270,6 +270,7 @@ fn what(logged: &LoggedNotice, language: Language) -> String {
         NoticeKind::Resolved => language.pick("结束", "it is over"),
         NoticeKind::Correction => language.pick("更正", "a correction"),
         NoticeKind::Digest => language.pick("汇总", "a digest"),
+        NoticeKind::Proposal => language.pick("权重建议待批准", "weights wait for a decision"),
     }
     .to_owned();
     let because = match &notice.because {

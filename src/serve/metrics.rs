@@ -11,7 +11,7 @@ use super::backfills::{Backfilling, Backfills};
 use super::view::{AlertView, View};
 use crate::alert::record::AlertState;
 use crate::catalog::attribute::DriftKind;
-use crate::catalog::{Format, Level, NodeId, Role};
+use crate::catalog::{Format, Level, Role};
 use crate::evaluate::{NodeInfo, NodeState, OpenItems, Snapshot, weights};
 
 /// Labels of one series, sorted by name.
@@ -511,12 +511,13 @@ fn backfills(view: &View, families: &mut Vec<MetricFamily>) {
 /// Proposals that wait for a decision, of every parent whose KPIs have weights: where none waits it is 0.
 fn weight_proposals(view: &View, families: &mut Vec<MetricFamily>) {
     let catalog = &view.catalog;
-    let parents = (0u32..).map(NodeId).zip(&catalog.nodes);
-    let with_weights = parents.filter(|(id, _)| weights::weighted(catalog, *id).len() > 1);
+    let parents = weights::all_weighted(catalog).into_iter();
+    let with_weights = parents.filter(|(_, kpis)| kpis.len() > 1);
     families.push(gauge(
         "weight_proposals_pending",
         "Proposals of other weights for the KPIs of a parent that wait for a decision.",
-        with_weights.map(|(_, node)| {
+        with_weights.map(|(parent, _)| {
+            let node = catalog.node(parent);
             let waiting = view
                 .book
                 .pending()

@@ -16,7 +16,7 @@ use super::orders::{NotDone, Orders};
 use super::page::{Reader, encoded};
 use super::view::View;
 use crate::catalog::{NodeId, WeightMode};
-use crate::evaluate::weights::{Decision, Proposal, Refused, Setting, weighted};
+use crate::evaluate::weights::{Decision, Proposal, Refused, Setting, all_weighted, weighted};
 use crate::words::{Language, percent, weights as words};
 
 /// Characters of a name.
@@ -153,11 +153,7 @@ pub(super) fn list(view: &View) -> Response {
     let catalog = &view.catalog;
     let day = today(view);
     let mut parents = Vec::new();
-    for parent in (0u32..).map(NodeId).take(catalog.nodes.len()) {
-        let kpis = weighted(catalog, parent);
-        if kpis.is_empty() {
-            continue;
-        }
+    for (parent, kpis) in all_weighted(catalog) {
         let node = catalog.node(parent);
         let in_force: BTreeMap<&str, Option<f64>> = kpis
             .iter()

@@ -248,12 +248,12 @@ impl Store {
         // An end that was decided and is not delivered ends it all the same: the queue tells it, or has given it up.
         let mut select = connection.prepare_cached(
             "SELECT body FROM notices n
-             WHERE receiver = ?1 AND status = 'delivered' AND kind NOT IN ('correction', 'digest', 'reminder')
+             WHERE receiver = ?1 AND status = 'delivered' AND kind NOT IN ('correction', 'digest', 'reminder', 'proposal')
              AND (kind != 'resolved' OR settled_ms >= ?2)
              AND NOT EXISTS (SELECT 1 FROM notices later WHERE later.receiver = n.receiver
                  AND later.episode = n.episode AND later.position > n.position
                  AND (later.kind = 'resolved'
-                      OR (later.status = 'delivered' AND later.kind NOT IN ('correction', 'digest', 'reminder'))))
+                      OR (later.status = 'delivered' AND later.kind NOT IN ('correction', 'digest', 'reminder', 'proposal'))))
              ORDER BY position",
         )?;
         let mut rows = select.query(params![receiver, ended_since.as_millisecond()])?;

@@ -1,9 +1,11 @@
 //! The book of weights: what was declared, proposed and decided.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 
 use super::{StateError, Store, corrupt};
+use crate::catalog::Catalog;
 use crate::evaluate::weights::{Book, Changed, Proposal, Setting};
 
 impl Store {
@@ -13,6 +15,30 @@ impl Store {
     /// When SQLite refuses or a stored value cannot be read.
     pub fn weights(&self) -> Result<Book, StateError> {
         read(&self.lock())
+    }
+
+    /// The book with this catalogue in force from `at` by the clock on, kept before anything is judged under it.
+    ///
+    /// # Errors
+    /// When SQLite refuses; nothing has changed then.
+    pub fn declare_weights(
+        &self,
+        catalog: &Catalog,
+        watermark_ms: Option<i64>,
+        at: Timestamp,
+    ) -> Result<Book, StateError> {
+        let mut book = self.weights()?;
+        let watermark = watermark_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let today = watermark.map(|watermark| catalog.calendar.day_of(watermark));
+        let changed = book.declare(catalog, today, at);
+        for setting in changed.settings.iter().filter(|setting| setting.number > 1) {
+            tracing::info!(
+                parent = setting.parent,
+                "other weights are declared: they are in force"
+            );
+        }
+        self.keep_weights(&changed)?;
+        Ok(book)
     }
 
     /// Keeps what changed in the book beside a commit: before anything is judged under it.

@@ -1,8 +1,10 @@
 //! Words and numbers for people, in Chinese and English: used by messages and pages.
 //!
+//! * [`causes`]: where most of a distance from a plan comes from.
 //! * [`definition`]: what a metric is, on one line.
 //! * [`sentence`]: what an alert says, as a heading and as one sentence with its numbers.
 
+pub mod causes;
 pub mod definition;
 mod drift;
 pub mod sentence;
@@ -92,6 +94,12 @@ impl Language {
         };
         let sign = if value < 0.0 { "−" } else { "" };
         format!("{sign}{symbol}{}", self.number(value.abs()))
+    }
+
+    /// A difference with its sign and its unit: `+¥123.4万`, `−3.1%`.
+    pub fn signed(self, difference: f64, unit: Option<&str>) -> String {
+        let sign = if difference > 0.0 { "+" } else { "" };
+        format!("{sign}{}", self.quantity(difference, unit))
     }
 
     /// A period, with its [`Period::id`]: `2026年6月`, `June 2026`, `Q1 FY2026`; where it has no name that people use, its

@@ -2,25 +2,38 @@
 
 use super::{Language, percent};
 use crate::catalog::attribute::DriftKind;
-use crate::evaluate::weights::{Line, Setting, Standing, Why};
+use crate::evaluate::weights::{Line, Setting, Standing, Titled, Why};
 
 /// Why the weight of a KPI is to change, or not, in one sentence. `kpi` and `parent` are titles.
 pub fn reason(line: &Line, kpi: &str, parent: &str, language: Language) -> String {
+    let (because, change) = (because(line, kpi, parent, language), change(line, language));
+    match language {
+        Language::Zh => format!("{because}：{change}。"),
+        Language::En => format!("{because}: {change}."),
+    }
+}
+
+/// The points of a KPI now, and as they are proposed.
+pub fn change(line: &Line, language: Language) -> String {
     let points = |value: f64| language.number(value);
-    let change = match (line.before == line.after, language) {
+    match (line.before == line.after, language) {
         (true, Language::Zh) => format!("保持 {} 分", points(line.before)),
         (true, Language::En) => format!("stays at {} points", points(line.before)),
         (false, Language::Zh) => format!("{} → {} 分", points(line.before), points(line.after)),
         (false, Language::En) => format!("{} → {} points", points(line.before), points(line.after)),
-    };
+    }
+}
+
+/// What its link says of a KPI.
+pub fn because(line: &Line, kpi: &str, parent: &str, language: Language) -> String {
     let Some(evidence) = &line.evidence else {
         return match language {
-            Language::Zh => format!("{kpi}与{parent}的联动还没有足够的数据：{change}。"),
-            Language::En => format!("Too little is known yet of how {kpi} drives {parent}: {change}."),
+            Language::Zh => format!("{kpi}与{parent}的联动还没有足够的数据"),
+            Language::En => format!("Too little is known yet of how {kpi} drives {parent}"),
         };
     };
     if let Some(kind) = evidence.drift() {
-        let apart = match (kind, language) {
+        return match (kind, language) {
             (DriftKind::Gaming, Language::Zh) => format!("{kpi}大涨而{parent}没有反应（疑似刷指标）"),
             (DriftKind::Gaming, Language::En) => format!("{kpi} has jumped and {parent} does not answer"),
             (DriftKind::WeakLink, Language::Zh) => format!("{parent}不再随{kpi}变动"),
@@ -28,22 +41,30 @@ pub fn reason(line: &Line, kpi: &str, parent: &str, language: Language) -> Strin
             (_, Language::Zh) => format!("{kpi}照常而{parent}没有跟上（两张皮）"),
             (_, Language::En) => format!("{kpi} is done and {parent} does not follow"),
         };
-        return match language {
-            Language::Zh => format!("{apart}：{change}。"),
-            Language::En => format!("{apart}: {change}."),
-        };
     }
     let share = percent(evidence.share);
     let days = evidence.judged_days;
     match language {
-        Language::Zh => {
-            format!("在各项 KPI 能解释的{parent}变动中，{kpi}占 {share}（已观察 {days} 天）：{change}。")
-        }
+        Language::Zh => format!("在各项 KPI 能解释的{parent}变动中，{kpi}占 {share}（已观察 {days} 天）"),
         Language::En => {
-            format!(
-                "{kpi} explains {share} of what the KPIs explain of {parent} (seen over {days} days): {change}."
-            )
+            format!("{kpi} explains {share} of what the KPIs explain of {parent} (seen over {days} days)")
         }
+    }
+}
+
+/// A proposal in one sentence: when, which points, and how it stands.
+pub fn proposal(proposed: &Titled, language: Language) -> String {
+    let lines = proposed.proposal.lines.iter().zip(&proposed.titles);
+    let changed = lines.filter(|(line, _)| line.before != line.after);
+    let changes: Vec<String> = changed
+        .map(|(line, kpi)| format!("{kpi} {}", change(line, language)))
+        .collect();
+    let changes = changes.join(language.pick("，", ", "));
+    let closed = &proposed.proposal.closed;
+    let standing = standing(&proposed.proposal.standing, language);
+    match language {
+        Language::Zh => format!("{closed} 结束时建议：{changes}；{standing}。"),
+        Language::En => format!("Proposed at the close of {closed}: {changes}; {standing}."),
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::parts::daemon::{APPROVER, Daemon, Site, TOKEN, shown, tautline, zone_at_noon};
 use crate::parts::http::{Answer, send};
-use crate::parts::wait;
+use crate::parts::{scratch, wait};
 
 const WITHIN: Duration = Duration::from_secs(60);
 /// Days of history: a link takes a season to learn.
@@ -26,13 +26,8 @@ fn a_proposal_is_approved_applies_from_the_next_period_on_and_is_kept() {
         ("Content-Type", "application/x-ndjson"),
         ("Authorization", bearer.as_str()),
     ];
-    let taken = send(
-        daemon.port(),
-        "/api/v1/events/shop",
-        &headers,
-        history().as_bytes(),
-    )
-    .unwrap();
+    let history = history();
+    let taken = send(daemon.port(), "/api/v1/events/shop", &headers, history.as_bytes()).unwrap();
     assert_eq!(taken.status, 200, "{taken:?}");
     let proposal = wait::until_ok("weights are proposed", WITHIN, || {
         pending(&daemon).ok_or_else(|| daemon.get("/api/v1/weights").body)
@@ -57,6 +52,7 @@ fn a_proposal_is_approved_applies_from_the_next_period_on_and_is_kept() {
         "{page}"
     );
     let running = weight(&daemon, "visits");
+    replayed_says_the_same(&site, &history, &proposals(&daemon));
 
     // Only who may, and only once.
     let approval = json!({"decision": "approve", "by": "王芳", "note": "as the review said"});
@@ -148,6 +144,51 @@ fn a_proposal_is_approved_applies_from_the_next_period_on_and_is_kept() {
     let page = daemon.get("/nodes/visits?lang=en").body;
     assert!(page.contains("what is declared wins"), "{page}");
     daemon.stop();
+}
+
+/// The same events through `backtest` propose what the daemon does; it closes the days that may still be late, too.
+#[track_caller]
+fn replayed_says_the_same(site: &Site, history: &str, told: &[Value]) {
+    let folder = scratch("weights");
+    let file = folder.path().join("history.ndjson");
+    std::fs::write(&file, history).unwrap();
+    let settings = site.settings();
+    let replayed = tautline(&[
+        "backtest",
+        "--config",
+        settings.to_str().unwrap(),
+        "--input",
+        file.to_str().unwrap(),
+        "--format",
+        "ndjson",
+    ]);
+    let text = String::from_utf8_lossy(&replayed.stdout).into_owned();
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let found: Vec<(Value, Value)> = lines
+        .filter(|line| line["kind"] == "weights_proposed")
+        .map(|line| (line["period"].clone(), points(&line["weights"])))
+        .collect();
+    // The page has the newest first.
+    let told: Vec<(Value, Value)> = told
+        .iter()
+        .rev()
+        .map(|proposal| (proposal["closed"].clone(), points(proposal)))
+        .collect();
+    assert!(
+        !told.is_empty() && found.starts_with(&told),
+        "{told:?} in {}",
+        shown(&replayed)
+    );
+}
+
+/// Of each KPI the points before and after.
+fn points(proposal: &Value) -> Value {
+    let lines = proposal["lines"].as_array().unwrap().iter();
+    lines
+        .map(|line| json!([line["node"], line["before"], line["after"]]))
+        .collect()
 }
 
 /// What the proposal's KPIs weighed together.

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::World;
 use super::matcher::{Matcher, matches_all};
+use super::proposals::as_alert;
 use super::route::matched_labels;
 use crate::alert::identity::episode_id;
 use crate::alert::notice::{Aside, Digest, DigestLine, Notice, NoticeKind};
@@ -119,9 +120,16 @@ pub(super) fn due(
         until: now,
         open: open(&matching, last.at, store_id),
         ended: ended(&matching, last.at, store_id),
+        waiting: world
+            .proposals()
+            .into_iter()
+            .map(|proposal| world.titled(proposal))
+            .filter(|proposal| matches_all(&plan.matchers, &matched_labels(&as_alert(proposal))))
+            .collect(),
         forecast: world.forecasts(),
     };
-    if plan.skip_if_empty && digest.open.is_empty() && digest.ended.is_empty() {
+    let is_empty = digest.open.is_empty() && digest.ended.is_empty() && digest.waiting.is_empty();
+    if plan.skip_if_empty && is_empty {
         return (None, this);
     }
     let episode = format!(

@@ -223,7 +223,7 @@ impl Looking<'_> {
         let episode = || episode_id(self.store_id, fingerprint, record.episodes);
         for telling in &mut record.told.tellings {
             let mut held = held_by_all.clone();
-            held.extend(self.muted_by(telling));
+            held.extend(muted_by(&self.moment, &telling.route));
             if held_back && telling.severity.is_none() {
                 held.push("flapping".to_owned());
             }
@@ -240,7 +240,7 @@ impl Looking<'_> {
                 }
                 telling.held = held;
             }
-            if let Some(edge) = self.next_edge(telling) {
+            if let Some(edge) = next_edge(&self.moment, &telling.route) {
                 wants.look_at(edge);
             }
             if !telling.held.is_empty() {
@@ -284,17 +284,7 @@ impl Looking<'_> {
     }
 
     fn is_muted(&self, telling: &Telling) -> bool {
-        self.muted_by(telling).is_some()
-    }
-
-    /// When the times of the route may change what is to be told.
-    fn next_edge(&self, telling: &Telling) -> Option<Timestamp> {
-        let routing = self.moment.routing;
-        let route = routing.route(&telling.route)?;
-        let names = route.mute.iter().chain(&route.active);
-        let intervals = names.flat_map(|name| routing.stretches(name));
-        let edge = |interval: &Interval| interval.next_edge(self.moment.now, self.moment.world.calendar());
-        intervals.map(edge).min()
+        muted_by(&self.moment, &telling.route).is_some()
     }
 
     /// The first moment from `at` and from now on that lies in one of these times; without any, `at`. What is not due yet
@@ -324,23 +314,33 @@ impl Looking<'_> {
         // It is looked at again then.
         first
     }
+}
 
-    /// The time of day, or the holiday, in which this receiver is not told.
-    fn muted_by(&self, telling: &Telling) -> Option<String> {
-        let routing = self.moment.routing;
-        let route: &Route = routing.route(&telling.route)?;
-        let holds = |name: &String| {
-            let (now, calendar) = (self.moment.now, self.moment.world.calendar());
-            let stretches = routing.stretches(name);
-            stretches.iter().any(|interval| interval.holds(now, calendar))
-        };
-        let muted = route.mute.iter().find(|name| holds(name));
-        let is_outside = !route.active.is_empty() && !route.active.iter().any(holds);
-        match (muted, is_outside) {
-            (Some(name), _) => Some(format!("{MUTE}{name}")),
-            (None, true) => Some(format!("{OUTSIDE}{}", route.active.join(", "))),
-            (None, false) => None,
-        }
+/// When the times of a route may change what is to be told.
+pub(super) fn next_edge(moment: &Moment<'_>, route: &str) -> Option<Timestamp> {
+    let route = moment.routing.route(route)?;
+    let names = route.mute.iter().chain(&route.active);
+    let intervals = names.flat_map(|name| moment.routing.stretches(name));
+    let edge = |interval: &Interval| interval.next_edge(moment.now, moment.world.calendar());
+    intervals.map(edge).min()
+}
+
+/// The time of day, or the holiday, in which nobody is told by a route.
+pub(super) fn muted_by(moment: &Moment<'_>, route: &str) -> Option<String> {
+    let route: &Route = moment.routing.route(route)?;
+    let holds = |name: &String| {
+        let stretches = moment.routing.stretches(name);
+        let calendar = moment.world.calendar();
+        stretches
+            .iter()
+            .any(|interval| interval.holds(moment.now, calendar))
+    };
+    let muted = route.mute.iter().find(|name| holds(name));
+    let is_outside = !route.active.is_empty() && !route.active.iter().any(holds);
+    match (muted, is_outside) {
+        (Some(name), _) => Some(format!("{MUTE}{name}")),
+        (None, true) => Some(format!("{OUTSIDE}{}", route.active.join(", "))),
+        (None, false) => None,
     }
 }
 

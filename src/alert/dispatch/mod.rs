@@ -6,7 +6,7 @@
 //! * [`route`]: the routing tree, owners, times. [`matcher`], [`interval`]: its conditions.
 //! * `look`: what one alert wants to be told, of every receiver. `group`: what is told together, and when.
 //! * [`silence`], [`inhibit`]: why somebody is not told. [`digest`]: many things at once.
-//! * `words`: notices.
+//! * `proposals`: weights that wait for somebody to decide. `words`: notices.
 
 pub mod digest;
 pub mod inhibit;
@@ -17,6 +17,7 @@ pub mod silence;
 
 mod group;
 mod look;
+mod proposals;
 mod send;
 mod words;
 
@@ -30,12 +31,15 @@ use super::identity::{Fingerprint, episode_id};
 use super::notice::{Ack, Causes, Notice};
 use super::record::{AlertRecord, Correction, Facts, Figure, Labels};
 use crate::catalog::Calendar;
+use crate::evaluate::weights::{Proposal, Titled};
 use digest::LastDigest;
 use group::{Groups, Rush};
 use matcher::Matcher;
+use proposals::Asked;
 use route::{Routing, matched_labels};
 use silence::{Silence, SilenceRefusal, Silences};
 
+pub use proposals::WEIGHTS_PROPOSED;
 pub(super) use words::verdict;
 
 /// Nobody was told for so long: what happened meanwhile is told at once, in one message.
@@ -59,6 +63,10 @@ pub trait World {
     fn causes(&self, record: &AlertRecord) -> Option<Causes>;
     /// Where nodes will end up, those first that are least likely to meet their targets.
     fn forecasts(&self) -> Vec<Figure>;
+    /// Weights that wait for somebody to decide.
+    fn proposals(&self) -> Vec<&Proposal>;
+    /// The same with titles, and who answers.
+    fn titled(&self, proposal: &Proposal) -> Titled;
     /// The numbers of the closed period that an alert was about, as they are known by now; `None` where they cannot be
     /// told.
     fn final_facts(&self, record: &AlertRecord) -> Option<Facts>;
@@ -86,6 +94,12 @@ impl World for Calendar {
     }
     fn forecasts(&self) -> Vec<Figure> {
         Vec::new()
+    }
+    fn proposals(&self) -> Vec<&Proposal> {
+        Vec::new()
+    }
+    fn titled(&self, proposal: &Proposal) -> Titled {
+        Titled::untitled(proposal)
     }
     fn final_facts(&self, _: &AlertRecord) -> Option<Facts> {
         None
@@ -176,6 +190,8 @@ pub struct Kept {
     groups: Groups,
     rushes: BTreeMap<String, Rush>,
     digests: BTreeMap<String, LastDigest>,
+    /// Proposals that wait for a decision, and who has not been told yet.
+    asked: Vec<Asked>,
     passed: Option<Passed>,
     /// Silences.
     pub silences: Silences,
@@ -263,6 +279,7 @@ impl Dispatcher {
         notices.extend(self.digests(book, store_id, at, moment));
         notices.extend(self.while_away(book, store_id, at, moment));
         notices.extend(self.reminders(book, store_id, at, moment));
+        notices.extend(self.proposals(store_id, at, moment));
         for notice in &mut notices {
             notice.catching_up = moment.catching_up;
         }
@@ -343,6 +360,7 @@ impl Dispatcher {
                 from: passed.wall,
                 until: now,
                 open: Vec::new(),
+                waiting: Vec::new(),
                 ended: digest::ended(&records, passed.at, store_id),
                 forecast: Vec::new(),
             };
@@ -394,6 +412,45 @@ impl Dispatcher {
                 ));
             }
         }
+        notices
+    }
+
+    /// Asks once for a decision on the weights that wait for one; what is decided, or proposed anew, is forgotten.
+    fn proposals(&mut self, store_id: &str, at: Timestamp, moment: Moment<'_>) -> Vec<Notice> {
+        let waiting = moment.world.proposals();
+        let before = self.kept.asked.clone();
+        let asked = &mut self.kept.asked;
+        asked.retain(|asked| waiting.iter().any(|proposal| asked.is_of(proposal)));
+        let mut notices = Vec::new();
+        let mut edges = Vec::new();
+        for proposal in waiting {
+            let known = asked.iter().position(|asked| asked.is_of(proposal));
+            if known.is_some_and(|at| asked[at].waits.is_empty()) {
+                continue;
+            }
+            let titled = moment.world.titled(proposal);
+            if known.is_none() {
+                asked.extend(Asked::of(&titled, moment.routing));
+            }
+            let Some(asked) = asked.iter_mut().find(|asked| asked.is_of(proposal)) else {
+                continue;
+            };
+            let labels = matched_labels(&proposals::as_alert(&titled));
+            if !self.kept.silences.holding(&labels, moment.now).is_empty() {
+                continue;
+            }
+            asked.waits.retain(|waits| {
+                if look::muted_by(&moment, &waits.route).is_some() {
+                    edges.extend(look::next_edge(&moment, &waits.route));
+                    return true;
+                }
+                let times = (moment.now, at);
+                notices.push(words::proposal(&titled, &waits.receiver, store_id, times));
+                false
+            });
+        }
+        self.is_changed |= before != self.kept.asked;
+        self.next = self.next.into_iter().chain(edges).min();
         notices
     }
 

@@ -4,11 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::look::What;
+use super::proposals::as_alert;
 use super::silence::Silence;
 use crate::alert::identity::{episode_id, notice_id};
 use crate::alert::notice::{Again, Aside, EndingSilence, Notice, NoticeKind, ResolveReason, Verdict};
 use crate::alert::record::{AlertRecord, Facts, Labels};
 use crate::catalog::Severity;
+use crate::evaluate::weights::{Proposal, Titled};
 
 /// To whom, in which message, and when.
 pub(super) struct Envelope<'a> {
@@ -160,6 +162,32 @@ pub(super) fn reminder(
             ends_at: silence.ends_at,
             alerts: u32::try_from(alerts).unwrap_or(u32::MAX),
         }))),
+        ..Notice::blank(&episode, receiver, times.0, times.1)
+    }
+}
+
+/// That weights wait for somebody to decide.
+pub(super) fn proposal(
+    proposal: &Titled,
+    receiver: &str,
+    store_id: &str,
+    times: (Timestamp, Timestamp),
+) -> Notice {
+    let Proposal {
+        parent, closed, at, ..
+    } = &proposal.proposal;
+    let episode = format!(
+        "{:016x}",
+        xxh3_64(format!("{store_id}/weights/{parent}/{closed}").as_bytes())
+    );
+    let about = as_alert(proposal);
+    Notice {
+        kind: NoticeKind::Proposal,
+        alert_kind: about.kind,
+        severity: about.severity,
+        labels: about.labels,
+        fired_at: *at,
+        aside: Some(Box::new(Aside::Weights(proposal.clone()))),
         ..Notice::blank(&episode, receiver, times.0, times.1)
     }
 }

@@ -8,6 +8,7 @@ use crate::alert::dispatch::route::{EndOfHeld, Person, Rung, To, WORKING_HOURS};
 use crate::alert::dispatch::silence::{Silence, SilenceRefusal};
 use crate::alert::dispatch::{Command, Refusal};
 use crate::alert::notice::{Aside, Because, Causes};
+use crate::evaluate::weights::{Line, Proposal, Standing, Titled};
 
 /// An engine whose clock is one of seconds; what fires is said directly.
 struct Desk {
@@ -34,6 +35,8 @@ struct Town {
     share: Option<f64>,
     /// How far a closed period came after all.
     completion: Option<f64>,
+    /// Weights that wait for a decision.
+    proposals: Vec<Titled>,
 }
 
 impl Default for Town {
@@ -42,6 +45,7 @@ impl Default for Town {
             nothing: nothing(),
             share: None,
             completion: None,
+            proposals: Vec::new(),
         }
     }
 }
@@ -67,6 +71,13 @@ impl World for Town {
     }
     fn forecasts(&self) -> Vec<Figure> {
         Vec::new()
+    }
+    fn proposals(&self) -> Vec<&Proposal> {
+        self.proposals.iter().map(|titled| &titled.proposal).collect()
+    }
+    fn titled(&self, proposal: &Proposal) -> Titled {
+        let mut all = self.proposals.iter();
+        all.find(|titled| titled.proposal == *proposal).unwrap().clone()
     }
     fn final_facts(&self, record: &AlertRecord) -> Option<Facts> {
         let completion = Some(self.completion?);
@@ -888,4 +899,112 @@ fn a_verdict_that_late_events_change_is_corrected_once() {
     let again = desk.until(191, 230);
     assert_eq!(again.len(), 1, "{again:?}");
     assert!(again[0].ends_with("ops[correction a1]"));
+}
+
+/// Other weights for the KPIs of b1, proposed at a close.
+fn proposed(closed: &str) -> Titled {
+    let line = |node: &str, before, after| Line {
+        node: node.to_owned(),
+        before,
+        after,
+        evidence: None,
+    };
+    Titled {
+        title: "B1".to_owned(),
+        owner: Some("li".to_owned()),
+        titles: vec!["A1".to_owned(), "A2".to_owned()],
+        proposal: Proposal {
+            parent: "b1".to_owned(),
+            closed: closed.to_owned(),
+            at: second(0),
+            next: "1970-01-02".parse().unwrap(),
+            lines: vec![line("a1", 50.0, 44.0), line("a2", 50.0, 56.0)],
+            standing: Standing::Pending,
+        },
+    }
+}
+
+#[test]
+fn weights_that_wait_are_told_once_and_those_of_the_next_close_again() {
+    let mut desk = Desk::by_team();
+    desk.world.proposals = vec![proposed("1969-12")];
+    assert!(desk.step(0, false).notices.is_empty(), "history is read");
+    // `until` starts anew before every second.
+    assert_eq!(desk.until(1, 100), ["1: ops[proposal b1]"]);
+    assert!(desk.until(86_400, 86_500).is_empty(), "it is not repeated");
+    desk.world.proposals.clear();
+    assert!(desk.until(86_501, 86_510).is_empty(), "it is decided");
+    desk.world.proposals = vec![proposed("1970-01")];
+    let notices = desk.step(86_511, true).notices;
+    assert_eq!(messages(&notices), "ops[proposal b1]");
+    let Some(Aside::Weights(told)) = notices[0].aside.as_deref() else {
+        panic!("{:?}", notices[0].aside)
+    };
+    assert_eq!(*told, proposed("1970-01"));
+    // What a record of it holds is what is told: nobody reads it otherwise when it was kept.
+    let kept: Notice = serde_json::from_str(&serde_json::to_string(&notices[0]).unwrap()).unwrap();
+    assert_eq!(kept, notices[0]);
+}
+
+#[test]
+fn weights_that_wait_go_to_the_owner_of_the_business_in_the_times_of_the_route() {
+    let mut desk = Desk::by_team();
+    let li = Person {
+        receiver: "li-phone".to_owned(),
+        manager: None,
+    };
+    desk.routing.people.insert("li".to_owned(), li);
+    let time = |hour| jiff::civil::Time::new(hour, 0, 0, 0).unwrap();
+    let night = Interval {
+        times: vec![(time(0), Some(time(1)))],
+        ..Interval::default()
+    };
+    desk.routing.intervals.insert("night".to_owned(), vec![night]);
+    desk.route().mute = vec!["night".to_owned()];
+    desk.world.proposals = vec![proposed("1969-12")];
+    assert!(desk.until(0, 10).is_empty());
+    assert_eq!(desk.engine.next_due(), Some(second(3600)));
+    assert_eq!(desk.until(3599, 3700), ["3600: li-phone[proposal b1]"]);
+    // Who decides in the night hears nothing of it in the morning.
+    desk.world.proposals = vec![proposed("1970-01")];
+    let tomorrow = 24 * 3600;
+    assert!(desk.until(tomorrow, tomorrow + 10).is_empty());
+    desk.world.proposals.clear();
+    assert!(desk.until(tomorrow + 3600, tomorrow + 3700).is_empty());
+}
+
+#[test]
+fn a_silence_holds_back_weights_that_wait_and_whom_a_new_route_names_is_not_told_again() {
+    let mut desk = Desk::by_team();
+    desk.world.proposals = vec![proposed("1969-12")];
+    desk.silence("alertname=weights_proposed", 0, 20).unwrap();
+    assert!(desk.until(0, 19).is_empty());
+    assert_eq!(desk.until(20, 30), ["20: ops[proposal b1]"]);
+    desk.route().to = To::Receiver("boss".to_owned());
+    assert!(desk.until(31, 60).is_empty());
+}
+
+#[test]
+fn a_digest_names_weights_that_still_wait() {
+    let mut desk = Desk::by_team();
+    desk.routing.digests.push(DigestPlan {
+        name: "hourly".to_owned(),
+        cron: "0 * * * *".parse().unwrap(),
+        zone: None,
+        receiver: "boss".to_owned(),
+        matchers: vec![Matcher::parse("node=b1").unwrap()],
+        skip_if_empty: true,
+        jitter: SignedDuration::ZERO,
+    });
+    desk.at(0);
+    desk.world.proposals = vec![proposed("1969-12")];
+    assert_eq!(desk.until(1, 10), ["1: ops[proposal b1]"]);
+    let notices = desk.step(3600, true).notices;
+    assert_eq!(messages(&notices), "boss[digest]");
+    let Some(Aside::Digest(digest)) = notices[0].aside.as_deref() else {
+        panic!("{:?}", notices[0].aside)
+    };
+    assert_eq!(digest.waiting, [proposed("1969-12")]);
+    desk.world.proposals.clear();
+    assert!(desk.at(7200).is_empty(), "nothing to say");
 }

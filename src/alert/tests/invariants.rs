@@ -175,7 +175,8 @@ fn check(steps: &[(Step, Records)], scenes: &[Scene]) -> Result<(), TestCaseErro
                 | NoticeKind::Acked
                 | NoticeKind::Reminder
                 | NoticeKind::Correction
-                | NoticeKind::Digest => prop_assert!(knows.fired, "{:?} of what did not fire", notice.kind),
+                | NoticeKind::Digest
+                | NoticeKind::Proposal => prop_assert!(knows.fired, "{:?} of what did not fire", notice.kind),
                 NoticeKind::Resolved => {
                     prop_assert!(knows.fired, "resolved what did not fire");
                     knows.resolved = true;

@@ -343,6 +343,7 @@ fn words(notices: &[Notice]) -> String {
             (NoticeKind::Reminder, _) => format!("{seq} reminder {receiver}"),
             (NoticeKind::Correction, _) => format!("{seq} correction {receiver}"),
             (NoticeKind::Digest, _) => format!("{seq} digest {receiver}"),
+            (NoticeKind::Proposal, _) => format!("{seq} proposal {receiver}"),
             (NoticeKind::Resolved, reason) => format!("{seq} resolved {receiver} {:?}", reason.unwrap()),
         }
     };

@@ -12,16 +12,18 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Config, complain, load_all, print};
 
-use crate::catalog::{Catalog, SourceId, load};
-use crate::daemon::replay::{Episode, Replay};
+use crate::alert::dispatch::WEIGHTS_PROPOSED;
+use crate::catalog::{Catalog, Severity, SourceId, load};
+use crate::daemon::replay::{Episode, Proposed, Replay};
 use crate::decode::{Found, Reader, Record};
+use crate::evaluate::weights::Titled;
 use crate::settings::Settings;
 use crate::source::history::Ends;
-use crate::words::{Language, sentence};
+use crate::words::{Language, sentence, weights as words};
 use progress::Progress;
 
 #[derive(Args, Debug)]
@@ -90,6 +92,11 @@ pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
     let zone = &catalog.calendar;
     let since = args.since.map(|day| zone.start_of(day));
     let told = told_since(&replay, since);
+    let proposed: Vec<&Proposed> = replay
+        .proposed()
+        .iter()
+        .filter(|one| since.is_none_or(|since| one.raised >= since))
+        .collect();
     if let Some(folder) = &args.against {
         let other = load::load_dir(folder).map_err(|diagnostics| diagnostics.to_string())?;
         let other = Arc::new(other);
@@ -103,13 +110,25 @@ pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
     }
     match args.format {
         BacktestFormat::Ndjson => {
-            let rows: Vec<String> = told
+            let mut rows: Vec<(Timestamp, Value)> = told
                 .iter()
-                .map(|episode| ndjson(&catalog, episode).to_string())
+                .map(|episode| (episode.raised, ndjson(&catalog, episode)))
                 .collect();
+            rows.extend(
+                proposed
+                    .iter()
+                    .map(|one| (one.raised, proposed_json(&catalog, one))),
+            );
+            rows.sort_by_key(|(raised, _)| *raised);
+            let rows: Vec<String> = rows.iter().map(|(_, row)| row.to_string()).collect();
             print(&rows.join("\n"));
         }
-        BacktestFormat::Text => print(&text_report(&catalog, &replay, &told, settings.language)),
+        BacktestFormat::Text => print(&text_report(
+            &catalog,
+            &replay,
+            (&told, &proposed),
+            settings.language,
+        )),
     }
     Ok(())
 }
@@ -296,6 +315,26 @@ fn ndjson(catalog: &Catalog, episode: &Episode) -> serde_json::Value {
     })
 }
 
+/// Weights that a close proposed as JSON: as an episode of the parent that lasts while somebody is to decide.
+fn proposed_json(catalog: &Catalog, proposed: &Proposed) -> Value {
+    let proposal = &proposed.proposal.proposal;
+    json!({
+        "node": proposal.parent,
+        "parent": null,
+        "kind": WEIGHTS_PROPOSED,
+        "severity": Severity::Info,
+        "raised": told_at(catalog, proposed.raised),
+        "cleared": proposed.settled.map(|at| told_at(catalog, at)),
+        "note": words::proposal(&proposed.proposal, Language::En),
+        "owner": proposed.proposal.owner,
+        "period": proposal.closed,
+        "dimensions": {},
+        "notices": proposed.notices,
+        "link": null,
+        "weights": {"lines": proposal.lines, "standing": proposal.standing, "next": proposal.next},
+    })
+}
+
 /// An episode on two lines: when, how bad, what and where; and its numbers in words.
 fn episode_text(catalog: &Catalog, episode: &Episode, language: Language) -> String {
     let label = |name: &str| episode.labels.get(name).map_or("", String::as_str);
@@ -319,7 +358,32 @@ fn episode_text(catalog: &Catalog, episode: &Episode, language: Language) -> Str
     )
 }
 
-fn text_report(catalog: &Catalog, replay: &Replay, told: &[&Episode], language: Language) -> String {
+/// Weights that a close proposed: when and how it stands, and a line of reason for each KPI.
+fn proposed_text(catalog: &Catalog, proposed: &Proposed, language: Language) -> String {
+    let Titled {
+        title,
+        titles,
+        proposal,
+        ..
+    } = &proposed.proposal;
+    let mut text = format!(
+        "{}  {WEIGHTS_PROPOSED}  {}  {}\n",
+        catalog.calendar.day_of(proposed.raised),
+        proposal.parent,
+        words::standing(&proposal.standing, language),
+    );
+    for (line, kpi) in proposal.lines.iter().zip(titles) {
+        text.push_str(&format!("    {}\n", words::reason(line, kpi, title, language)));
+    }
+    text
+}
+
+fn text_report(
+    catalog: &Catalog,
+    replay: &Replay,
+    (told, proposed): (&[&Episode], &[&Proposed]),
+    language: Language,
+) -> String {
     let mut report = String::new();
     for episode in told {
         report.push_str(&episode_text(catalog, episode, language));
@@ -338,6 +402,18 @@ fn text_report(catalog: &Catalog, replay: &Replay, told: &[&Episode], language: 
             Language::Zh => format!("{kind}：{episodes} 次，消息 {notices} 条\n"),
             Language::En => format!("{kind}: {episodes} episodes, {notices} messages\n"),
         });
+    }
+    if !proposed.is_empty() {
+        let notices: u32 = proposed.iter().map(|one| one.notices).sum();
+        let count = proposed.len();
+        report.push_str(&match language {
+            Language::Zh => format!("\n权重建议：{count} 次，消息 {notices} 条\n"),
+            Language::En => format!("\nWeights proposed: {count} times, {notices} messages\n"),
+        });
+        for one in proposed {
+            report.push_str(&proposed_text(catalog, one, language));
+        }
+        report.push('\n');
     }
     for ((source, outcome), count) in replay.outcomes() {
         report.push_str(&format!("{source}: {count} {outcome}\n"));

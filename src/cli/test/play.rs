@@ -103,7 +103,7 @@ impl Clock {
 
 impl<'c> Player<'c> {
     fn open(case: &'c Case, store: Store, from: Timestamp) -> Result<Player<'c>, String> {
-        let stage = Stage::open(case, case.declared.clone(), store.clone())?;
+        let stage = Stage::open(case, case.declared.clone(), store.clone(), from)?;
         Ok(Player {
             clock: Clock {
                 began: Instant::now(),
@@ -209,7 +209,7 @@ impl<'c> Player<'c> {
     async fn reopen(&mut self, now: Timestamp, declared: Option<Declared>) -> Result<(), String> {
         self.stop_sender().await;
         let declared = declared.unwrap_or_else(|| self.stage.declared().clone());
-        let next = Stage::open(self.case, declared, self.store.clone())?;
+        let next = Stage::open(self.case, declared, self.store.clone(), now)?;
         let last = std::mem::replace(&mut self.stage, next);
         self.played.held.extend(last.held);
         self.start_sender(now);

@@ -17,7 +17,7 @@ use crate::daemon::evaluator::day_closes;
 use crate::daemon::folder::{Folder, is_rejection};
 use crate::decode::Record;
 use crate::evaluate::intake::{Intake, Recent};
-use crate::evaluate::{Evaluator, Horizon, Snapshot};
+use crate::evaluate::{Evaluator, Horizon, Snapshot, weights};
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
@@ -55,6 +55,7 @@ struct Changed {
     notices: Vec<Notice>,
     held: Vec<Held>,
     kept: Option<Kept>,
+    weights: weights::Changed,
 }
 
 impl Changed {
@@ -69,7 +70,12 @@ impl Changed {
 
 impl Stage {
     /// Begins from what the store holds.
-    pub(super) fn open(case: &Case, declared: Declared, store: Store) -> Result<Stage, String> {
+    pub(super) fn open(
+        case: &Case,
+        declared: Declared,
+        store: Store,
+        now: Timestamp,
+    ) -> Result<Stage, String> {
         let catalog = declared.catalog.clone();
         let restored = store.restore().map_err(|error| error.to_string())?;
         let plan = Arc::new(Plan::compile(&catalog));
@@ -79,6 +85,10 @@ impl Stage {
         cells.restore_items(restored.items);
         let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
         evaluator.restore_learned(restored.learned);
+        let book = store
+            .declare_weights(&catalog, restored.watermark_ms, now)
+            .map_err(|error| error.to_string())?;
+        evaluator.weigh(Arc::new(book));
         let mut engine = Engine::new(store.id()).within(declared.routing.manners);
         engine.restore(restored.alerts, restored.dispatch);
         engine.withdraw(|record| judge::withdrawn(&catalog, record));
@@ -160,6 +170,8 @@ impl Stage {
         let mut changed = Changed::default();
         for close in day_closes(&calendar, before, watermark) {
             self.judge(case, (close, now), Horizon::Day, &mut changed);
+            let proposed = self.evaluator.propose_weights(&self.snapshot, now);
+            changed.weights.extend(proposed);
         }
         self.judge(case, (watermark, now), Horizon::Known, &mut changed);
         self.watermark = Some(watermark);
@@ -297,6 +309,7 @@ impl Stage {
             notices: &changed.notices,
             held: &changed.held,
             dispatch: changed.kept.as_ref(),
+            weights: Some(&changed.weights),
             watermark_ms: self.watermark.map(Timestamp::as_millisecond),
             wall_ms: now.as_millisecond(),
             retention: self.declared.routing.manners.retention,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::daemon::replay::weights_tests;
 
 const CATALOG: &str = "calendar: {timezone: Asia/Shanghai}
 sources:
@@ -468,4 +469,31 @@ tests:
   exp_notices: [{receiver: ops, kind: fired, alert: rule_error, node: leads, between: [15m, 30m]}]
 ";
     assert_eq!(said_with(&catalog, story, &[]), "ok   broken (tests.yaml:3:3)\n");
+}
+
+/// Fifteen months to the end of a quarter: its close proposes weights, which wait. Nobody is told of them twice, whatever
+/// restarts come between.
+#[test]
+fn weights_that_wait_are_told_once_over_restarts() {
+    let tests = "catalog: catalog
+tests:
+- name: proposals
+  start: 2025-04-01T00:00:00+08:00
+  rules: [unreconciled]
+  evaluate_every: 1d
+  input_events: {shop: shop.ndjson}
+  restart_at: [456d, 457d, 460d]
+  until: 480d
+  exp_notices:
+  - {receiver: ops, kind: proposal, node: revenue, between: [183d, 184d]}
+  - {receiver: ops, kind: proposal, node: revenue, between: [275d, 276d]}
+  - {receiver: ops, kind: proposal, node: revenue, between: [365d, 366d]}
+  - {receiver: ops, kind: proposal, node: revenue, between: [456d, 457d]}
+";
+    let said = said_with(
+        weights_tests::CATALOG,
+        tests,
+        &[("shop.ndjson", &weights_tests::events())],
+    );
+    assert_eq!(said, "ok   proposals (tests.yaml:3:3)\n");
 }

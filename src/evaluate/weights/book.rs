@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::evidence::{Found, gather};
 use super::formula::{Member, propose};
-use super::{Rhythm, weighted};
+use super::{Rhythm, all_weighted, weighted};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Catalog, NodeId, WeightMode};
 use crate::evaluate::snapshot::{Period, Snapshot};
@@ -315,11 +315,7 @@ impl Book {
     pub fn declare(&mut self, catalog: &Catalog, today: Option<Date>, at: Timestamp) -> Changed {
         let mut changed = Changed::default();
         let mut parents = Vec::new();
-        for parent in (0u32..).map(NodeId).take(catalog.nodes.len()) {
-            let kpis = weighted(catalog, parent);
-            if kpis.is_empty() {
-                continue;
-            }
+        for (parent, kpis) in all_weighted(catalog) {
             let name = &catalog.node(parent).name;
             parents.push(name.clone());
             let weights: BTreeMap<String, f64> = kpis
@@ -370,8 +366,7 @@ impl Book {
             return changed;
         }
         let day = catalog.calendar.day_of(watermark);
-        for parent in (0u32..).map(NodeId).take(catalog.nodes.len()) {
-            let kpis = weighted(catalog, parent);
+        for (parent, kpis) in all_weighted(catalog) {
             let rhythm = rhythm(catalog, &kpis);
             let Some(period) = rhythm
                 .closed_on(day, &catalog.calendar)
@@ -497,10 +492,9 @@ impl Book {
             changed.proposals.push(proposal.clone());
             return Ok(changed);
         }
-        let position = catalog.nodes.iter().position(|node| node.name == parent);
-        let kpis = position
-            .and_then(|at| u32::try_from(at).ok())
-            .map_or_else(Vec::new, |id| weighted(catalog, NodeId(id)));
+        let kpis = catalog
+            .node_named(&parent)
+            .map_or_else(Vec::new, |parent| weighted(catalog, parent));
         let from = rhythm(catalog, &kpis)
             .next_start(today, &catalog.calendar)
             .max(proposal.next);

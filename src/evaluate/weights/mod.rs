@@ -11,25 +11,41 @@ mod evidence;
 mod formula;
 #[cfg(test)]
 mod tests;
+mod titled;
 
 pub use book::{Book, Changed, Decision, Line, LineEvidence, Proposal, Refused, Setting, Standing, Why};
 pub use evidence::{Found, gather};
 pub use formula::{Evidence, Member, propose};
+pub use titled::Titled;
+
+use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
 use super::snapshot::Period;
-use crate::catalog::{Calendar, Catalog, NodeId, PeriodKind, Role};
+use crate::catalog::{Calendar, Catalog, Node, NodeId, PeriodKind, Role};
 
 /// The KPIs that serve a parent and have a weight.
 pub fn weighted(catalog: &Catalog, parent: NodeId) -> Vec<NodeId> {
+    let of_parent = weighted_nodes(catalog).filter(|(of, _)| *of == parent);
+    of_parent.map(|(_, kpi)| kpi).collect()
+}
+
+/// The same of every parent that has any, in the order of the catalogue.
+pub fn all_weighted(catalog: &Catalog) -> BTreeMap<NodeId, Vec<NodeId>> {
+    let mut all: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
+    for (parent, kpi) in weighted_nodes(catalog) {
+        all.entry(parent).or_default().push(kpi);
+    }
+    all
+}
+
+/// KPIs with a weight, each with its parent.
+fn weighted_nodes(catalog: &Catalog) -> impl Iterator<Item = (NodeId, NodeId)> {
     let ids = (0u32..).map(NodeId).zip(&catalog.nodes);
-    ids.filter(|(_, node)| {
-        let serves = node.parent.as_ref().is_some_and(|link| link.node == parent);
-        serves && node.role == Role::Kpi && node.weight.is_some()
-    })
-    .map(|(id, _)| id)
-    .collect()
+    let is_weighted = |node: &Node| node.role == Role::Kpi && node.weight.is_some();
+    ids.filter(move |(_, node)| is_weighted(node))
+        .filter_map(|(id, node)| Some((node.parent.as_ref()?.node, id)))
 }
 
 /// When the weights of a parent's KPIs are looked at, and from when they may change.

@@ -177,6 +177,7 @@ fn a_digest_stays_off_the_hour_and_an_alert_does_not_wait() {
         until: Timestamp::UNIX_EPOCH,
         open: Vec::new(),
         ended: Vec::new(),
+        waiting: Vec::new(),
         forecast: Vec::new(),
     };
     let digest = Notice {

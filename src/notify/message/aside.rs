@@ -1,10 +1,11 @@
-//! Digests and reminders: what is about no single episode.
+//! Digests, reminders and proposals: what is about no single episode.
 
-use super::single::mark;
+use super::single::{encoded, mark};
 use super::{Does, Field, Item, Link, Message, Reader, Tone, Value};
 use crate::alert::notice::{Aside, Digest, DigestLine, EndingSilence, Notice};
 use crate::alert::record::Figure;
-use crate::words::{Language, percent, sentence};
+use crate::evaluate::weights::{Line, Titled};
+use crate::words::{Language, percent, sentence, weights as words};
 
 /// Alerts that are listed one by one; the rest is counted.
 const LISTED: usize = 12;
@@ -33,10 +34,16 @@ pub(super) fn message(notice: &Notice, aside: &Aside, reader: &Reader<'_>) -> Me
                 .collect(),
             more: (digest.open.len() + digest.ended.len()).saturating_sub(LISTED),
             fields: digest
-                .forecast
+                .waiting
                 .iter()
-                .take(FORECASTS)
-                .filter_map(|figure| forecast(figure, language))
+                .map(|proposal| waiting(proposal, language))
+                .chain(
+                    digest
+                        .forecast
+                        .iter()
+                        .take(FORECASTS)
+                        .filter_map(|figure| forecast(figure, language)),
+                )
                 .collect(),
             links: link(language.pick("打开页面", "Open the page"), "")
                 .into_iter()
@@ -67,6 +74,109 @@ pub(super) fn message(notice: &Notice, aside: &Aside, reader: &Reader<'_>) -> Me
                 .collect(),
             ..Message::blank(notice, language)
         },
+        Aside::Weights(proposal) => Message {
+            title: proposal_title(proposal, language),
+            lead: proposal_lead(proposal, language),
+            items: proposed(proposal, language),
+            more: proposal.proposal.lines.len().saturating_sub(LISTED),
+            fields: proposal_fields(proposal, reader.page.is_some(), language),
+            links: link(
+                language.pick("去决定", "Decide"),
+                &format!("nodes/{}#weights", encoded(&proposal.proposal.parent)),
+            )
+            .into_iter()
+            .collect(),
+            ..Message::blank(notice, language)
+        },
+    }
+}
+
+fn proposal_title(proposal: &Titled, language: Language) -> String {
+    let title = &proposal.title;
+    match language {
+        Language::Zh => format!("⚖️ {title}的 KPI 权重有调整建议，等待批准"),
+        Language::En => format!("⚖️ New weights for the KPIs of {title} wait for approval"),
+    }
+}
+
+fn proposal_lead(proposal: &Titled, language: Language) -> String {
+    let (closed, next) = (&proposal.proposal.closed, proposal.proposal.next);
+    match language {
+        Language::Zh => format!(
+            "{closed} 结束时按各项 KPI 的实际带动作用提出。批准之前一切不变；批准后自下一期间起生效，最早 {next}。"
+        ),
+        Language::En => format!(
+            "Proposed at the close of {closed}, by what each KPI is seen to explain. Nothing changes before somebody approves; then it applies from the start of the next period, {next} at the earliest."
+        ),
+    }
+}
+
+/// The weights now and as proposed, and why; those that change first.
+fn proposed(proposal: &Titled, language: Language) -> Vec<Item> {
+    let mut lines: Vec<_> = proposal.proposal.lines.iter().zip(&proposal.titles).collect();
+    lines.sort_by(|(a, _), (b, _)| {
+        let size = |line: &Line| (line.after - line.before).abs();
+        size(b).total_cmp(&size(a))
+    });
+    lines
+        .into_iter()
+        .take(LISTED)
+        .map(|(line, kpi)| Item {
+            title: format!(
+                "{kpi}{}{}",
+                language.pick("：", ": "),
+                words::change(line, language)
+            ),
+            lead: format!(
+                "{}{}",
+                words::because(line, kpi, &proposal.title, language),
+                language.pick("。", ".")
+            ),
+        })
+        .collect()
+}
+
+fn proposal_fields(proposal: &Titled, has_page: bool, language: Language) -> Vec<Field> {
+    let call = format!(
+        "POST /api/v1/weights/{}/{}",
+        encoded(&proposal.proposal.parent),
+        proposal.proposal.closed
+    );
+    let how = match (has_page, language) {
+        (true, Language::Zh) => format!("打开链接批准或否决，或 {call}；需要 approver 角色的口令"),
+        (true, Language::En) => {
+            format!("approve or reject by the link, or {call}; it takes a token of the role approver")
+        }
+        (false, Language::Zh) => format!("{call}；需要 approver 角色的口令"),
+        (false, Language::En) => format!("{call}; it takes a token of the role approver"),
+    };
+    let owner = proposal.owner.iter().map(|owner| Field {
+        name: language.pick("负责人", "Owner").to_owned(),
+        value: Value::Text(owner.clone()),
+    });
+    let how = Field {
+        name: language.pick("怎样决定", "How to decide").to_owned(),
+        value: Value::Text(how),
+    };
+    owner.chain([how]).collect()
+}
+
+/// "Weights of Revenue's KPIs: proposed at the close of 2026-06, wait for a decision".
+fn waiting(proposal: &Titled, language: Language) -> Field {
+    let (title, closed) = (&proposal.title, &proposal.proposal.closed);
+    let (name, text) = match language {
+        Language::Zh => (
+            format!("{title}的 KPI 权重"),
+            format!("{closed} 结束时的调整建议仍待批准"),
+        ),
+        Language::En => (
+            format!("Weights of the KPIs of {title}"),
+            format!("what the close of {closed} proposed still waits for approval"),
+        ),
+    };
+    Field {
+        name,
+        value: Value::Text(text),
     }
 }
 

@@ -199,6 +199,7 @@ impl Tone {
                 NoticeKind::Resolved
                 | NoticeKind::Reminder
                 | NoticeKind::Digest
+                | NoticeKind::Proposal
                 | NoticeKind::Correction
                 | NoticeKind::DeEscalated,
                 _,

@@ -1,7 +1,8 @@
 //! Messages: what notices say to people, before any channel gives them its form. A manager who reads one between two
 //! meetings sees in ten seconds what is wrong, how wrong, since when and whose it is.
 //!
-//! * `single`: about one episode. `many`: about several that are told together. `aside`: digests and reminders.
+//! * `single`: about one episode. `many`: about several that are told together. `aside`: digests, reminders
+//!   and proposals.
 
 mod aside;
 mod many;
@@ -76,7 +77,7 @@ pub enum Tone {
     Alert(Severity),
     /// It is over, or taken.
     Good,
-    /// For information: a digest, a reminder, an end without a recovery.
+    /// For information: a digest, a reminder, a proposal, an end without a recovery.
     Neutral,
 }
 

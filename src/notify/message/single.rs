@@ -1,10 +1,10 @@
 //! What one notice about one episode says.
 
 use super::{Does, Field, Link, Reader, Value};
-use crate::alert::notice::{Because, Causes, Notice, NoticeKind, ResolveReason, Verdict};
+use crate::alert::notice::{Because, Notice, NoticeKind, ResolveReason, Verdict};
 use crate::alert::record::{Facts, Figure};
 use crate::catalog::Severity;
-use crate::words::{Language, percent, sentence};
+use crate::words::{Language, causes as words, percent, sentence};
 
 /// Titles of explained alerts that are named; the rest is counted.
 const NAMED: usize = 5;
@@ -45,7 +45,7 @@ pub(super) fn title(notice: &Notice, language: Language) -> String {
             format!("✏️ {}{heading}", language.pick("更正：", "Correction: "))
         }
         // They are about no episode, and worded elsewhere.
-        (NoticeKind::Reminder | NoticeKind::Digest, _) => heading,
+        (NoticeKind::Reminder | NoticeKind::Digest | NoticeKind::Proposal, _) => heading,
         (NoticeKind::Resolved, Some(ResolveReason::PeriodClosed)) => {
             format!("🏁 {}{heading}", language.pick("期间结束：", "Period closed: "))
         }
@@ -359,7 +359,7 @@ pub(super) fn fields(notice: &Notice, language: Language) -> Vec<Field> {
                 Language::Zh => format!("{}的差距主要在", causes.of),
                 Language::En => format!("Gap of {}, mostly", causes.of),
             },
-            Some(Value::Text(comes_from(causes, language))),
+            Some(Value::Text(words::comes_from(causes, language))),
         );
     }
     add(
@@ -390,29 +390,6 @@ pub(super) fn fields(notice: &Notice, language: Language) -> Vec<Field> {
         explained(notice, language).map(Value::Text),
     );
     fields
-}
-
-/// The parts that most of a distance comes from: `华东 −¥1.2M（占 80%）；另有 3 项`.
-fn comes_from(causes: &Causes, language: Language) -> String {
-    let parts: Vec<String> = causes
-        .parts
-        .iter()
-        .map(|cause| {
-            let sign = if cause.amount > 0.0 { "+" } else { "" };
-            let amount = language.quantity(cause.amount, causes.unit.as_deref());
-            let share = percent(cause.share);
-            match language {
-                Language::Zh => format!("{} {sign}{amount}（占 {share}）", cause.title),
-                Language::En => format!("{} {sign}{amount} ({share} of it)", cause.title),
-            }
-        })
-        .collect();
-    let text = parts.join(language.pick("，", ", "));
-    match (causes.others, language) {
-        (0, _) => text,
-        (others, Language::Zh) => format!("{text}；另有 {others} 项"),
-        (others, Language::En) => format!("{text}; {others} others"),
-    }
 }
 
 /// Alerts that are not told because this one explains them; what links say together names them already.

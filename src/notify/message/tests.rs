@@ -229,3 +229,31 @@ fn that_somebody_is_not_reached_says_whom_why_and_what_to_do() {
     assert_eq!(gone.title, "⏹️ 接收方已移除：发给 sales-chat 的通知送不到");
     assert_eq!(gone.lead, "设置中已没有这个接收方。");
 }
+
+#[test]
+fn weights_that_wait_are_told_with_old_and_new_why_and_how_to_decide() {
+    let said = |language, page| {
+        let message = of(&samples::proposed(), language, page);
+        let items = message
+            .items
+            .iter()
+            .map(|item| format!("{} | {}", item.title, item.lead));
+        let fields = message.fields.iter().map(|field| match &field.value {
+            Value::Text(text) => format!("{}: {text}", field.name),
+            Value::Moment(..) => panic!("{field:?}"),
+        });
+        let links = message
+            .links
+            .iter()
+            .map(|link| format!("{} {}", link.label, link.url));
+        assert_eq!(message.tone, Tone::Neutral);
+        let head = [message.title.clone(), message.lead.clone()].into_iter();
+        head.chain(items)
+            .chain(fields)
+            .chain(links)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    insta::assert_snapshot!(said(Language::Zh, Some("http://127.0.0.1:9464/")));
+    insta::assert_snapshot!(said(Language::En, None));
+}

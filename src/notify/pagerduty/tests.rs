@@ -90,6 +90,7 @@ async fn what_is_no_incident_has_no_place() {
         until: Timestamp::UNIX_EPOCH,
         open: Vec::new(),
         ended: Vec::new(),
+        waiting: Vec::new(),
         forecast: Vec::new(),
     };
     let digest = Notice {

@@ -27,5 +27,6 @@ fn event_type(kind: NoticeKind) -> &'static str {
         NoticeKind::Correction => "kpi.alert.corrected",
         NoticeKind::Reminder => "kpi.silence.ending",
         NoticeKind::Digest => "kpi.digest",
+        NoticeKind::Proposal => "kpi.weights.proposed",
     }
 }

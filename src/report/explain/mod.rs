@@ -302,7 +302,7 @@ pub struct DrillPart {
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum Unexplained {
     /// There is no such node.
-    #[error("no node '{name}' in the catalogue{}", nearest_hint(.nearest.as_deref()))]
+    #[error("no node '{name}' in the catalogue{}", super::did_you_mean(.nearest.as_deref()))]
     NoNode {
         /// What was asked for.
         name: String,
@@ -322,15 +322,26 @@ pub enum Unexplained {
         /// First day of the state.
         begins: Date,
     },
+    /// The node has no instances, and one was named.
+    #[error("'{name}' is one node for all and not one for each value; leave out '{}'", .asked.join(" "))]
+    NotSplit {
+        /// The node.
+        name: String,
+        /// The values that were given.
+        asked: Vec<String>,
+    },
     /// The node has many instances, and none or an unknown one was named.
     #[error(
-        "'{name}' is one node for every {each}; say which: tautline explain {name} {}\n{}",
+        "'{name}' is one node for every {each}; {}say which, such as {name} {}\n{}",
+        not_there(.asked),
         .known.first().cloned().unwrap_or_default(),
         listed(.known)
     )]
     WhichInstance {
         /// The node.
         name: String,
+        /// The values that were given.
+        asked: Vec<String>,
         /// Names of its dimensions.
         each: String,
         /// Its instances, values joined by blanks.
@@ -338,8 +349,11 @@ pub enum Unexplained {
     },
 }
 
-fn nearest_hint(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |name| format!("; did you mean '{name}'?"))
+fn not_there(asked: &[String]) -> String {
+    match asked {
+        [] => String::new(),
+        asked => format!("'{}' is none of them; ", asked.join(" ")),
+    }
 }
 
 fn listed(known: &[String]) -> String {
@@ -409,6 +423,12 @@ fn instance(
             .eq(dimensions.iter().map(String::as_str))
     };
     let Some(state) = of_node().find(is_asked) else {
+        if catalog.nodes[index].each.is_empty() && !dimensions.is_empty() {
+            return Err(Unexplained::NotSplit {
+                name: name.to_owned(),
+                asked: dimensions.to_vec(),
+            });
+        }
         if catalog.nodes[index].each.is_empty() || of_node().next().is_none() {
             return Err(Unexplained::NotThen {
                 name: name.to_owned(),
@@ -418,6 +438,7 @@ fn instance(
         }
         return Err(Unexplained::WhichInstance {
             name: name.to_owned(),
+            asked: dimensions.to_vec(),
             each: catalog.nodes[index].each.join(" × "),
             known: of_node().map(|state| state.key.dimensions.join(" ")).collect(),
         });
@@ -508,12 +529,7 @@ fn explanation(
 
 /// Where most of the distance comes from, against the plans of the values, or their shares of the period before.
 fn drills(past: &Past, catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) -> Vec<DrillText> {
-    let before = |part: &NodeState| {
-        let calendar = catalog.calendar_of(catalog.node(part.key.node));
-        let last = part.period.start.yesterday().ok()?;
-        past.value(&part.key, &Period::containing(part.period.kind, last, calendar))
-    };
-    let texts = drill::drill(catalog, snapshot, &state.key, before)
+    let texts = drill::drill(catalog, snapshot, &state.key, |part| past.value_before(part))
         .into_iter()
         .map(|found| DrillText {
             node: catalog.node(found.node).name.clone(),

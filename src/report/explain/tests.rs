@@ -41,11 +41,27 @@ fn what_cannot_be_explained_says_why_and_what_to_ask() {
     );
     let which = told("regions", &[], Some("2026-06-16T00:00:00+08:00"), Language::En);
     assert!(
-        which.contains("tautline explain regions east") && which.contains("\n  west"),
+        which.contains("; say which, such as regions east") && which.contains("\n  west"),
         "{which}"
     );
-    let before = told("articles", &["east"], None, Language::En);
-    assert!(before.contains("had no numbers"), "{before}");
+    let unknown = told(
+        "regions",
+        &["north"],
+        Some("2026-06-16T00:00:00+08:00"),
+        Language::En,
+    );
+    assert!(
+        unknown.contains("; 'north' is none of them; say which, such as regions east"),
+        "{unknown}"
+    );
+    assert_eq!(
+        told("articles", &["east"], None, Language::En),
+        "'articles' is one node for all and not one for each value; leave out 'east'"
+    );
+    assert_eq!(
+        told("zzz", &[], None, Language::En),
+        "no node 'zzz' in the catalogue; `tautline tree` shows all"
+    );
 }
 
 #[test]

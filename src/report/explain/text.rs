@@ -12,7 +12,7 @@ use crate::catalog::{Level, Relation, Role};
 use crate::evaluate::Estimate;
 use crate::fold::distinct::{DISTINCT_EXACT, STANDARD_ERROR};
 use crate::fold::quantiles::RELATIVE_ERROR;
-use crate::words::{Language, definition, percent, sentence, weights as words};
+use crate::words::{Language, causes, definition, percent, sentence, weights as words};
 
 /// Days that are written out; the others are in the JSON form.
 const DAYS_SHOWN: usize = 14;
@@ -385,7 +385,8 @@ fn served(parent: &ParentText, language: Language) -> String {
         Relation::Ratio => language.pick("构成比率", "is part of its ratio"),
         Relation::Influence => language.pick("驱动", "drives it"),
     };
-    let mut text = format!("{} ({}), {relation}", parent.title, parent.node);
+    let comma = language.pick("，", ", ");
+    let mut text = format!("{} ({}){comma}{relation}", parent.title, parent.node);
     if let Some(completion) = parent.completion {
         let _ = match language {
             Language::Zh => write!(
@@ -497,8 +498,7 @@ fn signed(amount: f64, found: &Explanation, language: Language) -> String {
     } else {
         amount
     };
-    let sign = if amount > 0.0 { "+" } else { "" };
-    format!("{sign}{}", language.quantity(amount, found.unit.as_deref()))
+    language.signed(amount, found.unit.as_deref())
 }
 
 fn drills(out: &mut String, found: &Explanation, language: Language) {
@@ -519,17 +519,11 @@ fn drills(out: &mut String, found: &Explanation, language: Language) {
             .parts
             .iter()
             .map(|part| {
-                let (values, amount) = (part.values.join(" / "), signed(part.amount, found, language));
-                match language {
-                    Language::Zh => format!("{values} {amount}（占 {}）", percent(part.share)),
-                    Language::En => format!("{values} {amount} ({} of it)", percent(part.share)),
-                }
+                let amount = signed(part.amount, found, language);
+                causes::part(&part.values.join(" / "), &amount, part.share, language)
             })
             .collect();
-        let text = match language {
-            Language::Zh => format!("{}，另有 {} 项", parts.join("，"), drill.others),
-            Language::En => format!("{}; {} others", parts.join(", "), drill.others),
-        };
+        let text = causes::with_others(&parts, drill.others, language);
         table.row(&format!("  {}", drill.dimensions.join(" × ")), text);
     }
     table.print(out);
@@ -592,7 +586,14 @@ fn rules(out: &mut String, found: &Explanation, language: Language, zone: &TimeZ
         .map(|rule| rule.rule.as_str())
         .collect();
     if !quiet.is_empty() {
-        let nothing = language.pick("没有迹象", "no evidence");
+        let is_learning = found.link.as_ref().is_some_and(|link| link.parent_gap.is_none());
+        let nothing = match is_learning {
+            false => language.pick("没有迹象", "no evidence"),
+            true => language.pick(
+                "没有迹象（联动还在了解，暂不判断）",
+                "no evidence (the link is still being learned and is not judged yet)",
+            ),
+        };
         line(out, &format!("  {}: {nothing}", quiet.join(", ")));
     }
     for rule in found.rules.iter().filter(|rule| !is_quiet(rule)) {

@@ -1,17 +1,19 @@
 //! A review as a document in a language: headings, paragraphs, tables and lists, before it is Markdown or HTML.
 
+use std::ops::Range;
+
 use jiff::tz::TimeZone;
 
 use super::links::in_words as link_words;
-use super::{EpisodeResult, Next, NodeResult, Review, Verdict};
-use crate::alert::notice::ResolveReason;
+use super::{EpisodeResult, INSTANCES_SHOWN, Next, NodeResult, Review, Verdict, by_node, furthest};
+use crate::alert::notice::{Causes, ResolveReason};
 use crate::catalog::Role;
-use crate::words::{Language, percent, sentence, weights as words};
+use crate::words::{Language, causes, percent, sentence, weights as words};
 
-/// Instances of one node that a table shows: those furthest from their targets.
-const INSTANCES_SHOWN: usize = 5;
 /// Episodes that are listed one by one.
 const EPISODES_SHOWN: usize = 30;
+/// Results whose gap is taken apart.
+const GAPS_SHOWN: usize = 10;
 /// Changed links that are listed.
 const LINKS_SHOWN: usize = 20;
 
@@ -85,6 +87,7 @@ pub(super) fn document(review: &Review, language: Language, zone: &TimeZone) -> 
     apart(&mut blocks, review, language);
     owners(&mut blocks, review, language);
     results(&mut blocks, review, language);
+    gaps(&mut blocks, review, language);
     episodes(&mut blocks, review, language, zone);
     forecasts(&mut blocks, review, language);
     links(&mut blocks, review, language);
@@ -103,15 +106,20 @@ fn links(blocks: &mut Vec<Block>, review: &Review, language: Language) {
         language.pick("联动变化", "Links that changed").to_owned(),
     ));
     let shown = review.links.iter().take(LINKS_SHOWN);
-    let mut lines: Vec<String> = shown.map(|change| link_words(change, language)).collect();
-    let more = review.links.len().saturating_sub(LINKS_SHOWN);
+    let lines = shown.map(|change| link_words(change, language)).collect();
+    blocks.push(list(lines, review.links.len(), "条", language));
+}
+
+/// A list of which only the first lines are written out; `measure` is the Chinese measure word of its `total` lines.
+fn list(mut lines: Vec<String>, total: usize, measure: &str, language: Language) -> Block {
+    let more = total.saturating_sub(lines.len());
     if more > 0 {
         lines.push(match language {
-            Language::Zh => format!("还有 {more} 条。"),
+            Language::Zh => format!("另有 {more} {measure}。"),
             Language::En => format!("And {more} more."),
         });
     }
-    blocks.push(Block::List(lines));
+    Block::List(lines)
 }
 
 /// What the closes of the period proposed of weights, with the reason of each change.
@@ -162,12 +170,19 @@ fn opening(review: &Review, language: Language, zone: &TimeZone) -> String {
         (false, Language::Zh) => format!("期间尚未结束，以下截至 {up_to}。"),
         (false, Language::En) => format!("The period is not over; this is how it stood at {up_to}. "),
     };
+    let told = match language {
+        Language::Zh => format!("告警 {fired} 次。"),
+        Language::En if fired == 1 => "1 alert fired.".to_owned(),
+        Language::En => format!("{fired} alerts fired."),
+    };
     match language {
+        // Of a period that runs nothing may have closed yet.
+        _ if business + kpis == 0 => format!("{running}{told}"),
         Language::Zh => format!(
-            "{running}业务指标 {business} 个中达成 {business_met} 个，KPI {kpis} 个中达成 {kpi_met} 个；告警 {fired} 次。"
+            "{running}业务指标 {business} 个中达成 {business_met} 个，KPI {kpis} 个中达成 {kpi_met} 个；{told}"
         ),
         Language::En => format!(
-            "{running}{business_met} of {business} business targets and {kpi_met} of {kpis} KPI targets were met; {fired} alerts fired."
+            "{running}{business_met} of {business} business targets and {kpi_met} of {kpis} KPI targets were met; {told}"
         ),
     }
 }
@@ -251,18 +266,10 @@ fn results(blocks: &mut Vec<Block>, review: &Review, language: Language) {
     blocks.push(Block::Heading(
         language.pick("目标与结果", "Targets and results").to_owned(),
     ));
-    let mut rows = Vec::new();
-    let mut at = 0;
-    while at < review.results.len() {
-        let node = &review.results[at].node;
-        let count = review.results[at..]
-            .iter()
-            .take_while(|result| result.node == *node)
-            .count();
-        let of_node = &review.results[at..at + count];
-        rows.extend(rows_of(of_node, language));
-        at += count;
-    }
+    let nodes = by_node(&review.results).into_iter();
+    let rows = nodes
+        .flat_map(|node| rows_of(&review.results, node, language))
+        .collect();
     blocks.push(Block::Table(Table {
         columns: columns(&[
             (language.pick("指标", "Metric"), false),
@@ -278,25 +285,21 @@ fn results(blocks: &mut Vec<Block>, review: &Review, language: Language) {
 }
 
 /// Rows of one node: all of its few instances, or the furthest from their targets of its many.
-fn rows_of(results: &[NodeResult], language: Language) -> Vec<Vec<Cell>> {
-    let mut shown: Vec<&NodeResult> = results.iter().collect();
-    if shown.len() <= INSTANCES_SHOWN {
-        return shown.into_iter().map(|result| row(result, language)).collect();
+fn rows_of(results: &[NodeResult], node: Range<usize>, language: Language) -> Vec<Vec<Cell>> {
+    let title = &results[node.start].title;
+    let order = furthest(results, node);
+    let (shown, rest) = order.split_at(order.len().min(INSTANCES_SHOWN));
+    let mut rows: Vec<Vec<Cell>> = shown.iter().map(|at| row(&results[*at], language)).collect();
+    if rest.is_empty() {
+        return rows;
     }
-    let completion = |result: &NodeResult| result.completion.unwrap_or(f64::INFINITY);
-    shown.sort_by(|a, b| completion(a).total_cmp(&completion(b)));
-    let mut rows: Vec<Vec<Cell>> = shown[..INSTANCES_SHOWN]
-        .iter()
-        .map(|result| row(result, language))
-        .collect();
-    let rest = &shown[INSTANCES_SHOWN..];
     let met = rest
         .iter()
-        .filter(|result| result.verdict == Verdict::Met)
+        .filter(|at| results[**at].verdict == Verdict::Met)
         .count();
     let text = match language {
-        Language::Zh => format!("{} 另有 {} 项，其中 {met} 项达成", results[0].title, rest.len()),
-        Language::En => format!("{}: {} more, {met} of them met", results[0].title, rest.len()),
+        Language::Zh => format!("{title} 另有 {} 项，其中 {met} 项达成", rest.len()),
+        Language::En => format!("{title}: {} more, {met} of them met", rest.len()),
     };
     let mut more = vec![Cell {
         text,
@@ -305,6 +308,45 @@ fn rows_of(results: &[NodeResult], language: Language) -> Vec<Vec<Cell>> {
     more.resize(7, Cell::plain(""));
     rows.push(more);
     rows
+}
+
+/// Where most of what was missed comes from.
+fn gaps(blocks: &mut Vec<Block>, review: &Review, language: Language) {
+    let explained = review
+        .results
+        .iter()
+        .filter_map(|result| Some((result, result.causes.as_ref()?)));
+    let explained: Vec<(&NodeResult, &Causes)> = explained.collect();
+    if explained.is_empty() {
+        return;
+    }
+    blocks.push(Block::Heading(
+        language
+            .pick("差距主要来自", "Where most of a gap comes from")
+            .to_owned(),
+    ));
+    let shown = explained.iter().take(GAPS_SHOWN);
+    let lines = shown
+        .map(|(result, causes)| gap(result, causes, language))
+        .collect();
+    blocks.push(list(lines, explained.len(), "项", language));
+}
+
+fn gap(result: &NodeResult, causes: &Causes, language: Language) -> String {
+    let name = result.name();
+    let parts = causes::comes_from(causes, language);
+    // Of a running period the distance is that from its plan by now, which the parts add up to.
+    let missing = result
+        .value
+        .zip(result.target)
+        .filter(|_| result.verdict == Verdict::Missed)
+        .map(|(value, target)| language.signed(value - target, result.unit.as_deref()));
+    match (missing, language) {
+        (Some(missing), Language::Zh) => format!("{name}，距目标 {missing}：{parts}。"),
+        (Some(missing), Language::En) => format!("{name}, {missing} against its target: {parts}."),
+        (None, Language::Zh) => format!("{name}，落后于计划：{parts}。"),
+        (None, Language::En) => format!("{name}, behind its plan: {parts}."),
+    }
 }
 
 fn row(result: &NodeResult, language: Language) -> Vec<Cell> {
@@ -366,14 +408,7 @@ fn episodes(blocks: &mut Vec<Block>, review: &Review, language: Language, zone: 
         .take(EPISODES_SHOWN)
         .map(|found| episode(found, language, zone))
         .collect();
-    blocks.push(Block::List(lines));
-    let more = review.episodes.len().saturating_sub(EPISODES_SHOWN);
-    if more > 0 {
-        blocks.push(Block::Paragraph(match language {
-            Language::Zh => format!("另有 {more} 次。"),
-            Language::En => format!("And {more} more."),
-        }));
-    }
+    blocks.push(list(lines, review.episodes.len(), "次", language));
 }
 
 fn episode(found: &EpisodeResult, language: Language, zone: &TimeZone) -> String {
@@ -402,18 +437,14 @@ fn episode(found: &EpisodeResult, language: Language, zone: &TimeZone) -> String
     }
     text.push_str(language.pick("。", ". "));
     text.push_str(&sentence::of(&episode.kind, &episode.facts, language));
-    if let (Some((of, unit)), false) = (&found.of, found.causes.is_empty()) {
-        let parts: Vec<String> = found
-            .causes
-            .iter()
-            .map(|(title, amount)| {
-                let sign = if *amount >= 0.0 { "+" } else { "" };
-                format!("{title} {sign}{}", language.quantity(*amount, unit.as_deref()))
-            })
-            .collect();
+    if let Some(causes) = &found.causes {
+        let parts = causes::comes_from(causes, language);
         text.push_str(&match language {
-            Language::Zh => format!("当时{of}与计划的差距主要来自：{}。", parts.join("，")),
-            Language::En => format!(" What {of} was off its plan by came from: {}.", parts.join(", ")),
+            Language::Zh => format!("当时{}与计划的差距主要来自：{parts}。", causes.of),
+            Language::En => format!(
+                " What {} was off its plan by came mostly from: {parts}.",
+                causes.of
+            ),
         });
     }
     text
@@ -570,12 +601,15 @@ fn next(blocks: &mut Vec<Block>, review: &Review, language: Language, zone: &Tim
                 )
             }
             (Next::Unlikely { title, chance }, Language::Zh) => {
-                format!("{title} 正在进行，达成概率只有 {}。", percent(*chance))
+                format!(
+                    "{title} 正在进行，达成概率{}。",
+                    sentence::likely(*chance, language)
+                )
             }
             (Next::Unlikely { title, chance }, Language::En) => {
                 format!(
-                    "{title} is running with a chance of {} of meeting its target.",
-                    percent(*chance)
+                    "{title} is running; the chance of meeting its target is {}.",
+                    sentence::likely(*chance, language)
                 )
             }
             (Next::NoTargetNext { title, period }, Language::Zh) => {

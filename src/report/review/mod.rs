@@ -9,18 +9,20 @@ mod score;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 
+use super::NamedPeriod;
 use super::past::Past;
-use super::{NamedPeriod, is_about, title_of};
+use crate::alert::causes;
+use crate::alert::notice::Causes;
 use crate::alert::record::Episode;
 use crate::catalog::{Calendar, Catalog, Node, NodeId, PeriodKind, Role, SourceId, Target};
-use crate::evaluate::attribution::{self, Account};
-use crate::evaluate::weights::Proposal;
+use crate::evaluate::weights::Titled;
 use crate::evaluate::{InstanceKey, NodeState, Period, Snapshot};
 use crate::fold::day::Day;
 use crate::state::Status;
@@ -33,6 +35,8 @@ pub use score::OwnerScore;
 const SLACK_PACE: f64 = 0.9;
 /// A chance below which a running node is named among what to look at next.
 const UNLIKELY: f64 = 0.2;
+/// Instances of one node that are shown: where there are more, those furthest from their targets.
+const INSTANCES_SHOWN: usize = 5;
 /// Episodes whose causes are worked out; a storm of them is counted, not explained one by one.
 const CAUSES_AT_MOST: usize = 50;
 
@@ -60,7 +64,7 @@ pub struct Review {
     /// Links that are not what they were before it.
     pub links: Vec<LinkChange>,
     /// What the closes of the period proposed of weights, and what became of it.
-    pub weights: Vec<ProposedWeights>,
+    pub weights: Vec<Titled>,
     /// Notices of the period that nobody got.
     pub undelivered: usize,
     /// What to look at next.
@@ -106,6 +110,11 @@ pub struct NodeResult {
     pub weights: Vec<f64>,
     /// Verdict.
     pub verdict: Verdict,
+    /// Of a target that was missed, or of one that is well behind its plan: where most of the distance comes from.
+    pub causes: Option<Causes>,
+    /// The day at whose close it stands so.
+    #[serde(skip)]
+    told_on: Date,
     #[serde(skip)]
     pub(super) key: InstanceKey,
     #[serde(skip)]
@@ -132,10 +141,8 @@ pub struct EpisodeResult {
     /// The episode.
     #[serde(flatten)]
     pub episode: Episode,
-    /// The largest parts of the distance from plan when it fired; title and amount in the unit of `of`.
-    pub causes: Vec<(String, f64)>,
-    /// Title and unit of the node that the causes are about.
-    pub of: Option<(String, Option<String>)>,
+    /// Where most of the distance from plan came from when it fired, where that is known.
+    pub causes: Option<Causes>,
 }
 
 /// A forecast made half-way through a period against its outcome.
@@ -151,18 +158,6 @@ pub struct ForecastResult {
     pub outcome: f64,
     /// What the plain rule of three said half-way: value so far over planned share.
     pub rule_of_three: Option<f64>,
-}
-
-/// Weights that a close proposed.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct ProposedWeights {
-    /// Title of the parent.
-    pub title: String,
-    /// Titles of the KPIs, in the order of the lines.
-    pub titles: Vec<String>,
-    /// What was proposed.
-    #[serde(flatten)]
-    pub proposal: Proposal,
 }
 
 /// How a source was.
@@ -261,7 +256,8 @@ pub fn review(past: &mut Past, asked: Option<Period>) -> Result<Review, NoReview
     }
     let is_over = calendar.start_of(period.end) <= watermark;
     let last_day = period.end.saturating_sub(1.day()).min(today);
-    let results = results(past, &catalog, period, last_day, is_over);
+    let mut results = results(past, &catalog, period, last_day, is_over);
+    explain_gaps(past, &catalog, &mut results);
     let apart = apart(&results);
     let episodes = episodes(past, &catalog, period);
     let forecasts = forecasts(past, &catalog, period, &results);
@@ -353,7 +349,7 @@ fn results(
             if !is_close && !is_running {
                 continue;
             }
-            let result = result(catalog, &snapshot, state, is_close);
+            let result = result(catalog, &snapshot, state, (day, is_close));
             match found.get_mut(&state.key) {
                 Some(known) => known.then(result),
                 None => drop(found.insert(state.key.clone(), result)),
@@ -363,7 +359,12 @@ fn results(
     found.into_values().collect()
 }
 
-fn result(catalog: &Catalog, snapshot: &Snapshot, state: &NodeState, is_close: bool) -> NodeResult {
+fn result(
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+    state: &NodeState,
+    (told_on, is_close): (Date, bool),
+) -> NodeResult {
     let weight = snapshot.weight(catalog, &state.key);
     let node = catalog.node(state.key.node);
     let verdict = match state.completion {
@@ -397,6 +398,8 @@ fn result(catalog: &Catalog, snapshot: &Snapshot, state: &NodeState, is_close: b
         weights: completions.iter().filter_map(|_| weight).collect(),
         completions,
         verdict,
+        causes: None,
+        told_on,
         key: state.key.clone(),
         parent: state.parent.clone(),
     }
@@ -472,42 +475,60 @@ fn episodes(past: &mut Past, catalog: &Catalog, period: Period) -> Vec<EpisodeRe
         .into_iter()
         .enumerate()
         .map(|(at, episode)| {
-            let cause = (at < CAUSES_AT_MOST)
-                .then(|| cause(past, catalog, &episode))
+            let causes = (at < CAUSES_AT_MOST)
+                .then(|| causes_of(past, catalog, &episode))
                 .flatten();
-            let (of, causes) = cause.map_or((None, Vec::new()), |(of, causes)| (Some(of), causes));
-            EpisodeResult { episode, causes, of }
+            EpisodeResult { episode, causes }
         })
         .collect()
 }
 
-type Cause = ((String, Option<String>), Vec<(String, f64)>);
-
-/// What the distance from plan was made of when an episode fired: of the parent for a link, else of the node.
-fn cause(past: &mut Past, catalog: &Catalog, episode: &Episode) -> Option<Cause> {
+/// Where most of the distance from plan came from when an episode fired: of the parent for a link, else of the node.
+fn causes_of(past: &mut Past, catalog: &Catalog, episode: &Episode) -> Option<Causes> {
+    let key = causes::about(catalog, &episode.kind, &episode.labels, &episode.facts)?;
     let snapshot = past.at(episode.fired_at);
-    let judged = snapshot
-        .instances
-        .iter()
-        .find(|state| is_about(&episode.labels, catalog, &state.key))?;
-    let about = if episode.facts.parent.is_some() {
-        judged.parent.clone()?
-    } else {
-        judged.key.clone()
-    };
-    let found = attribution::attribute(catalog, &snapshot, &about, |_| None)?;
-    let is_exact = |account: &&Account| account.parts.iter().any(|part| part.amount.is_some());
-    let account = found.accounts.iter().find(is_exact)?;
-    // Parts that pull the other way are no cause.
-    let against = |amount: &f64| amount.signum() == found.distance().signum();
-    let causes = account
-        .parts
-        .iter()
-        .filter_map(|part| Some((title_of(catalog, &part.key), part.amount.filter(against)?)))
-        .take(2)
-        .collect();
-    let unit = catalog.metric(catalog.node(about.node).metric).unit.clone();
-    Some(((title_of(catalog, &about), unit), causes))
+    causes::of(catalog, &snapshot, &key, |part| past.value_before(part))
+}
+
+/// Says of the results that are missed, or well behind their plan, where most of that comes from: of every node those
+/// furthest from their targets.
+fn explain_gaps(past: &mut Past, catalog: &Catalog, results: &mut [NodeResult]) {
+    let mut of_day: BTreeMap<Date, Vec<usize>> = BTreeMap::new();
+    for node in by_node(results) {
+        for at in furthest(results, node).into_iter().take(INSTANCES_SHOWN) {
+            if results[at].is_slack() {
+                of_day.entry(results[at].told_on).or_default().push(at);
+            }
+        }
+    }
+    for (day, positions) in of_day {
+        let snapshot = past.at_close_of(day);
+        for at in positions {
+            let key = &results[at].key;
+            results[at].causes = causes::of(catalog, &snapshot, key, |part| past.value_before(part));
+        }
+    }
+}
+
+/// Where the instances of each node stand: they stand together.
+fn by_node(results: &[NodeResult]) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    let mut from = 0;
+    for of_node in results.chunk_by(|a, b| a.key.node == b.key.node) {
+        ranges.push(from..from + of_node.len());
+        from += of_node.len();
+    }
+    ranges
+}
+
+/// The instances of one node: a few as they stand, many with those furthest from their targets first.
+fn furthest(results: &[NodeResult], node: Range<usize>) -> Vec<usize> {
+    let mut order: Vec<usize> = node.collect();
+    if order.len() > INSTANCES_SHOWN {
+        let completion = |at: &usize| results[*at].completion.unwrap_or(f64::INFINITY);
+        order.sort_by(|a, b| completion(a).total_cmp(&completion(b)));
+    }
+    order
 }
 
 /// Of totals whose whole period is the reviewed one and over: what was forecast half-way, and what came.
@@ -572,22 +593,11 @@ fn feeds(past: &Past, catalog: &Catalog, period: Period, today: Date) -> Vec<Fee
 }
 
 /// What was proposed of weights when the period or a part of it closed.
-fn proposed_weights(past: &Past, catalog: &Catalog, period: Period) -> Vec<ProposedWeights> {
-    let title = |name: &String| {
-        let node = catalog.nodes.iter().find(|node| node.name == *name);
-        node.map_or_else(|| name.clone(), |node| node.title.clone())
-    };
-    let within = |at: Timestamp| {
-        let day = catalog.calendar.day_of(at);
-        period.holds(day)
-    };
-    let proposals = past.book.all_proposals().filter(|proposal| within(proposal.at));
+fn proposed_weights(past: &Past, catalog: &Catalog, period: Period) -> Vec<Titled> {
+    let proposals = past.book.all_proposals();
     proposals
-        .map(|proposal| ProposedWeights {
-            title: title(&proposal.parent),
-            titles: proposal.lines.iter().map(|line| title(&line.node)).collect(),
-            proposal: proposal.clone(),
-        })
+        .filter(|proposal| period.holds(catalog.calendar.day_of(proposal.at)))
+        .map(|proposal| Titled::of(catalog, proposal))
         .collect()
 }
 

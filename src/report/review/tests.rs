@@ -1,4 +1,7 @@
+use jiff::civil::date;
+
 use super::*;
+use crate::catalog::load::Files;
 use crate::report::world;
 
 fn june() -> Review {
@@ -82,4 +85,60 @@ fn what_a_close_proposed_of_weights_is_told_with_its_reasons() {
         assert!(chinese.contains(said), "{said} in\n{chinese}");
     }
     assert!(!markdown(&june(), Language::En, &TimeZone::UTC).contains("Weight proposals"));
+}
+
+/// Four stores without targets of their own that brought 100 a day each in May; in June one of them brings 20. Known up
+/// to the end of a day.
+fn stores(up_to: Date) -> Past {
+    let catalog = r#"
+calendar: {timezone: UTC}
+sources: {orders: {topics: [orders], format: json, time: time, fields: {amount: amount, store: store}}}
+metrics: {revenue: {source: orders, agg: sum, expr: amount, unit: CNY, dimensions: [store]}}
+nodes:
+  revenue: {title: 销售额, metric: revenue, role: business, period: month, profile: linear, target: 12000, owner: ceo}
+  stores:  {title: 门店, metric: revenue, role: business, parent: revenue, relation: sum, each: [store], period: month}
+"#;
+    let files = Files::new("", [("a.yaml", catalog)]);
+    let mut events = Vec::new();
+    let mut day: Date = "2026-05-01".parse().unwrap();
+    while day <= up_to {
+        for store in ["north", "east", "south", "west"] {
+            let amount = if store == "east" && day.month() == 6 {
+                20
+            } else {
+                100
+            };
+            events.push((
+                0,
+                format!(r#"{{"time": "{day}T10:00:00Z", "amount": {amount}, "store": "{store}"}}"#),
+            ));
+        }
+        day = day.tomorrow().unwrap();
+    }
+    world::unjudged(&files, &events, &format!("{up_to}T23:00:00Z"))
+}
+
+#[test]
+fn a_missed_target_says_which_few_values_most_of_it_comes_from() {
+    let found = review(&mut stores(date(2026, 7, 1)), None).unwrap();
+    let english = markdown(&found, Language::En, &TimeZone::UTC);
+    let said = "## Where most of a gap comes from\n\n- 销售额, −¥2,400 against its target: east −¥2,400 (100% of it); 3 others.\n";
+    assert!(english.contains(said), "{english}");
+    let chinese = markdown(&found, Language::Zh, &TimeZone::UTC);
+    let said = "## 差距主要来自\n\n- 销售额，距目标 −¥2,400：east −¥2,400（占 100%）；另有 3 项。\n";
+    assert!(chinese.contains(said), "{chinese}");
+    let page = html(&found, Language::Zh, &TimeZone::UTC);
+    assert!(page.contains("<li>销售额，距目标 −¥2,400：east"), "{page}");
+}
+
+#[test]
+fn a_period_that_runs_behind_says_where_its_distance_from_plan_comes_from_and_a_met_one_nothing() {
+    let mut past = stores(date(2026, 6, 15));
+    let calendar = past.catalog.calendar.clone();
+    let may = review(&mut past, Period::named("2026-05", &calendar)).unwrap();
+    assert!(!markdown(&may, Language::En, &TimeZone::UTC).contains("Where most of a gap"));
+    let june = review(&mut past, Period::named("2026-06", &calendar)).unwrap();
+    let said = "- 销售额, behind its plan: east −¥1,196 (101% of it); 3 others.";
+    let english = markdown(&june, Language::En, &TimeZone::UTC);
+    assert!(english.contains(said), "{english}");
 }

@@ -37,7 +37,7 @@ pub struct Asked {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NotAnAlert {
     /// There is no such node.
-    #[error("no node '{0}' in the catalogue{hint}", hint = did_you_mean(.1.as_deref()))]
+    #[error("no node '{0}' in the catalogue{hint}", hint = crate::report::did_you_mean(.1.as_deref()))]
     NoNode(String, Option<String>),
     /// There is no such level.
     #[error("severity={0}: a severity is info, warning or critical")]
@@ -63,13 +63,6 @@ pub enum NotAnAlert {
         /// Its dimensions.
         each: Vec<String>,
     },
-}
-
-fn did_you_mean(near: Option<&str>) -> String {
-    near.map_or_else(
-        || "; `tautline tree` shows all".to_owned(),
-        |near| format!("; did you mean '{near}'?"),
-    )
 }
 
 impl Alert {

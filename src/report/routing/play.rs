@@ -330,7 +330,7 @@ fn timeline(heard: &Heard, receiver: &str) -> Vec<Entry> {
 fn digest_name(notice: &Notice) -> Option<&str> {
     match notice.aside.as_deref()? {
         Aside::Digest(digest) => digest.name.as_deref(),
-        Aside::Silence(_) => None,
+        Aside::Silence(_) | Aside::Weights(_) => None,
     }
 }
 

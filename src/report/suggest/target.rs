@@ -52,6 +52,8 @@ pub enum Basis {
     Recent {
         /// Closed periods.
         periods: usize,
+        /// Days of the period that the target is for; `None` for a level.
+        days: Option<i32>,
     },
 }
 
@@ -97,25 +99,21 @@ pub(super) fn propose(past: &Past, key: &InstanceKey, today: Date, begins: Date)
             (base * middle, base * most, basis)
         }
         _ => {
-            let length = |period: &Period| {
-                if adds_up {
-                    f64::from(
-                        period
-                            .start
-                            .until(period.end)
-                            .map_or(1, |span| span.get_days())
-                            .max(1),
-                    )
-                } else {
-                    1.0
-                }
+            let days = |period: &Period| {
+                let days = period.start.until(period.end).map_or(1, |span| span.get_days());
+                adds_up.then_some(days.max(1))
             };
+            let length = |period: &Period| days(period).map_or(1.0, f64::from);
             let rates: Vec<f64> = closed
                 .iter()
                 .map(|(period, value)| value / length(period))
                 .collect();
             let [middle, most] = [0.5, stretch_at].map(|share| quantile(&rates, share) * length(&next));
-            (middle, most, Basis::Recent { periods: rates.len() })
+            let basis = Basis::Recent {
+                periods: rates.len(),
+                days: days(&next),
+            };
+            (middle, most, basis)
         }
     };
     Some(Proposal {

@@ -90,7 +90,13 @@ fn a_target_follows_the_closed_periods_day_by_day() {
     let mut past = ten_months();
     let target = suggest(&mut past, "revenue", &[]).unwrap().target.unwrap();
     assert_eq!(target.period.id, "2026-08");
-    assert_eq!(target.basis, Basis::Recent { periods: 10 });
+    assert_eq!(
+        target.basis,
+        Basis::Recent {
+            periods: 10,
+            days: Some(31)
+        }
+    );
     let rates: Vec<f64> = target.history.iter().map(|(_, value)| value / 30.4).collect();
     assert!(
         target.median > 28.0 * 950.0 && target.median < 32.0 * 1050.0,

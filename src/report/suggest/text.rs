@@ -64,12 +64,27 @@ fn drivers(out: &mut String, found: &Suggestion, language: Language) {
         },
     );
     for (rank, driver) in (1..).zip(&found.drivers) {
-        line(out, &format!("{rank:3}. {}", driven(driver, language)));
+        line(
+            out,
+            &format!("{rank:3}. {}", driven(driver, &found.title, language)),
+        );
     }
 }
 
-fn driven(driver: &DriverText, language: Language) -> String {
+fn driven(driver: &DriverText, node: &str, language: Language) -> String {
     let elasticity = driver.elasticity.unwrap_or(0.0);
+    let (is_against, by) = (elasticity < 0.0, elasticity.abs());
+    let moves = match language {
+        Language::Zh if is_against => format!("它每多 1%，{node}少 {by:.2}%（反向）"),
+        Language::Zh => format!("它每多 1%，{node}多 {by:.2}%"),
+        Language::En if is_against => format!("1% more of it goes with {by:.2}% less {node} (the other way)"),
+        Language::En => format!("1% more of it goes with {by:.2}% more {node}"),
+    };
+    let correlation = format!(
+        "{}{:.2}",
+        if driver.correlation < 0.0 { "−" } else { "" },
+        driver.correlation.abs()
+    );
     let ahead = match (language, driver.lag_days) {
         (Language::Zh, 0) => "同日".to_owned(),
         (Language::En, 0) => "on the same day".to_owned(),
@@ -79,20 +94,18 @@ fn driven(driver: &DriverText, language: Language) -> String {
     };
     let mut said = match language {
         Language::Zh => format!(
-            "{}（{}）：{ahead}，每变动 1%，它变动 {elasticity:.2}%；解释 {} 的波动，相关 {:.2}，q {}，{} 天",
+            "{}（{}）：{ahead}，{moves}；解释 {} 的波动，相关 {correlation}，q {}，{} 天",
             driver.title,
             driver.metric,
             percent(driver.explained),
-            driver.correlation,
             probability(driver.q),
             driver.days
         ),
         Language::En => format!(
-            "{} ({}): {ahead}; 1% of it moves {elasticity:.2}%; explains {} of what is new, correlation {:.2}, q {}, {} days",
+            "{} ({}): {ahead}; {moves}; explains {} of what is new, correlation {correlation}, q {}, {} days",
             driver.title,
             driver.metric,
             percent(driver.explained),
-            driver.correlation,
             probability(driver.q),
             driver.days
         ),
@@ -141,7 +154,7 @@ fn idle_kpi(kpi: &IdleKpi, language: Language) -> String {
         .as_deref()
         .map_or_else(String::new, |owner| match language {
             Language::Zh => format!("，负责人 {owner}"),
-            Language::En => format!(", {owner}'s"),
+            Language::En => format!(", owner {owner}"),
         });
     let weight = kpi.weight.map_or_else(String::new, |weight| match language {
         Language::Zh => format!("，权重 {weight}"),
@@ -268,14 +281,22 @@ fn target(out: &mut String, found: &Suggestion, language: Language) {
                 signed(growth),
                 signed(stretch_growth)
             ),
-            (Basis::Recent { periods }, Language::Zh) => {
-                format!("  最近 {periods} 个周期：一半达到中位，五分之一达到挑战（还没有去年同期）")
-            }
-            (Basis::Recent { periods }, Language::En) => {
-                format!(
+            (Basis::Recent { periods, days }, Language::Zh) => match days {
+                Some(days) => format!(
+                    "  按最近 {periods} 个周期平均每天的数：一半的周期达到中位，五分之一达到挑战，各乘以 {days} 天（还没有去年同期）"
+                ),
+                None => {
+                    format!("  最近 {periods} 个周期：一半达到中位，五分之一达到挑战（还没有去年同期）")
+                }
+            },
+            (Basis::Recent { periods, days }, Language::En) => match days {
+                Some(days) => format!(
+                    "  by what a day brought in the last {periods} periods, as every other one and one in five reached it, times {days} days (no year before yet)"
+                ),
+                None => format!(
                     "  of the last {periods} periods every other one reached the median, one in five the stretch (no year before yet)"
-                )
-            }
+                ),
+            },
         },
     );
     let history: Vec<String> = target
