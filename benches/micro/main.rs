@@ -3,6 +3,7 @@
 //! The catalogue is that of the speed goal: 12 metrics over 4 grouping sets (total, region × channel, store, rep).
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on fails")]
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use divan::Bencher;
@@ -180,11 +181,19 @@ fn commit_changed_cells(bencher: Bencher) {
 }
 
 /// A node with this many instances, each with one event.
-fn many(instances: usize) -> (Arc<Catalog>, Evaluator, Cells) {
+fn many(instances: usize) -> (Arc<Catalog>, Arc<Plan>, Evaluator, Cells) {
     let catalog = catalog();
     let plan = Arc::new(Plan::compile(&catalog));
     let mut cells = Cells::new(plan.clone());
     let mut worker = Worker::new(&catalog, plan.clone());
+    bring(&catalog, &mut worker, instances);
+    cells.merge(worker.take()).unwrap();
+    let evaluator = Evaluator::new(catalog.clone(), plan.clone());
+    (catalog, plan, evaluator, cells)
+}
+
+/// One event for each of this many instances.
+fn bring(catalog: &Catalog, worker: &mut Worker, instances: usize) {
     let mut reader = Reader::new(&catalog.sources[0]);
     for n in 0..instances {
         let payload = format!(
@@ -199,26 +208,33 @@ fn many(instances: usize) -> (Arc<Catalog>, Evaluator, Cells) {
             )
             .unwrap();
     }
-    cells.merge(worker.take()).unwrap();
-    (catalog.clone(), Evaluator::new(catalog, plan), cells)
 }
 
 const INSTANCES: usize = 100_000;
 
-#[divan::bench(sample_count = 10)]
-fn tick_of_100_000_instances(bencher: Bencher) {
-    let (_, mut evaluator, cells) = many(INSTANCES);
+/// What a tick costs by how many instances have changed since the one before.
+#[divan::bench(sample_count = 10, args = [0, 1_000, 10_000, INSTANCES])]
+fn tick_of_100_000_instances(bencher: Bencher, changed: usize) {
+    let (catalog, plan, mut evaluator, cells) = many(INSTANCES);
+    let mut worker = Worker::new(&catalog, plan);
+    let cells = RefCell::new(cells);
     let mut at = Timestamp::from_millisecond(START_MS).unwrap();
-    evaluator.snapshot(&cells, at, Horizon::Known);
-    bencher.counter(ItemsCount::new(INSTANCES)).bench_local(|| {
-        at += jiff::SignedDuration::from_secs(1);
-        evaluator.snapshot(&cells, at, Horizon::Known)
-    });
+    evaluator.snapshot(&cells.borrow(), at, Horizon::Known);
+    bencher
+        .counter(ItemsCount::new(INSTANCES))
+        .with_inputs(|| {
+            bring(&catalog, &mut worker, changed);
+            cells.borrow_mut().merge(worker.take()).unwrap();
+        })
+        .bench_local_values(|()| {
+            at += jiff::SignedDuration::from_secs(1);
+            evaluator.snapshot(&cells.borrow(), at, Horizon::Known)
+        });
 }
 
 #[divan::bench(sample_count = 10)]
 fn judge_100_000_instances(bencher: Bencher) {
-    let (catalog, mut evaluator, cells) = many(INSTANCES);
+    let (catalog, _, mut evaluator, cells) = many(INSTANCES);
     let snapshot = evaluator.snapshot(
         &cells,
         Timestamp::from_millisecond(START_MS).unwrap(),
@@ -234,7 +250,7 @@ fn judge_100_000_instances(bencher: Bencher) {
 
 #[divan::bench(sample_count = 10)]
 fn metrics_of_100_000_instances(bencher: Bencher) {
-    let (catalog, mut evaluator, cells) = many(INSTANCES);
+    let (catalog, _, mut evaluator, cells) = many(INSTANCES);
     let snapshot = evaluator.snapshot(
         &cells,
         Timestamp::from_millisecond(START_MS).unwrap(),
