@@ -248,7 +248,7 @@ impl Replay {
         // Nothing is kept here: the replay is over when the process is.
         self.cells.take_changed();
         self.cells.take_forgotten();
-        self.evaluator.take_learned();
+        self.evaluator.let_go_learned();
         Ok(())
     }
 

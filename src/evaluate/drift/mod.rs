@@ -560,6 +560,13 @@ impl Evaluator {
         }
     }
 
+    /// Forgets what [`Evaluator::take_learned`] would give: nothing is kept of a replay.
+    pub fn let_go_learned(&mut self) {
+        self.drift.changed.clear();
+        self.drift.forgotten.clear();
+        self.drift.changed_feeds.clear();
+    }
+
     fn stored_feeds(&self, nodes: impl Iterator<Item = NodeId>) -> Vec<StoredFeed> {
         let stored = nodes.filter_map(|node| {
             let feed = self.drift.feeds[node.0 as usize].as_ref()?;

@@ -1,6 +1,8 @@
 //! What a day is expected to bring: level × weekday × season × phase of the period × special day. Each factor is learned
 //! with shrinkage towards 1, from days that are not special.
 
+use std::sync::LazyLock;
+
 use super::{History, year_before};
 use crate::evaluate::snapshot::Period;
 use crate::fold::day::Day;
@@ -9,6 +11,9 @@ use crate::fold::day::Day;
 const LEVEL_DAYS: i32 = 84;
 /// Days after which a day counts half in the level.
 const HALF_LIFE: f64 = 21.0;
+/// What a day that is so many back counts in the level.
+static WEIGHTS: LazyLock<[f64; LEVEL_DAYS as usize + 1]> =
+    LazyLock::new(|| std::array::from_fn(|back| 0.5f64.powf(back as f64 / HALF_LIFE)));
 /// Days that weekdays are learned from.
 const WEEKDAY_DAYS: i32 = 84;
 /// Days of a weekday that the shrinkage adds at the overall mean.
@@ -50,6 +55,18 @@ pub(super) struct Prepared {
     counts: Vec<f64>,
     /// First day and day after the last of the running period and of those before it, the newest first.
     periods: Vec<(i32, i32)>,
+    /// In which part of its period each day lies.
+    phases: Vec<u8>,
+    /// What the parts of each period brought; `None` of one that is too short, or that the history has not seen whole.
+    parts: Vec<Option<Parts>>,
+}
+
+/// What the ordinary days of a period brought, by the part in which they lie.
+#[derive(Clone, Copy, Debug, Default)]
+struct Parts {
+    brought: [f64; PHASES],
+    /// How many of them there are of each weekday.
+    days: [[f64; 7]; PHASES],
 }
 
 impl Prepared {
@@ -59,6 +76,8 @@ impl Prepared {
             values: Vec::with_capacity(history.days.len() + 1),
             counts: Vec::with_capacity(history.days.len() + 1),
             periods: Vec::new(),
+            phases: vec![0; history.days.len()],
+            parts: Vec::new(),
         };
         let (mut value, mut count) = (0.0, 0.0);
         sums.values.push(0.0);
@@ -94,7 +113,29 @@ impl Prepared {
             }
             period = Period::containing(running.kind, before, history.calendar);
         }
+        sums.part(history);
         sums
+    }
+
+    /// Tells the days of every period by the part in which they lie.
+    fn part(&mut self, history: History<'_>) {
+        for &period in &self.periods {
+            let (start, end) = period;
+            let mut parts = Parts::default();
+            let (first, last) = (start.max(history.from.0), end.min(history.today().0));
+            for day in (first..last).map(Day) {
+                // Not before the history and not after it.
+                let at = (day.0 - history.from.0) as usize;
+                let phase = phase(day, period);
+                self.phases[at] = phase as u8;
+                if self.counts[at + 1] > self.counts[at] {
+                    parts.brought[phase] += history.days[at];
+                    parts.days[phase][weekday(day)] += 1.0;
+                }
+            }
+            let is_whole = start >= history.from.0 && end - start >= PHASES as i32;
+            self.parts.push(is_whole.then_some(parts));
+        }
     }
 }
 
@@ -203,8 +244,7 @@ impl<'a> Model<'a> {
     fn season_rate_before(&self, today: Day) -> Option<f64> {
         let (mut sum, mut weights) = (0.0, 0.0);
         // Every third day is enough: the rate is a mean over three weeks anyway.
-        for back in (1..=LEVEL_DAYS).step_by(3) {
-            let weight = decay(back);
+        for (back, weight) in (0i32..).zip(*WEIGHTS).skip(1).step_by(3) {
             sum += weight * self.rate_around(year_before(Day(today.0 - back)))?;
             weights += weight;
         }
@@ -234,21 +274,17 @@ impl<'a> Model<'a> {
     /// What each part of the closed periods brought, against the whole period's rate.
     fn learn_phases(&mut self) {
         let (mut sums, mut seen) = ([0.0; PHASES], 0.0);
-        let closed = self.sums.periods.iter().filter(|(_, end)| *end <= self.period.0);
+        let periods = std::iter::zip(&self.sums.periods, &self.sums.parts);
+        let closed = periods.filter(|((_, end), _)| *end <= self.period.0);
         // Twelve closed periods are as good as all of them.
-        for &period in closed.take(12) {
-            let (start, end) = period;
-            if start < self.history.from.0 || end - start < PHASES as i32 {
+        for (_, parts) in closed.take(12) {
+            let Some(Parts { brought, days }) = parts else {
                 break;
-            }
-            let (mut brought, mut expected) = ([0.0; PHASES], [0.0; PHASES]);
-            for day in (start..end).map(Day) {
-                if let Some(value) = self.ordinary(day) {
-                    let phase = phase(day, period);
-                    brought[phase] += value;
-                    expected[phase] += self.weekdays[weekday(day)];
-                }
-            }
+            };
+            let expected = days.map(|days| {
+                let of_weekdays = std::iter::zip(days, self.weekdays);
+                of_weekdays.map(|(days, factor)| days * factor).sum::<f64>()
+            });
             let (all, weights): (f64, f64) = (brought.iter().sum(), expected.iter().sum());
             if all <= 0.0 || weights <= 0.0 {
                 continue;
@@ -272,16 +308,11 @@ impl<'a> Model<'a> {
         let today = self.history.today();
         let (mut brought, mut expected, mut weights) = (0.0, 0.0, 0.0);
         let mut seen: Vec<(f64, f64, f64)> = Vec::with_capacity(LEVEL_DAYS as usize);
-        let mut periods = self.sums.periods.iter().copied().peekable();
-        for back in 1..=LEVEL_DAYS {
+        for (back, weight) in (0i32..).zip(*WEIGHTS).skip(1) {
             let day = Day(today.0 - back);
             let Some(value) = self.ordinary(day) else { continue };
-            while periods.peek().is_some_and(|(start, _)| day.0 < *start) {
-                periods.next();
-            }
-            let period = periods.peek().copied().unwrap_or(self.period);
-            let factor = self.weekdays[weekday(day)] * self.season(day) * self.phases[phase(day, period)];
-            let weight = decay(back);
+            let phase = self.sums.phases[(day.0 - self.history.from.0) as usize];
+            let factor = self.weekdays[weekday(day)] * self.season(day) * self.phases[usize::from(phase)];
             brought += weight * value;
             expected += weight * factor;
             weights += weight;
@@ -338,8 +369,4 @@ fn phase(day: Day, (start, end): (i32, i32)) -> usize {
 fn weekday(day: Day) -> usize {
     // 1970-01-01 was a Thursday.
     (day.0 + 3).rem_euclid(7) as usize
-}
-
-fn decay(back: i32) -> f64 {
-    0.5f64.powf(f64::from(back) / HALF_LIFE)
 }
