@@ -331,6 +331,14 @@ pub struct Retention {
     pub notices: SignedDuration,
 }
 
+impl Retention {
+    /// Nothing is let go: what a test expects is everything that was told.
+    pub const FOR_EVER: Retention = Retention {
+        episodes: SignedDuration::from_hours(1_000_000),
+        notices: SignedDuration::from_hours(1_000_000),
+    };
+}
+
 impl Default for Retention {
     fn default() -> Retention {
         Retention {

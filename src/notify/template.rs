@@ -114,8 +114,8 @@ fn environment() -> Environment<'static> {
     environment.add_filter("percent", |value: Option<f64>| {
         value.map_or_else(String::new, percent)
     });
-    environment.add_filter("cut", |text: &str, most: usize| {
-        Fitter::default().characters(text, most)
+    environment.add_filter("cut", |text: Option<String>, most: usize| {
+        text.map_or_else(String::new, |text| Fitter::default().characters(&text, most))
     });
     environment.set_formatter(|out, state, value| {
         // What is not known is nothing, not the word "none".

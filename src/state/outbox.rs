@@ -103,7 +103,7 @@ fn prune(transaction: &Transaction<'_>, kept_from_ms: i64) -> Result<(), StateEr
         "DELETE FROM notices
          WHERE (settled_ms < ?1
                 OR (settled_ms IS NOT NULL AND position <= (SELECT max(position) FROM notices) - ?2))
-         AND (kind IN ('digest', 'reminder')
+         AND (kind IN ('digest', 'reminder', 'proposal')
               OR EXISTS (SELECT 1 FROM notices last WHERE last.receiver = notices.receiver
                   AND last.episode = notices.episode AND last.kind = 'resolved' AND last.settled_ms IS NOT NULL))",
     )?;

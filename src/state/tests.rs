@@ -976,10 +976,11 @@ fn what_is_over_is_kept_for_as_long_as_the_settings_say() {
             told("over", NoticeKind::Resolved, 2),
             told("runs", NoticeKind::Fired, 1),
             told("digest", NoticeKind::Digest, 2),
+            told("weights", NoticeKind::Proposal, 2),
         ],
     );
     let delivered = Settled::with(Status::Delivered, None);
-    Outbox::settle(&store, &[1, 2, 3, 4], &delivered, day(2)).unwrap();
+    Outbox::settle(&store, &[1, 2, 3, 4, 5], &delivered, day(2)).unwrap();
     let kept = |at: i64| {
         let mut later = record("later", 1);
         (later.state, later.fired_at) = (AlertState::Firing, Some(day(at)));
@@ -993,7 +994,7 @@ fn what_is_over_is_kept_for_as_long_as_the_settings_say() {
             .collect::<Vec<_>>();
         (episodes.entries.len(), told.join(" "))
     };
-    assert_eq!(kept(12), (3, "later digest runs over over".to_owned()));
+    assert_eq!(kept(12), (3, "later weights digest runs over over".to_owned()));
     assert_eq!(
         kept(13),
         (3, "later later runs".to_owned()),

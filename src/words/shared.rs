@@ -83,7 +83,7 @@ pub(super) fn of(shared: &SharedFacts, language: Language) -> String {
     let which = match (more, language) {
         _ if named.is_empty() => String::new(),
         (_, Language::Zh) if shared.going.is_some() => format!("最明显的：{list}。"),
-        (_, Language::En) if shared.going.is_some() => format!(" The furthest: {list}."),
+        (_, Language::En) if shared.going.is_some() => format!(" The clearest: {list}."),
         (0, Language::Zh) => format!("涉及：{list}。"),
         (_, Language::Zh) => format!("涉及：{list}，另有 {more} 个。"),
         (0, Language::En) => format!(" It is so at {list}."),
@@ -148,7 +148,7 @@ mod tests {
             of(&as_one, Language::En),
             "Since about 2026-03-04, the business brings 14% less than KPIs explain in total; against usual levels KPIs \
              +1%, the business −30%. 29 of 40 links go that way, most of them by too little to be sure of it alone. The \
-             furthest: s07, s31. While this fires, they are not told one by one."
+             clearest: s07, s31. While this fires, they are not told one by one."
         );
         assert_eq!(
             of(&as_one, Language::Zh),

@@ -195,7 +195,8 @@ pub(super) fn proposal(
 fn again(record: &AlertRecord, envelope: &Envelope<'_>) -> Option<Again> {
     let (fired, ended) = (record.fired_at?, record.history.ended_at?);
     let count = u32::try_from(record.history.fired.len()).unwrap_or(u32::MAX);
-    let soon = fired.duration_since(ended) <= envelope.refire_window;
+    let window = envelope.refire_window;
+    let soon = !window.is_zero() && fired.duration_since(ended) <= window;
     (soon && count > 1).then(|| Again {
         count,
         previous: episode_id(envelope.store_id, record.fingerprint, record.episodes - 1),

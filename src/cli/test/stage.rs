@@ -11,7 +11,7 @@ use crate::alert::dispatch::{Command, Held, Kept, Refusal};
 use crate::alert::engine::{Engine, Step};
 use crate::alert::judge;
 use crate::alert::notice::Notice;
-use crate::alert::record::{AlertRecord, AlertState, Fingerprint};
+use crate::alert::record::{AlertRecord, AlertState, Fingerprint, Retention};
 use crate::catalog::SourceId;
 use crate::daemon::evaluator::day_closes;
 use crate::daemon::folder::{Folder, is_rejection};
@@ -262,8 +262,12 @@ impl Stage {
             },
             |snapshot| {
                 series::put_in(&catalog, &case.series, &case.fed, snapshot, at);
-                snapshot.shared =
-                    crate::evaluate::drift::shared::shared(&catalog, &snapshot.instances, |_| None).into();
+                // What links are told to say here has no sum of all instances beside it.
+                if !case.series.is_empty() {
+                    let shared =
+                        crate::evaluate::drift::shared::shared(&catalog, &snapshot.instances, |_| None);
+                    snapshot.shared = shared.into();
+                }
             },
         );
         changed.take(step);
@@ -312,7 +316,7 @@ impl Stage {
             weights: Some(&changed.weights),
             watermark_ms: self.watermark.map(Timestamp::as_millisecond),
             wall_ms: now.as_millisecond(),
-            retention: self.declared.routing.manners.retention,
+            retention: Retention::FOR_EVER,
             ..Commit::default()
         };
         self.store.commit(&commit).map_err(|error| error.to_string())?;

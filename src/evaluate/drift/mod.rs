@@ -182,12 +182,12 @@ impl Evaluator {
         if self.drift.closed_to.is_some_and(|closed| closed >= today.0) {
             return;
         }
-        self.drift.closed_to = Some(today.0);
+        let closed = self.drift.closed_to.replace(today.0);
         let instances = &snapshot.instances;
         let by_key: HashMap<&InstanceKey, &NodeState> =
             instances.iter().map(|state| (&state.key, state)).collect();
-        let wholes = self.wholes();
-        let mut pools: HashMap<NodeId, Pool> = HashMap::new();
+        let wholes = self.wholes(closed);
+        let mut pools: HashMap<NodeId, Pool<'_>> = HashMap::new();
         for (parent, kpis) in families(&self.catalog, instances) {
             let Some(parent) = by_key.get(parent) else {
                 continue;
@@ -227,18 +227,18 @@ impl Evaluator {
                 self.close_link(today, &kpi.key, sides, whole_from, before, company);
                 if adds_up(&self.catalog, node) {
                     let pool = pools.entry(node).or_default();
-                    pool.add(of_kpi.flow, of_kpi.target, whole_from);
+                    pool.add(&kpi.key, of_kpi.flow, of_kpi.target, whole_from);
                     if pooled != Some(node) {
-                        pool.add_parent(of_parent.flow, of_parent.target);
+                        pool.add_parent(&parent.key, of_parent.flow, of_parent.target);
                         pooled = Some(node);
                     }
                 }
             }
         }
-        drop(by_key);
         for (node, pool) in pools {
             self.close_whole(today, node, &pool);
         }
+        drop(by_key);
         self.forget_links(today);
         self.close_feeds(cells, today, &snapshot.instances);
         self.count_links();
@@ -362,7 +362,7 @@ impl Evaluator {
     }
 
     /// Closes the day for all instances of a KPI as one, of enough of them.
-    fn close_whole(&mut self, today: Day, node: NodeId, pool: &Pool) {
+    fn close_whole(&mut self, today: Day, node: NodeId, pool: &Pool<'_>) {
         if pool.instances() < shared::LEAST {
             return;
         }
@@ -382,12 +382,15 @@ impl Evaluator {
         self.close_link(today, &whole_of(node), sides, pool.whole_from, before, company);
     }
 
-    /// The links of all instances as one, by the node of the KPI.
-    fn wholes(&self) -> HashMap<NodeId, Link> {
+    /// The links of all instances as one that were closed on a day, by the node of the KPI.
+    fn wholes(&self, closed: Option<i32>) -> HashMap<NodeId, Link> {
         let nodes = (0u32..).map(NodeId).take(self.catalog.nodes.len());
-        let split = nodes.filter(|node| !self.catalog.node(*node).each.is_empty());
-        let known =
-            split.filter_map(|node| Some((node, self.drift.links.get(&whole_of(node))?.link.clone())));
+        let known = nodes
+            .filter(|node| adds_up(&self.catalog, *node))
+            .filter_map(|node| {
+                let link = &self.drift.links.get(&whole_of(node))?.link;
+                (Some(link.closed_to()) == closed).then(|| (node, link.clone()))
+            });
         known.collect()
     }
 
@@ -511,14 +514,18 @@ impl Evaluator {
             closed_to,
             ..
         } = &mut self.drift;
+        let catalog = &self.catalog;
         let said = shared.get_or_insert_with(|| {
             // One that was closed no more, for lack of instances, says nothing of today.
             let whole = |node: NodeId| {
+                if !adds_up(catalog, node) {
+                    return None;
+                }
                 let judged = links.get(&whole_of(node))?;
                 let is_closed = Some(judged.link.closed_to()) == *closed_to;
                 judged.state.as_deref().filter(|_| is_closed)
             };
-            shared::shared(&self.catalog, instances, whole).into()
+            shared::shared(catalog, instances, whole).into()
         });
         said.clone()
     }

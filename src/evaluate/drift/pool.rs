@@ -6,8 +6,11 @@
 //! them.
 
 use super::link::{Announced, Before};
-use crate::catalog::{Catalog, NodeId};
-use crate::evaluate::snapshot::NodeState;
+use hashbrown::HashSet;
+
+use crate::catalog::{Catalog, Direction, NodeId};
+use crate::evaluate::snapshot::{InstanceKey, NodeState};
+use crate::fold::day::Day;
 
 /// Whether the instances of a judged KPI can be added up, and those of its parent.
 pub(super) fn adds_up(catalog: &Catalog, kpi: NodeId) -> bool {
@@ -27,51 +30,65 @@ pub(super) fn adds_up(catalog: &Catalog, kpi: NodeId) -> bool {
 pub(super) fn target_of(side: &NodeState) -> Option<Announced> {
     let target = side.target.filter(|target| *target > 0.0 && target.is_finite())?;
     Some(Announced {
-        start: crate::fold::day::Day::of(side.period.start).0,
-        end: crate::fold::day::Day::of(side.period.end).0,
+        start: Day::of(side.period.start).0,
+        end: Day::of(side.period.end).0,
         target,
     })
 }
 
 /// One side of the instances that were closed so far.
 #[derive(Debug, Default)]
-pub(super) struct Total {
+pub(super) struct Total<'s> {
     /// Sum of what each of the latest days brought, the closing day last.
     pub(super) flow: Vec<Option<f64>>,
     /// Sum of the targets; `None` where one has none or another period.
     pub(super) target: Option<Announced>,
-    parts: usize,
+    parts: Vec<&'s InstanceKey>,
 }
 
-impl Total {
-    fn add(&mut self, flow: &[Option<f64>], target: Option<Announced>) {
+impl<'s> Total<'s> {
+    fn add(&mut self, key: &'s InstanceKey, flow: &[Option<f64>], target: Option<Announced>) {
         self.flow.resize(self.flow.len().max(flow.len()), None);
         for (sum, value) in std::iter::zip(&mut self.flow, flow) {
             if let Some(value) = value {
                 *sum = Some(sum.unwrap_or(0.0) + value);
             }
         }
-        self.target = match (self.parts, self.target, target) {
-            (0, _, target) => target,
+        self.target = match (self.parts.is_empty(), self.target, target) {
+            (true, _, target) => target,
             (_, Some(sum), Some(more)) if (sum.start, sum.end) == (more.start, more.end) => Some(Announced {
                 target: sum.target + more.target,
                 ..sum
             }),
             _ => None,
         };
-        self.parts += 1;
+        self.parts.push(key);
     }
 
     /// What is known before the first day: the sum of last year's months where all parts have some.
     pub(super) fn before(&self, catalog: &Catalog, node: NodeId) -> Before {
         let node = catalog.node(node);
-        let is_whole = !node.last_year.is_empty() && node.last_year.len() >= self.parts;
+        let parts: HashSet<Vec<&str>> = if node.last_year.is_empty() {
+            HashSet::new()
+        } else {
+            let dimensions = self.parts.iter().map(|key| key.dimensions.iter());
+            dimensions
+                .map(|values| values.map(|value| &**value).collect())
+                .collect()
+        };
+        let known: Vec<_> = node
+            .last_year
+            .iter()
+            .filter(|monthly| {
+                let dimensions: Vec<&str> = monthly.dimensions.iter().map(String::as_str).collect();
+                parts.contains(&dimensions)
+            })
+            .collect();
+        let is_whole = !known.is_empty() && known.len() == self.parts.len();
         Before {
-            lower: node.direction == crate::catalog::Direction::Lower,
-            last_year: is_whole.then(|| {
-                let sum_of = |month: usize| node.last_year.iter().map(|monthly| monthly.rates[month]).sum();
-                std::array::from_fn(sum_of)
-            }),
+            lower: node.direction == Direction::Lower,
+            last_year: is_whole
+                .then(|| std::array::from_fn(|month| known.iter().map(|monthly| monthly.rates[month]).sum())),
             level: false,
         }
     }
@@ -79,28 +96,39 @@ impl Total {
 
 /// The instances of a KPI that were closed so far, and what they serve.
 #[derive(Debug, Default)]
-pub(super) struct Pool {
-    pub(super) kpi: Total,
-    pub(super) parent: Total,
+pub(super) struct Pool<'s> {
+    pub(super) kpi: Total<'s>,
+    pub(super) parent: Total<'s>,
     /// The first day that the definitions of all of them have seen whole.
     pub(super) whole_from: Option<i32>,
 }
 
-impl Pool {
+impl<'s> Pool<'s> {
     /// Adds an instance.
-    pub(super) fn add(&mut self, flow: &[Option<f64>], target: Option<Announced>, whole_from: Option<i32>) {
-        self.kpi.add(flow, target);
+    pub(super) fn add(
+        &mut self,
+        key: &'s InstanceKey,
+        flow: &[Option<f64>],
+        target: Option<Announced>,
+        whole_from: Option<i32>,
+    ) {
+        self.kpi.add(key, flow, target);
         self.whole_from = self.whole_from.max(whole_from);
     }
 
     /// Adds a parent instance, once for all KPIs that serve it.
-    pub(super) fn add_parent(&mut self, flow: &[Option<f64>], target: Option<Announced>) {
-        self.parent.add(flow, target);
+    pub(super) fn add_parent(
+        &mut self,
+        key: &'s InstanceKey,
+        flow: &[Option<f64>],
+        target: Option<Announced>,
+    ) {
+        self.parent.add(key, flow, target);
     }
 
     /// How many instances there are.
     pub(super) fn instances(&self) -> usize {
-        self.kpi.parts
+        self.kpi.parts.len()
     }
 }
 
@@ -118,18 +146,22 @@ mod tests {
 
     #[test]
     fn days_add_up_and_so_do_targets_of_one_period() {
+        let key = &InstanceKey {
+            node: NodeId(0),
+            dimensions: [].into(),
+        };
         let mut pool = Pool::default();
-        pool.add(&[None, Some(1.0), Some(2.0)], target(0, 10.0), None);
-        pool.add(&[None, None, Some(3.0)], target(0, 5.0), Some(7));
+        pool.add(key, &[None, Some(1.0), Some(2.0)], target(0, 10.0), None);
+        pool.add(key, &[None, None, Some(3.0)], target(0, 5.0), Some(7));
         assert_eq!(pool.kpi.flow, [None, Some(1.0), Some(5.0)]);
         assert_eq!((pool.kpi.target, pool.instances()), (target(0, 15.0), 2));
         assert_eq!(pool.whole_from, Some(7));
         // One without a target, or of another period, leaves no sum to compare with.
-        pool.add_parent(&[Some(1.0)], target(0, 1.0));
-        pool.add_parent(&[Some(1.0)], None);
-        pool.add_parent(&[Some(1.0)], target(0, 1.0));
+        pool.add_parent(key, &[Some(1.0)], target(0, 1.0));
+        pool.add_parent(key, &[Some(1.0)], None);
+        pool.add_parent(key, &[Some(1.0)], target(0, 1.0));
         assert_eq!(pool.parent.target, None);
-        pool.add(&[], target(1, 5.0), None);
+        pool.add(key, &[], target(1, 5.0), None);
         assert_eq!(pool.kpi.target, None);
     }
 }

@@ -59,17 +59,35 @@ struct Siblings<'a> {
     judged: usize,
     /// By side: the parent brings less, or more.
     leaning: [Vec<Voice<'a>>; 2],
-    /// How many go that way, if ever so little.
-    going: [usize; 2],
+    /// Of each KPI, how its instances go.
+    ways: HashMap<NodeId, Ways>,
     /// What all instances of a KPI say as one.
-    wholes: Vec<&'a LinkState>,
+    wholes: Vec<(NodeId, &'a LinkState)>,
+}
+
+/// How the instances of a KPI go.
+#[derive(Clone, Copy, Default)]
+struct Ways {
+    judged: usize,
+    /// By side: how many go that way, if ever so little.
+    going: [usize; 2],
+}
+
+/// What all instances of a KPI say as one.
+struct Pooled<'a> {
+    finding: &'a LinkFinding,
+    is_more: bool,
+    evidence: f64,
+    ways: Ways,
 }
 
 impl<'a> Siblings<'a> {
     fn add(&mut self, kpi: &'a InstanceKey, link: &LinkState) {
         self.judged += 1;
+        let ways = self.ways.entry(kpi.node).or_default();
+        ways.judged += 1;
         if let Some(gap) = link.parent_gap.filter(|gap| gap.abs() >= GOES) {
-            self.going[usize::from(gap > 0.0)] += 1;
+            ways.going[usize::from(gap > 0.0)] += 1;
         }
         if let Some(voice) = Voice::of(kpi, link) {
             self.leaning[usize::from(voice.is_more)].push(voice);
@@ -77,28 +95,36 @@ impl<'a> Siblings<'a> {
     }
 
     /// What all instances of a KPI say as one, as far as it is no matter of a few: half as many again of them go that way as
-    /// the other, and five at least. Which finding, whether it is more, and how much it says.
-    fn pooled(&self) -> Option<(&'a LinkFinding, bool, f64)> {
-        let findings = self.wholes.iter().flat_map(|link| &link.findings);
-        let weighed = findings.filter_map(|finding| {
-            let is_more = side_of(finding.kind)?;
-            let [to, other] = [is_more, !is_more].map(|side| self.going[usize::from(side)] as f64);
-            let share = to / (1.5 * other).max(LEAST as f64);
-            let evidence = if share >= 1.0 {
-                finding.evidence.unwrap_or(1.0)
-            } else {
-                share.min(0.999)
-            };
-            Some((finding, is_more, evidence))
-        });
-        weighed.max_by(|(_, _, a), (_, _, b)| a.total_cmp(b))
+    /// the other, and five at least.
+    fn pooled(&self) -> Option<Pooled<'a>> {
+        let of_whole = |(node, link): &(NodeId, &'a LinkState)| {
+            let ways = self.ways.get(node).copied().unwrap_or_default();
+            let weighed = link.findings.iter().filter_map(move |finding| {
+                let is_more = side_of(finding.kind)?;
+                let [to, other] = [is_more, !is_more].map(|side| ways.going[usize::from(side)] as f64);
+                let share = to / (1.5 * other).max(LEAST as f64);
+                let evidence = if share >= 1.0 {
+                    finding.evidence.unwrap_or(1.0)
+                } else {
+                    share.min(0.999)
+                };
+                Some(Pooled {
+                    finding,
+                    is_more,
+                    evidence,
+                    ways,
+                })
+            });
+            weighed.max_by(|a, b| a.evidence.total_cmp(&b.evidence))
+        };
+        let said = self.wholes.iter().filter_map(of_whole);
+        said.max_by(|a, b| a.evidence.total_cmp(&b.evidence))
     }
 
     /// What they say together, of the side to which more of them lean; what all instances say as one where that says more.
     fn together(self, key: InstanceKey) -> SharedDrift {
         let judged = self.judged;
         let pooled = self.pooled();
-        let going = self.going;
         let [less, more] = self.leaning.map(at_one_time);
         let said_by_most = of_most(
             key,
@@ -109,16 +135,16 @@ impl<'a> Siblings<'a> {
                 less.clone()
             },
         );
-        let Some((finding, is_more, evidence)) =
-            pooled.filter(|(_, _, evidence)| said_by_most.evidence < evidence.min(1.0))
-        else {
+        let Some(pooled) = pooled.filter(|pooled| said_by_most.evidence < pooled.evidence.min(1.0)) else {
             return said_by_most;
         };
+        let Pooled { finding, is_more, .. } = pooled;
         let voices = if is_more { more } else { less };
         SharedDrift {
             is_more,
-            evidence,
-            going: Some(going[usize::from(is_more)]),
+            evidence: pooled.evidence,
+            judged: pooled.ways.judged,
+            going: Some(pooled.ways.going[usize::from(is_more)]),
             since: finding.since,
             gap: finding.gap,
             kpi: finding.kpi,
@@ -226,7 +252,7 @@ pub fn shared<'a>(
     for (node, declared) in (0u32..).map(NodeId).zip(&catalog.nodes) {
         let parent = declared.parent.as_ref().map(|parent| whole_of(parent.node));
         if let (Some(siblings), Some(link)) = (parent.and_then(|key| sets.get_mut(&key)), whole(node)) {
-            siblings.wholes.push(link);
+            siblings.wholes.push((node, link));
         }
     }
     let enough = sets.into_iter().filter(|(_, siblings)| siblings.judged >= LEAST);
@@ -295,6 +321,39 @@ mod tests {
     }
 
     use DriftKind::{Gaming, Hollow, Uncredited};
+
+    /// What forty stores say whose gaps are these, and the sum of them, which is hollow.
+    fn as_one(gaps: impl Fn(usize) -> f64) -> SharedDrift {
+        let links: Vec<LinkState> = (0..40).map(|n| link(Hollow, 0.1, 1, gaps(n))).collect();
+        let names = (0..links.len()).map(|n| key(1, &[&format!("s{n:02}")]));
+        let keys: &'static [InstanceKey] = Vec::leak(names.collect());
+        // Those of another KPI go their own way.
+        let others: &'static [InstanceKey] =
+            Vec::leak((0..40).map(|n| key(2, &[&format!("s{n:02}")])).collect());
+        let of_others = vec![link(Uncredited, 0.1, 1, 0.3); 40];
+        let whole = link(Hollow, 1.3, 4, -0.12);
+        let mut siblings = Siblings::default();
+        add(&mut siblings, &links, keys);
+        add(&mut siblings, &of_others, others);
+        siblings.wholes.push((NodeId(1), &whole));
+        siblings.together(key(0, &[]))
+    }
+
+    #[test]
+    fn what_all_instances_say_as_one_is_said_where_enough_of_them_go_that_way() {
+        let said = as_one(|n| if n < 24 { -0.08 } else { 0.1 });
+        assert_eq!((said.evidence, said.judged, said.going), (1.3, 40, Some(24)));
+        assert_eq!(
+            (said.gap, said.since),
+            (Some(-0.12), Some(jiff::civil::date(2026, 3, 4)))
+        );
+        // One more that goes the other way: 23 of 25.5.
+        let said = as_one(|n| if n < 23 { -0.08 } else { 0.1 });
+        assert!((said.evidence - 23.0 / 25.5).abs() < 1e-9, "{}", said.evidence);
+        // What one large store does: the others do as they please.
+        let said = as_one(|n| if n == 0 { -0.9 } else { 0.0 });
+        assert_eq!(said.evidence, 0.2);
+    }
 
     #[test]
     fn most_links_on_one_side_in_the_same_days_are_one_shock() {

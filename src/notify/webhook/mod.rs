@@ -150,15 +150,13 @@ impl Webhook {
     }
 
     /// Where a message goes: the end of an episode may have a path of its own.
-    fn url(&self, notices: &[Notice]) -> Result<Url, String> {
+    fn url(&self, notices: &[Notice]) -> Url {
         let end = self.own.as_ref().and_then(|own| own.end.as_ref());
         match (end, notices.first()) {
             (Some(end), Some(notice)) if is_end(notice) => {
-                let base = self.http.url().as_str().trim_end_matches('/');
-                let path = end.path_of(&notice.episode, &notice.id);
-                Url::parse(&format!("{base}{path}")).map_err(|error| format!("end: path: {error}"))
+                ended_at(self.http.url(), &end.path_of(&notice.episode, &notice.id))
             }
-            _ => Ok(self.http.url().clone()),
+            _ => self.http.url().clone(),
         }
     }
 
@@ -170,10 +168,7 @@ impl Webhook {
             Ok(headers) => headers,
             Err(reason) => return Answer::Drop { reason },
         };
-        let url = match self.url(notices) {
-            Ok(url) => url,
-            Err(reason) => return Answer::Drop { reason },
-        };
+        let url = self.url(notices);
         match self.http.post_to(url, headers, body).await {
             Ok(reply) => reply::judge(reply.status, reply.retry_after(), &reply.body, now),
             Err(answer) => answer,
@@ -222,6 +217,18 @@ impl Channel for Webhook {
             None => self.format == WebhookFormat::Events || notice.aside.is_none(),
         }
     }
+}
+
+/// A path, perhaps with a query, behind a URL that may have a query of its own.
+fn ended_at(base: &Url, path: &str) -> Url {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    let queries = [base.query().unwrap_or(""), query];
+    let query = queries.into_iter().filter(|part| !part.is_empty());
+    let query = query.collect::<Vec<_>>().join("&");
+    url.set_query((!query.is_empty()).then_some(query.as_str()));
+    url
 }
 
 fn is_end(notice: &Notice) -> bool {

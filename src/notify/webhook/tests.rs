@@ -403,3 +403,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_path_of_an_end_comes_before_the_query() {
+    let at = |base: &str, path: &str| ended_at(&Url::parse(base).unwrap(), path).to_string();
+    assert_eq!(
+        at("https://h.example/alerts/", "/5e/close"),
+        "https://h.example/alerts/5e/close"
+    );
+    assert_eq!(
+        at("https://h.example/alerts?key=K", "/5e/close?by=id"),
+        "https://h.example/alerts/5e/close?key=K&by=id"
+    );
+}
