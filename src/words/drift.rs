@@ -141,14 +141,16 @@ fn departure(kpi: &Figure, parent: &Figure, found: &LinkFigure, since: &str, lan
         )
     };
     let (of_kpi, of_parent) = (moved(found.kpi), moved(found.parent));
-    let sure = found
-        .confidence
-        .map_or_else(String::new, |confidence| match (confidence > 0.999, language) {
-            (true, Language::Zh) => "，把握超过 99.9%".to_owned(),
-            (true, Language::En) => ", more than 99.9% sure".to_owned(),
-            (false, Language::Zh) => format!("，把握 {}", percent(confidence)),
-            (false, Language::En) => format!(", {} sure", percent(confidence)),
-        });
+    // Nothing is certain: what would round to 100 % is said to one more place.
+    let sure = found.confidence.map(|confidence| match confidence {
+        _ if confidence > 0.999 => (language.pick("超过 ", "more than "), "99.9%".to_owned()),
+        _ if confidence >= 0.995 => (language.pick("超过 ", "more than "), "99.5%".to_owned()),
+        _ => ("", percent(confidence)),
+    });
+    let sure = sure.map_or_else(String::new, |(than, share)| match language {
+        Language::Zh => format!("，把握{}{share}", if than.is_empty() { " " } else { than }),
+        Language::En => format!(", {than}{share} sure"),
+    });
     match (language, gap < 0.0) {
         (Language::Zh, true) => format!(
             "{since}{parent}比{kpi}所能解释的少 {size}{sure}。与平时相比：{kpi} {of_kpi}，{parent} {of_parent}。"
@@ -214,6 +216,14 @@ mod tests {
             ),
             "自 2026-03-04 起，营收比文章数所能解释的少 32%，把握超过 99.9%。与平时相比：文章数 +3%，营收 −30%。"
         );
+        for (confidence, said) in [(0.994, ", 99% sure"), (0.996, ", more than 99.5% sure")] {
+            let found = LinkFigure {
+                confidence: Some(confidence),
+                ..found.clone()
+            };
+            let of = of("hollow", &kpi, Some(&parent), &found, Language::En);
+            assert!(of.contains(said), "{of}");
+        }
     }
 
     #[test]
