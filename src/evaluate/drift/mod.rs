@@ -27,7 +27,7 @@ use crate::fold::day::Day;
 pub use closed::ClosedLink;
 use closed::Closes;
 use feed::Feed;
-use link::{Announced, Before, Company, DayInput, Days, Link, RING, Side, Special, Tuning};
+use link::{Announced, Before, DayInput, Days, Link, RING, Side, Special, Tuning};
 use pool::{Pool, adds_up, target_of};
 
 /// Days back over which values are looked at again: what is later than this is not seen by the judgement.
@@ -182,11 +182,10 @@ impl Evaluator {
         if self.drift.closed_to.is_some_and(|closed| closed >= today.0) {
             return;
         }
-        let closed = self.drift.closed_to.replace(today.0);
+        self.drift.closed_to = Some(today.0);
         let instances = &snapshot.instances;
         let by_key: HashMap<&InstanceKey, &NodeState> =
             instances.iter().map(|state| (&state.key, state)).collect();
-        let wholes = self.wholes(closed);
         let mut pools: HashMap<NodeId, Pool<'_>> = HashMap::new();
         for (parent, kpis) in families(&self.catalog, instances) {
             let Some(parent) = by_key.get(parent) else {
@@ -216,15 +215,11 @@ impl Evaluator {
                     target: target_of(kpi),
                 };
                 let node = kpi.key.node;
-                let company = Company {
-                    others: &others,
-                    whole: wholes.get(&node),
-                };
                 // What a link learned under another definition says nothing of this one.
                 let whole_from = self.whole_from(kpi).max(parent_whole_from);
                 let before = |this: &Evaluator| [this.before(kpi), this.before(parent)];
                 let sides = [of_kpi, of_parent];
-                self.close_link(today, &kpi.key, sides, whole_from, before, company);
+                self.close_link(today, &kpi.key, sides, whole_from, before, &others);
                 if adds_up(&self.catalog, node) {
                     let pool = pools.entry(node).or_default();
                     pool.add(&kpi.key, of_kpi.flow, of_kpi.target, whole_from);
@@ -306,7 +301,7 @@ impl Evaluator {
         sides: [Closing<'_>; 2],
         whole_from: Option<i32>,
         before: impl FnOnce(&Evaluator) -> [Before; 2],
-        company: Company<'_>,
+        others: &[&Link],
     ) {
         let NodeId(node) = key.node;
         let parent = self.catalog.nodes[node as usize].parent.as_ref();
@@ -329,7 +324,7 @@ impl Evaluator {
             targets: targets[at].as_slice(),
         };
         let (days, tuning) = (self.days(parent), &self.drift.tuning);
-        link.close_among(company, today.0, [input(0), input(1)], days, tuning);
+        link.close_among(others, today.0, [input(0), input(1)], days, tuning);
         let state = state_of(link, tuning);
         judged.closes.add(today.0, &state);
         judged.state = Some(Arc::new(state));
@@ -378,20 +373,7 @@ impl Evaluator {
                 pool.parent.before(&this.catalog, parent),
             ]
         };
-        let company = Company::default();
-        self.close_link(today, &whole_of(node), sides, pool.whole_from, before, company);
-    }
-
-    /// The links of all instances as one that were closed on a day, by the node of the KPI.
-    fn wholes(&self, closed: Option<i32>) -> HashMap<NodeId, Link> {
-        let nodes = (0u32..).map(NodeId).take(self.catalog.nodes.len());
-        let known = nodes
-            .filter(|node| adds_up(&self.catalog, *node))
-            .filter_map(|node| {
-                let link = &self.drift.links.get(&whole_of(node))?.link;
-                (Some(link.closed_to()) == closed).then(|| (node, link.clone()))
-            });
-        known.collect()
+        self.close_link(today, &whole_of(node), sides, pool.whole_from, before, &[]);
     }
 
     /// What the latest days brought to an instance, the closing day last.

@@ -2,8 +2,7 @@
 //!
 //! Of independent counts with means μᵢ·(1 + δ) and a δ that all have in common, everything that they say of δ is in their sum
 //! (a sufficient statistic: Fisher 1922, Phil. Trans. R. Soc. A 222). So the sums of KPI and business are judged as a link of
-//! their own, by the same constants, and lag and elasticity that it learns serve instances that have too few events to learn
-//! them.
+//! their own, by the same constants. What it learns of lag and elasticity is not lent to instances: they need not be alike.
 
 use super::link::{Announced, Before};
 use hashbrown::HashSet;

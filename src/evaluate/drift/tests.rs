@@ -1,6 +1,6 @@
 //! Links as specifications: hand-made series whose verdict is known, and what must not change a verdict.
 
-use super::link::{Announced, Before, Company, DayInput, Days, Finding, Link, Reading, Tuning};
+use super::link::{Announced, Before, DayInput, Days, Finding, Link, Reading, Tuning};
 use crate::catalog::attribute::DriftKind;
 
 /// 2024-01-01, a Monday.
@@ -357,11 +357,7 @@ fn told_of_all(kpis: &[Vec<f64>], parent: &[f64]) -> Vec<Vec<(DriftKind, usize)>
             let of_kpi = flow(kpi);
             let input = |flow| DayInput { flow, targets: &[] };
             let sides = [input(&of_kpi), input(&of_parent)];
-            let company = Company {
-                others: &others,
-                whole: None,
-            };
-            links[n].close_among(company, FIRST + at as i32, sides, &days, &tuning);
+            links[n].close_among(&others, FIRST + at as i32, sides, &days, &tuning);
             for finding in links[n].reading(&tuning).findings {
                 if !told[n].iter().any(|(kind, _)| *kind == finding.kind) {
                     told[n].push((finding.kind, at));

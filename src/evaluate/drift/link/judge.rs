@@ -23,8 +23,6 @@ pub(super) struct Seen {
     pub(super) counted: Counted,
     /// Times by which the spread is wider because days of the window are not usable.
     pub(super) thin: f64,
-    /// How the parents of all instances of the KPI together answer it.
-    pub(super) whole: Option<Known>,
 }
 
 /// What came in a window, in events of usual size: as many would vary as much.
@@ -237,10 +235,9 @@ impl Judge {
         }))
     }
 
-    /// The answer nearest to `dy` that the KPI explains: hull of β·dx over admissible lags and elasticities. A link of too few
-    /// events to know its own answer goes by that of all instances together.
+    /// The answer nearest to `dy` that the KPI explains: hull of β·dx over admissible lags and elasticities.
     fn explained(&self, day: i32, dy: f64, seen: &Seen, tuning: &Tuning) -> f64 {
-        let known = self.known().or(seen.whole);
+        let known = self.known();
         let last = known.map_or(tuning.max_lag, |known| tuning.max_lag.min(known.lag + 3));
         let mut hull: Option<(f64, f64)> = None;
         for lag in 0..=last {

@@ -77,15 +77,6 @@ pub struct Reading {
     pub judged_days: u32,
 }
 
-/// What other links say of one, as they were before the day: whichever is judged first, each is told the same.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Company<'a> {
-    /// KPIs that share its parent: what theirs explain is not asked of this one.
-    pub others: &'a [&'a Link],
-    /// All instances of the KPI as one.
-    pub whole: Option<&'a Link>,
-}
-
 /// Place of the longest window among the judges.
 const LONG: usize = 2;
 
@@ -132,13 +123,14 @@ impl Link {
 
     /// Takes in a day close. Days that were closed already are not closed again.
     pub fn close(&mut self, day: i32, kpi: DayInput<'_>, parent: DayInput<'_>, days: &Days, tuning: &Tuning) {
-        self.close_among(Company::default(), day, [kpi, parent], days, tuning);
+        self.close_among(&[], day, [kpi, parent], days, tuning);
     }
 
-    /// The same of a link that is not alone.
+    /// The same of a KPI that shares its parent with others: what theirs explain is not asked of this one. They
+    /// are as they were before the day.
     pub fn close_among(
         &mut self,
-        company: Company<'_>,
+        others: &[&Link],
         day: i32,
         [kpi, parent]: [DayInput<'_>; 2],
         days: &Days,
@@ -155,7 +147,7 @@ impl Link {
         let wait = self.kpi.maturity(tuning).max(self.parent.maturity(tuning));
         while self.judged_to < day - wait {
             self.judged_to += 1;
-            self.judge(self.judged_to, company, days, tuning);
+            self.judge(self.judged_to, others, days, tuning);
         }
     }
 
@@ -273,7 +265,7 @@ impl Link {
         self.judges.iter().fold(longest, further)
     }
 
-    fn judge(&mut self, day: i32, company: Company<'_>, days: &Days, tuning: &Tuning) {
+    fn judge(&mut self, day: i32, others: &[&Link], days: &Days, tuning: &Tuning) {
         // Levels are those of judgement, which turns a side round where less is better.
         let levels = [
             self.judges[LONG].level(0) * self.kpi.sign(),
@@ -302,8 +294,7 @@ impl Link {
             };
             let noise = (noise_of(1) + 0.5 * noise_of(0)).min(4.0);
             // The one that explains the most: KPIs that move together would be counted twice in a sum.
-            let brought = company
-                .others
+            let brought = others
                 .iter()
                 .filter_map(|link| link.judges[place].brings(day, link.judged_to, tuning));
             let widest = |(low, high): (f64, f64), (a, b): (f64, f64)| (f64::min(low, a), f64::max(high, b));
@@ -315,7 +306,6 @@ impl Link {
                 noise,
                 counted: windows[1].counted(),
                 thin,
-                whole: company.whole.and_then(|link| link.judges[place].known()),
             };
             judge.day(day, &seen, quiet, tuning);
         }
