@@ -829,23 +829,6 @@ routes:
     }
 
     #[test]
-    fn a_route_that_is_put_before_another_changes_nothing_for_whom_that_one_told() {
-        let ids = |text: &str| {
-            let root = load_text(text).unwrap().routing.root.clone().unwrap();
-            let ids = root.routes.into_iter().map(|route| route.id);
-            ids.collect::<Vec<_>>()
-        };
-        let before = ids(GOOD);
-        assert_eq!(before, ["0/severity=\"critical\"", "0/node!=a"]);
-        let first = "routes: [{matchers: [node=b], receiver: boss}, {matchers: [node=b], receiver: ops}, ";
-        let after = ids(&GOOD.replace("routes: [", first));
-        assert_eq!(
-            after,
-            [&["0/node=b".to_owned(), "0/node=b#2".to_owned()], &*before].concat()
-        );
-    }
-
-    #[test]
     fn one_receiver_needs_no_route() {
         let settings = load_text(
             "kafka: {brokers: b}\nreceivers:\n  ops: {slack_webhook: {url: https://example.com/s}}\n",

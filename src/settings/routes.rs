@@ -372,19 +372,11 @@ impl Checker {
             active: active.clone(),
             repeat_within: repeat_within.clone(),
         };
-        let mut routes: Vec<Route> = Vec::new();
+        let mut routes = Vec::new();
         for (index, entry) in entry.routes.into_iter().enumerate() {
             let mut path = at("routes");
             path.push(index.to_string());
-            // By what it takes and not by where it stands: who was told by a route goes on with it when another one is put
-            // before it.
-            let id = format!("{id}/{}", entry.matchers.join(","));
-            let alike = |known: &&Route| known.id == id || known.id.starts_with(&format!("{id}#"));
-            let id = match routes.iter().filter(alike).count() {
-                0 => id,
-                before => format!("{id}#{}", before + 1),
-            };
-            routes.push(self.route(entry, &below, around, id, &path));
+            routes.push(self.route(entry, &below, around, format!("{id}.{index}"), &path));
         }
         Route {
             id,
