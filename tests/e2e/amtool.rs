@@ -129,7 +129,7 @@ pub(crate) fn link_to(message: &str, path: &str) -> String {
         .find(path)
         .unwrap_or_else(|| panic!("no {path} in {message}"));
     let rest = &message[from..];
-    let end = rest.find(['"', '|', '>', ' ', '\n']).unwrap_or(rest.len());
+    let end = rest.find(['"', '|', '>', ')', ' ', '\n']).unwrap_or(rest.len());
     rest[..end].trim_end_matches('\\').replace("&amp;", "&")
 }
 
