@@ -393,6 +393,13 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
         ..Commit::default()
     };
     store.commit(&commit).unwrap();
+    let link =
+        "INSERT INTO links VALUES ('visits', '[]', x'00'); UPDATE meta SET value = 10 WHERE key = 'schema'";
+    store.lock().execute_batch(link).unwrap();
+    drop(store);
+    let store = Store::open(&path).unwrap();
+    // What links had learned before version 11 is not read as if it were of it.
+    assert!(store.restore().unwrap().learned.links.is_empty());
     let as_before = "DROP TABLE seen; DROP TABLE episodes; DROP TABLE keys; DROP TABLE items; DROP TABLE links; DROP TABLE feeds; DROP TABLE definitions; DROP TABLE entries; UPDATE meta SET value = 1 WHERE key = 'schema'";
     store.lock().execute_batch(as_before).unwrap();
     let id = store.id().to_owned();

@@ -48,6 +48,8 @@ fn answering(days: usize, lag: impl Fn(usize) -> Option<usize>) -> [Vec<f64>; 2]
 struct Run {
     first: i32,
     scale: [f64; 2],
+    /// What targets are counted in, in units of the values; `None`: there are none.
+    target_unit: Option<f64>,
     /// The day from which on the link goes through its encoded form at every close.
     restarts: bool,
 }
@@ -55,6 +57,7 @@ struct Run {
 const PLAIN: Run = Run {
     first: FIRST,
     scale: [1.0; 2],
+    target_unit: Some(1.0),
     restarts: false,
 };
 
@@ -80,12 +83,12 @@ fn findings(flows: &[Vec<f64>; 2], run: &Run) -> Vec<(usize, Finding)> {
             end: day + 30,
             target: per_day * 30.0,
         };
-        let targets = match at % 30 {
-            0 => [
-                vec![target(100.0 * run.scale[0])],
-                vec![target(5000.0 * run.scale[1])],
+        let targets = match run.target_unit.filter(|_| at % 30 == 0) {
+            Some(unit) => [
+                vec![target(100.0 * unit * run.scale[0])],
+                vec![target(5000.0 * unit * run.scale[1])],
             ],
-            _ => [Vec::new(), Vec::new()],
+            None => [Vec::new(), Vec::new()],
         };
         let (kpi, parent) = (flow(0), flow(1));
         let input = |side: usize, flow| DayInput {
@@ -259,6 +262,26 @@ fn a_link_without_targets_is_judged_as_well() {
     let (kind, at) = told.unwrap();
     assert_eq!(kind, DriftKind::Hollow);
     assert!((180..=194).contains(&at), "day {at}");
+}
+
+#[test]
+fn targets_in_another_unit_and_none_at_all_are_no_less_sharp() {
+    let mut flows = answering(DAYS, |_| Some(2));
+    from(180, &mut flows[1], |value| value * 0.75);
+    let of = |target_unit| {
+        let found = findings(&flows, &Run { target_unit, ..PLAIN });
+        let hollow = found
+            .into_iter()
+            .find(|(_, finding)| finding.kind == DriftKind::Hollow);
+        let (day, finding) = hollow.unwrap_or_else(|| panic!("{target_unit:?}"));
+        (day, finding.gap)
+    };
+    let (day, gap) = of(Some(1.0));
+    for unit in [Some(33.0), Some(1.0 / 33.0), None] {
+        let (other_day, other_gap) = of(unit);
+        assert!(day.abs_diff(other_day) <= 2, "{unit:?}: {other_day} for {day}");
+        assert!((gap - other_gap).abs() < 0.04, "{unit:?}: {other_gap} for {gap}");
+    }
 }
 
 #[test]

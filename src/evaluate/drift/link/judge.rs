@@ -62,7 +62,7 @@ impl Counted {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
     lag: usize,
-    elasticity: f64,
+    pub(super) elasticity: f64,
     strength: f64,
 }
 
@@ -338,5 +338,34 @@ impl Judge {
 
     pub(super) fn is_over(&self, side: usize, tuning: &Tuning) -> bool {
         self.sums[side] >= self.limit(tuning)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortfall_of_few_events_is_the_root_of_a_deviance() {
+        let tuning = Tuning::default();
+        let counted = |events: f64| Counted {
+            events,
+            reference: 21.0,
+            sign: 1.0,
+        };
+        // Half of the reference is expected: 10.5. Of the spread² 1/10.5 is chance, the rest a shape of 1/0.0025 = 400.
+        let (level, spread) = (0.5f64.ln(), (1.0f64 / 10.5 + 0.0025).sqrt());
+        let of = |events| counted(events).shortfall(level, spread, &tuning);
+        // √(2·(2 ln(2/10.5) − 402 ln(402/410.5))); the log ratio would say 4.7.
+        assert!((of(2.0).unwrap() - 3.19216).abs() < 1e-4, "{:?}", of(2.0));
+        // √(2·400·ln(410.5/400)): nothing at all is a number, too.
+        assert!((of(0.0).unwrap() - 4.55292).abs() < 1e-4, "{:?}", of(0.0));
+        assert_eq!(of(10.6), None);
+        // At the limit of what is few, and beyond.
+        let of_many = |expected: f64| {
+            let level = (expected / 21.0).ln();
+            counted(1.0).shortfall(level, spread, &tuning)
+        };
+        assert!(of_many(39.9).is_some() && of_many(40.1).is_none());
     }
 }

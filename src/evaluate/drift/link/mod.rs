@@ -235,7 +235,7 @@ impl Link {
             reading.lag_days = Some(long.lag as f64);
             // What explains a gap is told of the values themselves, whichever way is good.
             let sign = self.kpi.sign() * self.parent.sign();
-            reading.elasticity = long.known().map(|_| long.elasticity * sign);
+            reading.elasticity = long.known().map(|known| known.elasticity * sign);
         }
         reading
     }
