@@ -2,7 +2,8 @@
 //!
 //! [`link`] is the judgement of one link: numbers in, numbers out. Here is what it sees of catalogue and cells, and what
 //! the snapshot shows of it. A link is judged when a local day closes, never in between. [`shared`] is what many links say
-//! together. [`health`] is what is asked of a feed before anything is read out of it, and [`feed`] asks it of nodes that no
+//! together, and [`pool`] makes one link of all instances of a KPI. [`health`] is what is asked of a feed before anything is read
+//! out of it, and [`feed`] asks it of nodes that no
 //! link watches.
 
 mod closed;
