@@ -221,9 +221,12 @@ impl Evaluator {
                 let before = |this: &Evaluator| [this.before(kpi), this.before(parent)];
                 let sides = [of_kpi, of_parent];
                 self.close_link(today, &kpi.key, sides, whole_from, before, &others);
-                if adds_up(&self.catalog, node) {
+                // What has brought nothing yet is no part of a sum.
+                let judged = self.drift.links.get(&kpi.key);
+                if let Some(judged) = judged.filter(|_| adds_up(&self.catalog, node)) {
                     let pool = pools.entry(node).or_default();
-                    pool.add(&kpi.key, of_kpi.flow, of_kpi.target, whole_from);
+                    let first_day = judged.link.first_day();
+                    pool.add(&kpi.key, of_kpi.flow, of_kpi.target, first_day);
                     if pooled != Some(node) {
                         pool.add_parent(&parent.key, of_parent.flow, of_parent.target);
                         pooled = Some(node);

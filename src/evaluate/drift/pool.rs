@@ -98,7 +98,7 @@ impl<'s> Total<'s> {
 pub(super) struct Pool<'s> {
     pub(super) kpi: Total<'s>,
     pub(super) parent: Total<'s>,
-    /// The first day that the definitions of all of them have seen whole.
+    /// The first day on which all of them were there: like is compared with like, and a sum that another one joins begins anew.
     pub(super) whole_from: Option<i32>,
 }
 
@@ -109,10 +109,10 @@ impl<'s> Pool<'s> {
         key: &'s InstanceKey,
         flow: &[Option<f64>],
         target: Option<Announced>,
-        whole_from: Option<i32>,
+        first_day: i32,
     ) {
         self.kpi.add(key, flow, target);
-        self.whole_from = self.whole_from.max(whole_from);
+        self.whole_from = self.whole_from.max(Some(first_day));
     }
 
     /// Adds a parent instance, once for all KPIs that serve it.
@@ -150,8 +150,8 @@ mod tests {
             dimensions: [].into(),
         };
         let mut pool = Pool::default();
-        pool.add(key, &[None, Some(1.0), Some(2.0)], target(0, 10.0), None);
-        pool.add(key, &[None, None, Some(3.0)], target(0, 5.0), Some(7));
+        pool.add(key, &[None, Some(1.0), Some(2.0)], target(0, 10.0), 3);
+        pool.add(key, &[None, None, Some(3.0)], target(0, 5.0), 7);
         assert_eq!(pool.kpi.flow, [None, Some(1.0), Some(5.0)]);
         assert_eq!((pool.kpi.target, pool.instances()), (target(0, 15.0), 2));
         assert_eq!(pool.whole_from, Some(7));
@@ -160,7 +160,7 @@ mod tests {
         pool.add_parent(key, &[Some(1.0)], None);
         pool.add_parent(key, &[Some(1.0)], target(0, 1.0));
         assert_eq!(pool.parent.target, None);
-        pool.add(key, &[], target(1, 5.0), None);
+        pool.add(key, &[], target(1, 5.0), 0);
         assert_eq!(pool.kpi.target, None);
     }
 }

@@ -94,15 +94,16 @@ impl<'a> Siblings<'a> {
         }
     }
 
-    /// What all instances of a KPI say as one, as far as it is no matter of a few: half as many again of them go that way as
-    /// the other, and five at least.
+    /// What all instances of a KPI say as one, as far as it is no matter of a few: half of them go that way, half as many again
+    /// as the other, and five at least.
     fn pooled(&self) -> Option<Pooled<'a>> {
         let of_whole = |(node, link): &(NodeId, &'a LinkState)| {
             let ways = self.ways.get(node).copied().unwrap_or_default();
             let weighed = link.findings.iter().filter_map(move |finding| {
                 let is_more = side_of(finding.kind)?;
                 let [to, other] = [is_more, !is_more].map(|side| ways.going[usize::from(side)] as f64);
-                let share = to / (1.5 * other).max(LEAST as f64);
+                let half = ways.judged as f64 / 2.0;
+                let share = to / (1.5 * other).max(half).max(LEAST as f64);
                 let evidence = if share >= 1.0 {
                     finding.evidence.unwrap_or(1.0)
                 } else {
@@ -352,7 +353,10 @@ mod tests {
         assert!((said.evidence - 23.0 / 25.5).abs() < 1e-9, "{}", said.evidence);
         // What one large store does: the others do as they please.
         let said = as_one(|n| if n == 0 { -0.9 } else { 0.0 });
-        assert_eq!(said.evidence, 0.2);
+        assert_eq!(said.evidence, 0.05);
+        // Most of them do as they please, whichever way the others go.
+        let said = as_one(|n| if n < 19 { -0.08 } else { 0.0 });
+        assert_eq!(said.evidence, 0.95);
     }
 
     #[test]

@@ -151,6 +151,11 @@ impl Link {
         }
     }
 
+    /// The first day that it knows of.
+    pub fn first_day(&self) -> i32 {
+        self.first_day
+    }
+
     /// The last day that was closed.
     pub fn closed_to(&self) -> i32 {
         self.closed_to
