@@ -3,7 +3,7 @@
 //! Sums run over the KPIs that there is evidence of; the others keep their weight and take no part. The formula alone does
 //! not keep the sum, since confidence differs. It is kept by scaling the larger of all gains and all losses down to the
 //! smaller, so that every bound holds by itself and nobody's weight moves against the evidence. Changes are whole points,
-//! by largest remainders.
+//! by largest remainders, and none goes beyond what the evidence speaks for: nobody is asked for the way back next time.
 
 use crate::catalog::Weighting;
 
@@ -43,7 +43,7 @@ pub fn propose(members: &[Member], terms: &Weighting) -> Vec<i32> {
     let side = |sign: f64| -> Vec<Wish> {
         let wishes = members.iter().zip(&wanted).map(|(member, change)| Wish {
             points: (sign * change).max(0.0),
-            most: whole(room(member, sign, terms)),
+            most: whole(room(member, sign, terms).min((sign * distance(member, sum)).max(0.0))),
         });
         wishes.collect()
     };
@@ -64,11 +64,19 @@ fn wanted(member: &Member, sum: f64, terms: &Weighting) -> f64 {
     let Some(evidence) = member.evidence else {
         return 0.0;
     };
-    let change = terms.rate * evidence.confidence * (evidence.share - member.weight / sum) * sum;
+    let change = terms.rate * evidence.confidence * distance(member, sum);
     if change.is_finite() {
         change.clamp(-room(member, -1.0, terms), room(member, 1.0, terms))
     } else {
         0.0
+    }
+}
+
+/// How far a weight is below (above 0) or above (below 0) what the evidence speaks for, in points.
+fn distance(member: &Member, sum: f64) -> f64 {
+    match member.evidence {
+        Some(evidence) => evidence.share * sum - member.weight,
+        None => 0.0,
     }
 }
 

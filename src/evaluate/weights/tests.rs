@@ -79,6 +79,11 @@ fn the_formula_says_what_was_worked_out_by_hand() {
         changes(&[(10.0, drifted(0.9)), (90.0, evidence(0.1, 1.0))]),
         [0, 0]
     );
+    // Less than a point away from where it should be: a whole point would have to come back next time.
+    assert_eq!(
+        changes(&[(50.4, evidence(0.51, 1.0)), (49.6, evidence(0.49, 1.0)),]),
+        [0, 0]
+    );
     // As it should be, one alone, nothing known, no weight at all.
     assert_eq!(
         changes(&[(60.0, evidence(0.6, 1.0)), (40.0, evidence(0.4, 1.0))]),
