@@ -21,8 +21,9 @@ use crate::catalog::attribute::{
     Attribute, DriftKind, RuleVariable, Subject, Title, TitlePart, vocabulary_of,
 };
 use crate::catalog::expr::{Expr, Value};
-use crate::catalog::{Catalog, Level, MetricId, Role, Rule, RuleOn, SourceId};
+use crate::catalog::{Catalog, Level, MetricId, Role, Rule, RuleOn, Source, SourceId};
 use crate::evaluate::intake::Recent;
+use crate::evaluate::silence::Freshness;
 use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
@@ -42,6 +43,8 @@ pub struct Judged<'a> {
     /// The item, for a rule on items, and the age from which it is overdue.
     item: Option<(&'a OpenItem, SignedDuration)>,
     period: &'a PeriodName,
+    /// Whether a source that it is computed from is stale.
+    is_stale: bool,
 }
 
 /// What a sample is about.
@@ -258,6 +261,7 @@ fn samples_under<'a>(
         .collect();
     let items: HashMap<&InstanceKey, &OpenItems> =
         snapshot.items.iter().map(|open| (&open.key, open)).collect();
+    let stale = StaleNodes::of(catalog, &snapshot.intake);
     let mut samples = Vec::new();
     for rule in catalog.rules.iter().filter(|rule| is_wanted(rule)) {
         if rule.on == RuleOn::Source {
@@ -304,6 +308,7 @@ fn samples_under<'a>(
                 parent,
                 item: None,
                 period,
+                is_stale: stale.has(node) || parent.is_some_and(|parent| stale.has(parent)),
             };
             let is_known = is_known[node.key.node.0 as usize];
             if rule.on != RuleOn::Item {
@@ -326,6 +331,29 @@ fn samples_under<'a>(
         }
     }
     samples
+}
+
+/// Which nodes are computed from a source that is stale, by node; empty where none is.
+struct StaleNodes(Vec<bool>);
+
+impl StaleNodes {
+    fn of(catalog: &Catalog, intake: &[Recent]) -> StaleNodes {
+        let stale: Vec<SourceId> = (0..)
+            .map(SourceId)
+            .zip(intake)
+            .filter(|(_, recent)| recent.silent.freshness == Freshness::Stale)
+            .map(|(id, _)| id)
+            .collect();
+        if stale.is_empty() {
+            return StaleNodes(Vec::new());
+        }
+        let is_made = |metric| stale.iter().any(|source| catalog.is_made_from(metric, *source));
+        StaleNodes(catalog.nodes.iter().map(|node| is_made(node.metric)).collect())
+    }
+
+    fn has(&self, state: &NodeState) -> bool {
+        self.0.get(state.key.node.0 as usize).copied().unwrap_or(false)
+    }
 }
 
 /// Rules that cannot be evaluated, each with the first node where it cannot, and why.
@@ -378,6 +406,7 @@ pub fn readings(
         parent: node.parent.as_ref().and_then(find),
         item: None,
         period,
+        is_stale: false,
     };
     let words = vocabulary_of(rule.on);
     let mut uses: Vec<usize> = rule
@@ -439,7 +468,9 @@ fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
     }
     let label = |name: &str| record.labels.get(name).map(String::as_str);
     if let Some(source) = label("source").filter(|_| label("node").is_none()) {
-        return catalog.sources.iter().any(|declared| declared.name == source);
+        let is_it =
+            |declared: &Source| declared.name == source && declared.owner.as_deref() == label("owner");
+        return catalog.sources.iter().any(is_it);
     }
     let Some(node) = catalog
         .nodes
@@ -519,6 +550,14 @@ impl<'a> Judged<'a> {
         if !self.node.is_judged() || self.parent.is_some_and(|parent| !parent.is_judged()) {
             return Condition::NewDefinition;
         }
+        // What a dead feed leaves of a number says nothing of the business. What is told of feeds goes on.
+        if self.is_stale && !DriftKind::is_about_feeds(&self.rule.kind) {
+            return match self.rule.on {
+                // An item whose end did not come is not known to be over, nor to be late.
+                RuleOn::Item => Condition::Band,
+                _ => Condition::Missing,
+            };
+        }
         let asks = &vocabulary_of(self.rule.on).asks;
         self.rule
             .condition(|expr| expr.attempt(|index| self.value(asks[index])))
@@ -596,7 +635,9 @@ impl<'a> Judged<'a> {
             | Attribute::Rejected
             | Attribute::RejectedShare
             | Attribute::MaxRejected
-            | Attribute::LetGo => Value::Missing,
+            | Attribute::LetGo
+            | Attribute::Staleness
+            | Attribute::SilentMinutes => Value::Missing,
         }
     }
 

@@ -100,6 +100,23 @@ pub struct SourceFacts {
     /// Which bounds those are.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub bounds: BTreeSet<Bound>,
+    /// Its silence, for an alert about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<SilentFacts>,
+}
+
+/// What is told of a source that brings nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SilentFacts {
+    /// Whether it ever brought something.
+    pub ever: bool,
+    /// For how long it has not, in seconds: in steps of five minutes, from two hours on of hours, so that it is not another
+    /// one with every second.
+    pub lasted_seconds: i64,
+    /// How often something is expected, where the catalogue says so, in seconds.
+    pub expected_seconds: Option<i64>,
+    /// How long a silence is allowed, where the catalogue says so, in seconds.
+    pub allowed_seconds: Option<i64>,
 }
 
 /// What is told of links that drift together.

@@ -1,10 +1,10 @@
-//! Sources under rules: a feed whose events cannot be used, or whose bounds let something go.
+//! Sources under rules: a feed of which nothing comes, whose events cannot be used, or whose bounds let something go.
 
 use super::asked::Asked;
 use super::judge::Known;
-use super::record::{Facts, Labels, SourceFacts};
+use super::record::{Facts, Labels, SilentFacts, SourceFacts};
 use super::sample::{About, Condition, Sample};
-use crate::catalog::attribute::{Attribute, Title};
+use crate::catalog::attribute::{Attribute, Title, vocabulary_of};
 use crate::catalog::expr::Value;
 use crate::catalog::{Rule, RuleOn, Source};
 use crate::evaluate::intake::Recent;
@@ -42,6 +42,33 @@ pub(super) fn samples<'a>(
     judged.collect()
 }
 
+impl OfSource<'_> {
+    /// What is told of its silence, by a rule that asks for it.
+    fn silent(&self) -> Option<SilentFacts> {
+        let asks = &vocabulary_of(RuleOn::Source).asks;
+        let is_asked = self.rule.expressions().any(|expr| {
+            expr.uses().iter().any(|index| {
+                matches!(
+                    asks[*index].attribute,
+                    Attribute::Staleness | Attribute::SilentMinutes
+                )
+            })
+        });
+        if !is_asked {
+            return None;
+        }
+        let silent = self.recent.silent;
+        let lasted = silent.lasted.as_secs();
+        let step = if lasted < 2 * 3600 { 300 } else { 3600 };
+        Some(SilentFacts {
+            ever: silent.since.is_some(),
+            lasted_seconds: lasted / step * step,
+            expected_seconds: silent.expected.map(|expected| expected.as_secs()),
+            allowed_seconds: self.source.stale_after().map(|allowed| allowed.as_secs()),
+        })
+    }
+}
+
 impl<'a> Asked<'a> for OfSource<'a> {
     const ON: RuleOn = RuleOn::Source;
 
@@ -55,6 +82,8 @@ impl<'a> Asked<'a> for OfSource<'a> {
             Attribute::Rejected => Value::Number(self.recent.rejected as f64),
             Attribute::RejectedShare => self.recent.rejected_share().map_or(Value::Missing, Value::Number),
             Attribute::MaxRejected => Value::Number(self.source.max_rejected),
+            Attribute::Staleness => Value::Number(self.recent.silent.share),
+            Attribute::SilentMinutes => Value::Number(self.recent.silent.lasted.as_secs_f64() / 60.0),
             Attribute::LetGo => Value::Number(self.recent.let_go as f64),
             _ => Value::Missing,
         }
@@ -74,6 +103,9 @@ impl About for OfSource<'_> {
         let mut labels = self.rule.labels.clone();
         labels.insert("alertname".to_owned(), self.rule.name.clone());
         labels.insert("source".to_owned(), self.source.name.clone());
+        if let Some(owner) = &self.source.owner {
+            labels.insert("owner".to_owned(), owner.clone());
+        }
         labels
     }
 
@@ -90,6 +122,7 @@ impl About for OfSource<'_> {
                 reason: self.recent.reason.clone(),
                 let_go: self.recent.let_go,
                 bounds: self.recent.bounds.clone(),
+                silent: self.silent(),
             }),
             ..Facts::default()
         }

@@ -54,6 +54,13 @@ impl DriftKind {
     pub fn of(word: &str) -> Option<DriftKind> {
         DriftKind::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
+
+    /// Whether a word is one for what is wrong with a feed, before anything is read out of it.
+    pub fn is_about_feeds(word: &str) -> bool {
+        [DriftKind::FeedGap, DriftKind::UnitChange]
+            .iter()
+            .any(|kind| kind.as_str() == word)
+    }
 }
 
 /// Whom a rule asks.
@@ -140,6 +147,10 @@ pub enum Attribute {
     MaxRejected,
     /// Of a source: what its bounds let go over the last 24 hours.
     LetGo,
+    /// Of a source: its silence as a share of what is too long.
+    Staleness,
+    /// Of a source: minutes in which nothing came although it could have been heard.
+    SilentMinutes,
     /// Of a link: how far the parent is from what its KPI explains, as a share; below 0 where it brings less.
     ParentGap,
     /// Of siblings: links that drift to one side, as a share of more than half of them.
@@ -190,12 +201,14 @@ const OF_AN_ITEM: [(&str, Attribute, Type); 3] = [
     ("overdue_days", Attribute::OverdueDays, Type::Number),
 ];
 
-const OF_A_SOURCE: [(&str, Attribute, Type); 5] = [
+const OF_A_SOURCE: [(&str, Attribute, Type); 7] = [
     ("name", Attribute::SourceName, Type::Text),
     ("rejected", Attribute::Rejected, Type::Number),
     ("rejected_share", Attribute::RejectedShare, Type::Number),
     ("max_rejected", Attribute::MaxRejected, Type::Number),
     ("let_go", Attribute::LetGo, Type::Number),
+    ("staleness", Attribute::Staleness, Type::Number),
+    ("silent_minutes", Attribute::SilentMinutes, Type::Number),
 ];
 
 const OF_SIBLINGS: [(&str, Attribute, Type); 7] = [

@@ -12,8 +12,8 @@ use serde_saphyr::Spanned;
 
 use super::agg::AggWord;
 use super::model::{
-    Direction, Format, Layout, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn, Severity,
-    WeightMode,
+    Direction, Expected, Format, Layout, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn,
+    Severity, WeightMode,
 };
 use super::template::{TemplateEntry, UseEntry};
 use super::yaml::Named;
@@ -113,6 +113,15 @@ pub(super) struct SourceEntry {
     pub(super) lateness: Option<Duration>,
     pub(super) max_skew: Option<Duration>,
     pub(super) max_rejected: Option<Share>,
+    #[schemars(with = "Option<ExpectedEntry>")]
+    pub(super) expected_interval: Option<Spanned<ExpectedEntry>>,
+    #[schemars(with = "Option<Duration>")]
+    pub(super) stale_after: Option<Spanned<Duration>>,
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(super) heartbeat: Vec<Spanned<String>>,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) owner: Option<String>,
     #[schemars(with = "Option<String>")]
     pub(super) id: Option<Spanned<String>>,
     #[schemars(with = "Option<String>")]
@@ -123,6 +132,10 @@ pub(super) struct SourceEntry {
     pub(super) dedup_max_keys: Option<Spanned<WholeNumber>>,
     pub(super) fields: Named<FieldEntry>,
 }
+
+/// `10m`, `learned` or `never`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ExpectedEntry(pub(super) Expected);
 
 /// `amount: data.amount`, or `amount: {path: data.amount, type: number}`.
 #[derive(Debug)]
@@ -535,6 +548,16 @@ scalar!(
     "a length of time such as 7d, 2h or 1h30m",
     |text| parse_duration(text).map(Duration),
     |n| (n == 0.0).then_some(Duration(SignedDuration::ZERO))
+);
+scalar!(
+    ExpectedEntry,
+    "a length of time such as 10m, or learned, or never",
+    |text| match text {
+        "learned" => Some(ExpectedEntry(Expected::Learned)),
+        "never" => Some(ExpectedEntry(Expected::Never)),
+        length => parse_duration(length).map(|length| ExpectedEntry(Expected::Every(length))),
+    },
+    |_| None
 );
 scalar!(
     PartEntry,

@@ -360,6 +360,16 @@ pub struct Source {
     pub max_skew: SignedDuration,
     /// Share of rejected events above which the feed counts as broken.
     pub max_rejected: f64,
+    /// How often it brings something.
+    pub expected_interval: Expected,
+    /// The silence from which on it counts as stale, where it is said.
+    pub stale_after: Option<SignedDuration>,
+    /// Topics whose records only say that the feed is alive.
+    pub heartbeats: Vec<String>,
+    /// After how long without a record a partition that stands at its end no longer holds the watermark back.
+    pub idle_timeout: SignedDuration,
+    /// Who answers for it.
+    pub owner: Option<String>,
     /// Which events take back: they subtract what they would add.
     pub retract: Option<Retract>,
     /// How copies of an event are told, if they are.
@@ -370,7 +380,31 @@ pub struct Source {
     pub place: Place,
 }
 
+/// How often a source brings something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Expected {
+    /// As often as it usually does at that hour of the week.
+    #[default]
+    Learned,
+    /// At least this often.
+    Every(SignedDuration),
+    /// Nobody knows, and silence says nothing.
+    Never,
+}
+
+/// The shortest silence that is too long where the catalogue says how often something is expected.
+const LEAST_STALE_AFTER: SignedDuration = SignedDuration::from_mins(5);
+
 impl Source {
+    /// The silence from which on it counts as stale; `None` where that is learned, or never said.
+    pub fn stale_after(&self) -> Option<SignedDuration> {
+        let expected = match self.expected_interval {
+            Expected::Every(interval) => Some((interval * 3).max(LEAST_STALE_AFTER)),
+            Expected::Learned | Expected::Never => None,
+        };
+        self.stale_after.or(expected)
+    }
+
     /// Whether its events may take back what earlier ones added.
     pub fn retracts(&self) -> bool {
         self.format == Format::Debezium || self.retract.is_some()

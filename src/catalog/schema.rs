@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::agg::AggWord;
 use super::file::{
-    Duration, EveryEntry, FieldEntry, FieldKind, File, FileEntry, InlinePart, Over, Override, PartEntry,
-    PeriodEntry, ProfileEntry, RuleEntry, RuleTitleEntry, Share, TargetEntry, Weekday, WeightsEntry,
-    WeightsMap, WholeNumber,
+    Duration, EveryEntry, ExpectedEntry, FieldEntry, FieldKind, File, FileEntry, InlinePart, Over, Override,
+    PartEntry, PeriodEntry, ProfileEntry, RuleEntry, RuleTitleEntry, Share, TargetEntry, Weekday,
+    WeightsEntry, WeightsMap, WholeNumber,
 };
 use super::model::{PeriodKind, Profile, WeightMode};
 use super::yaml::{Named, Tree};
@@ -61,6 +61,10 @@ described!(Duration, "Time", _generator => json_schema!({
         {"type": "string", "pattern": "^P([0-9]+W)?([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+S)?)?$"},
     ],
 }));
+described!(ExpectedEntry, "Expected", generator => {
+    let length = generator.subschema_for::<Duration>();
+    json_schema!({"anyOf": [length, {"enum": ["learned", "never"]}]})
+});
 described!(AggWord, "Agg", _generator => json_schema!({
     "anyOf": [
         {"enum": super::agg::WORDS},

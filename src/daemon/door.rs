@@ -10,7 +10,7 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::clock::Clock;
-use super::folder::Folder;
+use super::folder::{Arrival, Folder};
 use super::reader::{Assigned, Batch};
 use crate::catalog::entries::metric_of;
 use crate::catalog::{Agg, Catalog, MetricKind, SourceId};
@@ -221,9 +221,13 @@ impl Door {
             headers: &headers,
             timestamp_ms: Some(now.as_millisecond()),
         };
+        let arrival = Arrival {
+            now,
+            newest_ms: desk.position.newest_event_ms,
+        };
         let account = self
             .folder
-            .fold_as(parcel.layout, desk.source, &record, now, desk.seen.as_mut());
+            .fold_as(parcel.layout, desk.source, &record, arrival, desk.seen.as_mut());
         let mut receipt = Receipt {
             accepted: account.events - account.rejected - account.duplicates,
             duplicates: account.duplicates,

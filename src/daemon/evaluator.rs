@@ -15,6 +15,7 @@ use super::dead_letter::{DeadLetter, DeadLetterFile};
 use super::door::Ack;
 use super::folder::is_rejection;
 use super::reader::Batch;
+use super::silences::Silences;
 use crate::alert::dispatch::route::Routing;
 use crate::alert::dispatch::silence::Silence;
 use crate::alert::dispatch::{Held, Kept};
@@ -34,7 +35,7 @@ use crate::serve::orders::{Ask, NotDone, Order, OrderInbox};
 use crate::source::entry::Entry;
 use crate::source::kafka::{KafkaReader, TopicPartition};
 use crate::source::push::is_pushed;
-use crate::source::watermark::Watermarks;
+use crate::source::watermark::{Allowed, Watermarks};
 use crate::state::{Commit, KeptRequest, Position, StateError, Store};
 
 /// Rejected events that the page shows.
@@ -107,6 +108,7 @@ pub(super) struct EvaluatorThread {
     pub(super) new_dead_letters: u64,
     /// What came of each source lately, by [`SourceId`].
     pub(super) intake: Vec<Intake>,
+    pub(super) silences: Silences,
     pub(super) stop: Arc<AtomicBool>,
     /// Says that a start from the state would free most of the memory.
     pub(super) is_worn: Arc<AtomicBool>,
@@ -117,6 +119,8 @@ pub(super) struct EvaluatorThread {
 pub(super) struct Totals {
     pub(super) barrier: Barrier,
     pub(super) outcomes: HashMap<(String, &'static str), u64>,
+    /// Events that came later than their source allows, by source.
+    pub(super) late: HashMap<String, u64>,
     pub(super) rejected: VecDeque<Rejected>,
     /// Ids forgotten before their time, by source.
     pub(super) evicted_ids: HashMap<String, u64>,
@@ -251,7 +255,9 @@ impl EvaluatorThread {
             pending.remember(partition, delta);
         }
         for position in batch.positions {
-            self.watermarks.moved(position.clone(), now);
+            if let Some(source) = self.watermarks.moved(position.clone(), now) {
+                self.silences.hear(source);
+            }
             pending
                 .positions
                 .insert((position.topic.clone(), position.partition), position);
@@ -265,6 +271,10 @@ impl EvaluatorThread {
             self.intake[source.0 as usize].count(arrived, count, rejected);
             let name = self.catalog.source(source).name.clone();
             *self.totals.outcomes.entry((name, outcome)).or_insert(0) += count;
+        }
+        let late = self.catalog.sources.iter().zip(batch.folded.late);
+        for (source, count) in late.filter(|(_, count)| *count > 0) {
+            *self.totals.late.entry(source.name.clone()).or_insert(0) += count;
         }
         self.new_dead_letters += batch.folded.dead_letters.len() as u64;
         for letter in &batch.folded.dead_letters {
@@ -343,10 +353,28 @@ impl EvaluatorThread {
     }
 
     /// What came of each source over the last 24 hours.
-    fn recent_intake(&mut self) -> Vec<Recent> {
+    fn recent_intake(&mut self, broker_up: bool) -> Vec<Recent> {
         let now = self.clock.now();
         self.intake.iter_mut().for_each(|intake| intake.pass(now));
-        self.intake.iter().map(Intake::recent).collect()
+        let EvaluatorThread {
+            catalog,
+            watermarks,
+            silences,
+            intake,
+            ..
+        } = self;
+        // What is sent over HTTP only needs us; of a topic something is heard once everything in it has been read.
+        let silent = silences.look(now, |id| match catalog.source(id).topics.is_empty() {
+            true => true,
+            false => broker_up && watermarks.lag(id) == Some(0),
+        });
+        let recent = intake.iter().zip(silent);
+        recent
+            .map(|(intake, silent)| Recent {
+                silent,
+                ..intake.recent()
+            })
+            .collect()
     }
 
     /// One evaluation and, if there is something to keep, one commit.
@@ -357,16 +385,22 @@ impl EvaluatorThread {
         let gate = self.totals.barrier.look(caught_up, Instant::now(), catchup_max);
 
         let before = self.watermarks.overall();
-        let lateness = |source: SourceId| self.catalog.source(source).lateness;
+        let allowed = |source: SourceId| {
+            let source = self.catalog.source(source);
+            Allowed {
+                lateness: source.lateness,
+                idle_timeout: source.idle_timeout.unsigned_abs(),
+            }
+        };
         let watermark = self.watermarks.advance(
             self.clock.now(),
             Instant::now(),
             broker_up && self.has_partitions,
             (gate == Gate::Overdue).then_some(catchup_max),
-            lateness,
+            allowed,
         );
         self.count_bounds();
-        let intake = self.recent_intake();
+        let intake = self.recent_intake(broker_up);
 
         self.carry_out(pending);
         self.was_away |= gate == Gate::Closed;
@@ -388,7 +422,7 @@ impl EvaluatorThread {
             }
             snapshot = self.judge(watermark, Horizon::Known, gate, &intake, pending);
         }
-        snapshot.sources = self.source_states();
+        snapshot.sources = self.source_states(&intake);
         snapshot.evicted_keys = self.totals.evicted_keys.clone();
         snapshot.evicted_items = self.totals.evicted_items.clone();
         snapshot.dropped_marks = self.totals.dropped_marks.clone();
@@ -404,7 +438,7 @@ impl EvaluatorThread {
         let committed = if pending.is_empty() && !commit_anyway {
             None
         } else {
-            Some(self.commit(pending, watermark))
+            Some(self.commit(pending, watermark, commit_anyway))
         };
         let commit_error = match &committed {
             Some(Err(error)) => {
@@ -503,7 +537,7 @@ impl EvaluatorThread {
         snapshot
     }
 
-    fn source_states(&self) -> Vec<SourceState> {
+    fn source_states(&self, intake: &[Recent]) -> Vec<SourceState> {
         let mut states: Vec<SourceState> = (0..)
             .map(SourceId)
             .zip(&self.catalog.sources)
@@ -513,6 +547,11 @@ impl EvaluatorThread {
                 lag_records: self.watermarks.lag(id),
                 outcomes: BTreeMap::new(),
                 evicted_ids: self.totals.evicted_ids.get(&source.name).copied().unwrap_or(0),
+                late: self.totals.late.get(&source.name).copied().unwrap_or(0),
+                silent: intake
+                    .get(id.0 as usize)
+                    .map(|recent| recent.silent)
+                    .unwrap_or_default(),
             })
             .collect();
         for ((name, outcome), count) in &self.totals.outcomes {
@@ -538,15 +577,23 @@ impl EvaluatorThread {
         self.dead_letters.append(letters, name).map_err(in_file)
     }
 
-    fn commit(&mut self, pending: &mut Pending, watermark: Option<Timestamp>) -> Result<(), String> {
+    /// Writes a step; `anyway`: with what is written now and then only.
+    fn commit(
+        &mut self,
+        pending: &mut Pending,
+        watermark: Option<Timestamp>,
+        anyway: bool,
+    ) -> Result<(), String> {
         self.keep_dead_letters(&pending.dead_letters)?;
         pending.dead_letters.clear();
         let positions: Vec<Position> = pending.positions.values().cloned().collect();
         let of_sources = self.catalog.sources.iter().map(|source| source.name.as_str());
         let intake: BTreeMap<&str, &Intake> = of_sources.zip(&self.intake).collect();
         let intake = serde_json::to_string(&intake).map_err(|error| error.to_string())?;
+        let silence = self.silences.to_keep(anyway);
         let commit = Commit {
             intake: Some(&intake),
+            silence: silence.as_deref(),
             positions: &positions,
             cells: &pending.cells,
             forgotten: &pending.forgotten,
@@ -572,6 +619,7 @@ impl EvaluatorThread {
             .commit(&commit)
             .map_err(|error: StateError| error.to_string())?;
         self.dead_letters.committed();
+        self.silences.kept();
         if !pending.entries.is_empty() {
             Arc::make_mut(&mut self.entries).append(&mut pending.entries);
         }

@@ -37,9 +37,29 @@ pub(crate) struct Folder {
     decoders: Vec<decode::Reader>,
     worker: Worker,
     max_skew_ms: Vec<i64>,
+    lateness_ms: Vec<i64>,
+    /// Events by source that came later than it allows.
+    late: Vec<u64>,
     /// There are a handful: a list is looked through sooner than a table.
     outcomes: Vec<((SourceId, &'static str), u64)>,
     dead_letters: Vec<DeadLetter>,
+}
+
+/// When a record arrives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// The wall clock.
+    pub(crate) now: Timestamp,
+    /// The newest event time that its partition has brought, in milliseconds since the epoch: what is older by more than
+    /// the source's lateness is late. `None` where that is not asked, or nothing came yet.
+    pub(crate) newest_ms: Option<i64>,
+}
+
+impl Arrival {
+    /// At a moment, in no order.
+    pub(crate) fn at(now: Timestamp) -> Arrival {
+        Arrival { now, newest_ms: None }
+    }
 }
 
 /// What became of one record.
@@ -59,16 +79,21 @@ pub(crate) struct Account {
 pub(crate) struct Taken {
     pub(crate) delta: Delta,
     pub(crate) outcomes: Outcomes,
+    /// Events that came later than their source allows, by [`SourceId`].
+    pub(crate) late: Vec<u64>,
     pub(crate) dead_letters: Vec<DeadLetter>,
 }
 
 impl Folder {
     pub(crate) fn new(catalog: Arc<Catalog>, plan: Arc<Plan>) -> Folder {
         let max_skew_ms = catalog.sources.iter().map(|s| s.max_skew.as_millis() as i64);
+        let lateness_ms = catalog.sources.iter().map(|s| s.lateness.as_millis() as i64);
         Folder {
             decoders: catalog.sources.iter().map(decode::Reader::new).collect(),
             worker: Worker::new(&catalog, plan),
             max_skew_ms: max_skew_ms.collect(),
+            lateness_ms: lateness_ms.collect(),
+            late: vec![0; catalog.sources.len()],
             outcomes: Vec::new(),
             dead_letters: Vec::new(),
             catalog,
@@ -105,11 +130,11 @@ impl Folder {
         &mut self,
         source: SourceId,
         record: &Record<'_>,
-        now: Timestamp,
+        arrival: Arrival,
         seen: Option<&mut Seen>,
     ) -> Account {
         let layout = self.catalog.source(source).layout;
-        self.fold_all(layout, source, record, now, seen, |_| record.offset)
+        self.fold_all(layout, source, record, arrival, seen, |_| record.offset)
     }
 
     /// Folds every event of a request. Each event has an offset of its own, from that of the record on.
@@ -118,10 +143,10 @@ impl Folder {
         layout: Layout,
         source: SourceId,
         record: &Record<'_>,
-        now: Timestamp,
+        arrival: Arrival,
         seen: Option<&mut Seen>,
     ) -> Account {
-        self.fold_all(layout, source, record, now, seen, |n| {
+        self.fold_all(layout, source, record, arrival, seen, |n| {
             record.offset + n.cast_signed()
         })
     }
@@ -131,7 +156,7 @@ impl Folder {
         layout: Layout,
         source: SourceId,
         record: &Record<'_>,
-        now: Timestamp,
+        arrival: Arrival,
         mut seen: Option<&mut Seen>,
         offset: impl Fn(u64) -> i64,
     ) -> Account {
@@ -140,10 +165,14 @@ impl Folder {
             decoders,
             worker,
             max_skew_ms,
+            lateness_ms,
+            late,
             outcomes,
             dead_letters,
         } = self;
+        let Arrival { now, mut newest_ms } = arrival;
         let latest_ms = now.as_millisecond() + max_skew_ms[source.0 as usize];
+        let lateness_ms = lateness_ms[source.0 as usize];
         let mut account = Account::default();
         decoders[source.0 as usize].read_as(layout, record, |item| {
             let Item { index, text, found } = item;
@@ -156,6 +185,10 @@ impl Folder {
             let outcome = match folded {
                 Ok((outcome, time_ms)) => {
                     account.newest_ms = account.newest_ms.max(time_ms);
+                    if let (FOLDED, Some(time_ms), Some(newest)) = (outcome, time_ms, &mut newest_ms) {
+                        late[source.0 as usize] += u64::from(time_ms < *newest - lateness_ms);
+                        *newest = time_ms.max(*newest);
+                    }
                     account.duplicates += u64::from(outcome == DUPLICATE);
                     outcome
                 }
@@ -189,6 +222,7 @@ impl Folder {
         Taken {
             delta: self.worker.take(),
             outcomes: self.outcomes.drain(..).collect(),
+            late: std::mem::replace(&mut self.late, vec![0; self.catalog.sources.len()]),
             dead_letters: std::mem::take(&mut self.dead_letters),
         }
     }
@@ -264,7 +298,7 @@ mod tests {
         let account = folder.fold(
             SourceId(0),
             &record,
-            Timestamp::from_second(1_780_000_000).unwrap(),
+            Arrival::at(Timestamp::from_second(1_780_000_000).unwrap()),
             None,
         );
         let taken = folder.take();

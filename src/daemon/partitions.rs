@@ -9,7 +9,7 @@ use rdkafka::message::OwnedMessage;
 use smallvec::SmallVec;
 use tautline_native::batch;
 
-use super::folder::Folder;
+use super::folder::{Arrival, Folder};
 use super::reader::{Assigned, Batch};
 use crate::catalog::{Catalog, SourceId};
 use crate::decode::{Learned, Record, SchemaId};
@@ -271,9 +271,13 @@ impl Partitions {
         self.learn(self.partitions[index].source, record)
             .map_err(Wait::Schema)?;
         let partition = &mut self.partitions[index];
+        let arrival = Arrival {
+            now,
+            newest_ms: partition.position.newest_event_ms,
+        };
         let account = self
             .folder
-            .fold(partition.source, record, now, partition.seen.as_mut());
+            .fold(partition.source, record, arrival, partition.seen.as_mut());
         partition.moved = true;
         partition.position.next_offset = record.offset + 1;
         partition.position.newest_event_ms = partition.position.newest_event_ms.max(account.newest_ms);

@@ -9,20 +9,22 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 
 use super::backfill::{Backfiller, Board};
 use super::clock::Clock;
 use super::dead_letter::DeadLetterFile;
 use super::door::{self, Door, DoorParts};
 use super::evaluator::{EvaluatorThread, NEWEST_REJECTED, Report, Totals};
+use super::heartbeats::{self, Heartbeats};
 use super::reader::{Assigned, FoldThread};
+use super::silences::Silences;
 use crate::alert::engine::Engine;
 use crate::alert::judge;
 use crate::catalog::{Catalog, SourceId};
 use crate::evaluate::Evaluator;
 use crate::evaluate::backfill::{self, Backfill, Wanted};
 use crate::evaluate::definition::{self, CountedSince, Definition};
-use crate::evaluate::intake::Intake;
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
@@ -236,6 +238,18 @@ impl Pipeline {
             threads.push(spawn("door".to_owned(), move || door.run())?);
         }
         drop(hand_over);
+        let heartbeats = Arc::new(Heartbeats::of(catalog));
+        let watched = (
+            connection(settings),
+            catalog.clone(),
+            heartbeats.clone(),
+            stop.clone(),
+        );
+        // Nobody waits for its end: a broker that is away would hold it up.
+        spawn("heartbeats".to_owned(), move || {
+            let (connection, catalog, heartbeats, stop) = watched;
+            heartbeats::watch(&connection, &catalog, &heartbeats, &stop);
+        })?;
         let publish = around.publish.clone();
         let evaluator = EvaluatorThread {
             catalog: catalog.clone(),
@@ -259,7 +273,13 @@ impl Pipeline {
             totals,
             entries: Arc::new(entries),
             new_dead_letters: 0,
-            intake: intake_of(catalog, restored.intake.as_deref()),
+            intake: by_source(catalog, restored.intake.as_deref()),
+            silences: Silences::new(
+                catalog.clone(),
+                by_source(catalog, restored.silence.as_deref()),
+                heartbeats,
+                settings.evaluate_every,
+            ),
             stop: stop.clone(),
             is_worn: is_worn.clone(),
         };
@@ -338,9 +358,9 @@ pub(super) fn dedup(catalog: &Catalog, found: &[Found], source: SourceId) -> Opt
     ))
 }
 
-/// What came of each source lately, as the state has it. What cannot be read begins anew: it is a day old at most.
-fn intake_of(catalog: &Catalog, kept: Option<&str>) -> Vec<Intake> {
-    let kept = kept.and_then(|kept| serde_json::from_str::<HashMap<String, Intake>>(kept).ok());
+/// What is known of each source, as the state has it by their names. What cannot be read begins anew.
+fn by_source<T: DeserializeOwned + Default>(catalog: &Catalog, kept: Option<&str>) -> Vec<T> {
+    let kept = kept.and_then(|kept| serde_json::from_str::<HashMap<String, T>>(kept).ok());
     let mut kept = kept.unwrap_or_default();
     catalog
         .sources

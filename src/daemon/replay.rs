@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::evaluator::day_closes;
-use super::folder::{Folder, Outcomes, is_rejection};
+use super::folder::{Arrival, Folder, Outcomes, is_rejection};
 use crate::alert::dispatch::route::Routing;
 use crate::alert::engine::{Engine, Step};
 use crate::alert::judge;
@@ -179,7 +179,7 @@ impl Replay {
         self.offset += 1;
         let of_source = self.seen[source.0 as usize].as_mut();
         let seen = of_source.map(|seen| seen.of(record.topic, record.partition));
-        self.folder.fold(source, &record, at, seen);
+        self.folder.fold(source, &record, Arrival::at(at), seen);
         Ok(())
     }
 

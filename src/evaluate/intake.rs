@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::silence::Silent;
 use crate::fold::cells::Bound;
 
 /// What is older says nothing of how a source is now.
@@ -31,8 +32,8 @@ struct Hour {
     rejected: BTreeMap<String, u64>,
 }
 
-/// The sums of an [`Intake`].
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// The sums of an [`Intake`], and how silent its source is.
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Recent {
     /// Events that were read.
     pub read: u64,
@@ -44,6 +45,8 @@ pub struct Recent {
     pub let_go: u64,
     /// Which bounds were reached.
     pub bounds: BTreeSet<Bound>,
+    /// Its silence; of none that is known where history is replayed.
+    pub silent: Silent,
 }
 
 impl Recent {

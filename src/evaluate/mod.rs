@@ -7,6 +7,7 @@
 //! * [`drift`]: whether a KPI and the business it serves have come apart.
 //! * [`drivers`]: which of many series drives another.
 //! * [`intake`]: how many of a source's events could be used lately.
+//! * [`silence`]: for how long nothing has come of a source.
 //! * [`weights`]: weights that follow what the KPIs are seen to explain.
 
 pub mod attribution;
@@ -25,6 +26,7 @@ pub mod period;
 mod plan;
 mod reconcile;
 pub mod retention;
+pub mod silence;
 pub mod snapshot;
 pub mod value;
 pub mod weights;

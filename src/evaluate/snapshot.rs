@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::burn::Burn;
 use super::intake::Recent;
 use super::outlook::Outlook;
+use super::silence::Silent;
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Catalog, Level, NodeId, PeriodKind, Relation, Role};
 use crate::fold::day::Day;
@@ -362,6 +363,10 @@ pub struct SourceState {
     pub outcomes: BTreeMap<String, u64>,
     /// Ids forgotten since start before their time, because there were more than `dedup_max_keys`.
     pub evicted_ids: u64,
+    /// Events since start that were folded although they came later than `lateness` allows.
+    pub late: u64,
+    /// Its silence.
+    pub silent: Silent,
 }
 
 /// Everything at one watermark.

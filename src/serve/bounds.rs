@@ -1,10 +1,12 @@
 //! What is not as declared, said on every page: topics that are not there, and bounds that were reached since start.
 
+use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::page::Reader;
 use super::view::{NotReady, View};
 use crate::evaluate::Snapshot;
+use crate::evaluate::silence::Freshness;
 use crate::fold::items::MAX_MARKS;
 use crate::words::Language;
 
@@ -45,6 +47,24 @@ fn sentences<'t>(
         });
     }
     let number = |count: u64| language.number(count as f64);
+    for source in &snapshot.sources {
+        let silent = &source.silent;
+        let (name, since) = (&source.name, Timestamp::UNIX_EPOCH);
+        let lasted = language.lasting(since, since.saturating_add(silent.lasted).unwrap_or(since));
+        sentences.extend(match (silent.freshness, language) {
+            (Freshness::Live, _) => None,
+            (Freshness::Late, Language::Zh) => Some(format!("数据源 {name} 已 {lasted}没有新数据，比平时久。")),
+            (Freshness::Late, Language::En) => Some(format!(
+                "Nothing has come from source {name} for {lasted}, which is longer than usual."
+            )),
+            (Freshness::Stale, Language::Zh) => Some(format!(
+                "数据源 {name} 已 {lasted}没有新数据；恢复之前，由它计算的指标不作判断。"
+            )),
+            (Freshness::Stale, Language::En) => Some(format!(
+                "Nothing has come from source {name} for {lasted}; until it is back, what is computed from it is not judged."
+            )),
+        });
+    }
     for source in snapshot.sources.iter().filter(|source| source.evicted_ids > 0) {
         let (name, count) = (&source.name, number(source.evicted_ids));
         sentences.push(match language {
@@ -129,8 +149,11 @@ fn sentences<'t>(
 mod tests {
     use std::collections::BTreeMap;
 
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::evaluate::SourceState;
+    use crate::evaluate::silence::Silent;
 
     #[test]
     fn nothing_is_said_where_no_bound_was_reached() {
@@ -139,6 +162,43 @@ mod tests {
         for language in [Language::Zh, Language::En] {
             assert_eq!(sentences(&snapshot, std::iter::empty(), language), [""; 0]);
         }
+    }
+
+    #[test]
+    fn a_silence_is_said_from_when_it_is_longer_than_usual() {
+        let silent = |freshness| SourceState {
+            silent: Silent {
+                freshness,
+                lasted: SignedDuration::from_mins(200),
+                ..Silent::default()
+            },
+            ..source(0)
+        };
+        let said = |language| {
+            let snapshot = Snapshot {
+                sources: vec![
+                    silent(Freshness::Live),
+                    silent(Freshness::Late),
+                    silent(Freshness::Stale),
+                ],
+                ..Snapshot::default()
+            };
+            sentences(&snapshot, std::iter::empty(), language)
+        };
+        assert_eq!(
+            said(Language::En),
+            [
+                "Nothing has come from source s for 3 hours, which is longer than usual.",
+                "Nothing has come from source s for 3 hours; until it is back, what is computed from it is not judged.",
+            ]
+        );
+        assert_eq!(
+            said(Language::Zh),
+            [
+                "数据源 s 已 3 小时没有新数据，比平时久。",
+                "数据源 s 已 3 小时没有新数据；恢复之前，由它计算的指标不作判断。",
+            ]
+        );
     }
 
     #[test]
@@ -192,6 +252,8 @@ mod tests {
             lag_records: None,
             outcomes: BTreeMap::new(),
             evicted_ids,
+            late: 0,
+            silent: Silent::default(),
         }
     }
 }

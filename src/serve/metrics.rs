@@ -300,6 +300,30 @@ fn sources(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
             .iter()
             .filter_map(|s| Some((by_source(&s.name), s.lag_records? as f64))),
     ));
+    families.push(gauge(
+        "source_silent_seconds",
+        "Time in which nothing came of the source although it could have been heard.",
+        snapshot
+            .sources
+            .iter()
+            .map(|s| (by_source(&s.name), s.silent.lasted.as_secs_f64())),
+    ));
+    families.push(gauge(
+        "source_staleness",
+        "The source's silence as a share of what is too long; 1 and more is stale.",
+        snapshot
+            .sources
+            .iter()
+            .map(|s| (by_source(&s.name), s.silent.share)),
+    ));
+    families.push(counter(
+        "late_events_total",
+        "Events that were folded although they came later than the source's lateness allows.",
+        snapshot
+            .sources
+            .iter()
+            .map(|s| (by_source(&s.name), s.late as f64)),
+    ));
     families.push(counter(
         "events_total",
         "Events by what became of them: folded, filtered, duplicate, or the reason of their rejection.",

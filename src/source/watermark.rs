@@ -9,8 +9,14 @@ use super::kafka::{End, TopicPartition};
 use crate::catalog::SourceId;
 use crate::state::Position;
 
-/// A partition that stands at its end and has brought nothing for this long no longer holds the watermark back.
-pub const IDLE_AFTER: Duration = Duration::from_secs(3);
+/// What a source allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed {
+    /// How long an event may be late.
+    pub lateness: SignedDuration,
+    /// After how long without a record a partition that stands at its end no longer holds the watermark back.
+    pub idle_timeout: Duration,
+}
 
 /// How far one partition is.
 #[derive(Clone, Debug)]
@@ -77,15 +83,13 @@ impl Watermarks {
         );
     }
 
-    /// Takes a position that moved.
-    pub fn moved(&mut self, position: Position, at: Instant) {
-        if let Some(progress) = self
-            .partitions
-            .get_mut(&(position.topic.clone(), position.partition))
-        {
-            progress.position = position;
-            progress.moved_at = at;
-        }
+    /// Takes a position that moved; says of which source it is.
+    pub fn moved(&mut self, position: Position, at: Instant) -> Option<SourceId> {
+        let name = (position.topic.clone(), position.partition);
+        let progress = self.partitions.get_mut(&name)?;
+        progress.position = position;
+        progress.moved_at = at;
+        Some(progress.source)
     }
 
     /// Takes the end of a partition.
@@ -105,7 +109,7 @@ impl Watermarks {
         at: Instant,
         live: bool,
         stuck_after: Option<Duration>,
-        lateness: impl Fn(SourceId) -> SignedDuration,
+        allowed: impl Fn(SourceId) -> Allowed,
     ) -> Option<Timestamp> {
         let mut candidates: HashMap<SourceId, Option<Timestamp>> = HashMap::new();
         let is_stuck = |progress: &&Progress| {
@@ -115,9 +119,10 @@ impl Watermarks {
         for progress in self.partitions.values().filter(|progress| !is_stuck(progress)) {
             // Where everything so far was rejected no event will tell the time, and somebody has to be told.
             let is_mute = progress.position.newest_event_ms.is_none() && progress.position.next_offset > 0;
+            let allowed = allowed(progress.source);
             let idle = (live || progress.pushed)
                 && progress.at_end()
-                && (is_mute || at.saturating_duration_since(progress.moved_at) >= IDLE_AFTER);
+                && (is_mute || at.saturating_duration_since(progress.moved_at) >= allowed.idle_timeout);
             let newest = progress
                 .position
                 .newest_event_ms
@@ -127,7 +132,7 @@ impl Watermarks {
             } else {
                 newest
             };
-            let candidate = seen.and_then(|seen| seen.checked_sub(lateness(progress.source)).ok());
+            let candidate = seen.and_then(|seen| seen.checked_sub(allowed.lateness).ok());
             candidates
                 .entry(progress.source)
                 .and_modify(|least| *least = least.zip(candidate).map(|(a, b)| a.min(b)))
@@ -183,6 +188,16 @@ impl Watermarks {
 mod tests {
     use super::*;
 
+    const IDLE_AFTER: Duration = Duration::from_secs(3);
+
+    /// So many seconds late, and idle after three.
+    fn late_by(seconds: i64) -> impl Fn(SourceId) -> Allowed {
+        move |_| Allowed {
+            lateness: SignedDuration::from_secs(seconds),
+            idle_timeout: IDLE_AFTER,
+        }
+    }
+
     const ORDERS: SourceId = SourceId(0);
     const VISITS: SourceId = SourceId(1);
 
@@ -211,9 +226,7 @@ mod tests {
         let mut watermarks = Watermarks::default();
         partitions.into_iter().for_each(|p| watermarks.track(p));
         watermarks
-            .advance(at(now), Instant::now() + IDLE_AFTER, live, None, |_| {
-                SignedDuration::from_secs(10)
-            })
+            .advance(at(now), Instant::now() + IDLE_AFTER, live, None, late_by(10))
             .map(Timestamp::as_second)
     }
 
@@ -239,12 +252,28 @@ mod tests {
     }
 
     #[test]
+    fn how_long_a_partition_may_be_idle_is_the_sources() {
+        let mut watermarks = Watermarks::default();
+        watermarks.track(partition(ORDERS, 0, Some(500), 9, 9));
+        watermarks.track(partition(VISITS, 0, Some(100), 9, 9));
+        let allowed = |source| Allowed {
+            lateness: SignedDuration::ZERO,
+            idle_timeout: Duration::from_secs(if source == VISITS { 60 } else { 3 }),
+        };
+        let mut after = |seconds| {
+            let moment = Instant::now() + Duration::from_secs(seconds);
+            watermarks.advance(at(1000), moment, true, None, allowed)
+        };
+        assert_eq!(after(59), Some(at(100)));
+        assert_eq!(after(61), Some(at(1000)));
+    }
+
+    #[test]
     fn a_partition_of_which_nothing_could_be_used_does_not_hold_it_for_ever() {
         let at_once = |partition: Progress| {
             let mut watermarks = Watermarks::default();
             watermarks.track(partition);
-            let lateness = |_| SignedDuration::from_secs(10);
-            let reached = watermarks.advance(at(1000), Instant::now(), true, None, lateness);
+            let reached = watermarks.advance(at(1000), Instant::now(), true, None, late_by(10));
             reached.map(Timestamp::as_second)
         };
         assert_eq!(at_once(partition(ORDERS, 0, None, 9, 9)), Some(990));
@@ -292,7 +321,7 @@ mod tests {
             partitions.into_iter().for_each(|p| watermarks.track(p));
             let moment = Instant::now() + Duration::from_secs(seconds);
             watermarks
-                .advance(at(1000), moment, live, Some(after), |_| SignedDuration::ZERO)
+                .advance(at(1000), moment, live, Some(after), late_by(0))
                 .map(Timestamp::as_second)
         };
         let read = || partition(ORDERS, 0, Some(500), 9, 9);
@@ -317,7 +346,7 @@ mod tests {
         let mut watermarks = Watermarks::starting_at(Some(at(2000)));
         watermarks.track(partition(ORDERS, 0, Some(500), 5, 9));
         assert_eq!(
-            watermarks.advance(at(1000), Instant::now(), true, None, |_| SignedDuration::ZERO),
+            watermarks.advance(at(1000), Instant::now(), true, None, late_by(0)),
             Some(at(2000))
         );
     }

@@ -9,6 +9,7 @@ pub mod definition;
 mod drift;
 pub mod sentence;
 mod shared;
+mod silence;
 pub mod weights;
 
 use jiff::tz::TimeZone;

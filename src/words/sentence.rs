@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Language, drift, percent, shared};
+use super::{Language, drift, percent, shared, silence};
 use crate::alert::delivery::DeliveryFacts;
 use crate::alert::record::{EntryFacts, Facts, Figure, ItemFacts, SourceFacts};
 use crate::catalog::attribute::DriftKind;
@@ -194,6 +194,9 @@ fn open_for(item: &ItemFacts, language: Language) -> String {
 
 fn of_source(kind: &str, source: &SourceFacts, language: Language) -> String {
     let name = &source.name;
+    if source.silent.is_some() {
+        return silence::heading(name, language);
+    }
     match (kind, language) {
         ("limit_reached", Language::Zh) => format!("数据源 {name}：已达{}", limits_of(source, language)),
         ("limit_reached", Language::En) => {
@@ -263,6 +266,9 @@ fn limit(bound: Bound, language: Language) -> String {
 }
 
 fn intake(kind: &str, source: &SourceFacts, language: Language) -> String {
+    if let Some(silent) = &source.silent {
+        return silence::of(silent, language);
+    }
     let number = |count: u64| language.number(count as f64);
     let (read, rejected) = (number(source.read), number(source.rejected));
     if kind == "limit_reached" {

@@ -42,6 +42,7 @@ mod reload;
 mod routes;
 mod rules;
 mod secrets;
+mod silence;
 mod slack_bot;
 mod slack_down;
 mod tree;

@@ -103,7 +103,10 @@ fn by_rules(
 
 /// A broken feed explains whatever is computed from it.
 fn by_feed(world: &dyn World, feeds: &[&AlertRecord], target: &AlertRecord) -> Option<Fingerprint> {
-    if is_feed(target) {
+    // That a source is broken explains that its nodes are silent; of two sources, or two nodes, neither explains the other.
+    let is_of_source =
+        |record: &AlertRecord| label(record, "source").is_some() && label(record, "node").is_none();
+    if is_feed(target) && is_of_source(target) {
         return None;
     }
     let nodes = [label(target, "node"), label(target, "parent")];
@@ -118,7 +121,11 @@ fn by_feed(world: &dyn World, feeds: &[&AlertRecord], target: &AlertRecord) -> O
             broken.is_some() && nodes.contains(&broken)
         }
     };
-    feeds.iter().find(is_broken).map(|feed| feed.fingerprint)
+    feeds
+        .iter()
+        .filter(|feed| !is_feed(target) || is_of_source(feed))
+        .find(is_broken)
+        .map(|feed| feed.fingerprint)
 }
 
 /// What most links of a node say together explains what each of them says: one shock is told once. Where it is said of a whole
@@ -158,9 +165,7 @@ fn label<'r>(record: &'r AlertRecord, name: &str) -> Option<&'r str> {
 }
 
 fn is_feed(record: &AlertRecord) -> bool {
-    [DriftKind::FeedGap, DriftKind::UnitChange]
-        .iter()
-        .any(|kind| kind.as_str() == record.kind)
+    DriftKind::is_about_feeds(&record.kind)
 }
 
 /// Whether it says that a node is behind, by itself.

@@ -11,6 +11,7 @@ use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
 use crate::catalog::load::{Files, load};
 use crate::catalog::{Catalog, Severity};
 use crate::evaluate::intake::Recent;
+use crate::evaluate::silence::{Freshness, Silent};
 use crate::evaluate::{Evaluator, Horizon};
 use crate::fold::cells::{Bound, Cells};
 use crate::fold::plan::Plan;
@@ -39,7 +40,7 @@ fn of(read: u64, rejected: u64) -> Recent {
         rejected,
         reason: (rejected > 0).then(|| "missing_time".to_owned()),
         let_go: 0,
-        bounds: Default::default(),
+        ..Recent::default()
     }
 }
 
@@ -165,6 +166,64 @@ fn a_bound_that_was_reached_is_told_and_own_rules_ask_sources() {
             "Source orders has reached a limit of the settings"
         );
     }
+}
+
+/// Orders after so many minutes without one, of which an hour is allowed.
+fn silent(minutes: i64) -> Recent {
+    let share = minutes as f64 / 60.0;
+    Recent {
+        silent: Silent {
+            freshness: if share < 1.0 {
+                Freshness::Live
+            } else {
+                Freshness::Stale
+            },
+            since: Some("2026-06-09T00:00:00Z".parse().unwrap()),
+            lasted: SignedDuration::from_mins(minutes),
+            share,
+            expected: None,
+        },
+        ..of(1000, 0)
+    }
+}
+
+#[test]
+fn a_source_that_is_silent_for_too_long_is_told_with_its_owner_and_what_is_computed_from_it_waits() {
+    const RULES: &str = "
+  low: {on: node, when: node.value < 1.0}
+  gone: {on: node, when: node.value < 1.0, on_missing: no_data}
+";
+    let catalog = catalog(&format!(
+        "sources:\n  orders: {{topics: [t], format: json, time: t, stale_after: 1h, owner: data, fields: {{a: a}}}}\nmetrics:\n  all: {{source: orders, agg: count}}\nnodes:\n  all: {{metric: all, role: business, period: month}}\nrules:{RULES}"
+    ));
+    let hours = [silent(60), silent(10), silent(61), silent(200), silent(0)].map(|recent| [recent]);
+    let notices = told_under(hours.iter().map(|intake| (&catalog, &intake[..])));
+    let told: Vec<(&str, NoticeKind, Option<ResolveReason>)> = notices
+        .iter()
+        .map(|notice| (notice.labels["alertname"].as_str(), notice.kind, notice.reason))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            // While it is stale nothing begins but that.
+            ("stale", NoticeKind::Fired, None),
+            ("gone", NoticeKind::Fired, None),
+            ("stale", NoticeKind::Resolved, Some(ResolveReason::Recovered)),
+            ("low", NoticeKind::Fired, None),
+            // What fires stays, or ends as its rule says.
+            ("gone", NoticeKind::Resolved, Some(ResolveReason::NoData)),
+            ("stale", NoticeKind::Fired, None),
+            ("gone", NoticeKind::Fired, None),
+            ("stale", NoticeKind::Resolved, Some(ResolveReason::Recovered)),
+        ]
+    );
+    assert_eq!(notices[0].labels["owner"], "data");
+    let facts = notices[0].facts.source.as_ref().unwrap().silent.unwrap();
+    assert_eq!((facts.lasted_seconds, facts.allowed_seconds), (3600, Some(3600)));
+    assert_eq!(
+        sentence::heading("stale", "feed_gap", &notices[0].facts, Language::En),
+        "Nothing comes from source orders any more"
+    );
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use jiff::SignedDuration;
 
-use super::sources::Sources;
+use super::sources::{IDLE_TIMEOUT, Sources};
 use super::{Entry, Loader};
 use crate::catalog::agg::{Agg, AggWord};
 use crate::catalog::entries::{AT, DIMENSIONS, VALUE, source_of};
 use crate::catalog::file::MetricEntry;
-use crate::catalog::model::{Field, FieldType, Format, Layout, Manual, PeriodKind, Simple, Source, SourceId};
+use crate::catalog::model::{
+    Expected, Field, FieldType, Format, Layout, Manual, PeriodKind, Simple, Source, SourceId,
+};
 use crate::catalog::path::FieldPath;
 
 impl Loader<'_> {
@@ -91,6 +93,12 @@ impl Loader<'_> {
             lateness: SignedDuration::ZERO,
             max_skew: SignedDuration::from_mins(5),
             max_rejected: 1.0,
+            // Who should have typed something in is told by the rule entry_missed.
+            expected_interval: Expected::Never,
+            stale_after: None,
+            heartbeats: Vec::new(),
+            idle_timeout: IDLE_TIMEOUT,
+            owner: None,
             retract: None,
             dedup: None,
             fields,

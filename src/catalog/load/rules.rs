@@ -51,7 +51,7 @@ impl BuiltIn {
 /// Alerts that no rule of a catalogue makes.
 const OWN_ALERTS: [&str; 3] = ["delivery_failed", "rule_error", "too_many_alerts"];
 
-const BUILT_IN: [BuiltIn; 17] = [
+const BUILT_IN: [BuiltIn; 18] = [
     BuiltIn::drift(
         "hollow",
         "link.hollow >= 1",
@@ -175,6 +175,16 @@ const BUILT_IN: [BuiltIn; 17] = [
         critical: Some("source.rejected >= 10.0 && source.rejected_share >= 0.5"),
     },
     BuiltIn {
+        name: "stale",
+        kind: Some("feed_gap"),
+        on: RuleOn::Source,
+        when: "source.staleness >= 1.0",
+        clear: "source.staleness < 1.0",
+        hold_for: SignedDuration::ZERO,
+        severity: Severity::Warning,
+        critical: None,
+    },
+    BuiltIn {
         name: "limit_reached",
         kind: None,
         on: RuleOn::Source,
@@ -293,7 +303,7 @@ impl Loader<'_> {
         };
         if rules[general].on == RuleOn::Source {
             let message = format!(
-                "rule '{}' is about sources, not nodes; its bound is at the source: max_rejected, or the bound that was reached",
+                "rule '{}' is about sources, not nodes; its bound is at the source: expected_interval, max_rejected, or the bound that was reached",
                 name.value
             );
             self.problem(place, message);

@@ -8,12 +8,13 @@ use super::{Entry, Loader, Owned, entries};
 use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Type, Variable};
 use crate::catalog::file::{FieldKind, SourceEntry};
-use crate::catalog::model::{Dedup, Field, FieldType, Format, Layout, Retract, Source};
+use crate::catalog::model::{Dedup, Expected, Field, FieldType, Format, Layout, Retract, Source};
 use crate::catalog::path::FieldPath;
 
 const LATENESS: SignedDuration = SignedDuration::from_secs(0);
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
 const MAX_REJECTED: f64 = 0.01;
+pub(super) const IDLE_TIMEOUT: SignedDuration = SignedDuration::from_secs(3);
 const DEDUP_MAX_KEYS: usize = 5_000_000;
 
 /// Sources under construction: what their fields turn out to be is found from the metrics.
@@ -152,6 +153,7 @@ impl Loader<'_> {
             let zone = value.timezone.as_ref();
             let timezone = zone.and_then(|zone| self.zone(&zone.value, entry.at(zone)));
             let dedup = self.dedup(&entry, id);
+            self.freshness(&entry);
             sources.push(Source {
                 name: entry.name.value.clone(),
                 topics: declared_topics.iter().map(|topic| topic.value.clone()).collect(),
@@ -164,6 +166,14 @@ impl Loader<'_> {
                 lateness: value.lateness.map_or(LATENESS, |lateness| lateness.0),
                 max_skew: value.max_skew.map_or(MAX_SKEW, |skew| skew.0),
                 max_rejected: value.max_rejected.map_or(MAX_REJECTED, |share| share.0),
+                expected_interval: value
+                    .expected_interval
+                    .as_ref()
+                    .map_or(Expected::Learned, |expected| expected.value.0),
+                stale_after: value.stale_after.as_ref().map(|after| after.value.0),
+                heartbeats: value.heartbeat.iter().map(|topic| topic.value.clone()).collect(),
+                idle_timeout: value.idle_timeout.map_or(IDLE_TIMEOUT, |timeout| timeout.0),
+                owner: value.owner.clone(),
                 retract: None,
                 dedup,
                 fields,
@@ -176,6 +186,56 @@ impl Loader<'_> {
         };
         self.retractions(declared, &mut sources);
         sources
+    }
+
+    /// When a source counts as stale must be later than when something is expected, and heartbeats come from elsewhere.
+    fn freshness(&mut self, entry: &Entry<'_, SourceEntry>) {
+        let SourceEntry {
+            topics,
+            heartbeat,
+            expected_interval,
+            stale_after,
+            ..
+        } = entry.value;
+        let name = &entry.name.value;
+        let expected = expected_interval
+            .as_ref()
+            .map_or(Expected::Learned, |at| at.value.0);
+        if let (Some(at), Expected::Every(interval)) = (expected_interval, expected)
+            && interval.is_zero()
+        {
+            let message = format!(
+                "source '{name}' expects something every 0 seconds; write how often it brings something, such as 10m, or never, where its silence says nothing"
+            );
+            self.problem(entry.at(at), message);
+        }
+        if let Some(after) = stale_after {
+            let problem = match expected {
+                Expected::Never => Some(format!(
+                    "source '{name}' is never expected to bring anything, so it is never stale; remove 'stale_after', or 'expected_interval: never'"
+                )),
+                Expected::Every(interval) if after.value.0 < interval => Some(format!(
+                    "source '{name}' would be stale before anything is expected of it; 'stale_after' is at least as long as 'expected_interval'"
+                )),
+                Expected::Learned if after.value.0.is_zero() => Some(format!(
+                    "source '{name}' would always be stale; write how long it may be silent, such as 2h"
+                )),
+                Expected::Learned | Expected::Every(_) => None,
+            };
+            if let Some(message) = problem {
+                self.problem(entry.at(after), message);
+            }
+        }
+        let own = topics.as_ref().map_or(&[][..], |topics| &topics.value);
+        for beat in heartbeat {
+            if own.iter().any(|topic| topic.value == beat.value) {
+                let message = format!(
+                    "topic '{}' holds the events of source '{name}': whatever it brings says that the feed is alive; 'heartbeat' names topics that hold no events",
+                    beat.value
+                );
+                self.problem(entry.at(beat), message);
+            }
+        }
     }
 
     /// Conditions of sources that take events back.

@@ -14,7 +14,7 @@ use crate::alert::notice::Notice;
 use crate::alert::record::{AlertRecord, AlertState, Fingerprint, Retention};
 use crate::catalog::SourceId;
 use crate::daemon::evaluator::day_closes;
-use crate::daemon::folder::{Folder, is_rejection};
+use crate::daemon::folder::{Arrival, Folder, is_rejection};
 use crate::decode::Record;
 use crate::evaluate::intake::{Intake, Recent};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, weights};
@@ -156,7 +156,8 @@ impl Stage {
             ..Record::default()
         };
         let seen = self.seen[event.source.0 as usize].as_mut();
-        self.folder.fold(event.source, &record, event.arrival, seen);
+        self.folder
+            .fold(event.source, &record, Arrival::at(event.arrival), seen);
         self.folded += 1;
     }
 

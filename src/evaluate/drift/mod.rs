@@ -144,7 +144,8 @@ fn date(day: i32) -> Option<Date> {
     Some(Day(day).date()).filter(|date| *date > Date::MIN)
 }
 
-fn days_of(calendar: &Calendar) -> Days {
+/// The special days of a calendar.
+pub(crate) fn days_of(calendar: &Calendar) -> Days {
     let special = calendar.special_days.iter().map(|(date, special)| {
         let kind = match special.kind {
             DayKind::Holiday => Special::Holiday,
