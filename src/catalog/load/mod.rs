@@ -8,6 +8,7 @@ mod backfill;
 mod calendar;
 mod conversion;
 mod duration;
+mod hysteresis;
 mod manual;
 mod metrics;
 mod nodes;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use serde_saphyr::{Location, Spanned};
 
+use super::hysteresis::contradiction;
 use super::{Loader, Owned, entries};
 use crate::catalog::attribute::{Title, vocabulary_of};
 use crate::catalog::expr::{Expr, Type};
@@ -364,8 +365,21 @@ impl Loader<'_> {
         }
         let levels = self.levels(file, name, location, entry, on, general)?;
         let clear = match &entry.clear {
-            Some(text) => Some(self.condition(file, text, on)?),
-            None => general.and_then(|rule| rule.clear.clone()),
+            Some(text) => {
+                let clear = self.condition(file, text, on)?;
+                if let Some(number) = contradiction(&levels, &clear) {
+                    let message = format!(
+                        "rule '{name}' would be breached and over at once, such as at {number}; 'clear' holds only where 'when' does not"
+                    );
+                    self.problem(yaml::place(file, text.referenced), message);
+                    return None;
+                }
+                Some(clear)
+            }
+            // Another `when` beyond it has taken its meaning: over is where that does not hold.
+            None => general
+                .and_then(|rule| rule.clear.clone())
+                .filter(|clear| contradiction(&levels, clear).is_none()),
         };
         let title = match &entry.title {
             Some(entry) => Some(self.title(file, &entry.text, on)?),

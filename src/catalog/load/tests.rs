@@ -1,3 +1,5 @@
+use jiff::SignedDuration;
+
 use super::*;
 use crate::catalog::model::*;
 
@@ -928,4 +930,75 @@ fn a_metric_names_another_calendar() {
         let refused = load_text(&yaml).unwrap_err().to_string();
         assert!(refused.contains(expected), "{refused}");
     }
+}
+
+#[test]
+fn a_rule_cannot_be_over_while_it_is_breached() {
+    let with = |rule: &str| load_text(&format!("{GOOD}  own: {{on: node, {rule}}}\n"));
+    let refused = |rule: &str| with(rule).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(
+        refused("when: node.pace < 0.9, clear: node.pace >= 0.85"),
+        "catalog/a.yaml:27:49: rule 'own' would be breached and over at once, such as at 0.875; 'clear' holds only where 'when' does not"
+    );
+    assert!(refused("when: node.value > 10.0, clear: node.value <= 10.5").contains("such as at 10.25"));
+    assert!(refused("when: node.value < -2.0, clear: node.value < 0.0").contains("at once"));
+    for fine in [
+        "when: node.pace < 0.9, clear: node.pace >= 0.9",
+        "when: node.pace <= 0.9, clear: node.pace > 0.9",
+        "when: node.value > -2.0, clear: node.value <= -2.5",
+        // Of two numbers nobody knows which come together.
+        "when: node.pace < 0.9, clear: node.pace >= 0.85 && node.value > 3.0",
+        "levels: [{severity: info, when: node.pace < 0.9}, {severity: critical, when: node.pace < 0.5}], clear: node.pace >= 0.9",
+    ] {
+        assert!(with(fine).is_ok(), "{fine}");
+    }
+    // What a node says of a built-in rule takes away a meaning of `clear` that it contradicts.
+    let strict = GOOD.replace(
+        "target_at_risk: {severity: critical}",
+        "target_at_risk: {when: node.target_probability < 0.5}",
+    );
+    let catalog = load_text(&strict).map_err(|d| d.to_string()).unwrap();
+    let of_visits = |rule: &&Rule| rule.name == "target_at_risk" && rule.applies_to("visits");
+    assert!(catalog.rules.iter().find(of_visits).unwrap().clear.is_none());
+}
+
+#[test]
+fn when_a_source_is_silent_for_too_long_is_said_without_contradiction() {
+    let with =
+        |says: &str| load_text(&GOOD.replace("    lateness: 2h\n", &format!("    lateness: 2h\n{says}")));
+    let refused = |says: &str| with(says).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(
+        refused("    expected_interval: 2h\n    stale_after: 1h\n"),
+        "catalog/a.yaml:10:18: source 'orders' would be stale before anything is expected of it; 'stale_after' is at least as long as 'expected_interval'"
+    );
+    assert_eq!(
+        refused("    expected_interval: never\n    stale_after: 1h\n"),
+        "catalog/a.yaml:10:18: source 'orders' is never expected to bring anything, so it is never stale; remove 'stale_after', or 'expected_interval: never'"
+    );
+    assert_eq!(
+        refused("    expected_interval: 0s\n"),
+        "catalog/a.yaml:9:24: source 'orders' expects something every 0 seconds; write how often it brings something, such as 10m, or never, where its silence says nothing"
+    );
+    assert!(refused("    stale_after: 0s\n").contains("would always be stale"));
+    assert!(
+        refused("    expected_interval: often\n")
+            .contains("a length of time such as 10m, or learned, or never")
+    );
+    assert!(
+        refused("    heartbeat: [erp.orders]\n")
+            .contains("topic 'erp.orders' holds the events of source 'orders'")
+    );
+    let fine = "    expected_interval: 10m\n    heartbeat: [beats]\n    idle_timeout: 1m\n    owner: data\n";
+    let catalog = with(fine).map_err(|d| d.to_string()).unwrap();
+    let source = &catalog.sources[0];
+    assert_eq!(
+        source.expected_interval,
+        Expected::Every(SignedDuration::from_mins(10))
+    );
+    assert_eq!(source.stale_after(), Some(SignedDuration::from_mins(30)));
+    assert_eq!(source.idle_timeout, SignedDuration::from_mins(1));
+    assert_eq!(
+        (source.heartbeats.as_slice(), source.owner.as_deref()),
+        (["beats".to_owned()].as_slice(), Some("data"))
+    );
 }
