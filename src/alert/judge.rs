@@ -637,7 +637,8 @@ impl<'a> Judged<'a> {
             | Attribute::MaxRejected
             | Attribute::LetGo
             | Attribute::Staleness
-            | Attribute::SilentMinutes => Value::Missing,
+            | Attribute::SilentMinutes
+            | Attribute::Surge => Value::Missing,
         }
     }
 

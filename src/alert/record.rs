@@ -103,6 +103,18 @@ pub struct SourceFacts {
     /// Its silence, for an alert about that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent: Option<SilentFacts>,
+    /// Its last hour, for an alert about a surge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rush: Option<RushFacts>,
+}
+
+/// What is told of a source that brings much more than usual.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct RushFacts {
+    /// Events of the last hour.
+    pub events: u64,
+    /// Those of the busiest hour of the four weeks before.
+    pub busiest: u64,
 }
 
 /// What is told of a source that brings nothing.

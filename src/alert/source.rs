@@ -1,13 +1,14 @@
-//! Sources under rules: a feed of which nothing comes, whose events cannot be used, or whose bounds let something go.
+//! Sources under rules: a feed of which nothing comes, or much more than usual, whose events cannot be used, or whose bounds let something go.
 
 use super::asked::Asked;
 use super::judge::Known;
-use super::record::{Facts, Labels, SilentFacts, SourceFacts};
+use super::record::{Facts, Labels, RushFacts, SilentFacts, SourceFacts};
 use super::sample::{About, Condition, Sample};
 use crate::catalog::attribute::{Attribute, Title, vocabulary_of};
 use crate::catalog::expr::Value;
 use crate::catalog::{Rule, RuleOn, Source};
 use crate::evaluate::intake::Recent;
+use crate::evaluate::surge::Rush;
 
 /// A source under a rule.
 #[derive(Clone, Copy)]
@@ -43,18 +44,23 @@ pub(super) fn samples<'a>(
 }
 
 impl OfSource<'_> {
+    /// Whether the rule asks one of these.
+    fn asks(&self, attributes: &[Attribute]) -> bool {
+        let asks = &vocabulary_of(RuleOn::Source).asks;
+        let mut uses = self.rule.expressions().flat_map(|expr| expr.uses());
+        uses.any(|index| attributes.contains(&asks[*index].attribute))
+    }
+
+    /// What is told of a surge, by a rule that asks for it.
+    fn rush(&self) -> Option<RushFacts> {
+        let Rush { events, busiest } = self.recent.rush;
+        self.asks(&[Attribute::Surge])
+            .then_some(RushFacts { events, busiest })
+    }
+
     /// What is told of its silence, by a rule that asks for it.
     fn silent(&self) -> Option<SilentFacts> {
-        let asks = &vocabulary_of(RuleOn::Source).asks;
-        let is_asked = self.rule.expressions().any(|expr| {
-            expr.uses().iter().any(|index| {
-                matches!(
-                    asks[*index].attribute,
-                    Attribute::Staleness | Attribute::SilentMinutes
-                )
-            })
-        });
-        if !is_asked {
+        if !self.asks(&[Attribute::Staleness, Attribute::SilentMinutes]) {
             return None;
         }
         let silent = self.recent.silent;
@@ -84,6 +90,7 @@ impl<'a> Asked<'a> for OfSource<'a> {
             Attribute::MaxRejected => Value::Number(self.source.max_rejected),
             Attribute::Staleness => Value::Number(self.recent.silent.share),
             Attribute::SilentMinutes => Value::Number(self.recent.silent.lasted.as_secs_f64() / 60.0),
+            Attribute::Surge => Value::Number(self.recent.rush.ratio()),
             Attribute::LetGo => Value::Number(self.recent.let_go as f64),
             _ => Value::Missing,
         }
@@ -123,6 +130,7 @@ impl About for OfSource<'_> {
                 let_go: self.recent.let_go,
                 bounds: self.recent.bounds.clone(),
                 silent: self.silent(),
+                rush: self.rush(),
             }),
             ..Facts::default()
         }

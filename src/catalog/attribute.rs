@@ -151,6 +151,8 @@ pub enum Attribute {
     Staleness,
     /// Of a source: minutes in which nothing came although it could have been heard.
     SilentMinutes,
+    /// Of a source: the events of the last hour by those of the busiest one of four weeks.
+    Surge,
     /// Of a link: how far the parent is from what its KPI explains, as a share; below 0 where it brings less.
     ParentGap,
     /// Of siblings: links that drift to one side, as a share of more than half of them.
@@ -201,7 +203,7 @@ const OF_AN_ITEM: [(&str, Attribute, Type); 3] = [
     ("overdue_days", Attribute::OverdueDays, Type::Number),
 ];
 
-const OF_A_SOURCE: [(&str, Attribute, Type); 7] = [
+const OF_A_SOURCE: [(&str, Attribute, Type); 8] = [
     ("name", Attribute::SourceName, Type::Text),
     ("rejected", Attribute::Rejected, Type::Number),
     ("rejected_share", Attribute::RejectedShare, Type::Number),
@@ -209,6 +211,7 @@ const OF_A_SOURCE: [(&str, Attribute, Type); 7] = [
     ("let_go", Attribute::LetGo, Type::Number),
     ("staleness", Attribute::Staleness, Type::Number),
     ("silent_minutes", Attribute::SilentMinutes, Type::Number),
+    ("surge", Attribute::Surge, Type::Number),
 ];
 
 const OF_SIBLINGS: [(&str, Attribute, Type); 7] = [

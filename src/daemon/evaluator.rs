@@ -15,7 +15,7 @@ use super::dead_letter::{DeadLetter, DeadLetterFile};
 use super::door::Ack;
 use super::folder::is_rejection;
 use super::reader::Batch;
-use super::silences::Silences;
+use super::rhythms::Rhythms;
 use crate::alert::dispatch::route::Routing;
 use crate::alert::dispatch::silence::Silence;
 use crate::alert::dispatch::{Held, Kept};
@@ -108,7 +108,7 @@ pub(super) struct EvaluatorThread {
     pub(super) new_dead_letters: u64,
     /// What came of each source lately, by [`SourceId`].
     pub(super) intake: Vec<Intake>,
-    pub(super) silences: Silences,
+    pub(super) rhythms: Rhythms,
     pub(super) stop: Arc<AtomicBool>,
     /// Says that a start from the state would free most of the memory.
     pub(super) is_worn: Arc<AtomicBool>,
@@ -256,7 +256,7 @@ impl EvaluatorThread {
         }
         for position in batch.positions {
             if let Some(source) = self.watermarks.moved(position.clone(), now) {
-                self.silences.hear(source);
+                self.rhythms.hear(source);
             }
             pending
                 .positions
@@ -269,6 +269,7 @@ impl EvaluatorThread {
         for ((source, outcome), count) in batch.folded.outcomes {
             let rejected = is_rejection(outcome).then_some(outcome);
             self.intake[source.0 as usize].count(arrived, count, rejected);
+            self.rhythms.count(source, count);
             let name = self.catalog.source(source).name.clone();
             *self.totals.outcomes.entry((name, outcome)).or_insert(0) += count;
         }
@@ -359,19 +360,20 @@ impl EvaluatorThread {
         let EvaluatorThread {
             catalog,
             watermarks,
-            silences,
+            rhythms,
             intake,
             ..
         } = self;
         // What is sent over HTTP only needs us; of a topic something is heard once everything in it has been read.
-        let silent = silences.look(now, |id| match catalog.source(id).topics.is_empty() {
+        let looked = rhythms.look(now, |id| match catalog.source(id).topics.is_empty() {
             true => true,
             false => broker_up && watermarks.lag(id) == Some(0),
         });
-        let recent = intake.iter().zip(silent);
+        let recent = intake.iter().zip(looked);
         recent
-            .map(|(intake, silent)| Recent {
+            .map(|(intake, (silent, rush))| Recent {
                 silent,
+                rush,
                 ..intake.recent()
             })
             .collect()
@@ -590,10 +592,10 @@ impl EvaluatorThread {
         let of_sources = self.catalog.sources.iter().map(|source| source.name.as_str());
         let intake: BTreeMap<&str, &Intake> = of_sources.zip(&self.intake).collect();
         let intake = serde_json::to_string(&intake).map_err(|error| error.to_string())?;
-        let silence = self.silences.to_keep(anyway);
+        let rhythms = self.rhythms.to_keep(anyway);
         let commit = Commit {
             intake: Some(&intake),
-            silence: silence.as_deref(),
+            rhythms: rhythms.as_deref(),
             positions: &positions,
             cells: &pending.cells,
             forgotten: &pending.forgotten,
@@ -619,7 +621,7 @@ impl EvaluatorThread {
             .commit(&commit)
             .map_err(|error: StateError| error.to_string())?;
         self.dead_letters.committed();
-        self.silences.kept();
+        self.rhythms.kept();
         if !pending.entries.is_empty() {
             Arc::make_mut(&mut self.entries).append(&mut pending.entries);
         }

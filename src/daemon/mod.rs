@@ -27,7 +27,7 @@ mod pipeline;
 mod publisher;
 mod reader;
 pub mod replay;
-mod silences;
+mod rhythms;
 mod supervisor;
 
 pub use clock::{Clock, SystemClock};

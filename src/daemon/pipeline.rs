@@ -18,7 +18,7 @@ use super::door::{self, Door, DoorParts};
 use super::evaluator::{EvaluatorThread, NEWEST_REJECTED, Report, Totals};
 use super::heartbeats::{self, Heartbeats};
 use super::reader::{Assigned, FoldThread};
-use super::silences::Silences;
+use super::rhythms::Rhythms;
 use crate::alert::engine::Engine;
 use crate::alert::judge;
 use crate::catalog::{Catalog, SourceId};
@@ -274,9 +274,9 @@ impl Pipeline {
             entries: Arc::new(entries),
             new_dead_letters: 0,
             intake: by_source(catalog, restored.intake.as_deref()),
-            silences: Silences::new(
+            rhythms: Rhythms::new(
                 catalog.clone(),
-                by_source(catalog, restored.silence.as_deref()),
+                by_source(catalog, restored.rhythms.as_deref()),
                 heartbeats,
                 settings.evaluate_every,
             ),

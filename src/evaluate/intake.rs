@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::silence::Silent;
+use super::surge::Rush;
 use crate::fold::cells::Bound;
 
 /// What is older says nothing of how a source is now.
@@ -47,6 +48,8 @@ pub struct Recent {
     pub bounds: BTreeSet<Bound>,
     /// Its silence; of none that is known where history is replayed.
     pub silent: Silent,
+    /// Its last hour against the busiest one of four weeks, likewise.
+    pub rush: Rush,
 }
 
 impl Recent {

@@ -7,7 +7,7 @@
 //! * [`drift`]: whether a KPI and the business it serves have come apart.
 //! * [`drivers`]: which of many series drives another.
 //! * [`intake`]: how many of a source's events could be used lately.
-//! * [`silence`]: for how long nothing has come of a source.
+//! * [`silence`]: for how long nothing has come of a source. [`surge`]: more of it than in weeks.
 //! * [`weights`]: weights that follow what the KPIs are seen to explain.
 
 pub mod attribution;
@@ -28,6 +28,7 @@ mod reconcile;
 pub mod retention;
 pub mod silence;
 pub mod snapshot;
+pub mod surge;
 pub mod value;
 pub mod weights;
 

@@ -145,8 +145,8 @@ pub struct Commit<'a> {
     pub dead_letter_bytes: u64,
     /// What came of each source lately, encoded; `None` leaves it as it is.
     pub intake: Option<&'a str>,
-    /// How silent each source is and usually was, encoded; `None` leaves it as it is.
-    pub silence: Option<&'a str>,
+    /// How often each source brings something, encoded; `None` leaves it as it is.
+    pub rhythms: Option<&'a str>,
     /// Who is not told of what, and why.
     pub held: &'a [Held],
     /// What dispatch remembers, if it has changed.
@@ -189,8 +189,8 @@ pub struct Restored {
     pub dead_letter_bytes: u64,
     /// What came of each source lately, encoded.
     pub intake: Option<String>,
-    /// How silent each source is and usually was, encoded.
-    pub silence: Option<String>,
+    /// How often each source brings something, encoded.
+    pub rhythms: Option<String>,
     /// What dispatch remembers.
     pub dispatch: Kept,
 }
@@ -318,7 +318,7 @@ impl Store {
                 .unwrap_or(0)
                 .unsigned_abs(),
             intake: read_text(&connection, "intake")?,
-            silence: read_text(&connection, "silence")?,
+            rhythms: read_text(&connection, "rhythms")?,
             dispatch: match read_text(&connection, "dispatch")? {
                 Some(kept) => serde_json::from_str(&kept).map_err(|error| corrupt("dispatch", &error))?,
                 None => Kept::default(),
@@ -400,8 +400,8 @@ impl Store {
         if let Some(intake) = commit.intake {
             put_meta(&transaction, "intake", intake)?;
         }
-        if let Some(silence) = commit.silence {
-            put_meta(&transaction, "silence", silence)?;
+        if let Some(rhythms) = commit.rhythms {
+            put_meta(&transaction, "rhythms", rhythms)?;
         }
         held::put(&transaction, commit.held, commit.wall_ms, commit.retention)?;
         if let Some(kept) = commit.dispatch {

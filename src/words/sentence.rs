@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Language, drift, percent, shared, silence};
 use crate::alert::delivery::DeliveryFacts;
-use crate::alert::record::{EntryFacts, Facts, Figure, ItemFacts, SourceFacts};
+use crate::alert::record::{EntryFacts, Facts, Figure, ItemFacts, RushFacts, SourceFacts};
 use crate::catalog::attribute::DriftKind;
 use crate::evaluate::Mismatch;
 use crate::fold::cells::{Bound, SaidIn};
@@ -197,6 +197,12 @@ fn of_source(kind: &str, source: &SourceFacts, language: Language) -> String {
     if source.silent.is_some() {
         return silence::heading(name, language);
     }
+    if source.rush.is_some() {
+        return match language {
+            Language::Zh => format!("数据源 {name} 的事件突增"),
+            Language::En => format!("A surge of events from source {name}"),
+        };
+    }
     match (kind, language) {
         ("limit_reached", Language::Zh) => format!("数据源 {name}：已达{}", limits_of(source, language)),
         ("limit_reached", Language::En) => {
@@ -269,6 +275,9 @@ fn intake(kind: &str, source: &SourceFacts, language: Language) -> String {
     if let Some(silent) = &source.silent {
         return silence::of(silent, language);
     }
+    if let Some(rush) = &source.rush {
+        return surge(rush, language);
+    }
     let number = |count: u64| language.number(count as f64);
     let (read, rejected) = (number(source.read), number(source.rejected));
     if kind == "limit_reached" {
@@ -305,6 +314,20 @@ fn intake(kind: &str, source: &SourceFacts, language: Language) -> String {
         ),
         Language::En => format!(
             "Of {read} events in the last 24 hours {rejected} were rejected ({share}; {allowed} are allowed), most often for {reason}. Numbers made of it are incomplete."
+        ),
+    }
+}
+
+fn surge(rush: &RushFacts, language: Language) -> String {
+    let number = |count: u64| language.number(count as f64);
+    let (events, busiest) = (number(rush.events), number(rush.busiest));
+    let times = language.number((rush.events as f64 / rush.busiest.max(1) as f64 * 10.0).round() / 10.0);
+    match language {
+        Language::Zh => format!(
+            "最近一小时有 {events} 个事件，是此前四周最忙一小时（{busiest} 个）的 {times} 倍。是重复导入、循环发送，还是真的生意？"
+        ),
+        Language::En => format!(
+            "{events} events came in the last hour, {times} times those of the busiest hour of the four weeks before ({busiest}). A load that was repeated, a producer in a loop, or business?"
         ),
     }
 }
@@ -633,6 +656,33 @@ mod tests {
             }),
             ..Facts::default()
         }
+    }
+
+    #[test]
+    fn a_surge_is_told_against_the_busiest_hour() {
+        let facts = Facts {
+            source: Some(SourceFacts {
+                name: "orders".to_owned(),
+                rush: Some(RushFacts {
+                    events: 120_400,
+                    busiest: 24_000,
+                }),
+                ..SourceFacts::default()
+            }),
+            ..Facts::default()
+        };
+        assert_eq!(
+            heading("surge", "surge", &facts, Language::En),
+            "A surge of events from source orders"
+        );
+        assert_eq!(
+            of("surge", &facts, Language::En),
+            "120,400 events came in the last hour, 5 times those of the busiest hour of the four weeks before (24,000). A load that was repeated, a producer in a loop, or business?"
+        );
+        assert_eq!(
+            of("surge", &facts, Language::Zh),
+            "最近一小时有 12.04万 个事件，是此前四周最忙一小时（2.4万 个）的 5 倍。是重复导入、循环发送，还是真的生意？"
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::catalog::load::{Files, load};
 use crate::catalog::{Catalog, Severity};
 use crate::evaluate::intake::Recent;
 use crate::evaluate::silence::{Freshness, Silent};
+use crate::evaluate::surge::Rush;
 use crate::evaluate::{Evaluator, Horizon};
 use crate::fold::cells::{Bound, Cells};
 use crate::fold::plan::Plan;
@@ -166,6 +167,26 @@ fn a_bound_that_was_reached_is_told_and_own_rules_ask_sources() {
             "Source orders has reached a limit of the settings"
         );
     }
+}
+
+#[test]
+fn a_surge_is_told_and_is_over_when_the_hour_is() {
+    let rush = |events| Recent {
+        rush: Rush {
+            events,
+            busiest: 1_000,
+        },
+        ..of(1000, 0)
+    };
+    let hours = [2_999, 3_000, 2_500, 1_999].map(|events| [rush(events), of(10, 0)]);
+    let notices = told(&hours);
+    assert_eq!(
+        kinds(&notices),
+        [
+            ("surge", "orders", NoticeKind::Fired, Severity::Warning),
+            ("surge", "orders", NoticeKind::Resolved, Severity::Warning),
+        ]
+    );
 }
 
 /// Orders after so many minutes without one, of which an hour is allowed.

@@ -52,7 +52,7 @@ impl BuiltIn {
 /// Alerts that no rule of a catalogue makes.
 const OWN_ALERTS: [&str; 3] = ["delivery_failed", "rule_error", "too_many_alerts"];
 
-const BUILT_IN: [BuiltIn; 18] = [
+const BUILT_IN: [BuiltIn; 19] = [
     BuiltIn::drift(
         "hollow",
         "link.hollow >= 1",
@@ -181,6 +181,17 @@ const BUILT_IN: [BuiltIn; 18] = [
         on: RuleOn::Source,
         when: "source.staleness >= 1.0",
         clear: "source.staleness < 1.0",
+        hold_for: SignedDuration::ZERO,
+        severity: Severity::Warning,
+        critical: None,
+    },
+    // A load that was repeated, or a producer in a loop; or customers.
+    BuiltIn {
+        name: "surge",
+        kind: None,
+        on: RuleOn::Source,
+        when: "source.surge >= 3.0",
+        clear: "source.surge < 2.0",
         hold_for: SignedDuration::ZERO,
         severity: Severity::Warning,
         critical: None,
