@@ -6,6 +6,7 @@ use super::group::{GroupKey, later};
 use super::interval::Interval;
 use super::route::{EndOfHeld, Route, matched_labels};
 use super::silence::Silences;
+use super::renamed;
 use super::{Held, Moment};
 use crate::alert::identity::{Fingerprint, episode_id};
 use crate::alert::notice::Because;
@@ -102,6 +103,7 @@ impl Looking<'_> {
             if let Some(ack) = &record.told.ack {
                 wants.look_at(ack.until);
             }
+            renamed::from_gone(record, self.moment.routing);
             self.keep_tellings(record, held_back, wants);
             self.want_news(record, held_back, wants, log);
         }

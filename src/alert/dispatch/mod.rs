@@ -3,7 +3,7 @@
 //! restart, a replay of history or a change of routes harmless: nobody is told twice, nobody is left with an alert that
 //! is over.
 //!
-//! * [`route`]: the routing tree, owners, times. [`matcher`], [`interval`]: its conditions.
+//! * [`route`]: the routing tree, owners, times. [`matcher`], [`interval`]: its conditions. [`path`]: which route is which.
 //! * `look`: what one alert wants to be told, of every receiver. `group`: what is told together, and when.
 //! * [`silence`], [`inhibit`]: why somebody is not told. [`digest`]: many things at once.
 //! * `proposals`: weights that wait for somebody to decide. `words`: notices.
@@ -12,12 +12,14 @@ pub mod digest;
 pub mod inhibit;
 pub mod interval;
 pub mod matcher;
+pub mod path;
 pub mod route;
 pub mod silence;
 
 mod group;
 mod look;
 mod proposals;
+mod renamed;
 mod send;
 mod words;
 
@@ -215,11 +217,14 @@ pub(super) struct Dispatcher {
     /// When the next thing is due, if nothing else happens.
     next: Option<Timestamp>,
 }
+    /// Whether routes have the ids that they have by now.
+    is_named: bool,
 
 impl Dispatcher {
     pub(super) fn restore(&mut self, kept: Kept) {
         self.kept = kept;
     }
+        self.is_named = false;
 
     pub(super) fn silences(&self) -> &Silences {
         &self.kept.silences
@@ -250,6 +255,9 @@ impl Dispatcher {
         let now = moment.now;
         self.next = None;
         if !self.is_fresh(now) {
+        if !std::mem::replace(&mut self.is_named, true) {
+            self.is_changed |= renamed::from_numbers(&mut self.kept, book, moment.routing, changes);
+        }
             look_back(book, moment.world, changes);
         }
         let explained = {

@@ -4,6 +4,7 @@
 mod absent;
 mod boundaries;
 mod crowd;
+mod desk;
 mod dispatch;
 mod flapping;
 mod invariants;
@@ -11,6 +12,7 @@ mod items;
 mod levels;
 mod missing;
 mod rule_errors;
+mod reload;
 mod sources;
 mod stories;
 mod table;
@@ -23,6 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::dispatch::matcher::Matcher;
 use super::dispatch::route::{GroupBy, Guard, Manners, Route, Routing, Timing};
+use super::dispatch::path::identify;
 use super::dispatch::{Moment, World};
 use super::engine::{Engine, Step};
 use super::identity::{Fingerprint, fingerprint};
@@ -147,8 +150,7 @@ fn routing_of(routes: &[(Severity, String)]) -> Routing {
         repeat_interval: SignedDuration::MAX,
         ..Timing::default()
     };
-    let below = routes.iter().enumerate().map(|(n, (from, receiver))| Route {
-        id: format!("0.{n}"),
+    let below = routes.iter().map(|(from, receiver)| Route {
         matchers: match from {
             Severity::Info => Vec::new(),
             Severity::Warning => vec![Matcher::parse("severity=~\"warning|critical\"").unwrap()],
@@ -160,11 +162,12 @@ fn routing_of(routes: &[(Severity, String)]) -> Routing {
         ..Route::to_receiver(receiver)
     });
     let below: Vec<Route> = below.collect();
-    let root = Route {
+    let mut root = Route {
         routes: below,
         ..Route::to_receiver(NOBODY)
     };
     Routing {
+    identify(&mut root);
         root: (!routes.is_empty()).then_some(root),
         ..Routing::default()
     }
