@@ -451,6 +451,9 @@ pub struct Told {
     pub flapping: Option<Severity>,
     /// Episodes that ended and whose receivers do not know yet; oldest first.
     pub owed: Vec<Ended>,
+    /// Episodes that were over before somebody's turn to hear of them, while that is not written down.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untold: Vec<Untold>,
     /// Who has taken the current episode.
     pub ack: Option<Ack>,
     /// What was told of the end of its period.
@@ -492,6 +495,12 @@ pub struct Telling {
     /// Why they are not told; empty: nothing is in the way.
     #[serde(default)]
     pub held: Vec<String>,
+    /// Whether it waits for the next summary, because too much is new at once.
+    #[serde(default)]
+    pub storm: bool,
+    /// When they were last not told that it still fires, because somebody has acknowledged it.
+    #[serde(default)]
+    pub spared_at: Option<Timestamp>,
     /// Why they are told now and were not before.
     #[serde(default)]
     pub because: Option<Because>,
@@ -512,6 +521,8 @@ impl Telling {
             repeats: 0,
             knows_ack: false,
             held: Vec::new(),
+            storm: false,
+            spared_at: None,
             because: None,
         }
     }
@@ -556,6 +567,15 @@ pub struct Ended {
     pub peak: Option<Facts>,
 }
 
+/// A finished episode that nothing kept from being told but its end.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Untold {
+    /// Number of the episode.
+    pub episode: u64,
+    /// Names of those who would have been told.
+    pub receivers: Vec<String>,
+}
+
 /// What was told of the end of a period. Late events may make it wrong.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Closed {
@@ -588,6 +608,7 @@ struct KeptTold {
     tellings: Vec<Telling>,
     flapping: Option<Severity>,
     owed: KeptOwed,
+    untold: Vec<Untold>,
     ack: Option<Ack>,
     closed: Option<Closed>,
     correction: Option<Correction>,
@@ -656,6 +677,7 @@ impl From<KeptTold> for Told {
             tellings,
             flapping: kept.flapping,
             owed,
+            untold: kept.untold,
             ack: kept.ack,
             closed: kept.closed,
             correction: kept.correction,

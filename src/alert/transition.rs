@@ -7,7 +7,9 @@ use super::dispatch::route::Guard;
 use super::dispatch::verdict;
 use super::notice::ResolveReason;
 use super::policy::{Hold, Policy};
-use super::record::{AlertRecord, AlertState, Clocks, Closed, Ended, Facts, History, LevelClock, Told};
+use super::record::{
+    AlertRecord, AlertState, Clocks, Closed, Ended, Facts, History, LevelClock, Telling, Told, Untold,
+};
 use super::sample::Condition;
 use crate::catalog::{OnMissing, Severity};
 
@@ -81,8 +83,18 @@ pub(super) fn end(record: &mut AlertRecord, reason: ResolveReason, at: Timestamp
         record.told.flapping = None;
     }
     if is_running(record) {
-        let mut told = std::mem::take(&mut record.told.tellings);
-        told.retain(|telling| telling.severity.is_some());
+        let tellings = std::mem::take(&mut record.told.tellings);
+        let (told, untold): (Vec<Telling>, Vec<Telling>) = tellings
+            .into_iter()
+            .partition(|telling| telling.severity.is_some());
+        let waited = untold.into_iter().filter(|telling| telling.held.is_empty());
+        let receivers: Vec<String> = waited.map(|telling| telling.receiver).collect();
+        if !receivers.is_empty() {
+            record.told.untold.push(Untold {
+                episode: record.episodes,
+                receivers,
+            });
+        }
         record.told.ack = None;
         if let (false, Some(fired_at)) = (told.is_empty(), record.fired_at) {
             if let (ResolveReason::PeriodClosed, Some(verdict)) = (reason, verdict(&record.facts)) {

@@ -181,7 +181,8 @@ pub struct Held {
     pub at: Timestamp,
     /// Who.
     pub receiver: String,
-    /// Why: `silence 1f…`, `mute nights`, `explained by behind_pace revenue`, `flapping`; empty: nothing any more.
+    /// Why: `silence 1f…`, `mute nights`, `explained by behind_pace revenue`, `flapping`, `storm`, `acknowledged by li` (of
+    /// a repeat), `over before its turn`; empty: nothing any more.
     pub by: Vec<String>,
 }
 
@@ -216,15 +217,15 @@ pub(super) struct Dispatcher {
     held: Vec<Held>,
     /// When the next thing is due, if nothing else happens.
     next: Option<Timestamp>,
-}
     /// Whether routes have the ids that they have by now.
     is_named: bool,
+}
 
 impl Dispatcher {
     pub(super) fn restore(&mut self, kept: Kept) {
         self.kept = kept;
-    }
         self.is_named = false;
+    }
 
     pub(super) fn silences(&self) -> &Silences {
         &self.kept.silences
@@ -254,10 +255,10 @@ impl Dispatcher {
     ) -> Vec<Notice> {
         let now = moment.now;
         self.next = None;
-        if !self.is_fresh(now) {
         if !std::mem::replace(&mut self.is_named, true) {
             self.is_changed |= renamed::from_numbers(&mut self.kept, book, moment.routing, changes);
         }
+        if !self.is_fresh(now) {
             look_back(book, moment.world, changes);
         }
         let explained = {
@@ -277,6 +278,7 @@ impl Dispatcher {
                 moment,
                 at,
                 silences: &self.kept.silences,
+                rushes: &self.kept.rushes,
                 explained_by,
                 store_id,
             };

@@ -377,6 +377,7 @@ fn note(record: &mut AlertRecord, what: &What, receiver: &str, now: Timestamp) {
             telling.severity = Some(severity);
             telling.told_at = Some(now);
             telling.repeats = 0;
+            telling.storm = false;
             telling.first_told_at.get_or_insert(now);
             telling.because = None;
             if is_flapping {

@@ -7,12 +7,13 @@ mod crowd;
 mod desk;
 mod dispatch;
 mod flapping;
+mod held;
 mod invariants;
 mod items;
 mod levels;
 mod missing;
-mod rule_errors;
 mod reload;
+mod rule_errors;
 mod sources;
 mod stories;
 mod table;
@@ -24,8 +25,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::dispatch::matcher::Matcher;
-use super::dispatch::route::{GroupBy, Guard, Manners, Route, Routing, Timing};
 use super::dispatch::path::identify;
+use super::dispatch::route::{GroupBy, Guard, Manners, Route, Routing, Timing};
 use super::dispatch::{Moment, World};
 use super::engine::{Engine, Step};
 use super::identity::{Fingerprint, fingerprint};
@@ -166,8 +167,8 @@ fn routing_of(routes: &[(Severity, String)]) -> Routing {
         routes: below,
         ..Route::to_receiver(NOBODY)
     };
-    Routing {
     identify(&mut root);
+    Routing {
         root: (!routes.is_empty()).then_some(root),
         ..Routing::default()
     }
