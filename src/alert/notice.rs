@@ -153,6 +153,15 @@ pub struct DigestLine {
     pub reason: Option<ResolveReason>,
     /// Whether it began since the last digest.
     pub is_new: bool,
+    /// Its level at the last digest, or when it fired since then, where that is another one.
+    #[serde(default)]
+    pub was: Option<Severity>,
+    /// Episodes of it that fired since the last digest, as far as they are counted.
+    #[serde(default)]
+    pub episodes: u32,
+    /// Whether it ended before anybody was told of it.
+    #[serde(default)]
+    pub untold: bool,
 }
 
 /// Why an episode ended.

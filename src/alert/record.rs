@@ -437,8 +437,42 @@ pub struct History {
     pub relapses: u32,
     /// The worst numbers of the current or last episode, where they can be compared.
     pub peak: Option<Facts>,
+    /// The latest changes of level of the current or last episode; oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<LevelChange>,
+    /// Whether the last episode ended before anybody was told of it.
+    #[serde(default)]
+    pub untold: bool,
     /// Episodes follow each other too fast to tell each.
     pub flapping: bool,
+}
+
+/// An episode got worse, or less bad.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LevelChange {
+    /// Event time.
+    pub at: Timestamp,
+    /// The level before.
+    pub from: Severity,
+}
+
+impl History {
+    /// Changes of level that are kept of an episode: one that goes up and down must not grow its record by each.
+    pub const LEVELS_MAX: usize = 20;
+
+    /// The level at an event time, if it is another one by now.
+    pub fn level_at(&self, at: Timestamp, now: Severity) -> Option<Severity> {
+        let after = self.levels.iter().find(|change| change.at > at);
+        after.map(|change| change.from).filter(|from| *from != now)
+    }
+
+    /// Notes that the level changes.
+    pub(super) fn note_level(&mut self, change: LevelChange) {
+        if self.levels.len() == History::LEVELS_MAX {
+            self.levels.remove(0);
+        }
+        self.levels.push(change);
+    }
 }
 
 /// Who has been told of what. Notices are what brings this and the state together.

@@ -8,7 +8,8 @@ use super::dispatch::verdict;
 use super::notice::ResolveReason;
 use super::policy::{Hold, Policy};
 use super::record::{
-    AlertRecord, AlertState, Clocks, Closed, Ended, Facts, History, LevelClock, Telling, Told, Untold,
+    AlertRecord, AlertState, Clocks, Closed, Ended, Facts, History, LevelChange, LevelClock, Telling, Told,
+    Untold,
 };
 use super::sample::Condition;
 use crate::catalog::{OnMissing, Severity};
@@ -96,7 +97,8 @@ pub(super) fn end(record: &mut AlertRecord, reason: ResolveReason, at: Timestamp
             });
         }
         record.told.ack = None;
-        if let (false, Some(fired_at)) = (told.is_empty(), record.fired_at) {
+        let is_untold = told.is_empty();
+        if let (false, Some(fired_at)) = (is_untold, record.fired_at) {
             if let (ResolveReason::PeriodClosed, Some(verdict)) = (reason, verdict(&record.facts)) {
                 record.told.closed = Some(Closed {
                     episode: record.episodes,
@@ -121,6 +123,7 @@ pub(super) fn end(record: &mut AlertRecord, reason: ResolveReason, at: Timestamp
                 peak: record.history.peak.clone(),
             });
         }
+        record.history.untold = is_untold;
         record.history.ended_at = Some(at);
         record.history.end_reason = Some(reason);
     }
@@ -176,6 +179,7 @@ fn fire(record: &mut AlertRecord, level: Severity, flap: Guard, at: Timestamp) {
     }
     history.relapses = 0;
     history.peak = None;
+    history.levels.clear();
     record.state = AlertState::Firing;
     record.severity = level;
     record.episodes += 1;
@@ -199,7 +203,11 @@ fn climb(record: &mut AlertRecord, policy: Policy<'_>, breach: Option<Severity>,
         .clocks
         .highest_kept(record.severity, policy.keep_firing_for(), at)
         .unwrap_or(breach.min(record.severity));
-    record.severity = up.map_or(kept, |up| up.max(kept));
+    let level = up.map_or(kept, |up| up.max(kept));
+    let from = std::mem::replace(&mut record.severity, level);
+    if from != level {
+        record.history.note_level(LevelChange { at, from });
+    }
 }
 
 fn watch_peak(record: &mut AlertRecord) {

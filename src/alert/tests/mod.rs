@@ -5,6 +5,7 @@ mod absent;
 mod boundaries;
 mod crowd;
 mod desk;
+mod digests;
 mod dispatch;
 mod flapping;
 mod held;
