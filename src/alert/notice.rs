@@ -254,6 +254,9 @@ pub struct Notice {
     /// Labels that the alerts of the bundle share, by `group_by` of the route.
     #[serde(default)]
     pub group: Labels,
+    /// Matchers of the route that led here, and of those above it, as Alertmanager writes them; empty where none did.
+    #[serde(default)]
+    pub route: String,
     /// For [`NoticeKind::Resolved`]: others of its group go on, as far as the receiver has been told.
     #[serde(default)]
     pub group_fires: bool,
@@ -333,6 +336,7 @@ impl Notice {
             causes: None,
             bundle: String::new(),
             group: Labels::new(),
+            route: String::new(),
             group_fires: false,
             storm: false,
             quiet: false,

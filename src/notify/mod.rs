@@ -278,6 +278,8 @@ fn destination(address: &str) -> u64 {
 }
 
 #[cfg(test)]
+#[cfg(test)]
+mod body_tests;
 mod delivery_tests;
 #[cfg(test)]
 mod limits_tests;

@@ -165,7 +165,7 @@ pub(super) const ALL: [&str; 10] = [
     "pagerduty",
 ];
 
-const WEBHOOK_KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(super) const WEBHOOK_KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const TOKEN: &str = "xoxb-verysecret";
 const ROUTING_KEY: &str = "verysecretverysecretverysecret00";
 

@@ -381,6 +381,7 @@ impl Checker {
         }
         Route {
             id: String::new(),
+            path: String::new(),
             to: whom(entry.to, receiver),
             matchers,
             go_on: entry.r#continue,

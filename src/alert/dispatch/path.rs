@@ -40,8 +40,8 @@ pub fn identify(root: &mut Route) {
     fn visit(route: &mut Route, above: &str, known: &mut Vec<String>) {
         let mut conditions: Vec<String> = route.matchers.iter().map(ToString::to_string).collect();
         conditions.sort();
-        let path = format!("{above}/{{{}}}", conditions.join(","));
-        let conditions = format!("{:0CONDITIONS$x}", xxh3_64(path.as_bytes()));
+        route.path = format!("{above}{{{}}}", conditions.join(","));
+        let conditions = format!("{:0CONDITIONS$x}", xxh3_64(route.path.as_bytes()));
         let to = match &route.to {
             To::Receiver(receiver) => receiver.clone(),
             To::Owner(otherwise) => format!("owner:{otherwise}"),
@@ -54,8 +54,9 @@ pub fn identify(root: &mut Route) {
             others => format!("{conditions}#{}/{to}", others + 1),
         };
         known.push(route.id.clone());
+        let above = format!("{}/", route.path);
         for below in &mut route.routes {
-            visit(below, &path, known);
+            visit(below, &above, known);
         }
     }
     visit(root, "", &mut Vec::new());
@@ -122,6 +123,12 @@ mod tests {
         assert_eq!(last_two(&before), last_two(&after));
         let numbers: Vec<&str> = after.iter().map(|(number, ..)| number.as_str()).collect();
         assert_eq!(numbers, ["0", "0.0", "0.1", "0.2", "0.2.0"]);
+        let mut root = route(&[], told("ops"), vec![critical()]);
+        identify(&mut root);
+        assert_eq!(
+            root.routes[0].routes[0].path,
+            r#"{}/{kind="hollow",severity="critical"}/{team="a"}"#
+        );
         let mut all: Vec<&String> = after.iter().map(|(.., id)| id).collect();
         all.sort();
         all.dedup();

@@ -122,6 +122,8 @@ pub struct Person {
 pub struct Route {
     /// What makes it itself, by [`path::identify`]: the same wherever it stands.
     pub id: String,
+    /// Its matchers behind those of the routes above it, as Alertmanager writes them: `{}/{severity="critical"}`.
+    pub path: String,
     /// Who is told.
     pub to: To,
     /// Conditions, all of them; empty: everything.
@@ -399,6 +401,7 @@ impl Route {
     pub fn to_receiver(receiver: &str) -> Route {
         let mut route = Route {
             id: String::new(),
+            path: String::new(),
             to: To::Receiver(receiver.to_owned()),
             matchers: Vec::new(),
             go_on: false,
