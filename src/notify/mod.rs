@@ -41,6 +41,7 @@ mod slack_bot;
 mod teams;
 pub(crate) mod template;
 mod text;
+mod tls;
 mod trend;
 pub mod trial;
 pub(crate) mod webhook;
@@ -278,8 +279,8 @@ fn destination(address: &str) -> u64 {
 }
 
 #[cfg(test)]
-#[cfg(test)]
 mod body_tests;
+#[cfg(test)]
 mod delivery_tests;
 #[cfg(test)]
 mod limits_tests;
@@ -291,5 +292,7 @@ mod robots;
 mod secrets_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_front;
 #[cfg(test)]
 mod whole_tests;

@@ -50,7 +50,6 @@ pub(super) fn mail(port: u16) -> settings::Email {
         server: "127.0.0.1".to_owned(),
         port,
         tls: settings::MailTls::None,
-        ca: None,
         credentials: None,
         from: "kpi@example.com".parse().unwrap(),
         to: vec!["ops@example.com".parse().unwrap()],
