@@ -24,6 +24,7 @@ pub mod fakes;
 mod feishu;
 mod hmac;
 mod http;
+pub mod mailroom;
 mod markdown;
 pub mod message;
 #[cfg(test)]
