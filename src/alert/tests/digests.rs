@@ -2,7 +2,6 @@
 
 use super::desk::{Desk, messages};
 use super::*;
-use crate::alert::dispatch::digest::DigestPlan;
 use crate::alert::dispatch::interval::Interval;
 use crate::alert::notice::{Aside, DigestLine};
 

@@ -2,7 +2,6 @@
 
 use super::desk::{Desk, messages, second};
 use super::*;
-use crate::alert::dispatch::digest::DigestPlan;
 use crate::alert::dispatch::inhibit::InhibitRule;
 use crate::alert::dispatch::interval::Interval;
 use crate::alert::dispatch::route::{EndOfHeld, Person, Rung, To, WORKING_HOURS};
@@ -343,6 +342,43 @@ fn an_owner_is_told_where_people_know_one() {
     desk.routing.people.insert("li".to_owned(), li);
     desk.fire(&["b1"]);
     assert_eq!(desk.until(6, 20), ["11: li-phone[fired b1]"]);
+}
+
+#[test]
+fn the_owner_of_what_a_node_serves_is_told_where_people_know_one() {
+    let mut desk = Desk::by_team();
+    desk.route().to = To::ParentOwner("ops".to_owned());
+    let zhou = Person {
+        receiver: "zhou-phone".to_owned(),
+        manager: None,
+    };
+    desk.routing.people.insert("zhou".to_owned(), zhou);
+    for (owner, told) in [
+        (Some("zhou"), "zhou-phone"),
+        (Some("nobody"), "ops"),
+        (None, "ops"),
+    ] {
+        let parent = Figure {
+            owner: owner.map(str::to_owned),
+            ..Figure::default()
+        };
+        // Who answers for the node itself is somebody else.
+        let labels = [("owner".to_owned(), "li".to_owned())].into();
+        let record = AlertRecord {
+            facts: Facts {
+                parent: Some(parent),
+                ..Facts::default()
+            },
+            ..AlertRecord::sample(labels, Severity::Warning)
+        };
+        let receivers: Vec<String> = desk
+            .routing
+            .destinations(&record)
+            .into_iter()
+            .map(|destination| destination.receiver)
+            .collect();
+        assert_eq!(receivers, [told], "{owner:?}");
+    }
 }
 
 #[test]

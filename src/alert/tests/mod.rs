@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::dispatch::digest::DigestPlan;
 use super::dispatch::matcher::Matcher;
 use super::dispatch::path::identify;
 use super::dispatch::route::{GroupBy, Guard, Manners, Route, Routing, Timing};
@@ -132,7 +133,7 @@ impl About for Known<'_> {
 }
 
 /// The calendar of a business of which nothing else is known.
-fn nothing() -> Calendar {
+pub(super) fn nothing() -> Calendar {
     Calendar {
         timezone: jiff::tz::TimeZone::UTC,
         fiscal_year_starts: (1, 1),
@@ -203,6 +204,7 @@ struct Bench {
     /// Minute at which the period of every identity ends.
     period_end: i64,
     manners: Manners,
+    digests: Vec<DigestPlan>,
     completion: f64,
     /// Number of times that labels or facts were asked for.
     asked: Cell<u32>,
@@ -222,6 +224,7 @@ impl Bench {
             quiet: false,
             period_end: FAR,
             manners: Manners::default(),
+            digests: Vec::new(),
             completion: 0.5,
             asked: Cell::new(0),
         }
@@ -250,6 +253,7 @@ impl Bench {
         let samples: Vec<_> = judged.iter().map(sample).collect();
         let mut routing = routing_of(&self.routes);
         routing.manners = self.manners;
+        routing.digests.clone_from(&self.digests);
         let world = nothing();
         let moment = (!self.quiet).then(|| moment(minute(at), &routing, &world));
         let step = self.engine.step(&samples, &self.rules, minute(at), moment);
