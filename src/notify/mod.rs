@@ -100,6 +100,11 @@ pub trait Channel: Send + Sync {
         self.bundles(head.notice) && head.notice.aside.is_none() && other.notice.aside.is_none()
     }
 
+    /// How fast it and others may be written to together, and what they have in common.
+    fn shares(&self) -> Option<(u64, Limit)> {
+        None
+    }
+
     /// How many notices one message says something of, in numbers at least; the others go in the next one.
     fn room(&self) -> usize {
         usize::MAX

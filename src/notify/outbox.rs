@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::Target;
 use super::desk::Desk;
+use super::pace::Shared;
 use super::queue::Queue;
 use crate::alert::notice::Notice;
 
@@ -353,9 +354,17 @@ pub(crate) async fn run_by(
     for target in targets {
         destinations.entry(target.destination).or_default().push(target);
     }
-    let mut queues = JoinSet::new();
+    let (mut queues, mut shared) = (JoinSet::new(), Shared::default());
     for targets in destinations.into_values() {
-        let queue = Queue::new(targets, Arc::clone(&desk), bell.subscribe(), stopping.clone());
+        let shares = targets.first().and_then(|target| target.channel.shares());
+        let pace = shares.map(|shares| shared.of(shares));
+        let queue = Queue::new(
+            targets,
+            pace,
+            Arc::clone(&desk),
+            bell.subscribe(),
+            stopping.clone(),
+        );
         queues.spawn(queue.run());
     }
 

@@ -504,7 +504,10 @@ fn a_month_takes_as_many_looks_as_it_has_moments() {
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     std::fs::create_dir_all(folder.path().join("catalog")).unwrap();
     write("catalog/catalog.yaml", CATALOG);
-    write("tests.yaml", &july("  until: 30d\n  evaluate_every: 1d\n  exp_notices: []\n"));
+    write(
+        "tests.yaml",
+        &july("  until: 30d\n  evaluate_every: 1d\n  exp_notices: []\n"),
+    );
     let cases = case::read(&folder.path().join("tests.yaml")).map_err(|problems| problems.to_string());
     let case = &cases.unwrap()[0];
     let store = crate::state::Store::in_memory().unwrap();
