@@ -199,7 +199,9 @@ impl Book {
 }
 
 fn is_open(record: &AlertRecord) -> bool {
-    record.state != AlertState::Inactive || !record.told.owed.is_empty() || record.told.correction.is_some()
+    let told = &record.told;
+    let is_owed = !told.owed.is_empty() || !told.untold.is_empty() || told.correction.is_some();
+    record.state != AlertState::Inactive || is_owed
 }
 
 fn expiry(period_end: Timestamp) -> Timestamp {

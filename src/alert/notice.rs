@@ -153,6 +153,15 @@ pub struct DigestLine {
     pub reason: Option<ResolveReason>,
     /// Whether it began since the last digest.
     pub is_new: bool,
+    /// Its level at the last digest, or when it fired since then, where that is another one.
+    #[serde(default)]
+    pub was: Option<Severity>,
+    /// Episodes of it that fired since the last digest, as far as they are counted.
+    #[serde(default)]
+    pub episodes: u32,
+    /// Whether it ended before anybody was told of it.
+    #[serde(default)]
+    pub untold: bool,
 }
 
 /// Why an episode ended.
@@ -245,6 +254,9 @@ pub struct Notice {
     /// Labels that the alerts of the bundle share, by `group_by` of the route.
     #[serde(default)]
     pub group: Labels,
+    /// Matchers of the route that led here, and of those above it, as Alertmanager writes them; empty where none did.
+    #[serde(default)]
+    pub route: String,
     /// For [`NoticeKind::Resolved`]: others of its group go on, as far as the receiver has been told.
     #[serde(default)]
     pub group_fires: bool,
@@ -324,6 +336,7 @@ impl Notice {
             causes: None,
             bundle: String::new(),
             group: Labels::new(),
+            route: String::new(),
             group_fires: false,
             storm: false,
             quiet: false,

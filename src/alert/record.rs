@@ -466,8 +466,42 @@ pub struct History {
     pub relapses: u32,
     /// The worst numbers of the current or last episode, where they can be compared.
     pub peak: Option<Facts>,
+    /// The latest changes of level of the current or last episode; oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<LevelChange>,
+    /// Whether the last episode ended before anybody was told of it.
+    #[serde(default)]
+    pub untold: bool,
     /// Episodes follow each other too fast to tell each.
     pub flapping: bool,
+}
+
+/// An episode got worse, or less bad.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LevelChange {
+    /// Event time.
+    pub at: Timestamp,
+    /// The level before.
+    pub from: Severity,
+}
+
+impl History {
+    /// Changes of level that are kept of an episode: one that goes up and down must not grow its record by each.
+    pub const LEVELS_MAX: usize = 20;
+
+    /// The level at an event time, if it is another one by now.
+    pub fn level_at(&self, at: Timestamp, now: Severity) -> Option<Severity> {
+        let after = self.levels.iter().find(|change| change.at > at);
+        after.map(|change| change.from).filter(|from| *from != now)
+    }
+
+    /// Notes that the level changes.
+    pub(super) fn note_level(&mut self, change: LevelChange) {
+        if self.levels.len() == History::LEVELS_MAX {
+            self.levels.remove(0);
+        }
+        self.levels.push(change);
+    }
 }
 
 /// Who has been told of what. Notices are what brings this and the state together.
@@ -480,6 +514,9 @@ pub struct Told {
     pub flapping: Option<Severity>,
     /// Episodes that ended and whose receivers do not know yet; oldest first.
     pub owed: Vec<Ended>,
+    /// Episodes that were over before somebody's turn to hear of them, while that is not written down.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untold: Vec<Untold>,
     /// Who has taken the current episode.
     pub ack: Option<Ack>,
     /// What was told of the end of its period.
@@ -521,6 +558,12 @@ pub struct Telling {
     /// Why they are not told; empty: nothing is in the way.
     #[serde(default)]
     pub held: Vec<String>,
+    /// Whether it waits for the next summary, because too much is new at once.
+    #[serde(default)]
+    pub storm: bool,
+    /// When they were last not told that it still fires, because somebody has acknowledged it.
+    #[serde(default)]
+    pub spared_at: Option<Timestamp>,
     /// Why they are told now and were not before.
     #[serde(default)]
     pub because: Option<Because>,
@@ -541,6 +584,8 @@ impl Telling {
             repeats: 0,
             knows_ack: false,
             held: Vec::new(),
+            storm: false,
+            spared_at: None,
             because: None,
         }
     }
@@ -585,6 +630,15 @@ pub struct Ended {
     pub peak: Option<Facts>,
 }
 
+/// A finished episode that nothing kept from being told but its end.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Untold {
+    /// Number of the episode.
+    pub episode: u64,
+    /// Names of those who would have been told.
+    pub receivers: Vec<String>,
+}
+
 /// What was told of the end of a period. Late events may make it wrong.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Closed {
@@ -617,6 +671,7 @@ struct KeptTold {
     tellings: Vec<Telling>,
     flapping: Option<Severity>,
     owed: KeptOwed,
+    untold: Vec<Untold>,
     ack: Option<Ack>,
     closed: Option<Closed>,
     correction: Option<Correction>,
@@ -685,6 +740,7 @@ impl From<KeptTold> for Told {
             tellings,
             flapping: kept.flapping,
             owed,
+            untold: kept.untold,
             ack: kept.ack,
             closed: kept.closed,
             correction: kept.correction,

@@ -7,7 +7,10 @@ use super::dispatch::route::Guard;
 use super::dispatch::verdict;
 use super::notice::ResolveReason;
 use super::policy::{Hold, Policy};
-use super::record::{AlertRecord, AlertState, Clocks, Closed, Ended, Facts, History, LevelClock, Told};
+use super::record::{
+    AlertRecord, AlertState, Clocks, Closed, Ended, Facts, History, LevelChange, LevelClock, Telling, Told,
+    Untold,
+};
 use super::sample::Condition;
 use crate::catalog::{OnMissing, Severity};
 
@@ -81,10 +84,21 @@ pub(super) fn end(record: &mut AlertRecord, reason: ResolveReason, at: Timestamp
         record.told.flapping = None;
     }
     if is_running(record) {
-        let mut told = std::mem::take(&mut record.told.tellings);
-        told.retain(|telling| telling.severity.is_some());
+        let tellings = std::mem::take(&mut record.told.tellings);
+        let (told, untold): (Vec<Telling>, Vec<Telling>) = tellings
+            .into_iter()
+            .partition(|telling| telling.severity.is_some());
+        let waited = untold.into_iter().filter(|telling| telling.held.is_empty());
+        let receivers: Vec<String> = waited.map(|telling| telling.receiver).collect();
+        if !receivers.is_empty() {
+            record.told.untold.push(Untold {
+                episode: record.episodes,
+                receivers,
+            });
+        }
         record.told.ack = None;
-        if let (false, Some(fired_at)) = (told.is_empty(), record.fired_at) {
+        let is_untold = told.is_empty();
+        if let (false, Some(fired_at)) = (is_untold, record.fired_at) {
             if let (ResolveReason::PeriodClosed, Some(verdict)) = (reason, verdict(&record.facts)) {
                 record.told.closed = Some(Closed {
                     episode: record.episodes,
@@ -109,6 +123,7 @@ pub(super) fn end(record: &mut AlertRecord, reason: ResolveReason, at: Timestamp
                 peak: record.history.peak.clone(),
             });
         }
+        record.history.untold = is_untold;
         record.history.ended_at = Some(at);
         record.history.end_reason = Some(reason);
     }
@@ -164,6 +179,7 @@ fn fire(record: &mut AlertRecord, level: Severity, flap: Guard, at: Timestamp) {
     }
     history.relapses = 0;
     history.peak = None;
+    history.levels.clear();
     record.state = AlertState::Firing;
     record.severity = level;
     record.episodes += 1;
@@ -187,7 +203,11 @@ fn climb(record: &mut AlertRecord, policy: Policy<'_>, breach: Option<Severity>,
         .clocks
         .highest_kept(record.severity, policy.keep_firing_for(), at)
         .unwrap_or(breach.min(record.severity));
-    record.severity = up.map_or(kept, |up| up.max(kept));
+    let level = up.map_or(kept, |up| up.max(kept));
+    let from = std::mem::replace(&mut record.severity, level);
+    if from != level {
+        record.history.note_level(LevelChange { at, from });
+    }
 }
 
 fn watch_peak(record: &mut AlertRecord) {

@@ -35,6 +35,8 @@ pub(super) struct Publisher {
 struct Known {
     catalog: Arc<Catalog>,
     routing: Arc<Routing>,
+    /// Names of all receivers.
+    receivers: Arc<[String]>,
     stats: Stats,
     away_since: Option<Timestamp>,
     missing_topics: Vec<String>,
@@ -88,6 +90,7 @@ impl Publisher {
         let known = Known {
             catalog,
             routing: settings.routing.clone(),
+            receivers: view.receivers.clone(),
             stats,
             away_since: None,
             missing_topics: Vec::new(),
@@ -115,12 +118,14 @@ impl Publisher {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new catalogue and new routes are in force, or (`None`) what was written was refused.
-    pub(super) fn reloaded(&self, declared: Option<(Arc<Catalog>, Arc<Routing>)>) {
+    /// A new catalogue and new settings are in force, or (`None`) what was written was refused.
+    pub(super) fn reloaded(&self, declared: Option<(Arc<Catalog>, &Settings)>) {
         let mut known = self.known();
         known.stats.config_last_reload_successful = declared.is_some();
-        if let Some(declared) = declared {
-            (known.catalog, known.routing) = declared;
+        if let Some((catalog, settings)) = declared {
+            known.catalog = catalog;
+            known.routing = settings.routing.clone();
+            known.receivers = settings.receivers.keys().cloned().collect();
         }
     }
 
@@ -226,7 +231,7 @@ impl Publisher {
             book: report.book,
             silences: report.silences.into(),
             routing: known.routing.clone(),
-            receivers: self.view.borrow().receivers.clone(),
+            receivers: known.receivers.clone(),
             external_url: self.view.borrow().external_url.clone(),
             stats: known.stats.clone(),
         };

@@ -21,6 +21,7 @@ use super::pipeline::{Found, Pipeline, Surroundings, connection};
 use super::publisher::Publisher;
 use crate::catalog::{Catalog, Diagnostics, load};
 use crate::notify;
+use crate::notify::mailroom::Mailroom;
 use crate::serve;
 use crate::serve::orders::Orders;
 use crate::settings::{self, Settings};
@@ -112,6 +113,7 @@ impl Daemon {
         let (intake, submissions) = Intake::new();
         let (orders, order_inbox) = Orders::new();
         let signer = notify::Signer::new(store.link_key());
+        let (slack_apps, shown_apps) = watch::channel(notify::SlackApp::of(&settings)?.into());
         let shared = serve::Shared {
             view: views.clone(),
             reload: reloads.clone(),
@@ -120,18 +122,16 @@ impl Daemon {
             signer: signer.clone(),
             store: store.clone(),
             tokens: settings.serve.tokens.clone().into(),
-            slack_apps: notify::SlackApp::of(&settings)?.into(),
+            slack_apps: shown_apps,
         };
         let server = tokio::spawn(serve::run(listener, shared, stopped(stopping.clone())));
-        let wording = notify::Wording::of(&settings, &catalog.calendar.timezone, Some(&signer));
-        let targets = notify::targets(&settings, &wording)?;
-        let outbox = tokio::spawn(notify::outbox::run(
-            Box::new(store.clone()),
-            targets,
+        let (mailroom, outbox) = Mailroom::open(
+            store.clone(),
+            targets(&settings, &catalog, &signer)?,
             wake_outbox.clone(),
             stopping.clone(),
             delivery,
-        ));
+        );
 
         let (commands, inbox) = channel();
         let to_supervisor = commands.clone();
@@ -159,6 +159,9 @@ impl Daemon {
             around,
             publisher,
             catalog,
+            mailroom,
+            slack_apps,
+            signer,
             commands: commands.clone(),
             inbox,
             deferred: VecDeque::new(),
@@ -233,10 +236,24 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
+/// Everybody who can be told.
+fn targets(
+    settings: &Settings,
+    catalog: &Catalog,
+    signer: &notify::Signer,
+) -> Result<Vec<notify::Target>, String> {
+    let wording = notify::Wording::of(settings, &catalog.calendar.timezone, Some(signer));
+    notify::targets(settings, &wording)
+}
+
 struct Supervisor {
     around: Arc<Surroundings>,
     publisher: Arc<Publisher>,
     catalog: Arc<Catalog>,
+    mailroom: Mailroom,
+    /// Apps whose buttons are answered.
+    slack_apps: watch::Sender<Arc<[notify::SlackApp]>>,
+    signer: notify::Signer,
     commands: Sender<Command>,
     inbox: Receiver<Command>,
     /// What came while a start waited for partitions.
@@ -268,8 +285,16 @@ impl Drop for Beside {
 struct Loaded {
     settings: Arc<Settings>,
     catalog: Arc<Catalog>,
+    /// Whom notices go to, where that is somebody else, or in other words.
+    recipients: Option<Recipients>,
     /// For whoever asked.
     summary: String,
+}
+
+/// Those who are told, ready to be written to.
+struct Recipients {
+    targets: Vec<notify::Target>,
+    slack_apps: Arc<[notify::SlackApp]>,
 }
 
 /// What runs under one catalogue.
@@ -306,24 +331,33 @@ impl Supervisor {
                     Ok(Loaded {
                         settings,
                         catalog,
+                        recipients,
                         summary,
                     }) => {
                         let totals = running.stop()?;
+                        // Before anything is decided by the new routes, and after everything by the old ones.
+                        if let Some(Recipients { targets, slack_apps }) = recipients {
+                            self.mailroom.exchange(targets);
+                            self.slack_apps.send_replace(slack_apps);
+                        }
                         self.around = Arc::new(Surroundings {
                             settings,
                             ..Surroundings::clone(&self.around)
                         });
                         self.catalog = catalog;
-                        let routing = self.around.settings.routing.clone();
-                        self.publisher.reloaded(Some((self.catalog.clone(), routing)));
+                        let declared = (self.catalog.clone(), &*self.around.settings);
+                        self.publisher.reloaded(Some(declared));
                         running = self.start(totals)?;
                         tracing::info!(summary, "settings and catalogue reloaded");
                         let _ = answer.send(Ok(summary));
                     }
                     Err(diagnostics) => {
                         self.publisher.reloaded(None);
-                        tracing::error!(%diagnostics, "what is written now is wrong; what was read before stays");
-                        let _ = answer.send(Err(diagnostics.to_string()));
+                        tracing::error!(
+                            diagnostics,
+                            "what is written now is wrong; what was read before stays"
+                        );
+                        let _ = answer.send(Err(diagnostics));
                     }
                 },
                 // What was told to end may have been near by then.
@@ -468,11 +502,13 @@ impl Supervisor {
     }
 
     /// What is written now. Settings that belong to the start stay as they are until the next one, and with them all
-    /// others: routes may name receivers that are not there yet.
-    fn load(&self) -> Result<Loaded, Diagnostics> {
-        let mut settings = Arc::new(settings::load(Some(&self.around.settings.file))?);
-        let catalog = load::load_dir(&settings.catalog)?;
-        settings::suffice(&settings, &catalog)?;
+    /// others: they are meant together.
+    fn load(&self) -> Result<Loaded, String> {
+        let in_words = |diagnostics: Diagnostics| diagnostics.to_string();
+        let read = settings::load(Some(&self.around.settings.file)).map_err(in_words)?;
+        let mut settings = Arc::new(read);
+        let catalog = load::load_dir(&settings.catalog).map_err(in_words)?;
+        settings::suffice(&settings, &catalog).map_err(in_words)?;
         let mut summary = crate::cli::check::summary(&catalog);
         let parts = settings.parts_of_the_start(&self.around.settings);
         if !parts.is_empty() {
@@ -486,9 +522,19 @@ impl Supervisor {
             ));
             settings = self.around.settings.clone();
         }
+        let is_same = settings.receivers == self.around.settings.receivers
+            && catalog.calendar.timezone == self.catalog.calendar.timezone;
+        let recipients = match is_same {
+            true => None,
+            false => Some(Recipients {
+                targets: targets(&settings, &catalog, &self.signer)?,
+                slack_apps: notify::SlackApp::of(&settings)?.into(),
+            }),
+        };
         Ok(Loaded {
             settings,
             catalog: Arc::new(catalog),
+            recipients,
             summary,
         })
     }

@@ -11,6 +11,7 @@ use super::office::{Office, Script, decide};
 use super::samples;
 use crate::alert::dispatch::Moment;
 use crate::alert::dispatch::matcher::Matcher;
+use crate::alert::dispatch::path::identify;
 use crate::alert::dispatch::route::{Route, Routing};
 use crate::alert::engine::Engine;
 use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
@@ -111,15 +112,16 @@ fn calendar() -> Calendar {
 
 /// Everything to ops, what is critical to the boss.
 fn routing() -> Routing {
+    let mut root = Route {
+        routes: vec![Route {
+            matchers: vec![Matcher::parse("severity=\"critical\"").unwrap()],
+            ..Route::to_receiver("boss")
+        }],
+        ..Route::to_receiver("ops")
+    };
+    identify(&mut root);
     Routing {
-        root: Some(Route {
-            routes: vec![Route {
-                id: "0.0".to_owned(),
-                matchers: vec![Matcher::parse("severity=\"critical\"").unwrap()],
-                ..Route::to_receiver("boss")
-            }],
-            ..Route::to_receiver("ops")
-        }),
+        root: Some(root),
         ..Routing::default()
     }
 }
@@ -257,10 +259,10 @@ async fn who_is_not_reached_either_is_not_who_hears_of_it() {
         routing.fallback = fallback.map(str::to_owned);
         let root = routing.root.as_mut().unwrap();
         root.routes.push(Route {
-            id: "0.1".to_owned(),
             matchers: vec![Matcher::parse("team=\"sales\"").unwrap()],
             ..Route::to_receiver("sales")
         });
+        identify(root);
         let (ops, boss) = (Script::new([disable()]), Script::new([disable()]));
         let mut watch = Watch::over(&store, routing);
         let office = open(&store, &ops, &boss);

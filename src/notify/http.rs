@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use reqwest::{Certificate, Client, RequestBuilder, Response, Url, redirect};
 
 use super::Answer;
+use super::tls::untrusted;
 use crate::settings::{Receiver, Secret, is_loopback, is_public, literal};
 
 /// Bytes of an answer that are read; those of chat services are a few words.
@@ -79,7 +80,7 @@ impl Http {
             return Err(format!("{setting}: {}", private(&host)));
         }
         Ok(Http {
-            client: client(&url, open)?,
+            client: client(&url, open, receiver.ca.as_deref()).map_err(|why| format!("{setting}: {why}"))?,
             shown: format!("{}://{host}/…", url.scheme()),
             hidden: parts(&url),
             url,
@@ -185,7 +186,7 @@ pub(super) fn without(mut text: String, hidden: &[String]) -> String {
     text
 }
 
-fn client(url: &Url, open: bool) -> Result<Client, String> {
+fn client(url: &Url, open: bool, ca: Option<&[u8]>) -> Result<Client, String> {
     // Fails when another part of the process has chosen a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -199,6 +200,11 @@ fn client(url: &Url, open: bool) -> Result<Client, String> {
         builder = builder.dns_resolver(Guard {
             host: url.host_str().unwrap_or_default().to_owned(),
         });
+    }
+    if let Some(pem) = ca {
+        let authorities = Certificate::from_pem_bundle(pem);
+        let authorities = authorities.map_err(|error| format!("ca_file: {}", with_causes(&error)))?;
+        builder = builder.tls_certs_merge(authorities);
     }
     builder
         .build()
@@ -251,7 +257,11 @@ async fn read(mut response: Response, bytes: usize) -> Result<String, reqwest::E
 /// No answer. Only where no connection was made is it sure that nobody saw the message.
 fn failed(error: reqwest::Error) -> Answer {
     let maybe_shown = !error.is_connect();
-    let reason = with_causes(&error.without_url());
+    let error = error.without_url();
+    let mut reason = with_causes(&error);
+    if let Some(why) = untrusted(&error) {
+        reason = format!("{reason}: {why}");
+    }
     Answer::Retry {
         after: None,
         maybe_shown,

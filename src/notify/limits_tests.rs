@@ -296,7 +296,7 @@ async fn an_address_is_there_whole_or_it_is_said_that_something_is_missing() {
 }
 
 /// A message that is as large as it can be, but for its lead.
-fn large(value: usize, lead: usize) -> Message {
+fn large(value: usize, lead: &str) -> Message {
     Message {
         fields: (0..20)
             .map(|n| Field {
@@ -310,7 +310,7 @@ fn large(value: usize, lead: usize) -> Message {
                 lead: "🔴".repeat(150),
             })
             .collect(),
-        lead: "a".repeat(lead),
+        lead: lead.to_owned(),
         tone: Tone::Alert(Severity::Warning),
         ..wording(Language::Zh).message(&[samples::hollow()])
     }
@@ -341,15 +341,18 @@ fn a_body_is_whole_at_its_limit_and_has_less_room_beyond_it() {
         let size = |message: &Message| write(message, &nobody).to_string().len();
         // Values that leave some room for the lead, and no more than it may have.
         let value = (1..600)
-            .find(|value| (most - 1400..most - 100).contains(&size(&large(*value, 1))))
+            .find(|value| (most - 1400..most - 100).contains(&size(&large(*value, "a"))))
             .unwrap_or_else(|| panic!("{name} cannot be filled"));
-        let lead = 1 + most - size(&large(value, 1));
-        for (lead, is_whole) in [(lead, true), (lead + 1, false)] {
-            let payload = write(&large(value, lead), &nobody).to_string();
-            assert!(payload.len() <= most, "{name}: {}", payload.len());
-            assert_eq!(payload.len() == most, is_whole, "{name}: {}", payload.len());
-            assert_eq!(payload.contains(SHORTENED), !is_whole, "{name}");
-            assert_eq!(payload.contains(&"v".repeat(value)), is_whole, "{name}");
+        let room = 1 + most - size(&large(value, "a"));
+        let ends = ["a", "字", "🔴"].into_iter().flat_map(|end| [(end, 0), (end, 1)]);
+        for (minutes, (end, more)) in (1..).zip(ends) {
+            let is_whole = more == 0;
+            let lead = format!("{}{end}", "a".repeat(room + more - end.len()));
+            let payload = write(&large(value, &lead), &nobody).to_string();
+            assert!(payload.len() <= most, "{name} {end}: {}", payload.len());
+            assert_eq!(payload.len() == most, is_whole, "{name} {end}: {}", payload.len());
+            assert_eq!(payload.contains(SHORTENED), !is_whole, "{name} {end}");
+            assert_eq!(payload.contains(&"v".repeat(value)), is_whole, "{name} {end}");
             let call = Call {
                 path: String::new(),
                 query: [("access_token", "t"), ("sig", "s")]
@@ -359,7 +362,7 @@ fn a_body_is_whole_at_its_limit_and_has_less_room_beyond_it() {
                 authorization: None,
                 headers: Default::default(),
                 body: payload,
-                at: tokio::time::Instant::now() + std::time::Duration::from_mins(u64::from(is_whole)),
+                at: tokio::time::Instant::now() + std::time::Duration::from_mins(minutes),
                 received: jiff::Timestamp::now(),
             };
             let verdict = vendor.judge(&call);

@@ -24,6 +24,7 @@ pub mod fakes;
 mod feishu;
 mod hmac;
 mod http;
+pub mod mailroom;
 mod markdown;
 pub mod message;
 #[cfg(test)]
@@ -41,6 +42,7 @@ mod slack_bot;
 mod teams;
 pub(crate) mod template;
 mod text;
+mod tls;
 mod trend;
 pub mod trial;
 pub(crate) mod webhook;
@@ -96,6 +98,11 @@ pub trait Channel: Send + Sync {
     /// Asked where the queue is behind what its destination takes.
     fn gathers(&self, head: Waiting<'_>, other: Waiting<'_>) -> bool {
         self.bundles(head.notice) && head.notice.aside.is_none() && other.notice.aside.is_none()
+    }
+
+    /// How fast it and others may be written to together, and what they have in common.
+    fn shares(&self) -> Option<(u64, Limit)> {
+        None
     }
 
     /// How many notices one message says something of, in numbers at least; the others go in the next one.
@@ -278,6 +285,8 @@ fn destination(address: &str) -> u64 {
 }
 
 #[cfg(test)]
+mod body_tests;
+#[cfg(test)]
 mod delivery_tests;
 #[cfg(test)]
 mod limits_tests;
@@ -289,5 +298,7 @@ mod robots;
 mod secrets_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_front;
 #[cfg(test)]
 mod whole_tests;

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::outbox::{By, Outbox, Stats, run_by};
-use super::{Answer, Channel, Form, Parcel, Sending, Target, Waiting};
+use super::{Answer, Channel, Form, Limit, Parcel, Sending, Target, Waiting};
 use crate::alert::notice::Notice;
 use crate::state::{Commit, Store};
 
@@ -19,6 +19,8 @@ pub(super) struct Script {
     began: Instant,
     /// Whether it takes together what was decided apart.
     gathers: bool,
+    /// What it shares with others.
+    shares: Option<(u64, Limit)>,
     pub(super) answers: Mutex<VecDeque<Option<Answer>>>,
     sent: Mutex<Vec<Sent>>,
 }
@@ -53,9 +55,18 @@ impl Script {
         Arc::new(Script {
             began: Instant::now(),
             gathers,
+            shares: None,
             answers: Mutex::new(answers.into_iter().collect()),
             sent: Mutex::default(),
         })
+    }
+    /// One that may be written to so fast together with others of the same key.
+    pub(super) fn sharing(key: u64, limit: Limit) -> Arc<Script> {
+        let mut script = Script::with([], false);
+        if let Some(script) = Arc::get_mut(&mut script) {
+            script.shares = Some((key, limit));
+        }
+        script
     }
     /// Ids of the notices sent, with `+` for the plain form.
     pub(super) fn ids(&self) -> Vec<String> {
@@ -104,6 +115,9 @@ impl Channel for Script {
     }
     fn gathers(&self, _: Waiting<'_>, _: Waiting<'_>) -> bool {
         self.gathers
+    }
+    fn shares(&self) -> Option<(u64, Limit)> {
+        self.shares
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::Target;
 use super::desk::Desk;
+use super::pace::Shared;
 use super::queue::Queue;
 use crate::alert::notice::Notice;
 
@@ -215,6 +216,8 @@ pub struct Stats {
     counts: Mutex<BTreeMap<(String, String), u64>>,
     waits: Mutex<BTreeMap<(String, &'static str), Duration>>,
     missed: Mutex<BTreeMap<String, u64>>,
+    /// Places of the notices that were counted as missed, so that each counts once.
+    known_missed: Mutex<HashSet<i64>>,
 }
 
 /// Why a notice waits that could go otherwise.
@@ -263,8 +266,9 @@ impl Stats {
             .or_default() += time;
     }
 
-    fn miss(&self, receiver: &str, count: u64) {
-        *lock(&self.missed).entry(receiver.to_owned()).or_default() += count;
+    fn miss(&self, receiver: &str, position: i64) {
+        let is_new = lock(&self.known_missed).insert(position);
+        *lock(&self.missed).entry(receiver.to_owned()).or_default() += u64::from(is_new);
     }
 
     pub(super) fn settled(&self, receiver: &str, status: Status, count: usize) {
@@ -281,7 +285,7 @@ impl Stats {
             self.add(receiver, status.as_str(), 0);
         }
         self.add(receiver, Stats::RETRIED, 0);
-        self.miss(receiver, 0);
+        lock(&self.missed).entry(receiver.to_owned()).or_default();
         for why in Wait::ALL {
             self.waited(receiver, why, Duration::ZERO);
         }
@@ -350,16 +354,24 @@ pub(crate) async fn run_by(
     for target in targets {
         destinations.entry(target.destination).or_default().push(target);
     }
-    let mut queues = JoinSet::new();
+    let (mut queues, mut shared) = (JoinSet::new(), Shared::default());
     for targets in destinations.into_values() {
-        let queue = Queue::new(targets, Arc::clone(&desk), bell.subscribe(), stopping.clone());
+        let shares = targets.first().and_then(|target| target.channel.shares());
+        let pace = shares.map(|shares| shared.of(shares));
+        let queue = Queue::new(
+            targets,
+            pace,
+            Arc::clone(&desk),
+            bell.subscribe(),
+            stopping.clone(),
+        );
         queues.spawn(queue.run());
     }
 
-    let mut missed = Missed::new(&desk);
+    let since = desk.now();
     loop {
         abandon_unknown(&desk, &known).await;
-        missed.count(&desk, &stats).await;
+        count_missed(&desk, since, &stats).await;
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => break,
             () = wake.notified() => {}
@@ -370,29 +382,12 @@ pub(crate) async fn run_by(
     while queues.join_next().await.is_some() {}
 }
 
-/// Which alerts were missed already, so that each counts once.
-struct Missed {
-    since: Timestamp,
-    known: HashSet<i64>,
-}
-
-impl Missed {
-    fn new(desk: &Desk) -> Missed {
-        Missed {
-            since: desk.now(),
-            known: HashSet::new(),
-        }
-    }
-
-    async fn count(&mut self, desk: &Desk, stats: &Stats) {
-        let since = self.since;
-        let before = desk.now() - MISSED_AFTER;
-        let found = desk.ask(move |store| store.missed(before, since)).await;
-        for (position, receiver) in found.unwrap_or_default() {
-            if self.known.insert(position) {
-                stats.miss(&receiver, 1);
-            }
-        }
+/// Counts the alerts of which nobody has heard in time, and those that were given up since a moment.
+async fn count_missed(desk: &Desk, since: Timestamp, stats: &Stats) {
+    let before = desk.now() - MISSED_AFTER;
+    let found = desk.ask(move |store| store.missed(before, since)).await;
+    for (position, receiver) in found.unwrap_or_default() {
+        stats.miss(&receiver, position);
     }
 }
 

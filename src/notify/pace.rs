@@ -1,5 +1,7 @@
 //! Pace: how fast one destination may be written to, and when a failed attempt is made again.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,6 +21,18 @@ impl Limit {
         per_message: Duration::from_secs(1),
         burst: 3,
     };
+}
+
+/// Paces that several destinations share, by what they have in common.
+#[derive(Debug, Default)]
+pub(super) struct Shared(BTreeMap<u64, Arc<Mutex<Pace>>>);
+
+impl Shared {
+    /// The one of a key; the first who asks says how fast it is.
+    pub(super) fn of(&mut self, (key, limit): (u64, Limit)) -> Arc<Mutex<Pace>> {
+        let pace = || Arc::new(Mutex::new(Pace::new(&[limit])));
+        Arc::clone(self.0.entry(key).or_insert_with(pace))
+    }
 }
 
 /// Waits after the first, second, … failed attempt; the last one repeats. The first attempt is made at once.
@@ -91,6 +105,19 @@ impl Pace {
     /// The destination asks to wait: what is behind the message that it did not take has to wait as well.
     pub(super) fn hold_until(&mut self, until: Instant) {
         self.asked_until = self.asked_until.max(Some(until));
+    }
+
+    /// Takes the place of a message that goes now; else from when on one may.
+    ///
+    /// # Errors
+    /// When it may not go yet.
+    pub(super) fn claim(&mut self, now: Instant) -> Result<(), Instant> {
+        let free = self.free_at(now);
+        if free > now {
+            return Err(free);
+        }
+        self.take(now);
+        Ok(())
     }
 
     /// A message goes now.

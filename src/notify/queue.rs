@@ -2,7 +2,7 @@
 //! kept here besides is only how fast the destination may be written to and whether it still takes messages.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -38,6 +38,8 @@ pub(super) struct Queue {
     bell: watch::Receiver<()>,
     stopping: watch::Receiver<bool>,
     pace: Pace,
+    /// That of all destinations with which it has something in common.
+    shared: Option<Arc<Mutex<Pace>>>,
     /// The notice that was refused as blocks and goes as plain text now.
     plain: Option<i64>,
     /// The notice that was refused together with others that were decided apart from it, and goes alone now.
@@ -124,6 +126,7 @@ impl Next {
 impl Queue {
     pub(super) fn new(
         targets: Vec<Target>,
+        shared: Option<Arc<Mutex<Pace>>>,
         desk: Arc<Desk>,
         bell: watch::Receiver<()>,
         stopping: watch::Receiver<bool>,
@@ -134,6 +137,7 @@ impl Queue {
             // At once: what the receiver knew may be gone since the last stop.
             next_resend: resend_every(&targets).map(|_| Instant::now()),
             targets,
+            shared,
             desk,
             bell,
             stopping,
@@ -331,6 +335,14 @@ impl Queue {
                 return Next::store_pause();
             };
             parcel.shown = shown;
+        }
+        if let Some(shared) = &self.shared {
+            let now = Instant::now();
+            let claimed = shared.lock().unwrap_or_else(PoisonError::into_inner).claim(now);
+            if let Err(free) = claimed {
+                self.blocked_since.get_or_insert(now);
+                return Next::WaitUntil(free);
+            }
         }
         // Written down before: whoever finds it after a crash knows that people may have seen it.
         let positions = parcel.positions();

@@ -1,10 +1,8 @@
-use std::sync::Mutex;
-
 use super::*;
 use crate::alert::notice::ResolveReason;
 use crate::notify::office::{Office, Script, decide};
 use crate::notify::outbox::{Outbox, OutboxError};
-use crate::notify::samples;
+use crate::notify::{Limit, samples};
 use crate::state::Store;
 
 fn fails() -> Option<Answer> {
@@ -465,5 +463,45 @@ async fn waits_are_counted_by_what_they_are_for_and_what_is_not_heard_in_time_is
     assert!((1.0..6.0).contains(&seconds("rate_limit")), "{waits:?}");
     // The first is refused; the other four had to wait for it.
     assert_eq!(office.stats().missed()["ops"], 5);
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_destinations_share_holds_for_all_of_them_together() {
+    let limit = Limit {
+        per_message: Duration::from_secs(2),
+        burst: 2,
+    };
+    let store = Store::in_memory().unwrap();
+    let (one, other, apart) = (
+        Script::sharing(7, limit),
+        Script::sharing(7, limit),
+        Script::sharing(8, limit),
+    );
+    let targets = [("one", 1, &one), ("other", 2, &other), ("apart", 3, &apart)];
+    let office = Office::with(&store, Box::new(store.clone()), &targets);
+    let to = |receiver: &str, episode| Notice {
+        receiver: receiver.to_owned(),
+        ..fired(episode)
+    };
+    let notices: Vec<Notice> = (1..=4)
+        .flat_map(|n| ["one", "other", "apart"].map(|receiver| to(receiver, n)))
+        .collect();
+    office.decide(&notices);
+    office.until_settled().await;
+    let mut together: Vec<f64> = one.seconds();
+    together.extend(other.seconds());
+    together.sort_by(f64::total_cmp);
+    let rounded = |seconds: &[f64]| -> Vec<i64> { seconds.iter().map(|at| at.floor() as i64).collect() };
+    assert_eq!(rounded(&together), [0, 0, 2, 4, 6, 8, 10, 12]);
+    // Neither waits until the other has nothing left.
+    assert!(one.seconds()[1] < other.seconds()[3] && other.seconds()[1] < one.seconds()[3]);
+    assert_eq!(rounded(&apart.seconds()), [0, 0, 2, 4]);
+    assert_eq!(office.outcomes("one"), "delivered 4");
+    let waits = office.stats().waits();
+    assert!(
+        waits[&("other".to_owned(), "rate_limit")].as_secs_f64() > 5.0,
+        "{waits:?}"
+    );
     office.close().await;
 }

@@ -50,7 +50,6 @@ pub(super) fn mail(port: u16) -> settings::Email {
         server: "127.0.0.1".to_owned(),
         port,
         tls: settings::MailTls::None,
-        ca: None,
         credentials: None,
         from: "kpi@example.com".parse().unwrap(),
         to: vec!["ops@example.com".parse().unwrap()],
@@ -165,7 +164,7 @@ pub(super) const ALL: [&str; 10] = [
     "pagerduty",
 ];
 
-const WEBHOOK_KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(super) const WEBHOOK_KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const TOKEN: &str = "xoxb-verysecret";
 const ROUTING_KEY: &str = "verysecretverysecretverysecret00";
 

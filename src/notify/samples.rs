@@ -36,6 +36,7 @@ pub(crate) fn hollow() -> Notice {
         told_at: None,
         bundle: String::new(),
         group: Default::default(),
+        route: String::new(),
         group_fires: false,
         storm: false,
         quiet: false,

@@ -111,7 +111,6 @@ fn mail(port: u16) -> Receiver {
         server: "127.0.0.1".to_owned(),
         port,
         tls: MailTls::None,
-        ca: None,
         credentials: Some(("kpi".to_owned(), Secret::new(SECRET))),
         from: "kpi@example.com".parse().unwrap(),
         to: vec!["ops@example.com".parse().unwrap()],

@@ -137,7 +137,12 @@ pub(super) fn groups(view: &View, asked: &Asked) -> Response {
             .alerts
             .iter()
             .map(|(alert, labels)| alert_json(view, alert, labels, &muted_by));
-        json!({"labels": labels, "receiver": {"name": receiver}, "alerts": alerts.collect::<Vec<_>>()})
+        json!({
+            "labels": labels,
+            "receiver": {"name": receiver},
+            "routeLabels": {},
+            "alerts": alerts.collect::<Vec<_>>(),
+        })
     });
     Json(listed.collect::<Vec<_>>()).into_response()
 }

@@ -77,7 +77,9 @@ fn told(view: &View, reader: Reader, alert: &AlertView) -> Markup {
 
 /// What a receiver knows, or why not.
 fn standing(telling: &Telling, language: Language, zone: &TimeZone) -> String {
-    let held: Vec<String> = telling.held.iter().map(|by| held_by(by, language)).collect();
+    let storm = telling.storm.then_some("storm");
+    let held = telling.held.iter().map(String::as_str).chain(storm);
+    let held: Vec<String> = held.map(|by| held_by(by, language)).collect();
     match (telling.told_at.or(telling.first_told_at), held.is_empty()) {
         (Some(at), true) => format!(
             "{}{}",
@@ -113,6 +115,20 @@ fn held_by(by: &str, language: Language) -> String {
             rest.trim_start_matches("by ")
         ),
         "flapping" => language.pick("反复触发，暂不逐条通知", "it flaps").to_owned(),
+        "storm" => language
+            .pick(
+                "告警太多，合并到下一条汇总",
+                "too many at once: it is in the next summary",
+            )
+            .to_owned(),
+        "acknowledged" => format!(
+            "{} {}",
+            language.pick("已认领，不再重复：", "acknowledged by"),
+            rest.trim_start_matches("by ")
+        ),
+        "over" => language
+            .pick("还没轮到就已结束", "it was over before its turn")
+            .to_owned(),
         _ => by.to_owned(),
     }
 }

@@ -99,7 +99,7 @@ pub struct Shared {
     /// Who may do what.
     pub tokens: Arc<[Token]>,
     /// The apps whose buttons people press in Slack.
-    pub slack_apps: Arc<[SlackApp]>,
+    pub slack_apps: watch::Receiver<Arc<[SlackApp]>>,
 }
 
 #[derive(Clone)]

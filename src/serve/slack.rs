@@ -3,7 +3,6 @@
 //!
 //! The signature: <https://docs.slack.dev/authentication/verifying-requests-from-slack>.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -58,7 +57,8 @@ struct Action {
 
 /// Acknowledges as the one who pressed the button.
 pub(super) async fn actions(shared: &Shared, headers: &HeaderMap, body: &Bytes) -> Response {
-    let app = match verify(&shared.slack_apps, headers, body, Timestamp::now()) {
+    let apps = shared.slack_apps.borrow().clone();
+    let app = match verify(&apps, headers, body, Timestamp::now()) {
         Ok(app) => app,
         Err(reason) => return (StatusCode::UNAUTHORIZED, format!("{reason}\n")).into_response(),
     };
@@ -87,7 +87,6 @@ pub(super) async fn actions(shared: &Shared, headers: &HeaderMap, body: &Bytes) 
         Ok(Ok(Err(NotDone::Refused(refusal)))) => {
             tracing::info!(episode = action.value, reason = %refusal, "a button was pressed too late");
             // Slack shows nothing of what is said here, and waits for it.
-            let apps = Arc::clone(&shared.slack_apps);
             tokio::spawn(async move {
                 apps[app]
                     .tell_too_late(&pressed.channel.id, &pressed.user.id)

@@ -154,7 +154,6 @@ impl Settings {
             ("state", self.state_sqlite != other.state_sqlite),
             ("serve", self.serve != other.serve),
             ("language", self.language != other.language),
-            ("receivers", self.receivers != other.receivers),
         ];
         let differ = parts.into_iter().filter(|(_, differs)| *differs);
         differ.map(|(key, _)| key).collect()

@@ -13,6 +13,7 @@ use super::times::IntervalEntry;
 use crate::alert::dispatch::digest::{DigestPlan, Schedule};
 use crate::alert::dispatch::inhibit::InhibitRule;
 use crate::alert::dispatch::matcher::Matcher;
+use crate::alert::dispatch::path;
 use crate::alert::dispatch::route::{
     EndOfHeld, GroupBy, Guard, Manners, Person, Route, Routing, Rung, Timing, To, WORKING_HOURS,
 };
@@ -268,8 +269,9 @@ impl Checker {
             active: Vec::new(),
             repeat_within: vec![WORKING_HOURS.to_owned()],
         };
-        let around = (receivers, intervals);
-        Some(self.route(entry, &inherited, around, "0".to_owned(), &["routes".to_owned()]))
+        let mut root = self.route(entry, &inherited, (receivers, intervals), &["routes".to_owned()]);
+        path::identify(&mut root);
+        Some(root)
     }
 
     fn route(
@@ -277,7 +279,6 @@ impl Checker {
         entry: RouteEntry,
         inherited: &Inherited,
         around: (&BTreeSet<String>, &[String]),
-        id: String,
         path: &[String],
     ) -> Route {
         let (receivers, intervals) = around;
@@ -376,10 +377,11 @@ impl Checker {
         for (index, entry) in entry.routes.into_iter().enumerate() {
             let mut path = at("routes");
             path.push(index.to_string());
-            routes.push(self.route(entry, &below, around, format!("{id}.{index}"), &path));
+            routes.push(self.route(entry, &below, around, &path));
         }
         Route {
-            id,
+            id: String::new(),
+            path: String::new(),
             to: whom(entry.to, receiver),
             matchers,
             go_on: entry.r#continue,

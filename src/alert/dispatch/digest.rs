@@ -198,6 +198,7 @@ pub(super) fn ended(records: &[&AlertRecord], since: Timestamp, store_id: &str) 
             Some(DigestLine {
                 ended_at: record.history.ended_at,
                 reason: record.history.end_reason,
+                untold: record.history.untold,
                 ..line
             })
         })
@@ -212,6 +213,7 @@ pub(super) fn ended(records: &[&AlertRecord], since: Timestamp, store_id: &str) 
 
 fn line(record: &AlertRecord, facts: Facts, since: Timestamp, store_id: &str) -> Option<DigestLine> {
     let fired_at = record.fired_at?;
+    let lately = record.history.fired.iter().filter(|fired| **fired > since);
     Some(DigestLine {
         episode: episode_id(store_id, record.fingerprint, record.episodes),
         alert_kind: record.kind.clone(),
@@ -222,6 +224,9 @@ fn line(record: &AlertRecord, facts: Facts, since: Timestamp, store_id: &str) ->
         ended_at: None,
         reason: None,
         is_new: fired_at > since,
+        was: record.history.level_at(since.max(fired_at), record.severity),
+        episodes: u32::try_from(lately.count()).unwrap_or(u32::MAX),
+        untold: false,
     })
 }
 

@@ -172,3 +172,96 @@ fn is_feed(record: &AlertRecord) -> bool {
 fn is_of_node(record: &AlertRecord) -> bool {
     NODE_KINDS.contains(&record.kind.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::identity::fingerprint;
+    use crate::alert::record::AlertState;
+    use crate::alert::tests::nothing;
+    use crate::catalog::Severity;
+    use jiff::Timestamp;
+
+    fn alert(node: &str, severity: Severity, labels: &[(&str, &str)]) -> AlertRecord {
+        let named = [("node", node)].into_iter().chain(labels.iter().copied());
+        let labels: Labels = named
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        AlertRecord {
+            fingerprint: fingerprint("hollow", &labels),
+            state: AlertState::Firing,
+            ..AlertRecord::sample(labels, severity)
+        }
+    }
+
+    /// Which of these explains which, by node: `b by a`.
+    fn found(target: &str, equal: &[&str], alerts: &[AlertRecord]) -> Vec<String> {
+        let matchers = |text: &str| vec![Matcher::parse(text).unwrap()];
+        let routing = Routing {
+            inhibit: vec![InhibitRule {
+                source: matchers("severity=critical"),
+                target: matchers(target),
+                equal: equal.iter().map(|name| (*name).to_owned()).collect(),
+            }],
+            ..Routing::default()
+        };
+        let open: Vec<&AlertRecord> = alerts.iter().collect();
+        let explained = explained(&routing, &nothing(), &open);
+        let name = |fingerprint: Fingerprint| {
+            let named = alerts.iter().find(|alert| alert.fingerprint == fingerprint);
+            named.map_or("?", |alert| &alert.labels["node"])
+        };
+        let pairs = alerts.iter().filter_map(|alert| {
+            let by = explained.by(alert.fingerprint)?;
+            Some(format!("{} by {}", alert.labels["node"], name(by)))
+        });
+        pairs.collect()
+    }
+
+    #[test]
+    fn an_alert_explains_neither_itself_nor_another_that_is_both() {
+        let (one, other) = (
+            alert("a", Severity::Critical, &[]),
+            alert("b", Severity::Critical, &[]),
+        );
+        let everything = "node=~.+";
+        assert!(found(everything, &[], std::slice::from_ref(&one)).is_empty());
+        assert!(found(everything, &[], &[one.clone(), other]).is_empty());
+        let milder = alert("c", Severity::Warning, &[]);
+        assert_eq!(found(everything, &[], &[one, milder]), ["c by a"]);
+    }
+
+    #[test]
+    fn a_label_that_must_be_equal_and_is_missing_is_empty() {
+        let source = alert("a", Severity::Critical, &[]);
+        let (none, empty) = (
+            alert("b", Severity::Warning, &[]),
+            alert("c", Severity::Warning, &[("region", "")]),
+        );
+        let elsewhere = alert("d", Severity::Warning, &[("region", "east")]);
+        let alerts = [source, none, empty, elsewhere.clone()];
+        let target = "severity=warning";
+        assert_eq!(found(target, &["region"], &alerts), ["b by a", "c by a"]);
+        let east = alert("e", Severity::Critical, &[("region", "east")]);
+        assert_eq!(found(target, &["region"], &[east, elsewhere]), ["d by e"]);
+    }
+
+    #[test]
+    fn what_is_only_pending_explains_nothing_and_what_recovers_still_does() {
+        let target = alert("b", Severity::Warning, &[]);
+        let since = Timestamp::UNIX_EPOCH;
+        for (state, explains) in [
+            (AlertState::Pending { since }, false),
+            (AlertState::Inactive, false),
+            (AlertState::Recovering { since }, true),
+            (AlertState::Firing, true),
+        ] {
+            let source = AlertRecord {
+                state,
+                ..alert("a", Severity::Critical, &[])
+            };
+            let pairs = found("severity=warning", &[], &[source, target.clone()]);
+            assert_eq!(!pairs.is_empty(), explains, "{state:?}");
+        }
+    }
+}

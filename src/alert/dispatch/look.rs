@@ -1,9 +1,12 @@
 //! What one alert wants to be told, of every receiver.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
-use super::group::{GroupKey, later};
+use super::group::{GroupKey, Rush, later};
 use super::interval::Interval;
+use super::renamed;
 use super::route::{EndOfHeld, Route, matched_labels};
 use super::silence::Silences;
 use super::{Held, Moment};
@@ -75,6 +78,8 @@ pub(super) struct Looking<'a> {
     /// The watermark.
     pub(super) at: Timestamp,
     pub(super) silences: &'a Silences,
+    /// New alerts of every receiver lately.
+    pub(super) rushes: &'a BTreeMap<String, Rush>,
     /// The alert that explains it.
     pub(super) explained_by: Option<String>,
     pub(super) store_id: &'a str,
@@ -98,13 +103,15 @@ impl Looking<'_> {
             self.want_ends(record, wants);
         }
         if is_running(record) {
+            renamed::from_gone(record, self.moment.routing);
             self.keep_ack(record);
             if let Some(ack) = &record.told.ack {
                 wants.look_at(ack.until);
             }
-            self.keep_tellings(record, held_back, wants);
+            self.keep_tellings(record, wants);
             self.want_news(record, held_back, wants, log);
         }
+        self.note_untold(record, log);
         if record.told.correction.is_some() {
             want_correction(record, wants);
         }
@@ -162,11 +169,11 @@ impl Looking<'_> {
     }
 
     /// Adds receivers who should be told, and forgets those who were not and should not any more.
-    fn keep_tellings(&self, record: &mut AlertRecord, held_back: bool, wants: &mut Wants) {
+    fn keep_tellings(&self, record: &mut AlertRecord, wants: &mut Wants) {
         let told = most_told(&record.told);
         let firing = record.state == AlertState::Firing;
         // Whom a changed route leads to is told with the next episode, or when it gets worse.
-        if firing && !held_back && told.is_none_or(|told| told < record.severity) {
+        if firing && told.is_none_or(|told| told < record.severity) {
             let destinations = self.moment.routing.destinations(record);
             record.told.tellings.retain(|telling| {
                 telling.severity.is_some()
@@ -219,8 +226,15 @@ impl Looking<'_> {
         let firing = record.state == AlertState::Firing;
         let held_by_all = self.held_by_all(record);
         let (fingerprint, severity) = (record.fingerprint, record.severity);
-        let is_taken = record.told.ack.is_some();
-        let episode = || episode_id(self.store_id, fingerprint, record.episodes);
+        let taken_by = record.told.ack.as_ref().map(|ack| ack.by.as_str());
+        let mut note = |receiver: &str, by: Vec<String>| {
+            log.push(Held {
+                episode: episode_id(self.store_id, fingerprint, record.episodes),
+                at: now,
+                receiver: receiver.to_owned(),
+                by,
+            });
+        };
         for telling in &mut record.told.tellings {
             let mut held = held_by_all.clone();
             held.extend(muted_by(&self.moment, &telling.route));
@@ -228,12 +242,7 @@ impl Looking<'_> {
                 held.push("flapping".to_owned());
             }
             if held != telling.held {
-                log.push(Held {
-                    episode: episode(),
-                    at: now,
-                    receiver: telling.receiver.clone(),
-                    by: held.clone(),
-                });
+                note(&telling.receiver, held.clone());
                 if held.is_empty() && telling.severity.is_none() {
                     telling.because = released(&telling.held).or(telling.because.take());
                     telling.since = now;
@@ -246,6 +255,22 @@ impl Looking<'_> {
             if !telling.held.is_empty() {
                 continue;
             }
+            let waits = telling.severity.is_none() && firing;
+            let is_stormy = waits && self.is_stormy(&telling.receiver);
+            if is_stormy != telling.storm {
+                let by = is_stormy.then(|| STORM.to_owned());
+                note(&telling.receiver, by.into_iter().collect());
+                telling.storm = is_stormy;
+            }
+            if let (Some(by), Some(_), true) = (taken_by, telling.severity, firing) {
+                let due = self.repeats_at(telling, telling.told_at.max(telling.spared_at));
+                if due <= now {
+                    note(&telling.receiver, vec![format!("{ACKNOWLEDGED}{by}")]);
+                    telling.spared_at = Some(now);
+                } else {
+                    wants.look_at(due);
+                }
+            }
             let mut add = |what: What| wants.add(key(telling), want(fingerprint, what));
             match telling.severity {
                 None if firing => add(What::Fired {
@@ -254,23 +279,44 @@ impl Looking<'_> {
                 }),
                 Some(told) if told < severity && firing => add(What::Escalated),
                 Some(told) if told > severity && firing => add(What::Milder),
-                Some(_) if firing && !is_taken => {
-                    let route = self.moment.routing.route(&telling.route);
-                    let timing = route.map(|route| route.timing).unwrap_or_default();
-                    let at = later(
-                        telling.told_at.unwrap_or(now),
-                        timing.until_repeat(telling.repeats),
-                    );
-                    let within = route.map_or(&[][..], |route| &route.repeat_within);
-                    add(What::Repeat {
-                        at: self.first_within(within, at),
-                    });
-                }
+                Some(_) if firing && taken_by.is_none() => add(What::Repeat {
+                    at: self.repeats_at(telling, telling.told_at),
+                }),
                 _ => {}
             }
-            if is_taken && telling.severity.is_some() && !telling.knows_ack {
+            if taken_by.is_some() && telling.severity.is_some() && !telling.knows_ack {
                 add(What::Acked);
             }
+        }
+    }
+
+    /// When who was last told then is told again that it still fires.
+    fn repeats_at(&self, telling: &Telling, last: Option<Timestamp>) -> Timestamp {
+        let route = self.moment.routing.route(&telling.route);
+        let timing = route.map(|route| route.timing).unwrap_or_default();
+        let at = later(
+            last.unwrap_or(self.moment.now),
+            timing.until_repeat(telling.repeats),
+        );
+        self.first_within(route.map_or(&[], |route| &route.repeat_within), at)
+    }
+
+    /// Whether so much is new to a receiver that more of it waits for the next summary.
+    fn is_stormy(&self, receiver: &str) -> bool {
+        let rush = self.rushes.get(receiver);
+        rush.is_some_and(|rush| rush.holds_until(self.moment.now).is_some())
+    }
+
+    /// Writes down who would have heard of what is over by now.
+    fn note_untold(&self, record: &mut AlertRecord, log: &mut Vec<Held>) {
+        for untold in std::mem::take(&mut record.told.untold) {
+            let lines = untold.receivers.into_iter().map(|receiver| Held {
+                episode: episode_id(self.store_id, record.fingerprint, untold.episode),
+                at: self.moment.now,
+                receiver,
+                by: vec![OVER.to_owned()],
+            });
+            log.extend(lines);
         }
     }
 
@@ -351,6 +397,9 @@ const SILENCE: &str = "silence ";
 const EXPLAINED: &str = "explained by ";
 const MUTE: &str = "mute ";
 const OUTSIDE: &str = "outside ";
+const STORM: &str = "storm";
+const ACKNOWLEDGED: &str = "acknowledged by ";
+const OVER: &str = "over before its turn";
 
 /// Why somebody is told now who was not before, by what has held it back.
 fn released(held: &[String]) -> Option<Because> {

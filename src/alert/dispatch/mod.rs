@@ -3,7 +3,7 @@
 //! restart, a replay of history or a change of routes harmless: nobody is told twice, nobody is left with an alert that
 //! is over.
 //!
-//! * [`route`]: the routing tree, owners, times. [`matcher`], [`interval`]: its conditions.
+//! * [`route`]: the routing tree, owners, times. [`matcher`], [`interval`]: its conditions. [`path`]: which route is which.
 //! * `look`: what one alert wants to be told, of every receiver. `group`: what is told together, and when.
 //! * [`silence`], [`inhibit`]: why somebody is not told. [`digest`]: many things at once.
 //! * `proposals`: weights that wait for somebody to decide. `words`: notices.
@@ -12,12 +12,14 @@ pub mod digest;
 pub mod inhibit;
 pub mod interval;
 pub mod matcher;
+pub mod path;
 pub mod route;
 pub mod silence;
 
 mod group;
 mod look;
 mod proposals;
+mod renamed;
 mod send;
 mod words;
 
@@ -179,7 +181,8 @@ pub struct Held {
     pub at: Timestamp,
     /// Who.
     pub receiver: String,
-    /// Why: `silence 1f…`, `mute nights`, `explained by behind_pace revenue`, `flapping`; empty: nothing any more.
+    /// Why: `silence 1f…`, `mute nights`, `explained by behind_pace revenue`, `flapping`, `storm`, `acknowledged by li` (of
+    /// a repeat), `over before its turn`; empty: nothing any more.
     pub by: Vec<String>,
 }
 
@@ -214,11 +217,14 @@ pub(super) struct Dispatcher {
     held: Vec<Held>,
     /// When the next thing is due, if nothing else happens.
     next: Option<Timestamp>,
+    /// Whether routes have the ids that they have by now.
+    is_named: bool,
 }
 
 impl Dispatcher {
     pub(super) fn restore(&mut self, kept: Kept) {
         self.kept = kept;
+        self.is_named = false;
     }
 
     pub(super) fn silences(&self) -> &Silences {
@@ -249,6 +255,9 @@ impl Dispatcher {
     ) -> Vec<Notice> {
         let now = moment.now;
         self.next = None;
+        if !std::mem::replace(&mut self.is_named, true) {
+            self.is_changed |= renamed::from_numbers(&mut self.kept, book, moment.routing, changes);
+        }
         if !self.is_fresh(now) {
             look_back(book, moment.world, changes);
         }
@@ -269,6 +278,7 @@ impl Dispatcher {
                 moment,
                 at,
                 silences: &self.kept.silences,
+                rushes: &self.kept.rushes,
                 explained_by,
                 store_id,
             };

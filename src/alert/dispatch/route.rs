@@ -9,6 +9,7 @@ use super::digest::DigestPlan;
 use super::inhibit::InhibitRule;
 use super::interval::Interval;
 use super::matcher::Matcher;
+use super::path;
 use crate::alert::delivery;
 use crate::alert::engine::MAX_PER_RULE;
 use crate::alert::record::{AlertRecord, Labels, Retention};
@@ -119,8 +120,10 @@ pub struct Person {
 /// A route of the tree.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Route {
-    /// Its place in the tree: `0`, `0.2`, `0.2.1`.
+    /// What makes it itself, by [`path::identify`]: the same wherever it stands.
     pub id: String,
+    /// Its matchers behind those of the routes above it, as Alertmanager writes them: `{}/{severity="critical"}`.
+    pub path: String,
     /// Who is told.
     pub to: To,
     /// Conditions, all of them; empty: everything.
@@ -335,15 +338,17 @@ impl Routing {
         }
     }
 
-    /// The route with an id.
+    /// The route with an id; where that leads to another receiver by now, the one that takes the same alerts.
     pub fn route(&self, id: &str) -> Option<&Route> {
-        fn find<'r>(route: &'r Route, id: &str) -> Option<&'r Route> {
-            if route.id == id {
+        fn find<'r>(route: &'r Route, is_it: &impl Fn(&Route) -> bool) -> Option<&'r Route> {
+            if is_it(route) {
                 return Some(route);
             }
-            route.routes.iter().find_map(|below| find(below, id))
+            route.routes.iter().find_map(|below| find(below, is_it))
         }
-        find(self.root.as_ref()?, id)
+        let (root, conditions) = (self.root.as_ref()?, path::conditions_of(id));
+        find(root, &|route| route.id == id)
+            .or_else(|| find(root, &|route| path::conditions_of(&route.id) == conditions))
     }
 
     /// The receiver that is meant, for an alert.
@@ -394,8 +399,9 @@ pub fn seen_by_matchers(identity: &Labels, severity: Severity, kind: &str) -> La
 impl Route {
     /// A route for everything to one receiver, with the default times.
     pub fn to_receiver(receiver: &str) -> Route {
-        Route {
-            id: "0".to_owned(),
+        let mut route = Route {
+            id: String::new(),
+            path: String::new(),
             to: To::Receiver(receiver.to_owned()),
             matchers: Vec::new(),
             go_on: false,
@@ -407,7 +413,9 @@ impl Route {
             escalate: Vec::new(),
             routes: Vec::new(),
             place: None,
-        }
+        };
+        path::identify(&mut route);
+        route
     }
 
     fn named<'r>(&'r self, named: &mut Vec<&'r str>) {

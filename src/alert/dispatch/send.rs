@@ -60,6 +60,7 @@ impl Dispatcher {
         let mut numbers = Numbers::default();
         let mut asked = 0;
         for message in &messages {
+            let route = moment.routing.route(&message.key.route);
             for want in &message.wants {
                 let explains = explains(book, explained, want);
                 // What a storm is made of nobody reads one by one.
@@ -74,6 +75,7 @@ impl Dispatcher {
                     receiver: &message.key.receiver,
                     bundle: &message.bundle,
                     group: &message.key.labels,
+                    route: route.map_or("", |route| &route.path),
                     is_storm: message.is_storm,
                     refire_window: moment.routing.manners.refire_window,
                     times: (now, at),
@@ -377,6 +379,7 @@ fn note(record: &mut AlertRecord, what: &What, receiver: &str, now: Timestamp) {
             telling.severity = Some(severity);
             telling.told_at = Some(now);
             telling.repeats = 0;
+            telling.storm = false;
             telling.first_told_at.get_or_insert(now);
             telling.because = None;
             if is_flapping {

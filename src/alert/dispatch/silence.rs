@@ -230,3 +230,75 @@ fn can_change(old: &Silence, asked: &Silence, now: Timestamp) -> bool {
         SilenceState::Expired => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(seconds: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+    }
+
+    fn asked(id: &str, matcher: &str, from: i64, to: i64) -> Silence {
+        Silence {
+            id: id.to_owned(),
+            matchers: vec![Matcher::parse(matcher).unwrap()],
+            starts_at: second(from),
+            ends_at: second(to),
+            created_by: "li".to_owned(),
+            comment: String::new(),
+            updated_at: second(0),
+            reminded: true,
+        }
+    }
+
+    /// Whether a silence from the 100th to the 200th second is changed in place at a moment, and where the one that it
+    /// was stands afterwards.
+    fn changed(at: i64, matcher: &str, from: i64, to: i64) -> (bool, SilenceState) {
+        let mut silences = Silences::default();
+        let put = |silences: &mut Silences, silence: Silence, now: i64| {
+            silences.put(silence, false, &[], "store", second(now)).unwrap()
+        };
+        let id = put(&mut silences, asked("", "node=a", 100, 200), 50);
+        let now = put(&mut silences, asked(&id, matcher, from, to), at);
+        (now == id, silences.all[&id].state(second(at)))
+    }
+
+    #[test]
+    fn an_edit_is_in_place_where_nothing_that_passed_changes() {
+        use SilenceState::{Active, Expired, Pending};
+        for (at, matcher, from, to, found) in [
+            // In force: another end, from now on.
+            (150, "node=a", 100, 300, (true, Active)),
+            (150, "node=a", 100, 160, (true, Active)),
+            // Not begun: both ends.
+            (60, "node=a", 80, 300, (true, Pending)),
+            // Another beginning of one in force, or other conditions: another silence.
+            (150, "node=a", 150, 300, (false, Expired)),
+            (150, "node=b", 100, 300, (false, Expired)),
+            (60, "node=b", 100, 200, (false, Expired)),
+            // What is over stays so.
+            (250, "node=a", 100, 300, (false, Expired)),
+        ] {
+            let what = format!("{matcher} {from}-{to} at {at}");
+            assert_eq!(changed(at, matcher, from, to), found, "{what}");
+        }
+    }
+
+    #[test]
+    fn who_was_reminded_of_an_end_is_reminded_of_the_new_one() {
+        let mut silences = Silences::default();
+        let id = silences
+            .put(asked("", "node=a", 100, 200), false, &[], "store", second(50))
+            .unwrap();
+        silences.all.get_mut(&id).unwrap().reminded = true;
+        let edit = asked(&id, "node=a", 100, 900);
+        silences.put(edit, false, &[], "store", second(150)).unwrap();
+        assert!(!silences.all[&id].reminded);
+        let unknown = asked("none", "node=a", 100, 900);
+        assert_eq!(
+            silences.put(unknown, false, &[], "store", second(150)),
+            Err(SilenceRefusal::Unknown("none".to_owned()))
+        );
+    }
+}

@@ -18,6 +18,8 @@ pub(super) struct Envelope<'a> {
     pub(super) receiver: &'a str,
     pub(super) bundle: &'a str,
     pub(super) group: &'a Labels,
+    /// Matchers of the route, and of those above it.
+    pub(super) route: &'a str,
     pub(super) is_storm: bool,
     /// How soon after its last end an alert is back again.
     pub(super) refire_window: SignedDuration,
@@ -132,6 +134,7 @@ fn about(
         labels: record.labels.clone(),
         bundle: envelope.bundle.to_owned(),
         group: envelope.group.clone(),
+        route: envelope.route.to_owned(),
         storm: envelope.is_storm,
         ..Notice::blank(episode, envelope.receiver, now, at)
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use proptest::prelude::*;
 
 use super::*;
+use crate::alert::notice::{Aside, Digest, DigestLine};
 
 const NODES: [&str; 3] = ["articles", "visits", "leads"];
 
@@ -57,6 +58,24 @@ fn scene() -> impl Strategy<Value = Scene> {
         })
 }
 
+/// What holds over a whole story.
+#[derive(Clone, Copy, Debug)]
+struct World {
+    /// Minute at which the period ends.
+    period_end: i64,
+    /// New alerts of a receiver that are a storm, within so many minutes.
+    storm: (usize, i64),
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let storm = prop_oneof![Just((20, 1)), (1usize..3, 1i64..30)];
+    let period_end = prop_oneof![Just(300), 5i64..400];
+    (period_end, storm).prop_map(|(period_end, storm)| World { period_end, storm })
+}
+
+/// Who reads digests, and hears of nothing else.
+const READER: &str = "reader";
+
 /// Often none: that is where alerts flap.
 fn minutes() -> impl Strategy<Value = i64> {
     prop_oneof![Just(0), 1i64..15]
@@ -95,9 +114,22 @@ fn routes(which: usize) -> Vec<(Severity, String)> {
 }
 
 /// Plays a story; the last step takes the rule away and lets everybody know.
-fn play(rule: &Rule, scenes: &[Scene], may_restart: bool) -> Vec<(Step, Records)> {
+fn play(rule: &Rule, world: World, scenes: &[Scene], may_restart: bool) -> Vec<(Step, Records)> {
     let mut bench = Bench::new(rule.clone());
-    bench.period_end = 300;
+    bench.period_end = world.period_end;
+    bench.manners.storm = Guard {
+        max: world.storm.0,
+        window: SignedDuration::from_mins(world.storm.1),
+    };
+    bench.digests.push(DigestPlan {
+        name: "hourly".to_owned(),
+        cron: "0 * * * *".parse().unwrap(),
+        zone: None,
+        receiver: READER.to_owned(),
+        matchers: Vec::new(),
+        skip_if_empty: true,
+        jitter: SignedDuration::ZERO,
+    });
     let mut at = 0;
     let mut steps = Vec::new();
     let last = Scene {
@@ -143,6 +175,26 @@ struct Knowledge {
     resolved: bool,
 }
 
+/// A digest has what fires, and what is over, each once.
+fn check_digest(digest: &Digest, records: &Records) -> Result<(), TestCaseError> {
+    let stands = |line: &DigestLine| records.values().find(|record| record.labels == line.labels);
+    let mut seen = BTreeSet::new();
+    for line in digest.open.iter().chain(&digest.ended) {
+        let runs = stands(line).is_some_and(super::super::transition::is_running);
+        prop_assert_eq!(runs, line.ended_at.is_none(), "{:?}", line);
+        prop_assert!(seen.insert(&line.labels), "twice: {:?}", line);
+        prop_assert!(!line.untold || line.ended_at.is_some(), "{:?}", line);
+        prop_assert!(line.was != Some(line.severity), "{:?}", line);
+    }
+    for record in records
+        .values()
+        .filter(|record| super::super::transition::is_running(record))
+    {
+        prop_assert!(seen.contains(&record.labels), "missing: {:?}", record);
+    }
+    Ok(())
+}
+
 fn check(steps: &[(Step, Records)], scenes: &[Scene]) -> Result<(), TestCaseError> {
     let mut known: HashMap<(String, String), Knowledge> = HashMap::new();
     let mut seqs: HashMap<String, u32> = HashMap::new();
@@ -163,6 +215,11 @@ fn check(steps: &[(Step, Records)], scenes: &[Scene]) -> Result<(), TestCaseErro
                 let seq = seqs.entry(notice.episode.clone()).or_default();
                 prop_assert_eq!(notice.seq, *seq + 1);
                 *seq = notice.seq;
+            }
+            prop_assert_eq!(notice.receiver == READER, notice.kind == NoticeKind::Digest);
+            if let Some(Aside::Digest(digest)) = notice.aside.as_deref() {
+                check_digest(digest, &steps[n].1)?;
+                continue;
             }
             let key = (notice.episode.clone(), notice.receiver.clone());
             let knows = known.entry(key).or_default();
@@ -192,7 +249,9 @@ fn check(steps: &[(Step, Records)], scenes: &[Scene]) -> Result<(), TestCaseErro
                 .tellings
                 .iter()
                 .any(|telling| telling.severity.is_some())
-                || record.told.flapping.is_some();
+                || record.told.flapping.is_some()
+                // It is in the next summary.
+                || record.told.tellings.iter().any(|telling| telling.storm);
             let is_firing = record.state == AlertState::Firing;
             prop_assert!(
                 !is_told_now || is_firing,
@@ -219,9 +278,10 @@ proptest! {
     #[test]
     fn people_are_told_once_and_to_the_end(
         rule in any_rule(),
+        world in world(),
         scenes in prop::collection::vec(scene(), 1..120),
     ) {
-        let steps = play(&rule, &scenes, true);
+        let steps = play(&rule, world, &scenes, true);
         check(&steps, &scenes)?;
     }
 
@@ -229,10 +289,11 @@ proptest! {
     #[test]
     fn a_restart_between_any_two_steps_changes_nothing(
         rule in any_rule(),
+        world in world(),
         scenes in prop::collection::vec(scene(), 1..120),
     ) {
-        let straight = play(&rule, &scenes, false);
-        let restarted = play(&rule, &scenes, true);
+        let straight = play(&rule, world, &scenes, false);
+        let restarted = play(&rule, world, &scenes, true);
         for (n, (straight, restarted)) in straight.iter().zip(&restarted).enumerate() {
             prop_assert_eq!(straight, restarted, "step {}", n);
         }
@@ -241,8 +302,9 @@ proptest! {
     #[test]
     fn the_same_story_has_the_same_ids(
         rule in any_rule(),
+        world in world(),
         scenes in prop::collection::vec(scene(), 1..60),
     ) {
-        prop_assert_eq!(play(&rule, &scenes, true), play(&rule, &scenes, true));
+        prop_assert_eq!(play(&rule, world, &scenes, true), play(&rule, world, &scenes, true));
     }
 }

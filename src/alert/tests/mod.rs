@@ -4,12 +4,16 @@
 mod absent;
 mod boundaries;
 mod crowd;
+mod desk;
+mod digests;
 mod dispatch;
 mod flapping;
+mod held;
 mod invariants;
 mod items;
 mod levels;
 mod missing;
+mod reload;
 mod rule_errors;
 mod sources;
 mod stories;
@@ -21,7 +25,9 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::dispatch::digest::DigestPlan;
 use super::dispatch::matcher::Matcher;
+use super::dispatch::path::identify;
 use super::dispatch::route::{GroupBy, Guard, Manners, Route, Routing, Timing};
 use super::dispatch::{Moment, World};
 use super::engine::{Engine, Step};
@@ -127,7 +133,7 @@ impl About for Known<'_> {
 }
 
 /// The calendar of a business of which nothing else is known.
-fn nothing() -> Calendar {
+pub(super) fn nothing() -> Calendar {
     Calendar {
         timezone: jiff::tz::TimeZone::UTC,
         fiscal_year_starts: (1, 1),
@@ -147,8 +153,7 @@ fn routing_of(routes: &[(Severity, String)]) -> Routing {
         repeat_interval: SignedDuration::MAX,
         ..Timing::default()
     };
-    let below = routes.iter().enumerate().map(|(n, (from, receiver))| Route {
-        id: format!("0.{n}"),
+    let below = routes.iter().map(|(from, receiver)| Route {
         matchers: match from {
             Severity::Info => Vec::new(),
             Severity::Warning => vec![Matcher::parse("severity=~\"warning|critical\"").unwrap()],
@@ -160,10 +165,11 @@ fn routing_of(routes: &[(Severity, String)]) -> Routing {
         ..Route::to_receiver(receiver)
     });
     let below: Vec<Route> = below.collect();
-    let root = Route {
+    let mut root = Route {
         routes: below,
         ..Route::to_receiver(NOBODY)
     };
+    identify(&mut root);
     Routing {
         root: (!routes.is_empty()).then_some(root),
         ..Routing::default()
@@ -198,6 +204,7 @@ struct Bench {
     /// Minute at which the period of every identity ends.
     period_end: i64,
     manners: Manners,
+    digests: Vec<DigestPlan>,
     completion: f64,
     /// Number of times that labels or facts were asked for.
     asked: Cell<u32>,
@@ -217,6 +224,7 @@ impl Bench {
             quiet: false,
             period_end: FAR,
             manners: Manners::default(),
+            digests: Vec::new(),
             completion: 0.5,
             asked: Cell::new(0),
         }
@@ -245,6 +253,7 @@ impl Bench {
         let samples: Vec<_> = judged.iter().map(sample).collect();
         let mut routing = routing_of(&self.routes);
         routing.manners = self.manners;
+        routing.digests.clone_from(&self.digests);
         let world = nothing();
         let moment = (!self.quiet).then(|| moment(minute(at), &routing, &world));
         let step = self.engine.step(&samples, &self.rules, minute(at), moment);

@@ -73,7 +73,7 @@ fn routing(which: usize) -> Routing {
         ],
         ..Interval::default()
     };
-    let root = match which {
+    let mut root = match which {
         0 => Route::to_receiver("ops"),
         1 => Route {
             group_by: GroupBy::Each,
@@ -93,13 +93,13 @@ fn routing(which: usize) -> Routing {
         },
         _ => Route {
             routes: vec![Route {
-                id: "0.0".to_owned(),
                 matchers: vec![Matcher::parse("severity=\"critical\"").unwrap()],
                 ..Route::to_receiver("boss")
             }],
             ..Route::to_receiver("sales")
         },
     };
+    identify(&mut root);
     let inhibit = InhibitRule {
         source: vec![Matcher::parse("node=\"leads\"").unwrap()],
         target: vec![Matcher::parse("node=\"visits\"").unwrap()],

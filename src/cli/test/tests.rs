@@ -497,3 +497,22 @@ tests:
     );
     assert_eq!(said, "ok   proposals (tests.yaml:3:3)\n");
 }
+
+#[test]
+fn a_month_takes_as_many_looks_as_it_has_moments() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    std::fs::create_dir_all(folder.path().join("catalog")).unwrap();
+    write("catalog/catalog.yaml", CATALOG);
+    write(
+        "tests.yaml",
+        &july("  until: 30d\n  evaluate_every: 1d\n  exp_notices: []\n"),
+    );
+    let cases = case::read(&folder.path().join("tests.yaml")).map_err(|problems| problems.to_string());
+    let case = &cases.unwrap()[0];
+    let store = crate::state::Store::in_memory().unwrap();
+    let mut looks = 0;
+    play::play_from(case, store, case.start, |_| looks += 1).unwrap();
+    // One a day, and what becomes due between them: no look a second, which would be millions.
+    assert!((30..200).contains(&looks), "{looks}");
+}

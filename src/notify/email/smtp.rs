@@ -11,11 +11,11 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
-use rustls::CertificateError;
 
 use crate::notify::Answer;
 use crate::notify::answer::vendors_words;
 use crate::notify::http::{private, public, without};
+use crate::notify::tls::untrusted;
 use crate::settings::{self, MailTls, Receiver, Secret};
 
 /// A mail server.
@@ -59,7 +59,7 @@ impl From<Error> for Failure {
 impl Server {
     pub(super) fn new(settings: &settings::Email, receiver: &Receiver) -> Result<Server, String> {
         let mut parameters = TlsParameters::builder(settings.server.clone());
-        if let Some(pem) = &settings.ca {
+        if let Some(pem) = &receiver.ca {
             let authority = Certificate::from_pem(pem).map_err(|error| format!("email: ca_file: {error}"))?;
             parameters = parameters.add_root_certificate(authority);
         }
@@ -182,28 +182,6 @@ fn hidden((user, password): &(String, Secret)) -> Vec<String> {
     let password = password.reveal();
     let plain = STANDARD.encode(format!("\0{user}\0{password}"));
     vec![plain, STANDARD.encode(password), password.to_owned()]
-}
-
-/// What is wrong with the server's certificate, and what to do; `None` where it is something else.
-fn untrusted(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
-    let failed = std::iter::successors(Some(error), |error| error.source())
-        .filter_map(|error| error.downcast_ref::<std::io::Error>()?.get_ref())
-        .find_map(|inner| inner.downcast_ref::<rustls::Error>())?;
-    let rustls::Error::InvalidCertificate(why) = failed else {
-        return None;
-    };
-    Some(match why {
-        CertificateError::UnknownIssuer => {
-            "no known authority has signed the server's certificate; name the authority by ca_file"
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "the server's certificate is for another name; write server as the certificate has it"
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "the server's certificate has expired; renew it there"
-        }
-        _ => "the server's certificate is not trusted; see to it there",
-    })
 }
 
 /// What a failure means.

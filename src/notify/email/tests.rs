@@ -14,7 +14,6 @@ pub(super) fn settings(port: u16, tls: MailTls, password: Option<&str>, to: &[&s
         server: "127.0.0.1".to_owned(),
         port,
         tls,
-        ca: None,
         credentials: password.map(|password| ("kpi".to_owned(), Secret::new(password))),
         from: "指标 <kpi@example.com>".parse().unwrap(),
         to: to.iter().map(|to| to.parse().unwrap()).collect(),
@@ -22,7 +21,13 @@ pub(super) fn settings(port: u16, tls: MailTls, password: Option<&str>, to: &[&s
 }
 
 pub(super) fn opened(settings: settings::Email) -> Target {
+    opened_with(settings, None)
+}
+
+/// One that trusts this authority.
+pub(super) fn opened_with(settings: settings::Email, ca: Option<&[u8]>) -> Target {
     let receiver = Receiver {
+        ca: ca.map(<[u8]>::to_vec),
         timeout: Duration::from_millis(500),
         ..Receiver::new(settings::Channel::Email(settings))
     };

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::alertmanager::{labels_problem, time};
 use super::{Call, Vendor, Verdict, Window};
+use crate::notify::webhook::ALERTS;
 use crate::notify::webhook::signature::{Key, standard};
 
 /// Bytes of a body that the standard advises to stay below.
@@ -102,11 +103,26 @@ impl Vendor for Groups {
 
 fn group_problem(group: &Json) -> Option<String> {
     let is_text = |name: &str| group[name].is_string();
-    let texts = ["groupKey", "receiver", "externalURL"];
+    let texts = ["groupKey", "receiver", "externalURL", "notification_reason"];
     if group["version"] != "4" || !texts.into_iter().all(is_text) || !group["truncatedAlerts"].is_u64() {
         return Some("no message of version 4".to_owned());
     }
+    let maps = ["groupLabels", "commonLabels", "commonAnnotations", "routeLabels"];
+    let is_text_map = |name: &&str| {
+        let map = group[*name].as_object();
+        map.is_some_and(|map| map.values().all(Json::is_string))
+    };
+    if let Some(wrong) = maps.iter().find(|name| !is_text_map(name)) {
+        return Some(format!("{wrong} is no map of texts"));
+    }
+    let is_key = |key: &str| key.starts_with("{}") && key.contains(":{") && key.ends_with('}');
+    if !group["groupKey"].as_str().is_some_and(is_key) {
+        return Some("the key of the group is not a route and labels".to_owned());
+    }
     let alerts = group["alerts"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if alerts.len() > ALERTS {
+        return Some(format!("{} alerts", alerts.len()));
+    }
     let fires = alerts.iter().any(|alert| alert["status"] == "firing");
     if alerts.is_empty() || (group["status"] == "firing") != fires {
         return Some("the status is not that of the alerts".to_owned());

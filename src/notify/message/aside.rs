@@ -1,6 +1,6 @@
 //! Digests, reminders and proposals: what is about no single episode.
 
-use super::single::{encoded, mark};
+use super::single::{encoded, mark, severity};
 use super::{Does, Field, Item, Link, Message, Reader, Tone, Value};
 use crate::alert::notice::{Aside, Digest, DigestLine, EndingSilence, Notice};
 use crate::alert::record::Figure;
@@ -30,7 +30,7 @@ pub(super) fn message(notice: &Notice, aside: &Aside, reader: &Reader<'_>) -> Me
                 .iter()
                 .chain(&digest.ended)
                 .take(LISTED)
-                .map(|line| item(line, language))
+                .map(|line| item(line, digest.name.is_none(), language))
                 .collect(),
             more: (digest.open.len() + digest.ended.len()).saturating_sub(LISTED),
             fields: digest
@@ -194,42 +194,69 @@ fn digest_title(digest: &Digest, language: Language) -> String {
 
 fn digest_lead(digest: &Digest, language: Language) -> String {
     let new = digest.open.iter().filter(|line| line.is_new).count();
+    let moved = digest
+        .open
+        .iter()
+        .filter(|line| !line.is_new && line.was.is_some());
+    let moved = match (moved.count(), language) {
+        (0, _) => String::new(),
+        (count, Language::Zh) => format!("，{count} 项级别有变"),
+        (count, Language::En) => format!(", {count} at another level"),
+    };
     match (&digest.name, language) {
         (None, Language::Zh) => "停机期间触发并已结束的告警，不再逐条通知。".to_owned(),
         (None, Language::En) => {
             "What fired and ended while the daemon was down; it is told once, here.".to_owned()
         }
-        (Some(_), Language::Zh) => format!("自上次摘要以来新触发 {new} 项。"),
-        (Some(_), Language::En) => format!("{new} of them new since the last digest."),
+        (Some(_), Language::Zh) => format!("自上次摘要以来新触发 {new} 项{moved}。"),
+        (Some(_), Language::En) => format!("{new} of them new since the last digest{moved}."),
     }
 }
 
-fn item(line: &DigestLine, language: Language) -> Item {
+/// What fires, with what is new of it, or how long it did. `all_untold`: the message says already that nobody was told.
+fn item(line: &DigestLine, all_untold: bool, language: Language) -> Item {
     let rule = line.labels.get("alertname").unwrap_or(&line.alert_kind);
     let heading = sentence::heading(rule, &line.alert_kind, &line.facts, language);
     match line.ended_at {
         Some(ended) => {
             let lasted = language.lasting(line.fired_at, ended);
+            let mut lead = match (line.episodes, language) {
+                (0 | 1, Language::Zh) => format!("持续 {lasted}。"),
+                (0 | 1, Language::En) => format!("It lasted {lasted}."),
+                (count, Language::Zh) => format!("共 {count} 次，最近一次持续 {lasted}。"),
+                (count, Language::En) => format!("{count} times; the last one lasted {lasted}."),
+            };
+            if line.untold && !all_untold {
+                lead.push_str(language.pick("未通知任何人。", " Nobody was told."));
+            }
             Item {
                 title: format!("✅ {heading}"),
-                lead: match language {
-                    Language::Zh => format!("持续 {lasted}。"),
-                    Language::En => format!("It lasted {lasted}."),
-                },
+                lead,
             }
         }
         None => Item {
-            title: format!(
-                "{} {heading}{}",
-                mark(line.severity),
-                if line.is_new {
-                    language.pick("（新）", " (new)")
-                } else {
-                    ""
-                }
-            ),
+            title: format!("{} {heading}{}", mark(line.severity), news(line, language)),
             lead: sentence::of(&line.alert_kind, &line.facts, language),
         },
+    }
+}
+
+/// " (new, 3 times, was critical)", of what fires.
+fn news(line: &DigestLine, language: Language) -> String {
+    let new = line.is_new.then(|| language.pick("新", "new").to_owned());
+    let times = (line.episodes > 1).then(|| match language {
+        Language::Zh => format!("共 {} 次", line.episodes),
+        Language::En => format!("{} times", line.episodes),
+    });
+    let was = line.was.map(|was| match language {
+        Language::Zh => format!("原为{}", severity(was, language)),
+        Language::En => format!("was {}", severity(was, language).to_lowercase()),
+    });
+    let news: Vec<String> = [new, times, was].into_iter().flatten().collect();
+    match (news.is_empty(), language) {
+        (true, _) => String::new(),
+        (false, Language::Zh) => format!("（{}）", news.join("，")),
+        (false, Language::En) => format!(" ({})", news.join(", ")),
     }
 }
 

@@ -1,6 +1,6 @@
 use super::single::gap;
 use super::*;
-use crate::alert::notice::{Cause, Causes, ResolveReason};
+use crate::alert::notice::{Aside, Cause, Causes, Digest, DigestLine, NoticeKind, ResolveReason};
 use crate::notify::samples;
 
 fn of(notice: &Notice, language: Language, page: Option<&str>) -> Message {
@@ -256,4 +256,77 @@ fn weights_that_wait_are_told_with_old_and_new_why_and_how_to_decide() {
     };
     insta::assert_snapshot!(said(Language::Zh, Some("http://127.0.0.1:9464/")));
     insta::assert_snapshot!(said(Language::En, None));
+}
+
+#[test]
+fn a_digest_says_what_has_changed_and_what_nobody_was_told() {
+    let hollow = samples::hollow();
+    let line = |was: Option<Severity>, episodes: u32| DigestLine {
+        episode: hollow.episode.clone(),
+        alert_kind: hollow.alert_kind.clone(),
+        severity: Severity::Critical,
+        labels: hollow.labels.clone(),
+        facts: hollow.facts.clone(),
+        fired_at: hollow.fired_at,
+        ended_at: None,
+        reason: None,
+        is_new: episodes > 0,
+        was,
+        episodes,
+        untold: false,
+    };
+    let over = |episodes: u32, untold: bool| DigestLine {
+        ended_at: Some(hollow.fired_at + jiff::SignedDuration::from_hours(2)),
+        untold,
+        ..line(None, episodes)
+    };
+    let said = |name: Option<&str>, language: Language| {
+        let digest = Digest {
+            name: name.map(str::to_owned),
+            from: hollow.fired_at,
+            until: hollow.fired_at,
+            open: vec![
+                line(Some(Severity::Warning), 0),
+                line(None, 1),
+                line(Some(Severity::Info), 3),
+            ],
+            ended: vec![over(1, false), over(3, true)],
+            waiting: Vec::new(),
+            forecast: Vec::new(),
+        };
+        let notice = Notice {
+            kind: NoticeKind::Digest,
+            aside: Some(Box::new(Aside::Digest(digest))),
+            ..hollow.clone()
+        };
+        let message = of(&notice, language, None);
+        let items = message.items.iter();
+        let (titles, leads): (Vec<String>, Vec<String>) =
+            items.map(|item| (item.title.clone(), item.lead.clone())).unzip();
+        let news: Vec<String> = titles[..3]
+            .iter()
+            .map(|title| title.chars().skip_while(|char| !"(（".contains(*char)).collect())
+            .collect();
+        (message.lead, news, leads[3..].to_vec())
+    };
+    let words = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        said(Some("morning"), Language::En),
+        (
+            "2 of them new since the last digest, 1 at another level.".to_owned(),
+            words(&["(was warning)", "(new)", "(new, 3 times, was info)"]),
+            words(&[
+                "It lasted 2 hours.",
+                "3 times; the last one lasted 2 hours. Nobody was told."
+            ]),
+        )
+    );
+    assert_eq!(
+        said(None, Language::Zh),
+        (
+            "停机期间触发并已结束的告警，不再逐条通知。".to_owned(),
+            words(&["（原为警告）", "（新）", "（新，共 3 次，原为提示）"]),
+            words(&["持续 2 小时。", "共 3 次，最近一次持续 2 小时。"]),
+        )
+    );
 }

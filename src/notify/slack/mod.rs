@@ -6,11 +6,12 @@ pub(super) mod payload;
 pub(super) mod reply;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::http::Http;
-use super::{Answer, Channel, Form, Opened, Parcel, Sending, Wording, destination};
+use super::{Answer, Channel, Form, Limit, Opened, Parcel, Sending, Wording, destination};
 use crate::alert::notice::Notice;
 use crate::settings::{Receiver, SlackWebhook};
 
@@ -20,7 +21,15 @@ pub use payload::limit;
 pub struct Slack {
     http: Http,
     wording: Wording,
+    /// The workspace that the address names.
+    workspace: Option<u64>,
 }
+
+/// Several hundred messages a minute, whatever their channels.
+pub(super) const WORKSPACE: Limit = Limit {
+    per_message: Duration::from_millis(200),
+    burst: 10,
+};
 
 /// A receiver's webhook, ready to be written to.
 pub(super) fn open(webhook: &SlackWebhook, receiver: &Receiver, wording: Wording) -> Result<Opened, String> {
@@ -35,7 +44,15 @@ impl Slack {
     /// When the address is no URL, or no HTTP client can be made. The text never holds the address.
     pub fn new(webhook: &SlackWebhook, receiver: &Receiver, wording: Wording) -> Result<Slack, String> {
         let http = Http::new("slack_webhook", webhook.url.reveal(), receiver)?;
-        Ok(Slack { http, wording })
+        let mut parts = http.url().path_segments().into_iter().flatten();
+        // https://hooks.slack.com/services/T…/B…/…
+        let named = parts.nth(1).filter(|part| part.starts_with('T'));
+        let host = http.url().host_str().unwrap_or_default();
+        Ok(Slack {
+            workspace: named.map(|named| super::destination(&format!("{host}/{named}"))),
+            http,
+            wording,
+        })
     }
 
     /// The JSON that is sent for notices that go together; at least one.
@@ -62,6 +79,10 @@ impl Channel for Slack {
 
     fn destination(&self) -> &str {
         self.http.destination()
+    }
+
+    fn shares(&self) -> Option<(u64, Limit)> {
+        self.workspace.map(|workspace| (workspace, WORKSPACE))
     }
 }
 

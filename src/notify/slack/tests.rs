@@ -141,3 +141,23 @@ async fn without_a_connection_nobody_saw_it_and_the_reason_keeps_the_secret() {
     );
     assert_eq!(slack.destination(), "http://127.0.0.1/…");
 }
+
+#[test]
+fn webhooks_of_one_workspace_share_a_rate() {
+    let shares = |url: &str| {
+        let receiver = Receiver::new(settings::Channel::SlackWebhook(SlackWebhook {
+            url: Secret::new(url),
+        }));
+        let (channel, _) = crate::notify::open(&receiver, wording()).unwrap();
+        channel.shares().map(|(key, limit)| {
+            assert_eq!(limit, WORKSPACE);
+            key
+        })
+    };
+    let one = shares("https://hooks.slack.com/services/T01/B01/a");
+    assert!(one.is_some());
+    assert_eq!(one, shares("https://hooks.slack.com/services/T01/B02/b"));
+    assert_ne!(one, shares("https://hooks.slack.com/services/T02/B01/a"));
+    assert_ne!(one, shares("https://hooks.example.com/services/T01/B01/a"));
+    assert_eq!(shares("https://hooks.example.com/b"), None);
+}

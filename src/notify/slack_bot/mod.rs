@@ -23,7 +23,7 @@ use serde_json::{Value as Json, json};
 
 use super::http::Http;
 use super::message::can_be_taken;
-use super::slack::payload;
+use super::slack::{WORKSPACE, payload};
 use super::{Answer, Channel, Form, Limit, Opened, Parcel, Sending, Waiting, Wording, destination};
 use crate::alert::notice::{Notice, NoticeKind};
 use crate::settings::{self, Receiver};
@@ -44,6 +44,8 @@ struct SlackBot {
     history: Url,
     replies: Url,
     channel: String,
+    /// The workspace in which the app is installed, known by its token.
+    workspace: u64,
     is_interactive: bool,
     wording: Wording,
 }
@@ -75,6 +77,7 @@ pub(super) fn open(
         http,
         headers,
         channel: bot.channel.clone(),
+        workspace: destination(&format!("{}\n{}", bot.api_url, bot.token.reveal())),
         is_interactive: bot.signing_secret.is_some(),
         wording,
     };
@@ -219,6 +222,10 @@ impl Channel for SlackBot {
 
     fn limits(&self) -> &[Limit] {
         &LIMITS
+    }
+
+    fn shares(&self) -> Option<(u64, Limit)> {
+        Some((self.workspace, WORKSPACE))
     }
 
     /// Each episode has a message of its own, which is brought up to date; a storm is one.

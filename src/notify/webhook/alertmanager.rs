@@ -46,12 +46,14 @@ pub(super) fn group(notices: &[Notice], page: Option<&str>, message: impl Fn(&No
         .collect();
     json!({
         "version": "4",
-        "groupKey": group_key(&group_labels),
+        "groupKey": group_key(notices.first(), &group_labels),
         "truncatedAlerts": notices.len().saturating_sub(ALERTS),
         "status": status(fires),
         "receiver": notices.first().map_or("", |notice| notice.receiver.as_str()),
         "groupLabels": group_labels,
         "commonLabels": common(alerts.iter().map(|(alert, _)| &alert.labels)),
+        // Labels that a route adds; ours add none.
+        "routeLabels": {},
         "commonAnnotations": common(alerts.iter().map(|(alert, _)| &alert.annotations)),
         "externalURL": page.unwrap_or_default(),
         "notification_reason": reason(notices, fires),
@@ -63,13 +65,15 @@ fn status(fires: bool) -> &'static str {
     if fires { "firing" } else { "resolved" }
 }
 
-/// `{}:{alertname="hollow", parent="revenue"}`.
-fn group_key(labels: &BTreeMap<String, String>) -> String {
+/// The route and what its alerts share: `{}/{severity="critical"}:{alertname="hollow", parent="revenue"}`.
+fn group_key(notice: Option<&Notice>, labels: &BTreeMap<String, String>) -> String {
+    let route = notice.map(|notice| notice.route.as_str());
+    let route = route.filter(|route| !route.is_empty()).unwrap_or("{}");
     let labels: Vec<String> = labels
         .iter()
         .map(|(name, value)| format!("{name}={value:?}"))
         .collect();
-    format!("{{}}:{{{}}}", labels.join(", "))
+    format!("{route}:{{{}}}", labels.join(", "))
 }
 
 /// What all have with the same value.

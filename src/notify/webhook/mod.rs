@@ -23,6 +23,8 @@ use crate::alert::notice::{Notice, NoticeKind};
 use crate::settings::{OwnBody, Receiver, Secret, Signature, Webhook as Settings, WebhookFormat};
 use signature::Key;
 
+pub(super) use alertmanager::ALERTS;
+
 const GRAFANA_HEADER: HeaderName = HeaderName::from_static("x-grafana-alerting-signature");
 /// A program reads faster than people.
 const LIMITS: [Limit; 1] = [Limit {
@@ -195,7 +197,8 @@ impl Channel for Webhook {
 
     /// A message is about one group.
     fn gathers(&self, head: Waiting<'_>, other: Waiting<'_>) -> bool {
-        self.bundles(head.notice) && head.notice.group == other.notice.group
+        let (head, other) = (head.notice, other.notice);
+        self.bundles(head) && head.group == other.group && head.route == other.route
     }
 
     /// A program reads what is listed, and nothing else.

@@ -146,11 +146,13 @@ fn notices_in_alertmanagers_shape() {
     let mut fired = samples::hollow();
     fired.labels.insert("产品线".into(), "家电".into());
     fired.group = [("parent".to_owned(), "revenue".to_owned())].into();
+    fired.route = r#"{}/{severity="warning"}"#.to_owned();
     let message = |notice: &Notice| wording().message(std::slice::from_ref(notice));
     let group = alertmanager::group(&[fired, over], Some("https://kpi.example"), message);
     assert_eq!(group["version"], "4");
     assert_eq!(group["status"], "firing");
-    assert_eq!(group["groupKey"], r#"{}:{parent="revenue"}"#);
+    assert_eq!(group["groupKey"], r#"{}/{severity="warning"}:{parent="revenue"}"#);
+    assert_eq!(group["routeLabels"], serde_json::json!({}));
     assert_eq!(group["commonLabels"]["parent"], "revenue");
     assert!(group["commonLabels"].get("severity").is_none());
     let alerts = group["alerts"].as_array().unwrap();

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::alert::dispatch::matcher::{Matcher, matches_all};
+use crate::alert::dispatch::path::{Placed, placed};
 use crate::alert::dispatch::route::{GroupBy, Route, Routing, To, Visit, matched_labels};
 use crate::alert::dispatch::silence::Silences;
 use crate::alert::notice::{Because, NoticeKind};
@@ -46,8 +47,10 @@ pub struct Explanation {
 /// A route, and what became of it.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Step {
-    /// Its place in the tree: `0`, `0.2`, `0.2.1`.
+    /// Its number in the tree: `0`, `0.2`, `0.2.1`.
     pub route: String,
+    /// How many routes are above it.
+    pub depth: usize,
     /// Where it is declared; `None` for one that nobody wrote.
     pub place: Option<String>,
     /// Who is told by it.
@@ -90,7 +93,7 @@ pub enum Outcome {
 pub struct Listener {
     /// The receiver.
     pub receiver: String,
-    /// The route that leads there.
+    /// Number of the route that leads there.
     pub route: String,
     /// Whom of the catalogue the route means, where it does not name the receiver.
     pub meant: Option<Meant>,
@@ -229,28 +232,35 @@ fn path(routing: &Routing, labels: &Labels) -> Vec<Step> {
     let Some(root) = &routing.root else {
         return Vec::new();
     };
-    let mut steps = vec![step(root, labels, Outcome::Matched)];
+    let all = placed(root);
+    let place = |route: &Route| all.iter().find(|placed| placed.route.id == route.id);
+    let mut steps: Vec<Step> = Vec::new();
+    let mut see =
+        |route: &Route, outcome| steps.extend(place(route).map(|found| step(found, labels, outcome)));
+    let mut taking: Vec<&str> = Vec::new();
+    see(root, Outcome::Matched);
     root.visit(labels, &mut |route, visit| match visit {
-        Visit::Entered => steps.push(step(route, labels, Outcome::Matched)),
-        Visit::Refused(_) => steps.push(step(route, labels, Outcome::Refused)),
-        Visit::Passed => steps.push(step(route, labels, Outcome::NotTried)),
-        Visit::Takes => {
-            for taken in steps.iter_mut().filter(|step| step.route == route.id) {
-                taken.takes = true;
-            }
-        }
+        Visit::Entered => see(route, Outcome::Matched),
+        Visit::Refused(_) => see(route, Outcome::Refused),
+        Visit::Passed => see(route, Outcome::NotTried),
+        Visit::Takes => taking.extend(place(route).map(|found| found.number.as_str())),
     });
+    for step in &mut steps {
+        step.takes = taking.contains(&step.route.as_str());
+    }
     steps
 }
 
-fn step(route: &Route, labels: &Labels, outcome: Outcome) -> Step {
+fn step(placed: &Placed<'_>, labels: &Labels, outcome: Outcome) -> Step {
+    let route = placed.route;
     let condition = |matcher: &Matcher| Condition {
         matcher: matcher.to_string(),
         found: labels.get(&matcher.name).cloned().unwrap_or_default(),
         met: matcher.matches(labels),
     };
     Step {
-        route: route.id.clone(),
+        route: placed.number.clone(),
+        depth: placed.depth,
         place: route.place.as_ref().map(ToString::to_string),
         to: match &route.to {
             To::Receiver(receiver) => receiver.clone(),

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Alert, Entry, Happening, InDigest, Join, Listener, Meant, seconds, shared};
-use crate::alert::dispatch::route::{Destination, Routing, To};
+use crate::alert::dispatch::path::placed;
+use crate::alert::dispatch::route::{Destination, Route, Routing, To};
 use crate::alert::dispatch::silence::Silences;
 use crate::alert::dispatch::{Held, Kept, Moment};
 use crate::alert::engine::{Engine, Step};
@@ -115,7 +116,7 @@ pub(super) fn play(scene: &Scene<'_>, alert: &Alert, at: Timestamp) -> Played {
         let timing = &destination.route.timing;
         Listener {
             receiver: receiver.to_owned(),
-            route: destination.route.id.clone(),
+            route: number(routing, destination.route),
             meant,
             joins: group_by.as_ref().and(joined.as_ref()).and_then(|(fires, heard)| {
                 let told = heard.of(receiver, NoticeKind::Fired).max()?;
@@ -148,6 +149,13 @@ pub(super) fn play(scene: &Scene<'_>, alert: &Alert, at: Timestamp) -> Played {
         listeners,
         digests: in_digests(&heard),
     }
+}
+
+/// Where a route stands.
+fn number(routing: &Routing, route: &Route) -> String {
+    let all = routing.root.iter().flat_map(placed);
+    let mut found = all.filter(|placed| placed.route.id == route.id);
+    found.next().map(|placed| placed.number).unwrap_or_default()
 }
 
 /// Who is told when nobody acknowledges.

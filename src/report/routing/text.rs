@@ -60,7 +60,7 @@ impl Page<'_> {
             self.line(1, text);
         }
         for step in &found.path {
-            let depth = step.route.matches('.').count() + 1;
+            let depth = step.depth + 1;
             let place = step.place.as_deref().map(|place| format!("  {place}"));
             let title = format!("{} → {}{}", step.route, step.to, place.unwrap_or_default());
             self.line(depth, &title);

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use lettre::message::Mailbox;
-use lettre::transport::smtp::client::Certificate;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -23,8 +22,6 @@ pub struct Email {
     pub port: u16,
     /// How the way to it is encrypted.
     pub tls: MailTls,
-    /// A certificate authority that is trusted besides those of the system, as PEM.
-    pub ca: Option<Vec<u8>>,
     /// User name and password, where the server asks for them.
     pub credentials: Option<(String, Secret)>,
     /// Who the mails are from.
@@ -71,7 +68,6 @@ entry! {
         port: Option<u16>,
         #[serde(default)]
         tls: MailTls,
-        ca_file: Option<PathBuf>,
         username: Option<String>,
         password: Option<String>,
         password_file: Option<PathBuf>,
@@ -131,7 +127,6 @@ pub(super) fn read(
         port: entry.port.unwrap_or(entry.tls.port()),
         server,
         tls: entry.tls,
-        ca: authority(checker, &at("ca_file"), entry.ca_file)?,
         credentials,
         from,
         to: to?,
@@ -182,23 +177,4 @@ fn address(checker: &mut Checker, path: &[&str], text: &str) -> Option<Mailbox> 
         checker.problem(path, message);
     }
     mailbox
-}
-
-fn authority(checker: &mut Checker, path: &[&str], file: Option<PathBuf>) -> Option<Option<Vec<u8>>> {
-    let Some(file) = file else {
-        return Some(None);
-    };
-    let file = checker.below(file);
-    let read = std::fs::read(&file).map_err(|error| error.to_string());
-    let checked = read.and_then(|pem| match Certificate::from_pem(&pem) {
-        Ok(_) => Ok(pem),
-        Err(_) => Err("it holds no certificate as PEM".to_owned()),
-    });
-    match checked {
-        Ok(pem) => Some(Some(pem)),
-        Err(reason) => {
-            checker.problem(path, format!("{} cannot be used: {reason}", file.display()));
-            None
-        }
-    }
 }

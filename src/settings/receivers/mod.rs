@@ -15,10 +15,10 @@ mod webhook;
 mod wecom;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::Url;
+use reqwest::{Certificate, Url};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -51,6 +51,8 @@ pub struct Receiver {
     pub give_up_after: Duration,
     /// Whether the address may be on a private network or on this machine.
     pub allow_private: bool,
+    /// Certificate authorities that are trusted besides those of the system, as PEM.
+    pub ca: Option<Vec<u8>>,
     /// Own wording of its messages.
     pub templates: Templates,
 }
@@ -63,6 +65,7 @@ impl Receiver {
             timeout: Duration::from_secs(10),
             give_up_after: Duration::from_hours(24),
             allow_private: false,
+            ca: None,
             templates: Templates::default(),
         }
     }
@@ -107,6 +110,7 @@ macro_rules! entry {
             allow_insecure: bool,
             #[serde(default)]
             allow_private: bool,
+            ca_file: Option<std::path::PathBuf>,
             templates: Option<super::templates::TemplatesEntry>,
         }
 
@@ -117,6 +121,7 @@ macro_rules! entry {
                     give_up_after: self.give_up_after,
                     allow_insecure: self.allow_insecure,
                     allow_private: self.allow_private,
+                    ca_file: self.ca_file.clone(),
                     templates: self.templates.clone(),
                 }
             }
@@ -132,6 +137,7 @@ struct Common {
     give_up_after: Option<Time>,
     allow_insecure: bool,
     allow_private: bool,
+    ca_file: Option<PathBuf>,
     templates: Option<templates::TemplatesEntry>,
 }
 
@@ -230,6 +236,10 @@ impl Checker {
     fn with_common(&mut self, path: &[&str], channel: Channel, common: &Common) -> Receiver {
         let plain = Receiver::new(channel);
         let templates = templates::read(self, path, common.templates.clone());
+        let ca = common
+            .ca_file
+            .as_ref()
+            .and_then(|file| self.authorities(path, file));
         let mut time = |key: &str, time: Option<Time>, default: Duration| match time {
             None => default,
             Some(time) => match Duration::try_from(time.0) {
@@ -248,8 +258,27 @@ impl Checker {
             timeout: time("timeout", common.timeout, plain.timeout),
             give_up_after: time("give_up_after", common.give_up_after, plain.give_up_after),
             allow_private: common.allow_private,
+            ca,
             templates,
             channel: plain.channel,
+        }
+    }
+
+    /// Certificate authorities from a file, as PEM.
+    fn authorities(&mut self, path: &[&str], file: &Path) -> Option<Vec<u8>> {
+        let file = self.below(file.to_owned());
+        let read = std::fs::read(&file).map_err(|error| error.to_string());
+        let checked = read.and_then(|pem| match Certificate::from_pem_bundle(&pem) {
+            Ok(all) if !all.is_empty() => Ok(pem),
+            _ => Err("it holds no certificate as PEM".to_owned()),
+        });
+        match checked {
+            Ok(pem) => Some(pem),
+            Err(reason) => {
+                let path: Vec<&str> = path.iter().copied().chain(["ca_file"]).collect();
+                self.problem(&path, format!("{} cannot be used: {reason}", file.display()));
+                None
+            }
         }
     }
 
