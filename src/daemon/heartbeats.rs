@@ -17,16 +17,16 @@ const NOTICE_WITHIN: Duration = Duration::from_millis(200);
 
 /// Sources of which a heartbeat was heard, by [`SourceId`].
 #[derive(Debug, Default)]
-pub(super) struct Heartbeats(Vec<AtomicBool>);
+pub(crate) struct Heartbeats(Vec<AtomicBool>);
 
 impl Heartbeats {
     /// Of none yet.
-    pub(super) fn of(catalog: &Catalog) -> Heartbeats {
+    pub(crate) fn of(catalog: &Catalog) -> Heartbeats {
         Heartbeats(catalog.sources.iter().map(|_| AtomicBool::new(false)).collect())
     }
 
     /// Whether one was heard of a source since this was last asked.
-    pub(super) fn take(&self, source: SourceId) -> bool {
+    pub(crate) fn take(&self, source: SourceId) -> bool {
         let heard = self.0.get(source.0 as usize);
         heard.is_some_and(|heard| heard.swap(false, Ordering::Relaxed))
     }

@@ -20,14 +20,14 @@ mod discovery;
 mod door;
 pub(crate) mod evaluator;
 pub(crate) mod folder;
-mod heartbeats;
+pub(crate) mod heartbeats;
 pub mod history;
 mod partitions;
 mod pipeline;
 mod publisher;
 mod reader;
 pub mod replay;
-mod rhythms;
+pub(crate) mod rhythms;
 mod supervisor;
 
 pub use clock::{Clock, SystemClock};

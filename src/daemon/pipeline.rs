@@ -274,9 +274,9 @@ impl Pipeline {
             entries: Arc::new(entries),
             new_dead_letters: 0,
             intake: by_source(catalog, restored.intake.as_deref()),
-            rhythms: Rhythms::new(
+            rhythms: Rhythms::restore(
                 catalog.clone(),
-                by_source(catalog, restored.rhythms.as_deref()),
+                restored.rhythms.as_deref(),
                 heartbeats,
                 settings.evaluate_every,
             ),
@@ -359,7 +359,7 @@ pub(super) fn dedup(catalog: &Catalog, found: &[Found], source: SourceId) -> Opt
 }
 
 /// What is known of each source, as the state has it by their names. What cannot be read begins anew.
-fn by_source<T: DeserializeOwned + Default>(catalog: &Catalog, kept: Option<&str>) -> Vec<T> {
+pub(super) fn by_source<T: DeserializeOwned + Default>(catalog: &Catalog, kept: Option<&str>) -> Vec<T> {
     let kept = kept.and_then(|kept| serde_json::from_str::<HashMap<String, T>>(kept).ok());
     let mut kept = kept.unwrap_or_default();
     catalog

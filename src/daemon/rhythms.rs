@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::heartbeats::Heartbeats;
+use super::pipeline::by_source;
 use crate::catalog::{Catalog, SourceId};
 use crate::evaluate::drift::days_of;
 use crate::evaluate::drift::link::Days;
@@ -18,7 +19,7 @@ use crate::fold::day::Day;
 /// What is known of how often a source brings something.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Rhythm {
+struct Rhythm {
     silence: Silence,
     surge: Surge,
     /// Whether something came since the last look.
@@ -33,7 +34,7 @@ pub(super) struct Rhythm {
 }
 
 /// The rhythm of every source, by [`SourceId`].
-pub(super) struct Rhythms {
+pub(crate) struct Rhythms {
     catalog: Arc<Catalog>,
     rhythms: Vec<Rhythm>,
     heartbeats: Arc<Heartbeats>,
@@ -46,34 +47,34 @@ pub(super) struct Rhythms {
 
 impl Rhythms {
     /// Goes on from what the state knows; one look `every` so often.
-    pub(super) fn new(
+    pub(crate) fn restore(
         catalog: Arc<Catalog>,
-        rhythms: Vec<Rhythm>,
+        kept: Option<&str>,
         heartbeats: Arc<Heartbeats>,
         every: Duration,
     ) -> Rhythms {
         Rhythms {
+            rhythms: by_source(&catalog, kept),
             days: days_of(&catalog.calendar),
             every: SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX),
             is_kept: true,
             catalog,
-            rhythms,
             heartbeats,
         }
     }
 
     /// Something came of a source.
-    pub(super) fn hear(&mut self, source: SourceId) {
+    pub(crate) fn hear(&mut self, source: SourceId) {
         self.rhythms[source.0 as usize].heard = true;
     }
 
     /// So many events came of a source.
-    pub(super) fn count(&mut self, source: SourceId, events: u64) {
+    pub(crate) fn count(&mut self, source: SourceId, events: u64) {
         self.rhythms[source.0 as usize].events += events;
     }
 
     /// Looks at every source; `could_hear`: whether something could have come of it.
-    pub(super) fn look(
+    pub(crate) fn look(
         &mut self,
         now: Timestamp,
         could_hear: impl Fn(SourceId) -> bool,
@@ -107,8 +108,17 @@ impl Rhythms {
         looked.collect()
     }
 
+    /// When sources count as stale if nothing comes of them, where the catalogue says so.
+    pub(crate) fn stale_from<'a>(&'a self, sources: &'a [SourceId]) -> impl Iterator<Item = Timestamp> + 'a {
+        sources.iter().filter_map(|id| {
+            let after = self.catalog.source(*id).stale_after()?;
+            let silence = &self.rhythms[id.0 as usize].silence;
+            silence.heard_at()?.checked_add(after).ok()
+        })
+    }
+
     /// What the state is to have, where that changed since [`Rhythms::kept`], or `anyway`.
-    pub(super) fn to_keep(&self, anyway: bool) -> Option<String> {
+    pub(crate) fn to_keep(&self, anyway: bool) -> Option<String> {
         if self.is_kept && !anyway {
             return None;
         }
@@ -118,7 +128,7 @@ impl Rhythms {
     }
 
     /// The state has it.
-    pub(super) fn kept(&mut self) {
+    pub(crate) fn kept(&mut self) {
         self.is_kept = true;
     }
 }

@@ -1,6 +1,7 @@
 //! What a test plays on: the fold, the evaluation, the alerts and the store of the daemon, with a clock that is told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,6 +16,8 @@ use crate::alert::record::{AlertRecord, AlertState, Fingerprint, Retention};
 use crate::catalog::SourceId;
 use crate::daemon::evaluator::day_closes;
 use crate::daemon::folder::{Arrival, Folder, is_rejection};
+use crate::daemon::heartbeats::Heartbeats;
+use crate::daemon::rhythms::Rhythms;
 use crate::decode::Record;
 use crate::evaluate::intake::{Intake, Recent};
 use crate::evaluate::{Evaluator, Horizon, Snapshot, weights};
@@ -25,6 +28,8 @@ use crate::state::{Commit, Position, Store};
 
 /// All events of a test are one partition, in the order of arrival.
 const EVENTS: &str = "events";
+/// Nobody looks away between two evaluations of a test, however long that is.
+const LOOKS_WITHIN: Duration = Duration::from_secs(365 * 86_400);
 
 /// The daemon's parts between two restarts.
 pub(super) struct Stage {
@@ -36,6 +41,9 @@ pub(super) struct Stage {
     evaluator: Evaluator,
     engine: Engine,
     intake: Vec<Intake>,
+    rhythms: Rhythms,
+    /// Sources that bring events.
+    fed: Vec<SourceId>,
     /// Evaluations are this much behind the clock: the lateness that the catalogue allows those who have events.
     lateness: SignedDuration,
     watermark: Option<Timestamp>,
@@ -103,6 +111,13 @@ impl Stage {
             seen: seen.collect(),
             folder: Folder::new(catalog.clone(), plan),
             intake: catalog.sources.iter().map(|_| Intake::default()).collect(),
+            rhythms: Rhythms::restore(
+                catalog.clone(),
+                restored.rhythms.as_deref(),
+                Arc::new(Heartbeats::of(&catalog)),
+                LOOKS_WITHIN,
+            ),
+            fed: case.fed.clone(),
             lateness: fed.max().unwrap_or_default(),
             watermark: restored
                 .watermark_ms
@@ -159,6 +174,9 @@ impl Stage {
         self.folder
             .fold(event.source, &record, Arrival::at(event.arrival), seen);
         self.folded += 1;
+        self.rhythms.hear(event.source);
+        self.rhythms
+            .look(event.arrival, |source| self.fed.contains(&source));
     }
 
     /// Judges every day that is over by now, and now.
@@ -231,7 +249,8 @@ impl Stage {
             let lateness = self.lateness;
             waits.iter().map(move |wait| since + *wait + lateness)
         });
-        ends.filter(|end| *end > now).min()
+        let silences = self.rhythms.stale_from(&self.fed);
+        ends.chain(silences).filter(|end| *end > now).min()
     }
 
     fn judge(
@@ -242,7 +261,13 @@ impl Stage {
         changed: &mut Changed,
     ) {
         self.intake.iter_mut().for_each(|intake| intake.pass(now));
-        let intake: Vec<Recent> = self.intake.iter().map(Intake::recent).collect();
+        let looked = self.rhythms.look(now, |source| self.fed.contains(&source));
+        let recent = |(intake, (silent, rush)): (&Intake, _)| Recent {
+            silent,
+            rush,
+            ..intake.recent()
+        };
+        let intake: Vec<Recent> = self.intake.iter().zip(looked).map(recent).collect();
         let routing = self.declared.routing.clone();
         let catalog = self.declared.catalog.clone();
         let (snapshot, step) = judge::step_as_if(
@@ -302,6 +327,7 @@ impl Stage {
             next_offset: offset(self.folded),
             newest_event_ms: None,
         };
+        let rhythms = self.rhythms.to_keep(true);
         let commit = Commit {
             positions: &[position],
             cells: &self.cells.take_changed(),
@@ -317,6 +343,7 @@ impl Stage {
             weights: Some(&changed.weights),
             watermark_ms: self.watermark.map(Timestamp::as_millisecond),
             wall_ms: now.as_millisecond(),
+            rhythms: rhythms.as_deref(),
             retention: Retention::FOR_EVER,
             ..Commit::default()
         };

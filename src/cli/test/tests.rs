@@ -258,6 +258,42 @@ tests:
 }
 
 #[test]
+fn a_source_is_stale_to_the_minute_and_what_is_computed_from_it_waits() {
+    let catalog = "calendar: {timezone: Asia/Shanghai}
+sources:
+  orders: {topics: [t], format: json, time: t, expected_interval: 1h, stale_after: 150m, fields: {v: v}}
+metrics:
+  sales: {source: orders, agg: sum, expr: v}
+nodes:
+  sales: {metric: sales, role: business, period: day}
+rules:
+  # True once half of the day is over: of a day that brings nothing since ten.
+  slow: {on: node, when: node.elapsed >= 0.5 && node.value < 10.0}
+";
+    let events = "{\"t\": \"2026-07-01T09:00:00+08:00\", \"v\": 1}
+{\"t\": \"2026-07-01T10:05:00+08:00\", \"v\": 1}
+{\"t\": \"2026-07-01T15:00:00+08:00\", \"v\": 1}
+";
+    let tests = "catalog: catalog
+tests:
+- name: orders stop
+  start: 2026-07-01T08:00:00+08:00
+  rules: [stale, slow]
+  input_events: {orders: orders.ndjson}
+  restart_at: [3h, 5h]
+  until: 8h
+  exp_states:
+  - {at: 4h34m, alert: stale, labels: {source: orders}, state: inactive}
+  - {at: 4h35m, alert: stale, labels: {source: orders}, state: firing}
+  - {at: 4h35m, alert: slow, node: sales, state: firing}
+  - {at: 6h59m, alert: stale, labels: {source: orders}, state: firing}
+  - {at: 7h, alert: stale, labels: {source: orders}, state: inactive}
+";
+    let said = said_with(catalog, tests, &[("orders.ndjson", events)]);
+    assert_eq!(said, "ok   orders stop (tests.yaml:3:3)\n");
+}
+
+#[test]
 fn mistakes_are_told_with_their_place() {
     for (find, replace, expected) in [
         (

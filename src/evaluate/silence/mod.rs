@@ -126,6 +126,11 @@ impl Silence {
         closed || self.freshness(source) != before
     }
 
+    /// When something was last heard, if ever.
+    pub fn heard_at(&self) -> Option<Timestamp> {
+        self.heard_at
+    }
+
     /// What is said of it.
     pub fn silent(&self, source: &Source) -> Silent {
         let lasted = SignedDuration::from_millis((self.lasted_s * 1000.0) as i64);
