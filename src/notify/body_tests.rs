@@ -18,6 +18,9 @@ const LETTERS: [&str; 3] = ["a", "字", "🔴"];
 
 const ROUTING_KEY: &str = "00000000000000000000000000000000";
 
+/// Where it is written to, itself, a body, where that can be filled, and how many bytes it takes.
+type Service = (&'static str, Box<dyn Vendor>, Json, &'static str, usize);
+
 /// A request of its own minute.
 fn call(path: &str, body: String, minute: u64) -> Call {
     let received = jiff::Timestamp::now();
@@ -62,7 +65,7 @@ async fn services_take_a_body_of_n_bytes_and_not_one_more() {
     let content = json!({"type": "AdaptiveCard", "version": "1.4", "body": [block]});
     let attachment = json!({"contentType": "application/vnd.microsoft.card.adaptive", "content": content});
     let card = json!({"type": "message", "attachments": [attachment]});
-    let services: [(&str, Box<dyn Vendor>, Json, &str, usize); 3] = [
+    let services: [Service; 3] = [
         (
             "",
             program::Program::new(WEBHOOK_KEY).unwrap(),
