@@ -23,7 +23,7 @@ use crate::catalog::attribute::{
 use crate::catalog::expr::{Expr, Value};
 use crate::catalog::{Catalog, Level, MetricId, Role, Rule, RuleOn, Source, SourceId};
 use crate::evaluate::intake::Recent;
-use crate::evaluate::silence::Freshness;
+use crate::evaluate::silence::{Freshness, Silent};
 use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
@@ -43,8 +43,8 @@ pub struct Judged<'a> {
     /// The item, for a rule on items, and the age from which it is overdue.
     item: Option<(&'a OpenItem, SignedDuration)>,
     period: &'a PeriodName,
-    /// Whether a source that it is computed from is stale.
-    is_stale: bool,
+    /// How the sources stand that it and its parent are computed from.
+    feeds: [FeedStanding; 2],
 }
 
 /// What a sample is about.
@@ -261,7 +261,7 @@ fn samples_under<'a>(
         .collect();
     let items: HashMap<&InstanceKey, &OpenItems> =
         snapshot.items.iter().map(|open| (&open.key, open)).collect();
-    let stale = StaleNodes::of(catalog, &snapshot.intake);
+    let feeds = FeedStandings::of(catalog, snapshot);
     let mut samples = Vec::new();
     for rule in catalog.rules.iter().filter(|rule| is_wanted(rule)) {
         if rule.on == RuleOn::Source {
@@ -308,7 +308,7 @@ fn samples_under<'a>(
                 parent,
                 item: None,
                 period,
-                is_stale: stale.has(node) || parent.is_some_and(|parent| stale.has(parent)),
+                feeds: [node, parent.unwrap_or(node)].map(|state| feeds.of_node(state)),
             };
             let is_known = is_known[node.key.node.0 as usize];
             if rule.on != RuleOn::Item {
@@ -333,26 +333,57 @@ fn samples_under<'a>(
     samples
 }
 
-/// Which nodes are computed from a source that is stale, by node; empty where none is.
-struct StaleNodes(Vec<bool>);
+/// How the sources stand that a node is computed from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum FeedStanding {
+    /// None of them is known to be broken.
+    Fine,
+    /// One was stale, and no day has closed since.
+    Back,
+    /// One is stale.
+    Stale,
+}
 
-impl StaleNodes {
-    fn of(catalog: &Catalog, intake: &[Recent]) -> StaleNodes {
-        let stale: Vec<SourceId> = (0..)
-            .map(SourceId)
-            .zip(intake)
-            .filter(|(_, recent)| recent.silent.freshness == Freshness::Stale)
-            .map(|(id, _)| id)
+/// That by node; empty where all are fine.
+struct FeedStandings(Vec<FeedStanding>);
+
+impl FeedStandings {
+    fn of(catalog: &Catalog, snapshot: &Snapshot) -> FeedStandings {
+        let of_source = |silent: &Silent| {
+            if silent.freshness == Freshness::Stale {
+                return FeedStanding::Stale;
+            }
+            let closes = silent.back.and_then(|back| {
+                let next = catalog.calendar.day_of(back).tomorrow().ok()?;
+                Some(catalog.calendar.start_of(next) - SignedDuration::from_millis(1))
+            });
+            match closes.zip(snapshot.watermark) {
+                Some((closes, watermark)) if watermark < closes => FeedStanding::Back,
+                _ => FeedStanding::Fine,
+            }
+        };
+        let sources = (0..).map(SourceId).zip(&snapshot.intake);
+        let broken: Vec<(SourceId, FeedStanding)> = sources
+            .map(|(id, recent)| (id, of_source(&recent.silent)))
+            .filter(|(_, standing)| *standing != FeedStanding::Fine)
             .collect();
-        if stale.is_empty() {
-            return StaleNodes(Vec::new());
+        if broken.is_empty() {
+            return FeedStandings(Vec::new());
         }
-        let is_made = |metric| stale.iter().any(|source| catalog.is_made_from(metric, *source));
-        StaleNodes(catalog.nodes.iter().map(|node| is_made(node.metric)).collect())
+        let standing = |metric| {
+            let read = broken
+                .iter()
+                .filter(|(source, _)| catalog.is_made_from(metric, *source));
+            read.map(|(_, standing)| *standing)
+                .max()
+                .unwrap_or(FeedStanding::Fine)
+        };
+        FeedStandings(catalog.nodes.iter().map(|node| standing(node.metric)).collect())
     }
 
-    fn has(&self, state: &NodeState) -> bool {
-        self.0.get(state.key.node.0 as usize).copied().unwrap_or(false)
+    fn of_node(&self, state: &NodeState) -> FeedStanding {
+        let standing = self.0.get(state.key.node.0 as usize);
+        standing.copied().unwrap_or(FeedStanding::Fine)
     }
 }
 
@@ -406,7 +437,7 @@ pub fn readings(
         parent: node.parent.as_ref().and_then(find),
         item: None,
         period,
-        is_stale: false,
+        feeds: [FeedStanding::Fine; 2],
     };
     let words = vocabulary_of(rule.on);
     let mut uses: Vec<usize> = rule
@@ -551,16 +582,30 @@ impl<'a> Judged<'a> {
             return Condition::NewDefinition;
         }
         // What a dead feed leaves of a number says nothing of the business. What is told of feeds goes on.
-        if self.is_stale && !DriftKind::is_about_feeds(&self.rule.kind) {
+        let is_about_feeds = DriftKind::is_about_feeds(&self.rule.kind);
+        if self.feeds.contains(&FeedStanding::Stale) && !is_about_feeds {
             return match self.rule.on {
                 // An item whose end did not come is not known to be over, nor to be late.
                 RuleOn::Item => Condition::Band,
                 _ => Condition::Missing,
             };
         }
+        // The last close saw a silence that is over. What is still silent says so at the next one.
+        if self.rule.kind == DriftKind::FeedGap.as_str()
+            && self.feeds[self.silent_side()] == FeedStanding::Back
+        {
+            return Condition::Clear;
+        }
         let asks = &vocabulary_of(self.rule.on).asks;
         self.rule
             .condition(|expr| expr.attempt(|index| self.value(asks[index])))
+    }
+
+    /// Which of the two feeds is silent, where the rule is about a silence: that of the node, or that of its parent.
+    fn silent_side(&self) -> usize {
+        let link = self.node.link.as_deref().filter(|_| self.parent.is_some());
+        let finding = link.and_then(|link| link.finding(DriftKind::FeedGap));
+        usize::from(finding.and_then(|finding| finding.stream) == Some("parent"))
     }
 
     /// Why the rule cannot be evaluated; `None` where it can.

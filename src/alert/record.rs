@@ -122,8 +122,8 @@ pub struct RushFacts {
 pub struct SilentFacts {
     /// Whether it ever brought something.
     pub ever: bool,
-    /// For how long it has not, in seconds: in steps of five minutes, from two hours on of hours, so that it is not another
-    /// one with every second.
+    /// For how long it has not, in seconds: in steps of ten seconds, from ten minutes on of five, from two hours on of
+    /// hours, so that it is not another one with every second.
     pub lasted_seconds: i64,
     /// How often something is expected, where the catalogue says so, in seconds.
     pub expected_seconds: Option<i64>,
@@ -456,7 +456,7 @@ pub struct LevelClock {
 /// What is remembered of episodes.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct History {
-    /// Event times at which the episodes of the last 24 hours fired, the current or last one included; oldest first.
+    /// Event times at which the episodes of the last month fired, the current or last one included; oldest first.
     pub fired: Vec<Timestamp>,
     /// Event time at which the last episode ended. While one is running: the end of the one before.
     pub ended_at: Option<Timestamp>,

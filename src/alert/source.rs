@@ -65,12 +65,19 @@ impl OfSource<'_> {
         }
         let silent = self.recent.silent;
         let lasted = silent.lasted.as_secs();
-        let step = if lasted < 2 * 3600 { 300 } else { 3600 };
+        // Of the time that makes it stale nothing is cut off.
+        let step = match lasted {
+            0..600 => 10,
+            600..7200 => 300,
+            _ => 3600,
+        };
+        let allowed = self.source.stale_after().map(|allowed| allowed.as_secs());
+        let least = allowed.filter(|allowed| *allowed <= lasted).unwrap_or(0);
         Some(SilentFacts {
             ever: silent.since.is_some(),
-            lasted_seconds: lasted / step * step,
+            lasted_seconds: (lasted / step * step).max(least),
             expected_seconds: silent.expected.map(|expected| expected.as_secs()),
-            allowed_seconds: self.source.stale_after().map(|allowed| allowed.as_secs()),
+            allowed_seconds: allowed,
         })
     }
 }

@@ -16,6 +16,8 @@ use crate::catalog::{OnMissing, Severity};
 
 /// Time within which episodes of one identity are counted, for "again, 3rd time in 24 h".
 pub const HISTORY_WINDOW: SignedDuration = SignedDuration::from_hours(24);
+/// For how long firing times are kept, for digests: those of a month at most.
+const FIRED_KEPT: SignedDuration = SignedDuration::from_hours(32 * 24);
 /// Firing times kept of an identity. A rule that fires every second must not grow its record by each; beyond this the
 /// count in messages stands still, and no flap guard asks for more.
 pub const FIRED_MAX: usize = 100;
@@ -165,7 +167,7 @@ fn fire(record: &mut AlertRecord, level: Severity, flap: Guard, at: Timestamp) {
     let history = &mut record.history;
     history
         .fired
-        .retain(|fired| at.duration_since(*fired) <= HISTORY_WINDOW);
+        .retain(|fired| at.duration_since(*fired) <= FIRED_KEPT);
     if history.fired.len() == FIRED_MAX {
         history.fired.remove(0);
     }

@@ -35,7 +35,7 @@ use crate::serve::orders::{Ask, NotDone, Order, OrderInbox};
 use crate::source::entry::Entry;
 use crate::source::kafka::{KafkaReader, TopicPartition};
 use crate::source::push::is_pushed;
-use crate::source::watermark::{Allowed, Watermarks};
+use crate::source::watermark::{Allowed, Reach, Watermarks};
 use crate::state::{Commit, KeptRequest, Position, StateError, Store};
 
 /// Rejected events that the page shows.
@@ -361,13 +361,14 @@ impl EvaluatorThread {
             catalog,
             watermarks,
             rhythms,
+            has_partitions,
             intake,
             ..
         } = self;
-        // What is sent over HTTP only needs us; of a topic something is heard once everything in it has been read.
         let looked = rhythms.look(now, |id| match catalog.source(id).topics.is_empty() {
-            true => true,
-            false => broker_up && watermarks.lag(id) == Some(0),
+            true => Reach::Pushed,
+            false if broker_up && *has_partitions => watermarks.reach(id),
+            false => Reach::Away,
         });
         let recent = intake.iter().zip(looked);
         recent

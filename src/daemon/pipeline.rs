@@ -55,6 +55,8 @@ pub(super) struct Surroundings {
     pub(super) registry: Option<Arc<Registry>>,
     /// What is read again, for people.
     pub(super) board: Arc<Board>,
+    /// Where topics of heartbeats ended.
+    pub(super) heartbeat_ends: heartbeats::Ends,
 }
 
 /// A partition of a source with its bounds, as the broker told.
@@ -242,13 +244,14 @@ impl Pipeline {
         let watched = (
             connection(settings),
             catalog.clone(),
+            around.heartbeat_ends.clone(),
             heartbeats.clone(),
             stop.clone(),
         );
         // Nobody waits for its end: a broker that is away would hold it up.
         spawn("heartbeats".to_owned(), move || {
-            let (connection, catalog, heartbeats, stop) = watched;
-            heartbeats::watch(&connection, &catalog, &heartbeats, &stop);
+            let (connection, catalog, ends, heartbeats, stop) = watched;
+            heartbeats::watch(&connection, &catalog, &ends, &heartbeats, &stop);
         })?;
         let publish = around.publish.clone();
         let evaluator = EvaluatorThread {

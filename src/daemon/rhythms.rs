@@ -15,6 +15,7 @@ use crate::evaluate::drift::link::Days;
 use crate::evaluate::silence::{Look, Silence, Silent};
 use crate::evaluate::surge::{Rush, Surge};
 use crate::fold::day::Day;
+use crate::source::watermark::Reach;
 
 /// What is known of how often a source brings something.
 #[derive(Default, Serialize, Deserialize)]
@@ -28,9 +29,40 @@ struct Rhythm {
     /// Events that did.
     #[serde(skip)]
     events: u64,
-    /// Whether something could have come at the last look.
     #[serde(skip)]
-    could_hear: bool,
+    hearing: Hearing,
+}
+
+/// Whether something could be heard of a source: it was read up to its end, and is behind for a moment at most. A busy topic
+/// always is for some of the looks.
+#[derive(Default)]
+struct Hearing {
+    /// Since when it can be read.
+    since: Option<Timestamp>,
+    /// When it was last read up to its end, if it was since then.
+    at_end: Option<Timestamp>,
+}
+
+/// How long it takes until the end of a partition that a broker told before it was away is told anew.
+const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(5);
+/// How long a source may be behind before what comes of it counts as what had waited.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+
+impl Hearing {
+    /// Takes in how far the source is read.
+    fn look(&mut self, now: Timestamp, reach: Reach) -> bool {
+        let since = *self.since.get_or_insert(now);
+        match reach {
+            Reach::Away => *self = Hearing::default(),
+            Reach::Behind => self.at_end = self.at_end.filter(|at| now.duration_since(*at) <= PATIENCE),
+            Reach::AtEnd => {
+                let is_settled = self.at_end.is_some() || now.duration_since(since) >= SETTLED_AFTER;
+                self.at_end = is_settled.then_some(now);
+            }
+            Reach::Pushed => self.at_end = Some(now),
+        }
+        self.at_end.is_some()
+    }
 }
 
 /// The rhythm of every source, by [`SourceId`].
@@ -73,12 +105,8 @@ impl Rhythms {
         self.rhythms[source.0 as usize].events += events;
     }
 
-    /// Looks at every source; `could_hear`: whether something could have come of it.
-    pub(crate) fn look(
-        &mut self,
-        now: Timestamp,
-        could_hear: impl Fn(SourceId) -> bool,
-    ) -> Vec<(Silent, Rush)> {
+    /// Looks at every source; `reach`: how far it is read.
+    pub(crate) fn look(&mut self, now: Timestamp, reach: impl Fn(SourceId) -> Reach) -> Vec<(Silent, Rush)> {
         let Rhythms {
             catalog,
             rhythms,
@@ -90,18 +118,24 @@ impl Rhythms {
         let sources = (0..).map(SourceId).zip(&catalog.sources);
         let looked = sources.zip(rhythms).map(|((id, source), rhythm)| {
             let timezone = &catalog.calendar.timezone;
-            let could_hear = could_hear(id);
+            let reach = match heartbeats.are_known(id) {
+                true => reach(id),
+                false => Reach::Away,
+            };
+            let could_hear_before = rhythm.hearing.at_end.is_some();
+            let could_hear = rhythm.hearing.look(now, reach);
             let look = Look {
                 now,
                 heard: std::mem::take(&mut rhythm.heard) | heartbeats.take(id),
                 could_hear,
+                at_end: could_hear && reach != Reach::Behind,
                 every: *every,
                 timezone,
             };
             let is_unusual = |day: Day| days.is_unusual(day.0);
             *is_kept &= !rhythm.silence.look(source, look, is_unusual);
             let events = std::mem::take(&mut rhythm.events);
-            let watched = could_hear && std::mem::replace(&mut rhythm.could_hear, could_hear);
+            let watched = could_hear && could_hear_before;
             *is_kept &= !rhythm.surge.look((now, timezone), events, watched, is_unusual);
             (rhythm.silence.silent(source), rhythm.surge.rush())
         });
@@ -130,5 +164,35 @@ impl Rhythms {
     /// The state has it.
     pub(crate) fn kept(&mut self) {
         self.is_kept = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_780_000_000 + seconds).unwrap()
+    }
+
+    #[test]
+    fn a_busy_source_is_heard_although_it_is_behind_now_and_then() {
+        let mut hearing = Hearing::default();
+        let heard = |hearing: &mut Hearing, seconds, reach| hearing.look(at(seconds), reach);
+        // At the start it is behind; then at its end, as soon as that is sure.
+        assert!(!heard(&mut hearing, 0, Reach::Behind));
+        assert!(!heard(&mut hearing, 4, Reach::AtEnd));
+        assert!(heard(&mut hearing, 5, Reach::AtEnd));
+        // A load that takes a while to be read.
+        assert!((6..=65).all(|seconds| heard(&mut hearing, seconds, Reach::Behind)));
+        assert!(!heard(&mut hearing, 66, Reach::Behind));
+        assert!(heard(&mut hearing, 67, Reach::AtEnd));
+        // After the broker was away its ends are those of before at first.
+        assert!(!heard(&mut hearing, 68, Reach::Away));
+        assert!(!heard(&mut hearing, 69, Reach::AtEnd));
+        assert!(!heard(&mut hearing, 70, Reach::Behind));
+        assert!(!heard(&mut hearing, 600, Reach::Behind));
+        assert!(heard(&mut hearing, 601, Reach::AtEnd));
+        assert!(heard(&mut Hearing::default(), 0, Reach::Pushed));
     }
 }

@@ -153,6 +153,7 @@ impl Daemon {
             orders: order_inbox,
             registry,
             board,
+            heartbeat_ends: Arc::default(),
         });
         let (tell_end, ended) = oneshot::channel();
         let supervisor = Supervisor {

@@ -53,9 +53,9 @@ fn sentences<'t>(
         let lasted = language.lasting(since, since.saturating_add(silent.lasted).unwrap_or(since));
         sentences.extend(match (silent.freshness, language) {
             (Freshness::Live, _) => None,
-            (Freshness::Late, Language::Zh) => Some(format!("数据源 {name} 已 {lasted}没有新数据，比平时久。")),
+            (Freshness::Late, Language::Zh) => Some(format!("数据源 {name} 已 {lasted}没有新数据，比预期久。")),
             (Freshness::Late, Language::En) => Some(format!(
-                "Nothing has come from source {name} for {lasted}, which is longer than usual."
+                "Nothing has come from source {name} for {lasted}, which is longer than expected."
             )),
             (Freshness::Stale, Language::Zh) => Some(format!(
                 "数据源 {name} 已 {lasted}没有新数据；恢复之前，由它计算的指标不作判断。"
@@ -188,14 +188,14 @@ mod tests {
         assert_eq!(
             said(Language::En),
             [
-                "Nothing has come from source s for 3 hours, which is longer than usual.",
+                "Nothing has come from source s for 3 hours, which is longer than expected.",
                 "Nothing has come from source s for 3 hours; until it is back, what is computed from it is not judged.",
             ]
         );
         assert_eq!(
             said(Language::Zh),
             [
-                "数据源 s 已 3 小时没有新数据，比平时久。",
+                "数据源 s 已 3 小时没有新数据，比预期久。",
                 "数据源 s 已 3 小时没有新数据；恢复之前，由它计算的指标不作判断。",
             ]
         );

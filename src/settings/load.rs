@@ -156,6 +156,11 @@ pub fn suffice(settings: &Settings, catalog: &Catalog) -> Result<(), Diagnostics
                 "reads topics, and the settings name no brokers; write kafka: {brokers: 127.0.0.1:9092} there".to_owned(),
             );
         }
+        if settings.kafka.brokers.is_empty() && !source.heartbeats.is_empty() {
+            problem(
+                "has heartbeats in topics, and the settings name no brokers; write kafka: {brokers: 127.0.0.1:9092} there".to_owned(),
+            );
+        }
         if settings.kafka.schema_registry.is_none() && source.format == Format::Avro {
             problem(
                 "is Avro, and the settings name no schema registry; write kafka: {schema_registry: {url: http://127.0.0.1:8081}} there".to_owned(),

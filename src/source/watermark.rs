@@ -58,6 +58,19 @@ impl Progress {
     }
 }
 
+/// How far a source is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// Nothing can come of it: a broker is away, or nobody knows its partitions yet.
+    Away,
+    /// There is more to read, or nobody knows.
+    Behind,
+    /// Everything that is there has been read.
+    AtEnd,
+    /// What comes of it is sent to us.
+    Pushed,
+}
+
 /// All partitions, and the watermarks that follow from them.
 #[derive(Debug, Default)]
 pub struct Watermarks {
@@ -170,6 +183,18 @@ impl Watermarks {
             .values()
             .filter(|progress| !progress.caught_up())
             .count()
+    }
+
+    /// How far a source of topics is read; at its end where it has no partition, since nothing can come then.
+    pub fn reach(&self, source: SourceId) -> Reach {
+        let mut mine = self
+            .partitions
+            .values()
+            .filter(|progress| progress.source == source);
+        match mine.all(|progress| progress.pushed || progress.at_end()) {
+            true => Reach::AtEnd,
+            false => Reach::Behind,
+        }
     }
 
     /// Records not yet read of a source; `None` while an end is unknown or the source has no partition.

@@ -54,12 +54,12 @@ pub(super) fn explained(routing: &Routing, world: &dyn World, open: &[&AlertReco
         .map(|record| (*record, matched_labels(record)))
         .collect();
     let mut explained = Explained::default();
-    let mut feeds = Vec::new();
+    let mut feeds = Feeds::default();
     let mut shared = Vec::new();
     let mut parents: HashMap<(&str, Option<&str>), &AlertRecord> = HashMap::new();
     for (record, _) in &running {
         if is_feed(record) {
-            feeds.push(*record);
+            feeds.add(record);
         } else if record.facts.shared.is_some() {
             shared.push(*record);
         } else if let (Some(node), true) = (label(record, "node"), is_of_node(record)) {
@@ -68,7 +68,7 @@ pub(super) fn explained(routing: &Routing, world: &dyn World, open: &[&AlertReco
     }
     for (target, labels) in &running {
         let source = by_rules(routing, &running, target, labels)
-            .or_else(|| by_feed(world, &feeds, target))
+            .or_else(|| feeds.explain(world, target))
             .or_else(|| by_shared(world, &shared, target))
             .or_else(|| by_parent(routing, world, &parents, target));
         if let Some(source) = source {
@@ -101,31 +101,63 @@ fn by_rules(
     })
 }
 
-/// A broken feed explains whatever is computed from it.
-fn by_feed(world: &dyn World, feeds: &[&AlertRecord], target: &AlertRecord) -> Option<Fingerprint> {
-    // That a source is broken explains that its nodes are silent; of two sources, or two nodes, neither explains the other.
-    let is_of_source =
-        |record: &AlertRecord| label(record, "source").is_some() && label(record, "node").is_none();
-    if is_feed(target) && is_of_source(target) {
-        return None;
-    }
-    let nodes = [label(target, "node"), label(target, "parent")];
-    let is_broken = |feed: &&&AlertRecord| match label(feed, "source") {
-        Some(source) => nodes.iter().flatten().any(|node| world.reads(node, source)),
-        None => {
-            let stream = feed.facts.link.as_ref().and_then(|link| link.stream.as_deref());
-            let broken = match stream {
-                Some("parent") => label(feed, "parent"),
-                _ => label(feed, "node"),
-            };
-            broken.is_some() && nodes.contains(&broken)
+/// Feeds that are broken.
+#[derive(Default)]
+struct Feeds<'r> {
+    /// Alerts about sources.
+    sources: Vec<&'r AlertRecord>,
+    /// Alerts about the feed of a node, by the node.
+    nodes: HashMap<&'r str, &'r AlertRecord>,
+}
+
+impl<'r> Feeds<'r> {
+    fn add(&mut self, feed: &'r AlertRecord) {
+        match silent_node(feed) {
+            Some(node) => {
+                self.nodes.entry(node).or_insert(feed);
+            }
+            None => self.sources.push(feed),
         }
+    }
+
+    /// A broken feed explains whatever is computed from it. Of feeds themselves only that of a source of which nothing comes
+    /// explains one: that of a node which is silent.
+    fn explain(&self, world: &dyn World, target: &AlertRecord) -> Option<Fingerprint> {
+        let reads = |node: &str, source: &AlertRecord| {
+            label(source, "source").is_some_and(|name| world.reads(node, name))
+        };
+        if is_feed(target) {
+            let is_gap = target.kind == DriftKind::FeedGap.as_str();
+            let node = silent_node(target).filter(|_| is_gap)?;
+            let is_silent = |source: &&&AlertRecord| {
+                let of_source = source.facts.source.as_ref();
+                of_source.is_some_and(|of| of.silent.is_some()) && reads(node, source)
+            };
+            return self
+                .sources
+                .iter()
+                .find(is_silent)
+                .map(|source| source.fingerprint);
+        }
+        let mut nodes = [label(target, "node"), label(target, "parent")]
+            .into_iter()
+            .flatten();
+        nodes.find_map(|node| {
+            let of_source = self.sources.iter().find(|source| reads(node, source));
+            let broken = of_source.or_else(|| self.nodes.get(node));
+            broken.map(|feed| feed.fingerprint)
+        })
+    }
+}
+
+/// The node whose feed an alert is about; `None` of a source.
+fn silent_node(feed: &AlertRecord) -> Option<&str> {
+    let stream = feed.facts.link.as_ref().and_then(|link| link.stream.as_deref());
+    let side = match stream {
+        Some("parent") => "parent",
+        _ => "node",
     };
-    feeds
-        .iter()
-        .filter(|feed| !is_feed(target) || is_of_source(feed))
-        .find(is_broken)
-        .map(|feed| feed.fingerprint)
+    label(feed, side)
 }
 
 /// What most links of a node say together explains what each of them says: one shock is told once. Where it is said of a whole

@@ -83,6 +83,8 @@ pub(super) struct Looking<'a> {
     /// The alert that explains it.
     pub(super) explained_by: Option<String>,
     pub(super) store_id: &'a str,
+    /// Whether routes may be others than at the last look.
+    pub(super) is_first: bool,
 }
 
 impl Looking<'_> {
@@ -103,7 +105,9 @@ impl Looking<'_> {
             self.want_ends(record, wants);
         }
         if is_running(record) {
-            renamed::from_gone(record, self.moment.routing);
+            if self.is_first {
+                renamed::from_gone(record, self.moment.routing);
+            }
             self.keep_ack(record);
             if let Some(ack) = &record.told.ack {
                 wants.look_at(ack.until);

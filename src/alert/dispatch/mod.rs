@@ -255,7 +255,8 @@ impl Dispatcher {
     ) -> Vec<Notice> {
         let now = moment.now;
         self.next = None;
-        if !std::mem::replace(&mut self.is_named, true) {
+        let is_first = !std::mem::replace(&mut self.is_named, true);
+        if is_first {
             self.is_changed |= renamed::from_numbers(&mut self.kept, book, moment.routing, changes);
         }
         if !self.is_fresh(now) {
@@ -281,6 +282,7 @@ impl Dispatcher {
                 rushes: &self.kept.rushes,
                 explained_by,
                 store_id,
+                is_first,
             };
             let is_changed = looking.look(&mut entry.record, &mut wants, &mut self.held);
             book.settle(fingerprint, is_changed, changes);

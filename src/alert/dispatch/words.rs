@@ -6,6 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::look::What;
 use super::proposals::as_alert;
 use super::silence::Silence;
+use crate::alert::HISTORY_WINDOW;
 use crate::alert::identity::{episode_id, notice_id};
 use crate::alert::notice::{Again, Aside, EndingSilence, Notice, NoticeKind, ResolveReason, Verdict};
 use crate::alert::record::{AlertRecord, Facts, Labels};
@@ -197,7 +198,12 @@ pub(super) fn proposal(
 
 fn again(record: &AlertRecord, envelope: &Envelope<'_>) -> Option<Again> {
     let (fired, ended) = (record.fired_at?, record.history.ended_at?);
-    let count = u32::try_from(record.history.fired.len()).unwrap_or(u32::MAX);
+    let lately = record
+        .history
+        .fired
+        .iter()
+        .filter(|other| fired.duration_since(**other) <= HISTORY_WINDOW);
+    let count = u32::try_from(lately.count()).unwrap_or(u32::MAX);
     let window = envelope.refire_window;
     let soon = !window.is_zero() && fired.duration_since(ended) <= window;
     (soon && count > 1).then(|| Again {

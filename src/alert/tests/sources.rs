@@ -13,7 +13,7 @@ use crate::catalog::{Catalog, Severity};
 use crate::evaluate::intake::Recent;
 use crate::evaluate::silence::{Freshness, Silent};
 use crate::evaluate::surge::Rush;
-use crate::evaluate::{Evaluator, Horizon};
+use crate::evaluate::{Evaluator, FeedState, Horizon};
 use crate::fold::cells::{Bound, Cells};
 use crate::fold::plan::Plan;
 use crate::words::{Language, sentence};
@@ -203,6 +203,7 @@ fn silent(minutes: i64) -> Recent {
             lasted: SignedDuration::from_mins(minutes),
             share,
             expected: None,
+            back: None,
         },
         ..of(1000, 0)
     }
@@ -291,4 +292,95 @@ fn what_is_over_because_its_source_is_gone_says_so() {
             ("many-lost visits".to_owned(), Some(ResolveReason::SourceGone)),
         ]
     );
+}
+
+/// What is told of a node whose feed the last close found to be so, hour by hour, while its source stands so.
+fn told_of_feed(hours: &[(i64, Recent, FeedState)]) -> Vec<(String, NoticeKind)> {
+    let catalog = catalog(
+        "sources:\n  orders: {topics: [t], format: json, time: t, stale_after: 1h, fields: {a: a}}\nmetrics:\n  all: {source: orders, agg: count}\nnodes:\n  all: {metric: all, role: business, period: month}\n",
+    );
+    let plan = Arc::new(Plan::compile(&catalog));
+    let cells = Cells::new(plan.clone());
+    let mut evaluator = Evaluator::new(catalog.clone(), plan);
+    let mut engine = Engine::new("s");
+    let routing = routing_of(&[(Severity::Info, "ops".to_owned())]);
+    let mut told = Vec::new();
+    for (hour, recent, feed) in hours {
+        let at = midnight() + SignedDuration::from_hours(*hour);
+        let when = judge::When {
+            at,
+            horizon: Horizon::Known,
+            tell: Some(judge::Tell::at(at, &routing)),
+            intake: std::slice::from_ref(recent),
+        };
+        let suppose = |snapshot: &mut crate::evaluate::Snapshot| {
+            let feed = Arc::new(feed.clone());
+            for state in &mut snapshot.instances {
+                state.feed = Some(feed.clone());
+            }
+        };
+        let (_, step) = judge::step_as_if(&catalog, &mut evaluator, &cells, &mut engine, when, suppose);
+        let notices = step.notices.iter();
+        told.extend(notices.map(|notice| (notice.labels["alertname"].clone(), notice.kind)));
+    }
+    told
+}
+
+fn midnight() -> Timestamp {
+    "2026-06-10T00:00:00Z".parse().unwrap()
+}
+
+#[test]
+fn a_dead_source_is_told_once_and_its_nodes_only_if_they_stay_silent_when_it_is_back() {
+    let silent_node = || FeedState {
+        silent_days: 2,
+        ..FeedState::default()
+    };
+    let back = || Recent {
+        silent: Silent {
+            back: Some(midnight() + SignedDuration::from_hours(10)),
+            ..silent(0).silent
+        },
+        ..silent(0)
+    };
+    let stale = [
+        (8, silent(90), silent_node()),
+        (9, silent(150), silent_node()),
+        (10, back(), silent_node()),
+        (23, back(), silent_node()),
+    ];
+    let once = [
+        ("stale".to_owned(), NoticeKind::Fired),
+        ("stale".to_owned(), NoticeKind::Resolved),
+    ];
+    // The next close finds that it is silent no more, or that it still is.
+    let fine = [
+        (25, back(), FeedState::default()),
+        (26, back(), FeedState::default()),
+    ];
+    let hours = [stale.as_slice(), fine.as_slice()].concat();
+    assert_eq!(told_of_feed(&hours), once);
+    let still = [(25, back(), silent_node()), (26, back(), silent_node())];
+    let mut told = once.to_vec();
+    told.push(("silent".to_owned(), NoticeKind::Fired));
+    let hours = [stale.as_slice(), still.as_slice()].concat();
+    assert_eq!(told_of_feed(&hours), told);
+}
+
+#[test]
+fn that_some_events_cannot_be_used_explains_no_silence_and_no_other_unit() {
+    let feed = FeedState {
+        silent_days: 3,
+        factor: 100.0,
+        ..FeedState::default()
+    };
+    let told = told_of_feed(&[(8, of(1000, 40), feed.clone()), (9, of(1000, 40), feed.clone())]);
+    let mut names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["other_unit", "rejected", "silent"]);
+    // Nor does that nothing comes explain that what came was of another unit.
+    let told = told_of_feed(&[(8, silent(90), feed.clone()), (9, silent(150), feed)]);
+    let mut names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["other_unit", "stale"]);
 }

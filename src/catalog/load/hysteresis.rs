@@ -27,8 +27,11 @@ fn probes(bounds: &[f64]) -> Vec<f64> {
     let (Some(first), Some(last)) = (bounds.first(), bounds.last()) else {
         return Vec::new();
     };
+    // Between neighbouring whole numbers there is nothing where a rule counts.
+    let is_counted = bounds.iter().all(|bound| bound.fract() == 0.0);
     let mut probes: Vec<f64> = bounds
         .windows(2)
+        .filter(|pair| !is_counted || pair[1] - pair[0] > 1.0)
         .map(|pair| f64::midpoint(pair[0], pair[1]))
         .collect();
     probes.extend([first - 1.0, last + 1.0]);

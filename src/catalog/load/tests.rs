@@ -946,6 +946,8 @@ fn a_rule_cannot_be_over_while_it_is_breached() {
         "when: node.pace < 0.9, clear: node.pace >= 0.9",
         "when: node.pace <= 0.9, clear: node.pace > 0.9",
         "when: node.value > -2.0, clear: node.value <= -2.5",
+        // A count is 0, or 1 and more.
+        "when: node.silent_days > 0.0, clear: node.silent_days < 1.0",
         // Of two numbers nobody knows which come together.
         "when: node.pace < 0.9, clear: node.pace >= 0.85 && node.value > 3.0",
         "levels: [{severity: info, when: node.pace < 0.9}, {severity: critical, when: node.pace < 0.5}], clear: node.pace >= 0.9",

@@ -24,6 +24,7 @@ use crate::evaluate::{Evaluator, Horizon, Snapshot, weights};
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
+use crate::source::watermark::Reach;
 use crate::state::{Commit, Position, Store};
 
 /// All events of a test are one partition, in the order of arrival.
@@ -176,7 +177,7 @@ impl Stage {
         self.folded += 1;
         self.rhythms.hear(event.source);
         self.rhythms
-            .look(event.arrival, |source| self.fed.contains(&source));
+            .look(event.arrival, |source| reach(&self.fed, source));
     }
 
     /// Judges every day that is over by now, and now.
@@ -261,7 +262,7 @@ impl Stage {
         changed: &mut Changed,
     ) {
         self.intake.iter_mut().for_each(|intake| intake.pass(now));
-        let looked = self.rhythms.look(now, |source| self.fed.contains(&source));
+        let looked = self.rhythms.look(now, |source| reach(&self.fed, source));
         let recent = |(intake, (silent, rush)): (&Intake, _)| Recent {
             silent,
             rush,
@@ -350,6 +351,14 @@ impl Stage {
         self.store.commit(&commit).map_err(|error| error.to_string())?;
         self.held.extend(changed.held);
         Ok(changed.notices.len())
+    }
+}
+
+/// Of what brings no events in a test nothing can be heard.
+fn reach(fed: &[SourceId], source: SourceId) -> Reach {
+    match fed.contains(&source) {
+        true => Reach::Pushed,
+        false => Reach::Away,
     }
 }
 

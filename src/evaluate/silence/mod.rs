@@ -43,6 +43,9 @@ pub struct Silent {
     pub freshness: Freshness,
     /// When something was last heard; `None` where nothing ever was.
     pub since: Option<Timestamp>,
+    /// When it was last stale no more, if it ever was.
+    #[serde(skip)]
+    pub back: Option<Timestamp>,
     /// For how long nothing was heard while something could have been; in JSON in seconds.
     #[serde(rename = "lasted_seconds", serialize_with = "in_seconds")]
     pub lasted: SignedDuration,
@@ -73,6 +76,8 @@ pub struct Look<'a> {
     pub heard: bool,
     /// Whether something could have been heard: it is read up to its end, and who brings it answers.
     pub could_hear: bool,
+    /// Whether everything that has come of it by now is read.
+    pub at_end: bool,
     /// The time between two looks, where nothing delays one.
     pub every: SignedDuration,
     /// Zone of hours and days.
@@ -88,6 +93,12 @@ pub struct Silence {
     /// −log₁₀ of the probability of the running silence.
     evidence: f64,
     usual: Usual,
+    /// Something came after it was stale, and more of it waits to be read.
+    #[serde(default)]
+    is_returning: bool,
+    /// When it was last stale no more.
+    #[serde(default)]
+    back_at: Option<Timestamp>,
     #[serde(skip)]
     looked_at: Option<Timestamp>,
     #[serde(skip)]
@@ -118,6 +129,15 @@ impl Silence {
         let closed = self.pass(source, look, watched, is_unusual);
         if look.heard {
             self.heard_at = Some(look.now);
+            self.is_returning = before == Freshness::Stale;
+        }
+        // What waited while it was stale is read first: until then numbers lack events as they did before.
+        let is_back = self.is_returning && look.at_end;
+        if is_back {
+            self.back_at = Some(look.now);
+        }
+        if is_back || (look.heard && !self.is_returning) {
+            self.is_returning = false;
             self.lasted_s = 0.0;
             self.evidence = 0.0;
         } else if let (true, Some(step)) = (watched, step) {
@@ -150,6 +170,7 @@ impl Silence {
                 false => Freshness::Live,
             },
             since: self.heard_at,
+            back: self.back_at,
             lasted,
             share,
             expected: match source.expected_interval {

@@ -45,6 +45,7 @@ impl Watched {
             now: self.now,
             heard,
             could_hear,
+            at_end: could_hear,
             every: SignedDuration::from_secs(1),
             timezone: &TimeZone::UTC,
         };
@@ -155,6 +156,38 @@ fn time_in_which_nothing_could_be_heard_does_not_count() {
     }
     // 20 of 30 minutes had passed; of two looks after a pause the first only tells the time.
     assert_eq!(minutes, 10);
+}
+
+#[test]
+fn a_stale_source_is_back_when_what_waited_is_read() {
+    let mut watched = Watched::new(", stale_after: 10m");
+    watched.look(true, true);
+    for _ in 0..11 {
+        watched.look(false, true);
+    }
+    assert_eq!(
+        watched.silence.silent(&watched.source).freshness,
+        Freshness::Stale
+    );
+    // Others wait behind the first one, for a look and over a restart.
+    let behind = |watched: &mut Watched, heard| {
+        watched.now += SignedDuration::from_secs(STEP);
+        let look = Look {
+            now: watched.now,
+            heard,
+            could_hear: true,
+            at_end: false,
+            every: SignedDuration::from_secs(1),
+            timezone: &TimeZone::UTC,
+        };
+        watched.silence.look(&watched.source, look, |_| false);
+        watched.silence.silent(&watched.source).freshness
+    };
+    assert_eq!(behind(&mut watched, true), Freshness::Stale);
+    watched.restart();
+    assert_eq!(behind(&mut watched, false), Freshness::Stale);
+    assert_eq!(watched.look(false, true).freshness, Freshness::Live);
+    assert_eq!(watched.silence.silent(&watched.source).back, Some(watched.now));
 }
 
 #[test]
