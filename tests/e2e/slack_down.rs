@@ -17,6 +17,41 @@ const TOLD_WITHIN: Duration = Duration::from_secs(120);
 const DECIDED_WITHIN: Duration = Duration::from_secs(30);
 
 #[test]
+fn what_waits_goes_to_the_address_that_a_reload_brings() {
+    let broker = Broker::shared();
+    let topic = unique("levels");
+    broker.create_topic(&topic, 1);
+    let (slack, other) = (Slack::start(), Slack::start());
+    for _ in 0..50 {
+        slack.script(Scripted::new(503, ""));
+    }
+    let site = Site::new(broker)
+        .tells(&slack.webhook())
+        .declares(&catalog(&topic));
+    let daemon = site.start();
+    daemon.wait_until_ready();
+    let mut producer = Producer::new(broker, &topic);
+    set_level(&mut producer, "a", "150");
+    wait_for_firing(&daemon, 1);
+
+    let written = std::fs::read_to_string(site.settings()).unwrap();
+    assert!(written.contains(&slack.webhook()), "{written}");
+    let moved = written.replace(&slack.webhook(), &other.webhook());
+    std::fs::write(site.settings(), moved).unwrap();
+    let taken = daemon.post("/-/reload");
+    assert_eq!(taken.status, 200, "{taken:?}");
+    assert!(!taken.body.contains("restart"), "{taken:?}");
+    other.wait_for(1, TOLD_WITHIN);
+    set_level(&mut producer, "b", "150");
+    other.wait_for(2, TOLD_WITHIN);
+    let messages = other.messages();
+    let regions: Vec<&str> = messages.iter().map(|message| region_of(&message.body)).collect();
+    assert_eq!(regions, ["a", "b"]);
+    assert!(slack.messages().is_empty(), "{:#?}", slack.requests());
+    daemon.stop();
+}
+
+#[test]
 fn no_answer_of_slack_loses_a_message_or_changes_their_order() {
     let broker = Broker::shared();
     let topic = unique("levels");

@@ -103,16 +103,23 @@ impl Vendor for Groups {
 
 fn group_problem(group: &Json) -> Option<String> {
     let is_text = |name: &str| group[name].is_string();
-    let texts = ["groupKey", "receiver", "externalURL", "notification_reason"];
+    let texts = ["groupKey", "receiver", "externalURL"];
     if group["version"] != "4" || !texts.into_iter().all(is_text) || !group["truncatedAlerts"].is_u64() {
         return Some("no message of version 4".to_owned());
     }
-    let maps = ["groupLabels", "commonLabels", "commonAnnotations", "routeLabels"];
+    // An Alertmanager that is older has neither.
+    let is_there = |name: &str| group.get(name).is_some();
+    if is_there("notification_reason") && !is_text("notification_reason") {
+        return Some("the reason is no text".to_owned());
+    }
+    let maps = ["groupLabels", "commonLabels", "commonAnnotations"];
+    let newer = ["routeLabels"].into_iter().filter(|name| is_there(name));
+    let mut maps = maps.into_iter().chain(newer);
     let is_text_map = |name: &&str| {
         let map = group[*name].as_object();
         map.is_some_and(|map| map.values().all(Json::is_string))
     };
-    if let Some(wrong) = maps.iter().find(|name| !is_text_map(name)) {
+    if let Some(wrong) = maps.find(|name| !is_text_map(name)) {
         return Some(format!("{wrong} is no map of texts"));
     }
     let is_key = |key: &str| key.starts_with("{}") && key.contains(":{") && key.ends_with('}');
