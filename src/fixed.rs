@@ -65,6 +65,11 @@ impl Fixed {
     /// The nearest `f64`, for ratios and display.
     pub fn to_f64(self) -> f64 {
         // Whole part and fraction apart: values up to 2^53 then keep their digits.
+        if let Ok(micros) = i64::try_from(self.0) {
+            // The same in a machine word, into which most days fit: a division of 128 bits is a call.
+            const SCALE: i64 = Fixed::SCALE as i64;
+            return (micros / SCALE) as f64 + (micros % SCALE) as f64 / SCALE as f64;
+        }
         let whole = self.0 / Self::SCALE;
         let rest = self.0 % Self::SCALE;
         whole as f64 + rest as f64 / Self::SCALE as f64
@@ -268,6 +273,21 @@ mod tests {
                 proptest::prop_assert_eq!(Ok(short), Fixed::parse_any(&text));
             }
         }
+    }
+
+    #[test]
+    fn a_number_is_the_same_on_both_sides_of_a_machine_word() {
+        let edge = i128::from(i64::MAX);
+        for (micros, number) in [
+            (edge, 9_223_372_036_854.775),
+            (edge + 1, 9_223_372_036_854.775),
+            (-edge - 1, -9_223_372_036_854.775),
+            (-edge - 2, -9_223_372_036_854.775),
+            (edge * 1_000_000, 9_223_372_036_854_775_807.0),
+        ] {
+            assert_eq!(Fixed(micros).to_f64(), number, "{micros}");
+        }
+        assert_eq!(Fixed(-12_500_000).to_f64(), -12.5);
     }
 
     #[test]

@@ -246,7 +246,7 @@ impl Replay {
         self.propose_weights(&snapshot, (at, now));
         self.tell_until(&snapshot, at)?;
         // Nothing is kept here: the replay is over when the process is.
-        self.cells.take_changed();
+        self.cells.let_go_changed();
         self.cells.take_forgotten();
         self.evaluator.let_go_learned();
         Ok(())

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::burn::{Burn, Course, burn};
 use super::definition::CountedSince;
 use super::forecast::{DAYS, Forecast, Known, forecast};
-use super::outlook::{self, Ahead, Calibration, History, Outlook};
+use super::outlook::{self, Ahead, Calibration, History, Outlook, Past, Rehearsed};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
 use super::snapshot::{EntryDue, InstanceKey, NodeState, OpenItem, OpenItems, Pace, Period};
@@ -71,6 +71,8 @@ struct Instance {
     /// Target rows, ascending by the day they were announced. Most of many instances have none.
     targets: Box<[TargetOf]>,
     computed: Option<Computed>,
+    /// What forecasts of its closed periods came to; `None` until there is one.
+    rehearsed: Option<Box<Rehearsed>>,
 }
 
 /// A line of a target file.
@@ -198,6 +200,7 @@ impl CompiledNode {
             series: self.groups.iter().map(|_| NO_SERIES).collect(),
             targets: Box::default(),
             computed: None,
+            rehearsed: None,
         });
         let index = self.instances.len() - 1;
         let CompiledNode {
@@ -403,7 +406,7 @@ impl Instance {
         reason = "one call; a struct for it would only be taken apart again"
     )]
     fn compute(
-        &self,
+        &mut self,
         node: &Node,
         formula: &Formula,
         cells: &Cells,
@@ -514,7 +517,7 @@ impl Instance {
     /// What is to come of a total: fitted when the day begins, and again when an earlier day changes. How sure it is
     /// holds for the day: closed periods do not change with every event.
     fn look_ahead(
-        &self,
+        &mut self,
         computed: &mut Computed,
         formula: &Formula,
         cells: &Cells,
@@ -549,11 +552,12 @@ impl Instance {
             computed.calibration.clone_from(&before.calibration);
             return;
         }
+        let past = Past::of(history, computed.period);
         computed.calibration = match before {
             Some(before) => before.calibration.clone(),
-            None => Calibration::of(history, computed.period),
+            None => past.calibration(self.rehearsed.get_or_insert_default()),
         };
-        let ahead = outlook::ahead(history, computed.period, &computed.calibration);
+        let ahead = past.ahead(&computed.calibration);
         let ahead = match formula.is_additive() {
             true => ahead,
             false => {

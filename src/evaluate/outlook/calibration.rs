@@ -1,9 +1,12 @@
 //! How sure forecasts of a series are: what the same forecast said of the periods that have closed, at the same share
 //! elapsed, against what came.
 
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-use super::{History, MIN_DAYS, model};
+use hashbrown::DefaultHashBuilder;
+
+use super::{History, model};
 use crate::evaluate::snapshot::Period;
 use crate::fold::day::Day;
 
@@ -26,39 +29,114 @@ pub struct Calibration {
     scores: Arc<[f32]>,
 }
 
+/// Scores that were worked out on other days. A closed period is asked again at the same mornings as the months go by, and
+/// says the same while no day up to its end changes.
+#[derive(Debug, Default)]
+pub struct Rehearsed {
+    hasher: DefaultHashBuilder,
+    /// The newest first.
+    periods: Vec<OfPeriod>,
+}
+
+/// Scores of a closed period.
+#[derive(Debug)]
+struct OfPeriod {
+    /// Its first day.
+    start: i32,
+    /// Hash of the days of history up to its end.
+    days: u64,
+    /// By the day of the forecast, from the first one on; `None` where that has not been asked.
+    scores: Box<[Option<Score>]>,
+}
+
+/// What a forecast of a closed period says of later ones.
+#[derive(Clone, Copy, Debug)]
+enum Score {
+    /// ln of what came against what was forecast.
+    Of(f32),
+    /// One of both was nothing, or they had nothing to do with each other.
+    Unusable,
+}
+
+impl Score {
+    fn of(came: f64, forecast: f64) -> Score {
+        let score = (came / forecast).ln();
+        if forecast > 0.0 && came > 0.0 && score.abs() <= LARGEST {
+            Score::Of(score as f32)
+        } else {
+            Score::Unusable
+        }
+    }
+}
+
+impl Rehearsed {
+    /// Of each closed period, the newest first, a hash of the days that its scores are made of: those up to its end.
+    fn hashes(&self, history: History<'_>, closed: &[(i32, i32)]) -> Vec<u64> {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_i32(history.from.0);
+        let mut hashed = 0;
+        let ends = closed.iter().rev().map(|(_, end)| *end);
+        let mut hashes: Vec<u64> = ends
+            .map(|end| {
+                let until = history.until(Day(end)).days.len().max(hashed);
+                history.days[hashed..until]
+                    .iter()
+                    .for_each(|brought| hasher.write_u64(brought.to_bits()));
+                hashed = until;
+                hasher.finish()
+            })
+            .collect();
+        hashes.reverse();
+        hashes
+    }
+
+    /// The scores of a closed period, none of them known where one of its days changed.
+    fn of_period(&mut self, (start, end): (i32, i32), days: u64) -> &mut [Option<Score>] {
+        let place = self.periods.partition_point(|known| known.start > start);
+        let known = self.periods.get(place);
+        if known.is_none_or(|known| known.start != start) {
+            let length = usize::try_from(end - start).unwrap_or(0);
+            let scores = vec![None; length].into();
+            self.periods.insert(place, OfPeriod { start, days, scores });
+        }
+        let known = &mut self.periods[place];
+        if known.days != days {
+            known.days = days;
+            known.scores.fill(None);
+        }
+        &mut known.scores
+    }
+}
+
 impl Calibration {
     /// Forecasts the closed periods of a history at the morning of the day that lies as far into them as today does
     /// into the running one.
-    pub fn of(history: History<'_>, running: Period) -> Calibration {
+    pub(super) fn of(
+        history: History<'_>,
+        prepared: &model::Prepared,
+        running: Period,
+        rehearsed: &mut Rehearsed,
+    ) -> Calibration {
         let (start, end) = (Day::of(running.start).0, Day::of(running.end).0);
         let today = history.today();
         let share = f64::from(today.0 - start) / f64::from((end - start).max(1));
-        let prepared = model::Prepared::of(history, running);
+        let closed = &prepared.closed()[..prepared.closed().len().min(PERIODS)];
+        let hashes = rehearsed.hashes(history, closed);
         let mut scores = Vec::new();
-        for &period in prepared.closed().iter().take(PERIODS) {
-            let (start, end) = (Day(period.0), Day(period.1));
-            let length = end.0 - start.0;
-            let moment = Day(start.0 + ((share * f64::from(length)) as i32).clamp(0, length - 1));
+        for (&period, days) in closed.iter().zip(hashes) {
+            let length = period.1 - period.0;
+            let into = ((share * f64::from(length)) as i32).clamp(0, length - 1);
+            let moment = Day(period.0 + into);
             if moment.0 - history.from.0 < DAYS_BEFORE {
                 break;
             }
-            let known = history.until(moment);
-            if known.days.len() < MIN_DAYS {
-                break;
-            }
-            let model = model::Model::of(known, &prepared, period);
-            let forecast: f64 = (moment.0..end.0).map(|day| model.expected(Day(day))).sum();
-            let at = |day: Day| usize::try_from(day.0 - history.from.0).unwrap_or(0);
-            let came: f64 = history.days[at(moment)..at(end).min(history.days.len())]
-                .iter()
-                .sum();
-            if forecast > 0.0 && came > 0.0 {
-                let score = (came / forecast).ln();
-                if score.abs() <= LARGEST {
-                    scores.push(score as f32);
-                }
+            let known = &mut rehearsed.of_period(period, days)[into as usize];
+            let score = *known.get_or_insert_with(|| rehearse(history, prepared, period, moment));
+            if let Score::Of(score) = score {
+                scores.push(score);
             }
         }
+        rehearsed.periods.truncate(PERIODS);
         Calibration {
             scores: scores.into(),
         }
@@ -85,6 +163,16 @@ impl Calibration {
         }
         self.scores.iter().map(|score| score - bias).collect()
     }
+}
+
+/// Forecasts a closed period by what was known on the morning of one of its days.
+fn rehearse(history: History<'_>, prepared: &model::Prepared, period: (i32, i32), moment: Day) -> Score {
+    let model = model::Model::of(history.until(moment), prepared, period);
+    let forecast: f64 = (moment.0..period.1).map(|day| model.expected(Day(day))).sum();
+    let came: f64 = history.until(Day(period.1)).days[history.until(moment).days.len()..]
+        .iter()
+        .sum();
+    Score::of(came, forecast)
 }
 
 /// Probability that ln(outcome / forecast) of what is to come is at most `x`: the prior and a kernel around each score.

@@ -16,8 +16,8 @@ use super::snapshot::Period;
 use crate::catalog::Calendar;
 use crate::fold::day::Day;
 
-pub use calibration::Calibration;
 pub(super) use calibration::normal;
+pub use calibration::{Calibration, Rehearsed};
 
 /// Days of history that a forecast looks at, at most: two years and what their beginning needs.
 pub const HISTORY_DAYS: i32 = 2 * 366 + 60;
@@ -84,23 +84,49 @@ pub struct Ahead {
     scores: std::sync::Arc<[f32]>,
 }
 
-/// What is to come of a total's running period; `None` with less than a week of history.
-pub fn ahead(history: History<'_>, period: Period, calibration: &Calibration) -> Option<Ahead> {
-    if history.days.len() < MIN_DAYS {
-        return None;
+/// A history made ready for the forecasts of one running period, and for those of the periods before it.
+#[derive(Debug)]
+pub struct Past<'a> {
+    history: History<'a>,
+    running: Period,
+    prepared: model::Prepared,
+}
+
+impl<'a> Past<'a> {
+    /// Of a history whose day after the last lies in the running period.
+    pub fn of(history: History<'a>, running: Period) -> Past<'a> {
+        Past {
+            history,
+            running,
+            prepared: model::Prepared::of(history, running),
+        }
     }
-    let prepared = model::Prepared::of(history, period);
-    let (start, end) = (Day::of(period.start), Day::of(period.end));
-    let model = model::Model::of(history, &prepared, (start.0, end.0));
-    let today = history.today();
-    Some(Ahead {
-        of_today: model.expected(today),
-        later: (today.0 + 1..end.0).map(|day| model.expected(Day(day))).sum(),
-        days_later: f64::from((end.0 - today.0 - 1).max(0)),
-        noise: (history.days.len() >= MIN_DAYS_OF_SPREAD).then(|| model.noise()),
-        mended: calibration.bias().exp(),
-        scores: calibration.centred(),
-    })
+
+    /// How sure forecasts of this history are; what was rehearsed on other days is not done again.
+    pub fn calibration(&self, rehearsed: &mut Rehearsed) -> Calibration {
+        Calibration::of(self.history, &self.prepared, self.running, rehearsed)
+    }
+
+    /// What is to come of a total's running period; `None` with less than a week of history.
+    pub fn ahead(&self, calibration: &Calibration) -> Option<Ahead> {
+        let Past {
+            history, prepared, ..
+        } = self;
+        if history.days.len() < MIN_DAYS {
+            return None;
+        }
+        let (start, end) = (Day::of(self.running.start), Day::of(self.running.end));
+        let model = model::Model::of(*history, prepared, (start.0, end.0));
+        let today = history.today();
+        Some(Ahead {
+            of_today: model.expected(today),
+            later: (today.0 + 1..end.0).map(|day| model.expected(Day(day))).sum(),
+            days_later: f64::from((end.0 - today.0 - 1).max(0)),
+            noise: (history.days.len() >= MIN_DAYS_OF_SPREAD).then(|| model.noise()),
+            mended: calibration.bias().exp(),
+            scores: calibration.centred(),
+        })
+    }
 }
 
 impl Ahead {

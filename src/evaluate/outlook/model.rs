@@ -140,6 +140,13 @@ impl Prepared {
 }
 
 impl Prepared {
+    /// Whether a day of the history, which begins with the day `from`, is not special.
+    fn is_ordinary(&self, from: Day, day: Day) -> bool {
+        let at = usize::try_from(day.0 - from.0).ok();
+        let counts = at.and_then(|at| self.counts.get(at..=at + 1));
+        counts.is_some_and(|counts| counts[1] > counts[0])
+    }
+
     /// The periods before the running one, the newest first.
     pub(super) fn closed(&self) -> &[(i32, i32)] {
         &self.periods[1..]
@@ -204,9 +211,8 @@ impl<'a> Model<'a> {
     }
 
     fn ordinary(&self, day: Day) -> Option<f64> {
-        let at = usize::try_from(day.0 - self.history.from.0).ok()?;
-        let value = *self.history.days.get(at)?;
-        (self.sums.counts[at + 1] > self.sums.counts[at]).then_some(value)
+        self.value(day)
+            .filter(|_| self.sums.is_ordinary(self.history.from, day))
     }
 
     fn factor(&self, day: Day) -> f64 {
@@ -335,7 +341,11 @@ impl<'a> Model<'a> {
     /// The factor of a special day: what the days of its name brought before, against their ordinary neighbours;
     /// `None` for a day that is not special, or of which nothing is known.
     fn special(&self, day: Day) -> Option<f64> {
+        // The calendar was asked for the days of the history already, and a date costs something.
         let calendar = self.history.calendar;
+        if calendar.special_days.is_empty() || self.sums.is_ordinary(self.history.from, day) {
+            return None;
+        }
         let name = &calendar.special_days.get(&day.date())?.name;
         let (mut sum, mut count) = (0.0, 0.0);
         let until = self.history.today().date();

@@ -234,6 +234,16 @@ impl Cells {
         stored
     }
 
+    /// Forgets what [`Cells::take_changed`] would give: nothing is kept of a replay.
+    pub fn let_go_changed(&mut self) {
+        for (g, s, day) in std::mem::take(&mut self.changed) {
+            let rows = &mut self.groups[g as usize].series[s as usize].rows;
+            if let Ok(row) = rows.binary_search_by_key(&day, |row| row.day) {
+                rows[row].is_dirty = false;
+            }
+        }
+    }
+
     /// The first day that has a cell.
     pub fn first_day(&self) -> Option<Day> {
         let first = |series: &Series| series.rows.first().map(|row| row.day);
@@ -308,17 +318,19 @@ impl Cells {
         to: Day,
     ) -> impl Iterator<Item = (Day, &Partial)> {
         let width = self.plan.groups[column.group].columns.len();
-        let series = self.groups[column.group].find(dimensions);
-        series.into_iter().flat_map(move |series| {
-            let start = series.before(from);
-            let end = series.before(to).max(start);
-            (start..end).map(move |row| {
+        let (rows, partials) = match self.groups[column.group].find(dimensions) {
+            Some(series) => {
+                let start = series.before(from);
+                let end = series.before(to).max(start);
                 (
-                    series.rows[row].day,
-                    &series.partials[row * width + column.column],
+                    &series.rows[start..end],
+                    &series.partials[start * width..end * width],
                 )
-            })
-        })
+            }
+            None => Default::default(),
+        };
+        let of_column = partials.chunks_exact(width).map(move |row| &row[column.column]);
+        rows.iter().map(|row| row.day).zip(of_column)
     }
 }
 
