@@ -128,7 +128,7 @@ impl Replay {
             seen: (0..).map(SourceId).zip(&catalog.sources).map(seen).collect(),
             cells: Cells::new(plan.clone()),
             plan: plan.clone(),
-            evaluator: Evaluator::new(catalog.clone(), plan),
+            evaluator: Evaluator::new(catalog.clone(), plan).rehearsing(),
             engine: Engine::new("backtest").within(routing.manners),
             routing,
             lateness: lateness.unwrap_or(SignedDuration::ZERO),

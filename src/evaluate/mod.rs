@@ -144,6 +144,16 @@ impl Evaluator {
         infos
     }
 
+    /// Keeps what forecasts of closed periods came to, some 3 KB of an instance with a year of history: for many days in a row
+    /// that saves a fifth of the time, and for one a day it is not worth it.
+    pub fn rehearsing(mut self) -> Evaluator {
+        self.nodes
+            .iter_mut()
+            .flatten()
+            .for_each(node::CompiledNode::rehearse);
+        self
+    }
+
     /// Judges no period that a metric's definition has not seen from its beginning, and no link by what it learned of
     /// another definition.
     pub fn since(mut self, since: &CountedSince) -> Evaluator {

@@ -59,6 +59,8 @@ pub(super) struct CompiledNode {
     hasher: DefaultHashBuilder,
     /// Instances by dimension values.
     sorted: Vec<u32>,
+    /// Whether what forecasts of closed periods came to is kept.
+    rehearses: bool,
 }
 
 #[derive(Debug)]
@@ -71,7 +73,7 @@ struct Instance {
     /// Target rows, ascending by the day they were announced. Most of many instances have none.
     targets: Box<[TargetOf]>,
     computed: Option<Computed>,
-    /// What forecasts of its closed periods came to; `None` until there is one.
+    /// What forecasts of its closed periods came to; `None` where that is not kept.
     rehearsed: Option<Box<Rehearsed>>,
 }
 
@@ -145,6 +147,7 @@ impl CompiledNode {
             by_cells: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             sorted: Vec::new(),
+            rehearses: false,
         };
         if node.each.is_empty() {
             compiled.instance(catalog, plan, &DimensionKey::new());
@@ -170,6 +173,14 @@ impl CompiledNode {
         }
         compiled.sort();
         Some(compiled)
+    }
+
+    /// Keeps what forecasts of closed periods came to from now on.
+    pub(super) fn rehearse(&mut self) {
+        self.rehearses = true;
+        for instance in &mut self.instances {
+            instance.rehearsed.get_or_insert_default();
+        }
     }
 
     pub(super) fn count_since(&mut self, plan: &Plan, since: &CountedSince) {
@@ -200,7 +211,7 @@ impl CompiledNode {
             series: self.groups.iter().map(|_| NO_SERIES).collect(),
             targets: Box::default(),
             computed: None,
-            rehearsed: None,
+            rehearsed: self.rehearses.then(Box::default),
         });
         let index = self.instances.len() - 1;
         let CompiledNode {
@@ -555,7 +566,10 @@ impl Instance {
         let past = Past::of(history, computed.period);
         computed.calibration = match before {
             Some(before) => before.calibration.clone(),
-            None => past.calibration(self.rehearsed.get_or_insert_default()),
+            None => match &mut self.rehearsed {
+                Some(kept) => past.calibration(kept),
+                None => past.calibration(&mut Rehearsed::default()),
+            },
         };
         let ahead = past.ahead(&computed.calibration);
         let ahead = match formula.is_additive() {

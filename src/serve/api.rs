@@ -200,14 +200,14 @@ fn alert_json(view: &View, alert: &AlertView) -> Option<Value> {
     let mut json = json!({
         "labels": labels,
         "annotations": {
-            "summary": alert.facts.title,
+            "summary": sentence::heading(&alert.rule, &alert.kind, &alert.facts, view.language),
             "description": sentence::of(&alert.kind, &alert.facts, view.language),
             "kind": alert.kind,
             "severity": alert.severity,
         },
         "state": state,
         "activeAt": alert.active_at.to_string(),
-        "value": value.map_or_else(String::new, as_go_writes),
+        "value": value.map_or_else(|| "NaN".to_owned(), as_go_writes),
     });
     if let AlertState::Recovering { since } = alert.state {
         json["keepFiringSince"] = since.to_string().into();

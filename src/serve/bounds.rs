@@ -1,14 +1,13 @@
 //! What is not as declared, said on every page: topics that are not there, and bounds that were reached since start.
 
-use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::page::Reader;
-use super::view::{NotReady, View};
-use crate::evaluate::Snapshot;
+use super::view::{AlertView, NotReady, View};
 use crate::evaluate::silence::Freshness;
+use crate::evaluate::{Snapshot, SourceState};
 use crate::fold::items::MAX_MARKS;
-use crate::words::Language;
+use crate::words::{self, Language};
 
 /// One line a bound that was reached; nothing where none was.
 pub(super) fn reached(view: &View, reader: Reader) -> Markup {
@@ -22,7 +21,18 @@ pub(super) fn reached(view: &View, reader: Reader) -> Markup {
     };
     let is_said = view.ready.reasons.iter().any(said);
     let missing = view.stats.missing_topics.iter().filter(|_| !is_said);
-    let sentences = sentences(&view.snapshot, missing.map(|topic| &**topic), language);
+    let is_alerted = |source: &str| {
+        let of_source = |alert: &AlertView| {
+            alert.is_firing() && alert.labels.get("source").is_some_and(|name| name == source)
+        };
+        view.alerts.iter().any(of_source)
+    };
+    let mut sentences = silences(&view.snapshot, is_alerted, language);
+    sentences.extend(self::sentences(
+        &view.snapshot,
+        missing.map(|topic| &**topic),
+        language,
+    ));
     html! {
         @if !sentences.is_empty() {
             section.notes aria-label=(language.pick("注意", "Notes")) {
@@ -30,6 +40,31 @@ pub(super) fn reached(view: &View, reader: Reader) -> Markup {
             }
         }
     }
+}
+
+/// Sources that are silent for longer than expected, without those whose alerts say so.
+fn silences(snapshot: &Snapshot, is_alerted: impl Fn(&str) -> bool, language: Language) -> Vec<String> {
+    let told = snapshot.sources.iter().filter(|source| !is_alerted(&source.name));
+    let sentence = |source: &SourceState| {
+        let silent = &source.silent;
+        let (name, lasted) = (&source.name, words::length(silent.lasted.as_secs(), language));
+        match (silent.freshness, language) {
+            (Freshness::Live, _) => None,
+            (Freshness::Late, Language::Zh) => {
+                Some(format!("数据源 {name} 已 {lasted}没有新数据，比预期久。"))
+            }
+            (Freshness::Late, Language::En) => Some(format!(
+                "Nothing has come from source {name} for {lasted}, which is longer than expected."
+            )),
+            (Freshness::Stale, Language::Zh) => Some(format!(
+                "数据源 {name} 已 {lasted}没有新数据；恢复之前，由它计算的指标不作判断。"
+            )),
+            (Freshness::Stale, Language::En) => Some(format!(
+                "Nothing has come from source {name} for {lasted}; until it is back, what is computed from it is not judged."
+            )),
+        }
+    };
+    told.filter_map(sentence).collect()
 }
 
 fn sentences<'t>(
@@ -47,24 +82,6 @@ fn sentences<'t>(
         });
     }
     let number = |count: u64| language.number(count as f64);
-    for source in &snapshot.sources {
-        let silent = &source.silent;
-        let (name, since) = (&source.name, Timestamp::UNIX_EPOCH);
-        let lasted = language.lasting(since, since.saturating_add(silent.lasted).unwrap_or(since));
-        sentences.extend(match (silent.freshness, language) {
-            (Freshness::Live, _) => None,
-            (Freshness::Late, Language::Zh) => Some(format!("数据源 {name} 已 {lasted}没有新数据，比预期久。")),
-            (Freshness::Late, Language::En) => Some(format!(
-                "Nothing has come from source {name} for {lasted}, which is longer than expected."
-            )),
-            (Freshness::Stale, Language::Zh) => Some(format!(
-                "数据源 {name} 已 {lasted}没有新数据；恢复之前，由它计算的指标不作判断。"
-            )),
-            (Freshness::Stale, Language::En) => Some(format!(
-                "Nothing has come from source {name} for {lasted}; until it is back, what is computed from it is not judged."
-            )),
-        });
-    }
     for source in snapshot.sources.iter().filter(|source| source.evicted_ids > 0) {
         let (name, count) = (&source.name, number(source.evicted_ids));
         sentences.push(match language {
@@ -152,7 +169,6 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::evaluate::SourceState;
     use crate::evaluate::silence::Silent;
 
     #[test]
@@ -183,7 +199,7 @@ mod tests {
                 ],
                 ..Snapshot::default()
             };
-            sentences(&snapshot, std::iter::empty(), language)
+            silences(&snapshot, |_| false, language)
         };
         assert_eq!(
             said(Language::En),

@@ -10,6 +10,7 @@ mod drift;
 pub mod sentence;
 mod shared;
 mod silence;
+pub use silence::length;
 pub mod weights;
 
 use jiff::tz::TimeZone;

@@ -39,7 +39,7 @@ pub(super) fn of(silent: &SilentFacts, language: Language) -> String {
 }
 
 /// A length of time, exactly where it is short: `90 minutes`, `12 seconds`.
-fn length(seconds: i64, language: Language) -> String {
+pub fn length(seconds: i64, language: Language) -> String {
     let (count, zh, one, many) = match seconds {
         0..120 => (seconds, "秒", "second", "seconds"),
         120..10_800 if seconds % 3600 != 0 => (seconds / 60, "分钟", "minute", "minutes"),

@@ -6,6 +6,8 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod instances;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
