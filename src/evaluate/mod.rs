@@ -145,7 +145,7 @@ impl Evaluator {
     }
 
     /// Keeps what forecasts of closed periods came to, some 3 KB of an instance with a year of history: for many days in a row
-    /// that saves a fifth of the time, and for one a day it is not worth it.
+    /// that saves most of those forecasts, and for one a day it is not worth it.
     pub fn rehearsing(mut self) -> Evaluator {
         self.nodes
             .iter_mut()
