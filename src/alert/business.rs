@@ -94,15 +94,21 @@ impl World for Business<'_> {
         Some(&self.catalog.node(parent.node).name)
     }
 
-    fn reads(&self, node: &str, source: &str) -> bool {
+    fn readers(&self, source: &str) -> Vec<&str> {
         let position = self.catalog.sources.iter().position(|known| known.name == source);
-        let source = position
-            .and_then(|position| u32::try_from(position).ok())
-            .map(SourceId);
-        match (self.catalog.node_named(node), source) {
-            (Some(node), Some(source)) => self.catalog.is_made_from(self.catalog.node(node).metric, source),
-            _ => false,
-        }
+        let Some(source) = position.and_then(|at| u32::try_from(at).ok()).map(SourceId) else {
+            return Vec::new();
+        };
+        let nodes = self.catalog.nodes.iter();
+        nodes
+            .filter(|node| self.catalog.is_made_from(node.metric, source))
+            .map(|node| node.name.as_str())
+            .collect()
+    }
+
+    fn each_of(&self, node: &str) -> &[String] {
+        let node = self.catalog.node_named(node);
+        node.map_or(&[], |node| &self.catalog.node(node).each)
     }
 
     fn share(&self, record: &AlertRecord) -> Option<f64> {

@@ -329,7 +329,7 @@ impl Engine {
         let is_relabelled = relabel(record, judgement);
         // Words are only made where there is something to say: while frozen, the last known ones stay.
         let facts = match judgement.condition {
-            Condition::Missing | Condition::NewDefinition | Condition::Error => None,
+            Condition::Missing | Condition::Withheld | Condition::NewDefinition | Condition::Error => None,
             _ => Some(judgement.about.facts()),
         };
         let is_news = facts.as_ref().is_some_and(|facts| *facts != record.facts);

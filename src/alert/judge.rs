@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hashbrown::{HashMap, HashSet};
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil};
 use smallvec::SmallVec;
 
 use super::business::Business;
@@ -339,7 +339,10 @@ enum FeedStanding {
     /// None of them is known to be broken.
     Fine,
     /// One was stale, and no day has closed since.
-    Back,
+    Back {
+        /// The day on which something had come before; `None` where nothing ever had.
+        silent_from: Option<civil::Date>,
+    },
     /// One is stale.
     Stale,
 }
@@ -353,12 +356,16 @@ impl FeedStandings {
             if silent.freshness == Freshness::Stale {
                 return FeedStanding::Stale;
             }
-            let closes = silent.back.and_then(|back| {
-                let next = catalog.calendar.day_of(back).tomorrow().ok()?;
-                Some(catalog.calendar.start_of(next) - SignedDuration::from_millis(1))
-            });
-            match closes.zip(snapshot.watermark) {
-                Some((closes, watermark)) if watermark < closes => FeedStanding::Back,
+            let calendar = &catalog.calendar;
+            let Some((back, watermark)) = silent.back.zip(snapshot.watermark) else {
+                return FeedStanding::Fine;
+            };
+            let next = calendar.day_of(back.at).tomorrow();
+            let closes = next.map(|next| calendar.start_of(next) - SignedDuration::from_millis(1));
+            match closes {
+                Ok(closes) if watermark < closes => FeedStanding::Back {
+                    silent_from: back.silent_from.map(|from| calendar.day_of(from)),
+                },
                 _ => FeedStanding::Fine,
             }
         };
@@ -581,31 +588,51 @@ impl<'a> Judged<'a> {
         if !self.node.is_judged() || self.parent.is_some_and(|parent| !parent.is_judged()) {
             return Condition::NewDefinition;
         }
-        // What a dead feed leaves of a number says nothing of the business. What is told of feeds goes on.
-        let is_about_feeds = DriftKind::is_about_feeds(&self.rule.kind);
-        if self.feeds.contains(&FeedStanding::Stale) && !is_about_feeds {
-            return match self.rule.on {
-                // An item whose end did not come is not known to be over, nor to be late.
-                RuleOn::Item => Condition::Band,
-                _ => Condition::Missing,
-            };
-        }
-        // The last close saw a silence that is over. What is still silent says so at the next one.
-        if self.rule.kind == DriftKind::FeedGap.as_str()
-            && self.feeds[self.silent_side()] == FeedStanding::Back
-        {
-            return Condition::Clear;
+        if let Some(condition) = self.of_feeds() {
+            return condition;
         }
         let asks = &vocabulary_of(self.rule.on).asks;
         self.rule
             .condition(|expr| expr.attempt(|index| self.value(asks[index])))
     }
 
-    /// Which of the two feeds is silent, where the rule is about a silence: that of the node, or that of its parent.
-    fn silent_side(&self) -> usize {
-        let link = self.node.link.as_deref().filter(|_| self.parent.is_some());
-        let finding = link.and_then(|link| link.finding(DriftKind::FeedGap));
-        usize::from(finding.and_then(|finding| finding.stream) == Some("parent"))
+    /// What follows from how its feeds stand, whatever the rule says; `None` where they are fine.
+    fn of_feeds(&self) -> Option<Condition> {
+        if self.feeds == [FeedStanding::Fine; 2] {
+            return None;
+        }
+        let is_stale = self.feeds.contains(&FeedStanding::Stale);
+        // What a dead feed leaves of a number says nothing of the business. What is told of feeds goes on.
+        if is_stale && !DriftKind::is_about_feeds(&self.rule.kind) {
+            return Some(match self.rule.on {
+                // An item whose end did not come is not known to be over, nor to be late.
+                RuleOn::Item => Condition::Withheld,
+                _ => Condition::Missing,
+            });
+        }
+        let is_over = self.rule.kind == DriftKind::FeedGap.as_str() && self.is_silence_over();
+        is_over.then_some(Condition::Clear)
+    }
+
+    /// Whether all silences that the last close saw came with one of a source that is back. What is still silent says so at
+    /// the next close; what was silent before its source was still is.
+    fn is_silence_over(&self) -> bool {
+        let is_over = |side: usize, since: Option<civil::Date>| match self.feeds[side] {
+            FeedStanding::Back { silent_from } => since >= silent_from,
+            FeedStanding::Fine | FeedStanding::Stale => false,
+        };
+        if self.rule.on == RuleOn::Node {
+            let feed = self.node.feed.as_deref();
+            return is_over(0, feed.and_then(|feed| feed.silent_since));
+        }
+        let findings = self.node.link.as_deref().map_or(&[][..], |link| &link.findings);
+        let gaps = findings
+            .iter()
+            .filter(|finding| finding.kind == DriftKind::FeedGap);
+        gaps.clone().count() > 0
+            && gaps
+                .clone()
+                .all(|gap| is_over(usize::from(gap.stream == Some("parent")), gap.since))
     }
 
     /// Why the rule cannot be evaluated; `None` where it can.

@@ -19,6 +19,8 @@ pub enum Condition {
     Clear,
     /// An operand has no value.
     Missing,
+    /// Nothing can be said for now, whatever the rule does where a value is missing: all stays as it is, and clocks stand.
+    Withheld,
     /// What it judges is declared differently, and has not been counted so for a whole period.
     NewDefinition,
     /// The rule could not be evaluated.

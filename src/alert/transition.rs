@@ -33,14 +33,21 @@ pub(super) fn advance(
 ) {
     let condition = match (condition, policy.on_missing(), policy.mildest()) {
         // What was never active has nothing to keep, raise or resolve.
-        (Condition::Missing | Condition::NewDefinition, ..) if record.state == AlertState::Inactive => return,
+        (Condition::Missing | Condition::Withheld | Condition::NewDefinition, ..)
+            if record.state == AlertState::Inactive =>
+        {
+            return;
+        }
         (Condition::NewDefinition, ..) => return end(record, ResolveReason::Updated, at),
         (Condition::Missing, OnMissing::NoData, _) => return end(record, ResolveReason::NoData, at),
         (Condition::Missing, OnMissing::Alert, Some(mildest)) => Condition::Breach(mildest),
         (Condition::Missing, OnMissing::Resolve, _) => Condition::Clear,
         (condition, ..) => condition,
     };
-    if matches!(condition, Condition::Missing | Condition::Error) {
+    if matches!(
+        condition,
+        Condition::Missing | Condition::Withheld | Condition::Error
+    ) {
         return stop_clocks(record, at);
     }
     restart_clocks(record, at);

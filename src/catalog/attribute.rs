@@ -165,6 +165,20 @@ pub enum Attribute {
     Drift(DriftKind),
 }
 
+impl Attribute {
+    /// Whether it is a whole number of things.
+    pub(super) fn is_count(self) -> bool {
+        matches!(
+            self,
+            Attribute::SilentDays
+                | Attribute::Rejected
+                | Attribute::LetGo
+                | Attribute::Drifting
+                | Attribute::JudgedLinks
+        )
+    }
+}
+
 /// One variable of a rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RuleVariable {

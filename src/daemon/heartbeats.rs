@@ -1,13 +1,13 @@
 //! Heartbeats: topics whose records only say that a feed is alive. Nobody reads them: that their ends move is enough.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 
-use crate::catalog::{Catalog, SourceId};
+use crate::catalog::{Catalog, Source, SourceId};
 use crate::source::kafka::{Connection, KafkaReader};
 
 /// How often the ends are asked for.
@@ -30,7 +30,11 @@ struct Heart {
 impl Heartbeats {
     /// Of none yet.
     pub(crate) fn of(catalog: &Catalog) -> Heartbeats {
-        Heartbeats(catalog.sources.iter().map(|_| Heart::default()).collect())
+        let heart = |source: &Source| Heart {
+            beats: AtomicBool::new(false),
+            is_away: AtomicBool::new(!source.heartbeats.is_empty()),
+        };
+        Heartbeats(catalog.sources.iter().map(heart).collect())
     }
 
     /// Whether one was heard of a source since this was last asked.
@@ -57,6 +61,8 @@ pub(crate) type Ends = Arc<Mutex<HashMap<(String, i32), i64>>>;
 /// The topics that sources name.
 struct Topics {
     sources: BTreeMap<String, Vec<SourceId>>,
+    /// In which they are asked for.
+    order: VecDeque<String>,
     missing: HashSet<String>,
 }
 
@@ -69,44 +75,68 @@ impl Topics {
             }
         }
         Topics {
+            order: sources.keys().cloned().collect(),
             sources,
             missing: HashSet::new(),
         }
     }
 
     /// Says of every source one of whose topics has grown since the last look that it was heard, and of which a topic could
-    /// not be asked for.
-    fn look(&mut self, reader: &KafkaReader, ends: &Ends, heartbeats: &Heartbeats) {
+    /// not be asked for. Where one cannot, nobody waits for the others: they are asked for first next time.
+    fn look(&mut self, asking: &Asking<'_>, heartbeats: &Heartbeats) {
         let mut away: HashSet<SourceId> = HashSet::new();
-        for (topic, sources) in &self.sources {
-            match has_grown(reader, topic, ends, &mut self.missing) {
-                Ok(true) => {
+        let topics: Vec<String> = self.order.iter().cloned().collect();
+        for topic in topics {
+            let sources = &self.sources[&topic];
+            let found = match away.is_empty() {
+                true => has_grown(asking, &topic, &mut self.missing),
+                false => None,
+            };
+            match found {
+                Some(true) => {
                     let hearts = sources.iter().filter_map(|source| heartbeats.heart(*source));
                     hearts.for_each(|heart| heart.beats.store(true, Ordering::Relaxed));
                 }
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::debug!(%error, topic, "heartbeats cannot be asked for");
-                    away.extend(sources.iter().copied());
+                Some(false) => {}
+                None => {
+                    if away.is_empty() {
+                        self.order.retain(|other| *other != topic);
+                        self.order.push_back(topic.clone());
+                    }
+                    for source in sources {
+                        away.insert(*source);
+                        if let Some(heart) = heartbeats.heart(*source) {
+                            heart.is_away.store(true, Ordering::Relaxed);
+                        }
+                    }
                 }
             }
         }
-        for source in self.sources.values().flatten() {
+        for source in self
+            .sources
+            .values()
+            .flatten()
+            .filter(|source| !away.contains(source))
+        {
             if let Some(heart) = heartbeats.heart(*source) {
-                heart.is_away.store(away.contains(source), Ordering::Relaxed);
+                heart.is_away.store(false, Ordering::Relaxed);
             }
         }
     }
 }
 
-/// Whether a topic has grown since the last look. What there was at the first one came some time before.
-fn has_grown(
-    reader: &KafkaReader,
-    topic: &str,
-    ends: &Ends,
-    missing: &mut HashSet<String>,
-) -> Result<bool, KafkaError> {
-    let partitions = reader.partitions(topic)?;
+/// Whom to ask for the ends of topics.
+struct Asking<'a> {
+    reader: &'a KafkaReader,
+    ends: &'a Ends,
+    stop: &'a AtomicBool,
+}
+
+/// Whether a topic has grown since the last look; `None` where that cannot be asked. What there was at the first look came some
+/// time before.
+fn has_grown(asking: &Asking<'_>, topic: &str, missing: &mut HashSet<String>) -> Option<bool> {
+    let failed = |error: KafkaError| tracing::debug!(%error, topic, "heartbeats cannot be asked for");
+    let partitions = asking.reader.partitions(topic).map_err(failed).ok()?;
     if partitions.is_empty() {
         if missing.insert(topic.to_owned()) {
             tracing::warn!(
@@ -114,26 +144,26 @@ fn has_grown(
                 "no such topic: nothing is heard of the sources that name it as heartbeat"
             );
         }
-        return Ok(false);
+        return Some(false);
     }
     // A topic that was made since has records of no time before.
     let is_new = missing.remove(topic);
     let mut has_grown = false;
-    let mut failed = None;
+    let mut is_whole = true;
     for partition in partitions {
-        match reader.bounds(topic, partition) {
-            Ok((low, high)) => {
-                let mut ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
-                let before = ends.insert((topic.to_owned(), partition), high);
-                has_grown |= before.map_or(is_new && low < high, |before| before != high);
-            }
-            Err(error) => failed = Some(error),
+        let Ok((low, high)) = asking.reader.bounds(topic, partition).map_err(failed) else {
+            is_whole = false;
+            break;
+        };
+        let mut ends = asking.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody asks any more for what is heard here: the next one is to hear it.
+        if asking.stop.load(Ordering::Relaxed) {
+            return None;
         }
+        let before = ends.insert((topic.to_owned(), partition), high);
+        has_grown |= before.map_or(is_new && low < high, |before| before != high);
     }
-    match failed {
-        Some(error) if !has_grown => Err(error),
-        _ => Ok(has_grown),
-    }
+    (has_grown || is_whole).then_some(has_grown)
 }
 
 /// Looks until told to stop; while no broker answers nothing is heard. Returns at once where no source names a topic.
@@ -154,7 +184,12 @@ pub(super) fn watch(
         Err(error) => return tracing::error!(%error, "kafka: heartbeats cannot be watched"),
     };
     while !stop.load(Ordering::Relaxed) {
-        topics.look(&reader, ends, heartbeats);
+        let asking = Asking {
+            reader: &reader,
+            ends,
+            stop,
+        };
+        topics.look(&asking, heartbeats);
         let next = Instant::now() + LOOK_EVERY;
         while Instant::now() < next && !stop.load(Ordering::Relaxed) {
             std::thread::sleep(NOTICE_WITHIN);

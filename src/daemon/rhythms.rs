@@ -12,7 +12,7 @@ use super::pipeline::by_source;
 use crate::catalog::{Catalog, SourceId};
 use crate::evaluate::drift::days_of;
 use crate::evaluate::drift::link::Days;
-use crate::evaluate::silence::{Look, Silence, Silent};
+use crate::evaluate::silence::{Freshness, Look, Silence, Silent};
 use crate::evaluate::surge::{Rush, Surge};
 use crate::fold::day::Day;
 use crate::source::watermark::Reach;
@@ -47,6 +47,8 @@ struct Hearing {
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(5);
 /// How long a source may be behind before what comes of it counts as what had waited.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+/// How long after a silence that was too long what comes may have waited.
+const RUSH_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 impl Hearing {
     /// Takes in how far the source is read.
@@ -133,11 +135,18 @@ impl Rhythms {
                 timezone,
             };
             let is_unusual = |day: Day| days.is_unusual(day.0);
+            let was_stale = rhythm.silence.silent(source).freshness == Freshness::Stale;
             *is_kept &= !rhythm.silence.look(source, look, is_unusual);
             let events = std::mem::take(&mut rhythm.events);
-            let watched = could_hear && could_hear_before;
+            let silent = rhythm.silence.silent(source);
+            // What waited while nobody brought it comes in a rush that says nothing, and need not come at once.
+            let is_catching_up = was_stale
+                || silent
+                    .back
+                    .is_some_and(|back| now.duration_since(back.at) < RUSH_AFTER);
+            let watched = could_hear && could_hear_before && !is_catching_up;
             *is_kept &= !rhythm.surge.look((now, timezone), events, watched, is_unusual);
-            (rhythm.silence.silent(source), rhythm.surge.rush())
+            (silent, rhythm.surge.rush())
         });
         looked.collect()
     }

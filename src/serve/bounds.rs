@@ -23,7 +23,8 @@ pub(super) fn reached(view: &View, reader: Reader) -> Markup {
     let missing = view.stats.missing_topics.iter().filter(|_| !is_said);
     let is_alerted = |source: &str| {
         let of_source = |alert: &AlertView| {
-            alert.is_firing() && alert.labels.get("source").is_some_and(|name| name == source)
+            let of = alert.facts.source.as_ref();
+            alert.is_firing() && of.is_some_and(|of| of.name == source && of.silent.is_some())
         };
         view.alerts.iter().any(of_source)
     };

@@ -44,7 +44,10 @@ fn a_dead_feed_is_told_once_over_a_kill_and_one_with_a_heartbeat_is_not_dead() {
     assert!(staleness(&daemon, "orders") >= 1.0);
     assert!(staleness(&daemon, "visits") < 1.0);
     let page = daemon.get("/").body;
-    assert!(page.contains("Nothing has come from source orders"), "{page}");
+    assert!(
+        page.contains("Nothing comes from source orders any more"),
+        "{page}"
+    );
     let sources = daemon.get("/api/v1/sources").json();
     assert_eq!(
         sources["data"]["sources"][0]["silent"]["freshness"], "stale",

@@ -2,7 +2,8 @@
 //! that is told explains those of its parts that matter little, a broken feed everything that is computed from it, and what
 //! most links of a node say together what each of them says.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
+use smallvec::SmallVec;
 
 use super::World;
 use super::matcher::{Matcher, matches_all};
@@ -59,7 +60,7 @@ pub(super) fn explained(routing: &Routing, world: &dyn World, open: &[&AlertReco
     let mut parents: HashMap<(&str, Option<&str>), &AlertRecord> = HashMap::new();
     for (record, _) in &running {
         if is_feed(record) {
-            feeds.add(record);
+            feeds.add(world, record);
         } else if record.facts.shared.is_some() {
             shared.push(*record);
         } else if let (Some(node), true) = (label(record, "node"), is_of_node(record)) {
@@ -68,7 +69,7 @@ pub(super) fn explained(routing: &Routing, world: &dyn World, open: &[&AlertReco
     }
     for (target, labels) in &running {
         let source = by_rules(routing, &running, target, labels)
-            .or_else(|| feeds.explain(world, target))
+            .or_else(|| feeds.explain(target))
             .or_else(|| by_shared(world, &shared, target))
             .or_else(|| by_parent(routing, world, &parents, target));
         if let Some(source) = source {
@@ -104,47 +105,67 @@ fn by_rules(
 /// Feeds that are broken.
 #[derive(Default)]
 struct Feeds<'r> {
-    /// Alerts about sources.
-    sources: Vec<&'r AlertRecord>,
-    /// Alerts about the feed of a node, by the node.
-    nodes: HashMap<&'r str, &'r AlertRecord>,
+    /// Alerts about sources, each with the nodes that are computed from it.
+    sources: Vec<(&'r AlertRecord, HashSet<&'r str>)>,
+    /// Alerts about the feeds of nodes, by the node.
+    nodes: HashMap<&'r str, OfNode<'r>>,
+}
+
+/// Alerts about the feeds of a node's instances.
+struct OfNode<'r> {
+    /// The dimensions that tell its instances apart.
+    each: &'r [String],
+    /// By their values.
+    instances: HashMap<Values<'r>, &'r AlertRecord>,
+}
+
+type Values<'r> = SmallVec<[&'r str; 2]>;
+
+/// The values of dimensions among an alert's labels; a missing one is empty.
+fn values<'r>(record: &'r AlertRecord, each: &[String]) -> Values<'r> {
+    each.iter()
+        .map(|name| label(record, name).unwrap_or_default())
+        .collect()
 }
 
 impl<'r> Feeds<'r> {
-    fn add(&mut self, feed: &'r AlertRecord) {
-        match silent_node(feed) {
-            Some(node) => {
-                self.nodes.entry(node).or_insert(feed);
-            }
-            None => self.sources.push(feed),
-        }
+    fn add(&mut self, world: &'r dyn World, feed: &'r AlertRecord) {
+        let Some(node) = silent_node(feed) else {
+            let readers = label(feed, "source").map(|source| world.readers(source));
+            let readers = readers.into_iter().flatten().collect();
+            return self.sources.push((feed, readers));
+        };
+        let of_node = self.nodes.entry(node).or_insert_with(|| OfNode {
+            each: world.each_of(node),
+            instances: HashMap::new(),
+        });
+        let values = values(feed, of_node.each);
+        of_node.instances.entry(values).or_insert(feed);
     }
 
-    /// A broken feed explains whatever is computed from it. Of feeds themselves only that of a source of which nothing comes
-    /// explains one: that of a node which is silent.
-    fn explain(&self, world: &dyn World, target: &AlertRecord) -> Option<Fingerprint> {
-        let reads = |node: &str, source: &AlertRecord| {
-            label(source, "source").is_some_and(|name| world.reads(node, name))
-        };
+    /// A broken feed explains whatever is computed from it: that of one instance nothing of another. Of feeds themselves only
+    /// that of a source of which nothing comes explains one: that of a node which is silent.
+    fn explain(&self, target: &'r AlertRecord) -> Option<Fingerprint> {
         if is_feed(target) {
             let is_gap = target.kind == DriftKind::FeedGap.as_str();
             let node = silent_node(target).filter(|_| is_gap)?;
-            let is_silent = |source: &&&AlertRecord| {
+            let is_silent = |(source, readers): &&(&AlertRecord, HashSet<&str>)| {
                 let of_source = source.facts.source.as_ref();
-                of_source.is_some_and(|of| of.silent.is_some()) && reads(node, source)
+                of_source.is_some_and(|of| of.silent.is_some()) && readers.contains(node)
             };
-            return self
-                .sources
-                .iter()
-                .find(is_silent)
-                .map(|source| source.fingerprint);
+            let found = self.sources.iter().find(is_silent);
+            return found.map(|(source, _)| source.fingerprint);
         }
         let mut nodes = [label(target, "node"), label(target, "parent")]
             .into_iter()
             .flatten();
         nodes.find_map(|node| {
-            let of_source = self.sources.iter().find(|source| reads(node, source));
-            let broken = of_source.or_else(|| self.nodes.get(node));
+            let of_source = self.sources.iter().find(|(_, readers)| readers.contains(node));
+            let of_node = || {
+                let of_node = self.nodes.get(node)?;
+                of_node.instances.get(&values(target, of_node.each)).copied()
+            };
+            let broken = of_source.map(|(source, _)| *source).or_else(of_node);
             broken.map(|feed| feed.fingerprint)
         })
     }
@@ -248,6 +269,119 @@ mod tests {
             Some(format!("{} by {}", alert.labels["node"], name(by)))
         });
         pairs.collect()
+    }
+
+    /// Visits of stores and what they sell, and sales of the whole, computed from orders.
+    struct Shops(crate::catalog::Calendar);
+
+    impl World for Shops {
+        fn calendar(&self) -> &crate::catalog::Calendar {
+            &self.0
+        }
+        fn parent_of(&self, _: &str) -> Option<&str> {
+            None
+        }
+        fn readers(&self, source: &str) -> Vec<&str> {
+            if source == "orders" {
+                vec!["sales", "all"]
+            } else {
+                Vec::new()
+            }
+        }
+        fn each_of(&self, node: &str) -> &[String] {
+            static STORE: std::sync::LazyLock<[String; 1]> =
+                std::sync::LazyLock::new(|| ["store".to_owned()]);
+            if node == "all" { &[] } else { &*STORE }
+        }
+        fn share(&self, _: &AlertRecord) -> Option<f64> {
+            None
+        }
+        fn shares(&self, _: &AlertRecord, _: &AlertRecord) -> bool {
+            false
+        }
+        fn causes(&self, _: &AlertRecord) -> Option<crate::alert::notice::Causes> {
+            None
+        }
+        fn forecasts(&self) -> Vec<crate::alert::record::Figure> {
+            Vec::new()
+        }
+        fn proposals(&self) -> Vec<&crate::evaluate::weights::Proposal> {
+            Vec::new()
+        }
+        fn titled(&self, _: &crate::evaluate::weights::Proposal) -> crate::evaluate::weights::Titled {
+            unreachable!("nothing is proposed")
+        }
+        fn final_facts(&self, _: &AlertRecord) -> Option<crate::alert::record::Facts> {
+            None
+        }
+    }
+
+    /// Of a link of a store: of its KPI, or of what it serves.
+    fn gap(store: &str, stream: &str) -> AlertRecord {
+        let mut record = AlertRecord {
+            kind: "feed_gap".to_owned(),
+            ..alert(
+                "visits",
+                Severity::Warning,
+                &[("parent", "sales"), ("store", store), ("gap", stream)],
+            )
+        };
+        record.facts.link = Some(crate::alert::record::LinkFigure {
+            stream: Some(stream.to_owned()),
+            ..Default::default()
+        });
+        record
+    }
+
+    #[test]
+    fn a_broken_feed_explains_what_is_computed_from_it_and_nothing_of_another_store() {
+        let world = Shops(nothing());
+        let by_gap = |gap: &AlertRecord, target: &AlertRecord| {
+            let open = [gap, target];
+            let explained = explained(&Routing::default(), &world, &open);
+            explained.by(target.fingerprint).is_some()
+        };
+        let of = |node: &str, labels: &[(&str, &str)]| alert(node, Severity::Warning, labels);
+        let kpi = gap("17", "kpi");
+        assert!(by_gap(
+            &kpi,
+            &of("visits", &[("parent", "sales"), ("store", "17")])
+        ));
+        assert!(!by_gap(
+            &kpi,
+            &of("visits", &[("parent", "sales"), ("store", "18")])
+        ));
+        assert!(
+            !by_gap(&kpi, &of("visits", &[("parent", "sales")])),
+            "nor of the whole"
+        );
+        assert!(
+            !by_gap(&kpi, &of("sales", &[("store", "17")])),
+            "which has a feed of its own"
+        );
+        let parent = gap("17", "parent");
+        assert!(by_gap(&parent, &of("sales", &[("store", "17")])));
+        assert!(by_gap(
+            &parent,
+            &of("visits", &[("parent", "sales"), ("store", "17")])
+        ));
+        assert!(!by_gap(
+            &parent,
+            &of("visits", &[("parent", "sales"), ("store", "18")])
+        ));
+        // A source explains all that is computed from it, and the silence of it only where nothing comes.
+        let mut source = AlertRecord {
+            kind: "feed_gap".to_owned(),
+            ..alert("", Severity::Warning, &[("source", "orders")])
+        };
+        source.labels.remove("node");
+        source.facts.source = Some(Default::default());
+        assert!(by_gap(&source, &of("sales", &[("store", "18")])));
+        assert!(!by_gap(&source, &of("costs", &[])));
+        assert!(!by_gap(&source, &parent));
+        source.facts.source.as_mut().unwrap().silent = Some(Default::default());
+        assert!(by_gap(&source, &parent));
+        assert!(!by_gap(&source, &kpi));
     }
 
     #[test]

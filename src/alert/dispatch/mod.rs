@@ -55,8 +55,10 @@ pub trait World {
     fn calendar(&self) -> &Calendar;
     /// The node that a node serves.
     fn parent_of(&self, node: &str) -> Option<&str>;
-    /// Whether a node is computed from a source.
-    fn reads(&self, node: &str, source: &str) -> bool;
+    /// The nodes that are computed from a source.
+    fn readers(&self, source: &str) -> Vec<&str>;
+    /// The dimensions that tell the instances of a node apart.
+    fn each_of(&self, node: &str) -> &[String];
     /// Which share of its parent's distance from the plan a node makes up, 0 to 1; `None` where it is not known.
     fn share(&self, record: &AlertRecord) -> Option<f64>;
     /// Whether what links say together, as an alert of theirs tells it, holds what a link's own alert says.
@@ -82,8 +84,11 @@ impl World for Calendar {
     fn parent_of(&self, _: &str) -> Option<&str> {
         None
     }
-    fn reads(&self, _: &str, _: &str) -> bool {
-        false
+    fn readers(&self, _: &str) -> Vec<&str> {
+        Vec::new()
+    }
+    fn each_of(&self, _: &str) -> &[String] {
+        &[]
     }
     fn share(&self, _: &AlertRecord) -> Option<f64> {
         None

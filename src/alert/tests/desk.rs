@@ -53,8 +53,11 @@ impl World for Town {
     fn parent_of(&self, node: &str) -> Option<&str> {
         (node != "b1").then_some("b1")
     }
-    fn reads(&self, _: &str, _: &str) -> bool {
-        false
+    fn readers(&self, _: &str) -> Vec<&str> {
+        Vec::new()
+    }
+    fn each_of(&self, _: &str) -> &[String] {
+        &[]
     }
     fn share(&self, _: &AlertRecord) -> Option<f64> {
         self.share

@@ -11,7 +11,7 @@ use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
 use crate::catalog::load::{Files, load};
 use crate::catalog::{Catalog, Severity};
 use crate::evaluate::intake::Recent;
-use crate::evaluate::silence::{Freshness, Silent};
+use crate::evaluate::silence::{Back, Freshness, Silent};
 use crate::evaluate::surge::Rush;
 use crate::evaluate::{Evaluator, FeedState, Horizon};
 use crate::fold::cells::{Bound, Cells};
@@ -332,13 +332,18 @@ fn midnight() -> Timestamp {
 
 #[test]
 fn a_dead_source_is_told_once_and_its_nodes_only_if_they_stay_silent_when_it_is_back() {
-    let silent_node = || FeedState {
+    let silent_since = |since: &str| FeedState {
         silent_days: 2,
+        silent_since: Some(since.parse().unwrap()),
         ..FeedState::default()
     };
+    let silent_node = || silent_since("2026-06-08");
     let back = || Recent {
         silent: Silent {
-            back: Some(midnight() + SignedDuration::from_hours(10)),
+            back: Some(Back {
+                at: midnight() + SignedDuration::from_hours(10),
+                silent_from: Some("2026-06-08T15:00:00Z".parse().unwrap()),
+            }),
             ..silent(0).silent
         },
         ..silent(0)
@@ -365,6 +370,22 @@ fn a_dead_source_is_told_once_and_its_nodes_only_if_they_stay_silent_when_it_is_
     told.push(("silent".to_owned(), NoticeKind::Fired));
     let hours = [stale.as_slice(), still.as_slice()].concat();
     assert_eq!(told_of_feed(&hours), told);
+    // What was silent before its source was is so when the source is back.
+    let long = || silent_since("2026-06-05");
+    let hours = [
+        (7, silent(10), long()),
+        (8, silent(90), long()),
+        (10, back(), long()),
+        (12, back(), long()),
+    ];
+    assert_eq!(
+        told_of_feed(&hours),
+        [
+            ("silent".to_owned(), NoticeKind::Fired),
+            ("stale".to_owned(), NoticeKind::Fired),
+            ("stale".to_owned(), NoticeKind::Resolved),
+        ]
+    );
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Whether a rule could be over while it is breached: its `clear` on the wrong side of its `when`.
 
+use crate::catalog::attribute::vocabulary_of;
 use crate::catalog::expr::{Expr, Value};
-use crate::catalog::model::RuleLevel;
+use crate::catalog::model::{RuleLevel, RuleOn};
 
 /// A number at which the mildest level is breached and `clear` holds; `None` where there is none, or where the conditions ask
 /// more than one and the same number, of which combinations may never occur.
-pub(super) fn contradiction(levels: &[RuleLevel], clear: &Expr) -> Option<f64> {
+pub(super) fn contradiction(levels: &[RuleLevel], clear: &Expr, on: RuleOn) -> Option<f64> {
     let [variable] = clear.uses() else {
         return None;
     };
@@ -19,20 +20,19 @@ pub(super) fn contradiction(levels: &[RuleLevel], clear: &Expr) -> Option<f64> {
     let holds = |expr: &Expr, number: f64| expr.test(|_| Value::Number(number)) == Some(true);
     let is_both =
         |number: &f64| holds(clear, *number) && levels.iter().any(|level| holds(&level.when, *number));
-    probes(&bounds).into_iter().find(is_both)
+    let is_count = vocabulary_of(on).asks[*variable].attribute.is_count();
+    probes(&bounds, is_count).into_iter().find(is_both)
 }
 
 /// Every bound, a number between each two, and one beyond each end: conditions on one number change at bounds only.
-fn probes(bounds: &[f64]) -> Vec<f64> {
+fn probes(bounds: &[f64], is_count: bool) -> Vec<f64> {
     let (Some(first), Some(last)) = (bounds.first(), bounds.last()) else {
         return Vec::new();
     };
-    // Between neighbouring whole numbers there is nothing where a rule counts.
-    let is_counted = bounds.iter().all(|bound| bound.fract() == 0.0);
     let mut probes: Vec<f64> = bounds
         .windows(2)
-        .filter(|pair| !is_counted || pair[1] - pair[0] > 1.0)
         .map(|pair| f64::midpoint(pair[0], pair[1]))
+        .map(|probe| if is_count { probe.floor() } else { probe })
         .collect();
     probes.extend([first - 1.0, last + 1.0]);
     probes.extend(bounds);

@@ -378,7 +378,7 @@ impl Loader<'_> {
         let clear = match &entry.clear {
             Some(text) => {
                 let clear = self.condition(file, text, on)?;
-                if let Some(number) = contradiction(&levels, &clear) {
+                if let Some(number) = contradiction(&levels, &clear, on) {
                     let message = format!(
                         "rule '{name}' would be breached and over at once, such as at {number}; 'clear' holds only where 'when' does not"
                     );
@@ -390,7 +390,7 @@ impl Loader<'_> {
             // Another `when` beyond it has taken its meaning: over is where that does not hold.
             None => general
                 .and_then(|rule| rule.clear.clone())
-                .filter(|clear| contradiction(&levels, clear).is_none()),
+                .filter(|clear| contradiction(&levels, clear, on).is_none()),
         };
         let title = match &entry.title {
             Some(entry) => Some(self.title(file, &entry.text, on)?),

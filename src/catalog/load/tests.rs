@@ -942,6 +942,7 @@ fn a_rule_cannot_be_over_while_it_is_breached() {
     );
     assert!(refused("when: node.value > 10.0, clear: node.value <= 10.5").contains("such as at 10.25"));
     assert!(refused("when: node.value < -2.0, clear: node.value < 0.0").contains("at once"));
+    assert!(refused("when: node.value < 1.0, clear: node.value > 0.0").contains("such as at 0.5"));
     for fine in [
         "when: node.pace < 0.9, clear: node.pace >= 0.9",
         "when: node.pace <= 0.9, clear: node.pace > 0.9",

@@ -36,6 +36,15 @@ pub enum Freshness {
     Stale,
 }
 
+/// The end of a silence that was too long.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Back {
+    /// When it ended.
+    pub at: Timestamp,
+    /// When something was last heard before it; `None` where nothing ever was.
+    pub silent_from: Option<Timestamp>,
+}
+
 /// What is said of a silence.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
 pub struct Silent {
@@ -43,9 +52,9 @@ pub struct Silent {
     pub freshness: Freshness,
     /// When something was last heard; `None` where nothing ever was.
     pub since: Option<Timestamp>,
-    /// When it was last stale no more, if it ever was.
+    /// The end of the last silence that was too long, if there was one.
     #[serde(skip)]
-    pub back: Option<Timestamp>,
+    pub back: Option<Back>,
     /// For how long nothing was heard while something could have been; in JSON in seconds.
     #[serde(rename = "lasted_seconds", serialize_with = "in_seconds")]
     pub lasted: SignedDuration,
@@ -96,9 +105,12 @@ pub struct Silence {
     /// Something came after it was stale, and more of it waits to be read.
     #[serde(default)]
     is_returning: bool,
-    /// When it was last stale no more.
+    /// When it was last stale no more, and since when nothing had come before.
     #[serde(default)]
-    back_at: Option<Timestamp>,
+    back: Option<Back>,
+    /// When something was last heard before it became stale.
+    #[serde(default)]
+    silent_from: Option<Timestamp>,
     #[serde(skip)]
     looked_at: Option<Timestamp>,
     #[serde(skip)]
@@ -127,14 +139,21 @@ impl Silence {
         let watched = look.could_hear && step.is_some_and(|step| !step.is_negative() && step <= longest);
         self.looked_at = look.could_hear.then_some(look.now);
         let closed = self.pass(source, look, watched, is_unusual);
+        let was_returning = self.is_returning;
         if look.heard {
-            self.heard_at = Some(look.now);
+            if before == Freshness::Stale && !was_returning {
+                self.silent_from = self.heard_at;
+            }
             self.is_returning = before == Freshness::Stale;
+            self.heard_at = Some(look.now);
         }
         // What waited while it was stale is read first: until then numbers lack events as they did before.
         let is_back = self.is_returning && look.at_end;
         if is_back {
-            self.back_at = Some(look.now);
+            self.back = Some(Back {
+                at: look.now,
+                silent_from: self.silent_from,
+            });
         }
         if is_back || (look.heard && !self.is_returning) {
             self.is_returning = false;
@@ -143,7 +162,7 @@ impl Silence {
         } else if let (true, Some(step)) = (watched, step) {
             self.lasted_s += step.as_secs_f64();
         }
-        closed || self.freshness(source) != before
+        closed || self.freshness(source) != before || self.is_returning != was_returning
     }
 
     /// When something was last heard, if ever.
@@ -170,7 +189,7 @@ impl Silence {
                 false => Freshness::Live,
             },
             since: self.heard_at,
-            back: self.back_at,
+            back: self.back,
             lasted,
             share,
             expected: match source.expected_interval {

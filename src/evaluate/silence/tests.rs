@@ -180,14 +180,17 @@ fn a_stale_source_is_back_when_what_waited_is_read() {
             every: SignedDuration::from_secs(1),
             timezone: &TimeZone::UTC,
         };
-        watched.silence.look(&watched.source, look, |_| false);
+        let is_new = watched.silence.look(&watched.source, look, |_| false);
+        assert!(is_new || !heard, "that it is on its way back is written");
         watched.silence.silent(&watched.source).freshness
     };
     assert_eq!(behind(&mut watched, true), Freshness::Stale);
     watched.restart();
     assert_eq!(behind(&mut watched, false), Freshness::Stale);
     assert_eq!(watched.look(false, true).freshness, Freshness::Live);
-    assert_eq!(watched.silence.silent(&watched.source).back, Some(watched.now));
+    let back = watched.silence.silent(&watched.source).back.unwrap();
+    let first = start() + SignedDuration::from_secs(STEP);
+    assert_eq!((back.at, back.silent_from), (watched.now, Some(first)));
 }
 
 #[test]
