@@ -214,6 +214,7 @@ pub fn step_as_if(
     let known = Business::new(catalog, &snapshot, evaluator, cells);
     let moment = when.tell.map(|tell| tell.moment(&known));
     let step = engine.step(&samples, &catalog.rules, when.at, moment);
+    drop(known);
     (snapshot, step)
 }
 

@@ -7,6 +7,7 @@ use super::identity::notice_id;
 use super::record::{Facts, Figure, Labels};
 use crate::catalog::Severity;
 use crate::evaluate::weights::Titled;
+use crate::words::Language;
 
 /// Why somebody is told.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -203,6 +204,51 @@ pub struct Again {
     pub previous: String,
 }
 
+/// The heading of an alert in every language.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(from = "KeptHeading")]
+pub struct Heading {
+    /// In English.
+    pub en: String,
+    /// In Chinese.
+    pub zh: String,
+}
+
+/// As it is read: an earlier version kept one text for all.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum KeptHeading {
+    Each { en: String, zh: String },
+    One(String),
+}
+
+impl From<KeptHeading> for Heading {
+    fn from(kept: KeptHeading) -> Heading {
+        match kept {
+            KeptHeading::Each { en, zh } => Heading { en, zh },
+            KeptHeading::One(text) => Heading {
+                en: text.clone(),
+                zh: text,
+            },
+        }
+    }
+}
+
+impl Heading {
+    /// The same in all of them.
+    pub fn of(text: &str) -> Heading {
+        KeptHeading::One(text.to_owned()).into()
+    }
+
+    /// In one of them.
+    pub fn text(&self, language: Language) -> &str {
+        match language {
+            Language::En => &self.en,
+            Language::Zh => &self.zh,
+        }
+    }
+}
+
 /// One thing to tell one receiver.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Notice {
@@ -275,9 +321,9 @@ pub struct Notice {
     /// Who has taken the episode.
     #[serde(default)]
     pub ack: Option<Ack>,
-    /// Titles of alerts that are not told because this one explains them.
+    /// Headings of alerts that are not told because this one explains them.
     #[serde(default)]
-    pub explains: Vec<String>,
+    pub explains: Vec<Heading>,
     /// Where the distance from the plan comes from, of what began or got worse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causes: Option<Box<Causes>>,

@@ -9,7 +9,7 @@ use super::robots::{WEBHOOK_KEY, robot_with, wording};
 use super::webhook::ALERTS;
 use super::webhook::signature::{Key, standard};
 use super::{Form, pagerduty, samples, teams};
-use crate::alert::notice::Notice;
+use crate::alert::notice::{Heading, Notice};
 use crate::settings::Mention;
 use crate::words::Language;
 
@@ -111,7 +111,7 @@ fn endless(letter: &str) -> Notice {
     let long = letter.repeat(20_000);
     let mut notice = samples::worse();
     notice.alert_kind.clone_from(&long);
-    notice.explains = vec![long.clone(); 20];
+    notice.explains = vec![Heading::of(&long); 20];
     notice.labels = (0..40).map(|n| (format!("{n}{long}"), long.clone())).collect();
     notice.labels.insert("node".to_owned(), long.clone());
     notice.facts.title.clone_from(&long);

@@ -111,7 +111,7 @@ fn details(fit: &mut Fitter, out: &mut Json, notice: &Notice, message: &Message)
         .explains
         .iter()
         .take(NAMED)
-        .map(|title| fit.json_bytes(title, NAME))
+        .map(|heading| fit.json_bytes(heading.text(message.language), NAME))
         .collect();
     if !explains.is_empty() {
         out["explains"] = json!({"titles": explains, "count": notice.explains.len()});

@@ -13,10 +13,11 @@ use super::words::{self, Envelope};
 use super::{Dispatcher, Moment};
 use crate::alert::book::{Book, Changes};
 use crate::alert::identity::Fingerprint;
-use crate::alert::notice::Notice;
+use crate::alert::notice::{Heading, Notice};
 use crate::alert::record::{AlertRecord, Telling, Told};
 use crate::alert::transition::is_running;
 use crate::catalog::Severity;
+use crate::words::{Language, sentence};
 
 /// Notices of a pass for which it is looked up where the distance comes from.
 const MOST_CAUSES: usize = 20;
@@ -396,17 +397,23 @@ fn note(record: &mut AlertRecord, what: &What, receiver: &str, now: Timestamp) {
     }
 }
 
-/// Titles of what an alert explains, for its first notice.
-fn explains(book: &Book, explained: &Explained, want: &Want) -> Vec<String> {
+/// Headings of what an alert explains, for its first notice.
+fn explains(book: &Book, explained: &Explained, want: &Want) -> Vec<Heading> {
     if !matches!(want.what, What::Fired { .. } | What::Escalated) {
         return Vec::new();
     }
-    let mut titles: Vec<String> = explained
+    let heading = |record: &AlertRecord, language| {
+        sentence::heading(&record.rule, &record.kind, &record.facts, language)
+    };
+    let mut headings: Vec<Heading> = explained
         .of(want.fingerprint)
         .filter_map(|target| book.get(target))
         .filter(|entry| is_running(&entry.record))
-        .map(|entry| entry.record.facts.title.clone())
+        .map(|entry| Heading {
+            en: heading(&entry.record, Language::En),
+            zh: heading(&entry.record, Language::Zh),
+        })
         .collect();
-    titles.sort();
-    titles
+    headings.sort();
+    headings
 }

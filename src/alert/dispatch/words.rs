@@ -8,7 +8,9 @@ use super::proposals::as_alert;
 use super::silence::Silence;
 use crate::alert::HISTORY_WINDOW;
 use crate::alert::identity::{episode_id, notice_id};
-use crate::alert::notice::{Again, Aside, EndingSilence, Notice, NoticeKind, ResolveReason, Verdict};
+use crate::alert::notice::{
+    Again, Aside, EndingSilence, Heading, Notice, NoticeKind, ResolveReason, Verdict,
+};
 use crate::alert::record::{AlertRecord, Facts, Labels};
 use crate::catalog::Severity;
 use crate::evaluate::weights::{Proposal, Titled};
@@ -33,7 +35,7 @@ pub(super) fn notice(
     record: &AlertRecord,
     what: &What,
     seq: u32,
-    explains: Vec<String>,
+    explains: Vec<Heading>,
     envelope: &Envelope<'_>,
 ) -> Option<Notice> {
     match what {

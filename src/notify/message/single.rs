@@ -397,7 +397,8 @@ fn explained(notice: &Notice, language: Language) -> Option<String> {
     if notice.facts.shared.is_some() {
         return None;
     }
-    let named: Vec<&str> = notice.explains.iter().take(NAMED).map(String::as_str).collect();
+    let named = notice.explains.iter().take(NAMED);
+    let named: Vec<&str> = named.map(|heading| heading.text(language)).collect();
     let more = notice.explains.len() - named.len();
     let text = named.join(language.pick("；", "; "));
     match (named.is_empty(), more, language) {

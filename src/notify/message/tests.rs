@@ -330,3 +330,25 @@ fn a_digest_says_what_has_changed_and_what_nobody_was_told() {
         )
     );
 }
+
+#[test]
+fn what_else_an_alert_explains_is_told_in_the_readers_language() {
+    let mut notice = samples::hollow();
+    // The second one was kept by a version that knew one language.
+    let kept = r#"[{"en": "Visits are silent", "zh": "到访没有新数据"}, "销售额"]"#;
+    notice.explains = serde_json::from_str(kept).unwrap();
+    let told = |language| {
+        let fields = of(&notice, language, None).fields;
+        let is_it = |field: &&Field| matches!(&field.value, Value::Text(text) if text.contains("销售额"));
+        let field = fields.iter().find(is_it).unwrap();
+        match &field.value {
+            Value::Text(text) => format!("{}: {text}", field.name),
+            _ => unreachable!(),
+        }
+    };
+    assert_eq!(told(Language::En), "Also explains: Visits are silent; 销售额");
+    assert_eq!(told(Language::Zh), "同时解释: 到访没有新数据；销售额");
+    let again: Vec<crate::alert::notice::Heading> =
+        serde_json::from_str(&serde_json::to_string(&notice.explains).unwrap()).unwrap();
+    assert_eq!(again, notice.explains);
+}

@@ -1,5 +1,5 @@
 use super::*;
-use crate::alert::notice::{Aside, Digest, ResolveReason};
+use crate::alert::notice::{Aside, Digest, Heading, ResolveReason};
 use crate::notify::fakes::pagerduty::PagerDuty as FakeService;
 use crate::notify::fakes::{Fake, Scripted};
 use crate::notify::robots::{meaning, wording};
@@ -141,7 +141,7 @@ async fn the_longest_message_keeps_to_the_limits() {
     let mut notice = samples::hollow();
     notice.facts.title = "🔴营收".repeat(2000);
     notice.alert_kind = "own".to_owned();
-    notice.explains = vec!["营".repeat(3000); 5];
+    notice.explains = vec![Heading::of(&"营".repeat(3000)); 5];
     for form in [Form::Full, Form::Plain] {
         assert_eq!(send(&target, notice.clone(), form).await, Answer::OK);
     }

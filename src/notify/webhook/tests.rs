@@ -7,7 +7,7 @@ use axum::routing::post;
 use proptest::prelude::*;
 
 use super::*;
-use crate::alert::notice::{NoticeKind, ResolveReason};
+use crate::alert::notice::{Heading, NoticeKind, ResolveReason};
 use crate::notify::samples;
 use crate::notify::signer::Signer;
 use crate::settings;
@@ -394,7 +394,7 @@ proptest! {
         notice.facts.title = text.clone();
         notice.alert_kind = text.clone();
         notice.labels.extend((0..many).map(|n| (format!("{n}{text}"), text.clone())));
-        notice.explains = vec![text.clone(); many];
+        notice.explains = vec![Heading::of(&text); many];
         notice.kind = if over { NoticeKind::Resolved } else { NoticeKind::Fired };
         let message = wording().message(std::slice::from_ref(&notice));
         let form = if plain { Form::Plain } else { Form::Full };
