@@ -592,7 +592,7 @@ fn a_node_that_is_behind_explains_those_of_its_parts_that_matter_little() {
             .iter()
             .find(|notice| notice.labels["node"] == "b1")
             .unwrap();
-        let explains: &[&str] = if share < 0.2 { &["a1 is behind"] } else { &[] };
+        let explains: &[&str] = if share < 0.2 { &["a1 is behind plan"] } else { &[] };
         let said: Vec<&str> = of_parent
             .explains
             .iter()
