@@ -11,6 +11,7 @@ use super::delivery;
 use super::dispatch::route::Routing;
 use super::dispatch::{Moment, World};
 use super::engine::{Engine, Step};
+use super::feed_standing::{FeedStanding, FeedStandings};
 use super::identity::{Fingerprint, fingerprint_of};
 use super::notice::ResolveReason;
 use super::record::{AlertRecord, EntryFacts, Facts, Figure, ItemFacts, Labels, LinkFigure};
@@ -23,7 +24,6 @@ use crate::catalog::attribute::{
 use crate::catalog::expr::{Expr, Value};
 use crate::catalog::{Catalog, Level, MetricId, Role, Rule, RuleOn, Source, SourceId};
 use crate::evaluate::intake::Recent;
-use crate::evaluate::silence::{Freshness, Silent};
 use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
@@ -332,67 +332,6 @@ fn samples_under<'a>(
         }
     }
     samples
-}
-
-/// How the sources stand that a node is computed from.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum FeedStanding {
-    /// None of them is known to be broken.
-    Fine,
-    /// One was stale, and no day has closed since.
-    Back {
-        /// The day on which something had come before; `None` where nothing ever had.
-        silent_from: Option<civil::Date>,
-    },
-    /// One is stale.
-    Stale,
-}
-
-/// That by node; empty where all are fine.
-struct FeedStandings(Vec<FeedStanding>);
-
-impl FeedStandings {
-    fn of(catalog: &Catalog, snapshot: &Snapshot) -> FeedStandings {
-        let of_source = |silent: &Silent| {
-            if silent.freshness == Freshness::Stale {
-                return FeedStanding::Stale;
-            }
-            let calendar = &catalog.calendar;
-            let Some((back, watermark)) = silent.back.zip(snapshot.watermark) else {
-                return FeedStanding::Fine;
-            };
-            let next = calendar.day_of(back.at).tomorrow();
-            let closes = next.map(|next| calendar.start_of(next) - SignedDuration::from_millis(1));
-            match closes {
-                Ok(closes) if watermark < closes => FeedStanding::Back {
-                    silent_from: back.silent_from.map(|from| calendar.day_of(from)),
-                },
-                _ => FeedStanding::Fine,
-            }
-        };
-        let sources = (0..).map(SourceId).zip(&snapshot.intake);
-        let broken: Vec<(SourceId, FeedStanding)> = sources
-            .map(|(id, recent)| (id, of_source(&recent.silent)))
-            .filter(|(_, standing)| *standing != FeedStanding::Fine)
-            .collect();
-        if broken.is_empty() {
-            return FeedStandings(Vec::new());
-        }
-        let standing = |metric| {
-            let read = broken
-                .iter()
-                .filter(|(source, _)| catalog.is_made_from(metric, *source));
-            read.map(|(_, standing)| *standing)
-                .max()
-                .unwrap_or(FeedStanding::Fine)
-        };
-        FeedStandings(catalog.nodes.iter().map(|node| standing(node.metric)).collect())
-    }
-
-    fn of_node(&self, state: &NodeState) -> FeedStanding {
-        let standing = self.0.get(state.key.node.0 as usize);
-        standing.copied().unwrap_or(FeedStanding::Fine)
-    }
 }
 
 /// Rules that cannot be evaluated, each with the first node where it cannot, and why.

@@ -9,12 +9,14 @@
 //!   `crowd`: about one with more alerts than are kept.
 //! * [`notice`]: one thing to tell one receiver about an episode.
 //! * [`causes`]: where most of the distance comes from that an alert is about.
+//! * `feed_standing`: how the sources stand that nodes are computed from.
 //! * [`identity`]: fingerprints and ids.
 
 pub mod causes;
 pub mod delivery;
 pub mod dispatch;
 pub mod engine;
+mod feed_standing;
 pub mod identity;
 pub mod judge;
 pub mod notice;
