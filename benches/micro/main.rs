@@ -240,12 +240,12 @@ fn judge_100_000_instances(bencher: Bencher) {
         Timestamp::from_millisecond(START_MS).unwrap(),
         Horizon::Known,
     );
-    let periods = judge::Periods::of(&catalog, &snapshot);
+    let scene = judge::Scene::of(&catalog, &snapshot);
     // As on an ordinary day: nothing fires.
     let none = judge::Known::At(Default::default());
     bencher
         .counter(ItemsCount::new(INSTANCES))
-        .bench_local(|| judge::samples(&catalog, &snapshot, &periods, &none).len());
+        .bench_local(|| scene.samples(&none).len());
 }
 
 #[divan::bench(sample_count = 10)]

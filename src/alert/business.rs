@@ -1,6 +1,6 @@
 //! What dispatch needs to know of the business, from the catalogue and the snapshot of a step.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 
 use hashbrown::HashMap;
 
@@ -28,8 +28,6 @@ pub(super) struct Business<'a> {
     cells: &'a Cells,
     /// What the distances of parents are made of, as far as it was asked.
     attributions: RefCell<HashMap<InstanceKey, Option<Attribution>>>,
-    /// Instances by their keys, once one was asked for.
-    by_key: OnceCell<HashMap<&'a InstanceKey, &'a NodeState>>,
     /// What instances came to in the period before, as far as it was asked.
     before: RefCell<HashMap<InstanceKey, Option<f64>>>,
 }
@@ -47,16 +45,8 @@ impl<'a> Business<'a> {
             evaluator,
             cells,
             attributions: RefCell::default(),
-            by_key: OnceCell::new(),
             before: RefCell::default(),
         }
-    }
-
-    fn by_key(&self) -> &HashMap<&'a InstanceKey, &'a NodeState> {
-        self.by_key.get_or_init(|| {
-            let instances = self.snapshot.instances.iter();
-            instances.map(|state| (&state.key, state)).collect()
-        })
     }
 
     /// The instance that an alert is about.
@@ -123,7 +113,7 @@ impl World for Business<'_> {
 
     fn share(&self, record: &AlertRecord) -> Option<f64> {
         let key = self.instance(record)?;
-        let state = *self.by_key().get(&key)?;
+        let state = self.snapshot.instances.find(&key)?;
         let parent = state.parent.as_ref()?;
         let mut known = self.attributions.borrow_mut();
         let attribution = known

@@ -1,6 +1,7 @@
 //! The engine: all alert records, stepped together from one watermark to the next.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,10 +12,10 @@ use super::dispatch::route::{Guard, Manners, Routing};
 use super::dispatch::silence::Silences;
 use super::dispatch::{Command, Dispatcher, Held, Kept, Moment, Refusal};
 use super::identity::{Fingerprint, fingerprint};
-use super::judge::Known;
 use super::notice::{Notice, ResolveReason};
 use super::policy::Policy;
 use super::record::{AlertRecord, AlertState, Clocks};
+use super::round::{Known, Watch};
 use super::rule_error::{self, RULE_ERROR, Watched};
 use super::sample::{About, Condition, Sample};
 use super::transition::{advance, end};
@@ -40,6 +41,8 @@ pub struct Engine {
     manners: Manners,
     /// Breaches of this step that have none, by rule.
     beyond: BTreeMap<String, u64>,
+    /// What the next step has to look at, whether it changed or not.
+    watch: Watch,
 }
 
 /// What a step did. To be committed together with the offsets that led to it.
@@ -79,6 +82,7 @@ impl Engine {
             step: 0,
             manners: Manners::default(),
             beyond: BTreeMap::new(),
+            watch: Watch::default(),
         }
     }
 
@@ -94,6 +98,7 @@ impl Engine {
             self.book.insert(record, self.step);
         }
         self.dispatcher.restore(kept);
+        self.watch = Watch::default();
     }
 
     /// All silences that are known.
@@ -130,6 +135,24 @@ impl Engine {
         self.book.entries().map(|entry| &entry.record)
     }
 
+    /// Rules that could not be evaluated at the last step, each with the first node where it could not, and why.
+    pub fn failures(&self) -> &Arc<BTreeMap<String, String>> {
+        self.watch.failures()
+    }
+
+    pub(super) fn take_watch(&mut self) -> Watch {
+        std::mem::take(&mut self.watch)
+    }
+
+    pub(super) fn keep_watch(&mut self, watch: Watch) {
+        self.watch = watch;
+    }
+
+    /// Whether there is a record of an identity.
+    pub(super) fn holds(&self, fingerprint: Fingerprint) -> bool {
+        self.book.get(fingerprint).is_some()
+    }
+
     /// Rules and nodes of which there are records: all of their identities have to be judged at every step.
     pub fn known(&self) -> Known<'_> {
         Known::At(self.records().filter_map(judged_with).collect())
@@ -139,6 +162,7 @@ impl Engine {
     /// (a node that is gone, another owner in the identity) resolves at the next step for the reason that is given, unless
     /// that step judges it.
     pub fn withdraw(&mut self, why: impl Fn(&AlertRecord) -> Option<ResolveReason>) {
+        self.watch = Watch::default();
         for entry in self.book.entries_mut() {
             entry.withdrawn = why(&entry.record);
         }

@@ -21,6 +21,7 @@ pub(super) enum FeedStanding {
 }
 
 /// That by node; empty where all are fine.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct FeedStandings(Vec<FeedStanding>);
 
 impl FeedStandings {

@@ -1,8 +1,6 @@
-//! Rules over a snapshot: what each says of each node and link. The step between evaluation and the state machine.
+//! Rules over a snapshot: what each says of a node or a link. The step between evaluation and the state machine;
+//! [`round`](super::round) says which of them are asked.
 
-use std::collections::BTreeMap;
-
-use hashbrown::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp, civil};
 use smallvec::SmallVec;
 
@@ -11,20 +9,22 @@ use super::delivery;
 use super::dispatch::route::Routing;
 use super::dispatch::{Moment, World};
 use super::engine::{Engine, Step};
-use super::feed_standing::{FeedStanding, FeedStandings};
+use super::feed_standing::FeedStanding;
 use super::identity::{Fingerprint, fingerprint_of};
 use super::notice::ResolveReason;
 use super::record::{AlertRecord, EntryFacts, Facts, Figure, ItemFacts, Labels, LinkFigure};
+pub use super::round::{Known, Scene};
+use super::round::{PeriodName, Periods};
 use super::sample::{About, Condition, Sample};
-use super::shared::{self, OfSiblings};
-use super::source::{self, OfSource};
+use super::shared::OfSiblings;
+use super::source::OfSource;
 use crate::catalog::attribute::{
     Attribute, DriftKind, RuleVariable, Subject, Title, TitlePart, vocabulary_of,
 };
-use crate::catalog::expr::{Expr, Value};
-use crate::catalog::{Catalog, Level, MetricId, Role, Rule, RuleOn, Source, SourceId};
+use crate::catalog::expr::Value;
+use crate::catalog::{Catalog, Level, MetricId, Rule, RuleOn, Source, SourceId};
 use crate::evaluate::intake::Recent;
-use crate::evaluate::{Evaluator, Horizon, InstanceKey, NodeState, OpenItem, OpenItems, Period, Snapshot};
+use crate::evaluate::{Changed, Evaluator, Horizon, NodeState, OpenItem, Snapshot};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
 use crate::words;
@@ -35,16 +35,16 @@ const SCORE_CAP: f64 = 1.2;
 /// A node, a link or an item under a rule.
 #[derive(Clone, Copy)]
 pub struct Judged<'a> {
-    catalog: &'a Catalog,
-    snapshot: &'a Snapshot,
-    rule: &'a Rule,
-    node: &'a NodeState,
-    parent: Option<&'a NodeState>,
+    pub(super) catalog: &'a Catalog,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) rule: &'a Rule,
+    pub(super) node: &'a NodeState,
+    pub(super) parent: Option<&'a NodeState>,
     /// The item, for a rule on items, and the age from which it is overdue.
-    item: Option<(&'a OpenItem, SignedDuration)>,
-    period: &'a PeriodName,
+    pub(super) item: Option<(&'a OpenItem, SignedDuration)>,
+    pub(super) period: &'a PeriodName,
     /// How the sources stand that it and its parent are computed from.
-    feeds: [FeedStanding; 2],
+    pub(super) feeds: [FeedStanding; 2],
 }
 
 /// What a sample is about.
@@ -81,44 +81,6 @@ impl About for Subjected<'_> {
             Subjected::Source(source) => source.sources(),
             Subjected::Siblings(siblings) => siblings.sources(),
         }
-    }
-}
-
-/// Names and ends of the periods of a snapshot: as many as there are kinds of period, however many instances.
-pub struct Periods(Vec<PeriodName>);
-
-struct PeriodName {
-    period: Period,
-    /// Index of the calendar that names it.
-    calendar: Option<usize>,
-    id: String,
-    ends_at: Timestamp,
-}
-
-impl Periods {
-    /// The periods of a snapshot.
-    pub fn of(catalog: &Catalog, snapshot: &Snapshot) -> Periods {
-        let mut periods = Periods(Vec::new());
-        for state in &snapshot.instances {
-            if periods.name(catalog, state).is_none() {
-                let node = catalog.node(state.key.node);
-                let calendar = catalog.calendar_of(node);
-                periods.0.push(PeriodName {
-                    period: state.period,
-                    calendar: catalog.metric(node.metric).calendar,
-                    id: state.period.id(calendar),
-                    ends_at: state.period.ends_at(calendar),
-                });
-            }
-        }
-        periods
-    }
-
-    fn name(&self, catalog: &Catalog, state: &NodeState) -> Option<&PeriodName> {
-        let calendar = catalog.metric(catalog.node(state.key.node).metric).calendar;
-        self.0
-            .iter()
-            .find(|known| known.period == state.period && known.calendar == calendar)
     }
 }
 
@@ -191,7 +153,9 @@ pub fn step(
     engine: &mut Engine,
     when: When<'_>,
 ) -> (Snapshot, Step) {
-    step_as_if(catalog, evaluator, cells, engine, when, |_| {})
+    let snapshot = snapshot_of(evaluator, cells, when);
+    let step = judge(catalog, evaluator, cells, engine, when, &snapshot);
+    (snapshot, step)
 }
 
 /// The same, where `suppose` changes what the snapshot says before it is judged: a test that says how things stand.
@@ -203,163 +167,39 @@ pub fn step_as_if(
     when: When<'_>,
     suppose: impl FnOnce(&mut Snapshot),
 ) -> (Snapshot, Step) {
+    let mut snapshot = snapshot_of(evaluator, cells, when);
+    suppose(&mut snapshot);
+    snapshot.changed = Changed::All;
+    let step = judge(catalog, evaluator, cells, engine, when, &snapshot);
+    (snapshot, step)
+}
+
+fn snapshot_of(evaluator: &mut Evaluator, cells: &Cells, when: When<'_>) -> Snapshot {
     let mut snapshot = evaluator.snapshot(cells, when.at, when.horizon);
     if when.horizon == Horizon::Day {
         evaluator.close_day(cells, &mut snapshot);
     }
     snapshot.intake = when.intake.to_vec();
-    suppose(&mut snapshot);
-    let periods = Periods::of(catalog, &snapshot);
-    let samples = samples(catalog, &snapshot, &periods, &engine.known());
-    let known = Business::new(catalog, &snapshot, evaluator, cells);
+    snapshot
+}
+
+fn judge(
+    catalog: &Catalog,
+    evaluator: &Evaluator,
+    cells: &Cells,
+    engine: &mut Engine,
+    when: When<'_>,
+    snapshot: &Snapshot,
+) -> Step {
+    let watch = engine.take_watch();
+    let scene = watch.scene(catalog, snapshot);
+    let round = watch.round(&scene, &engine.known());
+    let known = Business::new(catalog, snapshot, evaluator, cells);
     let moment = when.tell.map(|tell| tell.moment(&known));
-    let step = engine.step(&samples, &catalog.rules, when.at, moment);
-    drop(known);
-    (snapshot, step)
-}
-
-/// Where there are alert records. Elsewhere only what breaches is worth a sample: of the many identities that are well
-/// and always were, not even the fingerprint is made.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Known<'r> {
-    /// Everything is looked at.
-    Everywhere,
-    /// Of these rules and nodes.
-    At(HashSet<(&'r str, &'r str)>),
-}
-
-impl Known<'_> {
-    pub(super) fn holds(&self, rule: &str, node: &str) -> bool {
-        match self {
-            Known::Everywhere => true,
-            Known::At(pairs) => pairs.contains(&(rule, node)),
-        }
-    }
-}
-
-/// What every rule says of every identity that is known or breaches.
-pub fn samples<'a>(
-    catalog: &'a Catalog,
-    snapshot: &'a Snapshot,
-    periods: &'a Periods,
-    known: &Known<'_>,
-) -> Vec<Sample<'a, Subjected<'a>>> {
-    samples_under(catalog, snapshot, periods, known, |_| true)
-}
-
-/// What those rules say that are wanted.
-fn samples_under<'a>(
-    catalog: &'a Catalog,
-    snapshot: &'a Snapshot,
-    periods: &'a Periods,
-    known: &Known<'_>,
-    is_wanted: impl Fn(&Rule) -> bool,
-) -> Vec<Sample<'a, Subjected<'a>>> {
-    let by_key: HashMap<&InstanceKey, &NodeState> = snapshot
-        .instances
-        .iter()
-        .map(|state| (&state.key, state))
-        .collect();
-    let items: HashMap<&InstanceKey, &OpenItems> =
-        snapshot.items.iter().map(|open| (&open.key, open)).collect();
-    let feeds = FeedStandings::of(catalog, snapshot);
-    let mut samples = Vec::new();
-    for rule in catalog.rules.iter().filter(|rule| is_wanted(rule)) {
-        if rule.on == RuleOn::Source {
-            let of_sources = source::samples(rule, &catalog.sources, &snapshot.intake, known);
-            samples.extend(of_sources.into_iter().map(|sample| sample.map(Subjected::Source)));
-            continue;
-        }
-        if rule.on == RuleOn::Siblings {
-            let of_siblings = shared::samples(rule, catalog, snapshot, known);
-            samples.extend(of_siblings.map(|sample| sample.map(Subjected::Siblings)));
-            continue;
-        }
-        let applies: Vec<bool> = catalog
-            .nodes
-            .iter()
-            .map(|node| rule.applies_to(&node.name))
-            .collect();
-        let is_known: Vec<bool> = catalog
-            .nodes
-            .iter()
-            .map(|node| known.holds(&rule.name, &node.name))
-            .collect();
-        for node in &snapshot.instances {
-            let declared = catalog.node(node.key.node);
-            if !applies[node.key.node.0 as usize] {
-                continue;
-            }
-            let parent = match rule.on {
-                RuleOn::Node | RuleOn::Item | RuleOn::Source | RuleOn::Siblings => None,
-                RuleOn::Link if declared.role != Role::Kpi => continue,
-                RuleOn::Link => match node.parent.as_ref().and_then(|parent| by_key.get(parent)) {
-                    Some(parent) => Some(*parent),
-                    None => continue,
-                },
-            };
-            let Some(period) = periods.name(catalog, node) else {
-                continue;
-            };
-            let judged = Judged {
-                catalog,
-                snapshot,
-                rule,
-                node,
-                parent,
-                item: None,
-                period,
-                feeds: [node, parent.unwrap_or(node)].map(|state| feeds.of_node(state)),
-            };
-            let is_known = is_known[node.key.node.0 as usize];
-            if rule.on != RuleOn::Item {
-                samples.extend(
-                    judged
-                        .sample(is_known)
-                        .map(|sample| sample.map(Subjected::Instance)),
-                );
-                continue;
-            }
-            let Some(open) = items.get(&node.key) else {
-                continue;
-            };
-            let overdue = open.items.iter().filter(|item| item.is_overdue);
-            samples.extend(overdue.filter_map(|item| {
-                let item = Some((item, open.overdue_after?));
-                let sample = Judged { item, ..judged }.sample(is_known)?;
-                Some(sample.map(Subjected::Instance))
-            }));
-        }
-    }
-    samples
-}
-
-/// Rules that cannot be evaluated, each with the first node where it cannot, and why.
-pub fn failures(catalog: &Catalog, snapshot: &Snapshot) -> BTreeMap<String, String> {
-    let mut failures = BTreeMap::new();
-    if !catalog.rules.iter().any(may_fail) {
-        return failures;
-    }
-    let periods = Periods::of(catalog, snapshot);
-    let nothing = Known::At(HashSet::new());
-    for sample in samples_under(catalog, snapshot, &periods, &nothing, may_fail) {
-        let why = match sample.about {
-            _ if sample.condition != Condition::Error => None,
-            Subjected::Instance(judged) => judged.failure(),
-            Subjected::Source(_) | Subjected::Siblings(_) => Some("it cannot be evaluated".to_owned()),
-        };
-        if let Some(why) = why {
-            failures
-                .entry(sample.rule.name.clone())
-                .or_insert_with(|| format!("{}: {why}", sample.node));
-        }
-    }
-    failures
-}
-
-/// Whether one of its expressions may fail.
-fn may_fail(rule: &Rule) -> bool {
-    rule.expressions().any(Expr::may_fail)
+    let step = engine.step(&round.samples, &catalog.rules, when.at, moment);
+    let next = round.watch(&scene, |fingerprint| engine.holds(fingerprint));
+    engine.keep_watch(next);
+    step
 }
 
 /// What a rule reads of an instance, in the names of its conditions and as `written` puts it; a link's rule reads the
@@ -375,13 +215,12 @@ pub fn readings(
     let Some(period) = periods.name(catalog, node) else {
         return Vec::new();
     };
-    let find = |key: &InstanceKey| snapshot.instances.iter().find(|state| state.key == *key);
     let judged = Judged {
         catalog,
         snapshot,
         rule,
         node,
-        parent: node.parent.as_ref().and_then(find),
+        parent: node.parent.as_ref().and_then(|key| snapshot.instances.find(key)),
         item: None,
         period,
         feeds: [FeedStanding::Fine; 2],
@@ -471,15 +310,17 @@ fn declares(catalog: &Catalog, record: &AlertRecord) -> bool {
 }
 
 impl<'a> Judged<'a> {
-    /// The sample, unless nothing is known of it and nothing begins.
-    fn sample(self, is_known: bool) -> Option<Sample<'a, Judged<'a>>> {
+    /// What it says, and whether nothing may begin with it yet.
+    pub(super) fn look(&self) -> (Condition, bool) {
         let condition = self.condition();
         let begins = matches!(condition, Condition::Breach(_));
         let is_new = begins && new_until(self.catalog, self.snapshot, self.rule, self.node).is_some();
-        if !is_known && (!begins || is_new) && condition != Condition::Error {
-            return None;
-        }
-        Some(Sample {
+        (condition, is_new)
+    }
+
+    /// The sample of what it says.
+    pub(super) fn sample(self, (condition, is_new): (Condition, bool)) -> Sample<'a, Judged<'a>> {
+        Sample {
             rule: self.rule,
             node: &self.catalog.node(self.node.key.node).name,
             fingerprint: self.fingerprint(),
@@ -488,7 +329,7 @@ impl<'a> Judged<'a> {
             period_end: (self.rule.is_of_a_period() || self.item.is_some()).then_some(self.period.ends_at),
             is_new,
             about: self,
-        })
+        }
     }
 
     /// Of the same pairs as [`About::labels`], without making them.
@@ -576,7 +417,7 @@ impl<'a> Judged<'a> {
     }
 
     /// Why the rule cannot be evaluated; `None` where it can.
-    fn failure(&self) -> Option<String> {
+    pub(super) fn failure(&self) -> Option<String> {
         let asks = &vocabulary_of(self.rule.on).asks;
         let mut expressions = self.rule.expressions();
         expressions.find_map(|expr| expr.attempt(|index| self.value(asks[index])).err())

@@ -30,6 +30,7 @@ mod book;
 mod business;
 mod crowd;
 mod policy;
+mod round;
 mod rule_error;
 mod transition;
 

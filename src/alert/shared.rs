@@ -1,13 +1,14 @@
 //! Siblings under rules: the links that serve one node instance, or all instances of a node, and what they say together.
 
 use super::asked::Asked;
-use super::judge::{Known, figure, sources_of};
+use super::judge::{figure, sources_of};
 use super::record::{Facts, Figure, Labels, SharedFacts};
+use super::round::Known;
 use super::sample::{About, Condition, Sample};
 use crate::catalog::attribute::{Attribute, Title};
 use crate::catalog::expr::Value;
 use crate::catalog::{Catalog, Node, Rule, RuleOn};
-use crate::evaluate::{InstanceKey, NodeState, SharedDrift, Snapshot};
+use crate::evaluate::{InstanceKey, SharedDrift, Snapshot};
 
 /// Links that serve the same, under a rule.
 #[derive(Clone, Copy)]
@@ -60,8 +61,7 @@ impl<'a> OfSiblings<'a> {
 
     /// The parent's numbers; of all instances of a node there are none.
     fn figure(&self) -> Figure {
-        let is_it = |state: &&NodeState| state.key == self.said.key;
-        match self.snapshot.instances.iter().find(is_it) {
+        match self.snapshot.instances.find(&self.said.key) {
             Some(state) => figure(self.catalog, self.snapshot, state),
             None => Figure {
                 title: self.node().title.clone(),

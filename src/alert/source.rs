@@ -1,8 +1,8 @@
 //! Sources under rules: a feed of which nothing comes, or much more than usual, whose events cannot be used, or whose bounds let something go.
 
 use super::asked::Asked;
-use super::judge::Known;
 use super::record::{Facts, Labels, RushFacts, SilentFacts, SourceFacts};
+use super::round::Known;
 use super::sample::{About, Condition, Sample};
 use crate::catalog::attribute::{Attribute, Title, vocabulary_of};
 use crate::catalog::expr::Value;

@@ -451,7 +451,7 @@ impl EvaluatorThread {
             _ => None,
         };
         Report {
-            rule_errors: Arc::new(judge::failures(&self.catalog, &snapshot)),
+            rule_errors: self.engine.failures().clone(),
             snapshot: Arc::new(snapshot),
             alerts: self.engine.records().cloned().collect(),
             rejected: self.totals.rejected.iter().cloned().collect(),

@@ -80,7 +80,7 @@ pub fn attribute(
     key: &InstanceKey,
     elasticity: impl Fn(&InstanceKey) -> Option<f64>,
 ) -> Option<Attribution> {
-    let whole = snapshot.instances.iter().find(|state| state.key == *key)?;
+    let whole = snapshot.instances.find(key)?;
     let (value, plan) = (whole.value?, planned(catalog, whole)?);
     let children: Vec<&NodeState> = snapshot
         .instances
@@ -292,7 +292,7 @@ nodes:
     fn of(catalog: &Catalog, instances: Vec<NodeState>, elasticity: Option<f64>) -> Option<Attribution> {
         let key = instances[0].key.clone();
         let snapshot = Snapshot {
-            instances,
+            instances: instances.into_iter().collect(),
             ..Snapshot::default()
         };
         attribute(catalog, &snapshot, &key, |_| elasticity)

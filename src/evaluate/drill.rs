@@ -54,7 +54,7 @@ pub fn drill(
     key: &InstanceKey,
     before: impl Fn(&NodeState) -> Option<f64>,
 ) -> Vec<Drill> {
-    let Some(whole) = snapshot.instances.iter().find(|state| state.key == *key) else {
+    let Some(whole) = snapshot.instances.find(key) else {
         return Vec::new();
     };
     let declared = catalog.node(key.node);
@@ -244,7 +244,7 @@ nodes:
             ..state(&("all", &[], whole))
         });
         Snapshot {
-            instances,
+            instances: instances.into_iter().collect(),
             ..Snapshot::default()
         }
     }
@@ -280,7 +280,13 @@ nodes:
         sales.push(("channels", &["web"], channels[0]));
         sales.push(("channels", &["shop"], channels[1]));
         let snapshot = snapshot(&catalog, whole, &sales);
-        let key = snapshot.instances.last().unwrap().key.clone();
+        let key = snapshot
+            .instances
+            .iter()
+            .find(|state| state.key.dimensions.is_empty())
+            .unwrap()
+            .key
+            .clone();
         // A month ago every shop brought as much as every other one, and so did both channels.
         let found = drill(&catalog, &snapshot, &key, |_| Some(50.0));
         found

@@ -7,6 +7,7 @@
 //! * [`drift`]: whether a KPI and the business it serves have come apart.
 //! * [`drivers`]: which of many series drives another.
 //! * [`intake`]: how many of a source's events could be used lately.
+//! * [`instances`]: the instances of a snapshot, shared with the one before where nothing changed.
 //! * [`silence`]: for how long nothing has come of a source. [`surge`]: more of it than in weeks.
 //! * [`weights`]: weights that follow what the KPIs are seen to explain.
 
@@ -18,6 +19,7 @@ pub mod drift;
 pub mod drill;
 pub mod drivers;
 pub mod forecast;
+pub mod instances;
 pub mod intake;
 mod node;
 pub mod outlook;
@@ -32,19 +34,20 @@ pub mod surge;
 pub mod value;
 pub mod weights;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::catalog::{Catalog, MetricId, NodeId};
-use crate::fold::cells::Cells;
+use crate::fold::cells::{Cells, Version};
 use crate::fold::day::Day;
 use crate::fold::delta::DimensionKey;
 use crate::fold::plan::Plan;
 use definition::CountedSince;
-use node::{CompiledNode, Moment};
+use instances::{Family, Instances};
+use node::{CompiledNode, Moment, Standing};
 pub use snapshot::*;
 pub use value::Estimate;
 use value::Formula;
@@ -69,13 +72,30 @@ pub struct Evaluator {
     book: Arc<weights::Book>,
     /// `infos` with the weights that are in force on a day; made anew when the day or the book changes.
     weighed: Option<(Day, Arc<[NodeInfo]>)>,
+    /// Nodes that read the rows of each group, and those that change with time, by index.
+    readers: Vec<Vec<usize>>,
+    ageing: Vec<usize>,
+    /// The last snapshot of the present.
+    last: Option<Last>,
 }
 
 impl Evaluator {
     /// Compiles a catalogue.
     pub fn new(catalog: Arc<Catalog>, plan: Arc<Plan>) -> Evaluator {
         let ids = || (0u32..).map(NodeId).take(catalog.nodes.len());
-        let nodes = ids().map(|id| CompiledNode::new(&catalog, &plan, id)).collect();
+        let nodes: Vec<_> = ids().map(|id| CompiledNode::new(&catalog, &plan, id)).collect();
+        let mut readers = vec![Vec::new(); plan.groups.len()];
+        let mut ageing = Vec::new();
+        for (index, compiled) in nodes.iter().enumerate() {
+            let Some(compiled) = compiled else { continue };
+            compiled
+                .groups()
+                .iter()
+                .for_each(|&group| readers[group].push(index));
+            if compiled.ages() {
+                ageing.push(index);
+            }
+        }
         let infos = ids().map(|id| info(&catalog, id)).collect();
         Evaluator {
             drift: drift::Drift::new(&catalog),
@@ -85,6 +105,9 @@ impl Evaluator {
             infos,
             book: Arc::default(),
             weighed: None,
+            readers,
+            ageing,
+            last: None,
         }
     }
 
@@ -164,51 +187,146 @@ impl Evaluator {
             info.reckoned_since = since.of_metric(&self.plan, &self.catalog.metric(node.metric).name);
         }
         self.weighed = None;
+        self.last = None;
         self
     }
 
-    /// Every number at a watermark. What did not change since the last call is not computed again. Links are shown as
-    /// they were judged when the last day closed, see [`Evaluator::close_day`].
+    /// Every number at a watermark. Links are shown as they were judged when the last day closed, see
+    /// [`Evaluator::close_day`].
+    ///
+    /// Of the present, what did not change since the last call is taken over from it, and costs nothing: time counts by whole
+    /// minutes, but for what has begun and not ended.
     pub fn snapshot(&mut self, cells: &Cells, at: Timestamp, horizon: Horizon) -> Snapshot {
+        let today = Day::of(self.catalog.calendar.day_of(at));
+        if horizon == Horizon::Known
+            && let Some(snapshot) = self.refreshed(cells, at, today)
+        {
+            return snapshot;
+        }
+        let before = self.last.take();
         let Evaluator {
             catalog, plan, nodes, ..
         } = self;
-        let today = Day::of(catalog.calendar.day_of(at));
-        let last_day = match horizon {
-            Horizon::Known => Day(i32::MAX - 1),
-            Horizon::Day => today,
-        };
         let moment = Moment {
             at,
+            by: match horizon {
+                Horizon::Known => minute_of(at),
+                Horizon::Day => at,
+            },
             today,
-            last_day,
+            last_day: match horizon {
+                Horizon::Known => Day(i32::MAX - 1),
+                Horizon::Day => today,
+            },
             calendar: &catalog.calendar,
             whole_from: Day(i32::MIN),
         };
-        let mut instances = Vec::new();
+        let mut instances = Instances::default();
         let mut items = Vec::new();
+        let mut has_moved = false;
         for compiled in nodes.iter_mut().flatten() {
-            compiled.states(catalog, cells, plan, moment, &mut instances, &mut items);
+            has_moved |= compiled.states(catalog, cells, plan, moment, &mut instances, &mut items);
         }
-        reconcile::reconcile(catalog, &mut instances);
-        let infos = self.weighed_on(today);
-        self.show_judgement(&mut instances);
+        let known = before.map(|before| before.family);
+        let family = match known.filter(|family| !has_moved && family.len() == instances.len()) {
+            Some(family) => family,
+            None => Arc::new(Family::of(&instances)),
+        };
+        reconcile::reconcile(catalog, &mut instances, &family);
+        for state in instances.iter_mut() {
+            self.show_judgement(state);
+        }
         let shared = self.shared(&instances);
+        // Kept for its family alone where a day closes: what is judged then changes what is shown.
+        self.last = Some(Last {
+            at: (horizon == Horizon::Known).then_some(at),
+            cells: cells.version(),
+            instances: match horizon {
+                Horizon::Known => instances.clone(),
+                Horizon::Day => Instances::default(),
+            },
+            family: family.clone(),
+        });
         Snapshot {
             watermark: Some(at),
-            nodes: infos,
+            nodes: self.weighed_on(today),
             instances,
+            family,
             items,
-            sources: Vec::new(),
-            evicted_keys: Default::default(),
-            evicted_items: Default::default(),
-            dropped_marks: Default::default(),
             shared,
-            intake: Vec::new(),
-            events_in_other: Default::default(),
-            events_too_old: Default::default(),
-            long_values: Default::default(),
+            ..Snapshot::default()
         }
+    }
+
+    /// The last snapshot brought up to date where cells have changed; `None` where that would not do: there is none, the minute
+    /// is another, or an instance has come or gone.
+    fn refreshed(&mut self, cells: &Cells, at: Timestamp, today: Day) -> Option<Snapshot> {
+        let last = self.last.take()?;
+        last.at
+            .filter(|since| *since <= at && minute_of(*since) == minute_of(at))?;
+        let mut touched: BTreeMap<usize, Vec<(usize, usize)>> =
+            self.ageing.iter().map(|&node| (node, Vec::new())).collect();
+        let mut series: Vec<(usize, usize)> = cells.changed_since(last.cells)?.collect();
+        series.sort_unstable();
+        series.dedup();
+        for (group, series) in series {
+            for &node in &self.readers[group] {
+                touched.entry(node).or_default().push((group, series));
+            }
+        }
+        let catalog = self.catalog.clone();
+        let moment = Moment {
+            at,
+            by: minute_of(at),
+            today,
+            last_day: Day(i32::MAX - 1),
+            calendar: &catalog.calendar,
+            whole_from: Day(i32::MIN),
+        };
+        let mut instances = last.instances;
+        let mut standing = Standing {
+            instances: &mut instances,
+            changed: Vec::new(),
+            items: Vec::new(),
+        };
+        for (node, series) in touched {
+            if let Some(compiled) = &mut self.nodes[node] {
+                let done = compiled.refresh(&catalog, cells, moment, &series, &mut standing);
+                done.ok()?;
+            }
+        }
+        let Standing {
+            mut changed, items, ..
+        } = standing;
+        changed.sort_unstable();
+        changed.dedup();
+        let judged = |at: &u32| *at as usize;
+        for at in changed.iter().map(judged) {
+            if let Some(state) = instances.get_mut(at) {
+                self.show_judgement(state);
+            }
+        }
+        let reconciled = reconcile::reconcile_after(&catalog, &mut instances, &last.family, &changed);
+        changed.extend(reconciled);
+        changed.sort_unstable();
+        changed.dedup();
+        let shared = self.shared(&instances);
+        self.last = Some(Last {
+            at: Some(at),
+            cells: cells.version(),
+            instances: instances.clone(),
+            family: last.family.clone(),
+        });
+        Some(Snapshot {
+            watermark: Some(at),
+            nodes: self.weighed_on(today),
+            instances,
+            family: last.family,
+            changed: Changed::At(changed),
+            items,
+            shared,
+            ..Snapshot::default()
+        })
     }
 
     /// The value of an instance over a period, by all that is known now.
@@ -282,6 +400,23 @@ impl Evaluator {
     }
 }
 
+/// The last snapshot, to go on from.
+#[derive(Debug)]
+struct Last {
+    /// Its watermark; `None` where it is no snapshot of the present.
+    at: Option<Timestamp>,
+    /// How far the cells had come.
+    cells: Version,
+    instances: Instances,
+    family: Arc<Family>,
+}
+
+/// The whole minute that a moment is in.
+fn minute_of(at: Timestamp) -> Timestamp {
+    let second = at.as_second();
+    Timestamp::from_second(second - second.rem_euclid(60)).unwrap_or(at)
+}
+
 /// The instance that an instance serves: the same values for the dimensions that its parent has.
 pub(crate) fn parent_of(catalog: &Catalog, key: &InstanceKey) -> Option<InstanceKey> {
     let node = catalog.node(key.node);
@@ -322,6 +457,8 @@ fn info(catalog: &Catalog, id: NodeId) -> NodeInfo {
     }
 }
 
+#[cfg(test)]
+mod standing_tests;
 #[cfg(test)]
 mod template_tests;
 #[cfg(test)]

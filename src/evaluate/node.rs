@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::burn::{Burn, Course, burn};
 use super::definition::CountedSince;
 use super::forecast::{DAYS, Forecast, Known, forecast};
+use super::instances::{Instances, NOWHERE, number};
 use super::outlook::{self, Ahead, Calibration, History, Outlook, Past, Rehearsed};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
@@ -70,6 +71,8 @@ struct Instance {
     cell_key: DimensionKey,
     /// Its series in each of the node's groups; [`NO_SERIES`] until there is one.
     series: SmallVec<[u32; 4]>,
+    /// Where it stands in the snapshot; [`NOWHERE`] while it is not there.
+    position: u32,
     /// Target rows, ascending by the day they were announced. Most of many instances have none.
     targets: Box<[TargetOf]>,
     computed: Option<Computed>,
@@ -116,6 +119,8 @@ struct Computed {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment<'a> {
     pub(super) at: Timestamp,
+    /// The time by which shares of periods are told: in whole minutes, so that they do not change with every tick.
+    pub(super) by: Timestamp,
     pub(super) today: Day,
     /// Cells of later days are not looked at.
     pub(super) last_day: Day,
@@ -190,11 +195,10 @@ impl CompiledNode {
 
     /// The instance of a cell key, made when it is new.
     fn instance(&mut self, catalog: &Catalog, plan: &Plan, cell_key: &DimensionKey) -> usize {
-        let hash = self.hasher.hash_one(cell_key);
-        let is_it = |index: &u32| self.instances[*index as usize].cell_key == *cell_key;
-        if let Some(index) = self.by_cells.find(hash, is_it) {
-            return *index as usize;
+        if let Some(index) = self.index_of(cell_key) {
+            return index;
         }
+        let hash = self.hasher.hash_one(cell_key);
         let dimensions = self
             .order
             .iter()
@@ -209,6 +213,7 @@ impl CompiledNode {
             key,
             cell_key: cell_key.clone(),
             series: self.groups.iter().map(|_| NO_SERIES).collect(),
+            position: NOWHERE,
             targets: Box::default(),
             computed: None,
             rehearsed: self.rehearses.then(Box::default),
@@ -225,83 +230,183 @@ impl CompiledNode {
         index
     }
 
+    fn index_of(&self, cell_key: &DimensionKey) -> Option<usize> {
+        let is_it = |index: &u32| self.instances[*index as usize].cell_key == *cell_key;
+        let found = self.by_cells.find(self.hasher.hash_one(cell_key), is_it);
+        found.map(|index| *index as usize)
+    }
+
     fn sort(&mut self) {
         self.sorted = (0u32..).take(self.instances.len()).collect();
         let key = |index: &u32| &self.instances[*index as usize].key;
         self.sorted.sort_by(|a, b| key(a).cmp(key(b)));
     }
 
-    /// Adds its instances at a moment, by dimension values.
+    /// What is the same for all its instances at a moment.
+    fn frame<'a>(&self, catalog: &'a Catalog, moment: Moment<'a>) -> Frame<'a> {
+        let node = catalog.node(self.id);
+        let calendar = catalog.calendar_of(node);
+        let moment = Moment { calendar, ..moment };
+        let period = Period::containing(node.period, moment.today.date(), calendar);
+        let since = self.counted_since;
+        let whole_from = since.map_or(moment.whole_from, |since| {
+            Day(Day::of(calendar.day_of(since)).0 + 1)
+        });
+        Frame {
+            node,
+            manual: catalog.metric(node.metric).manual.as_ref(),
+            period,
+            // By the calendar the plan is the same for all instances, and counting working days costs something.
+            by_calendar: ByCalendar {
+                linear: pace::elapsed(&period, moment.by, calendar),
+                of_today: pace::elapsed_of_day(moment.today.date(), moment.by, calendar),
+                workdays: PeriodPlan::Workdays.share(&period, moment.by, calendar),
+            },
+            known_since: self.declared.map(|declared| Day::of(calendar.day_of(declared))),
+            is_whole: since.is_none_or(|since| calendar.start_of(period.start) > since),
+            moment: Moment { whole_from, ..moment },
+        }
+    }
+
+    /// Adds its instances at a moment, by dimension values. Whether any of them stands elsewhere than before.
     pub(super) fn states(
         &mut self,
         catalog: &Catalog,
         cells: &Cells,
         plan: &Plan,
         moment: Moment<'_>,
-        states: &mut Vec<NodeState>,
+        states: &mut Instances,
         items: &mut Vec<OpenItems>,
-    ) {
+    ) -> bool {
         self.discover(catalog, cells, plan);
-        let node = catalog.node(self.id);
-        let calendar = catalog.calendar_of(node);
-        let moment = Moment { calendar, ..moment };
-        let manual = catalog.metric(node.metric).manual.as_ref();
-        let period = Period::containing(node.period, moment.today.date(), moment.calendar);
-        let elapsed = pace::elapsed(&period, moment.at, moment.calendar);
-        let counted_since = self.counted_since;
-        let known_since = self
-            .declared
-            .map(|declared| Day::of(moment.calendar.day_of(declared)));
-        let is_whole = counted_since.is_none_or(|since| moment.calendar.start_of(period.start) > since);
-        let whole_from = counted_since.map_or(moment.whole_from, |since| {
-            Day(Day::of(moment.calendar.day_of(since)).0 + 1)
-        });
-        let moment = Moment { whole_from, ..moment };
-        // By the calendar the plan is the same for all instances, and counting working days costs something.
-        let by_calendar = ByCalendar {
-            linear: elapsed,
-            of_today: pace::elapsed_of_day(moment.today.date(), moment.at, moment.calendar),
-            workdays: PeriodPlan::Workdays.share(&period, moment.at, moment.calendar),
+        let frame = self.frame(catalog, moment);
+        let mut has_moved = false;
+        for at in 0..self.sorted.len() {
+            let index = self.sorted[at] as usize;
+            let seen = self.look(&frame, cells, index);
+            let position = seen.as_ref().map_or(NOWHERE, |_| number(states.len()));
+            has_moved |= std::mem::replace(&mut self.instances[index].position, position) != position;
+            if let Some((state, open)) = seen {
+                states.push(state);
+                items.extend(open);
+            }
+        }
+        has_moved
+    }
+
+    /// Puts in place those of its instances whose series have changed, and all of them if they change with time.
+    ///
+    /// # Errors
+    /// Where an instance has come or gone: the others do not stand where they stood.
+    pub(super) fn refresh(
+        &mut self,
+        catalog: &Catalog,
+        cells: &Cells,
+        moment: Moment<'_>,
+        series: &[(usize, usize)],
+        into: &mut Standing<'_>,
+    ) -> Result<(), Moved> {
+        if (0..self.groups.len()).any(|at| cells.series_count(self.groups[at]) > self.scanned[at]) {
+            return Err(Moved);
+        }
+        let frame = self.frame(catalog, moment);
+        if self.ages() {
+            for at in 0..self.sorted.len() {
+                self.refresh_one(&frame, cells, self.sorted[at] as usize, into)?;
+            }
+            return Ok(());
+        }
+        for &(group, series) in series {
+            let key = cells.series_key(group, series);
+            let index = self.index_of(key).ok_or(Moved)?;
+            self.refresh_one(&frame, cells, index, into)?;
+        }
+        Ok(())
+    }
+
+    fn refresh_one(
+        &mut self,
+        frame: &Frame<'_>,
+        cells: &Cells,
+        index: usize,
+        into: &mut Standing<'_>,
+    ) -> Result<(), Moved> {
+        let seen = self.look(frame, cells, index);
+        let position = self.instances[index].position;
+        let Some((mut state, open)) = seen.filter(|_| position != NOWHERE) else {
+            return if position == NOWHERE { Ok(()) } else { Err(Moved) };
         };
+        let known = into.instances.get_mut(position as usize).ok_or(Moved)?;
+        // Of many parts they are not compared at once.
+        state.unreconciled = known.unreconciled.take();
+        *known = state;
+        into.changed.push(position);
+        into.items.extend(open);
+        Ok(())
+    }
+
+    /// Whether its instances change as time goes by, without any event.
+    pub(super) fn ages(&self) -> bool {
+        self.formula.ages()
+    }
+
+    /// The groups whose rows it reads.
+    pub(super) fn groups(&self) -> &[usize] {
+        &self.groups
+    }
+
+    /// One of its instances at a moment, with its open items; `None` where it is not shown.
+    fn look(
+        &mut self,
+        frame: &Frame<'_>,
+        cells: &Cells,
+        index: usize,
+    ) -> Option<(NodeState, Option<OpenItems>)> {
+        let Frame {
+            node, period, moment, ..
+        } = *frame;
         let CompiledNode {
             formula,
             groups,
             instances,
-            sorted,
             accumulates,
+            counted_since,
             ..
         } = self;
-        for &index in sorted.iter() {
-            let instance = &mut instances[index as usize];
-            let open = instance.open(node, formula, cells, moment.at);
-            let is_alive = || open.is_some() || instance.is_alive(cells, groups, &period, moment.last_day);
-            if !node.each.is_empty() && !is_alive() {
-                continue;
-            }
-            let (computed, shares) = instance.compute(
-                node,
+        let instance = &mut instances[index];
+        let open = instance.open(node, formula, cells, moment.at);
+        let is_alive = || open.is_some() || instance.is_alive(cells, groups, &period, moment.last_day);
+        if !node.each.is_empty() && !is_alive() {
+            return None;
+        }
+        let (computed, shares) = instance.compute(
+            node,
+            formula,
+            cells,
+            groups,
+            period,
+            moment,
+            frame.by_calendar,
+            *accumulates,
+        );
+        let mut state = instance.state(node, &computed, shares);
+        state.counted_since = *counted_since;
+        if !frame.is_whole {
+            state.withhold();
+        }
+        if let Some(declared) = frame.manual {
+            let due = entry_due(
                 formula,
                 cells,
-                groups,
-                period,
+                &instance.cell_key,
+                declared,
+                frame.known_since,
                 moment,
-                by_calendar,
-                *accumulates,
             );
-            let mut state = instance.state(node, &computed, shares);
-            state.counted_since = counted_since;
-            if !is_whole {
-                state.withhold();
-            }
-            if let Some(declared) = manual {
-                state.entry_due =
-                    entry_due(formula, cells, &instance.cell_key, declared, known_since, moment)
-                        .map(Box::new);
-            }
-            states.push(state);
-            items.extend(open);
-            instance.computed = Some(computed);
+            state.entry_due = due.map(Box::new);
         }
+        instance.computed = Some(computed);
+        Some((state, open))
     }
 
     /// Finds the instances of series that have not been looked at yet.
@@ -336,7 +441,7 @@ fn entry_due(
     known_since: Option<Day>,
     moment: Moment<'_>,
 ) -> Option<EntryDue> {
-    let Moment { at, calendar, .. } = moment;
+    let Moment { by: at, calendar, .. } = moment;
     let settled = calendar.day_of(at.checked_sub(declared.grace).ok()?);
     let running = Period::containing(declared.every?, settled, calendar);
     let due = Period::containing(declared.every?, running.start.yesterday().ok()?, calendar);
@@ -352,6 +457,30 @@ fn entry_due(
         late_days: if is_there { 0.0 } else { late },
     })
 }
+
+/// What is the same for all instances of a node at a moment.
+struct Frame<'a> {
+    node: &'a Node,
+    manual: Option<&'a Manual>,
+    period: Period,
+    by_calendar: ByCalendar,
+    /// When its definition came into the catalogue, if that is known.
+    known_since: Option<Day>,
+    /// Whether its definition has seen the period from its beginning.
+    is_whole: bool,
+    moment: Moment<'a>,
+}
+
+/// A snapshot that is brought up to date where something changed.
+pub(super) struct Standing<'a> {
+    pub(super) instances: &'a mut Instances,
+    /// Positions of what was put in place, in no order.
+    pub(super) changed: Vec<u32>,
+    pub(super) items: Vec<OpenItems>,
+}
+
+/// An instance has come or gone.
+pub(super) struct Moved;
 
 /// Planned shares that follow from the calendar alone.
 #[derive(Clone, Copy)]
@@ -377,7 +506,7 @@ impl Computed {
         let expected = match &self.plan {
             PeriodPlan::Linear => by_calendar.linear,
             PeriodPlan::Workdays => by_calendar.workdays,
-            plan => plan.share(&self.period, moment.at, moment.calendar),
+            plan => plan.share(&self.period, moment.by, moment.calendar),
         };
         Shares {
             elapsed: by_calendar.linear,

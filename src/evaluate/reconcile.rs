@@ -1,9 +1,13 @@
 //! Whether the parts of a node add up (multiply, divide) to it: 口径不一致 shows as an amount.
 
-use hashbrown::HashMap;
+use std::collections::BTreeMap;
 
-use super::snapshot::{InstanceKey, Mismatch, NodeState};
+use super::instances::{Family, Instances, number};
+use super::snapshot::{Mismatch, NodeState};
 use crate::catalog::{Catalog, NodeId, Relation};
+
+/// Parts of an instance up to which they are compared with it whenever one of them changes; those of more once a minute.
+const AT_ONCE: usize = 4096;
 
 /// Sets [`NodeState::unreconciled`] of every instance that has parts to compare with.
 ///
@@ -14,45 +18,74 @@ use crate::catalog::{Catalog, NodeId, Relation};
 /// What cannot be computed on one side (a ratio by zero, an average of nothing) disagrees with an amount on the other,
 /// and agrees with nothing and with 0. What nobody has declared or typed in yet is not compared: a missing entry is
 /// told as such.
-pub(super) fn reconcile(catalog: &Catalog, instances: &mut [NodeState]) {
-    if !catalog.nodes.iter().any(|node| {
-        node.parent
-            .as_ref()
-            .is_some_and(|p| p.relation != Relation::Influence)
-    }) {
-        return;
+pub(super) fn reconcile(catalog: &Catalog, instances: &mut Instances, family: &Family) {
+    if has_parts(catalog) {
+        for whole in 0..instances.len() {
+            reconcile_one(catalog, instances, family, whole);
+        }
     }
-    let mut parts: HashMap<(InstanceKey, Relation, Option<NodeId>), Vec<usize>> = HashMap::new();
-    for (index, state) in instances.iter().enumerate() {
+}
+
+/// The same where only what stands at some positions has changed. Returns the positions of those that say something else now.
+pub(super) fn reconcile_after(
+    catalog: &Catalog,
+    instances: &mut Instances,
+    family: &Family,
+    changed: &[u32],
+) -> Vec<u32> {
+    if !has_parts(catalog) {
+        return Vec::new();
+    }
+    let changed = changed.iter().map(|at| *at as usize);
+    let mut wholes: Vec<usize> = changed
+        .flat_map(|at| [Some(at), family.parent(at)])
+        .flatten()
+        .filter(|whole| family.children(*whole).len() <= AT_ONCE)
+        .collect();
+    wholes.sort_unstable();
+    wholes.dedup();
+    wholes.retain(|whole| reconcile_one(catalog, instances, family, *whole));
+    wholes.into_iter().map(number).collect()
+}
+
+/// Whether anything in a catalogue is made of parts.
+fn has_parts(catalog: &Catalog) -> bool {
+    let mut links = catalog.nodes.iter().filter_map(|node| node.parent.as_ref());
+    links.any(|link| link.relation != Relation::Influence)
+}
+
+/// Compares one instance with its parts; whether it says something else than before.
+fn reconcile_one(catalog: &Catalog, instances: &mut Instances, family: &Family, whole: usize) -> bool {
+    let mut parts: BTreeMap<(Option<NodeId>, Relation), Vec<&NodeState>> = BTreeMap::new();
+    for &child in family.children(whole) {
+        let state = &instances[child as usize];
         let node = catalog.node(state.key.node);
-        let (Some(link), Some(parent)) = (&node.parent, &state.parent) else {
+        let Some(link) = node
+            .parent
+            .as_ref()
+            .filter(|link| link.relation != Relation::Influence)
+        else {
             continue;
         };
-        if link.relation == Relation::Influence {
-            continue;
-        }
-        let finer = node.each.len() > catalog.node(link.node).each.len();
-        parts
-            .entry((parent.clone(), link.relation, finer.then_some(state.key.node)))
-            .or_default()
-            .push(index);
+        let is_finer = node.each.len() > catalog.node(link.node).each.len();
+        let of = (is_finer.then_some(state.key.node), link.relation);
+        parts.entry(of).or_default().push(state);
     }
-    let by_key: HashMap<InstanceKey, usize> = instances
-        .iter()
-        .enumerate()
-        .map(|(index, state)| (state.key.clone(), index))
-        .collect();
-    for ((parent, relation, _), children) in parts {
-        let Some(&at) = by_key.get(&parent) else { continue };
-        let children: Vec<&NodeState> = children.iter().map(|&index| &instances[index]).collect();
-        let comparable = |child: &&NodeState| child.period == instances[at].period && child.is_judged();
-        if !instances[at].is_judged() || !children.iter().all(comparable) {
-            continue;
-        }
-        let found = worst(compare(catalog, &instances[at], &children, relation));
-        let known = instances[at].unreconciled.take().map(|known| *known);
-        instances[at].unreconciled = worst(known.into_iter().chain(found)).map(Box::new);
+    let of_whole = &instances[whole];
+    let comparable = |part: &&NodeState| part.period == of_whole.period && part.is_judged();
+    let comparable_parts = parts
+        .into_iter()
+        .filter(|(_, parts)| of_whole.is_judged() && parts.iter().all(comparable));
+    let found =
+        comparable_parts.flat_map(|((_, relation), parts)| compare(catalog, of_whole, &parts, relation));
+    let found = worst(found);
+    if found == of_whole.unreconciled.as_deref().copied() {
+        return false;
     }
+    if let Some(state) = instances.get_mut(whole) {
+        state.unreconciled = found.map(Box::new);
+    }
+    true
 }
 
 /// The one that is furthest off; of equal ones that of values, and then the larger amount, whatever the order.

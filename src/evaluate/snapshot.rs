@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp, civil};
 use serde::Serialize;
 
 use super::burn::Burn;
+use super::instances::{Family, Instances};
 use super::intake::Recent;
 use super::outlook::Outlook;
 use super::silence::Silent;
@@ -377,7 +378,11 @@ pub struct Snapshot {
     /// Nodes by [`NodeId`], with the weights of the running periods.
     pub nodes: Arc<[NodeInfo]>,
     /// Instances, in tree order (a parent before its children).
-    pub instances: Vec<NodeState>,
+    pub instances: Instances,
+    /// Who serves whom among them; empty in one that was not evaluated.
+    pub family: Arc<Family>,
+    /// Which of them may be another than in the snapshot that the same evaluator made before.
+    pub changed: Changed,
     /// Instances that have open items, in the order of `instances`.
     pub items: Vec<OpenItems>,
     /// Sources, in catalogue order.
@@ -400,7 +405,26 @@ pub struct Snapshot {
     pub long_values: BTreeMap<String, u64>,
 }
 
+/// Instances that may differ from those of the snapshot before.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Changed {
+    /// All of them, or their number.
+    #[default]
+    All,
+    /// Those at these positions, ascending.
+    At(Vec<u32>),
+}
+
 impl Snapshot {
+    /// Who serves whom.
+    pub fn family(&self) -> Arc<Family> {
+        if self.family.len() == self.instances.len() {
+            self.family.clone()
+        } else {
+            Arc::new(Family::of(&self.instances))
+        }
+    }
+
     /// Weight of an instance's node in points, as it is in force for its running period.
     pub fn weight(&self, catalog: &Catalog, key: &InstanceKey) -> Option<f64> {
         let info = self.nodes.get(key.node.0 as usize);

@@ -285,8 +285,8 @@ fn rules_see_nodes_and_links() {
     }
     let condition = |at: &str, rule: &str, node: &str| {
         let snapshot = world.snapshot(at, Horizon::Known);
-        let periods = judge::Periods::of(&world.catalog, &snapshot);
-        let samples = judge::samples(&world.catalog, &snapshot, &periods, &judge::Known::Everywhere);
+        let scene = judge::Scene::of(&world.catalog, &snapshot);
+        let samples = scene.samples(&judge::Known::Everywhere);
         samples
             .iter()
             .find(|s| s.rule.name == rule && s.node == node)
@@ -349,8 +349,8 @@ fn what_is_well_and_always_was_needs_no_sample() {
         let (_, step) = judge::step(&world.catalog, &mut one, &world.cells, &mut lazy, when);
         let mut snapshot = other.snapshot(&world.cells, at, Horizon::Day);
         other.close_day(&world.cells, &mut snapshot);
-        let periods = judge::Periods::of(&world.catalog, &snapshot);
-        let samples = judge::samples(&world.catalog, &snapshot, &periods, &judge::Known::Everywhere);
+        let scene = judge::Scene::of(&world.catalog, &snapshot);
+        let samples = scene.samples(&judge::Known::Everywhere);
         let expected = thorough.step(&samples, &world.catalog.rules, at, None);
         let tell = judge::Tell::at(at, &routing);
         let told_of_it = judge::tell(
@@ -427,8 +427,8 @@ fn what_people_are_told_has_labels_and_figures() {
         world.event(1, r#"{"time": "2026-06-05T10:00:00+08:00", "author": "a"}"#);
     }
     let snapshot = world.snapshot("2026-06-20T00:00:00+08:00", Horizon::Known);
-    let periods = judge::Periods::of(&world.catalog, &snapshot);
-    let samples = judge::samples(&world.catalog, &snapshot, &periods, &judge::Known::Everywhere);
+    let scene = judge::Scene::of(&world.catalog, &snapshot);
+    let samples = scene.samples(&judge::Known::Everywhere);
     let sample = samples.iter().find(|s| s.rule.name == "done-but-flat").unwrap();
     let labels: Vec<(String, String)> = sample.about.labels().into_iter().collect();
     let expected = [
@@ -556,8 +556,8 @@ nodes:
             );
         }
         let snapshot = world.snapshot(MID_JUNE, Horizon::Known);
-        let periods = judge::Periods::of(&world.catalog, &snapshot);
-        let samples = judge::samples(&world.catalog, &snapshot, &periods, &judge::Known::Everywhere);
+        let scene = judge::Scene::of(&world.catalog, &snapshot);
+        let samples = scene.samples(&judge::Known::Everywhere);
         ["by-product", "by-ratio", "undivided", "by-hand"].map(|node| {
             let found = world.state(&snapshot, node, &[]).unreconciled.as_deref().copied();
             let sample = samples
@@ -737,8 +737,8 @@ fn a_new_definition_is_judged_from_the_first_period_that_it_saw_whole() {
                 .evaluator()
                 .since(&since)
                 .snapshot(&world.cells, at.parse().unwrap(), Horizon::Known);
-        let periods = judge::Periods::of(&world.catalog, &snapshot);
-        let samples = judge::samples(&world.catalog, &snapshot, &periods, &judge::Known::Everywhere);
+        let scene = judge::Scene::of(&world.catalog, &snapshot);
+        let samples = scene.samples(&judge::Known::Everywhere);
         let mut redefined: Vec<&str> = samples
             .iter()
             .filter(|sample| sample.condition == Condition::NewDefinition)

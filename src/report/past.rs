@@ -73,7 +73,7 @@ impl Past {
         let mut snapshot = self.evaluator.snapshot(&self.cells, at, horizon);
         if !is_now {
             // What is kept of a link or feed is what is known of it now.
-            for state in &mut snapshot.instances {
+            for state in snapshot.instances.iter_mut() {
                 (state.link, state.feed) = (None, None);
             }
         }

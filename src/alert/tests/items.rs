@@ -92,8 +92,8 @@ impl World {
 
     fn step(&mut self, at: &str) -> Vec<Notice> {
         let snapshot = self.snapshot(at);
-        let periods = judge::Periods::of(&self.catalog, &snapshot);
-        let samples = judge::samples(&self.catalog, &snapshot, &periods, &self.engine.known());
+        let scene = judge::Scene::of(&self.catalog, &snapshot);
+        let samples = scene.samples(&self.engine.known());
         let (at, world) = (snapshot.watermark.unwrap(), nothing());
         let routing = routing_of(&[(Severity::Info, "ops".to_owned())]);
         let moment = Some(moment(at, &routing, &world));

@@ -315,7 +315,7 @@ fn told_of_feed(hours: &[(i64, Recent, FeedState)]) -> Vec<(String, NoticeKind)>
         };
         let suppose = |snapshot: &mut crate::evaluate::Snapshot| {
             let feed = Arc::new(feed.clone());
-            for state in &mut snapshot.instances {
+            for state in snapshot.instances.iter_mut() {
                 state.feed = Some(feed.clone());
             }
         };

@@ -183,7 +183,7 @@ pub(super) fn put_in(
     snapshot: &mut Snapshot,
     now: Timestamp,
 ) {
-    for state in &mut snapshot.instances {
+    for state in snapshot.instances.iter_mut() {
         if !reads_any(catalog, state.key.node, fed) {
             clear(state);
         }
@@ -193,7 +193,7 @@ pub(super) fn put_in(
         let state = instance(catalog, snapshot, &one.target.key, now);
         put(state, one.target.number, value);
     }
-    for state in &mut snapshot.instances {
+    for state in snapshot.instances.iter_mut() {
         let of_it = |number: Number| {
             series.iter().any(|one| {
                 one.target.key == state.key && one.target.number == number && one.at(now).is_some()
@@ -234,12 +234,12 @@ fn instance<'s>(
     key: &InstanceKey,
     now: Timestamp,
 ) -> &'s mut NodeState {
-    let known = snapshot.instances.iter().position(|state| state.key == *key);
+    let known = snapshot.instances.position(key);
     let at = known.unwrap_or_else(|| {
         let node = catalog.node(key.node);
         let calendar = &catalog.calendar;
         let period = Period::containing(node.period, calendar.day_of(now), calendar);
-        snapshot.instances.push(NodeState {
+        snapshot.instances.insert(NodeState {
             target: match node.target {
                 catalog::Target::Number(target) => Some(target),
                 _ => None,
@@ -247,8 +247,7 @@ fn instance<'s>(
             expected_share: pace::expected_share(node.profile, &period, now, calendar),
             elapsed: pace::elapsed(&period, now, calendar),
             ..NodeState::unknown(key.clone(), parent_of(catalog, key), period)
-        });
-        snapshot.instances.len() - 1
+        })
     });
     &mut snapshot.instances[at]
 }

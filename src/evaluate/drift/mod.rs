@@ -20,6 +20,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::Evaluator;
+use super::instances::{Family, Instances};
 use super::snapshot::{InstanceKey, LinkFinding, LinkState, NodeInfo, NodeState, SharedDrift, Snapshot};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Calendar, Catalog, DayKind, Direction, NodeId, Relation, Role};
@@ -185,14 +186,10 @@ impl Evaluator {
             return;
         }
         self.drift.closed_to = Some(today.0);
+        let family = snapshot.family();
         let instances = &snapshot.instances;
-        let by_key: HashMap<&InstanceKey, &NodeState> =
-            instances.iter().map(|state| (&state.key, state)).collect();
         let mut pools: HashMap<NodeId, Pool<'_>> = HashMap::new();
-        for (parent, kpis) in families(&self.catalog, instances) {
-            let Some(parent) = by_key.get(parent) else {
-                continue;
-            };
+        for (parent, kpis) in families(&self.catalog, instances, &family) {
             let parent_flow = self.latest_flow(cells, today, parent);
             let of_parent = Closing {
                 flow: &parent_flow,
@@ -238,11 +235,13 @@ impl Evaluator {
         for (node, pool) in pools {
             self.close_whole(today, node, &pool);
         }
-        drop(by_key);
         self.forget_links(today);
         self.close_feeds(cells, today, &snapshot.instances);
         self.count_links();
-        self.show_judgement(&mut snapshot.instances);
+        for state in snapshot.instances.iter_mut() {
+            self.show_judgement(state);
+        }
+        self.last = None;
         self.drift.shared = None;
         snapshot.shared = self.shared(&snapshot.instances);
     }
@@ -264,7 +263,7 @@ impl Evaluator {
     }
 
     /// Closes the day for what no link watches: nodes as a whole that read a source.
-    fn close_feeds(&mut self, cells: &Cells, today: Day, instances: &[NodeState]) {
+    fn close_feeds(&mut self, cells: &Cells, today: Day, instances: &Instances) {
         let is_watched = watched_by_links(&self.catalog, &self.drift.links);
         for state in instances {
             let NodeId(node) = state.key.node;
@@ -427,19 +426,14 @@ impl Evaluator {
         Some(compiled.flow(cells, &self.cell_key(key), from, to))
     }
 
-    /// Shows the judgement of links and feeds in the instances of a snapshot.
-    pub(super) fn show_judgement(&self, instances: &mut [NodeState]) {
-        for state in instances {
-            let NodeId(node) = state.key.node;
-            state.feed = self.drift.feeds[node as usize]
-                .as_ref()
-                .map(|feed| feed.state.clone());
-            state.link = self
-                .drift
-                .links
-                .get(&state.key)
-                .and_then(|judged| judged.state.clone());
-        }
+    /// Shows the judgement of its link and its feed in an instance of a snapshot.
+    pub(super) fn show_judgement(&self, state: &mut NodeState) {
+        let NodeId(node) = state.key.node;
+        state.feed = self.drift.feeds[node as usize]
+            .as_ref()
+            .map(|feed| feed.state.clone());
+        let judged = self.drift.links.get(&state.key);
+        state.link = judged.and_then(|judged| judged.state.clone());
     }
 
     /// What was known of a link as the last month closed by the end of a day; `None` before the first, or without a link.
@@ -490,11 +484,12 @@ impl Evaluator {
             *feed = feed.take().filter(|_| !is_watched);
         }
         self.drift.shared = None;
+        self.last = None;
         self.count_links();
     }
 
     /// What links say together, by instances that show them. They say another thing when a day closes, never in between.
-    pub(super) fn shared(&mut self, instances: &[NodeState]) -> Arc<[SharedDrift]> {
+    pub(super) fn shared(&mut self, instances: &Instances) -> Arc<[SharedDrift]> {
         let Drift {
             links,
             shared,
@@ -607,20 +602,19 @@ fn is_judged(catalog: &Catalog, node: NodeId) -> bool {
     node.role == Role::Kpi && relation == Some(Relation::Influence)
 }
 
-/// The judged KPIs of each parent instance, in the order of the first one.
-fn families<'s>(catalog: &Catalog, instances: &'s [NodeState]) -> Vec<(&'s InstanceKey, Vec<&'s NodeState>)> {
-    let mut families: Vec<(&InstanceKey, Vec<&NodeState>)> = Vec::new();
-    let mut places: HashMap<&InstanceKey, usize> = HashMap::new();
-    for kpi in instances {
-        if let Some(parent) = kpi.parent.as_ref().filter(|_| is_judged(catalog, kpi.key.node)) {
-            let place = *places.entry(parent).or_insert_with(|| {
-                families.push((parent, Vec::new()));
-                families.len() - 1
-            });
-            families[place].1.push(kpi);
-        }
-    }
-    families
+/// Parent instances with their judged KPIs.
+fn families<'s>(
+    catalog: &Catalog,
+    instances: &'s Instances,
+    family: &Family,
+) -> Vec<(&'s NodeState, Vec<&'s NodeState>)> {
+    let judged = |parent: usize| {
+        let children = family.children(parent).iter();
+        let kpis = children.map(|child| &instances[*child as usize]);
+        let kpis: Vec<&NodeState> = kpis.filter(|kpi| is_judged(catalog, kpi.key.node)).collect();
+        (!kpis.is_empty()).then(|| (&instances[parent], kpis))
+    };
+    (0..instances.len()).filter_map(judged).collect()
 }
 
 /// The key of the link of all instances of a node as one.

@@ -7,7 +7,8 @@ use jiff::civil::Date;
 use super::whole_of;
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Catalog, NodeId};
-use crate::evaluate::snapshot::{InstanceKey, LinkFinding, LinkState, NodeState, SharedDrift};
+use crate::evaluate::instances::Instances;
+use crate::evaluate::snapshot::{InstanceKey, LinkFinding, LinkState, SharedDrift};
 
 /// Judged links from which on they can be said to drift together: of fewer, each is told by itself.
 pub(super) const LEAST: usize = 5;
@@ -232,7 +233,7 @@ fn median(sorted: &[f64]) -> Option<f64> {
 /// In the order of parents; the whole of a node before its instances. `whole` is the link of all instances of a KPI as one.
 pub fn shared<'a>(
     catalog: &Catalog,
-    instances: &'a [NodeState],
+    instances: &'a Instances,
     whole: impl Fn(NodeId) -> Option<&'a LinkState>,
 ) -> Vec<SharedDrift> {
     let mut sets: HashMap<InstanceKey, Siblings<'a>> = HashMap::new();

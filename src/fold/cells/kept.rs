@@ -24,6 +24,7 @@ impl Cells {
             return;
         }
         self.kept_from = Some(first);
+        let mut has_gone = false;
         for (group, cells) in self.plan.groups.iter().zip(&mut self.groups) {
             let width = group.columns.len();
             for series in &mut cells.series {
@@ -31,6 +32,7 @@ impl Cells {
                 if gone == 0 {
                     continue;
                 }
+                has_gone = true;
                 let key = join(&self.plan, &series.dimensions);
                 self.forgotten
                     .extend(series.rows.drain(..gone).map(|row| ForgottenDay {
@@ -46,6 +48,9 @@ impl Cells {
                 }
             }
             cells.note_if_full(group);
+        }
+        if has_gone {
+            self.forget_version();
         }
     }
 

@@ -6,7 +6,7 @@ mod remembered;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use smallvec::SmallVec;
@@ -40,6 +40,19 @@ pub struct StoredCell {
     pub partial: Partial,
 }
 
+/// How far cells have come: what changed since one is known as long as it was the last but one to be looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Version {
+    /// Which cells they are.
+    of: u64,
+    changes: u64,
+    /// Looks at what had changed, each of which forgets it.
+    looks: u64,
+}
+
+/// Cells that were made so far.
+static MADE: AtomicU64 = AtomicU64::new(0);
+
 /// All cells.
 #[derive(Debug)]
 pub struct Cells {
@@ -47,6 +60,9 @@ pub struct Cells {
     groups: Vec<GroupCells>,
     remembered: Remembered,
     changed: Vec<(u32, u32, Day)>,
+    version: Version,
+    /// The version at the last look at what changed.
+    looked_at: Version,
     /// Days before it are forgotten.
     kept_from: Option<Day>,
     /// Those since the last commit.
@@ -97,7 +113,14 @@ impl Cells {
     pub fn new(plan: Arc<Plan>) -> Cells {
         let groups = plan.groups.iter().map(|_| GroupCells::default()).collect();
         let remembered = Remembered::new(&plan);
+        let version = Version {
+            of: MADE.fetch_add(1, Ordering::Relaxed),
+            changes: 0,
+            looks: 0,
+        };
         Cells {
+            version,
+            looked_at: version,
             plan,
             groups,
             remembered,
@@ -110,6 +133,7 @@ impl Cells {
 
     /// Takes what the state kept. Cells of definitions that the catalogue no longer has are left where they are.
     pub fn restore(&mut self, stored: Vec<StoredCell>) {
+        self.forget_version();
         let plan = self.plan.clone();
         let mut columns: HashMap<&str, (usize, usize)> = HashMap::new();
         for (g, group) in plan.groups.iter().enumerate() {
@@ -152,6 +176,7 @@ impl Cells {
     /// When a sum leaves the range of exact numbers; that sum stays as it was, everything else is merged, and
     /// [`Cells::take_evicted`] counts its events.
     pub fn merge(&mut self, delta: Delta) -> Result<(), FoldError> {
+        self.version.changes += 1;
         let plan = self.plan.clone();
         let mut failed = None;
         for (g, (group, mut delta)) in plan.groups.iter().zip(delta.groups).enumerate() {
@@ -207,6 +232,7 @@ impl Cells {
     /// Cells that changed since the last call, whole.
     pub fn take_changed(&mut self) -> Vec<StoredCell> {
         let mut stored = Vec::new();
+        self.note_look();
         for (g, s, day) in std::mem::take(&mut self.changed) {
             let group = &self.plan.groups[g as usize];
             let width = group.columns.len();
@@ -236,12 +262,43 @@ impl Cells {
 
     /// Forgets what [`Cells::take_changed`] would give: nothing is kept of a replay.
     pub fn let_go_changed(&mut self) {
+        self.note_look();
         for (g, s, day) in std::mem::take(&mut self.changed) {
             let rows = &mut self.groups[g as usize].series[s as usize].rows;
             if let Ok(row) = rows.binary_search_by_key(&day, |row| row.day) {
                 rows[row].is_dirty = false;
             }
         }
+    }
+
+    /// How far they have come.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Series that have changed since a version, by group and number, perhaps some more, perhaps one several times; `None`
+    /// where that is not known any more.
+    pub fn changed_since(&self, version: Version) -> Option<impl Iterator<Item = (usize, usize)>> {
+        let is_last = version.looks == self.version.looks;
+        // Nothing came between that version and the look that forgot what had changed by then.
+        let is_before = version == self.looked_at && version.looks + 1 == self.version.looks;
+        let is_known = version.of == self.version.of && (is_last || is_before);
+        let series = self
+            .changed
+            .iter()
+            .map(|&(group, series, _)| (group as usize, series as usize));
+        is_known.then_some(series)
+    }
+
+    /// What has changed is about to be forgotten.
+    fn note_look(&mut self) {
+        self.looked_at = self.version;
+        self.version.looks += 1;
+    }
+
+    /// Something has changed that is not among what changed.
+    fn forget_version(&mut self) {
+        self.version.looks += 2;
     }
 
     /// The first day that has a cell.
