@@ -52,8 +52,8 @@ pub struct Report {
     pub snapshot: Arc<Snapshot>,
     /// Rules that cannot be evaluated, with where and why.
     pub rule_errors: Arc<BTreeMap<String, String>>,
-    /// Every alert record.
-    pub alerts: Vec<AlertRecord>,
+    /// Every alert record; the same as before where none has changed.
+    pub alerts: Arc<[AlertRecord]>,
     /// Newest rejected events, newest first.
     pub rejected: Vec<Rejected>,
     /// Every entry that people typed in.
@@ -85,6 +85,8 @@ pub(super) struct EvaluatorThread {
     pub(super) cells: Cells,
     pub(super) evaluator: Evaluator,
     pub(super) engine: Engine,
+    /// Every alert record, as long as none changes.
+    pub(super) records: Option<Arc<[AlertRecord]>>,
     pub(super) watermarks: Watermarks,
     pub(super) routing: Arc<Routing>,
     /// Names of all receivers.
@@ -453,7 +455,7 @@ impl EvaluatorThread {
         Report {
             rule_errors: self.engine.failures().clone(),
             snapshot: Arc::new(snapshot),
-            alerts: self.engine.records().cloned().collect(),
+            alerts: self.alerts(),
             rejected: self.totals.rejected.iter().cloned().collect(),
             entries: self.entries.clone(),
             book: self.evaluator.book().clone(),
@@ -483,7 +485,7 @@ impl EvaluatorThread {
             let outcome = match ask {
                 Ask::Alert(command) => {
                     let (outcome, step) = self.engine.command(command, &self.routing, self.clock.now());
-                    pending.take(step);
+                    self.take(step, pending);
                     outcome.map_err(NotDone::from)
                 }
                 Ask::Weights(decision) => self.decide_weights(decision, pending),
@@ -536,8 +538,24 @@ impl EvaluatorThread {
                 intake,
             },
         );
-        pending.take(step);
+        self.take(step, pending);
         snapshot
+    }
+
+    /// Adds what a step of the alerts did to what is to be written.
+    fn take(&mut self, step: Step, pending: &mut Pending) {
+        if !step.changed.is_empty() || !step.removed.is_empty() {
+            self.records = None;
+        }
+        pending.take(step);
+    }
+
+    /// Every alert record. Ten thousand of them are not copied at every step.
+    fn alerts(&mut self) -> Arc<[AlertRecord]> {
+        let Self { records, engine, .. } = self;
+        records
+            .get_or_insert_with(|| engine.records().cloned().collect())
+            .clone()
     }
 
     fn source_states(&self, intake: &[Recent]) -> Vec<SourceState> {

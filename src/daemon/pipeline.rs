@@ -259,6 +259,7 @@ impl Pipeline {
             cells,
             evaluator,
             engine,
+            records: None,
             watermarks,
             routing: settings.routing.clone(),
             receivers: settings.receivers.keys().cloned().collect(),

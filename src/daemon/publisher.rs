@@ -38,6 +38,8 @@ struct Known {
     /// Names of all receivers.
     receivers: Arc<[String]>,
     stats: Stats,
+    /// The last records of alerts, and what is shown of them.
+    alerts: (Arc<[AlertRecord]>, Arc<[AlertView]>),
     away_since: Option<Timestamp>,
     missing_topics: Vec<String>,
     /// Whether there is anything to read, as far as the broker said.
@@ -92,6 +94,7 @@ impl Publisher {
             routing: settings.routing.clone(),
             receivers: view.receivers.clone(),
             stats,
+            alerts: (Arc::from([]), Arc::from([])),
             away_since: None,
             missing_topics: Vec::new(),
             found_partitions: false,
@@ -213,17 +216,17 @@ impl Publisher {
         if let Some(error) = report.commit_error {
             reasons.push(NotReady::StateFailed(error));
         }
+        if !Arc::ptr_eq(&known.alerts.0, &report.alerts) {
+            let views = report.alerts.iter();
+            let views = views.filter_map(|record| alert_view(record, self.store.id()));
+            known.alerts = (report.alerts.clone(), views.collect());
+        }
         let view = View {
             version: self.view.borrow().version + 1,
             catalog: known.catalog.clone(),
             snapshot: report.snapshot,
             rule_errors: report.rule_errors,
-            alerts: {
-                let alerts = report.alerts.iter();
-                alerts
-                    .filter_map(|record| alert_view(record, self.store.id()))
-                    .collect()
-            },
+            alerts: known.alerts.1.clone(),
             language: self.view.borrow().language,
             ready: ReadyState { reasons },
             newest_rejected: report.rejected.into(),
