@@ -35,7 +35,7 @@ pub mod value;
 pub mod weights;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -47,7 +47,7 @@ use crate::fold::delta::DimensionKey;
 use crate::fold::plan::Plan;
 use definition::CountedSince;
 use instances::{Family, Instances};
-use node::{CompiledNode, Moment, Standing};
+use node::{CompiledNode, Looks, Moment, Part, Standing};
 pub use snapshot::*;
 pub use value::Estimate;
 use value::Formula;
@@ -77,6 +77,8 @@ pub struct Evaluator {
     ageing: Vec<usize>,
     /// The last snapshot of the present.
     last: Option<Last>,
+    /// Threads among which everything is looked at.
+    threads: usize,
 }
 
 impl Evaluator {
@@ -108,6 +110,7 @@ impl Evaluator {
             readers,
             ageing,
             last: None,
+            threads: 1,
         }
     }
 
@@ -167,9 +170,10 @@ impl Evaluator {
         infos
     }
 
-    /// Keeps what forecasts of closed periods came to, some 3 KB of an instance with a year of history: for many days in a row
-    /// that saves most of those forecasts, and for one a day it is not worth it.
+    /// For many days in a row: keeps what forecasts of closed periods came to, some 3 KB of an instance with a year of history
+    /// (that saves most of those forecasts; for one day at a time it is not worth it), and has all processors to itself.
     pub fn rehearsing(mut self) -> Evaluator {
+        self.threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.nodes
             .iter_mut()
             .flatten()
@@ -224,8 +228,13 @@ impl Evaluator {
         let mut instances = Instances::default();
         let mut items = Vec::new();
         let mut has_moved = false;
-        for compiled in nodes.iter_mut().flatten() {
-            has_moved |= compiled.states(catalog, cells, plan, moment, &mut instances, &mut items);
+        let compiled = nodes.iter_mut().flatten();
+        let mut looks: Vec<Looks<'_>> = compiled
+            .map(|compiled| compiled.prepare(catalog, cells, plan, moment))
+            .collect();
+        look_at_all(&mut looks, cells, self.threads);
+        for looks in looks {
+            has_moved |= looks.add(&mut instances, &mut items);
         }
         let known = before.map(|before| before.family);
         let family = match known.filter(|family| !has_moved && family.len() == instances.len()) {
@@ -409,6 +418,30 @@ struct Last {
     cells: Version,
     instances: Instances,
     family: Arc<Family>,
+}
+
+/// Instances of a part that one thread does at a time.
+const PART: usize = 64;
+
+/// Looks at all instances, where they are many by several threads.
+fn look_at_all(looks: &mut [Looks<'_>], cells: &Cells, threads: usize) {
+    let all: usize = looks.iter().map(Looks::len).sum();
+    if threads < 2 || all < 2 * PART {
+        looks.iter_mut().for_each(|looks| looks.look(cells));
+        return;
+    }
+    let parts: Vec<Part<'_>> = looks.iter_mut().flat_map(|looks| looks.parts(PART)).collect();
+    let parts = Mutex::new(parts.into_iter());
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(part) = next() {
+                    part.look(cells);
+                }
+            });
+        }
+    });
 }
 
 /// The whole minute that a moment is in.

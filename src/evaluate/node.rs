@@ -254,6 +254,8 @@ impl CompiledNode {
         });
         Frame {
             node,
+            accumulates: self.accumulates,
+            counted_since: since,
             manual: catalog.metric(node.metric).manual.as_ref(),
             period,
             // By the calendar the plan is the same for all instances, and counting working days costs something.
@@ -268,30 +270,33 @@ impl CompiledNode {
         }
     }
 
-    /// Adds its instances at a moment, by dimension values. Whether any of them stands elsewhere than before.
-    pub(super) fn states(
-        &mut self,
-        catalog: &Catalog,
+    /// Finds instances that are new, and says what is to be looked at.
+    pub(super) fn prepare<'a>(
+        &'a mut self,
+        catalog: &'a Catalog,
         cells: &Cells,
         plan: &Plan,
-        moment: Moment<'_>,
-        states: &mut Instances,
-        items: &mut Vec<OpenItems>,
-    ) -> bool {
+        moment: Moment<'a>,
+    ) -> Looks<'a> {
         self.discover(catalog, cells, plan);
         let frame = self.frame(catalog, moment);
-        let mut has_moved = false;
-        for at in 0..self.sorted.len() {
-            let index = self.sorted[at] as usize;
-            let seen = self.look(&frame, cells, index);
-            let position = seen.as_ref().map_or(NOWHERE, |_| number(states.len()));
-            has_moved |= std::mem::replace(&mut self.instances[index].position, position) != position;
-            if let Some((state, open)) = seen {
-                states.push(state);
-                items.extend(open);
-            }
+        let CompiledNode {
+            formula,
+            groups,
+            instances,
+            sorted,
+            ..
+        } = self;
+        Looks {
+            of: Of {
+                formula,
+                groups,
+                frame,
+            },
+            seen: Vec::new(),
+            instances,
+            sorted,
         }
-        has_moved
     }
 
     /// Puts in place those of its instances whose series have changed, and all of them if they change with time.
@@ -331,7 +336,18 @@ impl CompiledNode {
         index: usize,
         into: &mut Standing<'_>,
     ) -> Result<(), Moved> {
-        let seen = self.look(frame, cells, index);
+        let CompiledNode {
+            formula,
+            groups,
+            instances,
+            ..
+        } = self;
+        let of = Of {
+            formula,
+            groups,
+            frame: *frame,
+        };
+        let seen = of.look(cells, &mut instances[index]);
         let position = self.instances[index].position;
         let Some((mut state, open)) = seen.filter(|_| position != NOWHERE) else {
             return if position == NOWHERE { Ok(()) } else { Err(Moved) };
@@ -353,60 +369,6 @@ impl CompiledNode {
     /// The groups whose rows it reads.
     pub(super) fn groups(&self) -> &[usize] {
         &self.groups
-    }
-
-    /// One of its instances at a moment, with its open items; `None` where it is not shown.
-    fn look(
-        &mut self,
-        frame: &Frame<'_>,
-        cells: &Cells,
-        index: usize,
-    ) -> Option<(NodeState, Option<OpenItems>)> {
-        let Frame {
-            node, period, moment, ..
-        } = *frame;
-        let CompiledNode {
-            formula,
-            groups,
-            instances,
-            accumulates,
-            counted_since,
-            ..
-        } = self;
-        let instance = &mut instances[index];
-        let open = instance.open(node, formula, cells, moment.at);
-        let is_alive = || open.is_some() || instance.is_alive(cells, groups, &period, moment.last_day);
-        if !node.each.is_empty() && !is_alive() {
-            return None;
-        }
-        let (computed, shares) = instance.compute(
-            node,
-            formula,
-            cells,
-            groups,
-            period,
-            moment,
-            frame.by_calendar,
-            *accumulates,
-        );
-        let mut state = instance.state(node, &computed, shares);
-        state.counted_since = *counted_since;
-        if !frame.is_whole {
-            state.withhold();
-        }
-        if let Some(declared) = frame.manual {
-            let due = entry_due(
-                formula,
-                cells,
-                &instance.cell_key,
-                declared,
-                frame.known_since,
-                moment,
-            );
-            state.entry_due = due.map(Box::new);
-        }
-        instance.computed = Some(computed);
-        Some((state, open))
     }
 
     /// Finds the instances of series that have not been looked at yet.
@@ -458,9 +420,134 @@ fn entry_due(
     })
 }
 
+/// All instances of a node, to be looked at.
+pub(super) struct Looks<'a> {
+    of: Of<'a>,
+    instances: &'a mut [Instance],
+    /// What was seen of each, in their order.
+    seen: Vec<Option<Seen>>,
+    sorted: &'a [u32],
+}
+
+/// An instance with its open items.
+type Seen = (NodeState, Option<OpenItems>);
+
+impl Looks<'_> {
+    /// How many instances there are.
+    pub(super) fn len(&self) -> usize {
+        self.instances.len()
+    }
+
+    /// Looks at all of them.
+    pub(super) fn look(&mut self, cells: &Cells) {
+        let Looks {
+            of, instances, seen, ..
+        } = self;
+        *seen = instances
+            .iter_mut()
+            .map(|instance| of.look(cells, instance))
+            .collect();
+    }
+
+    /// The same, as parts that several threads can do.
+    pub(super) fn parts(&mut self, size: usize) -> impl Iterator<Item = Part<'_>> {
+        let Looks {
+            of, instances, seen, ..
+        } = self;
+        seen.resize_with(instances.len(), || None);
+        let of = *of;
+        let parts = instances.chunks_mut(size).zip(seen.chunks_mut(size));
+        parts.map(move |(instances, seen)| Part { of, instances, seen })
+    }
+
+    /// Adds what was seen, by dimension values. Whether anything stands elsewhere than before.
+    pub(super) fn add(mut self, states: &mut Instances, items: &mut Vec<OpenItems>) -> bool {
+        let mut has_moved = false;
+        for &index in self.sorted {
+            let seen = self.seen.get_mut(index as usize).and_then(Option::take);
+            let position = seen.as_ref().map_or(NOWHERE, |_| number(states.len()));
+            let known = &mut self.instances[index as usize].position;
+            has_moved |= std::mem::replace(known, position) != position;
+            if let Some((state, open)) = seen {
+                states.push(state);
+                items.extend(open);
+            }
+        }
+        has_moved
+    }
+}
+
+/// Some instances of a node, to be looked at.
+pub(super) struct Part<'a> {
+    of: Of<'a>,
+    instances: &'a mut [Instance],
+    seen: &'a mut [Option<Seen>],
+}
+
+impl Part<'_> {
+    pub(super) fn look(self, cells: &Cells) {
+        for (instance, seen) in self.instances.iter_mut().zip(self.seen) {
+            *seen = self.of.look(cells, instance);
+        }
+    }
+}
+
+/// A node at a moment.
+#[derive(Clone, Copy)]
+struct Of<'a> {
+    formula: &'a Formula,
+    groups: &'a [usize],
+    frame: Frame<'a>,
+}
+
+impl Of<'_> {
+    /// One of its instances, with its open items; `None` where it is not shown.
+    fn look(&self, cells: &Cells, instance: &mut Instance) -> Option<Seen> {
+        let Of {
+            formula,
+            groups,
+            frame,
+        } = *self;
+        let Frame {
+            node, period, moment, ..
+        } = frame;
+        let open = instance.open(node, formula, cells, moment.at);
+        let is_alive = || open.is_some() || instance.is_alive(cells, groups, &period, moment.last_day);
+        if !node.each.is_empty() && !is_alive() {
+            return None;
+        }
+        let (computed, shares) = instance.compute(
+            node,
+            formula,
+            cells,
+            groups,
+            period,
+            moment,
+            frame.by_calendar,
+            frame.accumulates,
+        );
+        let mut state = instance.state(node, &computed, shares);
+        state.counted_since = frame.counted_since;
+        if !frame.is_whole {
+            state.withhold();
+        }
+        if let Some(declared) = frame.manual {
+            let known_since = frame.known_since;
+            let due = entry_due(formula, cells, &instance.cell_key, declared, known_since, moment);
+            state.entry_due = due.map(Box::new);
+        }
+        instance.computed = Some(computed);
+        Some((state, open))
+    }
+}
+
 /// What is the same for all instances of a node at a moment.
+#[derive(Clone, Copy)]
 struct Frame<'a> {
     node: &'a Node,
+    accumulates: bool,
+    /// Since when every part of the formula is counted, where that is not from the beginning.
+    counted_since: Option<Timestamp>,
     manual: Option<&'a Manual>,
     period: Period,
     by_calendar: ByCalendar,
