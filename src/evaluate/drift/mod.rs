@@ -282,7 +282,8 @@ impl Evaluator {
                 continue;
             };
             let flow = self.latest_flow(cells, today, state);
-            feed.close(today.0, &flow, self.days(state.key.node), &self.drift.tuning);
+            let (days, tuning) = (self.days(state.key.node), &self.drift.tuning);
+            feed.close(today.0, &flow, self.is_level(state.key.node), days, tuning);
             self.drift.feeds[node as usize] = Some(feed);
             self.drift.changed_feeds.insert(state.key.node);
         }
@@ -295,7 +296,8 @@ impl Evaluator {
         node: &NodeState,
         whole_from: Option<i32>,
     ) -> Option<Feed> {
-        let first_day = first_flow(&self.latest_flow(cells, today, node), today, whole_from)?;
+        let is_level = self.is_level(node.key.node);
+        let first_day = first_flow(&self.latest_flow(cells, today, node), is_level, today, whole_from)?;
         Some(Feed::new(first_day, whole_from))
     }
 
@@ -347,9 +349,10 @@ impl Evaluator {
         whole_from: Option<i32>,
         before: impl FnOnce(&Evaluator) -> [Before; 2],
     ) -> Option<Judged> {
-        let [kpi, parent_side] = sides.map(|side| first_flow(side.flow, today, whole_from));
-        let first_day = kpi?.min(parent_side?);
         let [of_kpi, of_parent] = before(self);
+        let first =
+            |side: usize, before: &Before| first_flow(sides[side].flow, before.level, today, whole_from);
+        let first_day = first(0, &of_kpi)?.min(first(1, &of_parent)?);
         let (days, tuning) = (self.days(parent), &self.drift.tuning);
         let link = Link::new(first_day, of_kpi, of_parent, days, tuning);
         Some(Judged {
@@ -402,6 +405,11 @@ impl Evaluator {
         Some(Day::of(self.catalog.calendar.day_of(since)).0 + 1)
     }
 
+    /// Whether the values of a node do not add up over days.
+    fn is_level(&self, node: NodeId) -> bool {
+        !self.catalog.accumulates(self.catalog.node(node).metric)
+    }
+
     /// What the catalogue knows of a side before its first day.
     fn before(&self, side: &NodeState) -> Before {
         let node = self.catalog.node(side.key.node);
@@ -410,7 +418,7 @@ impl Evaluator {
             dimensions.iter().map(String::as_str).eq(values)
         };
         Before {
-            level: !self.catalog.accumulates(node.metric),
+            level: self.is_level(side.key.node),
             lower: node.direction == Direction::Lower,
             last_year: node
                 .last_year
@@ -631,13 +639,14 @@ fn whole_of(node: NodeId) -> InstanceKey {
     }
 }
 
-/// The first of the latest days that brought something, of those that a definition has seen whole.
-fn first_flow(flow: &[Option<f64>], today: Day, whole_from: Option<i32>) -> Option<i32> {
+/// The first of the latest days that brought something, of those that a definition has seen whole. A level of 0 is
+/// something.
+fn first_flow(flow: &[Option<f64>], is_level: bool, today: Day, whole_from: Option<i32>) -> Option<i32> {
     let days = (0i32..)
         .zip(flow.iter().rev())
         .map(|(ago, value)| (today.0 - ago, value));
     let of_definition = days.take_while(|(day, _)| whole_from.is_none_or(|from| *day >= from));
-    let with_some = of_definition.filter(|(_, value)| value.is_some_and(|value| value != 0.0));
+    let with_some = of_definition.filter(|(_, value)| value.is_some_and(|value| is_level || value != 0.0));
     with_some.last().map(|(day, _)| day)
 }
 
@@ -688,6 +697,8 @@ fn state_of(link: &Link, tuning: &Tuning) -> LinkState {
     }
 }
 
+#[cfg(test)]
+mod cases;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
