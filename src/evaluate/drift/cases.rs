@@ -18,6 +18,8 @@ struct Case<'a> {
     known: [Known<'a>; 2],
     /// What is announced on a day, of a side.
     announced: &'a dyn Fn(usize, usize) -> Option<Announced>,
+    /// Whether a day is closed: those on which there is no instance are not.
+    is_closed: &'a dyn Fn(usize) -> bool,
 }
 
 impl<'a> Case<'a> {
@@ -29,6 +31,7 @@ impl<'a> Case<'a> {
             days: Days::default(),
             known: [kpi, parent],
             announced: &|_, _| None,
+            is_closed: &|_| true,
         }
     }
 
@@ -38,6 +41,9 @@ impl<'a> Case<'a> {
         let [kpi, parent] = self.before;
         let mut link = Link::new(FIRST, kpi, parent, &self.days, &tuning);
         let closes = (0..self.length).map(|day| {
+            if !(self.is_closed)(day) {
+                return link.reading(&tuning);
+            }
             let of = |side: usize| -> (Vec<Option<f64>>, Option<Announced>) {
                 let latest = (day + 1).saturating_sub(48)..=day;
                 let flow = latest.map(|event_day| self.known[side](event_day, day));
@@ -107,4 +113,32 @@ fn a_level_of_nothing_is_a_value_and_no_silence() {
     // A day without any value is another thing: of a level that came on each of 150 days two in a row are bad luck.
     let gone = |day: usize, _| (day < 150).then(|| 0.03 * wave(day));
     assert_eq!(read(&gone).first(), Some(&(DriftKind::FeedGap, 152)));
+}
+
+#[test]
+fn days_that_nobody_closed_are_not_those_of_long_before() {
+    // For 60 days the business brought half. Later there is no instance for as long, and 128 days after the first of
+    // the bad days is the first of those.
+    let kpi = |day: usize, _| {
+        Some(if (200..260).contains(&day) {
+            0.0
+        } else {
+            100.0 * wave(day)
+        })
+    };
+    let parent = |day: usize, _| {
+        let share = if (72..132).contains(&day) { 0.5 } else { 1.0 };
+        Some(5000.0 * wave(day) * share)
+    };
+    let mut case = Case::new(300, &kpi, &parent);
+    case.is_closed = &|day| !(200..260).contains(&day);
+    let readings = case.readings();
+    assert_eq!(readings[199].findings, [], "it was over");
+    for (day, reading) in readings.iter().enumerate().skip(260) {
+        assert_eq!(reading.findings, [], "on day {day}");
+    }
+    // Windows of 28 days are judged by 12 of them: 16 days after the last one that was closed, and from 11 days after it
+    // came back on.
+    let judged = |day: usize| readings[day].judged_days - readings[199].judged_days;
+    assert_eq!((judged(260), judged(270), judged(271)), (16, 16, 17));
 }

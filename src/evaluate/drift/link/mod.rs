@@ -139,10 +139,10 @@ impl Link {
         if day <= self.closed_to {
             return;
         }
-        self.closed_to = day;
+        let closed_to = std::mem::replace(&mut self.closed_to, day);
         self.feeds = [
-            self.kpi.close(day, kpi, days, tuning),
-            self.parent.close(day, parent, days, tuning),
+            self.kpi.close(day, closed_to, kpi, days, tuning),
+            self.parent.close(day, closed_to, parent, days, tuning),
         ];
         let wait = self.kpi.maturity(tuning).max(self.parent.maturity(tuning));
         while self.judged_to < day - wait {

@@ -195,14 +195,25 @@ impl Stream {
         if self.lower { -1.0 } else { 1.0 }
     }
 
-    /// Takes in a day close.
-    pub(super) fn close(&mut self, day: i32, input: DayInput<'_>, days: &Days, tuning: &Tuning) -> Health {
+    /// Takes in a day close; `closed_to` is the one that was closed last.
+    pub(super) fn close(
+        &mut self,
+        day: i32,
+        closed_to: i32,
+        input: DayInput<'_>,
+        days: &Days,
+        tuning: &Tuning,
+    ) -> Health {
         for target in input.targets {
             self.plan.announce(target, day, self.first_day, days, tuning);
         }
+        // Days that nobody closed are nobody's values, and nothing was expected of them: what their places hold is of
+        // long before.
+        for missed in (closed_to + 1).max(day + 1 - RING as i32)..day {
+            self.forget(missed);
+        }
+        self.forget(day);
         let slot = at(day);
-        // A total without a value is 0, a level without one is nothing to compare with.
-        self.value[slot] = if self.level { f64::NAN } else { 0.0 };
         self.reference[slot] = self.plan.reference(day).unwrap_or(0.0) as f32;
         self.masked[slot] = days.is_unusual(day) || self.reference[slot] <= 0.0;
         let has_come = self.absorb(day, input.flow);
@@ -227,6 +238,13 @@ impl Stream {
         }
         health.unit_change = self.units.changed;
         health
+    }
+
+    /// Makes room for a day: a total without a value is 0, a level without one is nothing to compare with.
+    fn forget(&mut self, day: i32) {
+        self.value[at(day)] = if self.level { f64::NAN } else { 0.0 };
+        self.reference[at(day)] = 0.0;
+        self.masked[at(day)] = true;
     }
 
     /// Takes in the values as known now; whether anything has arrived since the last close. A level of 0 has.
@@ -267,11 +285,12 @@ impl Stream {
                 return None;
             }
             unusual |= days.is_unusual(day);
-            if self.value[at(day)].is_nan() {
+            let (brought, expected) = (self.value[at(day)], f64::from(self.reference[at(day)]));
+            if brought.is_nan() || expected <= 0.0 {
                 continue;
             }
-            value += self.value[at(day)];
-            reference += f64::from(self.reference[at(day)]) * self.weekday_share(day);
+            value += brought;
+            reference += expected * self.weekday_share(day);
         }
         (unusual && reference > 0.0).then(|| ((value + 0.05 * reference) / (1.05 * reference)).ln())
     }
