@@ -9,6 +9,7 @@
 mod closed;
 mod feed;
 mod health;
+mod kept;
 pub mod link;
 mod pool;
 pub mod shared;
@@ -28,6 +29,7 @@ use crate::fold::day::Day;
 pub use closed::ClosedLink;
 use closed::Closes;
 use feed::Feed;
+use kept::{LinkOf, SideOf};
 use link::{Announced, Before, DayInput, Days, Link, RING, Side, Special, Tuning};
 use pool::{Pool, adds_up, target_of};
 
@@ -91,7 +93,7 @@ pub struct StoredLink {
     pub node: String,
     /// Its values of the `each` dimensions.
     pub dimensions: Vec<String>,
-    /// The link, encoded.
+    /// The link, encoded, and what it was learned of.
     pub body: Vec<u8>,
 }
 
@@ -100,7 +102,7 @@ pub struct StoredLink {
 pub struct StoredFeed {
     /// Name of its node.
     pub node: String,
-    /// The feed, encoded.
+    /// The feed, encoded, and what it was learned of.
     pub body: Vec<u8>,
 }
 
@@ -456,14 +458,15 @@ impl Evaluator {
     }
 
     /// Takes over what an earlier run learned. What the catalogue does not declare any more is left out, and so is what
-    /// cannot be read: such a link or feed begins anew.
+    /// was learned of something else under the same name, and what cannot be read: such a link or feed begins anew.
     pub fn restore_learned(&mut self, learned: Learned) {
         let place = |infos: &[NodeInfo], name: &str| infos.iter().position(|info| info.name == name);
         for stored in learned.feeds {
             let Some(at) = place(&self.infos, &stored.node) else {
                 continue;
             };
-            if let Ok(feed) = postcard::from_bytes::<Feed>(&stored.body) {
+            let of = SideOf::new(&self.catalog, &self.catalog.nodes[at]);
+            if let Some(feed) = kept::decode::<Feed, _>(&stored.body, &of) {
                 self.drift.closed_to = self.drift.closed_to.max(Some(feed.closed_to()));
                 self.drift.feeds[at] = Some(feed.restored());
             }
@@ -479,7 +482,8 @@ impl Evaluator {
             }) else {
                 continue;
             };
-            let Ok(mut judged) = postcard::from_bytes::<Judged>(&stored.body) else {
+            let of = LinkOf::new(&self.catalog, node);
+            let Some(mut judged) = kept::decode::<Judged, _>(&stored.body, &of) else {
                 continue;
             };
             judged.state = Some(Arc::new(state_of(&judged.link, &self.drift.tuning)));
@@ -574,8 +578,7 @@ impl Evaluator {
             let feed = self.drift.feeds[node.0 as usize].as_ref()?;
             Some(StoredFeed {
                 node: self.catalog.node(node).name.clone(),
-                // Numbers and lists of them: encoding cannot fail.
-                body: postcard::to_allocvec(feed).ok()?,
+                body: kept::encode(feed, &SideOf::new(&self.catalog, self.catalog.node(node)))?,
             })
         });
         stored.collect()
@@ -587,8 +590,7 @@ impl Evaluator {
             Some(StoredLink {
                 node: self.catalog.node(key.node).name.clone(),
                 dimensions: key.dimensions.iter().map(ToString::to_string).collect(),
-                // Numbers and lists of them: encoding cannot fail.
-                body: postcard::to_allocvec(judged).ok()?,
+                body: kept::encode(judged, &LinkOf::new(&self.catalog, key.node))?,
             })
         });
         stored.collect()
