@@ -64,7 +64,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::super::link::{Before, DayInput, Days, Link, Tuning};
-    use super::super::{Closes, Feed, Judged};
+    use super::super::{Closes, Feed, Judged, state_of};
     use super::*;
     use crate::catalog::load::{Files, load};
     use crate::evaluate::drift::{Learned, StoredFeed, StoredLink};
@@ -215,5 +215,29 @@ nodes:
         broken.links.iter_mut().for_each(|link| cut(&mut link.body));
         broken.feeds.iter_mut().for_each(|feed| cut(&mut feed.body));
         assert_eq!(restored(CATALOG, broken), (false, false));
+    }
+
+    #[test]
+    fn a_restart_says_the_same_in_a_large_catalogue() {
+        let mut after = evaluator(CATALOG);
+        let body = encode(
+            &link(),
+            &LinkOf::new(&after.catalog, key(&after, "shops", &[]).node),
+        )
+        .unwrap();
+        let links = (0..2000).map(|shop| StoredLink {
+            node: "shops".to_owned(),
+            dimensions: vec![format!("shop {shop}")],
+            body: body.clone(),
+        });
+        after.restore_learned(Learned {
+            links: links.collect(),
+            ..Learned::default()
+        });
+        let said = |tuning: &Tuning| state_of(&link().link, tuning).scores;
+        let shop = key(&after, "shops", &["shop 7".to_owned()]);
+        let state = after.drift.links[&shop].state.clone().unwrap();
+        assert_eq!(state.scores, said(&Tuning::default().of_a_fleet(2000)));
+        assert_ne!(state.scores, said(&Tuning::default()), "limits are higher there");
     }
 }

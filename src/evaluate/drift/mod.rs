@@ -483,10 +483,9 @@ impl Evaluator {
                 continue;
             };
             let of = LinkOf::new(&self.catalog, node);
-            let Some(mut judged) = kept::decode::<Judged, _>(&stored.body, &of) else {
+            let Some(judged) = kept::decode::<Judged, _>(&stored.body, &of) else {
                 continue;
             };
-            judged.state = Some(Arc::new(state_of(&judged.link, &self.drift.tuning)));
             let closed_to = self.drift.closed_to.max(Some(judged.link.closed_to()));
             self.drift.closed_to = closed_to;
             let key = InstanceKey {
@@ -502,7 +501,12 @@ impl Evaluator {
             *feed = feed.take().filter(|_| !is_watched);
         }
         self.drift.shared = None;
+        // What links say depends on how many there are.
         self.count_links();
+        let Drift { links, tuning, .. } = &mut self.drift;
+        for judged in links.values_mut() {
+            judged.state = Some(Arc::new(state_of(&judged.link, tuning)));
+        }
     }
 
     /// What links say together, by instances that show them. They say another thing when a day closes, never in between.
@@ -531,11 +535,9 @@ impl Evaluator {
 
     /// Limits follow the number of links that are judged, from the next close on.
     fn count_links(&mut self) {
-        let is_judged = |judged: &&Judged| {
-            let state = judged.state.as_ref();
-            state.is_some_and(|state| state.parent_gap.is_some())
-        };
-        let links = self.drift.links.values().filter(is_judged).count();
+        let Drift { links, tuning, .. } = &self.drift;
+        let links = links.values().filter(|judged| judged.link.is_warm(tuning));
+        let links = links.count();
         self.drift.tuning = Tuning::default().of_a_fleet(links);
     }
 

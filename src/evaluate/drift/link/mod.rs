@@ -161,6 +161,11 @@ impl Link {
         self.closed_to
     }
 
+    /// Whether it is known well enough for anything to be told of it.
+    pub fn is_warm(&self, tuning: &Tuning) -> bool {
+        self.judges[LONG].judged > tuning.warmup
+    }
+
     /// What is known after the last close.
     pub fn reading(&self, tuning: &Tuning) -> Reading {
         let mut reading = Reading {
@@ -234,7 +239,7 @@ impl Link {
             *score = score.max(1.0);
         }
         let long = &self.judges[LONG];
-        if long.judged > tuning.warmup {
+        if self.is_warm(tuning) {
             reading.gap = Some(self.leading(usize::from(long.gap > 0.0), tuning).gap);
             reading.strength = Some(long.strength.clamp(0.0, 1.0));
             reading.lag_days = Some(long.lag as f64);
