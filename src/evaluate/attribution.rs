@@ -57,6 +57,14 @@ impl Attribution {
     }
 }
 
+/// Distance, as a share of the plan, up to which there is nothing to look for: its parts are many times as large.
+const LEAST: f64 = 0.01;
+
+/// Whether a value is so far from its plan that it is worth asking where that comes from.
+pub fn is_some_way_off(value: f64, plan: f64) -> bool {
+    (value - plan).abs() > LEAST * plan.abs()
+}
+
 /// What the plan of an instance expects by now: the baseline and the planned share of the way to the target; for a
 /// level the target itself. `None` without a target.
 pub fn planned(catalog: &Catalog, state: &NodeState) -> Option<f64> {

@@ -418,6 +418,9 @@ fn what_people_are_told_names_where_the_distance_comes_from() {
         assert!((part.amount - amount).abs() < 1e-9, "{part:?} {amount}");
         assert!((part.share - amount / distance).abs() < 1e-9, "{part:?}");
     }
+    // The targets of the regions come to 500 more than that of all.
+    let rest = causes.not_explained.unwrap();
+    assert!((rest.amount - 500.0 * planned).abs() < 1e-9, "{rest:?}");
 }
 
 #[test]
