@@ -6,7 +6,7 @@ use super::notice::{Cause, Causes, NotExplained};
 use super::record::{Facts, Labels};
 use super::rule_error::RULE_ERROR;
 use crate::catalog::{Catalog, NodeId, Relation};
-use crate::evaluate::attribution::{Account, Contribution, attribute, is_some_way_off};
+use crate::evaluate::attribution::{Account, Contribution, Driver, Untold, attribute, is_some_way_off};
 use crate::evaluate::drill::{Part, drill};
 use crate::evaluate::{InstanceKey, NodeState, Snapshot};
 
@@ -44,14 +44,17 @@ pub(super) fn instance(catalog: &Catalog, node: NodeId, labels: &Labels) -> Opti
 }
 
 /// The few dimension values that most of the distance of an instance comes from, where its node is split; else the parts
-/// or factors, or the KPIs that drive it. `before` tells what an instance came to in the period before the running one.
+/// or factors, or the KPIs that drive it. `before` tells what an instance came to in the period before the running one,
+/// and `driver` how a KPI stands over the days that its parent answers.
 pub fn of(
     catalog: &Catalog,
     snapshot: &Snapshot,
     key: &InstanceKey,
     before: impl Fn(&NodeState) -> Option<f64>,
+    driver: impl Fn(&NodeState, &NodeState) -> Result<Driver, Untold>,
 ) -> Option<Causes> {
-    let found = values(catalog, snapshot, key, before).or_else(|| parts(catalog, snapshot, key))?;
+    let found = values(catalog, snapshot, key, before);
+    let found = found.or_else(|| parts(catalog, snapshot, key, driver))?;
     let node = catalog.node(key.node);
     Some(Causes {
         of: node.title.clone(),
@@ -102,12 +105,13 @@ fn values(
     Some(causes(named, others, found.not_explained, distance))
 }
 
-fn parts(catalog: &Catalog, snapshot: &Snapshot, key: &InstanceKey) -> Option<Causes> {
-    let elasticity = |kpi: &InstanceKey| {
-        let state = snapshot.instances.iter().find(|state| state.key == *kpi)?;
-        state.link.as_ref()?.elasticity_in_force()
-    };
-    let found = attribute(catalog, snapshot, key, elasticity)?;
+fn parts(
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+    key: &InstanceKey,
+    driver: impl Fn(&NodeState, &NodeState) -> Result<Driver, Untold>,
+) -> Option<Causes> {
+    let found = attribute(catalog, snapshot, key, driver)?;
     if !is_some_way_off(found.value, found.plan) {
         return None;
     }
@@ -120,7 +124,7 @@ fn parts(catalog: &Catalog, snapshot: &Snapshot, key: &InstanceKey) -> Option<Ca
     let driven = || found.accounts.iter().filter(is_driven).find(explains_most);
     let account = made_up.or_else(driven)?;
     let cause = |part: &Contribution| {
-        let amount = part.amount?;
+        let amount = part.amount.ok()?;
         let node = catalog.node(part.key.node);
         let values: Vec<&str> = part.key.dimensions.iter().map(|value| &**value).collect();
         Some(Cause {
@@ -148,7 +152,7 @@ mod tests {
     use super::*;
     use crate::catalog::PeriodKind;
     use crate::catalog::load::{Files, load};
-    use crate::evaluate::{LinkState, Period};
+    use crate::evaluate::Period;
 
     /// Half of June has passed.
     const CATALOG: &str = "
@@ -188,10 +192,6 @@ nodes:
                 target: Some(*target),
                 expected_share: 0.5,
                 elapsed: 0.5,
-                link: Some(Arc::new(LinkState {
-                    elasticity,
-                    ..LinkState::default()
-                })),
                 ..NodeState::unknown(key, parent, period)
             }
         });
@@ -199,7 +199,14 @@ nodes:
             instances: instances.collect(),
             ..Snapshot::default()
         };
-        of(&catalog, &snapshot, &key(whole, &[]), |_| None)
+        let driver = |kpi: &NodeState, _: &NodeState| {
+            Ok(Driver {
+                elasticity: elasticity.ok_or(Untold::Learning)?,
+                value: kpi.value.unwrap(),
+                plan: 0.5 * kpi.target.unwrap(),
+            })
+        };
+        of(&catalog, &snapshot, &key(whole, &[]), |_| None, driver)
     }
 
     /// Titles with amounts and shares of the distance, and what is left.

@@ -10,7 +10,9 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
-use super::burn::{Burn, Course, burn};
+use super::attribution::Untold;
+use super::burn::{self, Burn, burn};
+use super::course::{self, Course, Days, course};
 use super::definition::CountedSince;
 use super::forecast::{DAYS, Forecast, Known, forecast};
 use super::outlook::{self, Ahead, Calibration, History, Outlook, Past, Rehearsed};
@@ -320,6 +322,40 @@ impl CompiledNode {
         }
     }
 
+    /// How an instance did over some days, against the plans of its own periods.
+    pub(super) fn course(
+        &self,
+        catalog: &Catalog,
+        cells: &Cells,
+        cell_key: &DimensionKey,
+        days: Days,
+        moment: Moment<'_>,
+    ) -> Result<Course, Untold> {
+        let node = catalog.node(self.id);
+        let calendar = catalog.calendar_of(node);
+        let whole_from = self.counted_since.map_or(moment.whole_from, |since| {
+            Day(Day::of(calendar.day_of(since)).0 + 1)
+        });
+        if whole_from > days.days.start {
+            return Err(Untold::TooShort);
+        }
+        let is_it = |index: &u32| self.instances[*index as usize].cell_key == *cell_key;
+        let found = self.by_cells.find(self.hasher.hash_one(cell_key), is_it);
+        let known = InPeriods {
+            instance: &self.instances[*found.ok_or(Untold::NoValue)? as usize],
+            node,
+            formula: &self.formula,
+            cells,
+            moment: Moment {
+                calendar,
+                whole_from,
+                ..moment
+            },
+            accumulates: self.accumulates,
+        };
+        course(node, self.accumulates, calendar, days, &known)
+    }
+
     /// Flow of the days `from..to` for the drift detector: what each day brought, as known now.
     pub(super) fn flow(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Vec<Option<f64>> {
         self.formula.daily(cells, key, from, to)
@@ -351,6 +387,51 @@ fn entry_due(
         to: due.end,
         late_days: if is_there { 0.0 } else { late },
     })
+}
+
+/// An instance in any of its periods.
+struct InPeriods<'a> {
+    instance: &'a Instance,
+    node: &'a Node,
+    formula: &'a Formula,
+    cells: &'a Cells,
+    moment: Moment<'a>,
+    accumulates: bool,
+}
+
+impl InPeriods<'_> {
+    fn planned(&self, period: &Period, at: Timestamp) -> f64 {
+        let InPeriods {
+            node,
+            formula,
+            cells,
+            moment,
+            ..
+        } = *self;
+        let plan = self
+            .instance
+            .plan(node, formula, cells, period, moment, self.accumulates);
+        plan.share(period, at, moment.calendar)
+    }
+}
+
+impl course::Known for InPeriods<'_> {
+    fn target(&self, period: &Period) -> Option<f64> {
+        self.instance
+            .target(self.node, self.formula, self.cells, period, self.moment)
+    }
+
+    fn planned_before(&self, period: &Period, day: Day) -> f64 {
+        self.planned(period, self.moment.calendar.start_of(day.date()))
+    }
+
+    fn planned_by_now(&self, period: &Period) -> f64 {
+        self.planned(period, self.moment.at)
+    }
+
+    fn value(&self, from: Day, to: Day) -> Option<f64> {
+        self.formula.value(self.cells, &self.instance.cell_key, from, to)
+    }
 }
 
 /// Planned shares that follow from the calendar alone.
@@ -513,7 +594,7 @@ impl Instance {
         if node.direction == Direction::Lower || node.baseline.is_some() || !formula.is_additive() {
             return Burn::NONE;
         }
-        let course = Course {
+        let course = burn::Course {
             target,
             plan: &computed.plan,
             period: &computed.period,

@@ -21,7 +21,7 @@ use crate::catalog::{
     Calendar, Catalog, Direction, GrowthBase, Level, Node, NodeId, Profile, Relation, Role, Rule, RuleOn,
     Severity, Target,
 };
-use crate::evaluate::attribution::{self, Attribution};
+use crate::evaluate::attribution::{self, Account, LeftOut, Untold};
 use crate::evaluate::drill;
 use crate::evaluate::weights::{Line, Setting};
 use crate::evaluate::{Estimate, InstanceKey, LinkState, NodeState, Pace, Period, Snapshot};
@@ -117,6 +117,8 @@ pub struct Explanation {
     pub rules: Vec<RuleText>,
     /// What its distance from plan is made of.
     pub accounts: Vec<AccountText>,
+    /// What it would be made of, where that cannot be told.
+    pub accounts_left_out: Vec<LeftOutText>,
     /// The fewest dimension values that it comes from, the most surprising split first.
     pub drills: Vec<DrillText>,
 }
@@ -272,6 +274,19 @@ pub struct PartText {
     pub title: String,
     /// Contribution in the unit of the whole; `None` where it is not known.
     pub amount: Option<f64>,
+    /// Why it is not known.
+    pub untold: Option<Untold>,
+}
+
+/// An account of the distance from plan that cannot be made.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct LeftOutText {
+    /// How the parts would make it up.
+    pub relation: Relation,
+    /// Title of the first part that stands in the way, where it is one.
+    pub part: Option<String>,
+    /// Why.
+    pub untold: Untold,
 }
 
 /// Where most of the distance comes from, along one split.
@@ -466,6 +481,11 @@ fn explanation(
         end: until,
         ..state.period
     };
+    let driver = |kpi: &NodeState, parent: &NodeState| past.driver(snapshot, kpi, parent);
+    let attribution = attribution::attribute(catalog, snapshot, &state.key, driver);
+    let attribution = attribution.filter(|_| state.is_judged());
+    let (accounts, left_out) =
+        attribution.map_or_else(Default::default, |found| (found.accounts, found.left_out));
     Explanation {
         node: node.name.clone(),
         title: node.title.clone(),
@@ -515,10 +535,8 @@ fn explanation(
         parent: parent(catalog, snapshot, state),
         link: link(past, state, at),
         rules: rules(past, catalog, snapshot, state, at),
-        accounts: attribution::attribute(catalog, snapshot, &state.key, |kpi| elasticity(snapshot, kpi))
-            .filter(|_| state.is_judged())
-            .map(|found| accounts(catalog, found))
-            .unwrap_or_default(),
+        accounts: accounts.into_iter().map(|of| account(catalog, of)).collect(),
+        accounts_left_out: left_out.into_iter().map(|of| not_made(catalog, of)).collect(),
         drills: if state.is_judged() {
             drills(past, catalog, snapshot, state)
         } else {
@@ -597,12 +615,6 @@ fn link(past: &Past, state: &NodeState, at: Timestamp) -> Option<LinkText> {
     }
     let closed = past.link_closed(&state.key, past.catalog.calendar.day_of(at))?;
     Some(words(&closed.link, Some(closed.day)))
-}
-
-/// By how many per cent the parent of a KPI moves when the KPI moves by one, where that is known.
-fn elasticity(snapshot: &Snapshot, kpi: &InstanceKey) -> Option<f64> {
-    let state = snapshot.instances.iter().find(|state| state.key == *kpi)?;
-    state.link.as_ref()?.elasticity_in_force()
 }
 
 fn target_from(node: &Node, state: &NodeState, calendar: &Calendar) -> TargetFrom {
@@ -769,21 +781,23 @@ fn written(value: Value<'_>) -> String {
     }
 }
 
-fn accounts(catalog: &Catalog, found: Attribution) -> Vec<AccountText> {
-    found
-        .accounts
-        .into_iter()
-        .map(|account| AccountText {
-            relation: account.relation,
-            parts: account
-                .parts
-                .iter()
-                .map(|part| PartText {
-                    title: title_of(catalog, &part.key),
-                    amount: part.amount,
-                })
-                .collect(),
-            not_explained: account.not_explained,
-        })
-        .collect()
+fn account(catalog: &Catalog, account: Account) -> AccountText {
+    let parts = account.parts.iter().map(|part| PartText {
+        title: title_of(catalog, &part.key),
+        amount: part.amount.ok(),
+        untold: part.amount.err(),
+    });
+    AccountText {
+        relation: account.relation,
+        parts: parts.collect(),
+        not_explained: account.not_explained,
+    }
+}
+
+fn not_made(catalog: &Catalog, left_out: LeftOut) -> LeftOutText {
+    LeftOutText {
+        relation: left_out.relation,
+        part: left_out.part.map(|part| title_of(catalog, &part)),
+        untold: left_out.why,
+    }
 }

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use unicode_width::UnicodeWidthStr;
 
-use super::{Explanation, LevelText, LinkText, ParentText, RuleText, StateText, TargetFrom};
+use super::{Explanation, LevelText, LinkText, ParentText, RuleText, StateText, TargetFrom, Untold};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, Relation, Role};
 use crate::evaluate::Estimate;
@@ -35,6 +35,7 @@ pub fn text(found: &Explanation, language: Language, zone: &TimeZone) -> String 
     table.print(&mut out);
     days(&mut out, found, language);
     accounts(&mut out, found, language);
+    accounts_left_out(&mut out, found, language);
     drills(&mut out, found, language);
     rules(&mut out, found, language, zone);
     out
@@ -532,31 +533,16 @@ fn drills(out: &mut String, found: &Explanation, language: Language) {
 fn accounts(out: &mut String, found: &Explanation, language: Language) {
     let signed = |amount: f64| signed(amount, found, language);
     for account in &found.accounts {
-        let heading = match account.relation {
-            Relation::Sum => language.pick("与计划的差距，按组成部分", "Distance from plan, by its parts"),
-            Relation::Product | Relation::Ratio => language.pick(
-                "与计划的差距，按因子（LMDI）",
-                "Distance from plan, by its factors (LMDI)",
-            ),
-            Relation::Influence => language.pick(
-                "与计划的差距，按驱动它的 KPI",
-                "Distance from plan, by the KPIs that drive it",
-            ),
-        };
         out.push('\n');
-        line(out, heading);
+        line(out, account_heading(account.relation, language));
         let mut table = Table::default();
         for part in &account.parts {
             table.row(
                 &format!("  {}", part.title),
-                part.amount.map_or_else(
-                    || {
-                        language
-                            .pick("尚未学到关联强度", "its link is not known yet")
-                            .to_owned()
-                    },
-                    signed,
-                ),
+                match (part.amount, part.untold) {
+                    (Some(amount), _) => signed(amount),
+                    (None, why) => why.map_or("", |why| untold(why, language)).to_owned(),
+                },
             );
         }
         table.row(
@@ -564,6 +550,69 @@ fn accounts(out: &mut String, found: &Explanation, language: Language) {
             signed(account.not_explained),
         );
         table.print(out);
+    }
+}
+
+/// Accounts that cannot be made, and why.
+fn accounts_left_out(out: &mut String, found: &Explanation, language: Language) {
+    for left_out in &found.accounts_left_out {
+        out.push('\n');
+        line(out, account_heading(left_out.relation, language));
+        let why = untold(left_out.untold, language);
+        let text = match (&left_out.part, language) {
+            (Some(part), Language::Zh) => format!("无法给出：{part}{why}"),
+            (Some(part), Language::En) => format!("cannot be told: {part}: {why}"),
+            (None, Language::Zh) => format!("无法给出：{why}"),
+            (None, Language::En) => format!("cannot be told: {why}"),
+        };
+        line(out, &format!("  {text}"));
+    }
+}
+
+fn account_heading(relation: Relation, language: Language) -> &'static str {
+    match relation {
+        Relation::Sum => language.pick("与计划的差距，按组成部分", "Distance from plan, by its parts"),
+        Relation::Product | Relation::Ratio => language.pick(
+            "与计划的差距，按因子（LMDI）",
+            "Distance from plan, by its factors (LMDI)",
+        ),
+        Relation::Influence => language.pick(
+            "与计划的差距，按驱动它的 KPI",
+            "Distance from plan, by the KPIs that drive it",
+        ),
+    }
+}
+
+/// Why what a part contributes is not told.
+fn untold(why: Untold, language: Language) -> &'static str {
+    match why {
+        Untold::Learning => language.pick(
+            "联动还在了解，暂不能说",
+            "not yet: its link is still being learned",
+        ),
+        Untold::Weak => language.pick(
+            "联动太弱，说不出幅度",
+            "its link is too weak to say by how much it is answered",
+        ),
+        Untold::Drifting => language.pick(
+            "联动已经脱节，它的变动说明不了什么",
+            "its link is in drift, so its moves explain nothing",
+        ),
+        Untold::Past => language.pick("当时的联动没有保存", "how its link stood then is not kept"),
+        Untold::TooEarly => language.pick("为时尚早", "not yet: it is too early in the period"),
+        Untold::TooShort => language.pick(
+            "数据还不够长，覆盖不到上级的整个期间",
+            "not yet: its days do not reach back over the period",
+        ),
+        Untold::NoValue => language.pick("没有数值", "it has no value"),
+        Untold::NoTarget => language.pick("没有目标", "it has no target for these days"),
+        Untold::NoPlan => language.pick("这些天的计划为 0", "its plan for these days is 0"),
+        Untold::OtherPeriod => language.pick("的期间与上级不同", "its period is another one"),
+        Untold::NotAboveZero => language.pick(
+            "或其计划不大于 0，无法按因子拆分",
+            "it or its plan is not above 0, which no factor can be",
+        ),
+        Untold::Incomplete => language.pick("组成部分不全", "not all parts are there"),
     }
 }
 

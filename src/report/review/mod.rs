@@ -487,7 +487,12 @@ fn episodes(past: &mut Past, catalog: &Catalog, period: Period) -> Vec<EpisodeRe
 fn causes_of(past: &mut Past, catalog: &Catalog, episode: &Episode) -> Option<Causes> {
     let key = causes::about(catalog, &episode.kind, &episode.labels, &episode.facts)?;
     let snapshot = past.at(episode.fired_at);
-    causes::of(catalog, &snapshot, &key, |part| past.value_before(part))
+    causes_in(past, catalog, &snapshot, &key)
+}
+
+fn causes_in(past: &Past, catalog: &Catalog, snapshot: &Snapshot, key: &InstanceKey) -> Option<Causes> {
+    let driver = |kpi: &NodeState, parent: &NodeState| past.driver(snapshot, kpi, parent);
+    causes::of(catalog, snapshot, key, |part| past.value_before(part), driver)
 }
 
 /// Says of the results that are missed, or well behind their plan, where most of that comes from: of every node those
@@ -505,7 +510,7 @@ fn explain_gaps(past: &mut Past, catalog: &Catalog, results: &mut [NodeResult]) 
         let snapshot = past.at_close_of(day);
         for at in positions {
             let key = &results[at].key;
-            results[at].causes = causes::of(catalog, &snapshot, key, |part| past.value_before(part));
+            results[at].causes = causes_in(past, catalog, &snapshot, key);
         }
     }
 }
