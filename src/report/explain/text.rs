@@ -6,7 +6,9 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use unicode_width::UnicodeWidthStr;
 
-use super::{Explanation, LevelText, LinkText, ParentText, RuleText, StateText, TargetFrom, Untold};
+use super::{
+    Explanation, LevelText, LinkSide, LinkText, ParentText, RuleText, StateText, TargetFrom, Unlinked, Untold,
+};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, Relation, Role};
 use crate::evaluate::Estimate;
@@ -29,8 +31,12 @@ pub fn text(found: &Explanation, language: Language, zone: &TimeZone) -> String 
     if let Some(parent) = &found.parent {
         table.row(language.pick("服务于", "Serves"), served(parent, language));
     }
-    if let Some(link) = &found.link {
-        table.row(language.pick("联动", "Link"), linked(link, language));
+    let of_link = match (&found.link, found.unlinked) {
+        (Some(link), _) => Some(linked(link, language)),
+        (None, why) => why.map(|why| unlinked(why, language).to_owned()),
+    };
+    if let Some(text) = of_link {
+        table.row(language.pick("联动", "Link"), text);
     }
     table.print(&mut out);
     days(&mut out, found, language);
@@ -419,8 +425,46 @@ fn linked(link: &LinkText, language: Language) -> String {
     }
 }
 
+/// Why nothing is known of a link.
+fn unlinked(why: Unlinked, language: Language) -> &'static str {
+    match why {
+        Unlinked::NoData { side: LinkSide::Kpi } => language.pick(
+            "还没有判断：这里还没有数据",
+            "not judged yet: this has brought nothing yet",
+        ),
+        Unlinked::NoData {
+            side: LinkSide::Parent,
+        } => language.pick(
+            "还没有判断：上级还没有数据",
+            "not judged yet: the parent has brought nothing yet",
+        ),
+        Unlinked::NotClosed => language.pick(
+            "还没有判断：两边都有数据以来还没有一天收盘",
+            "not judged yet: no day has closed since both have data",
+        ),
+        Unlinked::Past => language.pick(
+            "没有保存：当时它还没有收过一个月",
+            "not kept: by then it had closed no month",
+        ),
+    }
+}
+
 fn link_in_words(link: &LinkText, language: Language) -> String {
     let signed = |gap: f64| format!("{}{}", if gap < 0.0 { "−" } else { "+" }, percent(gap.abs()));
+    if let Some(side) = link.below_zero {
+        return match (side, language) {
+            (LinkSide::Kpi, Language::Zh) => "不判断：这里近来的数值合计为负，谈不上比例".to_owned(),
+            (LinkSide::Parent, Language::Zh) => "不判断：上级近来的数值合计为负，谈不上比例".to_owned(),
+            (LinkSide::Kpi, Language::En) => {
+                "not judged: values here come to less than 0 of late, and there is no ratio of them"
+                    .to_owned()
+            }
+            (LinkSide::Parent, Language::En) => {
+                "not judged: values of the parent come to less than 0 of late, and there is no ratio of them"
+                    .to_owned()
+            }
+        };
+    }
     let Some(gap) = link.parent_gap else {
         return match language {
             Language::Zh => format!("已观察 {} 天，还在了解平时的样子，暂不下结论", link.judged_days),
@@ -635,13 +679,16 @@ fn rules(out: &mut String, found: &Explanation, language: Language, zone: &TimeZ
         .map(|rule| rule.rule.as_str())
         .collect();
     if !quiet.is_empty() {
-        let is_learning = found.link.as_ref().is_some_and(|link| link.parent_gap.is_none());
-        let nothing = match is_learning {
-            false => language.pick("没有迹象", "no evidence"),
-            true => language.pick(
+        let link = found.link.as_ref();
+        let is_learning = link.is_some_and(|link| link.parent_gap.is_none());
+        let is_below_zero = link.is_some_and(|link| link.below_zero.is_some());
+        let nothing = match (is_below_zero, is_learning) {
+            (true, _) => language.pick("没有迹象（联动不判断）", "no evidence (the link is not judged)"),
+            (_, true) => language.pick(
                 "没有迹象（联动还在了解，暂不判断）",
                 "no evidence (the link is still being learned and is not judged yet)",
             ),
+            (..) => language.pick("没有迹象", "no evidence"),
         };
         line(out, &format!("  {}: {nothing}", quiet.join(", ")));
     }
