@@ -11,7 +11,7 @@ use super::notice::Causes;
 use super::record::{AlertRecord, Facts, Figure, Labels};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Calendar, Catalog, Role, SourceId};
-use crate::evaluate::attribution::{Attribution, attribute};
+use crate::evaluate::attribution::{Attribution, Driver, Untold, attribute};
 use crate::evaluate::pace::completion;
 use crate::evaluate::weights::{Proposal, Titled};
 use crate::evaluate::{Evaluator, InstanceKey, NodeState, Period, Snapshot};
@@ -62,6 +62,12 @@ impl<'a> Business<'a> {
         let mut known = self.before.borrow_mut();
         let value = known.entry_ref(&part.key);
         *value.or_insert_with(|| self.evaluator.final_value(self.cells, &part.key, &period))
+    }
+
+    /// How a KPI stands over the days that its parent answers.
+    fn driver(&self, kpi: &NodeState, parent: &NodeState) -> Result<Driver, Untold> {
+        let at = self.snapshot.watermark.ok_or(Untold::NoValue)?;
+        self.evaluator.driver(self.cells, kpi, parent, at)
     }
 
     /// A figure with the value that its closed period has by now.
@@ -118,7 +124,7 @@ impl World for Business<'_> {
         let mut known = self.attributions.borrow_mut();
         let attribution = known
             .entry_ref(parent)
-            .or_insert_with(|| attribute(self.catalog, self.snapshot, parent, |_| None))
+            .or_insert_with(|| attribute(self.catalog, self.snapshot, parent, |_, _| Err(Untold::Learning)))
             .as_ref()?;
         let distance = attribution.distance();
         let part = attribution
@@ -126,7 +132,7 @@ impl World for Business<'_> {
             .iter()
             .flat_map(|account| &account.parts)
             .find(|part| part.key == key)?;
-        (distance != 0.0).then_some(part.amount? / distance)
+        (distance != 0.0).then_some(part.amount.ok()? / distance)
     }
 
     fn shares(&self, shared: &AlertRecord, target: &AlertRecord) -> bool {
@@ -162,7 +168,14 @@ impl World for Business<'_> {
 
     fn causes(&self, record: &AlertRecord) -> Option<Causes> {
         let key = causes::about(self.catalog, &record.kind, &record.labels, &record.facts)?;
-        causes::of(self.catalog, self.snapshot, &key, |part| self.before(part))
+        let driver = |kpi: &NodeState, parent: &NodeState| self.driver(kpi, parent);
+        causes::of(
+            self.catalog,
+            self.snapshot,
+            &key,
+            |part| self.before(part),
+            driver,
+        )
     }
 
     fn forecasts(&self) -> Vec<Figure> {

@@ -343,6 +343,18 @@ pub struct Causes {
     pub parts: Vec<Cause>,
     /// How many other parts there are.
     pub others: usize,
+    /// What all parts together leave of the distance, where that is some of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_explained: Option<NotExplained>,
+}
+
+/// What the parts of a distance do not explain.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct NotExplained {
+    /// In the unit of the whole.
+    pub amount: f64,
+    /// The same as a share of the whole's distance.
+    pub share: f64,
 }
 
 /// One part of a distance.

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::attribution::planned;
+use super::attribution::{is_some_way_off, planned};
 use super::snapshot::{InstanceKey, NodeState, Snapshot};
 use crate::catalog::{Catalog, NodeId};
 
@@ -13,8 +13,6 @@ use crate::catalog::{Catalog, NodeId};
 const EXPLAINED: f64 = 0.67;
 /// Share of it that every value of a set explains at least (`T_EEP`).
 const OF_EACH: f64 = 0.1;
-/// Distance, as a share of the plan, below which there is nothing to look for.
-const LEAST: f64 = 0.01;
 
 /// Where the distance of a node comes from, along one split.
 #[derive(Clone, PartialEq, Debug)]
@@ -29,6 +27,8 @@ pub struct Drill {
     pub others: usize,
     /// Share of the distance that the set explains; more than 1 where the others go the other way.
     pub explained: f64,
+    /// What all values together leave of the distance: they do not come to the whole, or their plans do not.
+    pub not_explained: f64,
     /// How surprising the set is, 0 to ln 2.
     pub surprise: f64,
 }
@@ -61,9 +61,8 @@ pub fn drill(
     let (Some(value), Some(plan)) = (whole.value, planned(catalog, whole)) else {
         return Vec::new();
     };
-    let is_some_way_off = (value - plan).abs() > LEAST * plan.abs();
     // Only what adds up comes from its parts; a level has no share in another one.
-    if !is_some_way_off || plan <= 0.0 || !catalog.accumulates(declared.metric) {
+    if !is_some_way_off(value, plan) || plan <= 0.0 || !catalog.accumulates(declared.metric) {
         return Vec::new();
     }
     let mut found: Vec<Drill> = Vec::new();
@@ -139,6 +138,7 @@ fn along(
         })
         .collect();
     all.sort_by(|(a, _), (b, _)| b.share.total_cmp(&a.share));
+    let of_all: f64 = all.iter().map(|(part, _)| part.amount).sum();
     let count = all.len();
     let mut drill = Drill {
         node,
@@ -146,6 +146,7 @@ fn along(
         parts: Vec::new(),
         others: count,
         explained: 0.0,
+        not_explained: value - plan - of_all,
         surprise: 0.0,
     };
     for (part, surprise) in all {

@@ -4,6 +4,7 @@
 //! * [`attribution`]: what a distance from plan is made of.
 //! * [`backfill`]: definitions whose past is read again. [`definition`]: since when a metric is counted as it is declared now.
 //! * [`burn`]: how much faster than of late a total would have to grow.
+//! * [`course`]: how a KPI did over the days that its parent answers.
 //! * [`drift`]: whether a KPI and the business it serves have come apart.
 //! * [`drivers`]: which of many series drives another.
 //! * [`intake`]: how many of a source's events could be used lately.
@@ -14,6 +15,7 @@
 pub mod attribution;
 pub mod backfill;
 pub mod burn;
+mod course;
 pub mod definition;
 pub mod drift;
 pub mod drill;

@@ -10,7 +10,9 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
-use super::burn::{Burn, Course, burn};
+use super::attribution::Untold;
+use super::burn::{self, Burn, burn};
+use super::course::{self, Course, Days, course};
 use super::definition::CountedSince;
 use super::forecast::{DAYS, Forecast, Known, forecast};
 use super::instances::{Instances, NOWHERE, number};
@@ -387,6 +389,38 @@ impl CompiledNode {
         }
     }
 
+    /// How an instance did over some days, against the plans of its own periods.
+    pub(super) fn course(
+        &self,
+        catalog: &Catalog,
+        cells: &Cells,
+        cell_key: &DimensionKey,
+        days: Days,
+        moment: Moment<'_>,
+    ) -> Result<Course, Untold> {
+        let node = catalog.node(self.id);
+        let calendar = catalog.calendar_of(node);
+        let whole_from = self.counted_since.map_or(moment.whole_from, |since| {
+            Day(Day::of(calendar.day_of(since)).0 + 1)
+        });
+        if whole_from > days.days.start {
+            return Err(Untold::TooShort);
+        }
+        let known = InPeriods {
+            instance: &self.instances[self.index_of(cell_key).ok_or(Untold::NoValue)?],
+            node,
+            formula: &self.formula,
+            cells,
+            moment: Moment {
+                calendar,
+                whole_from,
+                ..moment
+            },
+            accumulates: self.accumulates,
+        };
+        course(node, self.accumulates, calendar, days, &known)
+    }
+
     /// Flow of the days `from..to` for the drift detector: what each day brought, as known now.
     pub(super) fn flow(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Vec<Option<f64>> {
         self.formula.daily(cells, key, from, to)
@@ -569,6 +603,51 @@ pub(super) struct Standing<'a> {
 /// An instance has come or gone.
 pub(super) struct Moved;
 
+/// An instance in any of its periods.
+struct InPeriods<'a> {
+    instance: &'a Instance,
+    node: &'a Node,
+    formula: &'a Formula,
+    cells: &'a Cells,
+    moment: Moment<'a>,
+    accumulates: bool,
+}
+
+impl InPeriods<'_> {
+    fn planned(&self, period: &Period, at: Timestamp) -> f64 {
+        let InPeriods {
+            node,
+            formula,
+            cells,
+            moment,
+            ..
+        } = *self;
+        let plan = self
+            .instance
+            .plan(node, formula, cells, period, moment, self.accumulates);
+        plan.share(period, at, moment.calendar)
+    }
+}
+
+impl course::Known for InPeriods<'_> {
+    fn target(&self, period: &Period) -> Option<f64> {
+        self.instance
+            .target(self.node, self.formula, self.cells, period, self.moment)
+    }
+
+    fn planned_before(&self, period: &Period, day: Day) -> f64 {
+        self.planned(period, self.moment.calendar.start_of(day.date()))
+    }
+
+    fn planned_by_now(&self, period: &Period) -> f64 {
+        self.planned(period, self.moment.at)
+    }
+
+    fn value(&self, from: Day, to: Day) -> Option<f64> {
+        self.formula.value(self.cells, &self.instance.cell_key, from, to)
+    }
+}
+
 /// Planned shares that follow from the calendar alone.
 #[derive(Clone, Copy)]
 struct ByCalendar {
@@ -729,7 +808,7 @@ impl Instance {
         if node.direction == Direction::Lower || node.baseline.is_some() || !formula.is_additive() {
             return Burn::NONE;
         }
-        let course = Course {
+        let course = burn::Course {
             target,
             plan: &computed.plan,
             period: &computed.period,

@@ -418,6 +418,9 @@ fn what_people_are_told_names_where_the_distance_comes_from() {
         assert!((part.amount - amount).abs() < 1e-9, "{part:?} {amount}");
         assert!((part.share - amount / distance).abs() < 1e-9, "{part:?}");
     }
+    // The targets of the regions come to 500 more than that of all.
+    let rest = causes.not_explained.unwrap();
+    assert!((rest.amount - 500.0 * planned).abs() < 1e-9, "{rest:?}");
 }
 
 #[test]
@@ -869,5 +872,49 @@ fn a_link_learns_anew_under_a_new_definition() {
         restarted(&since),
         Some(0),
         "what it learned is of another definition"
+    );
+}
+
+#[test]
+fn a_driver_is_read_over_the_days_that_its_parent_answers() {
+    let mut world = World::new();
+    let first: Timestamp = "2026-05-01T12:00:00+08:00".parse().unwrap();
+    for day in 0..46 {
+        let at = first + jiff::SignedDuration::from_hours(24 * day);
+        world.order(&at.to_string(), "100", "east", false);
+        world.event(1, &format!(r#"{{"time": "{at}", "author": "a"}}"#));
+    }
+    let driver = |at: &str, lag_days: f64| {
+        let mut evaluator = world.evaluator();
+        let at: Timestamp = at.parse().unwrap();
+        let snapshot = evaluator.snapshot(&world.cells, at, Horizon::Day);
+        let mut kpi = world.state(&snapshot, "articles", &[]);
+        kpi.link = Some(Arc::new(LinkState {
+            parent_gap: Some(0.0),
+            elasticity: Some(0.5),
+            lag_days: Some(lag_days),
+            ..LinkState::default()
+        }));
+        let parent = world.state(&snapshot, "revenue", &[]);
+        let found = evaluator.driver(&world.cells, &kpi, &parent, at)?;
+        let plan = (found.plan * 1e6).round() / 1e6;
+        Ok((found.elasticity, found.value, plan))
+    };
+    use attribution::Untold;
+    // One a day, of 10 that are planned for a month: by the 16th of June half of them, for 15 that came.
+    assert_eq!(driver("2026-06-16T00:00:00+08:00", 0.0), Ok((0.5, 15.0, 5.0)));
+    // Five days before it is 27 May to 11 June: 5 of 31 days of one target, and 11 of 30 of the next.
+    let shifted = 10.0 * (5.0 / 31.0 + 11.0 / 30.0);
+    let shifted = (shifted * 1e6_f64).round() / 1e6;
+    assert_eq!(driver("2026-06-16T00:00:00+08:00", 5.4), Ok((0.5, 16.0, shifted)));
+    assert_eq!(
+        driver("2026-06-02T00:00:00+08:00", 5.0),
+        Err(Untold::TooEarly),
+        "a thirtieth of the parent's period"
+    );
+    assert_eq!(
+        driver("2026-05-16T00:00:00+08:00", 5.0),
+        Err(Untold::TooShort),
+        "what was on the last days of April is not known"
     );
 }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::alert::record::{AlertRecord, Episode};
 use crate::catalog::{Catalog, MetricId};
+use crate::evaluate::attribution::{self, Driver, Untold};
 use crate::evaluate::definition::CountedSince;
 use crate::evaluate::drift::ClosedLink;
 use crate::evaluate::weights::Book;
@@ -66,9 +67,14 @@ impl Past {
         }
     }
 
+    /// Whether a moment is the present of what was read.
+    pub fn is_now(&self, at: Timestamp) -> bool {
+        self.watermark.is_some_and(|watermark| at >= watermark)
+    }
+
     /// Every number as of a moment. Of its local day everything is known, of later days nothing.
     pub fn at(&mut self, at: Timestamp) -> Snapshot {
-        let is_now = self.watermark.is_some_and(|watermark| at >= watermark);
+        let is_now = self.is_now(at);
         let horizon = if is_now { Horizon::Known } else { Horizon::Day };
         let mut snapshot = self.evaluator.snapshot(&self.cells, at, horizon);
         if !is_now {
@@ -83,6 +89,21 @@ impl Past {
     /// What was known of the link of an instance as the last month closed by the end of a day.
     pub fn link_closed(&self, key: &InstanceKey, day: Date) -> Option<ClosedLink> {
         self.evaluator.link_closed(key, Day::of(day))
+    }
+
+    /// How a KPI stands over the days that its parent answers, by a snapshot of now. Of the past it is not kept how its link
+    /// stood.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub fn driver(&self, snapshot: &Snapshot, kpi: &NodeState, parent: &NodeState) -> Result<Driver, Untold> {
+        let at = snapshot.watermark.ok_or(Untold::NoValue)?;
+        if self.is_now(at) {
+            return self.evaluator.driver(&self.cells, kpi, parent, at);
+        }
+        let closed = self.link_closed(&kpi.key, self.catalog.calendar.day_of(at));
+        attribution::answer(closed.as_ref().map(|closed| &closed.link))?;
+        Err(Untold::Past)
     }
 
     /// What each of the days `from..to` brought to an instance; `None` for a day without a value.

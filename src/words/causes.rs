@@ -3,7 +3,8 @@
 use super::{Language, percent};
 use crate::alert::notice::Causes;
 
-/// The parts that most of a distance comes from: `华东 −¥1.2M（占 80%）；另有 3 项`.
+/// The parts that most of a distance comes from, and what none of them explains: `华东 −¥1.2M（占 80%）；另有 3 项；未能解释
+/// −¥0.1M（占 7%）`.
 pub fn comes_from(causes: &Causes, language: Language) -> String {
     let parts: Vec<String> = causes
         .parts
@@ -13,7 +14,14 @@ pub fn comes_from(causes: &Causes, language: Language) -> String {
             part(&cause.title, &amount, cause.share, language)
         })
         .collect();
-    with_others(&parts, causes.others, language)
+    let mut text = with_others(&parts, causes.others, language);
+    if let Some(rest) = &causes.not_explained {
+        let title = language.pick("未能解释", "not explained");
+        let amount = language.signed(rest.amount, causes.unit.as_deref());
+        text.push_str(language.pick("；", "; "));
+        text.push_str(&part(title, &amount, rest.share, language));
+    }
+    text
 }
 
 /// Parts that are named, and how many others there are.

@@ -15,7 +15,7 @@ use crate::evaluate::snapshot::FeedState;
 pub(super) struct Feed {
     first_day: i32,
     closed_to: i32,
-    /// Values of the latest days as they were known at the last close, by day.
+    /// Values of the latest days as they were known at the last close, by day; NaN for a level without one.
     values: Vec<f64>,
     live: Liveness,
     /// Whether its silence is longer than chance explains.
@@ -47,23 +47,29 @@ impl Feed {
         self.closed_to
     }
 
-    /// Takes in a day close: what each of the latest days brought, as known now, the closed one last. Days that were
-    /// closed already are not closed again.
-    pub(super) fn close(&mut self, day: i32, flow: &[Option<f64>], days: &Days, tuning: &Tuning) {
+    /// Takes in a day close: what each of the latest days brought, as known now, the closed one last, of a total or of a
+    /// level, of which 0 is a value as any other. Days that were closed already are not closed again.
+    pub(super) fn close(
+        &mut self,
+        day: i32,
+        flow: &[Option<f64>],
+        is_level: bool,
+        days: &Days,
+        tuning: &Tuning,
+    ) {
         if day <= self.closed_to {
             return;
         }
         // Days that nobody closed are nobody's values.
         for missed in self.closed_to + 1..=day {
-            self.values[at(missed)] = 0.0;
+            self.values[at(missed)] = if is_level { f64::NAN } else { 0.0 };
         }
         self.closed_to = day;
-        let volume = self.absorb(day, flow);
+        let has_come = self.absorb(day, flow);
         let is_warm = day - self.first_day >= tuning.warmup as i32;
         // On and around holidays nobody need work: silence and small days say nothing there.
         let is_unusual = days.is_unusual(day);
-        self.is_silent =
-            !(is_unusual && volume <= 0.0) && self.live.day(weekday(day), volume, is_warm, tuning);
+        self.is_silent = (has_come || !is_unusual) && self.live.day(weekday(day), has_come, is_warm, tuning);
         let ratio = |day: i32| {
             Some(self.values[at(day)])
                 .filter(|value| *value > 0.0)
@@ -75,21 +81,21 @@ impl Feed {
         self.show();
     }
 
-    /// The volume that arrived since the last close.
-    fn absorb(&mut self, day: i32, flow: &[Option<f64>]) -> f64 {
-        let mut volume = 0.0;
+    /// Whether anything has arrived since the last close.
+    fn absorb(&mut self, day: i32, flow: &[Option<f64>]) -> bool {
+        let mut has_come = false;
         for (ago, value) in (0i32..).zip(flow.iter().rev()).take(self.values.len()) {
             let of_day = day - ago;
             if of_day < self.first_day {
                 break;
             }
             let known = &mut self.values[at(of_day)];
-            if let Some(value) = value.filter(|value| value.is_finite() && *value != *known) {
-                volume += (value - *known).abs();
+            if let Some(value) = value.filter(|value| value.is_finite() && value != known) {
                 *known = value;
+                has_come = true;
             }
         }
-        volume
+        has_come
     }
 
     fn show(&mut self) {
@@ -134,7 +140,7 @@ mod tests {
                 .copied()
                 .map(Some)
                 .collect();
-            feed.close(FIRST + last as i32, &flow, &days, &tuning);
+            feed.close(FIRST + last as i32, &flow, false, &days, &tuning);
             if restarts {
                 let kept = postcard::to_allocvec(&feed).unwrap();
                 feed = postcard::from_bytes::<Feed>(&kept).unwrap().restored();
@@ -196,6 +202,30 @@ mod tests {
             (3, date(FIRST + 150))
         );
         assert_eq!(said[169].silent_days, 20);
+    }
+
+    #[test]
+    fn a_level_that_is_nothing_is_no_silence() {
+        let (days, tuning) = (Days::default(), Tuning::default());
+        let silent_days = |value: fn(usize) -> Option<f64>| {
+            let mut feed = Feed::new(FIRST, None);
+            let mut silent = Vec::new();
+            for last in 0..200 {
+                let flow: Vec<_> = (last.max(47) - 47..=last).map(value).collect();
+                feed.close(FIRST + last as i32, &flow, true, &days, &tuning);
+                if feed.state.silent_days > 0 {
+                    silent.push(last);
+                }
+            }
+            silent
+        };
+        // A refund rate of 3 %, and of none at all from day 150 on.
+        let zero = |day| Some(if day < 150 { 0.03 } else { 0.0 });
+        assert_eq!(silent_days(zero), Vec::<usize>::new());
+        assert_eq!(silent_days(|_| Some(0.0)), Vec::<usize>::new());
+        // Without any value it is silent, as a total is.
+        let none = |day| (!(150..170).contains(&day)).then_some(0.0);
+        assert_eq!(silent_days(none), (152..170).collect::<Vec<_>>());
     }
 
     #[test]

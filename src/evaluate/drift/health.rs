@@ -17,9 +17,9 @@ pub(super) struct Liveness {
 }
 
 impl Liveness {
-    /// Takes in a day; true when the silence is a gap.
-    pub(super) fn day(&mut self, weekday: usize, volume: f64, may_alert: bool, tuning: &Tuning) -> bool {
-        if volume > 0.0 {
+    /// Takes in a day and whether anything has come; true when the silence is a gap.
+    pub(super) fn day(&mut self, weekday: usize, has_come: bool, may_alert: bool, tuning: &Tuning) -> bool {
+        if has_come {
             self.days = 0;
             self.evidence = 0.0;
         } else {
@@ -30,7 +30,7 @@ impl Liveness {
             return true;
         }
         self.seen[weekday] = self.seen[weekday] * 0.96 + 1.0;
-        self.silent[weekday] = self.silent[weekday] * 0.96 + f64::from(u8::from(volume <= 0.0));
+        self.silent[weekday] = self.silent[weekday] * 0.96 + f64::from(u8::from(!has_come));
         false
     }
 

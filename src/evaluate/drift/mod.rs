@@ -9,6 +9,7 @@
 mod closed;
 mod feed;
 mod health;
+mod kept;
 pub mod link;
 mod pool;
 pub mod shared;
@@ -29,6 +30,7 @@ use crate::fold::day::Day;
 pub use closed::ClosedLink;
 use closed::Closes;
 use feed::Feed;
+use kept::{LinkOf, SideOf};
 use link::{Announced, Before, DayInput, Days, Link, RING, Side, Special, Tuning};
 use pool::{Pool, adds_up, target_of};
 
@@ -92,7 +94,7 @@ pub struct StoredLink {
     pub node: String,
     /// Its values of the `each` dimensions.
     pub dimensions: Vec<String>,
-    /// The link, encoded.
+    /// The link, encoded, and what it was learned of.
     pub body: Vec<u8>,
 }
 
@@ -101,7 +103,7 @@ pub struct StoredLink {
 pub struct StoredFeed {
     /// Name of its node.
     pub node: String,
-    /// The feed, encoded.
+    /// The feed, encoded, and what it was learned of.
     pub body: Vec<u8>,
 }
 
@@ -281,7 +283,8 @@ impl Evaluator {
                 continue;
             };
             let flow = self.latest_flow(cells, today, state);
-            feed.close(today.0, &flow, self.days(state.key.node), &self.drift.tuning);
+            let (days, tuning) = (self.days(state.key.node), &self.drift.tuning);
+            feed.close(today.0, &flow, self.is_level(state.key.node), days, tuning);
             self.drift.feeds[node as usize] = Some(feed);
             self.drift.changed_feeds.insert(state.key.node);
         }
@@ -294,7 +297,8 @@ impl Evaluator {
         node: &NodeState,
         whole_from: Option<i32>,
     ) -> Option<Feed> {
-        let first_day = first_flow(&self.latest_flow(cells, today, node), today, whole_from)?;
+        let is_level = self.is_level(node.key.node);
+        let first_day = first_flow(&self.latest_flow(cells, today, node), is_level, today, whole_from)?;
         Some(Feed::new(first_day, whole_from))
     }
 
@@ -346,9 +350,10 @@ impl Evaluator {
         whole_from: Option<i32>,
         before: impl FnOnce(&Evaluator) -> [Before; 2],
     ) -> Option<Judged> {
-        let [kpi, parent_side] = sides.map(|side| first_flow(side.flow, today, whole_from));
-        let first_day = kpi?.min(parent_side?);
         let [of_kpi, of_parent] = before(self);
+        let first =
+            |side: usize, before: &Before| first_flow(sides[side].flow, before.level, today, whole_from);
+        let first_day = first(0, &of_kpi)?.min(first(1, &of_parent)?);
         let (days, tuning) = (self.days(parent), &self.drift.tuning);
         let link = Link::new(first_day, of_kpi, of_parent, days, tuning);
         Some(Judged {
@@ -401,6 +406,11 @@ impl Evaluator {
         Some(Day::of(self.catalog.calendar.day_of(since)).0 + 1)
     }
 
+    /// Whether the values of a node do not add up over days.
+    fn is_level(&self, node: NodeId) -> bool {
+        !self.catalog.accumulates(self.catalog.node(node).metric)
+    }
+
     /// What the catalogue knows of a side before its first day.
     fn before(&self, side: &NodeState) -> Before {
         let node = self.catalog.node(side.key.node);
@@ -409,7 +419,7 @@ impl Evaluator {
             dimensions.iter().map(String::as_str).eq(values)
         };
         Before {
-            level: !self.catalog.accumulates(node.metric),
+            level: self.is_level(side.key.node),
             lower: node.direction == Direction::Lower,
             last_year: node
                 .last_year
@@ -442,14 +452,15 @@ impl Evaluator {
     }
 
     /// Takes over what an earlier run learned. What the catalogue does not declare any more is left out, and so is what
-    /// cannot be read: such a link or feed begins anew.
+    /// was learned of something else under the same name, and what cannot be read: such a link or feed begins anew.
     pub fn restore_learned(&mut self, learned: Learned) {
         let place = |infos: &[NodeInfo], name: &str| infos.iter().position(|info| info.name == name);
         for stored in learned.feeds {
             let Some(at) = place(&self.infos, &stored.node) else {
                 continue;
             };
-            if let Ok(feed) = postcard::from_bytes::<Feed>(&stored.body) {
+            let of = SideOf::new(&self.catalog, &self.catalog.nodes[at]);
+            if let Some(feed) = kept::decode::<Feed, _>(&stored.body, &of) {
                 self.drift.closed_to = self.drift.closed_to.max(Some(feed.closed_to()));
                 self.drift.feeds[at] = Some(feed.restored());
             }
@@ -465,10 +476,10 @@ impl Evaluator {
             }) else {
                 continue;
             };
-            let Ok(mut judged) = postcard::from_bytes::<Judged>(&stored.body) else {
+            let of = LinkOf::new(&self.catalog, node);
+            let Some(judged) = kept::decode::<Judged, _>(&stored.body, &of) else {
                 continue;
             };
-            judged.state = Some(Arc::new(state_of(&judged.link, &self.drift.tuning)));
             let closed_to = self.drift.closed_to.max(Some(judged.link.closed_to()));
             self.drift.closed_to = closed_to;
             let key = InstanceKey {
@@ -485,7 +496,12 @@ impl Evaluator {
         }
         self.drift.shared = None;
         self.last = None;
+        // What links say depends on how many there are.
         self.count_links();
+        let Drift { links, tuning, .. } = &mut self.drift;
+        for judged in links.values_mut() {
+            judged.state = Some(Arc::new(state_of(&judged.link, tuning)));
+        }
     }
 
     /// What links say together, by instances that show them. They say another thing when a day closes, never in between.
@@ -514,11 +530,9 @@ impl Evaluator {
 
     /// Limits follow the number of links that are judged, from the next close on.
     fn count_links(&mut self) {
-        let is_judged = |judged: &&Judged| {
-            let state = judged.state.as_ref();
-            state.is_some_and(|state| state.parent_gap.is_some())
-        };
-        let links = self.drift.links.values().filter(is_judged).count();
+        let Drift { links, tuning, .. } = &self.drift;
+        let links = links.values().filter(|judged| judged.link.is_warm(tuning));
+        let links = links.count();
         self.drift.tuning = Tuning::default().of_a_fleet(links);
     }
 
@@ -561,8 +575,7 @@ impl Evaluator {
             let feed = self.drift.feeds[node.0 as usize].as_ref()?;
             Some(StoredFeed {
                 node: self.catalog.node(node).name.clone(),
-                // Numbers and lists of them: encoding cannot fail.
-                body: postcard::to_allocvec(feed).ok()?,
+                body: kept::encode(feed, &SideOf::new(&self.catalog, self.catalog.node(node)))?,
             })
         });
         stored.collect()
@@ -574,8 +587,7 @@ impl Evaluator {
             Some(StoredLink {
                 node: self.catalog.node(key.node).name.clone(),
                 dimensions: key.dimensions.iter().map(ToString::to_string).collect(),
-                // Numbers and lists of them: encoding cannot fail.
-                body: postcard::to_allocvec(judged).ok()?,
+                body: kept::encode(judged, &LinkOf::new(&self.catalog, key.node))?,
             })
         });
         stored.collect()
@@ -625,13 +637,14 @@ fn whole_of(node: NodeId) -> InstanceKey {
     }
 }
 
-/// The first of the latest days that brought something, of those that a definition has seen whole.
-fn first_flow(flow: &[Option<f64>], today: Day, whole_from: Option<i32>) -> Option<i32> {
+/// The first of the latest days that brought something, of those that a definition has seen whole. A level of 0 is
+/// something.
+fn first_flow(flow: &[Option<f64>], is_level: bool, today: Day, whole_from: Option<i32>) -> Option<i32> {
     let days = (0i32..)
         .zip(flow.iter().rev())
         .map(|(ago, value)| (today.0 - ago, value));
     let of_definition = days.take_while(|(day, _)| whole_from.is_none_or(|from| *day >= from));
-    let with_some = of_definition.filter(|(_, value)| value.is_some_and(|value| value != 0.0));
+    let with_some = of_definition.filter(|(_, value)| value.is_some_and(|value| is_level || value != 0.0));
     with_some.last().map(|(day, _)| day)
 }
 
@@ -682,6 +695,8 @@ fn state_of(link: &Link, tuning: &Tuning) -> LinkState {
     }
 }
 
+#[cfg(test)]
+mod cases;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

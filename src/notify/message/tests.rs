@@ -1,6 +1,8 @@
 use super::single::gap;
 use super::*;
-use crate::alert::notice::{Aside, Cause, Causes, Digest, DigestLine, NoticeKind, ResolveReason};
+use crate::alert::notice::{
+    Aside, Cause, Causes, Digest, DigestLine, NotExplained, NoticeKind, ResolveReason,
+};
 use crate::notify::samples;
 
 fn of(notice: &Notice, language: Language, page: Option<&str>) -> Message {
@@ -64,6 +66,10 @@ fn a_beginning_names_where_most_of_the_distance_comes_from() {
                 cause("华南 / 门店", 150_000.0, -0.1),
             ],
             others: 3,
+            not_explained: Some(NotExplained {
+                amount: -450_000.0,
+                share: 0.3,
+            }),
         })),
         ..samples::hollow()
     };
@@ -75,11 +81,11 @@ fn a_beginning_names_where_most_of_the_distance_comes_from() {
     };
     assert_eq!(
         field(Language::Zh),
-        "营收的差距主要在: Text(\"华东 −¥120万（占 80%），华南 / 门店 +¥15万（占 −10%）；另有 3 项\")"
+        "营收的差距主要在: Text(\"华东 −¥120万（占 80%），华南 / 门店 +¥15万（占 −10%）；另有 3 项；未能解释 −¥45万（占 30%）\")"
     );
     assert_eq!(
         field(Language::En),
-        "Gap of 营收, mostly: Text(\"华东 −¥1.2M (80% of it), 华南 / 门店 +¥150,000 (−10% of it); 3 others\")"
+        "Gap of 营收, mostly: Text(\"华东 −¥1.2M (80% of it), 华南 / 门店 +¥150,000 (−10% of it); 3 others; not explained −¥450,000 (30% of it)\")"
     );
     assert_eq!(
         of(&samples::hollow(), Language::En, None).fields.len() + 1,

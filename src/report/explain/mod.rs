@@ -21,7 +21,7 @@ use crate::catalog::{
     Calendar, Catalog, Direction, GrowthBase, Level, Node, NodeId, Profile, Relation, Role, Rule, RuleOn,
     Severity, Target,
 };
-use crate::evaluate::attribution::{self, Attribution};
+use crate::evaluate::attribution::{self, Account, LeftOut, Untold};
 use crate::evaluate::drill;
 use crate::evaluate::weights::{Line, Setting};
 use crate::evaluate::{Estimate, InstanceKey, LinkState, NodeState, Pace, Period, Snapshot};
@@ -113,10 +113,14 @@ pub struct Explanation {
     pub parent: Option<ParentText>,
     /// What the judgement of its link knows; of the past what it knew as the last month closed.
     pub link: Option<LinkText>,
+    /// Why nothing is known of a link that is judged.
+    pub unlinked: Option<Unlinked>,
     /// Rules that judge it, with what they read.
     pub rules: Vec<RuleText>,
     /// What its distance from plan is made of.
     pub accounts: Vec<AccountText>,
+    /// What it would be made of, where that cannot be told.
+    pub accounts_left_out: Vec<LeftOutText>,
     /// The fewest dimension values that it comes from, the most surprising split first.
     pub drills: Vec<DrillText>,
 }
@@ -197,8 +201,35 @@ pub struct LinkText {
     pub parent_gap: Option<f64>,
     /// Days judged so far.
     pub judged_days: u32,
+    /// Whose values come to less than 0 of late: such a link is not judged, there is no ratio of them.
+    pub below_zero: Option<LinkSide>,
     /// Evidence by kind, as a share of what it takes to say so.
     pub evidence: BTreeMap<&'static str, f64>,
+}
+
+/// A side of a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkSide {
+    /// The KPI.
+    Kpi,
+    /// What it serves.
+    Parent,
+}
+
+/// Why nothing is known of a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "why")]
+pub enum Unlinked {
+    /// A side has brought nothing yet.
+    NoData {
+        /// Which.
+        side: LinkSide,
+    },
+    /// No day has closed since both have.
+    NotClosed,
+    /// It is about the past, and by then no month had closed.
+    Past,
 }
 
 /// One rule on this instance.
@@ -272,6 +303,19 @@ pub struct PartText {
     pub title: String,
     /// Contribution in the unit of the whole; `None` where it is not known.
     pub amount: Option<f64>,
+    /// Why it is not known.
+    pub untold: Option<Untold>,
+}
+
+/// An account of the distance from plan that cannot be made.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct LeftOutText {
+    /// How the parts would make it up.
+    pub relation: Relation,
+    /// Title of the first part that stands in the way, where it is one.
+    pub part: Option<String>,
+    /// Why.
+    pub untold: Untold,
 }
 
 /// Where most of the distance comes from, along one split.
@@ -466,6 +510,16 @@ fn explanation(
         end: until,
         ..state.period
     };
+    let link = link(past, snapshot, state, at);
+    let unlinked = match link {
+        Some(_) => None,
+        None => unlinked(past, snapshot, state, at),
+    };
+    let driver = |kpi: &NodeState, parent: &NodeState| past.driver(snapshot, kpi, parent);
+    let attribution = attribution::attribute(catalog, snapshot, &state.key, driver);
+    let attribution = attribution.filter(|_| state.is_judged());
+    let (accounts, left_out) =
+        attribution.map_or_else(Default::default, |found| (found.accounts, found.left_out));
     Explanation {
         node: node.name.clone(),
         title: node.title.clone(),
@@ -513,12 +567,11 @@ fn explanation(
         forecast_range: state.outlook.as_ref().and_then(|outlook| outlook.range(0.8)),
         target_probability: state.target_probability,
         parent: parent(catalog, snapshot, state),
-        link: link(past, state, at),
+        link,
+        unlinked,
         rules: rules(past, catalog, snapshot, state, at),
-        accounts: attribution::attribute(catalog, snapshot, &state.key, |kpi| elasticity(snapshot, kpi))
-            .filter(|_| state.is_judged())
-            .map(|found| accounts(catalog, found))
-            .unwrap_or_default(),
+        accounts: accounts.into_iter().map(|of| account(catalog, of)).collect(),
+        accounts_left_out: left_out.into_iter().map(|of| not_made(catalog, of)).collect(),
         drills: if state.is_judged() {
             drills(past, catalog, snapshot, state)
         } else {
@@ -580,7 +633,7 @@ fn weights(past: &Past, node: &Node, at: Timestamp) -> Option<WeightsText> {
 }
 
 /// What is known of the link of an instance now, or was as the last month closed.
-fn link(past: &Past, state: &NodeState, at: Timestamp) -> Option<LinkText> {
+fn link(past: &Past, snapshot: &Snapshot, state: &NodeState, at: Timestamp) -> Option<LinkText> {
     let words = |link: &LinkState, as_of: Option<Date>| LinkText {
         as_of,
         strength: link.strength,
@@ -588,6 +641,7 @@ fn link(past: &Past, state: &NodeState, at: Timestamp) -> Option<LinkText> {
         elasticity: link.elasticity,
         parent_gap: link.parent_gap,
         judged_days: link.judged_days,
+        below_zero: below_zero(snapshot, state).filter(|_| as_of.is_none()),
         evidence: std::iter::zip(DriftKind::ALL, link.scores)
             .map(|(kind, score)| (kind.as_str(), score))
             .collect(),
@@ -599,10 +653,45 @@ fn link(past: &Past, state: &NodeState, at: Timestamp) -> Option<LinkText> {
     Some(words(&closed.link, Some(closed.day)))
 }
 
-/// By how many per cent the parent of a KPI moves when the KPI moves by one, where that is known.
-fn elasticity(snapshot: &Snapshot, kpi: &InstanceKey) -> Option<f64> {
-    let state = snapshot.instances.iter().find(|state| state.key == *kpi)?;
-    state.link.as_ref()?.elasticity_in_force()
+/// Days by whose sums a link is judged.
+const LINK_DAYS: usize = 28;
+
+/// What serves and what is served, of a KPI whose link is judged.
+fn sides<'s>(snapshot: &'s Snapshot, state: &'s NodeState) -> Option<[(LinkSide, &'s NodeState); 2]> {
+    let key = state.parent.as_ref()?;
+    let parent = snapshot.instances.iter().find(|other| other.key == *key)?;
+    Some([(LinkSide::Kpi, state), (LinkSide::Parent, parent)])
+}
+
+/// The side whose latest days come to less than 0.
+fn below_zero(snapshot: &Snapshot, state: &NodeState) -> Option<LinkSide> {
+    let is_below = |(_, side): &(LinkSide, &NodeState)| {
+        let latest = side.daily.iter().rev().take(LINK_DAYS).flatten();
+        latest.sum::<f64>() < 0.0
+    };
+    let (side, _) = sides(snapshot, state)?.into_iter().find(is_below)?;
+    Some(side)
+}
+
+/// Why nothing is known of the link of a KPI that drives its parent.
+fn unlinked(past: &Past, snapshot: &Snapshot, state: &NodeState, at: Timestamp) -> Option<Unlinked> {
+    let node = past.catalog.node(state.key.node);
+    let relation = node.parent.as_ref()?.relation;
+    if node.role != Role::Kpi || relation != Relation::Influence {
+        return None;
+    }
+    // Days before the first event are not told of; of a total those without any are 0.
+    let has_none = |(_, side): &(LinkSide, &NodeState)| {
+        let is_total = past.catalog.accumulates(past.catalog.node(side.key.node).metric);
+        let has_come = |value: &f64| !is_total || *value != 0.0;
+        !side.daily.iter().flatten().any(has_come)
+    };
+    let without = sides(snapshot, state)?.into_iter().find(has_none);
+    Some(match without {
+        Some((side, _)) => Unlinked::NoData { side },
+        None if past.is_now(at) => Unlinked::NotClosed,
+        None => Unlinked::Past,
+    })
 }
 
 fn target_from(node: &Node, state: &NodeState, calendar: &Calendar) -> TargetFrom {
@@ -769,21 +858,23 @@ fn written(value: Value<'_>) -> String {
     }
 }
 
-fn accounts(catalog: &Catalog, found: Attribution) -> Vec<AccountText> {
-    found
-        .accounts
-        .into_iter()
-        .map(|account| AccountText {
-            relation: account.relation,
-            parts: account
-                .parts
-                .iter()
-                .map(|part| PartText {
-                    title: title_of(catalog, &part.key),
-                    amount: part.amount,
-                })
-                .collect(),
-            not_explained: account.not_explained,
-        })
-        .collect()
+fn account(catalog: &Catalog, account: Account) -> AccountText {
+    let parts = account.parts.iter().map(|part| PartText {
+        title: title_of(catalog, &part.key),
+        amount: part.amount.ok(),
+        untold: part.amount.err(),
+    });
+    AccountText {
+        relation: account.relation,
+        parts: parts.collect(),
+        not_explained: account.not_explained,
+    }
+}
+
+fn not_made(catalog: &Catalog, left_out: LeftOut) -> LeftOutText {
+    LeftOutText {
+        relation: left_out.relation,
+        part: left_out.part.map(|part| title_of(catalog, &part)),
+        untold: left_out.why,
+    }
 }

@@ -152,3 +152,111 @@ fn an_estimate_says_that_it_is_one() {
         "{half}"
     );
 }
+
+/// A shop without orders, where articles are written: what drives revenue, of what, and what it is split into.
+const SHOP: &str = "
+calendar: {timezone: UTC}
+sources:
+  orders:   {topics: [o], format: json, time: t, fields: {v: v, region: region}}
+  articles: {topics: [a], format: json, time: t, fields: {v: v}}
+metrics:
+  revenue:  {source: orders, agg: sum, expr: v, dimensions: [region]}
+  articles: {source: articles, agg: count}
+nodes:
+  revenue:  {title: Revenue, metric: revenue, role: business, period: month, target: 300}
+  regions:  {title: Regions, metric: revenue, role: business, parent: revenue, relation: sum, each: [region], period: month}
+  articles: {title: Articles, metric: articles, role: kpi, parent: revenue, period: month, target: 10}
+";
+
+fn of_shop(name: &str, sources: &[u32], at: Option<&str>, language: Language) -> String {
+    let event = |source: &u32| {
+        let payload = r#"{"t": "2026-05-20T10:00:00Z", "v": 2, "region": "east"}"#;
+        let later = payload.replace("05-20", "06-20");
+        [(*source, payload.to_owned()), (*source, later)]
+    };
+    let events: Vec<_> = sources.iter().flat_map(event).collect();
+    let files = Files::new("", [("a.yaml", SHOP)]);
+    let mut past = world::unjudged(&files, &events, "2026-06-21T10:00:00Z");
+    let at = at.map(|at| at.parse().unwrap());
+    let found = explain(&mut past, name, &[], at).unwrap();
+    text(&found, language, &past.catalog.calendar.timezone)
+}
+
+#[test]
+fn a_link_of_which_nothing_is_known_says_why() {
+    for (sources, at, said) in [
+        (
+            &[1][..],
+            None,
+            "not judged yet: the parent has brought nothing yet",
+        ),
+        (&[0], None, "not judged yet: this has brought nothing yet"),
+        (
+            &[0, 1],
+            None,
+            "not judged yet: no day has closed since both have data",
+        ),
+        (
+            &[0, 1],
+            Some("2026-06-20T12:00:00Z"),
+            "not kept: by then it had closed no month",
+        ),
+    ] {
+        let told = of_shop("articles", sources, at, Language::En);
+        assert!(told.contains(said), "{said} in\n{told}");
+    }
+    let told = of_shop("articles", &[1], None, Language::Zh);
+    assert!(told.contains("还没有判断：上级还没有数据"), "{told}");
+    // What nothing drives has no link to speak of.
+    let told = of_shop("revenue", &[0, 1], None, Language::En);
+    assert!(!told.contains("not judged yet"), "{told}");
+}
+
+#[test]
+fn an_account_that_cannot_be_made_says_why() {
+    let told = of_shop("revenue", &[0, 1], None, Language::En);
+    for said in [
+        "by its parts\n  cannot be told: Regions · east: it has no target for these days\n",
+        "Articles       not yet: its link is still being learned\n",
+    ] {
+        assert!(told.contains(said), "{said} in\n{told}");
+    }
+    let told = of_shop("revenue", &[0, 1], None, Language::Zh);
+    assert!(told.contains("无法给出：Regions · east没有目标"), "{told}");
+}
+
+#[test]
+fn values_below_nothing_have_no_ratio_and_that_is_said() {
+    let link = LinkText {
+        as_of: None,
+        strength: None,
+        lag_days: None,
+        elasticity: None,
+        parent_gap: None,
+        judged_days: 3,
+        below_zero: Some(LinkSide::Parent),
+        evidence: BTreeMap::new(),
+    };
+    let mut past = world::june();
+    let mut found = explain(&mut past, "articles", &[], None).unwrap();
+    found.link = Some(link);
+    let told = |language| text(&found, language, &past.catalog.calendar.timezone);
+    let english = told(Language::En);
+    let said = "not judged: values of the parent come to less than 0 of late";
+    assert!(english.contains(said), "{said} in\n{english}");
+    assert!(told(Language::Zh).contains("不判断：上级近来的数值合计为负"));
+    let mut snapshot = past.at(found.at);
+    let place = |snapshot: &Snapshot, name: &str| {
+        let id = past.catalog.node_named(name).unwrap();
+        let is_it = |state: &NodeState| state.key.node == id;
+        snapshot.instances.iter().position(is_it).unwrap()
+    };
+    let (kpi, parent) = (place(&snapshot, "articles"), place(&snapshot, "revenue"));
+    let side = |snapshot: &Snapshot| below_zero(snapshot, &snapshot.instances[kpi]);
+    assert_eq!(side(&snapshot), None);
+    // Refunds of more than what came, over four weeks together; what was before does not count.
+    snapshot.instances[parent].daily = [vec![Some(900.0)], vec![Some(-1.0); 28]].concat().into();
+    assert_eq!(side(&snapshot), Some(LinkSide::Parent));
+    snapshot.instances[parent].daily = [vec![Some(-900.0)], vec![Some(1.0); 28]].concat().into();
+    assert_eq!(side(&snapshot), None);
+}

@@ -6,7 +6,9 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use unicode_width::UnicodeWidthStr;
 
-use super::{Explanation, LevelText, LinkText, ParentText, RuleText, StateText, TargetFrom};
+use super::{
+    Explanation, LevelText, LinkSide, LinkText, ParentText, RuleText, StateText, TargetFrom, Unlinked, Untold,
+};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, Relation, Role};
 use crate::evaluate::Estimate;
@@ -29,12 +31,17 @@ pub fn text(found: &Explanation, language: Language, zone: &TimeZone) -> String 
     if let Some(parent) = &found.parent {
         table.row(language.pick("服务于", "Serves"), served(parent, language));
     }
-    if let Some(link) = &found.link {
-        table.row(language.pick("联动", "Link"), linked(link, language));
+    let of_link = match (&found.link, found.unlinked) {
+        (Some(link), _) => Some(linked(link, language)),
+        (None, why) => why.map(|why| unlinked(why, language).to_owned()),
+    };
+    if let Some(text) = of_link {
+        table.row(language.pick("联动", "Link"), text);
     }
     table.print(&mut out);
     days(&mut out, found, language);
     accounts(&mut out, found, language);
+    accounts_left_out(&mut out, found, language);
     drills(&mut out, found, language);
     rules(&mut out, found, language, zone);
     out
@@ -418,8 +425,46 @@ fn linked(link: &LinkText, language: Language) -> String {
     }
 }
 
+/// Why nothing is known of a link.
+fn unlinked(why: Unlinked, language: Language) -> &'static str {
+    match why {
+        Unlinked::NoData { side: LinkSide::Kpi } => language.pick(
+            "还没有判断：这里还没有数据",
+            "not judged yet: this has brought nothing yet",
+        ),
+        Unlinked::NoData {
+            side: LinkSide::Parent,
+        } => language.pick(
+            "还没有判断：上级还没有数据",
+            "not judged yet: the parent has brought nothing yet",
+        ),
+        Unlinked::NotClosed => language.pick(
+            "还没有判断：两边都有数据以来还没有一天收盘",
+            "not judged yet: no day has closed since both have data",
+        ),
+        Unlinked::Past => language.pick(
+            "没有保存：当时它还没有收过一个月",
+            "not kept: by then it had closed no month",
+        ),
+    }
+}
+
 fn link_in_words(link: &LinkText, language: Language) -> String {
     let signed = |gap: f64| format!("{}{}", if gap < 0.0 { "−" } else { "+" }, percent(gap.abs()));
+    if let Some(side) = link.below_zero {
+        return match (side, language) {
+            (LinkSide::Kpi, Language::Zh) => "不判断：这里近来的数值合计为负，谈不上比例".to_owned(),
+            (LinkSide::Parent, Language::Zh) => "不判断：上级近来的数值合计为负，谈不上比例".to_owned(),
+            (LinkSide::Kpi, Language::En) => {
+                "not judged: values here come to less than 0 of late, and there is no ratio of them"
+                    .to_owned()
+            }
+            (LinkSide::Parent, Language::En) => {
+                "not judged: values of the parent come to less than 0 of late, and there is no ratio of them"
+                    .to_owned()
+            }
+        };
+    }
     let Some(gap) = link.parent_gap else {
         return match language {
             Language::Zh => format!("已观察 {} 天，还在了解平时的样子，暂不下结论", link.judged_days),
@@ -532,31 +577,16 @@ fn drills(out: &mut String, found: &Explanation, language: Language) {
 fn accounts(out: &mut String, found: &Explanation, language: Language) {
     let signed = |amount: f64| signed(amount, found, language);
     for account in &found.accounts {
-        let heading = match account.relation {
-            Relation::Sum => language.pick("与计划的差距，按组成部分", "Distance from plan, by its parts"),
-            Relation::Product | Relation::Ratio => language.pick(
-                "与计划的差距，按因子（LMDI）",
-                "Distance from plan, by its factors (LMDI)",
-            ),
-            Relation::Influence => language.pick(
-                "与计划的差距，按驱动它的 KPI",
-                "Distance from plan, by the KPIs that drive it",
-            ),
-        };
         out.push('\n');
-        line(out, heading);
+        line(out, account_heading(account.relation, language));
         let mut table = Table::default();
         for part in &account.parts {
             table.row(
                 &format!("  {}", part.title),
-                part.amount.map_or_else(
-                    || {
-                        language
-                            .pick("尚未学到关联强度", "its link is not known yet")
-                            .to_owned()
-                    },
-                    signed,
-                ),
+                match (part.amount, part.untold) {
+                    (Some(amount), _) => signed(amount),
+                    (None, why) => why.map_or("", |why| untold(why, language)).to_owned(),
+                },
             );
         }
         table.row(
@@ -564,6 +594,69 @@ fn accounts(out: &mut String, found: &Explanation, language: Language) {
             signed(account.not_explained),
         );
         table.print(out);
+    }
+}
+
+/// Accounts that cannot be made, and why.
+fn accounts_left_out(out: &mut String, found: &Explanation, language: Language) {
+    for left_out in &found.accounts_left_out {
+        out.push('\n');
+        line(out, account_heading(left_out.relation, language));
+        let why = untold(left_out.untold, language);
+        let text = match (&left_out.part, language) {
+            (Some(part), Language::Zh) => format!("无法给出：{part}{why}"),
+            (Some(part), Language::En) => format!("cannot be told: {part}: {why}"),
+            (None, Language::Zh) => format!("无法给出：{why}"),
+            (None, Language::En) => format!("cannot be told: {why}"),
+        };
+        line(out, &format!("  {text}"));
+    }
+}
+
+fn account_heading(relation: Relation, language: Language) -> &'static str {
+    match relation {
+        Relation::Sum => language.pick("与计划的差距，按组成部分", "Distance from plan, by its parts"),
+        Relation::Product | Relation::Ratio => language.pick(
+            "与计划的差距，按因子（LMDI）",
+            "Distance from plan, by its factors (LMDI)",
+        ),
+        Relation::Influence => language.pick(
+            "与计划的差距，按驱动它的 KPI",
+            "Distance from plan, by the KPIs that drive it",
+        ),
+    }
+}
+
+/// Why what a part contributes is not told.
+fn untold(why: Untold, language: Language) -> &'static str {
+    match why {
+        Untold::Learning => language.pick(
+            "联动还在了解，暂不能说",
+            "not yet: its link is still being learned",
+        ),
+        Untold::Weak => language.pick(
+            "联动太弱，说不出幅度",
+            "its link is too weak to say by how much it is answered",
+        ),
+        Untold::Drifting => language.pick(
+            "联动已经脱节，它的变动说明不了什么",
+            "its link is in drift, so its moves explain nothing",
+        ),
+        Untold::Past => language.pick("当时的联动没有保存", "how its link stood then is not kept"),
+        Untold::TooEarly => language.pick("为时尚早", "not yet: it is too early in the period"),
+        Untold::TooShort => language.pick(
+            "数据还不够长，覆盖不到上级的整个期间",
+            "not yet: its days do not reach back over the period",
+        ),
+        Untold::NoValue => language.pick("没有数值", "it has no value"),
+        Untold::NoTarget => language.pick("没有目标", "it has no target for these days"),
+        Untold::NoPlan => language.pick("这些天的计划为 0", "its plan for these days is 0"),
+        Untold::OtherPeriod => language.pick("的期间与上级不同", "its period is another one"),
+        Untold::NotAboveZero => language.pick(
+            "或其计划不大于 0，无法按因子拆分",
+            "it or its plan is not above 0, which no factor can be",
+        ),
+        Untold::Incomplete => language.pick("组成部分不全", "not all parts are there"),
     }
 }
 
@@ -586,13 +679,16 @@ fn rules(out: &mut String, found: &Explanation, language: Language, zone: &TimeZ
         .map(|rule| rule.rule.as_str())
         .collect();
     if !quiet.is_empty() {
-        let is_learning = found.link.as_ref().is_some_and(|link| link.parent_gap.is_none());
-        let nothing = match is_learning {
-            false => language.pick("没有迹象", "no evidence"),
-            true => language.pick(
+        let link = found.link.as_ref();
+        let is_learning = link.is_some_and(|link| link.parent_gap.is_none());
+        let is_below_zero = link.is_some_and(|link| link.below_zero.is_some());
+        let nothing = match (is_below_zero, is_learning) {
+            (true, _) => language.pick("没有迹象（联动不判断）", "no evidence (the link is not judged)"),
+            (_, true) => language.pick(
                 "没有迹象（联动还在了解，暂不判断）",
                 "no evidence (the link is still being learned and is not judged yet)",
             ),
+            (..) => language.pick("没有迹象", "no evidence"),
         };
         line(out, &format!("  {}: {nothing}", quiet.join(", ")));
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use jiff::tz::TimeZone;
 
 use super::links::in_words as link_words;
-use super::{EpisodeResult, INSTANCES_SHOWN, Next, NodeResult, Review, Verdict, by_node, furthest};
+use super::{EpisodeResult, INSTANCES_SHOWN, Next, NodeResult, Review, Unjudged, Verdict, by_node, furthest};
 use crate::alert::notice::{Causes, ResolveReason};
 use crate::catalog::Role;
 use crate::words::{Language, causes, percent, sentence, weights as words};
@@ -383,7 +383,10 @@ fn verdict(result: &NodeResult, language: Language) -> Cell {
             };
             (text, Tone::Quiet)
         }
-        Verdict::NotJudged => (language.pick("无目标", "no target").to_owned(), Tone::Quiet),
+        Verdict::NotJudged => {
+            let why = result.unjudged.map_or("", |why| unjudged(why, language));
+            (why.to_owned(), Tone::Quiet)
+        }
     };
     // Of several periods the last one stands in the row; how many of them were met belongs to it.
     let text = match (result.closed, language) {
@@ -392,6 +395,17 @@ fn verdict(result: &NodeResult, language: Language) -> Cell {
         (closed, Language::En) => format!("{text} ({} of {closed} met)", result.met),
     };
     Cell { text, tone }
+}
+
+fn unjudged(why: Unjudged, language: Language) -> &'static str {
+    match why {
+        Unjudged::NoTarget => language.pick("无目标", "no target"),
+        Unjudged::NoValue => language.pick("无数值", "no value"),
+        Unjudged::NewDefinition => {
+            language.pick("期间内改了口径，不判断", "not judged: counted anew within it")
+        }
+        Unjudged::NoWay => language.pick("目标等于基线或为 0，无法比较", "the target is its baseline or 0"),
+    }
 }
 
 fn episodes(blocks: &mut Vec<Block>, review: &Review, language: Language, zone: &TimeZone) {

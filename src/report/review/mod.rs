@@ -110,6 +110,8 @@ pub struct NodeResult {
     pub weights: Vec<f64>,
     /// Verdict.
     pub verdict: Verdict,
+    /// Why it is not judged, where it is not.
+    pub unjudged: Option<Unjudged>,
     /// Of a target that was missed, or of one that is well behind its plan: where most of the distance comes from.
     pub causes: Option<Causes>,
     /// The day at whose close it stands so.
@@ -131,8 +133,33 @@ pub enum Verdict {
     Missed,
     /// The period is longer than the reviewed one, or not over.
     Running,
-    /// There is no target, or no value to compare with it.
+    /// There is nothing to compare.
     NotJudged,
+}
+
+/// Why a node is not judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unjudged {
+    /// It has no target in the period.
+    NoTarget,
+    /// It has no value in the period.
+    NoValue,
+    /// Its metric has been counted as it is declared only since the period began.
+    NewDefinition,
+    /// The target is the baseline, or 0: there is no way to it.
+    NoWay,
+}
+
+impl Unjudged {
+    fn of(state: &NodeState) -> Unjudged {
+        match (state.target, state.value) {
+            (None, _) => Unjudged::NoTarget,
+            (_, None) => Unjudged::NoValue,
+            _ if !state.is_judged() => Unjudged::NewDefinition,
+            _ => Unjudged::NoWay,
+        }
+    }
 }
 
 /// An episode with its cause.
@@ -397,6 +424,7 @@ fn result(
         met: u32::from(verdict == Verdict::Met),
         weights: completions.iter().filter_map(|_| weight).collect(),
         completions,
+        unjudged: (verdict == Verdict::NotJudged).then(|| Unjudged::of(state)),
         verdict,
         causes: None,
         told_on,
@@ -487,7 +515,12 @@ fn episodes(past: &mut Past, catalog: &Catalog, period: Period) -> Vec<EpisodeRe
 fn causes_of(past: &mut Past, catalog: &Catalog, episode: &Episode) -> Option<Causes> {
     let key = causes::about(catalog, &episode.kind, &episode.labels, &episode.facts)?;
     let snapshot = past.at(episode.fired_at);
-    causes::of(catalog, &snapshot, &key, |part| past.value_before(part))
+    causes_in(past, catalog, &snapshot, &key)
+}
+
+fn causes_in(past: &Past, catalog: &Catalog, snapshot: &Snapshot, key: &InstanceKey) -> Option<Causes> {
+    let driver = |kpi: &NodeState, parent: &NodeState| past.driver(snapshot, kpi, parent);
+    causes::of(catalog, snapshot, key, |part| past.value_before(part), driver)
 }
 
 /// Says of the results that are missed, or well behind their plan, where most of that comes from: of every node those
@@ -505,7 +538,7 @@ fn explain_gaps(past: &mut Past, catalog: &Catalog, results: &mut [NodeResult]) 
         let snapshot = past.at_close_of(day);
         for at in positions {
             let key = &results[at].key;
-            results[at].causes = causes::of(catalog, &snapshot, key, |part| past.value_before(part));
+            results[at].causes = causes_in(past, catalog, &snapshot, key);
         }
     }
 }

@@ -142,3 +142,38 @@ fn a_period_that_runs_behind_says_where_its_distance_from_plan_comes_from_and_a_
     let english = markdown(&june, Language::En, &TimeZone::UTC);
     assert!(english.contains(said), "{english}");
 }
+
+#[test]
+fn what_is_not_judged_says_why() {
+    let files = |node: &str| {
+        let catalog = format!(
+            "calendar: {{timezone: UTC}}
+sources: {{s: {{topics: [t], format: json, time: t, fields: {{v: v}}}}}}
+metrics:
+  total: {{source: s, agg: sum, expr: v}}
+  share: {{source: s, type: ratio, numerator: {{agg: count, filter: v > 1}}, denominator: {{agg: count, filter: v > 5}}}}
+nodes: {{n: {{period: month, role: business, {node}}}}}"
+        );
+        Files::new("", [("a.yaml", catalog.as_str())])
+    };
+    let events: Vec<_> = ["2026-05-20", "2026-06-10", "2026-07-01"]
+        .map(|day| (0, format!(r#"{{"t": "{day}T10:00:00Z", "v": 2}}"#)))
+        .into();
+    for (node, expected, english, chinese) in [
+        ("metric: total", Unjudged::NoTarget, "no target", "无目标"),
+        (
+            "metric: share, target: 0.3",
+            Unjudged::NoValue,
+            "no value",
+            "无数值",
+        ),
+    ] {
+        let mut past = world::unjudged(&files(node), &events, "2026-07-01T23:00:00Z");
+        let found = review(&mut past, None).unwrap();
+        assert_eq!(found.results[0].unjudged, Some(expected), "{node}");
+        let told = |language| markdown(&found, language, &TimeZone::UTC);
+        assert!(told(Language::En).contains(english), "{node}");
+        assert!(told(Language::Zh).contains(chinese), "{node}");
+    }
+    assert_eq!(june().results[0].unjudged, None);
+}

@@ -139,10 +139,10 @@ impl Link {
         if day <= self.closed_to {
             return;
         }
-        self.closed_to = day;
+        let closed_to = std::mem::replace(&mut self.closed_to, day);
         self.feeds = [
-            self.kpi.close(day, kpi, days, tuning),
-            self.parent.close(day, parent, days, tuning),
+            self.kpi.close(day, closed_to, kpi, days, tuning),
+            self.parent.close(day, closed_to, parent, days, tuning),
         ];
         let wait = self.kpi.maturity(tuning).max(self.parent.maturity(tuning));
         while self.judged_to < day - wait {
@@ -159,6 +159,11 @@ impl Link {
     /// The last day that was closed.
     pub fn closed_to(&self) -> i32 {
         self.closed_to
+    }
+
+    /// Whether it is known well enough for anything to be told of it.
+    pub fn is_warm(&self, tuning: &Tuning) -> bool {
+        self.judges[LONG].judged > tuning.warmup
     }
 
     /// What is known after the last close.
@@ -234,7 +239,7 @@ impl Link {
             *score = score.max(1.0);
         }
         let long = &self.judges[LONG];
-        if long.judged > tuning.warmup {
+        if self.is_warm(tuning) {
             reading.gap = Some(self.leading(usize::from(long.gap > 0.0), tuning).gap);
             reading.strength = Some(long.strength.clamp(0.0, 1.0));
             reading.lag_days = Some(long.lag as f64);

@@ -16,6 +16,9 @@ const SCALE_DAYS: u32 = 7;
 /// Log ratio of what comes to a plan up to which both are of one scale: four times.
 const SAME_SCALE: f64 = 2.0 * std::f64::consts::LN_2;
 
+/// The least share of what is expected of a level that counts.
+const LEAST_LEVEL: f64 = 0.05;
+
 /// Days that are kept: the windows, the delay of learning and the oldest late data fit into it.
 pub const RING: usize = 128;
 
@@ -47,6 +50,7 @@ pub(super) struct Stream {
     lower: bool,
     first_day: i32,
     plan: Plan,
+    /// NaN where nothing is known of a day: a level without a value.
     value: Vec<f64>,
     /// In few bytes: seven digits of a plan are more than it knows.
     reference: Vec<f32>,
@@ -115,6 +119,7 @@ pub(super) struct Window {
     pub(super) noise: f64,
     /// Log ratio of values to a reference of another scale, see [`Stream::scale`].
     scale: f64,
+    level: bool,
     lower: bool,
 }
 
@@ -124,7 +129,14 @@ impl Window {
     pub(super) fn ratio(&self) -> f64 {
         let expected = self.reference * self.scale.exp();
         let half = 0.5 * self.noise.min(expected);
-        (((self.value + half) / (expected + half)).ln() + self.scale) * self.sign()
+        let ratio = (self.value + half) / (expected + half);
+        // A level of nothing is far off, not infinitely far.
+        let least = if self.level && self.value >= 0.0 {
+            LEAST_LEVEL
+        } else {
+            0.0
+        };
+        (ratio.max(least).ln() + self.scale) * self.sign()
     }
 
     /// What came, in events of usual size.
@@ -183,22 +195,34 @@ impl Stream {
         if self.lower { -1.0 } else { 1.0 }
     }
 
-    /// Takes in a day close.
-    pub(super) fn close(&mut self, day: i32, input: DayInput<'_>, days: &Days, tuning: &Tuning) -> Health {
+    /// Takes in a day close; `closed_to` is the one that was closed last.
+    pub(super) fn close(
+        &mut self,
+        day: i32,
+        closed_to: i32,
+        input: DayInput<'_>,
+        days: &Days,
+        tuning: &Tuning,
+    ) -> Health {
         for target in input.targets {
             self.plan.announce(target, day, self.first_day, days, tuning);
         }
+        // Days that nobody closed are nobody's values, and nothing was expected of them: what their places hold is of
+        // long before.
+        for missed in (closed_to + 1).max(day + 1 - RING as i32)..day {
+            self.forget(missed);
+        }
+        self.forget(day);
         let slot = at(day);
-        self.value[slot] = 0.0;
         self.reference[slot] = self.plan.reference(day).unwrap_or(0.0) as f32;
         self.masked[slot] = days.is_unusual(day) || self.reference[slot] <= 0.0;
-        let volume = self.absorb(day, input.flow);
+        let has_come = self.absorb(day, input.flow);
         let warm = day - self.first_day >= tuning.warmup as i32;
         let weekday = weekday(day);
         let mut health = Health::default();
         // On and around holidays nobody need work: silence and small days say nothing there.
         let is_unusual = days.is_unusual(day);
-        if !(is_unusual && volume <= 0.0) && self.live.day(weekday, volume, warm, tuning) {
+        if (has_come || !is_unusual) && self.live.day(weekday, has_come, warm, tuning) {
             for ago in 0..self.live.days.min(RING as u32) as i32 {
                 self.masked[at(day - ago)] = true;
             }
@@ -216,32 +240,37 @@ impl Stream {
         health
     }
 
-    /// Takes in the values as known now; the volume that arrived since the last close.
-    fn absorb(&mut self, day: i32, flow: &[Option<f64>]) -> f64 {
+    /// Makes room for a day: a total without a value is 0, a level without one is nothing to compare with.
+    fn forget(&mut self, day: i32) {
+        self.value[at(day)] = if self.level { f64::NAN } else { 0.0 };
+        self.reference[at(day)] = 0.0;
+        self.masked[at(day)] = true;
+    }
+
+    /// Takes in the values as known now; whether anything has arrived since the last close. A level of 0 has.
+    fn absorb(&mut self, day: i32, flow: &[Option<f64>]) -> bool {
         let mut by_age = Lateness::empty_ages();
-        let mut volume = 0.0;
+        let mut has_come = false;
         for (ago, value) in (0i32..).zip(flow.iter().rev()).take(RING) {
             let of_day = day - ago;
             if of_day < self.first_day {
                 break;
             }
-            let slot = at(of_day);
-            match value {
-                Some(value) if value.is_finite() => {
-                    let arrived = value - self.value[slot];
-                    if arrived != 0.0 {
-                        self.value[slot] = *value;
-                        volume += arrived.abs();
-                        by_age[Lateness::age(ago)] += arrived.abs();
-                    }
-                }
-                // A level without a value has nothing to compare; a sum without a value is 0.
-                _ if self.level && ago == 0 => self.masked[slot] = true,
-                _ => {}
+            let known = &mut self.value[at(of_day)];
+            if let Some(value) = value.filter(|value| value.is_finite() && value != known) {
+                let arrived = if known.is_nan() { value } else { value - *known };
+                *known = value;
+                has_come = true;
+                by_age[Lateness::age(ago)] += arrived.abs();
             }
         }
         self.late.arrived(&by_age);
-        volume
+        has_come
+    }
+
+    /// Whether a day is to be compared with what was expected of it.
+    fn is_usable(&self, day: i32) -> bool {
+        !self.masked[at(day)] && !self.value[at(day)].is_nan()
     }
 
     /// Log ratio of what came to the reference over all days of a window, holidays too, where there are any in it.
@@ -256,8 +285,12 @@ impl Stream {
                 return None;
             }
             unusual |= days.is_unusual(day);
-            value += self.value[at(day)];
-            reference += f64::from(self.reference[at(day)]) * self.weekday_share(day);
+            let (brought, expected) = (self.value[at(day)], f64::from(self.reference[at(day)]));
+            if brought.is_nan() || expected <= 0.0 {
+                continue;
+            }
+            value += brought;
+            reference += expected * self.weekday_share(day);
         }
         (unusual && reference > 0.0).then(|| ((value + 0.05 * reference) / (1.05 * reference)).ln())
     }
@@ -271,7 +304,7 @@ impl Stream {
     pub(super) fn learn_day(&mut self, day: i32, level: f64) {
         let slot = at(day);
         let quarter = quarter_end(day);
-        if self.masked[slot] {
+        if !self.is_usable(day) {
             self.closing.learn(quarter, 0.0, 0.0);
             return;
         }
@@ -303,7 +336,7 @@ impl Stream {
     pub(super) fn departure(&self, day: i32, level: f64) -> Option<f64> {
         let slot = at(day);
         let share = self.weekday_share(day);
-        if self.masked[slot] || share < LEAST_SHARE || self.brought.iter().sum::<f64>() <= 0.0 {
+        if !self.is_usable(day) || share < LEAST_SHARE || self.brought.iter().sum::<f64>() <= 0.0 {
             return None;
         }
         let level = if level == 0.0 { self.scale() } else { level };
@@ -360,7 +393,7 @@ impl Stream {
                 break;
             }
             let slot = at(day);
-            if !self.masked[slot] {
+            if self.is_usable(day) {
                 let mut reference = f64::from(self.reference[slot]) * self.weekday_share(day);
                 if quarter_end(day).is_some() {
                     reference *= self.closing.lift.exp();
@@ -376,6 +409,7 @@ impl Stream {
         }
         window.noise = self.noise;
         window.scale = self.scale();
+        window.level = self.level;
         window.lower = self.lower;
         window
     }
