@@ -79,8 +79,11 @@ pub(super) struct LastDigest {
     wall: Timestamp,
     /// The watermark then.
     at: Timestamp,
-    /// How many there were.
-    count: u64,
+}
+
+/// The id of the nth digest of a store.
+pub(super) fn episode(store_id: &str, n: u64) -> String {
+    format!("{:016x}", xxh3_64(format!("{store_id}/digest {n}").as_bytes()))
 }
 
 /// The digest that is due, if it is, and what to remember of it.
@@ -91,14 +94,9 @@ pub(super) fn due(
     world: &dyn World,
     (now, at): (Timestamp, Timestamp),
     store_id: &str,
-) -> (Option<Notice>, LastDigest) {
+) -> (Option<Digest>, LastDigest) {
     let Some(last) = last else {
-        let begin = LastDigest {
-            wall: now,
-            at,
-            count: 0,
-        };
-        return (None, begin);
+        return (None, LastDigest { wall: now, at });
     };
     if next(plan, last, world).is_none_or(|next| now < next) {
         return (None, last);
@@ -107,7 +105,6 @@ pub(super) fn due(
         // Those that were missed meanwhile are this one.
         wall: now,
         at,
-        count: last.count + 1,
     };
     let matching: Vec<&AlertRecord> = records
         .iter()
@@ -132,11 +129,7 @@ pub(super) fn due(
     if plan.skip_if_empty && is_empty {
         return (None, this);
     }
-    let episode = format!(
-        "{:016x}",
-        xxh3_64(format!("{store_id}/digest/{}/{}", plan.name, this.count).as_bytes())
-    );
-    (Some(notice(&episode, &plan.receiver, digest, (now, at))), this)
+    (Some(digest), this)
 }
 
 /// When a digest goes next, after the last one.

@@ -198,6 +198,8 @@ pub struct Kept {
     groups: Groups,
     rushes: BTreeMap<String, Rush>,
     digests: BTreeMap<String, LastDigest>,
+    /// How many digests there ever were, of whatever name; part of their ids, so that none comes twice.
+    digests_made: u64,
     /// Proposals that wait for a decision, and who has not been told yet.
     asked: Vec<Asked>,
     passed: Option<Passed>,
@@ -338,8 +340,12 @@ impl Dispatcher {
         for plan in plans {
             let last = self.kept.digests.get(&plan.name).copied();
             let records = records.get_or_insert_with(|| book.entries().map(|entry| &entry.record).collect());
-            let (notice, this) = digest::due(plan, last, records, moment.world, (moment.now, at), store_id);
-            notices.extend(notice);
+            let (digest, this) = digest::due(plan, last, records, moment.world, (moment.now, at), store_id);
+            notices.extend(digest.map(|digest| {
+                self.kept.digests_made += 1;
+                let episode = digest::episode(store_id, self.kept.digests_made);
+                digest::notice(&episode, &plan.receiver, digest, (moment.now, at))
+            }));
             let next = digest::next(plan, this, moment.world);
             self.next = self.next.into_iter().chain(next).min();
             if last != Some(this) {
@@ -351,7 +357,7 @@ impl Dispatcher {
     }
 
     /// What fired and ended while nobody could be told: one message for each who would have been.
-    fn while_away(&self, book: &Book, store_id: &str, at: Timestamp, moment: Moment<'_>) -> Vec<Notice> {
+    fn while_away(&mut self, book: &Book, store_id: &str, at: Timestamp, moment: Moment<'_>) -> Vec<Notice> {
         let now = moment.now;
         let Some(passed) = self
             .kept
@@ -382,8 +388,9 @@ impl Dispatcher {
                 forecast: Vec::new(),
             };
             if !digest.ended.is_empty() {
-                let text = format!("{store_id}/away/{}", passed.wall.as_millisecond());
-                let episode = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
+                self.kept.digests_made += 1;
+                self.is_changed = true;
+                let episode = digest::episode(store_id, self.kept.digests_made);
                 notices.push(digest::notice(&episode, &receiver, digest, (now, at)));
             }
         }

@@ -131,3 +131,26 @@ fn a_level_that_goes_up_and_down_does_not_grow_its_record() {
         Some(Severity::Warning)
     );
 }
+
+/// A digest that is declared again after it was not for a while is another one: with the id of one that was sent it would
+/// be taken for that and never go.
+#[test]
+fn a_digest_that_is_declared_again_has_ids_of_its_own() {
+    let mut desk = desk();
+    desk.fire(&["a1"]);
+    desk.until(HOUR - 100, HOUR - 90);
+    let mut ids = std::collections::BTreeSet::new();
+    for at in [HOUR, 3 * HOUR] {
+        desk.restart();
+        let notices = desk.step(at, true).notices;
+        let of_digest = |notice: &&Notice| notice.kind == NoticeKind::Digest;
+        let sent = notices.iter().find(of_digest).expect("a digest");
+        assert!(ids.insert(sent.id.clone()), "{} once more", sent.id);
+        let declared = std::mem::take(&mut desk.routing.digests);
+        desk.restart();
+        desk.at(at + 10);
+        desk.routing.digests = declared;
+        desk.restart();
+        desk.at(2 * HOUR + 20);
+    }
+}
