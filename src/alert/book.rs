@@ -22,6 +22,8 @@ pub(super) struct Book {
     closed: BTreeSet<Fingerprint>,
     /// How many of the open ones each rule has.
     open_by_rule: HashMap<String, usize>,
+    /// How many episodes those had whose records are forgotten.
+    forgotten: HashMap<Fingerprint, u64>,
     /// When the records of closed periods are forgotten.
     expiries: BTreeSet<(Timestamp, Fingerprint)>,
 }
@@ -115,7 +117,7 @@ impl Book {
         let Some(entry) = self.entries.get(&fingerprint) else {
             return;
         };
-        if entry.record.state == AlertState::Inactive && entry.record.episodes == 0 {
+        if entry.record.state == AlertState::Inactive && entry.record.fired_at.is_none() {
             return self.remove(fingerprint, changes);
         }
         if entry.record.told.closed.is_some() {
@@ -162,6 +164,16 @@ impl Book {
         }
     }
 
+    /// How many episodes an identity had before its record was forgotten.
+    pub(super) fn episodes_before(&self, fingerprint: Fingerprint) -> u64 {
+        self.forgotten.get(&fingerprint).copied().unwrap_or(0)
+    }
+
+    /// Takes over how many episodes those had whose records an earlier run forgot.
+    pub(super) fn recall(&mut self, counts: Vec<(Fingerprint, u64)>) {
+        self.forgotten.extend(counts);
+    }
+
     /// Forgets identities whose period is long over.
     pub(super) fn forget_expired(&mut self, at: Timestamp, changes: &mut Changes) {
         let due: Vec<Fingerprint> = self
@@ -180,6 +192,9 @@ impl Book {
         if let Some(entry) = self.entries.remove(&fingerprint) {
             self.expire_with(fingerprint, entry.record.period_end, None);
             self.note_over(fingerprint, &entry.record.rule);
+            if entry.record.episodes > 0 {
+                self.forgotten.insert(fingerprint, entry.record.episodes);
+            }
         }
         self.closed.remove(&fingerprint);
         changes.changed.remove(&fingerprint);

@@ -14,7 +14,7 @@ use super::identity::{Fingerprint, fingerprint};
 use super::judge::Known;
 use super::notice::{Notice, ResolveReason};
 use super::policy::Policy;
-use super::record::{AlertRecord, AlertState, Clocks};
+use super::record::{AlertRecord, AlertState, Clocks, Past};
 use super::rule_error::{self, RULE_ERROR, Watched};
 use super::sample::{About, Condition, Sample};
 use super::transition::{advance, end};
@@ -94,6 +94,11 @@ impl Engine {
             self.book.insert(record, self.step);
         }
         self.dispatcher.restore(kept);
+    }
+
+    /// Takes over what an earlier run left of episodes beside the records.
+    pub fn recall(&mut self, past: Past) {
+        self.book.recall(past.counts);
     }
 
     /// All silences that are known.
@@ -299,8 +304,9 @@ impl Engine {
             matches!(judgement.condition, Condition::Breach(_)) && !is_closed && !judgement.is_new;
         let Some(state) = self.book.get(fingerprint).map(|entry| entry.record.state) else {
             if may_begin && !self.is_crowded(&judgement.policy) {
+                let before = self.book.episodes_before(fingerprint);
                 self.book
-                    .insert(begin(judgement, self.manners.flap, at), self.step);
+                    .insert(begin(judgement, before, self.manners.flap, at), self.step);
                 self.book.settle(fingerprint, true, changes);
             }
             return;
@@ -385,8 +391,8 @@ fn judged_with(record: &AlertRecord) -> Option<(&str, &str)> {
     Some((rule, judged?))
 }
 
-/// The record of an identity that breaches for the first time.
-fn begin(judgement: &Judgement<'_>, flap: Guard, at: Timestamp) -> AlertRecord {
+/// The record of an identity that breaches for the first time, or after it was forgotten with so many episodes.
+fn begin(judgement: &Judgement<'_>, episodes: u64, flap: Guard, at: Timestamp) -> AlertRecord {
     let mut record = AlertRecord {
         fingerprint: judgement.fingerprint,
         rule: judgement.policy.name().to_owned(),
@@ -394,6 +400,7 @@ fn begin(judgement: &Judgement<'_>, flap: Guard, at: Timestamp) -> AlertRecord {
         labels: judgement.about.labels(),
         sources: judgement.about.sources(),
         period_end: judgement.period_end,
+        episodes,
         ..AlertRecord::blank()
     };
     let facts = Some(judgement.about.facts());

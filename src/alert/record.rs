@@ -351,6 +351,14 @@ pub struct Episode {
     pub facts: Facts,
 }
 
+/// What is known of episodes beside the records.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Past {
+    /// How many episodes identities had whose records are forgotten: their next one goes on from there, so that no id
+    /// comes twice.
+    pub counts: Vec<(Fingerprint, u64)>,
+}
+
 /// How long what is over is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Retention {

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Transaction, params};
 
 use super::{StateError, corrupt, millis};
-use crate::alert::record::{AlertRecord, Episode, Retention};
+use crate::alert::record::{AlertRecord, Episode, Fingerprint, Retention};
 
 /// Keeps the current or last episode of each record. A record that is pending again still holds its last one. What runs
 /// is kept however long ago it fired.
@@ -29,14 +29,32 @@ pub(super) fn put(
         newest_ms = newest_ms.max(Some(fired_ms));
     }
     if let Some(newest_ms) = newest_ms {
+        // As long as something is known of what was told of an episode, its number must not be given again.
+        let kept = retention.episodes.max(retention.notices);
         transaction
             .prepare_cached(
                 "DELETE FROM episodes WHERE fired_ms < ?1
                  AND unixepoch(json_extract(body, '$.ended_at')) * 1000 < ?1",
             )?
-            .execute([newest_ms.saturating_sub(millis(retention.episodes))])?;
+            .execute([newest_ms.saturating_sub(millis(kept))])?;
     }
     Ok(())
+}
+
+/// How many episodes identities had of which there is no record any more.
+pub(super) fn read_counts(connection: &Connection) -> Result<Vec<(Fingerprint, u64)>, StateError> {
+    let mut select = connection.prepare(
+        "SELECT fingerprint, max(number) FROM episodes
+         WHERE fingerprint NOT IN (SELECT fingerprint FROM alerts) GROUP BY fingerprint",
+    )?;
+    let mut rows = select.query([])?;
+    let mut counts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        let fingerprint = name.parse().map_err(|error| corrupt("episode", &error))?;
+        counts.push((fingerprint, row.get::<_, i64>(1)?.cast_unsigned()));
+    }
+    Ok(counts)
 }
 
 /// Every episode, in the order of firing.

@@ -33,7 +33,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params};
 
 use crate::alert::dispatch::{Held, Kept};
 use crate::alert::notice::Notice;
-use crate::alert::record::{AlertRecord, Fingerprint, Retention};
+use crate::alert::record::{AlertRecord, Fingerprint, Past, Retention};
 use crate::evaluate::backfill::Backfill;
 use crate::evaluate::definition::Definition;
 use crate::evaluate::drift::Learned;
@@ -183,6 +183,8 @@ pub struct Restored {
     pub learned: Learned,
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
+    /// What is known of episodes beside them.
+    pub past: Past,
     /// Watermark of the last evaluation, in milliseconds since the epoch.
     pub watermark_ms: Option<i64>,
     /// Length of the dead-letter file that belongs to the positions, in bytes.
@@ -313,6 +315,9 @@ impl Store {
             seen: seen::read(&connection)?,
             learned: learned::read(&connection)?,
             alerts: read_alerts(&connection)?,
+            past: Past {
+                counts: episodes::read_counts(&connection)?,
+            },
             watermark_ms: read_number(&connection, "watermark_ms")?,
             dead_letter_bytes: read_number(&connection, "dead_letter_bytes")?
                 .unwrap_or(0)

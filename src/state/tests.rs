@@ -355,6 +355,9 @@ fn episodes_outlive_their_records() {
         ..Commit::default()
     };
     store.commit(&forget).unwrap();
+    // What was forgotten goes on counting where it was.
+    let counts = store.restore().unwrap().past.counts;
+    assert_eq!(counts, [(again.fingerprint, 2)]);
     let reading = Reading::of(&path).unwrap();
     assert_eq!(reading.alerts.len(), 1);
     let times: Vec<_> = reading

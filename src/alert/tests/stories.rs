@@ -129,6 +129,7 @@ struct Scene {
 struct Life {
     engine: Engine,
     records: BTreeMap<Fingerprint, String>,
+    ledger: Ledger,
     kept: String,
     rule: Rule,
     routing: Routing,
@@ -149,6 +150,7 @@ impl Life {
         Life {
             engine: Engine::new(STORE),
             records: BTreeMap::new(),
+            ledger: Ledger::default(),
             kept: "{}".to_owned(),
             rule: rule(&[(Severity::Warning, 0), (Severity::Critical, 0)], 1),
             routing: routing(0),
@@ -163,6 +165,7 @@ impl Life {
     }
 
     fn keep(&mut self, step: &Step) {
+        self.ledger.keep(step);
         if let Some(kept) = &step.kept {
             self.kept = serde_json::to_string(kept).unwrap();
         }
@@ -257,13 +260,7 @@ impl Life {
     }
 
     fn restart(&mut self) {
-        let records = self
-            .records
-            .values()
-            .map(|json| serde_json::from_str(json).unwrap());
-        self.engine = Engine::new(STORE);
-        self.engine
-            .restore(records.collect(), serde_json::from_str(&self.kept).unwrap());
+        self.engine = self.ledger.restart(self.records.values().cloned(), &self.kept);
     }
 
     fn take(&mut self, turn: &Turn, may_restart: bool) {
