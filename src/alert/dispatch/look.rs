@@ -57,9 +57,10 @@ pub(super) enum What {
     },
     Escalated,
     Milder,
-    /// Due then.
+    /// Due then; or since then after a silence, and due after the wait of its group.
     Repeat {
         at: Timestamp,
+        is_released: bool,
     },
     Acked,
     /// The end of an episode, known since then; `quiet` where its beginning would be held back now.
@@ -247,8 +248,15 @@ impl Looking<'_> {
             }
             if held != telling.held {
                 note(&telling.receiver, held.clone());
-                if held.is_empty() && telling.severity.is_none() {
-                    telling.because = released(&telling.held).or(telling.because.take());
+                let is_known = telling.severity.is_some();
+                // Who knew of it before a silence is told again behind it, whatever else holds it back at its end.
+                if is_known && is_silenced(&telling.held) && !is_silenced(&held) {
+                    telling.because = Some(Because::SilenceEnded);
+                }
+                if held.is_empty() {
+                    if !is_known {
+                        telling.because = released(&telling.held).or(telling.because.take());
+                    }
                     telling.since = now;
                 }
                 telling.held = held;
@@ -275,6 +283,10 @@ impl Looking<'_> {
                     wants.look_at(due);
                 }
             }
+            // Somebody sees to it: there is nothing to be told again.
+            if taken_by.is_some() && telling.severity.is_some() {
+                telling.because = None;
+            }
             let mut add = |what: What| wants.add(key(telling), want(fingerprint, what));
             match telling.severity {
                 None if firing => add(What::Fired {
@@ -282,9 +294,14 @@ impl Looking<'_> {
                     is_released: telling.because.is_some(),
                 }),
                 Some(told) if told < severity && firing => add(What::Escalated),
+                Some(_) if telling.because.is_some() && firing => add(What::Repeat {
+                    at: telling.since,
+                    is_released: true,
+                }),
                 Some(told) if told > severity && firing => add(What::Milder),
                 Some(_) if firing && taken_by.is_none() => add(What::Repeat {
                     at: self.repeats_at(telling, telling.told_at),
+                    is_released: false,
                 }),
                 _ => {}
             }
@@ -404,6 +421,10 @@ const OUTSIDE: &str = "outside ";
 const STORM: &str = "storm";
 const ACKNOWLEDGED: &str = "acknowledged by ";
 const OVER: &str = "over before its turn";
+
+fn is_silenced(held: &[String]) -> bool {
+    held.iter().any(|by| by.starts_with(SILENCE))
+}
 
 /// Why somebody is told now who was not before, by what has held it back.
 fn released(held: &[String]) -> Option<Because> {

@@ -320,7 +320,11 @@ fn when(
             is_released: true,
         } => due(timing, None, since, since, severity),
         What::Fired { since, .. } => due(timing, group, first.unwrap_or(since), since, severity),
-        What::Repeat { at } => at,
+        What::Repeat {
+            at,
+            is_released: true,
+        } => due(timing, None, at, at, severity),
+        What::Repeat { at, .. } => at,
         What::Resolved { since, .. } => later(since, timing.resolve_wait),
         What::Escalated | What::Milder | What::Acked | What::Correction => Timestamp::MIN,
     }
@@ -390,7 +394,12 @@ fn note(record: &mut AlertRecord, what: &What, receiver: &str, now: Timestamp) {
         What::Milder => telling.severity = Some(severity),
         What::Repeat { .. } => {
             telling.told_at = Some(now);
-            telling.repeats = telling.repeats.saturating_add(1);
+            telling.severity = Some(severity);
+            // What is told again behind a silence begins anew.
+            match telling.because.take() {
+                Some(_) => telling.repeats = 0,
+                None => telling.repeats = telling.repeats.saturating_add(1),
+            }
         }
         What::Acked => telling.knows_ack = true,
         What::Resolved { .. } | What::Correction => {}

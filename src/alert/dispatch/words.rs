@@ -9,7 +9,7 @@ use super::silence::Silence;
 use crate::alert::HISTORY_WINDOW;
 use crate::alert::identity::{episode_id, notice_id};
 use crate::alert::notice::{
-    Again, Aside, EndingSilence, Heading, Notice, NoticeKind, ResolveReason, Verdict,
+    Again, Aside, Because, EndingSilence, Heading, Notice, NoticeKind, ResolveReason, Verdict,
 };
 use crate::alert::record::{AlertRecord, Facts, Labels};
 use crate::catalog::Severity;
@@ -44,12 +44,7 @@ pub(super) fn notice(
         What::Fired { .. } => Some(Notice {
             again: again(record, envelope),
             flapping: record.history.flapping,
-            because: record
-                .told
-                .tellings
-                .iter()
-                .find(|telling| telling.receiver == envelope.receiver)
-                .and_then(|telling| telling.because.clone()),
+            because: because(record, envelope),
             explains,
             ..running(record, NoticeKind::Fired, seq, envelope)
         }),
@@ -61,9 +56,19 @@ pub(super) fn notice(
             quiet: true,
             ..running(record, NoticeKind::DeEscalated, seq, envelope)
         }),
-        What::Repeat { .. } => Some(running(record, NoticeKind::Repeat, seq, envelope)),
+        What::Repeat { .. } => Some(Notice {
+            because: because(record, envelope),
+            ..running(record, NoticeKind::Repeat, seq, envelope)
+        }),
         What::Acked => Some(running(record, NoticeKind::Acked, seq, envelope)),
     }
+}
+
+/// Why the receiver is told now.
+fn because(record: &AlertRecord, envelope: &Envelope<'_>) -> Option<Because> {
+    let mut tellings = record.told.tellings.iter();
+    let telling = tellings.find(|telling| telling.receiver == envelope.receiver)?;
+    telling.because.clone()
 }
 
 /// About the episode that runs.

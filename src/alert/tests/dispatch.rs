@@ -192,6 +192,66 @@ fn a_silence_holds_back_and_what_still_fires_is_told_when_it_ends() {
 }
 
 #[test]
+fn who_was_told_before_a_silence_is_told_again_when_it_ends() {
+    let mut desk = Desk::by_team();
+    desk.fire(&["a1", "b1"]);
+    assert_eq!(desk.until(0, 10), ["5: ops[fired a1] ops[fired b1]"]);
+    desk.silence("node=a1", 100, 1000).unwrap();
+    desk.silence("node=b1", 100, 1000).unwrap();
+    // It is over before the silence: nothing fires that could be told.
+    desk.clear("b1");
+    assert_eq!(desk.until(101, 1004), ["106: ops[quietly resolved b1]"]);
+    desk.restart();
+    let notices = desk.step(1005, true).notices;
+    assert_eq!(messages(&notices), "ops[repeat a1]");
+    assert_eq!(notices[0].because, Some(Because::SilenceEnded));
+    assert_eq!(
+        notices[0].id,
+        format!("{}.2", desk.episode("a1")),
+        "the same episode"
+    );
+    assert!(desk.until(1006, 2000).is_empty(), "once");
+    // From then on it is repeated as if it had been told first then.
+    let day = 24 * 3600;
+    assert_eq!(
+        desk.until(1005 + day - 5, 1005 + day + 5),
+        [format!("{}: ops[repeat a1]", 1005 + day)]
+    );
+}
+
+#[test]
+fn the_end_of_a_silence_is_not_told_of_what_somebody_has_taken() {
+    let mut desk = Desk::by_team();
+    desk.routing.manners.remind_before = SignedDuration::ZERO;
+    desk.fire(&["a1", "a2"]);
+    desk.until(0, 10);
+    desk.silence("node=a1", 100, 1000).unwrap();
+    desk.ack("a1", 200);
+    // Who was not told in the silence that somebody took it hears of that.
+    assert_eq!(desk.until(201, 1100), ["1000: ops[acked a1]"]);
+    // Worse than before the silence: that is what is told, and at once.
+    desk.silence("node=a2", 2000, 3000).unwrap();
+    desk.worsen("a2");
+    assert_eq!(desk.until(2001, 3100), ["3000: ops[escalated a2]"]);
+}
+
+#[test]
+fn a_silence_that_ends_in_a_quiet_time_is_told_of_behind_it() {
+    let mut desk = Desk::by_team();
+    desk.routing.manners.remind_before = SignedDuration::ZERO;
+    let night = Interval {
+        times: vec![(jiff::civil::time(1, 0, 0, 0), Some(jiff::civil::time(2, 0, 0, 0)))],
+        ..Interval::default()
+    };
+    desk.routing.intervals.insert("night".to_owned(), vec![night]);
+    desk.route().mute = vec!["night".to_owned()];
+    desk.fire(&["a1"]);
+    desk.until(0, 10);
+    desk.silence("node=a1", 100, 3700).unwrap();
+    assert_eq!(desk.until(3500, 7300), ["7205: ops[repeat a1]"]);
+}
+
+#[test]
 fn who_acts_on_a_part_of_the_alerts_touches_no_other() {
     let mut desk = Desk::by_team();
     desk.fire(&["a1", "a2", "b1", "b2"]);
