@@ -192,7 +192,11 @@ impl Looking<'_> {
                 add(&mut record.told, telling);
             }
         }
-        if firing && record.told.ack.is_none() {
+        if record.told.ack.is_some() {
+            // A step that was kept from being told is one that need not be.
+            let tellings = &mut record.told.tellings;
+            tellings.retain(|telling| telling.rung.is_none() || telling.severity.is_some());
+        } else if firing {
             self.climb_ladders(record, wants);
         }
     }
@@ -254,7 +258,8 @@ impl Looking<'_> {
                     telling.because = Some(Because::SilenceEnded);
                 }
                 if held.is_empty() {
-                    if !is_known {
+                    let is_climbed = matches!(telling.because, Some(Because::Unacknowledged { .. }));
+                    if !is_known && !is_climbed {
                         telling.because = released(&telling.held).or(telling.because.take());
                     }
                     telling.since = now;
@@ -454,12 +459,12 @@ fn most_told(told: &Told) -> Option<Severity> {
 
 /// Each receiver is told once, whatever leads there.
 fn add(told: &mut Told, telling: Telling) {
-    if !told
-        .tellings
-        .iter()
-        .any(|known| known.receiver == telling.receiver)
-    {
-        told.tellings.push(telling);
+    let mut known = told.tellings.iter_mut();
+    match known.find(|known| known.receiver == telling.receiver) {
+        // A route leads there by now, whether or not somebody acknowledges.
+        Some(known) if known.severity.is_none() && telling.rung.is_none() => known.rung = None,
+        Some(_) => {}
+        None => told.tellings.push(telling),
     }
 }
 

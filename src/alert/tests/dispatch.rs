@@ -390,6 +390,32 @@ fn a_ladder_is_climbed_while_nobody_acknowledges() {
 }
 
 #[test]
+fn a_step_that_fell_due_in_a_silence_is_not_taken_where_somebody_acknowledges_meanwhile() {
+    let mut desk = Desk::by_team();
+    desk.route().escalate = vec![Rung {
+        after: SignedDuration::from_secs(60),
+        to: To::Receiver("ceo".to_owned()),
+    }];
+    desk.fire(&["a1", "a2"]);
+    desk.until(0, 10);
+    desk.silence("node=a1", 20, 100).unwrap();
+    desk.silence("node=a2", 20, 100).unwrap();
+    assert!(desk.until(21, 80).is_empty());
+    desk.ack("a1", 81);
+    desk.until(82, 104);
+    let notices = desk.step(105, true).notices;
+    let climbed: Vec<&Notice> = notices.iter().filter(|notice| notice.receiver == "ceo").collect();
+    assert_eq!(climbed.len(), 1, "{}", messages(&notices));
+    assert_eq!(climbed[0].labels["node"], "a2");
+    // It is told because nobody has acknowledged it, not because a silence is over.
+    assert_eq!(
+        climbed[0].because,
+        Some(Because::Unacknowledged { since: second(5) })
+    );
+    assert!(desk.until(106, 300).is_empty());
+}
+
+#[test]
 fn an_owner_is_told_where_people_know_one() {
     let mut desk = Desk::by_team();
     desk.route().to = To::Owner("ops".to_owned());
