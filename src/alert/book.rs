@@ -1,13 +1,14 @@
 //! The book of records: each by its fingerprint, with what a step needs to find without looking at all of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::identity::Fingerprint;
 use super::notice::ResolveReason;
-use super::record::{AlertRecord, AlertState};
+use super::record::{AlertRecord, AlertState, Episode, Past};
+use super::transition::is_running;
 
 /// Event time after the end of its period for which a record is kept, for pages that show what was.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -24,6 +25,8 @@ pub(super) struct Book {
     open_by_rule: HashMap<String, usize>,
     /// How many episodes those had whose records are forgotten.
     forgotten: HashMap<Fingerprint, u64>,
+    /// What ended since the last digests, by its end: a record knows its last episode alone, and is forgotten.
+    ended: BTreeMap<(Timestamp, Fingerprint, u64), Episode>,
     /// When the records of closed periods are forgotten.
     expiries: BTreeSet<(Timestamp, Fingerprint)>,
 }
@@ -123,9 +126,6 @@ impl Book {
         if entry.record.told.closed.is_some() {
             self.closed.insert(fingerprint);
         }
-        if is_changed {
-            changes.changed.insert(fingerprint);
-        }
         let is_open = is_open(&entry.record);
         if is_open != self.open.contains(&fingerprint) {
             let rule = entry.record.rule.clone();
@@ -134,6 +134,46 @@ impl Book {
             } else {
                 self.note_over(fingerprint, &rule);
             }
+        }
+        if is_changed {
+            changes.changed.insert(fingerprint);
+            self.note_end(fingerprint);
+        }
+    }
+
+    /// Notes the last episode of a record, where it is over and was not noted before.
+    fn note_end(&mut self, fingerprint: Fingerprint) {
+        let Some(record) = self.entries.get(&fingerprint).map(|entry| &entry.record) else {
+            return;
+        };
+        let Some(ended_at) = record.history.ended_at.filter(|_| !is_running(record)) else {
+            return;
+        };
+        let key = (ended_at, fingerprint, record.episodes);
+        if !self.ended.contains_key(&key)
+            && let Some(episode) = record.episode()
+        {
+            self.ended.insert(key, episode);
+            self.bound_ended();
+        }
+    }
+
+    fn bound_ended(&mut self) {
+        while self.ended.len() > Past::ENDED_MAX {
+            self.ended.pop_first();
+        }
+    }
+
+    /// What ended after a time, the first first.
+    pub(super) fn ended_since(&self, since: Timestamp) -> impl Iterator<Item = &Episode> {
+        let later = self.ended.iter().filter(move |((end, ..), _)| *end > since);
+        later.map(|(_, episode)| episode)
+    }
+
+    /// Forgets what ended before every digest that is still to come.
+    pub(super) fn forget_ended(&mut self, until: Timestamp) {
+        while let Some(first) = self.ended.first_entry().filter(|first| first.key().0 <= until) {
+            first.remove();
         }
     }
 
@@ -169,9 +209,15 @@ impl Book {
         self.forgotten.get(&fingerprint).copied().unwrap_or(0)
     }
 
-    /// Takes over how many episodes those had whose records an earlier run forgot.
-    pub(super) fn recall(&mut self, counts: Vec<(Fingerprint, u64)>) {
-        self.forgotten.extend(counts);
+    /// Takes over what an earlier run knew beside the records.
+    pub(super) fn recall(&mut self, past: Past) {
+        self.forgotten.extend(past.counts);
+        let ended = past.ended.into_iter().filter_map(|episode| {
+            let key = (episode.ended_at?, episode.fingerprint, episode.number);
+            Some((key, episode))
+        });
+        self.ended.extend(ended);
+        self.bound_ended();
     }
 
     /// Forgets identities whose period is long over.

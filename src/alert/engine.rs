@@ -98,7 +98,7 @@ impl Engine {
 
     /// Takes over what an earlier run left of episodes beside the records.
     pub fn recall(&mut self, past: Past) {
-        self.book.recall(past.counts);
+        self.book.recall(past);
     }
 
     /// All silences that are known.

@@ -157,7 +157,8 @@ pub struct DigestLine {
     /// Its level at the last digest, or when it fired since then, where that is another one.
     #[serde(default)]
     pub was: Option<Severity>,
-    /// Episodes of it that fired since the last digest, as far as they are counted.
+    /// Of what fires: its episodes that began since the last digest. Of what is over: the episodes that the line stands
+    /// for, of which it says how the last one went.
     #[serde(default)]
     pub episodes: u32,
     /// Whether it ended before anybody was told of it.

@@ -304,6 +304,14 @@ impl Store {
     /// When SQLite refuses or a stored value cannot be read.
     pub fn restore(&self) -> Result<Restored, StateError> {
         let connection = self.lock();
+        let dispatch = match read_text(&connection, "dispatch")? {
+            Some(kept) => serde_json::from_str(&kept).map_err(|error| corrupt("dispatch", &error))?,
+            None => Kept::default(),
+        };
+        let ended = match dispatch.digested_until() {
+            Some(until) => episodes::read_ended(&connection, until)?,
+            None => Vec::new(),
+        };
         Ok(Restored {
             positions: read_positions(&connection)?,
             cells: read_cells(&connection)?,
@@ -317,6 +325,7 @@ impl Store {
             alerts: read_alerts(&connection)?,
             past: Past {
                 counts: episodes::read_counts(&connection)?,
+                ended,
             },
             watermark_ms: read_number(&connection, "watermark_ms")?,
             dead_letter_bytes: read_number(&connection, "dead_letter_bytes")?
@@ -324,10 +333,7 @@ impl Store {
                 .unsigned_abs(),
             intake: read_text(&connection, "intake")?,
             rhythms: read_text(&connection, "rhythms")?,
-            dispatch: match read_text(&connection, "dispatch")? {
-                Some(kept) => serde_json::from_str(&kept).map_err(|error| corrupt("dispatch", &error))?,
-                None => Kept::default(),
-            },
+            dispatch,
         })
     }
 

@@ -369,6 +369,49 @@ fn episodes_outlive_their_records() {
 }
 
 #[test]
+fn what_ended_since_the_last_digest_is_found_at_a_start() {
+    use crate::alert::dispatch::Kept;
+    let store = Store::in_memory().unwrap();
+    let at = |hour: i64| Timestamp::from_second(hour * 3600).unwrap();
+    let over = |name: &str, hour: i64| {
+        let mut alert = record(name, 1);
+        (alert.state, alert.fired_at) = (AlertState::Inactive, Some(at(1)));
+        alert.history.ended_at = Some(at(hour));
+        alert
+    };
+    let kept: Kept = serde_json::from_str(
+        r#"{"digests": {"monthly": {"wall": "1970-01-01T05:00:00Z", "at": "1970-01-01T05:00:00Z"}}}"#,
+    )
+    .unwrap();
+    let mut pending_again = over("b", 6);
+    let commit = |alerts: &[AlertRecord]| {
+        let commit = Commit {
+            alerts,
+            dispatch: Some(&kept),
+            ..Commit::default()
+        };
+        store.commit(&commit).unwrap();
+    };
+    commit(&[over("a", 5), over("c", 7), pending_again.clone()]);
+    pending_again.state = AlertState::Pending { since: at(8) };
+    pending_again.severity = Severity::Info;
+    commit(&[pending_again]);
+    let ended = store.restore().unwrap().past.ended;
+    let found: Vec<_> = ended
+        .iter()
+        .map(|episode| (episode.ended_at, episode.severity))
+        .collect();
+    // What is over stays as it ended, whatever begins afterwards.
+    assert_eq!(
+        found,
+        [
+            (Some(at(6)), Severity::Critical),
+            (Some(at(7)), Severity::Critical)
+        ]
+    );
+}
+
+#[test]
 fn a_file_of_another_version_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");

@@ -207,6 +207,15 @@ pub struct Kept {
     pub silences: Silences,
 }
 
+impl Kept {
+    /// The event time up to which every digest, also that of what happened while nobody could be told, has said what
+    /// ended; `None` where there was none yet.
+    pub(crate) fn digested_until(&self) -> Option<Timestamp> {
+        let of_digests = self.digests.values().map(|last| last.at);
+        of_digests.chain(self.passed.map(|passed| passed.at)).min()
+    }
+}
+
 /// When somebody could last be told.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 struct Passed {
@@ -297,6 +306,9 @@ impl Dispatcher {
         let mut notices = self.send(wants, book, store_id, at, moment, &explained, changes);
         notices.extend(self.digests(book, store_id, at, moment));
         notices.extend(self.while_away(book, store_id, at, moment));
+        if let Some(until) = self.kept.digested_until() {
+            book.forget_ended(until);
+        }
         notices.extend(self.reminders(book, store_id, at, moment));
         notices.extend(self.proposals(store_id, at, moment));
         for notice in &mut notices {
@@ -336,11 +348,9 @@ impl Dispatcher {
             return Vec::new();
         }
         let mut notices = Vec::new();
-        let mut records: Option<Vec<&AlertRecord>> = None;
         for plan in plans {
             let last = self.kept.digests.get(&plan.name).copied();
-            let records = records.get_or_insert_with(|| book.entries().map(|entry| &entry.record).collect());
-            let (digest, this) = digest::due(plan, last, records, moment.world, (moment.now, at), store_id);
+            let (digest, this) = digest::due(plan, last, book, moment.world, (moment.now, at), store_id);
             notices.extend(digest.map(|digest| {
                 self.kept.digests_made += 1;
                 let episode = digest::episode(store_id, self.kept.digests_made);

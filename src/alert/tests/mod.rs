@@ -207,15 +207,18 @@ impl Ledger {
     }
 
     /// What a start finds, with these records.
-    fn past(&self, records: &[AlertRecord], _: &Kept) -> Past {
+    fn past(&self, records: &[AlertRecord], kept: &Kept) -> Past {
         let is_forgotten =
             |fingerprint: Fingerprint| !records.iter().any(|record| record.fingerprint == fingerprint);
         let mut counts: BTreeMap<Fingerprint, u64> = BTreeMap::new();
         for (fingerprint, number) in self.episodes.keys().filter(|(known, _)| is_forgotten(*known)) {
             counts.insert(*fingerprint, *number);
         }
+        let until = kept.digested_until();
+        let is_news = |episode: &&Episode| until.is_some_and(|until| episode.ended_at > Some(until));
         Past {
             counts: counts.into_iter().collect(),
+            ended: self.episodes.values().filter(is_news).cloned().collect(),
         }
     }
 
