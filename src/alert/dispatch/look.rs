@@ -248,7 +248,7 @@ impl Looking<'_> {
             let mut held = held_by_all.clone();
             held.extend(muted_by(&self.moment, &telling.route));
             if held_back && telling.severity.is_none() {
-                held.push("flapping".to_owned());
+                held.push(FLAPPING.to_owned());
             }
             if held != telling.held {
                 note(&telling.receiver, held.clone());
@@ -419,8 +419,9 @@ pub(super) fn muted_by(moment: &Moment<'_>, route: &str) -> Option<String> {
 /// Beginnings and ends of times within which a moment is looked for: those of a quarter at least.
 const MOST_EDGES: usize = 300;
 
-const SILENCE: &str = "silence ";
-const EXPLAINED: &str = "explained by ";
+pub(super) const SILENCE: &str = "silence ";
+pub(super) const EXPLAINED: &str = "explained by ";
+pub(super) const FLAPPING: &str = "flapping";
 const MUTE: &str = "mute ";
 const OUTSIDE: &str = "outside ";
 const STORM: &str = "storm";

@@ -6,7 +6,7 @@
 //! * [`route`]: the routing tree, owners, times. [`matcher`], [`interval`]: its conditions. [`path`]: which route is which.
 //! * `look`: what one alert wants to be told, of every receiver. `group`: what is told together, and when.
 //! * [`silence`], [`inhibit`]: why somebody is not told. [`digest`]: many things at once.
-//! * `proposals`: weights that wait for somebody to decide. `words`: notices.
+//! * `away`: what came and went while nobody could be told. `proposals`: weights that wait for somebody to decide. `words`: notices.
 
 pub mod digest;
 pub mod inhibit;
@@ -16,6 +16,7 @@ pub mod path;
 pub mod route;
 pub mod silence;
 
+mod away;
 mod group;
 mod look;
 mod proposals;
@@ -44,8 +45,6 @@ use silence::{Silence, SilenceRefusal, Silences};
 pub use proposals::WEIGHTS_PROPOSED;
 pub(super) use words::verdict;
 
-/// Nobody was told for so long: what happened meanwhile is told at once, in one message.
-const AWAY: SignedDuration = SignedDuration::from_secs(60);
 /// How often it is written down that somebody is there to be told.
 const NOTE_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
@@ -200,6 +199,9 @@ pub struct Kept {
     digests: BTreeMap<String, LastDigest>,
     /// How many digests there ever were, of whatever name; part of their ids, so that none comes twice.
     digests_made: u64,
+    /// What came and went while nobody could be told, for those who are not to be told yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    away: Vec<away::Waiting>,
     /// Proposals that wait for a decision, and who has not been told yet.
     asked: Vec<Asked>,
     passed: Option<Passed>,
@@ -361,47 +363,6 @@ impl Dispatcher {
             if last != Some(this) {
                 self.kept.digests.insert(plan.name.clone(), this);
                 self.is_changed = true;
-            }
-        }
-        notices
-    }
-
-    /// What fired and ended while nobody could be told: one message for each who would have been.
-    fn while_away(&mut self, book: &Book, store_id: &str, at: Timestamp, moment: Moment<'_>) -> Vec<Notice> {
-        let now = moment.now;
-        let Some(passed) = self
-            .kept
-            .passed
-            .filter(|passed| moment.is_back && now.duration_since(passed.wall) > AWAY)
-        else {
-            return Vec::new();
-        };
-        let missed = book
-            .entries()
-            .map(|entry| &entry.record)
-            .filter(|record| record.fired_at.is_some_and(|fired| fired > passed.at));
-        let mut by_receiver: BTreeMap<String, Vec<&AlertRecord>> = BTreeMap::new();
-        for record in missed {
-            for destination in moment.routing.destinations(record) {
-                by_receiver.entry(destination.receiver).or_default().push(record);
-            }
-        }
-        let mut notices = Vec::new();
-        for (receiver, records) in by_receiver {
-            let digest = super::notice::Digest {
-                name: None,
-                from: passed.wall,
-                until: now,
-                open: Vec::new(),
-                waiting: Vec::new(),
-                ended: digest::ended(&records, passed.at, store_id),
-                forecast: Vec::new(),
-            };
-            if !digest.ended.is_empty() {
-                self.kept.digests_made += 1;
-                self.is_changed = true;
-                let episode = digest::episode(store_id, self.kept.digests_made);
-                notices.push(digest::notice(&episode, &receiver, digest, (now, at)));
             }
         }
         notices

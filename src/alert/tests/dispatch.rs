@@ -621,6 +621,70 @@ fn what_came_and_went_while_nobody_could_be_told_is_one_message() {
     assert_eq!(desk.until(3001, 3060), ["3005: ops[fired a2]"]);
 }
 
+/// The nodes of the digest of what happened while nobody could be told.
+fn away(notices: &[Notice]) -> Vec<String> {
+    let digest = notices.iter().find_map(|notice| match notice.aside.as_deref() {
+        Some(Aside::Digest(digest)) => Some(digest),
+        _ => None,
+    });
+    let lines = digest.map(|digest| &digest.ended).into_iter().flatten();
+    lines.map(|line| line.labels["node"].clone()).collect()
+}
+
+#[test]
+fn what_would_have_been_held_back_while_nobody_could_be_told_is_not_told_afterwards() {
+    let mut desk = Desk::by_team();
+    desk.routing.inhibit = vec![InhibitRule {
+        source: vec![Matcher::parse("node=b1").unwrap()],
+        target: vec![Matcher::parse("node=b2").unwrap()],
+        equal: Vec::new(),
+    }];
+    desk.until(0, 20);
+    desk.worsen("b3");
+    assert_eq!(desk.until(21, 22), ["21: ops[fired b3]"]);
+    desk.silence("node=a1", 23, 10_000).unwrap();
+    desk.fire(&["a1", "a2", "b1", "b2"]);
+    desk.step(2000, false);
+    desk.firing.clear();
+    desk.step(2100, false);
+    // b2 came once more when nothing explained it.
+    desk.fire(&["b2"]);
+    desk.step(2200, false);
+    desk.firing.clear();
+    desk.step(2300, false);
+    desk.restart();
+    desk.is_back = true;
+    let notices = desk.step(3000, true).notices;
+    assert_eq!(away(&notices), ["b2", "a2", "b1"]);
+    desk.is_back = false;
+    // Who was told that b3 fires hears of its end, and of that alone.
+    assert_eq!(desk.until(3001, 3010), ["3005: ops[resolved b3]"]);
+}
+
+#[test]
+fn who_is_not_to_be_told_at_night_hears_in_the_morning_what_happened_while_nobody_could_be() {
+    let mut desk = Desk::by_team();
+    let night = Interval {
+        times: vec![(
+            jiff::civil::time(0, 30, 0, 0),
+            Some(jiff::civil::time(2, 0, 0, 0)),
+        )],
+        ..Interval::default()
+    };
+    desk.routing.intervals.insert("night".to_owned(), vec![night]);
+    desk.route().mute = vec!["night".to_owned()];
+    desk.until(0, 20);
+    desk.fire(&["a1"]);
+    desk.step(2000, false);
+    desk.clear("a1");
+    desk.step(2100, false);
+    desk.is_back = true;
+    assert_eq!(desk.at(3000), "");
+    desk.is_back = false;
+    assert_eq!(desk.engine.next_due(), Some(second(7200)));
+    assert_eq!(desk.until(7190, 7210), ["7200: ops[digest]"]);
+}
+
 #[test]
 fn what_is_told_while_history_is_read_is_marked_and_told_once() {
     let mut desk = Desk::by_team();
