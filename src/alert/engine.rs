@@ -51,6 +51,8 @@ pub struct Step {
     pub removed: Vec<Fingerprint>,
     /// Notices for the outbox; those about one identity in the order of their decisions.
     pub notices: Vec<Notice>,
+    /// Ends that those who know of the beginning are not told: kept as superseded, so that nothing goes on for them.
+    pub unsaid: Vec<Notice>,
     /// Who is not told of what, and why, where that has changed.
     pub held: Vec<Held>,
     /// What dispatch remembers, if it has changed.
@@ -200,6 +202,7 @@ impl Engine {
             changed,
             removed,
             notices,
+            unsaid: self.dispatcher.take_unsaid(),
             held: self.dispatcher.take_held(),
             kept: self.dispatcher.take_changed(),
         }

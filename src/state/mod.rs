@@ -137,6 +137,8 @@ pub struct Commit<'a> {
     pub removed_alerts: &'a [Fingerprint],
     /// New notices.
     pub notices: &'a [Notice],
+    /// Notices that are decided and not told.
+    pub unsaid: &'a [Notice],
     /// The wall clock at the decision, in milliseconds since the epoch: the age of new notices counts from here.
     pub wall_ms: i64,
     /// Watermark of the last evaluation, in milliseconds since the epoch.
@@ -404,6 +406,7 @@ impl Store {
         }
         put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
         episodes::put(&transaction, commit.alerts, commit.retention)?;
+        outbox::put_unsaid(&transaction, commit.unsaid, commit.wall_ms)?;
         outbox::put(&transaction, commit.notices, commit.wall_ms, commit.retention)?;
         if let Some(watermark_ms) = commit.watermark_ms {
             put_number(&transaction, "watermark_ms", watermark_ms)?;

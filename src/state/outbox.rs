@@ -15,6 +15,9 @@ pub use crate::notify::outbox::Status;
 /// How many notices are kept at most, apart from the pending ones.
 const KEEP_NEWEST: i64 = 100_000;
 
+/// Why a notice is not told that was decided all the same.
+const UNSAID: &str = "resolve_when_silenced: never";
+
 /// A notice as the log shows it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LoggedNotice {
@@ -68,12 +71,32 @@ pub(super) fn put(
     if notices.is_empty() {
         return Ok(());
     }
+    insert(transaction, notices, Status::Pending, wall_ms)?;
+    prune(transaction, wall_ms.saturating_sub(millis(retention.notices)))
+}
+
+/// Adds notices that nobody is told.
+pub(super) fn put_unsaid(
+    transaction: &Transaction<'_>,
+    notices: &[Notice],
+    wall_ms: i64,
+) -> Result<(), StateError> {
+    insert(transaction, notices, Status::Superseded, wall_ms)
+}
+
+fn insert(
+    transaction: &Transaction<'_>,
+    notices: &[Notice],
+    status: Status,
+    wall_ms: i64,
+) -> Result<(), StateError> {
     // A notice that is decided again after a crash has the id it had: the first one stays.
-    let mut put = transaction.prepare_cached(
-        "INSERT INTO notices (id, receiver, episode, kind, bundle, body, decided_wall_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO notices (id, receiver, episode, kind, bundle, body, decided_wall_ms, status, settled_ms, detail)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT (id, receiver) DO NOTHING",
     )?;
+    let is_settled = status != Status::Pending;
     for notice in notices {
         let Notice {
             id,
@@ -83,17 +106,20 @@ pub(super) fn put(
             ..
         } = notice;
         let body = serde_json::to_string(notice).map_err(|error| corrupt("notice", &error))?;
-        put.execute(params![
+        insert.execute(params![
             id,
             receiver,
             episode,
             notice.kind.as_str(),
             bundle,
             body,
-            wall_ms
+            wall_ms,
+            status.as_str(),
+            is_settled.then_some(wall_ms),
+            is_settled.then_some(UNSAID)
         ])?;
     }
-    prune(transaction, wall_ms.saturating_sub(millis(retention.notices)))
+    Ok(())
 }
 
 /// Of settled notices those are kept that were settled since then, and the newest 100 000 at most. Only episodes that are

@@ -580,6 +580,40 @@ fn old_notices_of_episodes_that_are_over_are_let_go() {
 }
 
 #[test]
+fn what_is_over_without_a_word_does_not_stand_and_is_let_go() {
+    use crate::alert::notice::ResolveReason;
+    use crate::notify::outbox::Outbox;
+    let store = Store::in_memory().unwrap();
+    let commit = |notices: &[Notice], unsaid: &[Notice], wall_ms| {
+        let commit = Commit {
+            notices,
+            unsaid,
+            wall_ms,
+            ..Commit::default()
+        };
+        store.commit(&commit).unwrap();
+    };
+    commit(&[samples::numbered(samples::hollow(), 1)], &[], 0);
+    let delivered = Settled::with(Status::Delivered, None);
+    store.settle(&[1], &delivered, Timestamp::UNIX_EPOCH).unwrap();
+    let receiver = samples::hollow().receiver;
+    let standing = || store.standing(&receiver, Timestamp::MIN).unwrap().len();
+    assert_eq!(standing(), 1);
+    commit(
+        &[],
+        &[samples::numbered(samples::over(ResolveReason::Recovered), 1)],
+        0,
+    );
+    assert_eq!(standing(), 0);
+    let log = store.recent_notices(9).unwrap();
+    assert_eq!(log[0].status, Status::Superseded);
+    assert_eq!(log[0].detail.as_deref(), Some("resolve_when_silenced: never"));
+    let day = 24 * 3600 * 1000;
+    commit(&[samples::numbered(samples::hollow(), 2)], &[], 91 * day);
+    assert_eq!(store.recent_notices(9).unwrap().len(), 1);
+}
+
+#[test]
 fn requests_are_kept_with_the_commit_that_holds_their_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");

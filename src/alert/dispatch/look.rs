@@ -9,10 +9,11 @@ use super::interval::Interval;
 use super::renamed;
 use super::route::{EndOfHeld, Route, matched_labels};
 use super::silence::Silences;
+use super::words::{self, Envelope};
 use super::{Held, Moment};
 use crate::alert::identity::{Fingerprint, episode_id};
-use crate::alert::notice::Because;
-use crate::alert::record::{AlertRecord, AlertState, Telling, Told};
+use crate::alert::notice::{Because, Notice};
+use crate::alert::record::{AlertRecord, AlertState, Ended, Telling, Told};
 use crate::alert::transition::{is_running, settle_flapping};
 use crate::catalog::Severity;
 
@@ -21,6 +22,8 @@ use crate::catalog::Severity;
 pub(super) struct Wants {
     pub(super) groups: Vec<(GroupKey, Vec<Want>)>,
     index: hashbrown::HashMap<GroupKey, usize>,
+    /// Ends that are not told to those who know of the beginning, because the settings say so.
+    pub(super) unsaid: Vec<Notice>,
     /// The next moment at which an alert has to be looked at again, though nothing happens to it: the next step of an
     /// escalation, the end of an acknowledgement or of a time in which nobody is told.
     pub(super) next_look: Option<Timestamp>,
@@ -126,6 +129,9 @@ impl Looking<'_> {
     fn want_ends(&self, record: &mut AlertRecord, wants: &mut Wants) {
         let held = !self.held_by_all(record).is_empty();
         let manner = self.moment.routing.manners.resolve_when_silenced;
+        if manner == EndOfHeld::Never {
+            wants.unsaid.extend(self.unsaid(record, held));
+        }
         for ended in &mut record.told.owed {
             let since = *ended.since.get_or_insert(self.moment.now);
             if manner == EndOfHeld::Never {
@@ -154,6 +160,29 @@ impl Looking<'_> {
             }
         }
         record.told.owed.retain(|ended| !ended.tellings.is_empty());
+    }
+
+    /// The ends of which somebody does not hear: for the outbox the episode is over all the same.
+    fn unsaid(&self, record: &AlertRecord, held: bool) -> Vec<Notice> {
+        let of_ended = |ended: &Ended| {
+            let unheard = ended.tellings.iter();
+            let unheard = unheard.filter(|telling| held || self.is_muted(telling));
+            let notice = |telling: &Telling| {
+                let envelope = Envelope {
+                    store_id: self.store_id,
+                    receiver: &telling.receiver,
+                    bundle: "",
+                    group: &telling.group,
+                    route: "",
+                    is_storm: false,
+                    refire_window: self.moment.routing.manners.refire_window,
+                    times: (self.moment.now, self.at),
+                };
+                words::resolved(record, ended.episode, true, &envelope)
+            };
+            unheard.filter_map(notice).collect::<Vec<Notice>>()
+        };
+        record.told.owed.iter().flat_map(of_ended).collect()
     }
 
     /// An acknowledgement ends with its time, and when it gets worse than what was taken.

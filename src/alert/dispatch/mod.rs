@@ -233,6 +233,7 @@ pub(super) struct Dispatcher {
     kept: Kept,
     is_changed: bool,
     held: Vec<Held>,
+    unsaid: Vec<Notice>,
     /// When the next thing is due, if nothing else happens.
     next: Option<Timestamp>,
     /// Whether routes have the ids that they have by now.
@@ -260,6 +261,10 @@ impl Dispatcher {
 
     pub(super) fn take_held(&mut self) -> Vec<Held> {
         std::mem::take(&mut self.held)
+    }
+
+    pub(super) fn take_unsaid(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.unsaid)
     }
 
     /// Tells whoever is to be told at this moment.
@@ -305,6 +310,7 @@ impl Dispatcher {
             let is_changed = looking.look(&mut entry.record, &mut wants, &mut self.held);
             book.settle(fingerprint, is_changed, changes);
         }
+        self.unsaid.append(&mut wants.unsaid);
         let mut notices = self.send(wants, book, store_id, at, moment, &explained, changes);
         notices.extend(self.digests(book, store_id, at, moment));
         notices.extend(self.while_away(book, store_id, at, moment));

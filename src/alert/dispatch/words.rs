@@ -86,7 +86,12 @@ fn running(record: &AlertRecord, kind: NoticeKind, seq: u32, envelope: &Envelope
     }
 }
 
-fn resolved(record: &AlertRecord, number: u64, quiet: bool, envelope: &Envelope<'_>) -> Option<Notice> {
+pub(super) fn resolved(
+    record: &AlertRecord,
+    number: u64,
+    quiet: bool,
+    envelope: &Envelope<'_>,
+) -> Option<Notice> {
     let ended = record.told.owed.iter().find(|ended| ended.episode == number)?;
     let episode = episode_id(envelope.store_id, record.fingerprint, ended.episode);
     Some(Notice {

@@ -167,6 +167,22 @@ fn the_end_of_what_is_silenced_is_told_as_the_settings_say() {
 }
 
 #[test]
+fn an_end_that_is_not_told_is_decided_all_the_same() {
+    let mut desk = Desk::by_team();
+    desk.routing.manners.resolve_when_silenced = EndOfHeld::Never;
+    desk.fire(&["a1"]);
+    desk.until(0, 10);
+    let episode = desk.episode("a1");
+    desk.silence("node=a1", 50, 1000).unwrap();
+    desk.clear("a1");
+    let step = desk.step(100, true);
+    assert_eq!(messages(&step.notices), "");
+    assert_eq!(messages(&step.unsaid), "ops[quietly resolved a1]");
+    assert_eq!(step.unsaid[0].id, format!("{episode}.2"));
+    assert!(desk.step(101, true).unsaid.is_empty(), "once");
+}
+
+#[test]
 fn a_silence_holds_back_and_what_still_fires_is_told_when_it_ends() {
     let mut desk = Desk::by_team();
     desk.routing.manners.remind_before = SignedDuration::from_hours(1);
