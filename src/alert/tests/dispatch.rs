@@ -29,6 +29,37 @@ fn the_first_waits_for_others_and_what_joins_comes_at_the_next_interval() {
 }
 
 #[test]
+fn alerts_may_be_told_together_by_what_only_matchers_see() {
+    let cases: [(&str, &[&str]); 2] = [("severity", &["a1 b1", "a2 b2"]), ("kind", &["a1 a2 b1 b2"])];
+    for (label, expected) in cases {
+        let mut desk = Desk::by_team();
+        desk.route().group_by = GroupBy::Labels(vec![label.to_owned()]);
+        desk.route().timing.group_wait = Some(SignedDuration::from_secs(5));
+        desk.fire(&["a1", "b1"]);
+        desk.worsen("a2");
+        desk.worsen("b2");
+        assert_eq!(desk.until(0, 4).len(), 0);
+        let notices = desk.step(5, true).notices;
+        let mut bundles: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for notice in &notices {
+            bundles
+                .entry(&notice.bundle)
+                .or_default()
+                .push(&notice.labels["node"]);
+        }
+        let mut found: Vec<String> = bundles
+            .into_values()
+            .map(|mut nodes| {
+                nodes.sort_unstable();
+                nodes.join(" ")
+            })
+            .collect();
+        found.sort();
+        assert_eq!(found, expected, "{label}");
+    }
+}
+
+#[test]
 fn an_end_has_a_wait_of_its_own_and_escalation_none() {
     let mut desk = Desk::by_team();
     desk.fire(&["a1", "a2"]);

@@ -141,6 +141,8 @@ fn label(name: &str, language: Language) -> &str {
         "node" => language.pick("指标", "Node"),
         "owner" => language.pick("负责人", "Owner"),
         "source" => language.pick("数据源", "Source"),
+        "severity" => language.pick("级别", "Severity"),
+        "kind" => language.pick("类别", "Kind"),
         _ => "",
     };
     if known.is_empty() { name } else { known }
