@@ -60,8 +60,8 @@ pub(super) fn due(
     let Some(group) = group.filter(|_| timing.group_interval > SignedDuration::ZERO) else {
         return later(first_waits_since, wait);
     };
-    // A critical alert does not wait for its turn.
-    if wait.is_zero() {
+    // A critical alert does not wait for its turn. Others do, also where the first of a group goes at once.
+    if severity == Severity::Critical && wait.is_zero() {
         return since;
     }
     // Where the clock was set back behind the group's first message, its turns are too far ahead to wait for.

@@ -60,6 +60,20 @@ fn alerts_may_be_told_together_by_what_only_matchers_see() {
 }
 
 #[test]
+fn what_joins_waits_for_its_turn_also_where_the_first_goes_at_once() {
+    let mut desk = Desk::by_team();
+    desk.route().timing.group_wait = Some(SignedDuration::ZERO);
+    desk.fire(&["a1"]);
+    assert_eq!(desk.until(0, 9), ["0: ops[fired a1]"]);
+    desk.fire(&["a2"]);
+    assert_eq!(desk.until(10, 30), Vec::<String>::new());
+    desk.fire(&["a3"]);
+    assert_eq!(desk.until(31, 70), ["60: ops[fired a2, fired a3]"]);
+    desk.worsen("a4");
+    assert_eq!(desk.until(71, 80), ["71: ops[fired a4]"]);
+}
+
+#[test]
 fn an_end_has_a_wait_of_its_own_and_escalation_none() {
     let mut desk = Desk::by_team();
     desk.fire(&["a1", "a2"]);
