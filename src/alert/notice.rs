@@ -307,6 +307,9 @@ pub struct Notice {
     /// For [`NoticeKind::Resolved`]: others of its group go on, as far as the receiver has been told.
     #[serde(default)]
     pub group_fires: bool,
+    /// `group_wait` of the route, in milliseconds; 0 where it is not said.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wait_ms: u64,
     /// So many alerts at once that the bundle is a summary.
     #[serde(default)]
     pub storm: bool,
@@ -357,6 +360,10 @@ pub struct Cause {
     pub share: f64,
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Notice {
     /// A notice that says nothing yet: the first of its episode, decided at `now` by the wall clock and `at` in event
     /// time.
@@ -384,6 +391,7 @@ impl Notice {
             bundle: String::new(),
             group: Labels::new(),
             route: String::new(),
+            wait_ms: 0,
             group_fires: false,
             storm: false,
             quiet: false,

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use super::{StateError, Store, corrupt, millis};
 use crate::alert::notice::Notice;
 use crate::alert::record::Retention;
-use crate::notify::outbox::{Of, Outbox, OutboxError, Pending, Postponed, Settled, Sibling};
+use crate::notify::outbox::{MISSED_AFTER, Of, Outbox, OutboxError, Pending, Postponed, Settled, Sibling};
 
 pub use crate::notify::outbox::Status;
 
@@ -299,11 +299,17 @@ impl Store {
         let connection = self.lock();
         let mut select = connection.prepare_cached(
             "SELECT position, receiver FROM notices
-             WHERE kind = 'fired' AND status = 'pending' AND decided_wall_ms < ?1
+             WHERE kind = 'fired' AND status = 'pending'
+             AND decided_wall_ms < ?1 - max(0, 2 * coalesce(json_extract(body, '$.wait_ms'), 0) - ?3)
              UNION ALL SELECT position, receiver FROM notices
              WHERE kind = 'fired' AND status = 'dead' AND settled_ms >= ?2",
         )?;
-        let of = [decided_before.as_millisecond(), given_up_since.as_millisecond()];
+        let usual = i64::try_from(MISSED_AFTER.as_millis()).unwrap_or(i64::MAX);
+        let of = [
+            decided_before.as_millisecond(),
+            given_up_since.as_millisecond(),
+            usual,
+        ];
         let rows = select.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

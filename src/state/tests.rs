@@ -614,6 +614,25 @@ fn what_is_over_without_a_word_does_not_stand_and_is_let_go() {
 }
 
 #[test]
+fn who_waits_by_its_route_is_not_missed_before() {
+    use crate::notify::outbox::Outbox;
+    let store = Store::in_memory().unwrap();
+    let mut patient = samples::numbered(samples::hollow(), 2);
+    patient.wait_ms = 60_000;
+    let commit = Commit {
+        notices: &[samples::numbered(samples::hollow(), 1), patient],
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    // Asked for at `now`, ten seconds after the usual decision.
+    let missed = |now: i64| {
+        let before = Timestamp::from_second(now - 10).unwrap();
+        store.missed(before, Timestamp::MAX).unwrap().len()
+    };
+    assert_eq!([missed(10), missed(11), missed(120), missed(121)], [0, 1, 1, 2]);
+}
+
+#[test]
 fn requests_are_kept_with_the_commit_that_holds_their_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");

@@ -174,6 +174,7 @@ impl Looking<'_> {
                     bundle: "",
                     group: &telling.group,
                     route: "",
+                    group_wait: None,
                     is_storm: false,
                     refire_window: self.moment.routing.manners.refire_window,
                     times: (self.moment.now, self.at),

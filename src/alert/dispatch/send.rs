@@ -77,6 +77,7 @@ impl Dispatcher {
                     bundle: &message.bundle,
                     group: &message.key.labels,
                     route: route.map_or("", |route| &route.path),
+                    group_wait: route.and_then(|route| route.timing.group_wait),
                     is_storm: message.is_storm,
                     refire_window: moment.routing.manners.refire_window,
                     times: (now, at),

@@ -23,6 +23,8 @@ pub(super) struct Envelope<'a> {
     pub(super) group: &'a Labels,
     /// Matchers of the route, and of those above it.
     pub(super) route: &'a str,
+    /// How long its groups wait, where it says so.
+    pub(super) group_wait: Option<SignedDuration>,
     pub(super) is_storm: bool,
     /// How soon after its last end an alert is back again.
     pub(super) refire_window: SignedDuration,
@@ -148,6 +150,9 @@ fn about(
         bundle: envelope.bundle.to_owned(),
         group: envelope.group.clone(),
         route: envelope.route.to_owned(),
+        wait_ms: envelope
+            .group_wait
+            .map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(0)),
         storm: envelope.is_storm,
         ..Notice::blank(episode, envelope.receiver, now, at)
     }
