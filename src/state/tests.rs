@@ -633,6 +633,32 @@ fn who_waits_by_its_route_is_not_missed_before() {
 }
 
 #[test]
+fn the_episodes_of_messages_are_found() {
+    let store = Store::in_memory().unwrap();
+    let bundled = |n: u32, bundle: &str| Notice {
+        bundle: bundle.to_owned(),
+        ..samples::numbered(samples::hollow(), n)
+    };
+    let commit = Commit {
+        notices: &[
+            bundled(1, "9a.1"),
+            bundled(2, "9a.1"),
+            bundled(3, "9b.1"),
+            bundled(4, "9c.1"),
+        ],
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    let of = |parts: &[&str]| {
+        let mut episodes = store.episodes_of_messages(parts).unwrap();
+        episodes.sort();
+        episodes
+    };
+    assert_eq!(of(&["9a.1", "9b.1"]), ["e1", "e2", "e3"]);
+    assert_eq!(of(&["9c.1", "e1", "none.1"]), ["e1", "e4"]);
+}
+
+#[test]
 fn requests_are_kept_with_the_commit_that_holds_their_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");

@@ -38,9 +38,10 @@ impl GroupKey {
         format!("{}/{}/{{{}}}", self.route, self.receiver, labels.join(","))
     }
 
-    /// The id of the nth message about it.
-    pub(super) fn bundle(&self, n: u64) -> String {
-        format!("{:016x}.{n}", xxh3_64(self.text().as_bytes()))
+    /// The id of the nth message about it since it began: a group that was forgotten and is there again has others.
+    pub(super) fn bundle(&self, began: Timestamp, n: u64) -> String {
+        let text = format!("{}@{}", self.text(), began.as_millisecond());
+        format!("{:016x}.{n}", xxh3_64(text.as_bytes()))
     }
 }
 

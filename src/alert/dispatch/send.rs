@@ -229,7 +229,7 @@ impl Dispatcher {
                 told.sort_by_key(|want| !matches!(want.what, What::Resolved { .. }));
                 group.messages += 1;
                 messages.push(Message {
-                    bundle: key.bundle(group.messages),
+                    bundle: key.bundle(group.began, group.messages),
                     key: key.clone(),
                     wants: told,
                     is_storm: false,
@@ -237,7 +237,7 @@ impl Dispatcher {
             }
             if !storm.is_empty() {
                 group.messages += 1;
-                let own = key.bundle(group.messages);
+                let own = key.bundle(group.began, group.messages);
                 // All groups of a receiver share one summary: that of the first.
                 let bundle = summaries.entry(key.receiver.clone()).or_insert(own).clone();
                 messages.push(Message {
