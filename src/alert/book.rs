@@ -227,7 +227,8 @@ impl Book {
             .iter()
             .take_while(|(expiry, _)| *expiry <= at)
             .map(|(_, fingerprint)| *fingerprint)
-            .filter(|fingerprint| !self.open.contains(fingerprint))
+            // What ends now is written down before it is forgotten.
+            .filter(|fingerprint| !self.open.contains(fingerprint) && !changes.changed.contains(fingerprint))
             .collect();
         for fingerprint in due {
             self.remove(fingerprint, changes);
