@@ -1,13 +1,14 @@
 //! The book of records: each by its fingerprint, with what a step needs to find without looking at all of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::identity::Fingerprint;
 use super::notice::ResolveReason;
-use super::record::{AlertRecord, AlertState};
+use super::record::{AlertRecord, AlertState, Episode, Past};
+use super::transition::is_running;
 
 /// Event time after the end of its period for which a record is kept, for pages that show what was.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -22,6 +23,10 @@ pub(super) struct Book {
     closed: BTreeSet<Fingerprint>,
     /// How many of the open ones each rule has.
     open_by_rule: HashMap<String, usize>,
+    /// How many episodes those had whose records are forgotten.
+    forgotten: HashMap<Fingerprint, u64>,
+    /// What ended since the last digests, by its end: a record knows its last episode alone, and is forgotten.
+    ended: BTreeMap<(Timestamp, Fingerprint, u64), Episode>,
     /// When the records of closed periods are forgotten.
     expiries: BTreeSet<(Timestamp, Fingerprint)>,
 }
@@ -115,14 +120,11 @@ impl Book {
         let Some(entry) = self.entries.get(&fingerprint) else {
             return;
         };
-        if entry.record.state == AlertState::Inactive && entry.record.episodes == 0 {
+        if entry.record.state == AlertState::Inactive && entry.record.fired_at.is_none() {
             return self.remove(fingerprint, changes);
         }
         if entry.record.told.closed.is_some() {
             self.closed.insert(fingerprint);
-        }
-        if is_changed {
-            changes.changed.insert(fingerprint);
         }
         let is_open = is_open(&entry.record);
         if is_open != self.open.contains(&fingerprint) {
@@ -132,6 +134,46 @@ impl Book {
             } else {
                 self.note_over(fingerprint, &rule);
             }
+        }
+        if is_changed {
+            changes.changed.insert(fingerprint);
+            self.note_end(fingerprint);
+        }
+    }
+
+    /// Notes the last episode of a record, where it is over and was not noted before.
+    fn note_end(&mut self, fingerprint: Fingerprint) {
+        let Some(record) = self.entries.get(&fingerprint).map(|entry| &entry.record) else {
+            return;
+        };
+        let Some(ended_at) = record.history.ended_at.filter(|_| !is_running(record)) else {
+            return;
+        };
+        let key = (ended_at, fingerprint, record.episodes);
+        if !self.ended.contains_key(&key)
+            && let Some(episode) = record.episode()
+        {
+            self.ended.insert(key, episode);
+            self.bound_ended();
+        }
+    }
+
+    fn bound_ended(&mut self) {
+        while self.ended.len() > Past::ENDED_MAX {
+            self.ended.pop_first();
+        }
+    }
+
+    /// What ended after a time, the first first.
+    pub(super) fn ended_since(&self, since: Timestamp) -> impl Iterator<Item = &Episode> {
+        let later = self.ended.iter().filter(move |((end, ..), _)| *end > since);
+        later.map(|(_, episode)| episode)
+    }
+
+    /// Forgets what ended before every digest that is still to come.
+    pub(super) fn forget_ended(&mut self, until: Timestamp) {
+        while let Some(first) = self.ended.first_entry().filter(|first| first.key().0 <= until) {
+            first.remove();
         }
     }
 
@@ -162,6 +204,22 @@ impl Book {
         }
     }
 
+    /// How many episodes an identity had before its record was forgotten.
+    pub(super) fn episodes_before(&self, fingerprint: Fingerprint) -> u64 {
+        self.forgotten.get(&fingerprint).copied().unwrap_or(0)
+    }
+
+    /// Takes over what an earlier run knew beside the records.
+    pub(super) fn recall(&mut self, past: Past) {
+        self.forgotten.extend(past.counts);
+        let ended = past.ended.into_iter().filter_map(|episode| {
+            let key = (episode.ended_at?, episode.fingerprint, episode.number);
+            Some((key, episode))
+        });
+        self.ended.extend(ended);
+        self.bound_ended();
+    }
+
     /// Forgets identities whose period is long over.
     pub(super) fn forget_expired(&mut self, at: Timestamp, changes: &mut Changes) {
         let due: Vec<Fingerprint> = self
@@ -169,7 +227,8 @@ impl Book {
             .iter()
             .take_while(|(expiry, _)| *expiry <= at)
             .map(|(_, fingerprint)| *fingerprint)
-            .filter(|fingerprint| !self.open.contains(fingerprint))
+            // What ends now is written down before it is forgotten.
+            .filter(|fingerprint| !self.open.contains(fingerprint) && !changes.changed.contains(fingerprint))
             .collect();
         for fingerprint in due {
             self.remove(fingerprint, changes);
@@ -180,6 +239,9 @@ impl Book {
         if let Some(entry) = self.entries.remove(&fingerprint) {
             self.expire_with(fingerprint, entry.record.period_end, None);
             self.note_over(fingerprint, &entry.record.rule);
+            if entry.record.episodes > 0 {
+                self.forgotten.insert(fingerprint, entry.record.episodes);
+            }
         }
         self.closed.remove(&fingerprint);
         changes.changed.remove(&fingerprint);

@@ -14,7 +14,7 @@ use super::dispatch::{Command, Dispatcher, Held, Kept, Moment, Refusal};
 use super::identity::{Fingerprint, fingerprint};
 use super::notice::{Notice, ResolveReason};
 use super::policy::Policy;
-use super::record::{AlertRecord, AlertState, Clocks};
+use super::record::{AlertRecord, AlertState, Clocks, Past};
 use super::round::{Known, Watch};
 use super::rule_error::{self, RULE_ERROR, Watched};
 use super::sample::{About, Condition, Sample};
@@ -54,6 +54,8 @@ pub struct Step {
     pub removed: Vec<Fingerprint>,
     /// Notices for the outbox; those about one identity in the order of their decisions.
     pub notices: Vec<Notice>,
+    /// Ends that those who know of the beginning are not told: kept as superseded, so that nothing goes on for them.
+    pub unsaid: Vec<Notice>,
     /// Who is not told of what, and why, where that has changed.
     pub held: Vec<Held>,
     /// What dispatch remembers, if it has changed.
@@ -99,6 +101,11 @@ impl Engine {
         }
         self.dispatcher.restore(kept);
         self.watch = Watch::default();
+    }
+
+    /// Takes over what an earlier run left of episodes beside the records.
+    pub fn recall(&mut self, past: Past) {
+        self.book.recall(past);
     }
 
     /// All silences that are known.
@@ -219,6 +226,7 @@ impl Engine {
             changed,
             removed,
             notices,
+            unsaid: self.dispatcher.take_unsaid(),
             held: self.dispatcher.take_held(),
             kept: self.dispatcher.take_changed(),
         }
@@ -323,8 +331,9 @@ impl Engine {
             matches!(judgement.condition, Condition::Breach(_)) && !is_closed && !judgement.is_new;
         let Some(state) = self.book.get(fingerprint).map(|entry| entry.record.state) else {
             if may_begin && !self.is_crowded(&judgement.policy) {
+                let before = self.book.episodes_before(fingerprint);
                 self.book
-                    .insert(begin(judgement, self.manners.flap, at), self.step);
+                    .insert(begin(judgement, before, self.manners.flap, at), self.step);
                 self.book.settle(fingerprint, true, changes);
             }
             return;
@@ -409,8 +418,8 @@ fn judged_with(record: &AlertRecord) -> Option<(&str, &str)> {
     Some((rule, judged?))
 }
 
-/// The record of an identity that breaches for the first time.
-fn begin(judgement: &Judgement<'_>, flap: Guard, at: Timestamp) -> AlertRecord {
+/// The record of an identity that breaches for the first time, or after it was forgotten with so many episodes.
+fn begin(judgement: &Judgement<'_>, episodes: u64, flap: Guard, at: Timestamp) -> AlertRecord {
     let mut record = AlertRecord {
         fingerprint: judgement.fingerprint,
         rule: judgement.policy.name().to_owned(),
@@ -418,6 +427,7 @@ fn begin(judgement: &Judgement<'_>, flap: Guard, at: Timestamp) -> AlertRecord {
         labels: judgement.about.labels(),
         sources: judgement.about.sources(),
         period_end: judgement.period_end,
+        episodes,
         ..AlertRecord::blank()
     };
     let facts = Some(judgement.about.facts());

@@ -157,7 +157,8 @@ pub struct DigestLine {
     /// Its level at the last digest, or when it fired since then, where that is another one.
     #[serde(default)]
     pub was: Option<Severity>,
-    /// Episodes of it that fired since the last digest, as far as they are counted.
+    /// Of what fires: its episodes that began since the last digest. Of what is over: the episodes that the line stands
+    /// for, of which it says how the last one went.
     #[serde(default)]
     pub episodes: u32,
     /// Whether it ended before anybody was told of it.
@@ -306,6 +307,9 @@ pub struct Notice {
     /// For [`NoticeKind::Resolved`]: others of its group go on, as far as the receiver has been told.
     #[serde(default)]
     pub group_fires: bool,
+    /// `group_wait` of the route, in milliseconds; 0 where it is not said.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wait_ms: u64,
     /// So many alerts at once that the bundle is a summary.
     #[serde(default)]
     pub storm: bool,
@@ -368,6 +372,10 @@ pub struct Cause {
     pub share: f64,
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Notice {
     /// A notice that says nothing yet: the first of its episode, decided at `now` by the wall clock and `at` in event
     /// time.
@@ -395,6 +403,7 @@ impl Notice {
             bundle: String::new(),
             group: Labels::new(),
             route: String::new(),
+            wait_ms: 0,
             group_fires: false,
             storm: false,
             quiet: false,

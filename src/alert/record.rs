@@ -349,6 +349,25 @@ pub struct Episode {
     pub end_reason: Option<ResolveReason>,
     /// Numbers when it fired.
     pub facts: Facts,
+    /// Whether it ended before anybody was told of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untold: bool,
+}
+
+/// What is known of episodes beside the records.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Past {
+    /// How many episodes identities had whose records are forgotten: their next one goes on from there, so that no id
+    /// comes twice.
+    pub counts: Vec<(Fingerprint, u64)>,
+    /// What ended since the digest that was sent the longest ago: at most [`Past::ENDED_MAX`], the newest.
+    pub ended: Vec<Episode>,
+}
+
+impl Past {
+    /// Episodes that are remembered for the next digest at most: a business that fires all the time must not fill the
+    /// memory by the end of a month.
+    pub const ENDED_MAX: usize = 10_000;
 }
 
 /// How long what is over is kept.
@@ -425,6 +444,7 @@ impl AlertRecord {
             ended_at: self.history.ended_at.filter(|_| !is_running),
             end_reason: self.history.end_reason.filter(|_| !is_running),
             facts: self.facts_at_firing.clone().unwrap_or_default(),
+            untold: self.history.untold && !is_running,
         })
     }
 }

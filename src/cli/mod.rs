@@ -180,8 +180,10 @@ fn check_command(args: &CheckArgs) -> Result<(), String> {
     let history = history(&settings, &catalog)?;
     let findings = lint::lint(&catalog, today, history.as_deref());
     if text {
-        let warnings = settings.warnings.iter();
-        warnings.for_each(|warning| complain(&format!("{warning} (warning)")));
+        let warnings = settings::doubts(&settings, &catalog);
+        warnings
+            .iter()
+            .for_each(|warning| complain(&format!("{warning} (warning)")));
         print(&check::summary(&catalog));
         print(&check::findings(&findings));
     } else {

@@ -10,12 +10,13 @@ use tokio::sync::{mpsc, oneshot};
 use super::{load_all, logging};
 use crate::daemon::{Daemon, Options, SystemClock};
 use crate::serve::ReloadRequest;
+use crate::settings;
 use crate::state::Store;
 
 pub(super) fn run(config: Option<&Path>) -> Result<(), String> {
     let (settings, catalog) = load_all(config).map_err(|diagnostics| diagnostics.to_string())?;
     logging::start("info");
-    for warning in &settings.warnings {
+    for warning in settings::doubts(&settings, &catalog) {
         tracing::warn!(place = %warning.place, message = warning.message, "settings");
     }
     let store = Store::open(&settings.state_sqlite).map_err(|error| error.to_string())?;

@@ -159,6 +159,7 @@ struct Pending {
     alerts: Vec<AlertRecord>,
     removed_alerts: Vec<Fingerprint>,
     notices: Vec<Notice>,
+    unsaid: Vec<Notice>,
     held: Vec<Held>,
     dispatch: Option<Kept>,
     /// What people asked for, and what came of it.
@@ -181,6 +182,7 @@ impl Pending {
             && self.items.is_empty()
             && self.alerts.is_empty()
             && self.notices.is_empty()
+            && self.unsaid.is_empty()
             && self.removed_alerts.is_empty()
             && self.held.is_empty()
             && self.dispatch.is_none()
@@ -193,6 +195,7 @@ impl Pending {
         self.alerts.extend(step.changed);
         self.removed_alerts.extend(step.removed);
         self.notices.extend(step.notices);
+        self.unsaid.extend(step.unsaid);
         self.held.extend(step.held);
         if step.kept.is_some() {
             self.dispatch = step.kept;
@@ -626,6 +629,7 @@ impl EvaluatorThread {
             alerts: &pending.alerts,
             removed_alerts: &pending.removed_alerts,
             notices: &pending.notices,
+            unsaid: &pending.unsaid,
             held: &pending.held,
             dispatch: pending.dispatch.as_ref(),
             watermark_ms: watermark.map(Timestamp::as_millisecond),

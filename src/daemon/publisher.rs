@@ -68,6 +68,7 @@ impl Publisher {
             kafka_up: true,
             config_last_reload_successful: true,
             started: Some(clock.now()),
+            evaluates_every: settings.evaluate_every,
             ..Stats::default()
         };
         let view = View {
@@ -129,6 +130,7 @@ impl Publisher {
             known.catalog = catalog;
             known.routing = settings.routing.clone();
             known.receivers = settings.receivers.keys().cloned().collect();
+            known.stats.evaluates_every = settings.evaluate_every;
         }
     }
 

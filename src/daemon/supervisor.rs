@@ -511,6 +511,10 @@ impl Supervisor {
         let catalog = load::load_dir(&settings.catalog).map_err(in_words)?;
         settings::suffice(&settings, &catalog).map_err(in_words)?;
         let mut summary = crate::cli::check::summary(&catalog);
+        for doubt in settings::doubts(&settings, &catalog) {
+            tracing::warn!(place = %doubt.place, message = doubt.message, "settings");
+            summary.push_str(&format!("{doubt} (warning)\n"));
+        }
         let parts = settings.parts_of_the_start(&self.around.settings);
         if !parts.is_empty() {
             let parts = parts.join(", ");

@@ -80,8 +80,9 @@ pub(super) fn by_status(reply: &Reply, now: Timestamp) -> Answer {
     match reply.status {
         429 => later(Some(retry_after(reply.retry_after(), now))),
         503 if reply.retry_after().is_some() => later(Some(retry_after(reply.retry_after(), now))),
-        401 | 403 | 404 | 410 => Answer::Disable { reason },
-        407 | 408 | 425 => later(None),
+        410 => Answer::Disable { reason },
+        // Who is there has a word for it: without one it is a page of a proxy, or of a service in trouble.
+        401 | 403 | 404 | 407 | 408 | 425 => later(None),
         400..=499 => Answer::Drop { reason },
         // A server's failure, a redirect, or a page in place of the service: it says nothing of the message.
         _ => later(None),
@@ -143,6 +144,30 @@ fn read_wait(text: &str, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One page of a proxy must not cost a destination all that comes until the next start.
+    #[test]
+    fn only_what_is_gone_for_good_takes_nothing_any_more() {
+        for (status, meaning) in [
+            (400, "drop"),
+            (401, "retry"),
+            (403, "retry"),
+            (404, "retry"),
+            (407, "retry"),
+            (410, "disable"),
+            (413, "drop"),
+            (429, "retry"),
+            (502, "retry"),
+        ] {
+            let found = match of_status(status, None) {
+                Answer::Retry { .. } => "retry",
+                Answer::Drop { .. } => "drop",
+                Answer::Disable { .. } => "disable",
+                Answer::Ok { .. } | Answer::Busy { .. } => "?",
+            };
+            assert_eq!(found, meaning, "{status}");
+        }
+    }
 
     #[test]
     fn retry_after_is_seconds_or_a_date_and_never_trusted() {

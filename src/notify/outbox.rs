@@ -18,8 +18,9 @@ use super::pace::Shared;
 use super::queue::Queue;
 use crate::alert::notice::Notice;
 
-/// Twice the usual `group_wait`: who has not heard of an alert so long after it was to be told has missed it.
-const MISSED_AFTER: SignedDuration = SignedDuration::from_secs(10);
+/// Twice the usual `group_wait`: who has not heard of an alert so long after it was to be told has missed it. Where a route
+/// says to wait longer, it is twice that.
+pub(crate) const MISSED_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
 /// The outbox is looked at this often even if nobody says that there is something new.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -58,7 +59,8 @@ pub trait Outbox: Send + Sync {
     fn standing(&self, receiver: &str, ended_since: Timestamp) -> Result<Vec<Notice>, OutboxError>;
 
     /// Places and receivers of the notices that say that something has begun, and that nobody got: decided before
-    /// `decided_before` and still pending, or refused or given up since then.
+    /// `decided_before` and still pending (earlier by what twice the `group_wait` of their routes is longer than the
+    /// usual), or refused or given up since then.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -255,7 +257,7 @@ impl Stats {
     }
 
     /// Alerts, by receiver, of which their receiver did not hear in time: their first notice was not delivered within
-    /// twice the usual `group_wait` of its decision, or was refused or given up.
+    /// twice the `group_wait` of its route, and twice the usual one at least, after its decision, or was refused or given up.
     pub fn missed(&self) -> BTreeMap<String, u64> {
         lock(&self.missed).clone()
     }

@@ -245,7 +245,8 @@ async fn servers_that_fail_are_tried_again_and_nothing_secret_is_said() {
                 Scripted::new(302, "").with_header("Location", "https://a.example/"),
                 "retry",
             ),
-            (Scripted::new(404, "Cannot POST ?key=x"), "disable"),
+            (Scripted::new(404, "Cannot POST ?key=x"), "retry"),
+            (Scripted::new(410, ""), "disable"),
             (Scripted::new(413, ""), "drop"),
         ] {
             let what = format!("{name} {scripted:?}");

@@ -37,6 +37,7 @@ pub(crate) fn hollow() -> Notice {
         bundle: String::new(),
         group: Default::default(),
         route: String::new(),
+        wait_ms: 0,
         group_fires: false,
         storm: false,
         quiet: false,

@@ -1,4 +1,4 @@
-//! Links that do something: whoever has one may acknowledge or silence one episode, for a while. The signature is over
+//! Links that do something: whoever has one may acknowledge or silence one episode, or those of one message, for a while. The signature is over
 //! all that the link says, so that nothing in it can be changed.
 
 use jiff::{SignedDuration, Timestamp};
@@ -38,7 +38,8 @@ impl Signer {
         }
     }
 
-    /// `<page>/<action>/<episode>?until=…&sig=…`, good for a week from `now`.
+    /// `<page>/<action>/<episode>?until=…&sig=…`, good for a week from `now`. Instead of an episode, bundles of notices can
+    /// stand there, with commas between them.
     pub fn link(&self, page: &str, action: &str, episode: &str, now: Timestamp) -> String {
         let until = now
             .saturating_add(VALID_FOR)

@@ -46,6 +46,7 @@ fn settings(urls: &[(&str, &str)]) -> Settings {
             .collect(),
         routing: Arc::new(Routing::to_receiver("ops")),
         warnings: Vec::new(),
+        named: Vec::new(),
     }
 }
 

@@ -117,7 +117,7 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     let path = request.uri().path();
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     // What changes something by the API asks for its own token.
-    let shows = reads || path.starts_with("/nodes/");
+    let shows = reads || path.starts_with("/nodes/") || path.starts_with("/episodes/");
     let right = if path == "/-/reload" {
         Some(Right::Reload)
     } else if shows && !OPEN.iter().any(|open| path.starts_with(open)) {

@@ -66,12 +66,24 @@ fn told(view: &View, reader: Reader, alert: &AlertView) -> Markup {
                     @if !ack.comment.is_empty() { span.meta { (ack.comment) } }
                 }
             }
+            @if alert.is_firing() { li { (controls(reader, &alert.episode)) } }
             @if !alert.tellings.is_empty() {
                 li { a href=(reader.link(&format!("/episodes/{}", encoded(&alert.episode)))) {
                     (language.pick("通知记录", "History"))
                 } }
             }
         }
+    }
+}
+
+/// The ways to take an alert and to silence it: each a page that asks, and for a token.
+fn controls(reader: Reader, episode: &str) -> Markup {
+    let language = reader.language;
+    let to = |action: &str| reader.link(&format!("/episodes/{}/{action}", encoded(episode)));
+    html! {
+        a href=(to("ack")) { (language.pick("认领", "Acknowledge")) }
+        " · "
+        a href=(to("silence")) { (language.pick("静默", "Silence")) }
     }
 }
 
@@ -146,7 +158,7 @@ fn silences(view: &View, language: Language) -> Markup {
     };
     html! {
         @if silences.is_empty() {
-            p.empty { (language.pick("没有静默。消息里的链接、amtool 或 API 都可以设置。", "There is none. Links in messages, amtool and the API make them.")) }
+            p.empty { (language.pick("没有静默。告警旁和消息里的链接、amtool 或 API 都可以设置。", "There is none. Links beside alerts and in messages, amtool and the API make them.")) }
         } @else {
             div.scroll {
                 table.silences {
@@ -231,7 +243,10 @@ pub(super) fn history(
     let content = html! {
         h1 { (title) }
         @if let Some(alert) = current {
-            ul.alerts { li class=(severity_class(alert.severity)) { (alert_item(view, reader, alert)) } }
+            ul.alerts { li class=(severity_class(alert.severity)) {
+                (alert_item(view, reader, alert))
+                @if alert.is_firing() { ul.told { li { (controls(reader, episode)) } } }
+            } }
         } @else if let Some(logged) = told.last() {
             p.lead { b { (logged.notice.labels.get("alertname").unwrap_or(&logged.notice.alert_kind)) }
                 @for (name, value) in logged.notice.labels.iter().filter(|(name, _)| *name != "alertname") {

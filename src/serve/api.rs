@@ -278,7 +278,11 @@ fn last_evaluation(view: &View) -> String {
     watermark.map_or_else(|| NEVER.to_owned(), |at| at.to_string())
 }
 
-/// Every rule with its alerts, as Prometheus' `/api/v1/rules`: rules on nodes and rules on links are two groups.
+/// The file of rules that no file declares.
+const BUILT_IN: &str = "built-in";
+
+/// Every rule with its alerts, as Prometheus' `/api/v1/rules`: rules on nodes and rules on links are two groups, and those
+/// of another file are a group of their own.
 pub fn rules(view: &View, asked: &RulesAsked) -> Response {
     let groups: Vec<Value> = [
         (RuleOn::Node, "node"),
@@ -288,21 +292,20 @@ pub fn rules(view: &View, asked: &RulesAsked) -> Response {
         (RuleOn::Siblings, "siblings"),
     ]
     .into_iter()
-    .map(|(on, name)| {
-        let rules: Vec<Value> = view
-            .catalog
-            .rules
-            .iter()
-            .filter(|rule| rule.on == on && asked.wants(name, rule))
-            .map(|rule| rule_json(view, rule, asked.without_alerts))
-            .collect();
-        (name, rules)
+    .flat_map(|(on, name)| {
+        let wanted = |rule: &&Rule| rule.on == on && asked.wants(name, rule);
+        let mut by_file: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        for rule in view.catalog.rules.iter().filter(wanted) {
+            let file = rule.place.as_ref().map_or(BUILT_IN, |place| &place.file);
+            let rules = by_file.entry(file).or_default();
+            rules.push(rule_json(view, rule, asked.without_alerts));
+        }
+        by_file.into_iter().map(move |(file, rules)| (name, file, rules))
     })
-    .filter(|(_, rules)| !rules.is_empty())
-    .map(|(name, rules)| {
+    .map(|(name, file, rules)| {
         json!({
-            "name": name, "file": "", "interval": 0, "limit": 0, "rules": rules,
-            "evaluationTime": 0, "lastEvaluation": last_evaluation(view),
+            "name": name, "file": file, "interval": view.stats.evaluates_every.as_secs_f64(), "limit": 0,
+            "rules": rules, "evaluationTime": 0, "lastEvaluation": last_evaluation(view),
         })
     })
     .collect();

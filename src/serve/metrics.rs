@@ -468,7 +468,7 @@ fn process(view: &View, families: &mut Vec<MetricFamily>) {
     ));
     families.push(counter(
         "missed_notices_total",
-        "Alerts of which the receiver did not hear within twice the usual group_wait.",
+        "Alerts of which the receiver did not hear within twice the group_wait of its route, 10s at least.",
         stats
             .missed_notices
             .iter()

@@ -142,6 +142,7 @@ fn router(app: App) -> Router {
         .route("/nodes/{name}/weights", post(node_weights))
         .route("/alerts", get(alerts))
         .route("/episodes/{episode}", get(episode))
+        .route("/episodes/{episode}/{action}", get(ask_taking).post(do_taking))
         .route("/rejected", get(rejected))
         .route("/events", get(events))
         .route("/assets/style.css", get(async || page::style()))
@@ -783,7 +784,7 @@ async fn do_silence(
 async fn followed(
     app: &App,
     action: Action,
-    episode: &str,
+    subject: &str,
     query: &LinkQuery,
     headers: &HeaderMap,
     sent: Option<&BTreeMap<String, String>>,
@@ -796,13 +797,88 @@ async fn followed(
     let reader = reader(&view, &language, headers);
     let link = taking::Followed {
         action,
-        episode,
+        subject,
         until: query.until.unwrap_or_default(),
         signature: query.sig.as_deref().unwrap_or_default(),
     };
+    if let Some((status, page)) = taking::refused(&view, reader, &app.shared, &link) {
+        return (status, Html(page.into_string())).into_response();
+    }
+    let episodes = match episodes_of(app, subject).await {
+        Ok(episodes) => episodes,
+        Err(unread) => return unread,
+    };
+    let taken = taking::Taken {
+        action,
+        episodes: &episodes,
+        needs_token: false,
+        error: None,
+    };
     let (status, page) = match sent {
-        None => taking::ask(&view, reader, &app.shared, &link),
-        Some(sent) => taking::act(&view, reader, &app.shared, &link, sent).await,
+        None => taking::ask(&view, reader, &taken),
+        Some(sent) => taking::act(&view, reader, &app.shared, &taken, sent, |command| command).await,
+    };
+    (status, Html(page.into_string())).into_response()
+}
+
+/// The episodes that a link is about: one, or those of messages.
+async fn episodes_of(app: &App, subject: &str) -> Result<Vec<String>, Response> {
+    if !subject.contains(['.', ',']) {
+        return Ok(vec![subject.to_owned()]);
+    }
+    let (store, subject) = (app.shared.store.clone(), subject.to_owned());
+    read_of(move || {
+        let parts: Vec<&str> = subject.split(',').collect();
+        store.episodes_of_messages(&parts)
+    })
+    .await
+}
+
+/// The page that asks whether an alert is to be acknowledged or silenced, from the page of alerts.
+async fn ask_taking(
+    State(app): State<App>,
+    Path((episode, action)): Path<(String, Action)>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let view = app.view();
+    let taken = taking::Taken {
+        action,
+        episodes: &[episode],
+        needs_token: true,
+        error: None,
+    };
+    let (status, page) = taking::ask(&view, reader(&view, &query, &headers), &taken);
+    (status, Html(page.into_string())).into_response()
+}
+
+/// Does it, where the token that was sent allows it.
+async fn do_taking(
+    State(app): State<App>,
+    Path((episode, action)): Path<(String, Action)>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+    Form(sent): Form<BTreeMap<String, String>>,
+) -> Response {
+    let view = app.view();
+    let reader = reader(&view, &query, &headers);
+    let mut taken = taking::Taken {
+        action,
+        episodes: &[episode],
+        needs_token: true,
+        error: None,
+    };
+    let given = sent.get("token").map(|token| token.trim());
+    let given = given.filter(|token| !token.is_empty());
+    let (status, page) = match access::authorize(&app.shared.tokens, Right::Respond, given) {
+        Ok(token) => {
+            let by_whom = |command| access::by(token, command);
+            taking::act(&view, reader, &app.shared, &taken, &sent, by_whom).await
+        }
+        Err(Refusal(status, _, message)) => {
+            taken.error = Some(message);
+            (status, taking::ask(&view, reader, &taken).1)
+        }
     };
     (status, Html(page.into_string())).into_response()
 }

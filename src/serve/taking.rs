@@ -1,5 +1,6 @@
-//! Links of messages that do something: acknowledge an episode, or silence its alert for a while. The link shows a page
-//! that asks; only what that page sends does anything, so that a preview of the link in a chat changes nothing.
+//! Acknowledging an episode, or silencing its alert for a while: by links of messages, which are signed and may be about all
+//! alerts of a message, and from the pages, with a token. A link shows a page that asks; only what that page sends does
+//! anything, so that a preview of the link in a chat changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -24,11 +25,14 @@ const HOURS: [(i64, &str, &str); 4] = [
     (24, "1 天", "1 day"),
     (168, "7 天", "7 days"),
 ];
+/// Alerts that are shown one by one.
+const SHOWN: usize = 50;
 /// Characters of a name or a comment.
 const MOST: usize = 300;
 
 /// What a link does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Action {
     Ack,
     Silence,
@@ -46,33 +50,74 @@ impl Action {
 /// A link as it was followed.
 pub(super) struct Followed<'a> {
     pub(super) action: Action,
-    pub(super) episode: &'a str,
+    /// An episode, or messages with commas between them.
+    pub(super) subject: &'a str,
     pub(super) until: i64,
     pub(super) signature: &'a str,
 }
 
-/// The page of a link, before anything is done.
-pub(super) fn ask(view: &View, reader: Reader, shared: &Shared, link: &Followed<'_>) -> (StatusCode, Markup) {
+/// What is to be taken, and by whom that is allowed.
+pub(super) struct Taken<'a> {
+    pub(super) action: Action,
+    /// The episodes.
+    pub(super) episodes: &'a [String],
+    /// The form asks for a token: nothing else says that this may be done.
+    pub(super) needs_token: bool,
+    /// What is wrong with what was sent.
+    pub(super) error: Option<String>,
+}
+
+/// Why a link does not do what it says, as a page.
+pub(super) fn refused(
+    view: &View,
+    reader: Reader,
+    shared: &Shared,
+    link: &Followed<'_>,
+) -> Option<(StatusCode, Markup)> {
+    let (action, now) = (link.action.word(), now(view));
+    let verified = shared
+        .signer
+        .verify(action, link.subject, link.until, link.signature, now);
+    verified.err().map(|bad| bad_link(view, reader, bad))
+}
+
+/// The page that asks, before anything is done.
+pub(super) fn ask(view: &View, reader: Reader, taken: &Taken<'_>) -> (StatusCode, Markup) {
     let language = reader.language;
-    if let Err(bad) = verified(view, shared, link) {
-        return bad_link(view, reader, bad);
-    }
-    let Some(alert) = alert_of(view, link.episode) else {
+    let alerts = alerts_of(view, taken);
+    if alerts.is_empty() {
         return over(view, reader);
-    };
-    let title = match link.action {
-        Action::Ack => language.pick("认领这项告警", "Acknowledge this alert"),
-        Action::Silence => language.pick("暂停这项告警的通知", "Silence this alert"),
+    }
+    let title = match (taken.action, alerts.len()) {
+        (Action::Ack, 1) => language.pick("认领这项告警", "Acknowledge this alert").to_owned(),
+        (Action::Silence, 1) => language
+            .pick("暂停这项告警的通知", "Silence this alert")
+            .to_owned(),
+        (Action::Ack, count) => match language {
+            Language::Zh => format!("认领这 {count} 项告警"),
+            Language::En => format!("Acknowledge these {count} alerts"),
+        },
+        (Action::Silence, count) => match language {
+            Language::Zh => format!("暂停这 {count} 项告警的通知"),
+            Language::En => format!("Silence these {count} alerts"),
+        },
     };
     let content = html! {
         h1 { (title) }
-        (about(view, alert, language))
+        (about_all(view, &alerts, language))
+        @if let Some(error) = &taken.error { p.refused role="alert" { (error) } }
         form.entry method="post" {
             label {
                 (language.pick("您是谁", "Who you are"))
                 input name="by" required maxlength=(MOST) autocomplete="name";
             }
-            @if link.action == Action::Silence {
+            @if taken.needs_token {
+                label {
+                    (language.pick("口令", "Token"))
+                    input type="password" name="token" required autocomplete="current-password";
+                }
+            }
+            @if taken.action == Action::Silence {
                 label {
                     (language.pick("多久", "For how long"))
                     select name="hours" {
@@ -87,24 +132,20 @@ pub(super) fn ask(view: &View, reader: Reader, shared: &Shared, link: &Followed<
             p.send { button type="submit" { (title) } }
         }
     };
-    (StatusCode::OK, frame(view, reader, "/", title, &content))
+    (StatusCode::OK, frame(view, reader, "/", &title, &content))
 }
 
-/// Does what the page of a link was sent for.
+/// Does what the page was sent for, each alert by a command that `by` may narrow.
 pub(super) async fn act(
     view: &View,
     reader: Reader,
     shared: &Shared,
-    link: &Followed<'_>,
+    taken: &Taken<'_>,
     sent: &BTreeMap<String, String>,
+    by_whom: impl Fn(Command) -> Command,
 ) -> (StatusCode, Markup) {
     let language = reader.language;
-    if let Err(bad) = verified(view, shared, link) {
-        return bad_link(view, reader, bad);
-    }
-    let Some(alert) = alert_of(view, link.episode) else {
-        return over(view, reader);
-    };
+    let alerts = alerts_of(view, taken);
     let text = |name: &str| -> String {
         let text = sent.get(name).map(|text| text.trim()).unwrap_or_default();
         text.chars()
@@ -113,38 +154,49 @@ pub(super) async fn act(
             .collect()
     };
     let by = text("by");
-    if by.is_empty() {
-        return ask(view, reader, shared, link);
+    if alerts.is_empty() || by.is_empty() {
+        return ask(view, reader, taken);
     }
-    let command = match link.action {
-        Action::Ack => Command::Ack {
-            episode: link.episode.to_owned(),
-            by,
-            comment: text("comment"),
-            lasts: None,
-        },
-        Action::Silence => {
-            let asked: i64 = text("hours").parse().unwrap_or_default();
-            let hours = HOURS
-                .iter()
-                .map(|(hours, ..)| *hours)
-                .find(|hours| *hours == asked);
-            let Some(silence) = silence(now(view), alert, by, text("comment"), hours.unwrap_or(HOURS[0].0))
-            else {
-                return over(view, reader);
-            };
+    let asked: i64 = text("hours").parse().unwrap_or_default();
+    let hours = HOURS
+        .iter()
+        .map(|(hours, ..)| *hours)
+        .find(|hours| *hours == asked);
+    let hours = hours.unwrap_or(HOURS[0].0);
+    let (mut done, mut failed) = (Vec::new(), None);
+    for alert in &alerts {
+        let command = match taken.action {
+            Action::Ack => Some(Command::Ack {
+                episode: alert.episode.clone(),
+                by: by.clone(),
+                comment: text("comment"),
+                lasts: None,
+            }),
             // It is for one alert, however few others there are.
-            Command::Silence { silence, force: true }
+            Action::Silence => silence(now(view), alert, by.clone(), text("comment"), hours)
+                .map(|silence| Command::Silence { silence, force: true }),
+        };
+        let Some(command) = command else { continue };
+        match shared.orders.give(by_whom(command)).await {
+            Ok(_) => done.push(*alert),
+            Err(not_done) => {
+                let is_busy = matches!(not_done, NotDone::Busy);
+                failed = failed.or(Some(not_done));
+                if is_busy {
+                    break;
+                }
+            }
         }
-    };
-    let (status, title, words) = match shared.orders.give(command).await {
-        Ok(_) => (
+    }
+    // What was over by then needs nobody any more.
+    let (status, title, words) = match (failed, done.is_empty()) {
+        (None | Some(NotDone::Refused(_)), false) => (
             StatusCode::OK,
-            match link.action {
+            match taken.action {
                 Action::Ack => language.pick("已认领", "Acknowledged"),
                 Action::Silence => language.pick("已静默", "Silenced"),
             },
-            match link.action {
+            match taken.action {
                 Action::Ack => language.pick(
                     "不再重复通知，也不再升级；恶化时会重新通知。",
                     "It is not repeated and does not escalate; if it gets worse, people are told again.",
@@ -156,14 +208,15 @@ pub(super) async fn act(
             }
             .to_owned(),
         ),
-        Err(NotDone::Refused(refusal)) => (
+        (None, true) => return over(view, reader),
+        (Some(NotDone::Refused(refusal)), true) => (
             StatusCode::CONFLICT,
             language.pick("没有生效", "Not done"),
             refusal.to_string(),
         ),
-        Err(NotDone::Busy | NotDone::Weights(_)) => (
+        (Some(NotDone::Busy | NotDone::Weights(_)), _) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            language.pick("没有生效", "Not done"),
+            language.pick("没有全部生效", "Not all of it is done"),
             language
                 .pick(
                     "服务正忙或正在停止，请稍后再试。",
@@ -172,9 +225,10 @@ pub(super) async fn act(
                 .to_owned(),
         ),
     };
+    let shown = if done.is_empty() { alerts } else { done };
     let content = html! {
         h1 { (title) }
-        (about(view, alert, language))
+        (about_all(view, &shown, language))
         p { (words) }
         p { a href=(reader.link("/")) { (language.pick("回到指标树", "Back to the tree")) } }
     };
@@ -212,17 +266,28 @@ fn silence(
     })
 }
 
-fn verified(view: &View, shared: &Shared, link: &Followed<'_>) -> Result<(), BadLink> {
-    let now = now(view);
-    shared
-        .signer
-        .verify(link.action.word(), link.episode, link.until, link.signature, now)
+/// Those that fire, the worst first; of several, who takes them leaves alone what others have taken.
+fn alerts_of<'v>(view: &'v View, taken: &Taken<'_>) -> Vec<&'v AlertView> {
+    let is_meant = |alert: &&AlertView| alert.is_firing() && taken.episodes.contains(&alert.episode);
+    let mut alerts: Vec<&AlertView> = view.alerts.iter().filter(is_meant).collect();
+    if taken.action == Action::Ack && alerts.iter().any(|alert| alert.ack.is_none()) {
+        alerts.retain(|alert| alert.ack.is_none());
+    }
+    alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.active_at));
+    alerts
 }
 
-fn alert_of<'v>(view: &'v View, episode: &str) -> Option<&'v AlertView> {
-    view.alerts
-        .iter()
-        .find(|alert| alert.is_firing() && alert.episode == episode)
+fn about_all(view: &View, alerts: &[&AlertView], language: Language) -> Markup {
+    let more = alerts.len().saturating_sub(SHOWN);
+    html! {
+        @for alert in alerts.iter().take(SHOWN) { (about(view, alert, language)) }
+        @if more > 0 {
+            p.meta { (match language {
+                Language::Zh => format!("另有 {more} 项"),
+                Language::En => format!("and {more} more"),
+            }) }
+        }
+    }
 }
 
 fn about(view: &View, alert: &AlertView, language: Language) -> Markup {

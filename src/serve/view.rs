@@ -210,6 +210,8 @@ pub struct Rejected {
 pub struct Stats {
     /// When the process started, by the wall clock.
     pub started: Option<Timestamp>,
+    /// How often rules are evaluated at least.
+    pub evaluates_every: std::time::Duration,
     /// When the view was made, by the wall clock.
     pub now: Option<Timestamp>,
     /// Whether a broker answers.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::named::{self, Name, Named};
 use super::receivers::ReceiverEntry;
 use super::routes::{AlertsEntry, DigestEntry, InhibitEntry, Parts, PersonEntry, RouteEntry};
 use super::times::IntervalEntry;
@@ -167,11 +168,18 @@ pub fn suffice(settings: &Settings, catalog: &Catalog) -> Result<(), Diagnostics
             );
         }
     }
+    problems.extend(named::problems(&settings.named, catalog));
     if problems.is_empty() {
         Ok(())
     } else {
         Err(Diagnostics(problems))
     }
+}
+
+/// What is not wrong, but worth a look: of the settings alone, and of what they name of the catalogue.
+pub fn doubts(settings: &Settings, catalog: &Catalog) -> Vec<Diagnostic> {
+    let of_names = named::doubts(&settings.named, catalog);
+    settings.warnings.iter().cloned().chain(of_names).collect()
 }
 
 /// Reads the settings: from the file given, else from `tautline.yaml`, else from `config/tautline.yaml`, with
@@ -212,6 +220,7 @@ pub fn load(file: Option<&Path>) -> Result<Settings, Diagnostics> {
         folder,
         problems: Vec::new(),
         warnings: Vec::new(),
+        named: Vec::new(),
     }
     .check(merged)
 }
@@ -233,6 +242,7 @@ pub fn load_routing(path: &Path) -> Result<(Arc<Routing>, Vec<String>), Diagnost
         folder: PathBuf::new(),
         problems: Vec::new(),
         warnings: Vec::new(),
+        named: Vec::new(),
     };
     let names: BTreeSet<String> = file.receivers.keys().cloned().collect();
     let parts = Parts {
@@ -302,6 +312,7 @@ pub(super) struct Checker {
     folder: PathBuf,
     problems: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
+    named: Vec<Named>,
 }
 
 impl Checker {
@@ -365,6 +376,7 @@ impl Checker {
             receivers,
             routing,
             warnings: self.warnings,
+            named: self.named,
         };
         if self.problems.is_empty() {
             Ok(settings)
@@ -432,6 +444,12 @@ impl Checker {
                 message: format!("{name}: {message}"),
             },
         });
+    }
+
+    /// Notes what is named of the catalogue.
+    pub(super) fn names(&mut self, path: &[&str], name: Name) {
+        let place = self.outline.place(&self.file, path);
+        self.named.push(Named { place, name });
     }
 
     pub(super) fn below(&self, path: PathBuf) -> PathBuf {

@@ -3,6 +3,7 @@
 
 mod address;
 mod load;
+mod named;
 mod receivers;
 mod role;
 mod routes;
@@ -23,7 +24,8 @@ use crate::words::Language;
 pub use role::{Right, Role};
 
 pub(crate) use address::{is_loopback, is_public, literal};
-pub use load::{load, load_routing, schema, suffice};
+pub use load::{doubts, load, load_routing, schema, suffice};
+pub use named::Named;
 pub use receivers::{
     Alertmanager, Channel, DingTalk, Email, Feishu, MailTls, Mention, OwnBody, OwnEnd, PagerDuty, Receiver,
     Signature, SlackBot, SlackWebhook, Teams, Templates, WeCom, Webhook, WebhookFormat, Words,
@@ -58,6 +60,8 @@ pub struct Settings {
     pub routing: Arc<Routing>,
     /// What is not wrong, but worth a look.
     pub warnings: Vec<Diagnostic>,
+    /// What they name of the catalogue.
+    pub named: Vec<Named>,
 }
 
 /// How to reach Kafka.

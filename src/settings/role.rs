@@ -82,7 +82,7 @@ impl fmt::Display for Right {
             Right::Read => "read",
             Right::Send => "send events",
             Right::Enter => "enter anything",
-            Right::Respond => "acknowledge or silence by the API",
+            Right::Respond => "acknowledge or silence",
             Right::Decide => "decide on weights",
             Right::Reload => "reload",
         })

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::load::Checker;
+use super::named::Name;
 use super::times::IntervalEntry;
 use crate::alert::dispatch::digest::{DigestPlan, Schedule};
 use crate::alert::dispatch::inhibit::InhibitRule;
@@ -343,6 +344,8 @@ impl Checker {
         };
         let repeat_within = names(self, "repeat_time_intervals", entry.repeat_time_intervals, above);
         let matchers = self.matchers(&at("matchers"), &entry.matchers);
+        let grouped = entry.group_by.iter().flatten().filter(|name| *name != "...");
+        self.labels(&at("group_by"), grouped);
         let group_by = entry.group_by.map_or_else(
             || inherited.group_by.clone(),
             |names| match names.iter().any(|name| name == "...") {
@@ -407,7 +410,13 @@ impl Checker {
         let mut matchers = Vec::new();
         for (index, text) in texts.iter().enumerate() {
             match Matcher::parse(text) {
-                Ok(matcher) => matchers.push(matcher),
+                Ok(matcher) => {
+                    let index = index.to_string();
+                    let mut place: Vec<&str> = path.iter().map(String::as_str).collect();
+                    place.push(&index);
+                    self.names(&place, Name::Matcher(matcher.clone()));
+                    matchers.push(matcher);
+                }
                 Err(message) => {
                     let mut place = path.to_vec();
                     place.push(index.to_string());
@@ -418,6 +427,14 @@ impl Checker {
         matchers
     }
 
+    /// Notes names of labels.
+    fn labels<'n>(&mut self, path: &[String], names: impl Iterator<Item = &'n String>) {
+        for name in names {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            self.names(&path, Name::Label(name.clone()));
+        }
+    }
+
     fn inhibit(&mut self, n: usize, entry: InhibitEntry) -> InhibitRule {
         let path = |key: &str| ["inhibit_rules".to_owned(), n.to_string(), key.to_owned()];
         if entry.source_matchers.is_empty() || entry.target_matchers.is_empty() {
@@ -426,11 +443,13 @@ impl Checker {
                 "source_matchers and target_matchers need at least one matcher each".to_owned(),
             );
         }
-        InhibitRule {
+        let rule = InhibitRule {
             source: self.matchers(&path("source_matchers"), &entry.source_matchers),
             target: self.matchers(&path("target_matchers"), &entry.target_matchers),
             equal: entry.equal,
-        }
+        };
+        self.labels(&path("equal"), rule.equal.iter());
+        rule
     }
 
     fn people(
@@ -597,7 +616,7 @@ fn whom(to: Option<Whom>, receiver: String) -> To {
 }
 
 /// The nearest known name, else all of them.
-fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(name, known.clone()) {
         Some(near) => format!("did you mean '{near}'?"),
         None => match known.collect::<Vec<_>>().join(", ") {

@@ -245,6 +245,21 @@ impl Store {
         })
     }
 
+    /// Ids of the episodes that these messages are about: bundles of notices, or episodes themselves.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn episodes_of_messages(&self, parts: &[&str]) -> Result<Vec<String>, StateError> {
+        let parts = serde_json::to_string(parts).map_err(|error| corrupt("parts", &error))?;
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(
+            "SELECT DISTINCT episode FROM notices
+             WHERE bundle IN (SELECT value FROM json_each(?1)) OR episode IN (SELECT value FROM json_each(?1))",
+        )?;
+        let rows = select.query_map([parts], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Ids of the episodes of which a receiver was told, or was to be.
     fn episodes_of(&self, receiver: &str) -> Result<HashSet<String>, StateError> {
         let connection = self.lock();

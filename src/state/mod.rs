@@ -33,7 +33,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params};
 
 use crate::alert::dispatch::{Held, Kept};
 use crate::alert::notice::Notice;
-use crate::alert::record::{AlertRecord, Fingerprint, Retention};
+use crate::alert::record::{AlertRecord, Fingerprint, Past, Retention};
 use crate::evaluate::backfill::Backfill;
 use crate::evaluate::definition::Definition;
 use crate::evaluate::drift::Learned;
@@ -137,6 +137,8 @@ pub struct Commit<'a> {
     pub removed_alerts: &'a [Fingerprint],
     /// New notices.
     pub notices: &'a [Notice],
+    /// Notices that are decided and not told.
+    pub unsaid: &'a [Notice],
     /// The wall clock at the decision, in milliseconds since the epoch: the age of new notices counts from here.
     pub wall_ms: i64,
     /// Watermark of the last evaluation, in milliseconds since the epoch.
@@ -183,6 +185,8 @@ pub struct Restored {
     pub learned: Learned,
     /// Every alert record.
     pub alerts: Vec<AlertRecord>,
+    /// What is known of episodes beside them.
+    pub past: Past,
     /// Watermark of the last evaluation, in milliseconds since the epoch.
     pub watermark_ms: Option<i64>,
     /// Length of the dead-letter file that belongs to the positions, in bytes.
@@ -302,6 +306,14 @@ impl Store {
     /// When SQLite refuses or a stored value cannot be read.
     pub fn restore(&self) -> Result<Restored, StateError> {
         let connection = self.lock();
+        let dispatch = match read_text(&connection, "dispatch")? {
+            Some(kept) => serde_json::from_str(&kept).map_err(|error| corrupt("dispatch", &error))?,
+            None => Kept::default(),
+        };
+        let ended = match dispatch.digested_until() {
+            Some(until) => episodes::read_ended(&connection, until)?,
+            None => Vec::new(),
+        };
         Ok(Restored {
             positions: read_positions(&connection)?,
             cells: read_cells(&connection)?,
@@ -313,16 +325,17 @@ impl Store {
             seen: seen::read(&connection)?,
             learned: learned::read(&connection)?,
             alerts: read_alerts(&connection)?,
+            past: Past {
+                counts: episodes::read_counts(&connection)?,
+                ended,
+            },
             watermark_ms: read_number(&connection, "watermark_ms")?,
             dead_letter_bytes: read_number(&connection, "dead_letter_bytes")?
                 .unwrap_or(0)
                 .unsigned_abs(),
             intake: read_text(&connection, "intake")?,
             rhythms: read_text(&connection, "rhythms")?,
-            dispatch: match read_text(&connection, "dispatch")? {
-                Some(kept) => serde_json::from_str(&kept).map_err(|error| corrupt("dispatch", &error))?,
-                None => Kept::default(),
-            },
+            dispatch,
         })
     }
 
@@ -393,6 +406,7 @@ impl Store {
         }
         put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
         episodes::put(&transaction, commit.alerts, commit.retention)?;
+        outbox::put_unsaid(&transaction, commit.unsaid, commit.wall_ms)?;
         outbox::put(&transaction, commit.notices, commit.wall_ms, commit.retention)?;
         if let Some(watermark_ms) = commit.watermark_ms {
             put_number(&transaction, "watermark_ms", watermark_ms)?;

@@ -8,12 +8,15 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use super::{StateError, Store, corrupt, millis};
 use crate::alert::notice::Notice;
 use crate::alert::record::Retention;
-use crate::notify::outbox::{Of, Outbox, OutboxError, Pending, Postponed, Settled, Sibling};
+use crate::notify::outbox::{MISSED_AFTER, Of, Outbox, OutboxError, Pending, Postponed, Settled, Sibling};
 
 pub use crate::notify::outbox::Status;
 
 /// How many notices are kept at most, apart from the pending ones.
 const KEEP_NEWEST: i64 = 100_000;
+
+/// Why a notice is not told that was decided all the same.
+const UNSAID: &str = "resolve_when_silenced: never";
 
 /// A notice as the log shows it.
 #[derive(Clone, PartialEq, Debug)]
@@ -68,12 +71,32 @@ pub(super) fn put(
     if notices.is_empty() {
         return Ok(());
     }
+    insert(transaction, notices, Status::Pending, wall_ms)?;
+    prune(transaction, wall_ms.saturating_sub(millis(retention.notices)))
+}
+
+/// Adds notices that nobody is told.
+pub(super) fn put_unsaid(
+    transaction: &Transaction<'_>,
+    notices: &[Notice],
+    wall_ms: i64,
+) -> Result<(), StateError> {
+    insert(transaction, notices, Status::Superseded, wall_ms)
+}
+
+fn insert(
+    transaction: &Transaction<'_>,
+    notices: &[Notice],
+    status: Status,
+    wall_ms: i64,
+) -> Result<(), StateError> {
     // A notice that is decided again after a crash has the id it had: the first one stays.
-    let mut put = transaction.prepare_cached(
-        "INSERT INTO notices (id, receiver, episode, kind, bundle, body, decided_wall_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO notices (id, receiver, episode, kind, bundle, body, decided_wall_ms, status, settled_ms, detail)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT (id, receiver) DO NOTHING",
     )?;
+    let is_settled = status != Status::Pending;
     for notice in notices {
         let Notice {
             id,
@@ -83,17 +106,20 @@ pub(super) fn put(
             ..
         } = notice;
         let body = serde_json::to_string(notice).map_err(|error| corrupt("notice", &error))?;
-        put.execute(params![
+        insert.execute(params![
             id,
             receiver,
             episode,
             notice.kind.as_str(),
             bundle,
             body,
-            wall_ms
+            wall_ms,
+            status.as_str(),
+            is_settled.then_some(wall_ms),
+            is_settled.then_some(UNSAID)
         ])?;
     }
-    prune(transaction, wall_ms.saturating_sub(millis(retention.notices)))
+    Ok(())
 }
 
 /// Of settled notices those are kept that were settled since then, and the newest 100 000 at most. Only episodes that are
@@ -273,11 +299,17 @@ impl Store {
         let connection = self.lock();
         let mut select = connection.prepare_cached(
             "SELECT position, receiver FROM notices
-             WHERE kind = 'fired' AND status = 'pending' AND decided_wall_ms < ?1
+             WHERE kind = 'fired' AND status = 'pending'
+             AND decided_wall_ms < ?1 - max(0, 2 * coalesce(json_extract(body, '$.wait_ms'), 0) - ?3)
              UNION ALL SELECT position, receiver FROM notices
              WHERE kind = 'fired' AND status = 'dead' AND settled_ms >= ?2",
         )?;
-        let of = [decided_before.as_millisecond(), given_up_since.as_millisecond()];
+        let usual = i64::try_from(MISSED_AFTER.as_millis()).unwrap_or(i64::MAX);
+        let of = [
+            decided_before.as_millisecond(),
+            given_up_since.as_millisecond(),
+            usual,
+        ];
         let rows = select.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

@@ -355,6 +355,9 @@ fn episodes_outlive_their_records() {
         ..Commit::default()
     };
     store.commit(&forget).unwrap();
+    // What was forgotten goes on counting where it was.
+    let counts = store.restore().unwrap().past.counts;
+    assert_eq!(counts, [(again.fingerprint, 2)]);
     let reading = Reading::of(&path).unwrap();
     assert_eq!(reading.alerts.len(), 1);
     let times: Vec<_> = reading
@@ -363,6 +366,49 @@ fn episodes_outlive_their_records() {
         .map(|episode| (episode.number, episode.fired_at, episode.ended_at))
         .collect();
     assert_eq!(times, [(1, at(1), Some(at(5))), (2, at(9), None)]);
+}
+
+#[test]
+fn what_ended_since_the_last_digest_is_found_at_a_start() {
+    use crate::alert::dispatch::Kept;
+    let store = Store::in_memory().unwrap();
+    let at = |hour: i64| Timestamp::from_second(hour * 3600).unwrap();
+    let over = |name: &str, hour: i64| {
+        let mut alert = record(name, 1);
+        (alert.state, alert.fired_at) = (AlertState::Inactive, Some(at(1)));
+        alert.history.ended_at = Some(at(hour));
+        alert
+    };
+    let kept: Kept = serde_json::from_str(
+        r#"{"digests": {"monthly": {"wall": "1970-01-01T05:00:00Z", "at": "1970-01-01T05:00:00Z"}}}"#,
+    )
+    .unwrap();
+    let mut pending_again = over("b", 6);
+    let commit = |alerts: &[AlertRecord]| {
+        let commit = Commit {
+            alerts,
+            dispatch: Some(&kept),
+            ..Commit::default()
+        };
+        store.commit(&commit).unwrap();
+    };
+    commit(&[over("a", 5), over("c", 7), pending_again.clone()]);
+    pending_again.state = AlertState::Pending { since: at(8) };
+    pending_again.severity = Severity::Info;
+    commit(&[pending_again]);
+    let ended = store.restore().unwrap().past.ended;
+    let found: Vec<_> = ended
+        .iter()
+        .map(|episode| (episode.ended_at, episode.severity))
+        .collect();
+    // What is over stays as it ended, whatever begins afterwards.
+    assert_eq!(
+        found,
+        [
+            (Some(at(6)), Severity::Critical),
+            (Some(at(7)), Severity::Critical)
+        ]
+    );
 }
 
 #[test]
@@ -531,6 +577,85 @@ fn old_notices_of_episodes_that_are_over_are_let_go() {
     assert_eq!(left(89 * day, 3), ["e1.1", "e1.3", "e2.1", "e3.1"]);
     // Episode 2 still burns: that it was told decides whether its end will be.
     assert_eq!(left(91 * day, 4), ["e2.1", "e3.1", "e4.1"]);
+}
+
+#[test]
+fn what_is_over_without_a_word_does_not_stand_and_is_let_go() {
+    use crate::alert::notice::ResolveReason;
+    use crate::notify::outbox::Outbox;
+    let store = Store::in_memory().unwrap();
+    let commit = |notices: &[Notice], unsaid: &[Notice], wall_ms| {
+        let commit = Commit {
+            notices,
+            unsaid,
+            wall_ms,
+            ..Commit::default()
+        };
+        store.commit(&commit).unwrap();
+    };
+    commit(&[samples::numbered(samples::hollow(), 1)], &[], 0);
+    let delivered = Settled::with(Status::Delivered, None);
+    store.settle(&[1], &delivered, Timestamp::UNIX_EPOCH).unwrap();
+    let receiver = samples::hollow().receiver;
+    let standing = || store.standing(&receiver, Timestamp::MIN).unwrap().len();
+    assert_eq!(standing(), 1);
+    commit(
+        &[],
+        &[samples::numbered(samples::over(ResolveReason::Recovered), 1)],
+        0,
+    );
+    assert_eq!(standing(), 0);
+    let log = store.recent_notices(9).unwrap();
+    assert_eq!(log[0].status, Status::Superseded);
+    assert_eq!(log[0].detail.as_deref(), Some("resolve_when_silenced: never"));
+    let day = 24 * 3600 * 1000;
+    commit(&[samples::numbered(samples::hollow(), 2)], &[], 91 * day);
+    assert_eq!(store.recent_notices(9).unwrap().len(), 1);
+}
+
+#[test]
+fn who_waits_by_its_route_is_not_missed_before() {
+    use crate::notify::outbox::Outbox;
+    let store = Store::in_memory().unwrap();
+    let mut patient = samples::numbered(samples::hollow(), 2);
+    patient.wait_ms = 60_000;
+    let commit = Commit {
+        notices: &[samples::numbered(samples::hollow(), 1), patient],
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    // Asked for at `now`, ten seconds after the usual decision.
+    let missed = |now: i64| {
+        let before = Timestamp::from_second(now - 10).unwrap();
+        store.missed(before, Timestamp::MAX).unwrap().len()
+    };
+    assert_eq!([missed(10), missed(11), missed(120), missed(121)], [0, 1, 1, 2]);
+}
+
+#[test]
+fn the_episodes_of_messages_are_found() {
+    let store = Store::in_memory().unwrap();
+    let bundled = |n: u32, bundle: &str| Notice {
+        bundle: bundle.to_owned(),
+        ..samples::numbered(samples::hollow(), n)
+    };
+    let commit = Commit {
+        notices: &[
+            bundled(1, "9a.1"),
+            bundled(2, "9a.1"),
+            bundled(3, "9b.1"),
+            bundled(4, "9c.1"),
+        ],
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    let of = |parts: &[&str]| {
+        let mut episodes = store.episodes_of_messages(parts).unwrap();
+        episodes.sort();
+        episodes
+    };
+    assert_eq!(of(&["9a.1", "9b.1"]), ["e1", "e2", "e3"]);
+    assert_eq!(of(&["9c.1", "e1", "none.1"]), ["e1", "e4"]);
 }
 
 #[test]

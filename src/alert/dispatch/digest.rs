@@ -1,8 +1,10 @@
 //! Digests: many things at once, at a time of day.
 
+use std::cmp::Reverse;
 use std::str::FromStr;
 
 use croner::Cron;
+use hashbrown::HashMap;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,12 +13,16 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::World;
 use super::matcher::{Matcher, matches_all};
 use super::proposals::as_alert;
-use super::route::matched_labels;
-use crate::alert::identity::episode_id;
+use super::route::{matched_labels, seen_by_matchers};
+use crate::alert::book::Book;
+use crate::alert::identity::{Fingerprint, episode_id};
 use crate::alert::notice::{Aside, Digest, DigestLine, Notice, NoticeKind};
-use crate::alert::record::{AlertRecord, Facts};
+use crate::alert::record::{AlertRecord, Episode, Labels};
 use crate::alert::transition::is_running;
 use crate::catalog::Severity;
+
+/// Episodes of one alert that a digest has a line each of; the last line stands for those before as well.
+const MOST_OF_ONE: usize = 3;
 
 /// A digest that the operator declares.
 #[derive(Clone, Debug)]
@@ -78,27 +84,25 @@ pub(super) struct LastDigest {
     /// When it was last due, by the wall clock.
     wall: Timestamp,
     /// The watermark then.
-    at: Timestamp,
-    /// How many there were.
-    count: u64,
+    pub(super) at: Timestamp,
+}
+
+/// The id of the nth digest of a store.
+pub(super) fn episode(store_id: &str, n: u64) -> String {
+    format!("{:016x}", xxh3_64(format!("{store_id}/digest {n}").as_bytes()))
 }
 
 /// The digest that is due, if it is, and what to remember of it.
 pub(super) fn due(
     plan: &DigestPlan,
     last: Option<LastDigest>,
-    records: &[&AlertRecord],
+    book: &Book,
     world: &dyn World,
     (now, at): (Timestamp, Timestamp),
     store_id: &str,
-) -> (Option<Notice>, LastDigest) {
+) -> (Option<Digest>, LastDigest) {
     let Some(last) = last else {
-        let begin = LastDigest {
-            wall: now,
-            at,
-            count: 0,
-        };
-        return (None, begin);
+        return (None, LastDigest { wall: now, at });
     };
     if next(plan, last, world).is_none_or(|next| now < next) {
         return (None, last);
@@ -107,24 +111,35 @@ pub(super) fn due(
         // Those that were missed meanwhile are this one.
         wall: now,
         at,
-        count: last.count + 1,
     };
-    let matching: Vec<&AlertRecord> = records
+    let takes = |labels: &Labels| matches_all(&plan.matchers, labels);
+    let ended: Vec<&Episode> = book.ended_since(last.at).collect();
+    let matching: Vec<&AlertRecord> = book
+        .open_records()
+        .filter(|record| takes(&matched_labels(record)))
+        .collect();
+    let over: Vec<&Episode> = ended
         .iter()
         .copied()
-        .filter(|record| matches_all(&plan.matchers, &matched_labels(record)))
+        .filter(|episode| {
+            takes(&seen_by_matchers(
+                &episode.labels,
+                episode.severity,
+                &episode.kind,
+            ))
+        })
         .collect();
     let digest = Digest {
         name: Some(plan.name.clone()),
         from: last.wall,
         until: now,
-        open: open(&matching, last.at, store_id),
-        ended: ended(&matching, last.at, store_id),
+        open: open(&matching, &ended, last.at, store_id),
+        ended: over_lines(&over, book, last.at, store_id),
         waiting: world
             .proposals()
             .into_iter()
             .map(|proposal| world.titled(proposal))
-            .filter(|proposal| matches_all(&plan.matchers, &matched_labels(&as_alert(proposal))))
+            .filter(|proposal| takes(&matched_labels(&as_alert(proposal))))
             .collect(),
         forecast: world.forecasts(),
     };
@@ -132,11 +147,7 @@ pub(super) fn due(
     if plan.skip_if_empty && is_empty {
         return (None, this);
     }
-    let episode = format!(
-        "{:016x}",
-        xxh3_64(format!("{store_id}/digest/{}/{}", plan.name, this.count).as_bytes())
-    );
-    (Some(notice(&episode, &plan.receiver, digest, (now, at))), this)
+    (Some(digest), this)
 }
 
 /// When a digest goes next, after the last one.
@@ -170,12 +181,34 @@ pub(super) fn notice(
     }
 }
 
-/// Alerts that fire, the worst first.
-fn open(records: &[&AlertRecord], since: Timestamp, store_id: &str) -> Vec<DigestLine> {
+/// Alerts that fire, the worst first. `ended` are earlier episodes of any.
+fn open(records: &[&AlertRecord], ended: &[&Episode], since: Timestamp, store_id: &str) -> Vec<DigestLine> {
+    let mut before: HashMap<Fingerprint, u32> = HashMap::new();
+    for episode in ended.iter().filter(|episode| episode.fired_at > since) {
+        *before.entry(episode.fingerprint).or_default() += 1;
+    }
     let mut lines: Vec<DigestLine> = records
         .iter()
         .filter(|record| is_running(record))
-        .filter_map(|record| line(record, record.facts.clone(), since, store_id))
+        .filter_map(|record| {
+            let fired_at = record.fired_at?;
+            let is_new = fired_at > since;
+            let earlier = before.get(&record.fingerprint).copied().unwrap_or(0);
+            Some(DigestLine {
+                episode: episode_id(store_id, record.fingerprint, record.episodes),
+                alert_kind: record.kind.clone(),
+                severity: record.severity,
+                labels: record.labels.clone(),
+                facts: record.facts.clone(),
+                fired_at,
+                ended_at: None,
+                reason: None,
+                is_new,
+                was: record.history.level_at(since.max(fired_at), record.severity),
+                episodes: earlier + u32::from(is_new),
+                untold: false,
+            })
+        })
         .collect();
     let impact = |line: &DigestLine| line.facts.impact().unwrap_or(0.0);
     lines.sort_by(|a, b| {
@@ -187,47 +220,54 @@ fn open(records: &[&AlertRecord], since: Timestamp, store_id: &str) -> Vec<Diges
     lines
 }
 
-/// Alerts that ended after `since`, the newest first.
-pub(super) fn ended(records: &[&AlertRecord], since: Timestamp, store_id: &str) -> Vec<DigestLine> {
-    let mut lines: Vec<DigestLine> = records
-        .iter()
-        .filter(|record| !is_running(record) && record.history.ended_at.is_some_and(|end| end > since))
-        .filter_map(|record| {
-            let facts = record.facts_at_firing.clone().unwrap_or_default();
-            let line = line(record, facts, since, store_id)?;
-            Some(DigestLine {
-                ended_at: record.history.ended_at,
-                reason: record.history.end_reason,
-                untold: record.history.untold,
-                ..line
-            })
-        })
-        .collect();
-    lines.sort_by(|a, b| {
-        b.ended_at
-            .cmp(&a.ended_at)
-            .then_with(|| a.episode.cmp(&b.episode))
+/// What ended, the newest first. Of an alert that came and went often the last lines stand for all that came before.
+pub(super) fn over_lines(
+    episodes: &[&Episode],
+    book: &Book,
+    since: Timestamp,
+    store_id: &str,
+) -> Vec<DigestLine> {
+    let mut newest = episodes.to_vec();
+    newest.sort_by_key(|episode| {
+        (
+            Reverse(episode.ended_at),
+            episode.fingerprint,
+            Reverse(episode.number),
+        )
     });
+    let mut listed: HashMap<Fingerprint, Vec<usize>> = HashMap::new();
+    let mut lines: Vec<DigestLine> = Vec::new();
+    for episode in newest {
+        let of_alert = listed.entry(episode.fingerprint).or_default();
+        if let Some(last) = of_alert.get(MOST_OF_ONE - 1) {
+            let line = &mut lines[*last];
+            line.episodes = line.episodes.saturating_add(1);
+            line.untold &= episode.untold;
+            continue;
+        }
+        of_alert.push(lines.len());
+        // Its levels are known while nothing came after it.
+        let record = book.get(episode.fingerprint).map(|entry| &entry.record);
+        let history = record
+            .filter(|record| record.episodes == episode.number)
+            .map(|record| &record.history);
+        let from = since.max(episode.fired_at);
+        lines.push(DigestLine {
+            episode: episode_id(store_id, episode.fingerprint, episode.number),
+            alert_kind: episode.kind.clone(),
+            severity: episode.severity,
+            labels: episode.labels.clone(),
+            facts: episode.facts.clone(),
+            fired_at: episode.fired_at,
+            ended_at: episode.ended_at,
+            reason: episode.end_reason,
+            is_new: episode.fired_at > since,
+            was: history.and_then(|history| history.level_at(from, episode.severity)),
+            episodes: 1,
+            untold: episode.untold,
+        });
+    }
     lines
-}
-
-fn line(record: &AlertRecord, facts: Facts, since: Timestamp, store_id: &str) -> Option<DigestLine> {
-    let fired_at = record.fired_at?;
-    let lately = record.history.fired.iter().filter(|fired| **fired > since);
-    Some(DigestLine {
-        episode: episode_id(store_id, record.fingerprint, record.episodes),
-        alert_kind: record.kind.clone(),
-        severity: record.severity,
-        labels: record.labels.clone(),
-        facts,
-        fired_at,
-        ended_at: None,
-        reason: None,
-        is_new: fired_at > since,
-        was: record.history.level_at(since.max(fired_at), record.severity),
-        episodes: u32::try_from(lately.count()).unwrap_or(u32::MAX),
-        untold: false,
-    })
 }
 
 #[cfg(test)]

@@ -38,9 +38,10 @@ impl GroupKey {
         format!("{}/{}/{{{}}}", self.route, self.receiver, labels.join(","))
     }
 
-    /// The id of the nth message about it.
-    pub(super) fn bundle(&self, n: u64) -> String {
-        format!("{:016x}.{n}", xxh3_64(self.text().as_bytes()))
+    /// The id of the nth message about it since it began: a group that was forgotten and is there again has others.
+    pub(super) fn bundle(&self, began: Timestamp, n: u64) -> String {
+        let text = format!("{}@{}", self.text(), began.as_millisecond());
+        format!("{:016x}.{n}", xxh3_64(text.as_bytes()))
     }
 }
 
@@ -60,8 +61,8 @@ pub(super) fn due(
     let Some(group) = group.filter(|_| timing.group_interval > SignedDuration::ZERO) else {
         return later(first_waits_since, wait);
     };
-    // A critical alert does not wait for its turn.
-    if wait.is_zero() {
+    // A critical alert does not wait for its turn. Others do, also where the first of a group goes at once.
+    if severity == Severity::Critical && wait.is_zero() {
         return since;
     }
     // Where the clock was set back behind the group's first message, its turns are too far ahead to wait for.

@@ -67,8 +67,15 @@ pub(super) fn explained(routing: &Routing, world: &dyn World, open: &[&AlertReco
             parents.entry((node, label(record, "period"))).or_insert(record);
         }
     }
+    let sources: Vec<Sources<'_>> = routing
+        .inhibit
+        .iter()
+        .map(|rule| Sources::of(rule, &running))
+        .collect();
     for (target, labels) in &running {
-        let source = by_rules(routing, &running, target, labels)
+        let source = sources
+            .iter()
+            .find_map(|sources| sources.explain(labels))
             .or_else(|| feeds.explain(target))
             .or_else(|| by_shared(world, &shared, target))
             .or_else(|| by_parent(routing, world, &parents, target));
@@ -79,27 +86,47 @@ pub(super) fn explained(routing: &Routing, world: &dyn World, open: &[&AlertReco
     explained
 }
 
-fn by_rules(
-    routing: &Routing,
-    running: &[(&AlertRecord, Labels)],
-    target: &AlertRecord,
-    labels: &Labels,
-) -> Option<Fingerprint> {
-    routing.inhibit.iter().find_map(|rule| {
-        if !matches_all(&rule.target, labels) {
+/// The alerts that explain by one rule, by the values of its `equal`.
+struct Sources<'r> {
+    rule: &'r InhibitRule,
+    by_values: HashMap<Values<'r>, Found>,
+}
+
+/// The first sources with the same values.
+#[derive(Default)]
+struct Found {
+    any: Option<Fingerprint>,
+    /// One that is not a target as well.
+    pure: Option<Fingerprint>,
+}
+
+impl<'r> Sources<'r> {
+    fn of(rule: &'r InhibitRule, running: &'r [(&AlertRecord, Labels)]) -> Sources<'r> {
+        let mut by_values: HashMap<Values<'r>, Found> = HashMap::new();
+        let sources = running
+            .iter()
+            .filter(|(_, labels)| matches_all(&rule.source, labels));
+        for (source, labels) in sources {
+            let found = by_values.entry(values(labels, &rule.equal)).or_default();
+            found.any.get_or_insert(source.fingerprint);
+            if !matches_all(&rule.target, labels) {
+                found.pure.get_or_insert(source.fingerprint);
+            }
+        }
+        Sources { rule, by_values }
+    }
+
+    fn explain(&self, labels: &'r Labels) -> Option<Fingerprint> {
+        if !matches_all(&self.rule.target, labels) {
             return None;
         }
-        let is_both = matches_all(&rule.source, labels);
-        let value = |labels: &Labels, name: &str| labels.get(name).cloned().unwrap_or_default();
-        let source = running.iter().find(|(source, of_source)| {
-            source.fingerprint != target.fingerprint
-                && matches_all(&rule.source, of_source)
-                // Two alerts that are both, source and target, do not silence each other.
-                && !(is_both && matches_all(&rule.target, of_source))
-                && rule.equal.iter().all(|name| value(labels, name) == value(of_source, name))
-        });
-        source.map(|(source, _)| source.fingerprint)
-    })
+        let found = self.by_values.get(&values(labels, &self.rule.equal))?;
+        // Two alerts that are both, source and target, do not silence each other.
+        match matches_all(&self.rule.source, labels) {
+            true => found.pure,
+            false => found.any,
+        }
+    }
 }
 
 /// Feeds that are broken.
@@ -121,11 +148,10 @@ struct OfNode<'r> {
 
 type Values<'r> = SmallVec<[&'r str; 2]>;
 
-/// The values of dimensions among an alert's labels; a missing one is empty.
-fn values<'r>(record: &'r AlertRecord, each: &[String]) -> Values<'r> {
-    each.iter()
-        .map(|name| label(record, name).unwrap_or_default())
-        .collect()
+/// The values of some labels; a missing one is empty.
+fn values<'r>(labels: &'r Labels, names: &[String]) -> Values<'r> {
+    let value = |name: &String| labels.get(name).map(String::as_str);
+    names.iter().map(|name| value(name).unwrap_or_default()).collect()
 }
 
 impl<'r> Feeds<'r> {
@@ -139,7 +165,7 @@ impl<'r> Feeds<'r> {
             each: world.each_of(node),
             instances: HashMap::new(),
         });
-        let values = values(feed, of_node.each);
+        let values = values(&feed.labels, of_node.each);
         of_node.instances.entry(values).or_insert(feed);
     }
 
@@ -163,7 +189,10 @@ impl<'r> Feeds<'r> {
             let of_source = self.sources.iter().find(|(_, readers)| readers.contains(node));
             let of_node = || {
                 let of_node = self.nodes.get(node)?;
-                of_node.instances.get(&values(target, of_node.each)).copied()
+                of_node
+                    .instances
+                    .get(&values(&target.labels, of_node.each))
+                    .copied()
             };
             let broken = of_source.map(|(source, _)| *source).or_else(of_node);
             broken.map(|feed| feed.fingerprint)
@@ -428,6 +457,55 @@ mod tests {
             };
             let pairs = found("severity=warning", &[], &[source, target.clone()]);
             assert_eq!(!pairs.is_empty(), explains, "{state:?}");
+        }
+    }
+
+    /// Every pair, looked at one by one: what the rule says, without an index.
+    fn searched(rule: &InhibitRule, alerts: &[AlertRecord]) -> Vec<Option<usize>> {
+        let labels: Vec<Labels> = alerts.iter().map(matched_labels).collect();
+        let value = |labels: &Labels, name: &String| labels.get(name).cloned().unwrap_or_default();
+        let explains = |source: usize, target: usize| {
+            let is_both =
+                |of: usize| matches_all(&rule.source, &labels[of]) && matches_all(&rule.target, &labels[of]);
+            source != target
+                && matches_all(&rule.source, &labels[source])
+                && matches_all(&rule.target, &labels[target])
+                && !(is_both(source) && is_both(target))
+                && rule
+                    .equal
+                    .iter()
+                    .all(|name| value(&labels[source], name) == value(&labels[target], name))
+        };
+        let all = 0..alerts.len();
+        all.clone()
+            .map(|target| all.clone().find(|source| explains(*source, target)))
+            .collect()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_index_finds_what_a_search_would(
+            drawn in proptest::collection::vec((proptest::bool::ANY, 0usize..3, 0usize..3), 0..25),
+            equal in proptest::sample::subsequence(vec!["region", "team"], 0..=2),
+            target in proptest::sample::select(vec!["severity=warning", "node=~.+", "team!=blue"]),
+        ) {
+            let words = ["", "blue", "red"];
+            let alerts: Vec<AlertRecord> = drawn.iter().enumerate().map(|(n, (critical, region, team))| {
+                let mut labels = vec![("team", words[*team])];
+                labels.extend((*region > 0).then(|| ("region", words[*region])));
+                let severity = if *critical { Severity::Critical } else { Severity::Warning };
+                alert(&format!("n{n}"), severity, &labels)
+            }).collect();
+            let rule = InhibitRule {
+                source: vec![Matcher::parse("severity=critical").unwrap()],
+                target: vec![Matcher::parse(target).unwrap()],
+                equal: equal.iter().map(|name| (*name).to_owned()).collect(),
+            };
+            let named = |n: usize| alerts[n].labels["node"].clone();
+            let expected: Vec<String> = searched(&rule, &alerts).into_iter().enumerate().filter_map(|(target, source)| {
+                Some(format!("{} by {}", named(target), named(source?)))
+            }).collect();
+            proptest::prop_assert_eq!(found(target, &equal, &alerts), expected);
         }
     }
 }

@@ -9,10 +9,11 @@ use super::interval::Interval;
 use super::renamed;
 use super::route::{EndOfHeld, Route, matched_labels};
 use super::silence::Silences;
+use super::words::{self, Envelope};
 use super::{Held, Moment};
 use crate::alert::identity::{Fingerprint, episode_id};
-use crate::alert::notice::Because;
-use crate::alert::record::{AlertRecord, AlertState, Telling, Told};
+use crate::alert::notice::{Because, Notice};
+use crate::alert::record::{AlertRecord, AlertState, Ended, Telling, Told};
 use crate::alert::transition::{is_running, settle_flapping};
 use crate::catalog::Severity;
 
@@ -21,6 +22,8 @@ use crate::catalog::Severity;
 pub(super) struct Wants {
     pub(super) groups: Vec<(GroupKey, Vec<Want>)>,
     index: hashbrown::HashMap<GroupKey, usize>,
+    /// Ends that are not told to those who know of the beginning, because the settings say so.
+    pub(super) unsaid: Vec<Notice>,
     /// The next moment at which an alert has to be looked at again, though nothing happens to it: the next step of an
     /// escalation, the end of an acknowledgement or of a time in which nobody is told.
     pub(super) next_look: Option<Timestamp>,
@@ -57,9 +60,10 @@ pub(super) enum What {
     },
     Escalated,
     Milder,
-    /// Due then.
+    /// Due then; or since then after a silence, and due after the wait of its group.
     Repeat {
         at: Timestamp,
+        is_released: bool,
     },
     Acked,
     /// The end of an episode, known since then; `quiet` where its beginning would be held back now.
@@ -125,6 +129,9 @@ impl Looking<'_> {
     fn want_ends(&self, record: &mut AlertRecord, wants: &mut Wants) {
         let held = !self.held_by_all(record).is_empty();
         let manner = self.moment.routing.manners.resolve_when_silenced;
+        if manner == EndOfHeld::Never {
+            wants.unsaid.extend(self.unsaid(record, held));
+        }
         for ended in &mut record.told.owed {
             let since = *ended.since.get_or_insert(self.moment.now);
             if manner == EndOfHeld::Never {
@@ -153,6 +160,30 @@ impl Looking<'_> {
             }
         }
         record.told.owed.retain(|ended| !ended.tellings.is_empty());
+    }
+
+    /// The ends of which somebody does not hear: for the outbox the episode is over all the same.
+    fn unsaid(&self, record: &AlertRecord, held: bool) -> Vec<Notice> {
+        let of_ended = |ended: &Ended| {
+            let unheard = ended.tellings.iter();
+            let unheard = unheard.filter(|telling| held || self.is_muted(telling));
+            let notice = |telling: &Telling| {
+                let envelope = Envelope {
+                    store_id: self.store_id,
+                    receiver: &telling.receiver,
+                    bundle: "",
+                    group: &telling.group,
+                    route: "",
+                    group_wait: None,
+                    is_storm: false,
+                    refire_window: self.moment.routing.manners.refire_window,
+                    times: (self.moment.now, self.at),
+                };
+                words::resolved(record, ended.episode, true, &envelope)
+            };
+            unheard.filter_map(notice).collect::<Vec<Notice>>()
+        };
+        record.told.owed.iter().flat_map(of_ended).collect()
     }
 
     /// An acknowledgement ends with its time, and when it gets worse than what was taken.
@@ -191,7 +222,11 @@ impl Looking<'_> {
                 add(&mut record.told, telling);
             }
         }
-        if firing && record.told.ack.is_none() {
+        if record.told.ack.is_some() {
+            // A step that was kept from being told is one that need not be.
+            let tellings = &mut record.told.tellings;
+            tellings.retain(|telling| telling.rung.is_none() || telling.severity.is_some());
+        } else if firing {
             self.climb_ladders(record, wants);
         }
     }
@@ -243,12 +278,20 @@ impl Looking<'_> {
             let mut held = held_by_all.clone();
             held.extend(muted_by(&self.moment, &telling.route));
             if held_back && telling.severity.is_none() {
-                held.push("flapping".to_owned());
+                held.push(FLAPPING.to_owned());
             }
             if held != telling.held {
                 note(&telling.receiver, held.clone());
-                if held.is_empty() && telling.severity.is_none() {
-                    telling.because = released(&telling.held).or(telling.because.take());
+                let is_known = telling.severity.is_some();
+                // Who knew of it before a silence is told again behind it, whatever else holds it back at its end.
+                if is_known && is_silenced(&telling.held) && !is_silenced(&held) {
+                    telling.because = Some(Because::SilenceEnded);
+                }
+                if held.is_empty() {
+                    let is_climbed = matches!(telling.because, Some(Because::Unacknowledged { .. }));
+                    if !is_known && !is_climbed {
+                        telling.because = released(&telling.held).or(telling.because.take());
+                    }
                     telling.since = now;
                 }
                 telling.held = held;
@@ -275,6 +318,10 @@ impl Looking<'_> {
                     wants.look_at(due);
                 }
             }
+            // Somebody sees to it: there is nothing to be told again.
+            if taken_by.is_some() && telling.severity.is_some() {
+                telling.because = None;
+            }
             let mut add = |what: What| wants.add(key(telling), want(fingerprint, what));
             match telling.severity {
                 None if firing => add(What::Fired {
@@ -282,9 +329,14 @@ impl Looking<'_> {
                     is_released: telling.because.is_some(),
                 }),
                 Some(told) if told < severity && firing => add(What::Escalated),
+                Some(_) if telling.because.is_some() && firing => add(What::Repeat {
+                    at: telling.since,
+                    is_released: true,
+                }),
                 Some(told) if told > severity && firing => add(What::Milder),
                 Some(_) if firing && taken_by.is_none() => add(What::Repeat {
                     at: self.repeats_at(telling, telling.told_at),
+                    is_released: false,
                 }),
                 _ => {}
             }
@@ -397,13 +449,18 @@ pub(super) fn muted_by(moment: &Moment<'_>, route: &str) -> Option<String> {
 /// Beginnings and ends of times within which a moment is looked for: those of a quarter at least.
 const MOST_EDGES: usize = 300;
 
-const SILENCE: &str = "silence ";
-const EXPLAINED: &str = "explained by ";
+pub(super) const SILENCE: &str = "silence ";
+pub(super) const EXPLAINED: &str = "explained by ";
+pub(super) const FLAPPING: &str = "flapping";
 const MUTE: &str = "mute ";
 const OUTSIDE: &str = "outside ";
 const STORM: &str = "storm";
 const ACKNOWLEDGED: &str = "acknowledged by ";
 const OVER: &str = "over before its turn";
+
+fn is_silenced(held: &[String]) -> bool {
+    held.iter().any(|by| by.starts_with(SILENCE))
+}
 
 /// Why somebody is told now who was not before, by what has held it back.
 fn released(held: &[String]) -> Option<Because> {
@@ -433,12 +490,12 @@ fn most_told(told: &Told) -> Option<Severity> {
 
 /// Each receiver is told once, whatever leads there.
 fn add(told: &mut Told, telling: Telling) {
-    if !told
-        .tellings
-        .iter()
-        .any(|known| known.receiver == telling.receiver)
-    {
-        told.tellings.push(telling);
+    let mut known = told.tellings.iter_mut();
+    match known.find(|known| known.receiver == telling.receiver) {
+        // A route leads there by now, whether or not somebody acknowledges.
+        Some(known) if known.severity.is_none() && telling.rung.is_none() => known.rung = None,
+        Some(_) => {}
+        None => told.tellings.push(telling),
     }
 }
 

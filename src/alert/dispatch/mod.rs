@@ -6,7 +6,7 @@
 //! * [`route`]: the routing tree, owners, times. [`matcher`], [`interval`]: its conditions. [`path`]: which route is which.
 //! * `look`: what one alert wants to be told, of every receiver. `group`: what is told together, and when.
 //! * [`silence`], [`inhibit`]: why somebody is not told. [`digest`]: many things at once.
-//! * `proposals`: weights that wait for somebody to decide. `words`: notices.
+//! * `away`: what came and went while nobody could be told. `proposals`: weights that wait for somebody to decide. `words`: notices.
 
 pub mod digest;
 pub mod inhibit;
@@ -16,6 +16,7 @@ pub mod path;
 pub mod route;
 pub mod silence;
 
+mod away;
 mod group;
 mod look;
 mod proposals;
@@ -44,8 +45,6 @@ use silence::{Silence, SilenceRefusal, Silences};
 pub use proposals::WEIGHTS_PROPOSED;
 pub(super) use words::verdict;
 
-/// Nobody was told for so long: what happened meanwhile is told at once, in one message.
-const AWAY: SignedDuration = SignedDuration::from_secs(60);
 /// How often it is written down that somebody is there to be told.
 const NOTE_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
@@ -198,11 +197,25 @@ pub struct Kept {
     groups: Groups,
     rushes: BTreeMap<String, Rush>,
     digests: BTreeMap<String, LastDigest>,
+    /// How many digests there ever were, of whatever name; part of their ids, so that none comes twice.
+    digests_made: u64,
+    /// What came and went while nobody could be told, for those who are not to be told yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    away: Vec<away::Waiting>,
     /// Proposals that wait for a decision, and who has not been told yet.
     asked: Vec<Asked>,
     passed: Option<Passed>,
     /// Silences.
     pub silences: Silences,
+}
+
+impl Kept {
+    /// The event time up to which every digest, also that of what happened while nobody could be told, has said what
+    /// ended; `None` where there was none yet.
+    pub(crate) fn digested_until(&self) -> Option<Timestamp> {
+        let of_digests = self.digests.values().map(|last| last.at);
+        of_digests.chain(self.passed.map(|passed| passed.at)).min()
+    }
 }
 
 /// When somebody could last be told.
@@ -220,6 +233,7 @@ pub(super) struct Dispatcher {
     kept: Kept,
     is_changed: bool,
     held: Vec<Held>,
+    unsaid: Vec<Notice>,
     /// When the next thing is due, if nothing else happens.
     next: Option<Timestamp>,
     /// Whether routes have the ids that they have by now.
@@ -247,6 +261,10 @@ impl Dispatcher {
 
     pub(super) fn take_held(&mut self) -> Vec<Held> {
         std::mem::take(&mut self.held)
+    }
+
+    pub(super) fn take_unsaid(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.unsaid)
     }
 
     /// Tells whoever is to be told at this moment.
@@ -292,9 +310,13 @@ impl Dispatcher {
             let is_changed = looking.look(&mut entry.record, &mut wants, &mut self.held);
             book.settle(fingerprint, is_changed, changes);
         }
+        self.unsaid.append(&mut wants.unsaid);
         let mut notices = self.send(wants, book, store_id, at, moment, &explained, changes);
         notices.extend(self.digests(book, store_id, at, moment));
         notices.extend(self.while_away(book, store_id, at, moment));
+        if let Some(until) = self.kept.digested_until() {
+            book.forget_ended(until);
+        }
         notices.extend(self.reminders(book, store_id, at, moment));
         notices.extend(self.proposals(store_id, at, moment));
         for notice in &mut notices {
@@ -334,57 +356,19 @@ impl Dispatcher {
             return Vec::new();
         }
         let mut notices = Vec::new();
-        let mut records: Option<Vec<&AlertRecord>> = None;
         for plan in plans {
             let last = self.kept.digests.get(&plan.name).copied();
-            let records = records.get_or_insert_with(|| book.entries().map(|entry| &entry.record).collect());
-            let (notice, this) = digest::due(plan, last, records, moment.world, (moment.now, at), store_id);
-            notices.extend(notice);
+            let (digest, this) = digest::due(plan, last, book, moment.world, (moment.now, at), store_id);
+            notices.extend(digest.map(|digest| {
+                self.kept.digests_made += 1;
+                let episode = digest::episode(store_id, self.kept.digests_made);
+                digest::notice(&episode, &plan.receiver, digest, (moment.now, at))
+            }));
             let next = digest::next(plan, this, moment.world);
             self.next = self.next.into_iter().chain(next).min();
             if last != Some(this) {
                 self.kept.digests.insert(plan.name.clone(), this);
                 self.is_changed = true;
-            }
-        }
-        notices
-    }
-
-    /// What fired and ended while nobody could be told: one message for each who would have been.
-    fn while_away(&self, book: &Book, store_id: &str, at: Timestamp, moment: Moment<'_>) -> Vec<Notice> {
-        let now = moment.now;
-        let Some(passed) = self
-            .kept
-            .passed
-            .filter(|passed| moment.is_back && now.duration_since(passed.wall) > AWAY)
-        else {
-            return Vec::new();
-        };
-        let missed = book
-            .entries()
-            .map(|entry| &entry.record)
-            .filter(|record| record.fired_at.is_some_and(|fired| fired > passed.at));
-        let mut by_receiver: BTreeMap<String, Vec<&AlertRecord>> = BTreeMap::new();
-        for record in missed {
-            for destination in moment.routing.destinations(record) {
-                by_receiver.entry(destination.receiver).or_default().push(record);
-            }
-        }
-        let mut notices = Vec::new();
-        for (receiver, records) in by_receiver {
-            let digest = super::notice::Digest {
-                name: None,
-                from: passed.wall,
-                until: now,
-                open: Vec::new(),
-                waiting: Vec::new(),
-                ended: digest::ended(&records, passed.at, store_id),
-                forecast: Vec::new(),
-            };
-            if !digest.ended.is_empty() {
-                let text = format!("{store_id}/away/{}", passed.wall.as_millisecond());
-                let episode = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
-                notices.push(digest::notice(&episode, &receiver, digest, (now, at)));
             }
         }
         notices

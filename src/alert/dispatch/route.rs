@@ -452,14 +452,16 @@ impl Route {
         }
     }
 
-    /// The labels that alerts must share to be told together.
+    /// The labels that alerts must share to be told together, as matchers see them. One that gets worse stays in the group
+    /// in which it began.
     pub fn group_of(&self, record: &AlertRecord) -> Labels {
         match &self.group_by {
             GroupBy::Each => record.labels.clone(),
-            GroupBy::Labels(names) => names
-                .iter()
-                .map(|name| (name.clone(), record.labels.get(name).cloned().unwrap_or_default()))
-                .collect(),
+            GroupBy::Labels(names) => {
+                let labels = matched_labels(record);
+                let value = |name: &String| labels.get(name).cloned().unwrap_or_default();
+                names.iter().map(|name| (name.clone(), value(name))).collect()
+            }
         }
     }
 }

@@ -77,6 +77,7 @@ impl Dispatcher {
                     bundle: &message.bundle,
                     group: &message.key.labels,
                     route: route.map_or("", |route| &route.path),
+                    group_wait: route.and_then(|route| route.timing.group_wait),
                     is_storm: message.is_storm,
                     refire_window: moment.routing.manners.refire_window,
                     times: (now, at),
@@ -228,7 +229,7 @@ impl Dispatcher {
                 told.sort_by_key(|want| !matches!(want.what, What::Resolved { .. }));
                 group.messages += 1;
                 messages.push(Message {
-                    bundle: key.bundle(group.messages),
+                    bundle: key.bundle(group.began, group.messages),
                     key: key.clone(),
                     wants: told,
                     is_storm: false,
@@ -236,7 +237,7 @@ impl Dispatcher {
             }
             if !storm.is_empty() {
                 group.messages += 1;
-                let own = key.bundle(group.messages);
+                let own = key.bundle(group.began, group.messages);
                 // All groups of a receiver share one summary: that of the first.
                 let bundle = summaries.entry(key.receiver.clone()).or_insert(own).clone();
                 messages.push(Message {
@@ -320,7 +321,11 @@ fn when(
             is_released: true,
         } => due(timing, None, since, since, severity),
         What::Fired { since, .. } => due(timing, group, first.unwrap_or(since), since, severity),
-        What::Repeat { at } => at,
+        What::Repeat {
+            at,
+            is_released: true,
+        } => due(timing, None, at, at, severity),
+        What::Repeat { at, .. } => at,
         What::Resolved { since, .. } => later(since, timing.resolve_wait),
         What::Escalated | What::Milder | What::Acked | What::Correction => Timestamp::MIN,
     }
@@ -390,7 +395,12 @@ fn note(record: &mut AlertRecord, what: &What, receiver: &str, now: Timestamp) {
         What::Milder => telling.severity = Some(severity),
         What::Repeat { .. } => {
             telling.told_at = Some(now);
-            telling.repeats = telling.repeats.saturating_add(1);
+            telling.severity = Some(severity);
+            // What is told again behind a silence begins anew.
+            match telling.because.take() {
+                Some(_) => telling.repeats = 0,
+                None => telling.repeats = telling.repeats.saturating_add(1),
+            }
         }
         What::Acked => telling.knows_ack = true,
         What::Resolved { .. } | What::Correction => {}

@@ -121,7 +121,12 @@ impl Silences {
         };
         if let Some(old) = old {
             if can_change(old, &asked, now) {
+                let starts_at = match old.state(now) {
+                    SilenceState::Active => old.starts_at,
+                    _ => asked.starts_at,
+                };
                 *old = Silence {
+                    starts_at,
                     updated_at: now,
                     reminded: false,
                     ..asked
@@ -225,7 +230,11 @@ fn check_breadth(asked: &Silence, active: &[Labels]) -> Result<(), SilenceRefusa
 fn can_change(old: &Silence, asked: &Silence, now: Timestamp) -> bool {
     let same = old.matchers == asked.matchers;
     match old.state(now) {
-        SilenceState::Active => same && old.starts_at == asked.starts_at && asked.ends_at >= now,
+        // Tools write milliseconds.
+        SilenceState::Active => {
+            let begins = old.starts_at.as_millisecond() == asked.starts_at.as_millisecond();
+            same && begins && asked.ends_at >= now
+        }
         SilenceState::Pending => same && asked.starts_at >= now,
         SilenceState::Expired => false,
     }
@@ -283,6 +292,24 @@ mod tests {
             let what = format!("{matcher} {from}-{to} at {at}");
             assert_eq!(changed(at, matcher, from, to), found, "{what}");
         }
+    }
+
+    #[test]
+    fn a_beginning_is_the_same_to_the_millisecond() {
+        let mut silences = Silences::default();
+        let nanos = SignedDuration::from_nanos(1_234_567);
+        let put = |silences: &mut Silences, silence: Silence, now: Timestamp| {
+            silences.put(silence, false, &[], "store", now).unwrap()
+        };
+        let id = put(&mut silences, asked("", "node=a", 100, 200), second(100) + nanos);
+        let began = silences.all[&id].starts_at;
+        let mut edit = asked(&id, "node=a", 100, 900);
+        edit.starts_at = Timestamp::from_millisecond(began.as_millisecond()).unwrap();
+        assert_eq!(put(&mut silences, edit, second(150)), id);
+        assert_eq!(
+            (silences.all[&id].starts_at, silences.all[&id].ends_at),
+            (began, second(900))
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::silence::Silence;
 use crate::alert::HISTORY_WINDOW;
 use crate::alert::identity::{episode_id, notice_id};
 use crate::alert::notice::{
-    Again, Aside, EndingSilence, Heading, Notice, NoticeKind, ResolveReason, Verdict,
+    Again, Aside, Because, EndingSilence, Heading, Notice, NoticeKind, ResolveReason, Verdict,
 };
 use crate::alert::record::{AlertRecord, Facts, Labels};
 use crate::catalog::Severity;
@@ -23,6 +23,8 @@ pub(super) struct Envelope<'a> {
     pub(super) group: &'a Labels,
     /// Matchers of the route, and of those above it.
     pub(super) route: &'a str,
+    /// How long its groups wait, where it says so.
+    pub(super) group_wait: Option<SignedDuration>,
     pub(super) is_storm: bool,
     /// How soon after its last end an alert is back again.
     pub(super) refire_window: SignedDuration,
@@ -44,12 +46,7 @@ pub(super) fn notice(
         What::Fired { .. } => Some(Notice {
             again: again(record, envelope),
             flapping: record.history.flapping,
-            because: record
-                .told
-                .tellings
-                .iter()
-                .find(|telling| telling.receiver == envelope.receiver)
-                .and_then(|telling| telling.because.clone()),
+            because: because(record, envelope),
             explains,
             ..running(record, NoticeKind::Fired, seq, envelope)
         }),
@@ -61,9 +58,19 @@ pub(super) fn notice(
             quiet: true,
             ..running(record, NoticeKind::DeEscalated, seq, envelope)
         }),
-        What::Repeat { .. } => Some(running(record, NoticeKind::Repeat, seq, envelope)),
+        What::Repeat { .. } => Some(Notice {
+            because: because(record, envelope),
+            ..running(record, NoticeKind::Repeat, seq, envelope)
+        }),
         What::Acked => Some(running(record, NoticeKind::Acked, seq, envelope)),
     }
+}
+
+/// Why the receiver is told now.
+fn because(record: &AlertRecord, envelope: &Envelope<'_>) -> Option<Because> {
+    let mut tellings = record.told.tellings.iter();
+    let telling = tellings.find(|telling| telling.receiver == envelope.receiver)?;
+    telling.because.clone()
 }
 
 /// About the episode that runs.
@@ -81,7 +88,12 @@ fn running(record: &AlertRecord, kind: NoticeKind, seq: u32, envelope: &Envelope
     }
 }
 
-fn resolved(record: &AlertRecord, number: u64, quiet: bool, envelope: &Envelope<'_>) -> Option<Notice> {
+pub(super) fn resolved(
+    record: &AlertRecord,
+    number: u64,
+    quiet: bool,
+    envelope: &Envelope<'_>,
+) -> Option<Notice> {
     let ended = record.told.owed.iter().find(|ended| ended.episode == number)?;
     let episode = episode_id(envelope.store_id, record.fingerprint, ended.episode);
     Some(Notice {
@@ -138,6 +150,9 @@ fn about(
         bundle: envelope.bundle.to_owned(),
         group: envelope.group.clone(),
         route: envelope.route.to_owned(),
+        wait_ms: envelope
+            .group_wait
+            .map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(0)),
         storm: envelope.is_storm,
         ..Notice::blank(episode, envelope.receiver, now, at)
     }

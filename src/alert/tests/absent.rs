@@ -167,5 +167,7 @@ fn nothing_is_forgotten_that_somebody_has_to_be_told() {
     bench.quiet = false;
     let step = bench.step(FAR / 2 + 1, &[]);
     assert_eq!(words(&step.notices), "2 resolved ops PeriodClosed");
-    assert_eq!(step.removed.len(), 1);
+    // What changes is written down once more before it is forgotten.
+    assert_eq!(step.changed.len(), 1);
+    assert_eq!(bench.step(FAR / 2 + 2, &[]).removed.len(), 1);
 }

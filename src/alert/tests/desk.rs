@@ -18,6 +18,7 @@ pub(super) struct Desk {
     pub(super) is_back: bool,
     pub(super) catching_up: bool,
     pub(super) kept: String,
+    ledger: Ledger,
 }
 
 pub(super) fn second(seconds: i64) -> Timestamp {
@@ -131,6 +132,7 @@ impl Desk {
             is_back: false,
             catching_up: false,
             kept: "{}".to_owned(),
+            ledger: Ledger::default(),
         }
     }
 
@@ -201,6 +203,7 @@ impl Desk {
             second(at),
             tells.then_some(moment),
         );
+        self.ledger.keep(&step);
         if let Some(kept) = &step.kept {
             self.kept = serde_json::to_string(kept).unwrap();
         }
@@ -224,13 +227,9 @@ impl Desk {
     }
 
     pub(super) fn restart(&mut self) {
-        let records: Vec<AlertRecord> = self.engine.records().cloned().collect();
-        let json = serde_json::to_string(&records).unwrap();
-        self.engine = Engine::new("store");
-        self.engine.restore(
-            serde_json::from_str(&json).unwrap(),
-            serde_json::from_str(&self.kept).unwrap(),
-        );
+        let records = self.engine.records();
+        let records = records.map(|record| serde_json::to_string(record).unwrap());
+        self.engine = self.ledger.restart(records.collect::<Vec<_>>(), &self.kept);
     }
 
     pub(super) fn command(&mut self, command: Command, at: i64) -> Result<String, Refusal> {

@@ -1,6 +1,6 @@
 //! Digests: what changed since the last one, also of what nobody was told one by one.
 
-use super::desk::{Desk, messages};
+use super::desk::{Desk, messages, second};
 use super::*;
 use crate::alert::dispatch::interval::Interval;
 use crate::alert::notice::{Aside, DigestLine};
@@ -69,7 +69,7 @@ fn what_came_and_went_while_it_was_muted_is_in_the_next_digest() {
         digest(&mut desk, HOUR),
         (
             vec!["a2 warning was -, 1 times, new".to_owned()],
-            vec!["a1 warning was -, 2 times, new, untold".to_owned()]
+            vec!["a1 warning was -, 1 times, new, untold".to_owned(); 2]
         )
     );
     assert_eq!(desk.until(HOUR + 1, HOUR + 10), ["3605: ops[fired a2]"]);
@@ -78,7 +78,7 @@ fn what_came_and_went_while_it_was_muted_is_in_the_next_digest() {
     // Who was told of the beginning knows of the end.
     assert_eq!(
         digest(&mut desk, 2 * HOUR),
-        (Vec::new(), vec!["a2 warning was -, 0 times".to_owned()])
+        (Vec::new(), vec!["a2 warning was -, 1 times".to_owned()])
     );
 }
 
@@ -129,5 +129,69 @@ fn a_level_that_goes_up_and_down_does_not_grow_its_record() {
     assert_eq!(
         record.history.level_at(Timestamp::MIN, Severity::Critical),
         Some(Severity::Warning)
+    );
+}
+
+/// A digest that is declared again after it was not for a while is another one: with the id of one that was sent it would
+/// be taken for that and never go.
+#[test]
+fn a_digest_that_is_declared_again_has_ids_of_its_own() {
+    let mut desk = desk();
+    desk.fire(&["a1"]);
+    desk.until(HOUR - 100, HOUR - 90);
+    let mut ids = std::collections::BTreeSet::new();
+    for at in [HOUR, 3 * HOUR] {
+        desk.restart();
+        let notices = desk.step(at, true).notices;
+        let of_digest = |notice: &&Notice| notice.kind == NoticeKind::Digest;
+        let sent = notices.iter().find(of_digest).expect("a digest");
+        assert!(ids.insert(sent.id.clone()), "{} once more", sent.id);
+        let declared = std::mem::take(&mut desk.routing.digests);
+        desk.restart();
+        desk.at(at + 10);
+        desk.routing.digests = declared;
+        desk.restart();
+        desk.at(2 * HOUR + 20);
+    }
+}
+
+#[test]
+fn every_episode_that_ended_since_the_last_digest_is_in_it() {
+    let mut desk = desk();
+    for from in [100, 200, 300, 400, 500] {
+        desk.fire(&["a1"]);
+        desk.until(from, from + 10);
+        desk.clear("a1");
+        desk.until(from + 50, from + 60);
+    }
+    desk.fire(&["a1"]);
+    desk.until(600, 610);
+    // It fires again: what was before is said as well, and the last line stands for the first three.
+    let single = "a1 warning was -, 1 times, new, untold".to_owned();
+    let rest = "a1 warning was -, 3 times, new, untold".to_owned();
+    assert_eq!(
+        digest(&mut desk, HOUR),
+        (
+            vec!["a1 warning was -, 6 times, new".to_owned()],
+            vec![single.clone(), single, rest]
+        )
+    );
+}
+
+#[test]
+fn a_digest_knows_what_ended_in_a_period_whose_alerts_are_forgotten() {
+    let mut desk = desk();
+    desk.routing.digests[0].cron = "0 9 1 2 *".parse().unwrap();
+    desk.period_end = Some(second(3 * HOUR));
+    desk.fire(&["a1"]);
+    desk.until(2 * HOUR, 2 * HOUR + 10);
+    desk.clear("a1");
+    desk.until(2 * HOUR + 20, 2 * HOUR + 30);
+    let day = 24 * HOUR;
+    desk.at(9 * day);
+    assert_eq!(desk.engine.records().count(), 0);
+    assert_eq!(
+        digest(&mut desk, 31 * day + 9 * HOUR),
+        (Vec::new(), vec!["a1 warning was -, 1 times, new".to_owned()])
     );
 }

@@ -29,6 +29,51 @@ fn the_first_waits_for_others_and_what_joins_comes_at_the_next_interval() {
 }
 
 #[test]
+fn alerts_may_be_told_together_by_what_only_matchers_see() {
+    let cases: [(&str, &[&str]); 2] = [("severity", &["a1 b1", "a2 b2"]), ("kind", &["a1 a2 b1 b2"])];
+    for (label, expected) in cases {
+        let mut desk = Desk::by_team();
+        desk.route().group_by = GroupBy::Labels(vec![label.to_owned()]);
+        desk.route().timing.group_wait = Some(SignedDuration::from_secs(5));
+        desk.fire(&["a1", "b1"]);
+        desk.worsen("a2");
+        desk.worsen("b2");
+        assert_eq!(desk.until(0, 4).len(), 0);
+        let notices = desk.step(5, true).notices;
+        let mut bundles: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for notice in &notices {
+            bundles
+                .entry(&notice.bundle)
+                .or_default()
+                .push(&notice.labels["node"]);
+        }
+        let mut found: Vec<String> = bundles
+            .into_values()
+            .map(|mut nodes| {
+                nodes.sort_unstable();
+                nodes.join(" ")
+            })
+            .collect();
+        found.sort();
+        assert_eq!(found, expected, "{label}");
+    }
+}
+
+#[test]
+fn what_joins_waits_for_its_turn_also_where_the_first_goes_at_once() {
+    let mut desk = Desk::by_team();
+    desk.route().timing.group_wait = Some(SignedDuration::ZERO);
+    desk.fire(&["a1"]);
+    assert_eq!(desk.until(0, 9), ["0: ops[fired a1]"]);
+    desk.fire(&["a2"]);
+    assert_eq!(desk.until(10, 30), Vec::<String>::new());
+    desk.fire(&["a3"]);
+    assert_eq!(desk.until(31, 70), ["60: ops[fired a2, fired a3]"]);
+    desk.worsen("a4");
+    assert_eq!(desk.until(71, 80), ["71: ops[fired a4]"]);
+}
+
+#[test]
 fn an_end_has_a_wait_of_its_own_and_escalation_none() {
     let mut desk = Desk::by_team();
     desk.fire(&["a1", "a2"]);
@@ -167,6 +212,22 @@ fn the_end_of_what_is_silenced_is_told_as_the_settings_say() {
 }
 
 #[test]
+fn an_end_that_is_not_told_is_decided_all_the_same() {
+    let mut desk = Desk::by_team();
+    desk.routing.manners.resolve_when_silenced = EndOfHeld::Never;
+    desk.fire(&["a1"]);
+    desk.until(0, 10);
+    let episode = desk.episode("a1");
+    desk.silence("node=a1", 50, 1000).unwrap();
+    desk.clear("a1");
+    let step = desk.step(100, true);
+    assert_eq!(messages(&step.notices), "");
+    assert_eq!(messages(&step.unsaid), "ops[quietly resolved a1]");
+    assert_eq!(step.unsaid[0].id, format!("{episode}.2"));
+    assert!(desk.step(101, true).unsaid.is_empty(), "once");
+}
+
+#[test]
 fn a_silence_holds_back_and_what_still_fires_is_told_when_it_ends() {
     let mut desk = Desk::by_team();
     desk.routing.manners.remind_before = SignedDuration::from_hours(1);
@@ -189,6 +250,66 @@ fn a_silence_holds_back_and_what_still_fires_is_told_when_it_ends() {
     desk.silence("team=growth", 400, 2000).unwrap();
     desk.clear("a1");
     assert_eq!(desk.until(401, 500), ["406: ops[quietly resolved a1]"]);
+}
+
+#[test]
+fn who_was_told_before_a_silence_is_told_again_when_it_ends() {
+    let mut desk = Desk::by_team();
+    desk.fire(&["a1", "b1"]);
+    assert_eq!(desk.until(0, 10), ["5: ops[fired a1] ops[fired b1]"]);
+    desk.silence("node=a1", 100, 1000).unwrap();
+    desk.silence("node=b1", 100, 1000).unwrap();
+    // It is over before the silence: nothing fires that could be told.
+    desk.clear("b1");
+    assert_eq!(desk.until(101, 1004), ["106: ops[quietly resolved b1]"]);
+    desk.restart();
+    let notices = desk.step(1005, true).notices;
+    assert_eq!(messages(&notices), "ops[repeat a1]");
+    assert_eq!(notices[0].because, Some(Because::SilenceEnded));
+    assert_eq!(
+        notices[0].id,
+        format!("{}.2", desk.episode("a1")),
+        "the same episode"
+    );
+    assert!(desk.until(1006, 2000).is_empty(), "once");
+    // From then on it is repeated as if it had been told first then.
+    let day = 24 * 3600;
+    assert_eq!(
+        desk.until(1005 + day - 5, 1005 + day + 5),
+        [format!("{}: ops[repeat a1]", 1005 + day)]
+    );
+}
+
+#[test]
+fn the_end_of_a_silence_is_not_told_of_what_somebody_has_taken() {
+    let mut desk = Desk::by_team();
+    desk.routing.manners.remind_before = SignedDuration::ZERO;
+    desk.fire(&["a1", "a2"]);
+    desk.until(0, 10);
+    desk.silence("node=a1", 100, 1000).unwrap();
+    desk.ack("a1", 200);
+    // Who was not told in the silence that somebody took it hears of that.
+    assert_eq!(desk.until(201, 1100), ["1000: ops[acked a1]"]);
+    // Worse than before the silence: that is what is told, and at once.
+    desk.silence("node=a2", 2000, 3000).unwrap();
+    desk.worsen("a2");
+    assert_eq!(desk.until(2001, 3100), ["3000: ops[escalated a2]"]);
+}
+
+#[test]
+fn a_silence_that_ends_in_a_quiet_time_is_told_of_behind_it() {
+    let mut desk = Desk::by_team();
+    desk.routing.manners.remind_before = SignedDuration::ZERO;
+    let night = Interval {
+        times: vec![(jiff::civil::time(1, 0, 0, 0), Some(jiff::civil::time(2, 0, 0, 0)))],
+        ..Interval::default()
+    };
+    desk.routing.intervals.insert("night".to_owned(), vec![night]);
+    desk.route().mute = vec!["night".to_owned()];
+    desk.fire(&["a1"]);
+    desk.until(0, 10);
+    desk.silence("node=a1", 100, 3700).unwrap();
+    assert_eq!(desk.until(3500, 7300), ["7205: ops[repeat a1]"]);
 }
 
 #[test]
@@ -327,6 +448,32 @@ fn a_ladder_is_climbed_while_nobody_acknowledges() {
         desk.until(301, 310),
         ["306: ops[resolved a1] wang-phone[resolved a1]"]
     );
+}
+
+#[test]
+fn a_step_that_fell_due_in_a_silence_is_not_taken_where_somebody_acknowledges_meanwhile() {
+    let mut desk = Desk::by_team();
+    desk.route().escalate = vec![Rung {
+        after: SignedDuration::from_secs(60),
+        to: To::Receiver("ceo".to_owned()),
+    }];
+    desk.fire(&["a1", "a2"]);
+    desk.until(0, 10);
+    desk.silence("node=a1", 20, 100).unwrap();
+    desk.silence("node=a2", 20, 100).unwrap();
+    assert!(desk.until(21, 80).is_empty());
+    desk.ack("a1", 81);
+    desk.until(82, 104);
+    let notices = desk.step(105, true).notices;
+    let climbed: Vec<&Notice> = notices.iter().filter(|notice| notice.receiver == "ceo").collect();
+    assert_eq!(climbed.len(), 1, "{}", messages(&notices));
+    assert_eq!(climbed[0].labels["node"], "a2");
+    // It is told because nobody has acknowledged it, not because a silence is over.
+    assert_eq!(
+        climbed[0].because,
+        Some(Because::Unacknowledged { since: second(5) })
+    );
+    assert!(desk.until(106, 300).is_empty());
 }
 
 #[test]
@@ -533,6 +680,70 @@ fn what_came_and_went_while_nobody_could_be_told_is_one_message() {
     assert_eq!(digest.ended[0].labels["node"], "a1");
     desk.is_back = false;
     assert_eq!(desk.until(3001, 3060), ["3005: ops[fired a2]"]);
+}
+
+/// The nodes of the digest of what happened while nobody could be told.
+fn away(notices: &[Notice]) -> Vec<String> {
+    let digest = notices.iter().find_map(|notice| match notice.aside.as_deref() {
+        Some(Aside::Digest(digest)) => Some(digest),
+        _ => None,
+    });
+    let lines = digest.map(|digest| &digest.ended).into_iter().flatten();
+    lines.map(|line| line.labels["node"].clone()).collect()
+}
+
+#[test]
+fn what_would_have_been_held_back_while_nobody_could_be_told_is_not_told_afterwards() {
+    let mut desk = Desk::by_team();
+    desk.routing.inhibit = vec![InhibitRule {
+        source: vec![Matcher::parse("node=b1").unwrap()],
+        target: vec![Matcher::parse("node=b2").unwrap()],
+        equal: Vec::new(),
+    }];
+    desk.until(0, 20);
+    desk.worsen("b3");
+    assert_eq!(desk.until(21, 22), ["21: ops[fired b3]"]);
+    desk.silence("node=a1", 23, 10_000).unwrap();
+    desk.fire(&["a1", "a2", "b1", "b2"]);
+    desk.step(2000, false);
+    desk.firing.clear();
+    desk.step(2100, false);
+    // b2 came once more when nothing explained it.
+    desk.fire(&["b2"]);
+    desk.step(2200, false);
+    desk.firing.clear();
+    desk.step(2300, false);
+    desk.restart();
+    desk.is_back = true;
+    let notices = desk.step(3000, true).notices;
+    assert_eq!(away(&notices), ["b2", "a2", "b1"]);
+    desk.is_back = false;
+    // Who was told that b3 fires hears of its end, and of that alone.
+    assert_eq!(desk.until(3001, 3010), ["3005: ops[resolved b3]"]);
+}
+
+#[test]
+fn who_is_not_to_be_told_at_night_hears_in_the_morning_what_happened_while_nobody_could_be() {
+    let mut desk = Desk::by_team();
+    let night = Interval {
+        times: vec![(
+            jiff::civil::time(0, 30, 0, 0),
+            Some(jiff::civil::time(2, 0, 0, 0)),
+        )],
+        ..Interval::default()
+    };
+    desk.routing.intervals.insert("night".to_owned(), vec![night]);
+    desk.route().mute = vec!["night".to_owned()];
+    desk.until(0, 20);
+    desk.fire(&["a1"]);
+    desk.step(2000, false);
+    desk.clear("a1");
+    desk.step(2100, false);
+    desk.is_back = true;
+    assert_eq!(desk.at(3000), "");
+    desk.is_back = false;
+    assert_eq!(desk.engine.next_due(), Some(second(7200)));
+    assert_eq!(desk.until(7190, 7210), ["7200: ops[digest]"]);
 }
 
 #[test]

@@ -206,3 +206,22 @@ fn each_item_past_its_time_is_an_alert_of_its_own() {
     // Without overdue_after nothing is overdue: lines are a node of their own.
     assert_eq!(open, [(1, 1, "p2"), (1, 0, "p2")]);
 }
+
+/// Whoever keeps what was told would take the notices of an episode whose id comes twice for those of the first.
+#[test]
+fn an_item_that_is_overdue_again_after_it_was_forgotten_has_new_ids() {
+    let mut world = World::new();
+    world.row("2026-01-05", "p1", None, "approved", "a");
+    let first = world.step("2026-03-01");
+    assert_eq!(told(&first), [("p1", NoticeKind::Fired)]);
+    world.row("2026-03-02", "p1", Some("approved"), "on_sale", "a");
+    assert_eq!(told(&world.step("2026-03-03")), [("p1", NoticeKind::Resolved)]);
+    // Its record is let go a week after the month.
+    world.step("2026-04-20");
+    let of_item = |record: &&crate::alert::record::AlertRecord| record.labels.contains_key("item");
+    assert_eq!(world.engine.records().filter(of_item).count(), 0);
+    world.row("2026-05-01", "p1", Some("on_sale"), "approved", "a");
+    let again = world.step("2026-07-01");
+    assert_eq!(told(&again), [("p1", NoticeKind::Fired)]);
+    assert_ne!(again[0].id, first[0].id);
+}

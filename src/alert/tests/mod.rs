@@ -29,11 +29,11 @@ use super::dispatch::digest::DigestPlan;
 use super::dispatch::matcher::Matcher;
 use super::dispatch::path::identify;
 use super::dispatch::route::{GroupBy, Guard, Manners, Route, Routing, Timing};
-use super::dispatch::{Moment, World};
+use super::dispatch::{Kept, Moment, World};
 use super::engine::{Engine, Step};
 use super::identity::{Fingerprint, fingerprint};
 use super::notice::{Notice, NoticeKind};
-use super::record::{AlertRecord, AlertState, Facts, Figure, Labels};
+use super::record::{AlertRecord, AlertState, Episode, Facts, Figure, Labels, Past};
 use super::sample::{About, Condition, Sample};
 use crate::catalog::expr::Expr;
 use crate::catalog::{Calendar, OnMissing, Rule, RuleLevel, RuleOn, Severity};
@@ -189,11 +189,60 @@ fn moment<'a>(now: Timestamp, routing: &'a Routing, world: &'a Calendar) -> Mome
 /// Takes what no route takes; the tests look away.
 const NOBODY: &str = "nobody";
 
+/// What a state store knows of episodes beside the records.
+#[derive(Default)]
+struct Ledger {
+    episodes: BTreeMap<(Fingerprint, u64), Episode>,
+}
+
+impl Ledger {
+    fn keep(&mut self, step: &Step) {
+        for episode in step.changed.iter().filter_map(AlertRecord::episode) {
+            let key = (episode.fingerprint, episode.number);
+            let known = self.episodes.entry(key).or_insert_with(|| episode.clone());
+            if known.ended_at.is_none() {
+                *known = episode;
+            }
+        }
+    }
+
+    /// What a start finds, with these records.
+    fn past(&self, records: &[AlertRecord], kept: &Kept) -> Past {
+        let is_forgotten =
+            |fingerprint: Fingerprint| !records.iter().any(|record| record.fingerprint == fingerprint);
+        let mut counts: BTreeMap<Fingerprint, u64> = BTreeMap::new();
+        for (fingerprint, number) in self.episodes.keys().filter(|(known, _)| is_forgotten(*known)) {
+            counts.insert(*fingerprint, *number);
+        }
+        let until = kept.digested_until();
+        let is_news = |episode: &&Episode| until.is_some_and(|until| episode.ended_at > Some(until));
+        Past {
+            counts: counts.into_iter().collect(),
+            ended: self.episodes.values().filter(is_news).cloned().collect(),
+        }
+    }
+
+    /// An engine that begins anew from what is kept.
+    fn restart(&self, records: impl IntoIterator<Item = String>, kept: &str) -> Engine {
+        let records = records
+            .into_iter()
+            .map(|json| serde_json::from_str(&json).unwrap());
+        let (records, kept): (Vec<AlertRecord>, Kept) =
+            (records.collect(), serde_json::from_str(kept).unwrap());
+        let past = self.past(&records, &kept);
+        let mut engine = Engine::new("store");
+        engine.restore(records, kept);
+        engine.recall(past);
+        engine
+    }
+}
+
 /// An engine with its surroundings. Every record goes through the store as JSON.
 struct Bench {
     engine: Engine,
     /// What a state store would hold.
     store: BTreeMap<Fingerprint, String>,
+    ledger: Ledger,
     /// And what dispatch remembers, as JSON.
     kept: String,
     /// Rules of the catalogue; samples are judged by the first.
@@ -215,6 +264,7 @@ impl Bench {
         Bench {
             engine: Engine::new("store"),
             store: BTreeMap::new(),
+            ledger: Ledger::default(),
             kept: "{}".to_owned(),
             rules: vec![rule],
             routes: vec![
@@ -257,6 +307,7 @@ impl Bench {
         let world = nothing();
         let moment = (!self.quiet).then(|| moment(minute(at), &routing, &world));
         let step = self.engine.step(&samples, &self.rules, minute(at), moment);
+        self.ledger.keep(&step);
         if let Some(kept) = &step.kept {
             self.kept = serde_json::to_string(kept).unwrap();
         }
@@ -295,14 +346,7 @@ impl Bench {
 
     /// Begins anew from what the store holds.
     fn restart(&mut self) {
-        let kept = self.kept.clone();
-        let records = self
-            .store
-            .values()
-            .map(|json| serde_json::from_str(json).unwrap());
-        self.engine = Engine::new("store");
-        self.engine
-            .restore(records.collect(), serde_json::from_str(&kept).unwrap());
+        self.engine = self.ledger.restart(self.store.values().cloned(), &self.kept);
     }
 
     fn record(&self) -> Option<&AlertRecord> {

@@ -1,5 +1,6 @@
 //! What must hold over any sequence of judgements, silences, acknowledgements, reloads, restarts, stretches in which
-//! nobody can be told, and wall clocks that jump: spec §3.10, with the times of real routes.
+//! nobody can be told, digests that come and go, weeks in which records are forgotten, and wall clocks that jump: spec
+//! §3.10, with the times of real routes.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,9 +10,10 @@ use super::*;
 use crate::alert::dispatch::Command;
 use crate::alert::dispatch::inhibit::InhibitRule;
 use crate::alert::dispatch::interval::Interval;
-use crate::alert::dispatch::route::{Rung, To, matched_labels};
+use crate::alert::dispatch::route::{EndOfHeld, Rung, To, matched_labels};
 use crate::alert::dispatch::silence::Silence;
 use crate::alert::identity::episode_id;
+use crate::alert::notice::{Aside, Because, Digest};
 
 const NODES: [&str; 3] = ["articles", "visits", "leads"];
 const STORE: &str = "store";
@@ -32,6 +34,14 @@ enum Turn {
     Unack(usize),
     /// Other routes.
     Reload(usize),
+    /// So many digests are declared.
+    Digests(usize),
+    /// How the end of what is held back is told.
+    Ends(EndOfHeld),
+    /// Days pass, of which nobody sees anything: records of periods that are over are forgotten.
+    Days(i64),
+    /// History is being read, or has been.
+    CatchUp(bool),
     /// Another `for`, in seconds.
     Rule(i64),
     /// Nobody can be told, or somebody can again.
@@ -57,7 +67,11 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => Just(Turn::Expire),
         2 => (0usize..3, 1i64..10_000).prop_map(|(node, lasts)| Turn::Ack(node, lasts)),
         1 => (0usize..3).prop_map(Turn::Unack),
-        1 => (0usize..4).prop_map(Turn::Reload),
+        1 => (0usize..5).prop_map(Turn::Reload),
+        1 => (0usize..3).prop_map(Turn::Digests),
+        1 => prop::sample::select(vec![EndOfHeld::Quiet, EndOfHeld::Normal, EndOfHeld::Never]).prop_map(Turn::Ends),
+        1 => (1i64..12).prop_map(Turn::Days),
+        1 => any::<bool>().prop_map(Turn::CatchUp),
         1 => (0i64..900).prop_map(Turn::Rule),
         1 => any::<bool>().prop_map(Turn::Quiet),
         1 => (-4000i64..4000).prop_map(Turn::Jump),
@@ -91,6 +105,14 @@ fn routing(which: usize) -> Routing {
             mute: vec!["nights".to_owned()],
             ..Route::to_receiver("ops")
         },
+        4 => Route {
+            mute: vec!["nights".to_owned()],
+            escalate: vec![Rung {
+                after: SignedDuration::from_mins(20),
+                to: To::Receiver("boss".to_owned()),
+            }],
+            ..Route::to_receiver("ops")
+        },
         _ => Route {
             routes: vec![Route {
                 matchers: vec![Matcher::parse("severity=\"critical\"").unwrap()],
@@ -113,11 +135,41 @@ fn routing(which: usize) -> Routing {
     }
 }
 
+fn digests(count: usize) -> Vec<DigestPlan> {
+    let plan = |name: &str| DigestPlan {
+        name: name.to_owned(),
+        cron: "0 */3 * * *".parse().unwrap(),
+        zone: None,
+        receiver: "reader".to_owned(),
+        matchers: Vec::new(),
+        skip_if_empty: false,
+        jitter: SignedDuration::ZERO,
+    };
+    ["mornings", "evenings"]
+        .into_iter()
+        .take(count)
+        .map(plan)
+        .collect()
+}
+
+/// Two of the nodes are items: their identity has no period, and they are forgotten some time after the last in which
+/// they were judged.
+fn period_end(node: &str, at: i64) -> Option<Timestamp> {
+    let days = 3 * 24 * 3600;
+    (node != "leads").then(|| second((at / days + 1) * days))
+}
+
 /// What happened at one moment.
 #[derive(Clone, PartialEq, Debug)]
 struct Scene {
     now: Timestamp,
+    /// The watermark.
+    at: Timestamp,
     notices: Vec<Notice>,
+    unsaid: Vec<Notice>,
+    catching_up: bool,
+    /// Names of the digests that are declared.
+    digests: Vec<String>,
     /// Where everything stands afterwards.
     records: BTreeMap<Fingerprint, AlertRecord>,
     /// Ids of the silences in force.
@@ -129,6 +181,7 @@ struct Scene {
 struct Life {
     engine: Engine,
     records: BTreeMap<Fingerprint, String>,
+    ledger: Ledger,
     kept: String,
     rule: Rule,
     routing: Routing,
@@ -136,6 +189,11 @@ struct Life {
     at: i64,
     wall: i64,
     quiet: bool,
+    /// Nobody could be told until now.
+    is_back: bool,
+    catching_up: bool,
+    digests: Vec<DigestPlan>,
+    ends: EndOfHeld,
     has_rule: bool,
     scenes: Vec<Scene>,
 }
@@ -149,6 +207,7 @@ impl Life {
         Life {
             engine: Engine::new(STORE),
             records: BTreeMap::new(),
+            ledger: Ledger::default(),
             kept: "{}".to_owned(),
             rule: rule(&[(Severity::Warning, 0), (Severity::Critical, 0)], 1),
             routing: routing(0),
@@ -157,12 +216,17 @@ impl Life {
             at: 21 * 3600,
             wall: 21 * 3600,
             quiet: false,
+            is_back: false,
+            catching_up: false,
+            digests: Vec::new(),
+            ends: EndOfHeld::default(),
             has_rule: true,
             scenes: Vec::new(),
         }
     }
 
     fn keep(&mut self, step: &Step) {
+        self.ledger.keep(step);
         if let Some(kept) = &step.kept {
             self.kept = serde_json::to_string(kept).unwrap();
         }
@@ -178,9 +242,16 @@ impl Life {
     /// One judgement of everything, or only a look at what is due.
     fn step(&mut self, judges: bool) {
         let world = nothing();
-        let routing = self.routing.clone();
+        let mut routing = self.routing.clone();
+        routing.digests.clone_from(&self.digests);
+        routing.manners.resolve_when_silenced = self.ends;
         let asked = Cell::new(0);
-        let moment = moment(second(self.wall), &routing, &world);
+        let moment = Moment {
+            is_back: self.is_back && !self.quiet,
+            catching_up: self.catching_up,
+            ..moment(second(self.wall), &routing, &world)
+        };
+        self.is_back &= self.quiet;
         let step = if judges {
             let rules = if self.has_rule {
                 vec![self.rule.clone()]
@@ -195,7 +266,7 @@ impl Life {
                         node,
                         fingerprint: fingerprint_of(node),
                         condition: condition?,
-                        period_end: None,
+                        period_end: period_end(node, self.at),
                         is_new: false,
                         about: Known {
                             node,
@@ -214,7 +285,11 @@ impl Life {
         let records = self.engine.records();
         self.scenes.push(Scene {
             now: second(self.wall),
+            at: second(self.at),
             notices: step.notices,
+            unsaid: step.unsaid,
+            catching_up: self.catching_up,
+            digests: self.digests.iter().map(|plan| plan.name.clone()).collect(),
             records: records
                 .map(|record| (record.fingerprint, record.clone()))
                 .collect(),
@@ -257,13 +332,7 @@ impl Life {
     }
 
     fn restart(&mut self) {
-        let records = self
-            .records
-            .values()
-            .map(|json| serde_json::from_str(json).unwrap());
-        self.engine = Engine::new(STORE);
-        self.engine
-            .restore(records.collect(), serde_json::from_str(&self.kept).unwrap());
+        self.engine = self.ledger.restart(self.records.values().cloned(), &self.kept);
     }
 
     fn take(&mut self, turn: &Turn, may_restart: bool) {
@@ -318,12 +387,21 @@ impl Life {
                 self.command(Command::Unack { episode });
             }
             Turn::Reload(which) => self.routing = routing(*which),
+            Turn::Digests(count) => self.digests = digests(*count),
+            Turn::Ends(ends) => self.ends = *ends,
+            Turn::Days(days) => {
+                let seconds = days * 24 * 3600;
+                (self.at, self.wall) = (self.at + seconds, self.wall + seconds);
+                self.step(true);
+            }
+            Turn::CatchUp(catching_up) => self.catching_up = *catching_up,
             Turn::Rule(seconds) => {
                 for level in &mut self.rule.levels {
                     level.hold_for = SignedDuration::from_secs(*seconds);
                 }
             }
             Turn::Quiet(quiet) => {
+                self.is_back |= self.quiet && !quiet;
                 self.quiet = *quiet;
                 self.step(true);
             }
@@ -333,6 +411,7 @@ impl Life {
                     self.restart();
                 }
                 // A daemon that starts looks at once.
+                self.is_back = true;
                 self.step(true);
             }
         }
@@ -366,14 +445,60 @@ struct Knowledge {
 /// minute of a storm.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(126);
 
+/// What digests are held against: everything that ended, and when each was last sent.
+#[derive(Default)]
+struct Digested {
+    /// By identity and number.
+    ended: BTreeMap<(Fingerprint, u64), (Timestamp, Labels)>,
+    sent: BTreeMap<String, Timestamp>,
+}
+
+impl Digested {
+    fn see(&mut self, scene: &Scene) {
+        for record in scene.records.values() {
+            let is_over = !super::super::transition::is_running(record);
+            if let (true, Some(ended), Some(_)) = (is_over, record.history.ended_at, record.fired_at) {
+                let key = (record.fingerprint, record.episodes);
+                self.ended.entry(key).or_insert((ended, record.labels.clone()));
+            }
+        }
+        // One that is not declared any more begins anew.
+        if !scene.quiet {
+            self.sent.retain(|name, _| scene.digests.contains(name));
+        }
+    }
+
+    fn check(&mut self, digest: &Digest, scene: &Scene) -> Result<(), TestCaseError> {
+        let Some(name) = &digest.name else {
+            return Ok(());
+        };
+        let Some(since) = self.sent.insert(name.clone(), scene.at) else {
+            return Ok(());
+        };
+        let mut expected: BTreeMap<&Labels, u32> = BTreeMap::new();
+        for (_, labels) in self.ended.values().filter(|(ended, _)| *ended > since) {
+            *expected.entry(labels).or_default() += 1;
+        }
+        let mut found: BTreeMap<&Labels, u32> = BTreeMap::new();
+        for line in &digest.ended {
+            *found.entry(&line.labels).or_default() += line.episodes;
+        }
+        prop_assert_eq!(found, expected, "{} at {}", name, scene.at);
+        Ok(())
+    }
+}
+
 fn check(scenes: &[Scene]) -> Result<(), TestCaseError> {
     let mut known: HashMap<(String, String), Knowledge> = HashMap::new();
     let mut kinds: HashMap<String, NoticeKind> = HashMap::new();
     let mut ids = BTreeSet::new();
-    let mut before: BTreeMap<Fingerprint, AlertRecord> = BTreeMap::new();
+    let mut counts: BTreeMap<Fingerprint, u64> = BTreeMap::new();
+    let mut digested = Digested::default();
     for scene in scenes {
         prop_assert!(!scene.quiet || scene.notices.is_empty(), "told while quiet");
+        digested.see(scene);
         for notice in &scene.notices {
+            prop_assert_eq!(notice.catching_up, scene.catching_up);
             if notice.kind == NoticeKind::Reminder {
                 continue;
             }
@@ -382,6 +507,17 @@ fn check(scenes: &[Scene]) -> Result<(), TestCaseError> {
                 "told twice: {:?}",
                 notice
             );
+            if let Some(Aside::Digest(digest)) = notice.aside.as_deref() {
+                digested.check(digest, scene)?;
+                // What happened while nobody could be told is told to those alone who know nothing of it.
+                for line in digest.ended.iter().filter(|_| digest.name.is_none()) {
+                    let is_known = known
+                        .iter()
+                        .any(|((episode, _), knows)| *episode == line.episode && knows.fired);
+                    prop_assert!(!is_known, "told already: {:?}", line);
+                }
+                continue;
+            }
             prop_assert_eq!(&notice.id, &format!("{}.{}", notice.episode, notice.seq));
             // One decision has one id, also where receivers hear of it one after the other. Who is told first and who is
             // told again at one moment is one decision.
@@ -433,12 +569,27 @@ fn check(scenes: &[Scene]) -> Result<(), TestCaseError> {
                 prop_assert!(!silenced, "told in a silence: {:?}", notice);
                 let taken = notice.kind == NoticeKind::Repeat && record.told.ack.is_some();
                 prop_assert!(!taken, "repeated though somebody has taken it: {:?}", notice);
+                let climbed = matches!(notice.because, Some(Because::Unacknowledged { .. }));
+                let taken = climbed && record.told.ack.is_some();
+                prop_assert!(
+                    !taken,
+                    "comes to somebody else though somebody has taken it: {:?}",
+                    notice
+                );
             }
+        }
+        for notice in &scene.unsaid {
+            let key = (notice.episode.clone(), notice.receiver.clone());
+            let knows = known.entry(key).or_default();
+            prop_assert!(knows.fired && !knows.resolved, "kept from nobody: {:?}", notice);
+            knows.resolved = true;
         }
         for record in scene.records.values().filter(|_| !scene.quiet) {
             let firing = record.state == AlertState::Firing;
             for telling in record.told.tellings.iter().filter(|_| firing) {
-                let waits = telling.severity.is_none() && telling.held.is_empty();
+                // Also who is to hear that a silence is over.
+                let has_news = telling.severity.is_none() || telling.because.is_some();
+                let waits = has_news && telling.held.is_empty();
                 let since = scene.now.duration_since(telling.since);
                 prop_assert!(
                     !waits || since <= LONGEST_WAIT,
@@ -447,17 +598,17 @@ fn check(scenes: &[Scene]) -> Result<(), TestCaseError> {
                     record.labels
                 );
             }
-            // An episode that runs keeps its number, and one that begins has the next.
-            let last = before
-                .get(&record.fingerprint)
-                .map_or(0, |before| before.episodes);
+        }
+        for record in scene.records.values() {
+            // An episode that runs keeps its number, and one that begins has the next, also of what was forgotten.
+            let last = counts.entry(record.fingerprint).or_default();
             prop_assert!(
-                (last..=last + 1).contains(&record.episodes),
+                (*last..=*last + 1).contains(&record.episodes),
                 "{} episodes after {last}",
                 record.episodes
             );
+            *last = record.episodes;
         }
-        before = scene.records.clone();
     }
     for ((episode, receiver), knows) in &known {
         prop_assert!(

@@ -62,6 +62,7 @@ struct Changed {
     alerts: Vec<AlertRecord>,
     removed: Vec<Fingerprint>,
     notices: Vec<Notice>,
+    unsaid: Vec<Notice>,
     held: Vec<Held>,
     kept: Option<Kept>,
     weights: weights::Changed,
@@ -72,6 +73,7 @@ impl Changed {
         self.alerts.extend(step.changed);
         self.removed.extend(step.removed);
         self.notices.extend(step.notices);
+        self.unsaid.extend(step.unsaid);
         self.held.extend(step.held);
         self.kept = step.kept.or(self.kept.take());
     }
@@ -100,6 +102,7 @@ impl Stage {
         evaluator.weigh(Arc::new(book));
         let mut engine = Engine::new(store.id()).within(declared.routing.manners);
         engine.restore(restored.alerts, restored.dispatch);
+        engine.recall(restored.past);
         engine.withdraw(|record| judge::withdrawn(&catalog, record));
         let mut remembered = restored.seen;
         let seen = catalog.sources.iter().map(|source| {
@@ -339,6 +342,7 @@ impl Stage {
             alerts: &changed.alerts,
             removed_alerts: &changed.removed,
             notices: &changed.notices,
+            unsaid: &changed.unsaid,
             held: &changed.held,
             dispatch: changed.kept.as_ref(),
             weights: Some(&changed.weights),

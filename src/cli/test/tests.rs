@@ -118,7 +118,7 @@ fn what_a_receiver_refuses_is_not_told() {
     );
     assert_eq!(
         answers(
-            "{receiver: ops, at: 0d, answer: 404}",
+            "{receiver: ops, at: 0d, answer: 410}",
             "{receiver: ops, kind: fired, outcome: dead, between: [25d, 25d1s]}"
         ),
         passed

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::notify::Answer;
-use crate::notify::answer::{by_status, clock_hint, vendors_words};
+use crate::notify::answer::{by_status, clock_hint, retry_after, vendors_words};
 use crate::notify::http::Reply;
 use crate::notify::pace::LONGEST_WAIT;
 
@@ -45,8 +45,8 @@ pub(super) fn judge(reply: &Reply, now: Timestamp) -> Answer {
         (_, 300_001 | 300_005 | 400_101 | 400_102) => Answer::Disable { reason },
         (_, 130_101) => later(Some(LONGEST_WAIT), reason),
         (_, -1) => Answer::Busy { reason },
-        (_, 90030) => later(None, reason),
-        (500..=599 | 429, _) => later(None, reason),
+        (_, 90030) | (429, _) => later(Some(retry_after(reply.retry_after(), now)), reason),
+        (500..=599, _) => later(None, reason),
         _ => Answer::Drop { reason },
     }
 }

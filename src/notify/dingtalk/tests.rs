@@ -58,7 +58,7 @@ async fn every_answer_has_a_meaning() {
             r#"{"errcode":130101,"errmsg":"send too fast"}"#,
             "retry in 600 s",
         ),
-        (200, r#"{"errcode":90030,"errmsg":"busy"}"#, "retry"),
+        (200, r#"{"errcode":90030,"errmsg":"busy"}"#, "retry in 5 s"),
         (200, r#"{"errcode":-1,"errmsg":"busy"}"#, "busy"),
         (200, r#"{"errcode":40035,"errmsg":"param"}"#, "drop"),
         (

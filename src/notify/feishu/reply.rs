@@ -32,9 +32,7 @@ pub(super) fn judge(reply: &Reply, now: Timestamp) -> Answer {
         },
         // No such bot, or one that was switched off.
         (_, Some(19001 | 19002 | 19007)) => Answer::Disable { reason },
-        (429, _) | (_, Some(11232 | 230_020 | 99_991_400)) => {
-            later(reset.map(|reset| retry_after(Some(reset), now)), reason)
-        }
+        (429, _) | (_, Some(11232 | 230_020 | 99_991_400)) => later(Some(retry_after(reset, now)), reason),
         (_, Some(-1)) => Answer::Busy { reason },
         (500..=599, Some(_)) => later(None, reason),
         (_, Some(9499)) => Answer::Drop { reason },

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::single::mark;
+use super::single::{can_be_taken, mark};
 use super::{Does, Item, Link, Message, Reader, Tone};
 use crate::alert::notice::{Notice, NoticeKind, ResolveReason};
 use crate::catalog::Severity;
@@ -11,6 +11,8 @@ use crate::words::Language;
 
 /// Alerts that are listed one by one; the rest is counted.
 const LISTED: usize = 10;
+/// Messages decided apart of which a link takes the alerts: an address must not grow without end.
+const MOST_PARTS: usize = 20;
 /// Parents that a storm is counted by; the rest is counted together.
 const PARENTS: usize = 5;
 
@@ -31,11 +33,6 @@ pub(super) fn message(notices: &[Notice], reader: &Reader<'_>) -> Message {
         let Message { title, lead, .. } = Message::of_one(notice, reader);
         Item { title, lead }
     });
-    let page = reader.page.map(|page| Link {
-        label: language.pick("打开页面", "Open the page").to_owned(),
-        url: format!("{}/", page.trim_end_matches('/')),
-        does: Does::Show,
-    });
     Message {
         title: title(&ranked, is_storm, language),
         lead: if is_gathered {
@@ -48,10 +45,52 @@ pub(super) fn message(notices: &[Notice], reader: &Reader<'_>) -> Message {
         },
         items: items.collect(),
         more: ranked.len().saturating_sub(LISTED),
-        links: page.into_iter().collect(),
+        links: links(&ranked, reader),
         tone: Tone::of(worst),
         ..Message::blank(worst, language)
     }
+}
+
+/// What to do: read more, and take or silence all that can be taken.
+fn links(ranked: &[&Notice], reader: &Reader<'_>) -> Vec<Link> {
+    let language = reader.language;
+    let Some(page) = reader.page.map(|page| page.trim_end_matches('/')) else {
+        return Vec::new();
+    };
+    let mut links = vec![Link {
+        label: language.pick("打开页面", "Open the page").to_owned(),
+        url: format!("{page}/"),
+        does: Does::Show,
+    }];
+    let takeable = ranked.iter().filter(|notice| can_be_taken(notice));
+    let mut whole: Vec<&str> = Vec::new();
+    for notice in takeable.clone() {
+        // The server knows which alerts a message was about.
+        let part = match notice.bundle.as_str() {
+            "" => &notice.episode,
+            bundle => bundle,
+        };
+        if !whole.contains(&part) && whole.len() < MOST_PARTS {
+            whole.push(part);
+        }
+    }
+    let told_at = takeable
+        .map(|notice| notice.told_at.unwrap_or(notice.decided_at))
+        .max();
+    if let (Some(signer), Some(told_at)) = (reader.signer, told_at) {
+        let subject = whole.join(",");
+        for (label, action, does) in [
+            (language.pick("全部认领", "Acknowledge all"), "ack", Does::Ack),
+            (language.pick("全部静默", "Silence all"), "silence", Does::Silence),
+        ] {
+            links.push(Link {
+                label: label.to_owned(),
+                url: signer.link(page, action, &subject, told_at),
+                does,
+            });
+        }
+    }
+    links
 }
 
 /// The last notice of each episode: who hears of several things at once needs to know how they stand, not how they got
@@ -141,6 +180,8 @@ fn label(name: &str, language: Language) -> &str {
         "node" => language.pick("指标", "Node"),
         "owner" => language.pick("负责人", "Owner"),
         "source" => language.pick("数据源", "Source"),
+        "severity" => language.pick("级别", "Severity"),
+        "kind" => language.pick("类别", "Kind"),
         _ => "",
     };
     if known.is_empty() { name } else { known }

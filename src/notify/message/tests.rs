@@ -358,3 +358,61 @@ fn what_else_an_alert_explains_is_told_in_the_readers_language() {
         serde_json::from_str(&serde_json::to_string(&notice.explains).unwrap()).unwrap();
     assert_eq!(again, notice.explains);
 }
+
+#[test]
+fn a_message_about_several_takes_and_silences_all_of_them() {
+    let signer = Signer::new(b"secret");
+    let reader = Reader {
+        language: Language::En,
+        page: Some("https://kpi.example.org/"),
+        signer: Some(&signer),
+        ..Reader::default()
+    };
+    let bundled = |n: u32, bundle: &str| Notice {
+        bundle: bundle.to_owned(),
+        ..samples::numbered(samples::hollow(), n)
+    };
+    let links = |notices: &[Notice]| -> Vec<(String, String)> {
+        let message = Message::of(notices, &reader);
+        let path = |link: &Link| link.url.split('?').next().unwrap_or_default().to_owned();
+        message
+            .links
+            .iter()
+            .map(|link| (link.label.clone(), path(link)))
+            .collect()
+    };
+    let all = |subject: &str| {
+        [
+            ("Open the page", "https://kpi.example.org/".to_owned()),
+            (
+                "Acknowledge all",
+                format!("https://kpi.example.org/ack/{subject}"),
+            ),
+            (
+                "Silence all",
+                format!("https://kpi.example.org/silence/{subject}"),
+            ),
+        ]
+        .map(|(label, url)| (label.to_owned(), url))
+        .to_vec()
+    };
+    assert_eq!(links(&[bundled(1, "9a.1"), bundled(2, "9a.1")]), all("9a.1"));
+    // What has waited for a channel is several messages in one.
+    assert_eq!(links(&[bundled(1, "9a.1"), bundled(2, "9b.1")]), all("9a.1,9b.1"));
+    // What is over, or taken, needs nobody.
+    let over = Notice {
+        bundle: "9a.1".to_owned(),
+        ..samples::numbered(samples::over(ResolveReason::Recovered), 1)
+    };
+    let mut taken = bundled(2, "9a.1");
+    taken.kind = NoticeKind::Acked;
+    assert_eq!(links(&[over, taken]).len(), 1);
+    // However much has waited, the address stays one that Slack takes.
+    let much: Vec<Notice> = (1..500).map(|n| bundled(n, &format!("{n:016x}.12"))).collect();
+    let message = Message::of(&much, &reader);
+    assert!(
+        message.links.iter().all(|link| link.url.len() < 700),
+        "{:?}",
+        message.links
+    );
+}

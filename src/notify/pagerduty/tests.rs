@@ -118,7 +118,7 @@ async fn every_answer_has_a_meaning_and_no_secret() {
             r#"{"errors":["Invalid routing key verysecretverysecretverysecret00"]}"#,
             "disable",
         ),
-        (403, "", "disable"),
+        (403, "", "retry"),
         (429, "", "retry in 5 s"),
         (500, "", "retry"),
         (503, "", "retry"),

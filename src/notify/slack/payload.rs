@@ -128,19 +128,25 @@ pub(in crate::notify) fn plain(message: &Message) -> Json {
     if message.more > 0 {
         lines.push(phrases::more(message, message.more));
     }
-    lines.extend(
-        message
-            .links
-            .first()
-            .map(|link| fit.escaped(&link.url, 2 * VALUE)),
-    );
-    lines.push(format!(
+    let id = format!(
         "{} · {}",
         fit.escaped(&message.id, NAME),
         phrases::at(message, message.event_time)
-    ));
+    );
+    let shortened = phrases::shortened(message);
+    let length = |line: &String| line.chars().count() + 1;
+    if let Some(link) = message.links.first() {
+        let url = fit.escaped(&link.url, usize::MAX);
+        let taken: usize = lines.iter().chain([&id, &shortened, &url]).map(length).sum();
+        // An address that is cut leads nowhere.
+        match taken > limit::TEXT {
+            true => fit.cut = true,
+            false => lines.push(url),
+        }
+    }
+    lines.push(id);
     if fit.cut {
-        lines.push(phrases::shortened(message));
+        lines.push(shortened);
     }
     lines.retain(|line| !line.is_empty());
     json!({"text": lines.join("\n"), "unfurl_links": false, "unfurl_media": false})

@@ -33,6 +33,20 @@ fn shown(notice: &Notice, language: Language) -> String {
 }
 
 #[test]
+fn an_address_in_plain_text_is_whole_or_not_there() {
+    let of = |length: usize| {
+        let mut message = message(&samples::hollow(), Language::En);
+        let begin = "https://kpi.example.org/nodes/";
+        message.links[0].url = format!("{begin}{}", "a".repeat(length - begin.len()));
+        let text = plain(&message)["text"].as_str().unwrap().to_owned();
+        (text.contains(&message.links[0].url), text.contains("https://"))
+    };
+    assert_eq!(of(700), (true, true));
+    assert_eq!(of(2500), (true, true));
+    assert_eq!(of(limit::TEXT), (false, false));
+}
+
+#[test]
 fn a_new_episode_in_chinese() {
     insta::assert_snapshot!(shown(&samples::hollow(), Language::Zh), @r"
     🟠 文章数已完成，营收没有

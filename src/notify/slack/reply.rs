@@ -73,7 +73,6 @@ pub(in crate::notify) fn judge(reply: &Reply, now: Timestamp) -> Answer {
         429 => later(Some(retry_after(wait, now))),
         503 if wait.is_some() => later(Some(retry_after(wait, now))),
         500..=599 | 408 | 425 => later(None),
-        403 | 404 | 410 => Answer::Disable { reason },
         _ if is(&LATER) => later(wait.map(|wait| retry_after(Some(wait), now))),
         _ if is(&NEVER) => Answer::Disable { reason },
         _ if is(&NOT_THIS) => Answer::Drop { reason },
@@ -134,6 +133,10 @@ mod tests {
             (404, None, "channel_not_found", "disable"),
             (404, None, "no_service", "disable"),
             (410, None, "channel_is_archived", "disable"),
+            (410, None, "", "disable"),
+            (403, None, "<html>blocked by the proxy</html>", "retry"),
+            (404, None, "", "retry"),
+            (404, None, "user_not_found", "drop"),
             (413, None, "", "drop"),
             (
                 429,

@@ -25,9 +25,10 @@ const PAGE: u32 = 15;
 const PAGES: u32 = 20;
 
 /// Words by which Slack asks for another try.
-const LATER: [&str; 6] = [
+const LATER: [&str; 7] = [
     "",
     "ratelimited",
+    "rate_limited",
     "internal_error",
     "fatal_error",
     "service_unavailable",

@@ -26,6 +26,8 @@ async fn every_answer_has_a_meaning() {
             "disable",
         ),
         (404, r#"{"error":{"code":"WorkflowNotFound"}}"#, "disable"),
+        (403, "<html>blocked by the proxy</html>", "retry"),
+        (404, "", "retry"),
         (413, "", "drop"),
         (429, "", "retry in 5 s"),
         (502, "", "retry"),

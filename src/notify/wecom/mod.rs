@@ -5,7 +5,8 @@
 mod payload;
 mod reply;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,11 +22,16 @@ const LIMITS: [Limit; 1] = [Limit {
     burst: 4,
 }];
 
+/// Messages of which it is remembered that half of them is there.
+const BEGUN_MAX: usize = 100;
+
 /// A group's robot.
 pub(super) struct WeCom {
     http: Http,
     robot: settings::WeCom,
     wording: Wording,
+    /// First parts of messages that are there, whose second parts are not: by notice and text.
+    begun: Mutex<HashSet<(String, String)>>,
 }
 
 /// A receiver's robot, ready to be written to.
@@ -34,6 +40,7 @@ pub(super) fn open(robot: &settings::WeCom, receiver: &Receiver, wording: Wordin
         http: Http::new("wecom", robot.url.reveal(), receiver)?,
         robot: robot.clone(),
         wording,
+        begun: Mutex::default(),
     };
     Ok((Arc::new(wecom), destination(robot.url.reveal())))
 }
@@ -47,18 +54,29 @@ impl WeCom {
         };
         let answer = self.attempt(&payload).await;
         match payload::halves(&payload) {
-            Some([first, second]) if reply::is_too_long(&answer) => self.in_two(&first, &second).await,
+            Some([first, second]) if reply::is_too_long(&answer) => {
+                self.in_two(&message.id, &first, &second).await
+            }
             _ => answer,
         }
     }
 
-    /// WeCom takes less than it says: the message goes in two parts. Once the first is there, people have seen it.
-    async fn in_two(&self, first: &Json, second: &Json) -> Answer {
-        match self.attempt(first).await {
-            Answer::Ok { .. } => {}
-            refused => return refused,
+    /// WeCom takes less than it says: the message goes in two parts. Once the first is there, people have seen it, and it
+    /// is not sent again with the second.
+    async fn in_two(&self, notice: &str, first: &Json, second: &Json) -> Answer {
+        let part = (notice.to_owned(), first.to_string());
+        if !self.begun().contains(&part) {
+            match self.attempt(first).await {
+                Answer::Ok { .. } => {}
+                refused => return refused,
+            }
+            self.begun().insert(part.clone());
         }
-        match self.attempt(second).await {
+        let answer = self.attempt(second).await;
+        if !matches!(answer, Answer::Retry { .. } | Answer::Busy { .. }) {
+            self.begun().remove(&part);
+        }
+        match answer {
             Answer::Retry { after, reason, .. } => Answer::Retry {
                 after,
                 maybe_shown: true,
@@ -71,6 +89,15 @@ impl WeCom {
             },
             answer => answer,
         }
+    }
+
+    fn begun(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was given up meanwhile is never asked for again.
+        if begun.len() > BEGUN_MAX {
+            begun.clear();
+        }
+        begun
     }
 
     async fn attempt(&self, payload: &Json) -> Answer {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::notify::Answer;
-use crate::notify::answer::{by_status, vendors_words};
+use crate::notify::answer::{by_status, retry_after, vendors_words};
 use crate::notify::http::Reply;
 
 /// Whether WeCom says that a message is too long.
@@ -31,7 +31,8 @@ pub(super) fn judge(reply: &Reply, now: Timestamp) -> Answer {
         (_, 45009) => later(Some(Duration::from_mins(1)), reason),
         (_, -1) => Answer::Busy { reason },
         (_, 93000) => Answer::Disable { reason },
-        (500..=599 | 429, _) => later(None, reason),
+        (429, _) => later(Some(retry_after(reply.retry_after(), now)), reason),
+        (500..=599, _) => later(None, reason),
         // Too long (40058): it goes in two parts. The like: the queue sends it as text alone.
         _ => Answer::Drop { reason },
     }

@@ -117,6 +117,38 @@ fn the_robot_counts_bytes_and_a_minute() {
 }
 
 #[tokio::test]
+async fn a_half_that_is_there_is_not_sent_again() {
+    let robot = robot("wecom", Mention::default()).await;
+    let too_long = r#"{"errcode":40058,"errmsg":"markdown.content exceed max length"}"#;
+    let slow = Scripted::new(200, r#"{"errcode":45009,"errmsg":"freq out of limit"}"#);
+    for scripted in [
+        Scripted::new(200, too_long),
+        Scripted::new(200, r#"{"errcode":0,"errmsg":"ok"}"#),
+        slow,
+        Scripted::new(200, too_long),
+        Scripted::new(200, r#"{"errcode":0,"errmsg":"ok"}"#),
+    ] {
+        robot.fake.script(scripted);
+    }
+    let first = robot.send(&[samples::hollow()], Form::Full).await;
+    assert!(
+        matches!(
+            first,
+            Answer::Retry {
+                maybe_shown: true,
+                ..
+            }
+        ),
+        "{first:?}"
+    );
+    assert_eq!(robot.fake.messages().len(), 1);
+    assert_eq!(robot.send(&[samples::hollow()], Form::Full).await, Answer::OK);
+    let shown = robot.fake.messages();
+    assert_eq!(shown.len(), 2);
+    assert_ne!(shown[0].payload, shown[1].payload, "the second half");
+}
+
+#[tokio::test]
 async fn what_wecom_finds_too_long_goes_in_two_parts_that_lose_nothing() {
     let robot = robot("wecom", Mention::default()).await;
     let too_long = r#"{"errcode":40058,"errmsg":"markdown.content exceed max length"}"#;

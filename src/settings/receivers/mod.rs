@@ -62,7 +62,7 @@ impl Receiver {
     pub fn new(channel: Channel) -> Receiver {
         Receiver {
             channel,
-            timeout: Duration::from_secs(10),
+            timeout: Duration::from_secs(15),
             give_up_after: Duration::from_hours(24),
             allow_private: false,
             ca: None,

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Checker;
 use crate::notify::template;
+use crate::settings::named::Name;
 
 /// Own wording.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -62,6 +63,7 @@ pub(super) fn read(checker: &mut Checker, path: &[&str], entry: Option<Templates
     for (rule, words) in &templates.rules {
         let at: Vec<&str> = at.iter().copied().chain(["rules", rule]).collect();
         check(checker, &at, words);
+        checker.names(&at, Name::Rule(rule.clone()));
     }
     templates
 }

@@ -35,7 +35,7 @@ fn a_receiver_is_one_channel() {
 #[test]
 fn what_every_channel_has_is_read_or_left_as_it_is() {
     let plain = load("slack_webhook: {url: https://a.example/s}").unwrap();
-    assert_eq!(plain.timeout, Duration::from_secs(10));
+    assert_eq!(plain.timeout, Duration::from_secs(15));
     assert_eq!(plain.give_up_after, Duration::from_hours(24));
     assert!(!plain.allow_private);
     let set = load(
