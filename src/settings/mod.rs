@@ -6,6 +6,7 @@ mod load;
 mod receivers;
 mod role;
 mod routes;
+mod severities;
 mod times;
 
 use std::collections::BTreeMap;

@@ -78,7 +78,7 @@ fn record(name: &str, episodes: u64) -> AlertRecord {
         state: AlertState::Pending {
             since: Timestamp::UNIX_EPOCH,
         },
-        severity: Severity::Critical,
+        severity: Severity::CRITICAL,
         episodes,
         seq: 2,
         fired_at: None,

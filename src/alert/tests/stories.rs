@@ -150,7 +150,7 @@ impl Life {
             engine: Engine::new(STORE),
             records: BTreeMap::new(),
             kept: "{}".to_owned(),
-            rule: rule(&[(Severity::Warning, 0), (Severity::Critical, 0)], 1),
+            rule: rule(&[(Severity::WARNING, 0), (Severity::CRITICAL, 0)], 1),
             routing: routing(0),
             judged: [None; 3],
             // A little before the night.

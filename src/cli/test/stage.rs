@@ -100,6 +100,7 @@ impl Stage {
         evaluator.weigh(Arc::new(book));
         let mut engine = Engine::new(store.id()).within(declared.routing.manners);
         engine.restore(restored.alerts, restored.dispatch);
+        engine.seat(&catalog.severities);
         engine.withdraw(|record| judge::withdrawn(&catalog, record));
         let mut remembered = restored.seen;
         let seen = catalog.sources.iter().map(|source| {

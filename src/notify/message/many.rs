@@ -204,7 +204,7 @@ impl Tone {
                 | NoticeKind::DeEscalated,
                 _,
             ) => Tone::Neutral,
-            _ => Tone::Alert(notice.severity),
+            _ => Tone::Alert(notice.severity.like()),
         }
     }
 }
