@@ -589,6 +589,12 @@ impl Checker {
         self.outline.place(&self.file, &path)
     }
 
+    /// What is not wrong, but worth a look.
+    pub(super) fn warn(&mut self, path: &[&str], message: String) {
+        let place = self.outline.place(&self.file, path);
+        self.warnings.push(Diagnostic { place, message });
+    }
+
     pub(super) fn problem_at(&mut self, path: &[String], message: String) {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         self.problem(&path, message);

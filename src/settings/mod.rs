@@ -27,7 +27,8 @@ pub(crate) use address::{is_loopback, is_public, literal};
 pub use load::{load, load_routing, schema, suffice};
 pub use receivers::{
     Alertmanager, Channel, DingTalk, Email, Feishu, MailTls, Mention, OwnBody, OwnEnd, PagerDuty, Receiver,
-    Signature, SlackBot, SlackWebhook, Teams, Templates, WeCom, Webhook, WebhookFormat, Words,
+    SLACK_WORKSPACE_PER_MINUTE, Signature, SlackBot, SlackRate, SlackWebhook, Teams, Templates, WeCom,
+    Webhook, WebhookFormat, Words,
 };
 
 /// What the operator sets, checked.
