@@ -10,7 +10,7 @@ use crate::catalog::Severity;
 /// Name and kind of the alert; no rule of the catalogue may have it.
 pub const TOO_MANY_ALERTS: &str = "too_many_alerts";
 /// Its level.
-pub(super) const SEVERITY: Severity = Severity::Warning;
+pub(super) const SEVERITY: Severity = Severity::WARNING;
 
 /// A rule with more breaches than alerts.
 #[derive(Clone, PartialEq, Eq, Debug)]

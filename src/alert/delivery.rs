@@ -12,7 +12,7 @@ use crate::catalog::Severity;
 /// Name and kind of the alert; no rule of the catalogue may have it.
 pub const DELIVERY_FAILED: &str = "delivery_failed";
 /// Its level.
-pub(super) const SEVERITY: Severity = Severity::Warning;
+pub(super) const SEVERITY: Severity = Severity::WARNING;
 
 /// How notices reach a receiver of the settings.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -19,7 +19,7 @@ use super::round::{Known, Watch};
 use super::rule_error::{self, RULE_ERROR, Watched};
 use super::sample::{About, Condition, Sample};
 use super::transition::{advance, end};
-use crate::catalog::{Rule, Severity};
+use crate::catalog::{Ladder, Rule, Severity};
 
 /// Open alerts of a rule beyond which its further breaches have none, unless the settings say otherwise. Each takes some
 /// ten kilobytes.
@@ -106,6 +106,14 @@ impl Engine {
     /// Takes over what an earlier run left of episodes beside the records.
     pub fn recall(&mut self, past: Past) {
         self.book.recall(past);
+    }
+
+    /// To be called after [`Engine::restore`]: levels of another ladder become those of this one, by their names. What this
+    /// one lacks falls to what is nearest, and its alerts go on from there.
+    pub fn seat(&mut self, ladder: &Ladder) {
+        for entry in self.book.entries_mut() {
+            entry.record.seat(ladder);
+        }
     }
 
     /// All silences that are known.

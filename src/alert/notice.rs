@@ -269,6 +269,9 @@ pub struct Notice {
     pub alert_kind: String,
     /// Severity at the decision.
     pub severity: Severity,
+    /// For a change of level: those at which the episode stood before. Some receivers know each as an alert of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Severity>,
     /// Labels.
     pub labels: Labels,
     /// Event time at which the episode fired.
@@ -388,7 +391,8 @@ impl Notice {
             kind: NoticeKind::Fired,
             reason: None,
             alert_kind: String::new(),
-            severity: Severity::Info,
+            severity: Severity::INFO,
+            left: Vec::new(),
             labels: Labels::new(),
             fired_at: at,
             decided_at: at,

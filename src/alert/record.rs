@@ -10,7 +10,7 @@ use super::dispatch::route::Route;
 pub use super::identity::Fingerprint;
 use super::identity::fingerprint;
 use super::notice::{Ack, Because, ResolveReason, Verdict};
-use crate::catalog::Severity;
+use crate::catalog::{Ladder, Severity};
 use crate::evaluate::Mismatch;
 use crate::fold::cells::Bound;
 
@@ -406,7 +406,7 @@ impl AlertRecord {
             labels: Labels::new(),
             sources: Vec::new(),
             state: AlertState::Inactive,
-            severity: Severity::Info,
+            severity: Severity::INFO,
             episodes: 0,
             seq: 0,
             fired_at: None,
@@ -427,6 +427,31 @@ impl AlertRecord {
             severity,
             ..AlertRecord::blank()
         }
+    }
+
+    /// Moves what it says of levels to the ladder that holds now.
+    pub(super) fn seat(&mut self, ladder: &Ladder) {
+        let seat = |severity: &mut Severity| *severity = ladder.seat(*severity);
+        seat(&mut self.severity);
+        self.clocks.seat(ladder);
+        self.history
+            .levels
+            .iter_mut()
+            .for_each(|change| seat(&mut change.from));
+        self.told.flapping.iter_mut().for_each(seat);
+        let owed = self.told.owed.iter_mut().flat_map(|ended| {
+            seat(&mut ended.severity);
+            &mut ended.tellings
+        });
+        let closed = self
+            .told
+            .closed
+            .iter_mut()
+            .flat_map(|closed| &mut closed.tellings);
+        let tellings = self.told.tellings.iter_mut().chain(owed).chain(closed);
+        tellings
+            .filter_map(|telling| telling.severity.as_mut())
+            .for_each(seat);
     }
 
     /// The current or last episode; `None` before the first.
@@ -460,6 +485,31 @@ pub struct Clocks {
     pub counted_at: Option<Timestamp>,
     /// Event time since when the clocks stand still; they move on by the gap when judgements are back.
     pub stopped_at: Option<Timestamp>,
+}
+
+impl Clocks {
+    /// Moves the clocks to a ladder. Where two levels are one by now, the level is breached for as long as either is.
+    fn seat(&mut self, ladder: &Ladder) {
+        let mut seated: Vec<LevelClock> = Vec::new();
+        for clock in self.levels.drain(..) {
+            let clock = LevelClock {
+                severity: ladder.seat(clock.severity),
+                ..clock
+            };
+            match seated.iter_mut().find(|other| other.severity == clock.severity) {
+                None => seated.push(clock),
+                Some(other) if clock.breached && !other.breached => *other = clock,
+                Some(other) if clock.breached == other.breached => {
+                    other.since = match clock.breached {
+                        true => other.since.min(clock.since),
+                        false => other.since.max(clock.since),
+                    };
+                }
+                Some(_) => {}
+            }
+        }
+        self.levels = seated;
+    }
 }
 
 /// Since when one level is breached without a break, or is not.

@@ -14,7 +14,7 @@ pub const RULE_ERROR: &str = "rule_error";
 /// Event time for which a rule must fail before anybody is told: one bad update is not worth a message.
 pub(super) const ERROR_FOR: SignedDuration = SignedDuration::from_mins(15);
 /// Its level.
-pub(super) const SEVERITY: Severity = Severity::Warning;
+pub(super) const SEVERITY: Severity = Severity::WARNING;
 
 /// A rule on a node.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -13,8 +13,9 @@ use serde_saphyr::Spanned;
 use super::agg::AggWord;
 use super::model::{
     Direction, Expected, Format, Layout, Level, OnMissing, PeriodKind, Profile, Relation, Role, RuleOn,
-    Severity, WeightMode,
+    WeightMode,
 };
+use super::severity::Grade;
 use super::template::{TemplateEntry, UseEntry};
 use super::yaml::Named;
 
@@ -32,6 +33,9 @@ pub(super) struct File {
     pub(super) rules: Named<RuleEntry>,
     pub(super) templates: Named<TemplateEntry>,
     pub(super) r#use: Named<UseEntry>,
+    /// How bad an alert may be, from the least bad to the worst.
+    #[schemars(with = "Option<Vec<SeverityEntry>>")]
+    pub(super) severities: Option<Spanned<Vec<SeverityEntry>>>,
     #[schemars(with = "Option<AssessEntry>")]
     pub(super) assess: Option<Spanned<AssessEntry>>,
     /// How weights follow what the KPIs are seen to explain.
@@ -52,6 +56,28 @@ pub(super) struct CalendarEntry {
     pub(super) workdays: Option<Vec<Weekday>>,
     #[schemars(with = "Option<String>")]
     pub(super) holidays: Option<Spanned<String>>,
+}
+
+/// `warning`, or `{name: major, like: warning, title: Major, title_zh: 重大}`.
+#[derive(Debug)]
+pub(super) struct SeverityEntry {
+    pub(super) name: Spanned<String>,
+    pub(super) like: Option<Spanned<String>>,
+    pub(super) title: Option<String>,
+    pub(super) title_zh: Option<String>,
+}
+
+/// A step that the catalogue adds.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AddedSeverity {
+    #[schemars(with = "String")]
+    name: Spanned<String>,
+    /// The built-in severity that it looks like to who knows no others.
+    #[schemars(with = "Option<Grade>")]
+    like: Option<Spanned<String>>,
+    title: Option<String>,
+    title_zh: Option<String>,
 }
 
 /// `assess: {kpi: 70, business: 30}`.
@@ -356,7 +382,8 @@ pub(super) struct RuleEntry {
     #[schemars(with = "Option<Duration>")]
     pub(super) new_group_delay: Option<Spanned<Duration>>,
     pub(super) on_missing: Option<OnMissing>,
-    pub(super) severity: Option<Severity>,
+    #[schemars(with = "Option<String>")]
+    pub(super) severity: Option<Spanned<String>>,
     pub(super) levels: Vec<LevelEntry>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) title: Option<RuleTitleEntry>,
@@ -416,7 +443,8 @@ impl<'de> Deserialize<'de> for RuleTitleEntry {
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LevelEntry {
-    pub(super) severity: Severity,
+    #[schemars(with = "String")]
+    pub(super) severity: Spanned<String>,
     #[schemars(with = "String")]
     pub(super) when: Spanned<String>,
     pub(super) r#for: Option<Duration>,
@@ -647,6 +675,48 @@ scalar!(
     |n| Some(TargetEntry::Number(n)),
     map: |map| TargetMap::deserialize(map)?.target()
 );
+
+impl<'de> Deserialize<'de> for SeverityEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SeverityEntry, D::Error> {
+        struct NameOrAdded;
+        impl<'de> Visitor<'de> for NameOrAdded {
+            type Value = Entry;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("info, warning, critical, or {name: major, like: warning}")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Entry, E> {
+                Ok(Entry::Name(text.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entry, A::Error> {
+                AddedSeverity::deserialize(MapAccessDeserializer::new(map)).map(Entry::Added)
+            }
+        }
+        enum Entry {
+            Name(String),
+            Added(AddedSeverity),
+        }
+        impl<'de> Deserialize<'de> for Entry {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entry, D::Error> {
+                deserializer.deserialize_any(NameOrAdded)
+            }
+        }
+        let entry = Spanned::<Entry>::deserialize(deserializer)?;
+        Ok(match entry.value {
+            Entry::Name(name) => SeverityEntry {
+                name: Spanned::new(name, entry.referenced, entry.defined),
+                like: None,
+                title: None,
+                title_zh: None,
+            },
+            Entry::Added(added) => SeverityEntry {
+                name: added.name,
+                like: added.like,
+                title: added.title,
+                title_zh: added.title_zh,
+            },
+        })
+    }
+}
 
 impl<'de> Deserialize<'de> for FieldEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<FieldEntry, D::Error> {

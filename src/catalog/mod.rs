@@ -1,6 +1,7 @@
 //! The catalogue: what the business declares. Pure: text in, a checked [`Catalog`] or [`Diagnostics`] out.
 //!
 //! * [`model`]: the checked catalogue; invalid states do not construct.
+//! * [`severity`]: how bad an alert is, and the ladder of that.
 //! * [`path`]: where a field's value stands in a record.
 //! * [`expr`]: CEL expressions for filters and rules, with types checked at load.
 //! * [`entries`]: names in the entries of manual metrics.
@@ -22,6 +23,7 @@ pub mod load;
 pub mod model;
 mod path;
 pub mod schema;
+pub mod severity;
 mod target;
 pub mod template;
 pub(crate) mod yaml;
@@ -30,3 +32,4 @@ pub use agg::{Agg, Quantile, UnknownAgg};
 pub use diagnostic::{Diagnostic, Diagnostics, Place};
 pub use model::*;
 pub use path::{FieldPath, RecordPart};
+pub use severity::{Grade, Ladder, Severity};

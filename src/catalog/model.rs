@@ -9,6 +9,7 @@ use super::agg::Agg;
 use super::attribute::Title;
 use super::expr::Expr;
 use super::path::FieldPath;
+use super::severity::{Ladder, Severity};
 
 /// Index of a [`Source`] in [`Catalog::sources`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -36,6 +37,8 @@ pub struct Catalog {
     pub metrics: Vec<Metric>,
     /// Metrics put to work in the tree; a parent stands before its children.
     pub nodes: Vec<Node>,
+    /// How bad an alert may be.
+    pub severities: Ladder,
     /// Built-in rules as overridden, and own rules.
     pub rules: Vec<Rule>,
     /// How the score of an owner is made up.
@@ -923,43 +926,6 @@ pub enum RuleOn {
     Source,
     /// The links that serve one node instance, or all instances of a node: variables `siblings.*`.
     Siblings,
-}
-
-/// How bad.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Good to know.
-    Info,
-    /// Look at it today.
-    Warning,
-    /// Look at it now.
-    Critical,
-}
-
-impl Severity {
-    /// All of them, the least bad first.
-    pub const ALL: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Critical];
-
-    /// The word for labels and settings.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Severity::Info => "info",
-            Severity::Warning => "warning",
-            Severity::Critical => "critical",
-        }
-    }
 }
 
 /// What an active alert does while an operand has no value.

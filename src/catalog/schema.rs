@@ -9,11 +9,12 @@ use serde_json::Value;
 
 use super::agg::AggWord;
 use super::file::{
-    Duration, EveryEntry, ExpectedEntry, FieldEntry, FieldKind, File, FileEntry, InlinePart, Over, Override,
-    PartEntry, PeriodEntry, ProfileEntry, RuleEntry, RuleTitleEntry, Share, TargetEntry, Weekday,
-    WeightsEntry, WeightsMap, WholeNumber,
+    AddedSeverity, Duration, EveryEntry, ExpectedEntry, FieldEntry, FieldKind, File, FileEntry, InlinePart,
+    Over, Override, PartEntry, PeriodEntry, ProfileEntry, RuleEntry, RuleTitleEntry, SeverityEntry, Share,
+    TargetEntry, Weekday, WeightsEntry, WeightsMap, WholeNumber,
 };
 use super::model::{PeriodKind, Profile, WeightMode};
+use super::severity::Grade;
 use super::yaml::{Named, Tree};
 
 /// The schema of a catalogue file.
@@ -48,6 +49,10 @@ const NUMBER: &str = "^-?[0-9][0-9_]*([.][0-9]+)?%?$";
 described!(Share, "Share", _generator => json_schema!({
     "description": "a share such as 30% or 0.3",
     "anyOf": [{"type": "number"}, {"type": "string", "pattern": "^-?[0-9]+([.][0-9]+)?%?$"}],
+}));
+described!(SeverityEntry, "Severity", generator => json_schema!({
+    "description": "info, warning, critical, or a step that the catalogue adds",
+    "anyOf": [generator.subschema_for::<Grade>(), generator.subschema_for::<AddedSeverity>()],
 }));
 described!(WholeNumber, "WholeNumber", _generator => json_schema!({
     "description": "a whole number such as 5_000_000",

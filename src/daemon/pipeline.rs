@@ -128,6 +128,7 @@ impl Pipeline {
         let mut engine = Engine::new(around.store.id()).within(settings.routing.manners);
         engine.restore(restored.alerts, restored.dispatch);
         engine.recall(restored.past);
+        engine.seat(&catalog.severities);
         engine.withdraw(|record| judge::withdrawn(catalog, record));
         let mut dead_letters = DeadLetterFile::open(
             &settings.dead_letter.path,

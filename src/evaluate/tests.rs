@@ -295,7 +295,7 @@ fn rules_see_nodes_and_links() {
     // 9 of 10 articles and 30 % of revenue: at 19/30 of June the parent's pace is 0.474.
     assert_eq!(
         condition("2026-06-20T00:00:00+08:00", "done-but-flat", "articles"),
-        Some(Condition::Breach(Severity::Critical))
+        Some(Condition::Breach(Severity::CRITICAL))
     );
     assert_eq!(
         condition("2026-06-17T00:00:00+08:00", "done-but-flat", "articles"),
@@ -312,7 +312,7 @@ fn rules_see_nodes_and_links() {
     assert_eq!(condition(MID_JUNE, "done-but-flat", "average"), None);
     assert_eq!(
         condition(MID_JUNE, "behind_pace", "revenue"),
-        Some(Condition::Breach(Severity::Warning))
+        Some(Condition::Breach(Severity::WARNING))
     );
     assert_eq!(
         condition(MID_JUNE, "behind_pace", "refunds"),
@@ -566,7 +566,7 @@ nodes:
             let sample = samples
                 .iter()
                 .find(|sample| sample.node == node && sample.rule.name == "unreconciled");
-            let breach = Condition::Breach(Severity::Warning);
+            let breach = Condition::Breach(Severity::WARNING);
             let is_told = sample.is_some_and(|sample| sample.condition == breach);
             assert_eq!(is_told, found.is_some_and(|found| found.share() > 0.01), "{node}");
             found.map(|found| (found.of_target, found.whole, found.parts))

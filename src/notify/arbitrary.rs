@@ -57,7 +57,7 @@ prop_compose! {
         id in text(), bundle in 0u8..3, alert_kind in prop_oneof![Just("behind_pace".to_owned()), Just("target_at_risk".to_owned()), text()],
         kind in prop_oneof![Just(NoticeKind::Fired), Just(NoticeKind::Escalated), Just(NoticeKind::Resolved)],
         reason in option::of(prop_oneof![Just(ResolveReason::Recovered), Just(ResolveReason::PeriodClosed)]),
-        severity in prop_oneof![Just(Severity::Info), Just(Severity::Critical)],
+        severity in prop_oneof![Just(Severity::INFO), Just(Severity::CRITICAL)],
         labels in btree_map(prop_oneof![Just("node".to_owned()), Just("owner".to_owned()), Just("alertname".to_owned())], text(), 0..3),
         facts in facts(), facts_at_firing in option::of(facts()),
     ) -> Notice {

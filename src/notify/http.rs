@@ -286,7 +286,7 @@ mod tests {
 
     fn receiver() -> Receiver {
         let url = Secret::new("https://unused.example");
-        Receiver::new(Channel::SlackWebhook(SlackWebhook { url }))
+        Receiver::new(Channel::SlackWebhook(SlackWebhook::at(url)))
     }
 
     #[test]

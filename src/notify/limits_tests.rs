@@ -10,7 +10,7 @@ use super::message::{Field, Item, Message, Tone, Value};
 use super::robots::{ALL, NAMES, Robot, mail, mention, robot_with, wording};
 use super::{Answer, Form, Parcel, Wording, dingtalk, feishu, open, samples, teams};
 use crate::alert::notice::Notice;
-use crate::catalog::Severity;
+use crate::catalog::Grade;
 use crate::settings::{self, Mention, Receiver, Templates, Words};
 use crate::words::Language;
 
@@ -311,7 +311,7 @@ fn large(value: usize, lead: &str) -> Message {
             })
             .collect(),
         lead: lead.to_owned(),
-        tone: Tone::Alert(Severity::Warning),
+        tone: Tone::Alert(Grade::Warning),
         ..wording(Language::Zh).message(&[samples::hollow()])
     }
 }

@@ -358,8 +358,8 @@ pub(crate) async fn run_by(
     }
     let (mut queues, mut shared) = (JoinSet::new(), Shared::default());
     for targets in destinations.into_values() {
-        let shares = targets.first().and_then(|target| target.channel.shares());
-        let pace = shares.map(|shares| shared.of(shares));
+        let shares = targets.iter().filter_map(|target| target.channel.shares());
+        let pace = shares.map(|shares| shared.of(shares)).last();
         let queue = Queue::new(
             targets,
             pace,

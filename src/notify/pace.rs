@@ -1,7 +1,8 @@
 //! Pace: how fast one destination may be written to, and when a failed attempt is made again.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,6 +22,17 @@ impl Limit {
         per_message: Duration::from_secs(1),
         burst: 3,
     };
+
+    /// So many in any minute, some of them at once.
+    pub fn a_minute(most: NonZeroU32) -> Limit {
+        let burst = (most.get() / 3).clamp(1, 10);
+        // What went at once counts towards the minute.
+        let spread = (most.get() - burst).max(1);
+        Limit {
+            per_message: Duration::from_mins(1) / spread,
+            burst,
+        }
+    }
 }
 
 /// Paces that several destinations share, by what they have in common.
@@ -28,10 +40,15 @@ impl Limit {
 pub(super) struct Shared(BTreeMap<u64, Arc<Mutex<Pace>>>);
 
 impl Shared {
-    /// The one of a key; the first who asks says how fast it is.
+    /// The one of a key; of all who ask the slowest says how fast it is.
     pub(super) fn of(&mut self, (key, limit): (u64, Limit)) -> Arc<Mutex<Pace>> {
         let pace = || Arc::new(Mutex::new(Pace::new(&[limit])));
-        Arc::clone(self.0.entry(key).or_insert_with(pace))
+        let shared = Arc::clone(self.0.entry(key).or_insert_with(pace));
+        shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .slow_to(limit);
+        shared
     }
 }
 
@@ -91,6 +108,15 @@ impl Pace {
         }
     }
 
+    /// No faster than this.
+    fn slow_to(&mut self, limit: Limit) {
+        for (own, _) in &mut self.buckets {
+            if own.per_message < limit.per_message {
+                *own = limit;
+            }
+        }
+    }
+
     /// From when on a message may go.
     pub(super) fn free_at(&self, now: Instant) -> Instant {
         let free = self.buckets.iter().filter_map(|(limit, full_at)| {
@@ -132,6 +158,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notify::fakes::Window;
 
     #[test]
     fn three_go_at_once_and_then_one_a_second() {
@@ -150,6 +177,33 @@ mod tests {
             pace.take(rested);
         }
         assert_eq!(pace.free_at(rested), rested + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn so_many_a_minute_are_no_more_in_any_minute() {
+        for most in [1, 2, 9, 10, 11, 60, 300] {
+            let start = Instant::now();
+            let mut pace = Pace::new(&[Limit::a_minute(NonZeroU32::new(most).unwrap())]);
+            let mut window = Window::new(most as usize, Duration::from_mins(1));
+            let mut now = start;
+            for _ in 0..most * 3 {
+                now = pace.free_at(now);
+                pace.take(now);
+                assert!(window.lets_through(now), "{most}");
+            }
+            assert!((now - start).as_secs() <= 300, "{most}: {:?}", now - start);
+        }
+    }
+
+    #[test]
+    fn of_those_who_share_a_pace_the_slowest_counts() {
+        let of = |most| Limit::a_minute(NonZeroU32::new(most).unwrap());
+        let mut all = Shared::default();
+        let first = all.of((1, of(300)));
+        let second = all.of((1, of(60)));
+        assert!(Arc::ptr_eq(&first, &second) && Arc::ptr_eq(&first, &all.of((1, of(300)))));
+        assert_eq!(first.lock().unwrap().buckets[0].0, of(60));
+        assert_eq!(all.of((2, of(300))).lock().unwrap().buckets[0].0, of(300));
     }
 
     #[test]

@@ -91,6 +91,8 @@ pub(super) fn channel(name: &str, url: &str, secret: Option<&str>, mention: Ment
             token: Secret::new(TOKEN),
             channel: slack_bot::SlackBot::CHANNEL.to_owned(),
             signing_secret: None,
+            workspace: None,
+            workspace_per_minute: settings::SLACK_WORKSPACE_PER_MINUTE,
             api_url: url.reveal().parse().unwrap(),
         }),
         "pagerduty" => settings::Channel::PagerDuty(settings::PagerDuty {
@@ -102,7 +104,7 @@ pub(super) fn channel(name: &str, url: &str, secret: Option<&str>, mention: Ment
             credentials: None,
             resend: Duration::from_mins(1),
         }),
-        _ => settings::Channel::SlackWebhook(settings::SlackWebhook { url }),
+        _ => settings::Channel::SlackWebhook(settings::SlackWebhook::at(url)),
     }
 }
 

@@ -21,7 +21,8 @@ pub(crate) fn hollow() -> Notice {
         kind: NoticeKind::Fired,
         reason: None,
         alert_kind: "hollow".into(),
-        severity: Severity::Warning,
+        severity: Severity::WARNING,
+        left: Vec::new(),
         labels: labels
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
@@ -56,7 +57,7 @@ pub(crate) fn worse() -> Notice {
         id: "5e1f.2".into(),
         seq: 2,
         kind: NoticeKind::Escalated,
-        severity: Severity::Critical,
+        severity: Severity::CRITICAL,
         decided_at: "2026-06-20T04:30:00Z".parse().unwrap(),
         facts: facts(1.04, 0.42),
         ..hollow()

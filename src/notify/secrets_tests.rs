@@ -75,6 +75,8 @@ fn receiver(name: &str, server: &str) -> Receiver {
             token: Secret::new("xoxb-verysecret"),
             channel: "C1".to_owned(),
             signing_secret: Some(Secret::new(SECRET)),
+            workspace: None,
+            workspace_per_minute: settings::SLACK_WORKSPACE_PER_MINUTE,
             api_url: url(),
         }),
         "pagerduty" => Channel::PagerDuty(settings::PagerDuty {

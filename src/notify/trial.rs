@@ -215,7 +215,7 @@ fn sample(receiver: &str, language: Language, resolved: bool, now: Timestamp) ->
         },
         reason: resolved.then_some(ResolveReason::Recovered),
         alert_kind: "test".to_owned(),
-        severity: Severity::Warning,
+        severity: Severity::WARNING,
         labels: [("alertname".to_owned(), "TautlineTest".to_owned())].into(),
         fired_at,
         facts: facts(if resolved { 0.71 } else { 0.41 }),

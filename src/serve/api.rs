@@ -203,7 +203,7 @@ fn alert_json(view: &View, alert: &AlertView) -> Option<Value> {
             "summary": sentence::heading(&alert.rule, &alert.kind, &alert.facts, view.language),
             "description": sentence::of(&alert.kind, &alert.facts, view.language),
             "kind": alert.kind,
-            "severity": alert.severity,
+            "severity": alert.severity.as_str(),
         },
         "state": state,
         "activeAt": alert.active_at.to_string(),
@@ -337,7 +337,7 @@ fn rule_json(view: &View, rule: &Rule, without_alerts: bool) -> Value {
         "duration": rule.levels.first().map_or(0.0, |level| level.hold_for.as_secs_f64()),
         "keepFiringFor": rule.keep_firing_for.as_secs_f64(),
         "labels": rule.labels,
-        "annotations": {"severity": rule.levels.last().map(|level| level.severity), "kind": rule.kind},
+        "annotations": {"severity": rule.levels.last().map(|level| level.severity.as_str()), "kind": rule.kind},
         "health": match (error, view.snapshot.watermark) {
             (Some(_), _) => "err",
             (None, Some(_)) => "ok",

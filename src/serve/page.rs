@@ -11,7 +11,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::chart;
 use super::view::{AlertView, NotReady, View};
 use crate::alert::record::AlertState;
-use crate::catalog::{NodeId, Role, Severity};
+use crate::catalog::{Grade, NodeId, Role, Severity};
 use crate::evaluate::{InstanceKey, NodeInfo, NodeState, Pace};
 use crate::words::{Language, percent, sentence};
 
@@ -328,18 +328,14 @@ fn pending(view: &View, reader: Reader) -> Markup {
 }
 
 fn severity(severity: Severity, language: Language) -> &'static str {
-    match severity {
-        Severity::Critical => language.pick("严重", "Critical"),
-        Severity::Warning => language.pick("警告", "Warning"),
-        Severity::Info => language.pick("提示", "Info"),
-    }
+    language.pick(severity.title_zh(), severity.title())
 }
 
 pub(super) fn severity_class(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical => "bad",
-        Severity::Warning => "warn",
-        Severity::Info => "calm",
+    match severity.like() {
+        Grade::Critical => "bad",
+        Grade::Warning => "warn",
+        Grade::Info => "calm",
     }
 }
 

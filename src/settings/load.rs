@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::named::{self, Name, Named};
 use super::receivers::ReceiverEntry;
 use super::routes::{AlertsEntry, DigestEntry, InhibitEntry, Parts, PersonEntry, RouteEntry};
+use super::severities;
 use super::times::IntervalEntry;
 use super::{DeadLetter, Kafka, Role, SchemaRegistry, Secret, Serve, Settings, Token};
 use crate::alert::dispatch::route::Routing;
@@ -169,6 +170,11 @@ pub fn suffice(settings: &Settings, catalog: &Catalog) -> Result<(), Diagnostics
         }
     }
     problems.extend(named::problems(&settings.named, catalog));
+    problems.extend(severities::unknown(
+        &settings.routing,
+        &place_of(&settings.file),
+        &catalog.severities,
+    ));
     if problems.is_empty() {
         Ok(())
     } else {
@@ -601,6 +607,12 @@ impl Checker {
         self.outline.place(&self.file, &path)
     }
 
+    /// What is not wrong, but worth a look.
+    pub(super) fn warn(&mut self, path: &[&str], message: String) {
+        let place = self.outline.place(&self.file, path);
+        self.warnings.push(Diagnostic { place, message });
+    }
+
     pub(super) fn problem_at(&mut self, path: &[String], message: String) {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         self.problem(&path, message);
@@ -683,9 +695,9 @@ routes:
             let found = settings.routing.destinations(&record).into_iter();
             found.map(|destination| destination.receiver).collect::<Vec<_>>()
         };
-        assert_eq!(told("b", Severity::Critical), ["boss", "ops"]);
-        assert_eq!(told("a", Severity::Critical), ["boss"]);
-        assert_eq!(told("a", Severity::Warning), ["ops"]);
+        assert_eq!(told("b", Severity::CRITICAL), ["boss", "ops"]);
+        assert_eq!(told("a", Severity::CRITICAL), ["boss"]);
+        assert_eq!(told("a", Severity::WARNING), ["ops"]);
     }
 
     #[test]
@@ -845,8 +857,40 @@ routes:
         assert!(suffice(&with(", schema_registry: {url: \"http://r\"}"), &catalog).is_ok());
     }
 
+    #[test]
+    fn severities_of_routes_are_those_of_the_catalogue() {
+        let yaml = "severities:\n  - warning\n  - {name: major, like: warning}\n  - critical\nsources:\n  orders: {http: true, format: json, fields: {}}\n";
+        let files = crate::catalog::load::Files::new("", [("a.yaml", yaml)]);
+        let catalog = crate::catalog::load::load(&files).unwrap();
+        let said = |matcher: &str| {
+            let text = format!(
+                "receivers:\n  ops: {{slack_webhook: {{url: http://127.0.0.1:1/s}}}}\nroutes:\n  receiver: ops\n  routes:\n    - {{matchers: ['{matcher}'], receiver: ops}}\n"
+            );
+            let settings = load_text(&text).unwrap();
+            let found = suffice(&settings, &catalog).map_err(|problems| problems.to_string());
+            found.map_err(|said| said[said.find("tautline.yaml").unwrap()..].to_owned())
+        };
+        for known in [
+            "severity=major",
+            "severity=~\"major|critical\"",
+            "severity!~warn.*",
+            "severity=\"\"",
+            "kind=majr",
+        ] {
+            assert_eq!(said(known), Ok(()), "{known}");
+        }
+        assert_eq!(
+            said("severity=\"majr\"").unwrap_err(),
+            "tautline.yaml:6:7: severity=\"majr\": the catalogue has no severity 'majr'; did you mean 'major'?"
+        );
+        assert_eq!(
+            said("severity=~\"critical|info\"").unwrap_err(),
+            "tautline.yaml:6:7: severity=~\"critical|info\": the catalogue has no severity 'info'; known are warning, major, critical"
+        );
+    }
+
     fn told(settings: &Settings) -> Vec<String> {
-        let record = AlertRecord::sample(Labels::new(), Severity::Info);
+        let record = AlertRecord::sample(Labels::new(), Severity::INFO);
         let found = settings.routing.destinations(&record).into_iter();
         found.map(|destination| destination.receiver).collect()
     }

@@ -7,6 +7,7 @@ mod named;
 mod receivers;
 mod role;
 mod routes;
+mod severities;
 mod times;
 
 use std::collections::BTreeMap;
@@ -28,7 +29,8 @@ pub use load::{doubts, load, load_routing, schema, suffice};
 pub use named::Named;
 pub use receivers::{
     Alertmanager, Channel, DingTalk, Email, Feishu, MailTls, Mention, OwnBody, OwnEnd, PagerDuty, Receiver,
-    Signature, SlackBot, SlackWebhook, Teams, Templates, WeCom, Webhook, WebhookFormat, Words,
+    SLACK_WORKSPACE_PER_MINUTE, Signature, SlackBot, SlackRate, SlackWebhook, Teams, Templates, WeCom,
+    Webhook, WebhookFormat, Words,
 };
 
 /// What the operator sets, checked.

@@ -1,4 +1,4 @@
-//! What settings name of the catalogue: rules in templates, labels and levels in routes. It is collected while the settings
+//! What settings name of the catalogue: rules in templates, and labels in routes. It is collected while the settings
 //! are read, and compared when both are known.
 
 use std::collections::BTreeSet;
@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 use super::routes::hint;
 use crate::alert::delivery::DELIVERY_FAILED;
 use crate::alert::dispatch::matcher::Matcher;
-use crate::alert::record::Labels;
 use crate::alert::{RULE_ERROR, TOO_MANY_ALERTS};
-use crate::catalog::{Catalog, Diagnostic, Place, Severity};
+use crate::catalog::{Catalog, Diagnostic, Place};
 
 /// Labels that tautline sets itself, and what matchers see beside labels.
 const SET: [&str; 11] = [
@@ -58,7 +57,7 @@ pub(super) fn problems(named: &[Named], catalog: &Catalog) -> Vec<Diagnostic> {
     unknown.collect()
 }
 
-/// Labels and levels that no alert has: what asks for them is never met, or always.
+/// Labels that no alert has: what asks for them is never met, or always.
 pub(super) fn doubts(named: &[Named], catalog: &Catalog) -> Vec<Diagnostic> {
     let dimensions = catalog.nodes.iter().flat_map(|node| &node.each);
     let of_rules = catalog.rules.iter().flat_map(|rule| rule.labels.keys());
@@ -77,7 +76,7 @@ pub(super) fn doubts(named: &[Named], catalog: &Catalog) -> Vec<Diagnostic> {
         let message = match &named.name {
             Name::Rule(_) => None,
             Name::Label(label) => of_label(label),
-            Name::Matcher(matcher) => of_label(&matcher.name).or_else(|| of_level(matcher)),
+            Name::Matcher(matcher) => of_label(&matcher.name),
         };
         Some(Diagnostic {
             place: named.place.clone(),
@@ -85,28 +84,6 @@ pub(super) fn doubts(named: &[Named], catalog: &Catalog) -> Vec<Diagnostic> {
         })
     };
     named.iter().filter_map(doubt).collect()
-}
-
-/// A condition on the level that tells no level from another.
-fn of_level(matcher: &Matcher) -> Option<String> {
-    if matcher.name != "severity" {
-        return None;
-    }
-    let levels = Severity::ALL.map(Severity::as_str);
-    let meets = |level: &str| {
-        let labels: Labels = [("severity".to_owned(), level.to_owned())].into();
-        matcher.matches(&labels)
-    };
-    let is_vain = match matcher.is_equal {
-        true => !levels.into_iter().any(meets),
-        false => levels.into_iter().all(meets),
-    };
-    is_vain.then(|| {
-        format!(
-            "{matcher} names no level; {}",
-            hint(&matcher.value, levels.into_iter())
-        )
-    })
 }
 
 #[cfg(test)]
@@ -133,10 +110,10 @@ routes:
   receiver: ops
   group_by: [tema, severity, desk]
   routes:
-  - {{receiver: ops, matchers: [severity=critcal, desk=finance]}}
+  - {{receiver: ops, matchers: [severity=critical, desk=finance]}}
   - {{receiver: ops, matchers: ['severity=~\"critical|warning\"', nod!=a]}}
 inhibit_rules:
-- {{source_matchers: [team=a], target_matchers: ['severity!~\"bad.*\"'], equal: [\"period\", regoin]}}
+- {{source_matchers: [team=a], target_matchers: ['severity!=info'], equal: [\"period\", regoin]}}
 "
             ))
             .unwrap()
@@ -162,9 +139,7 @@ inhibit_rules:
             doubts,
             [
                 "6 no alert has the label 'tema'",
-                "8 severity=\"critcal\" names no level",
                 "9 no alert has the label 'nod'",
-                "11 severity!~\"bad.*\" names no level",
                 "11 no alert has the label 'regoin'",
             ]
         );

@@ -78,7 +78,7 @@ fn record(name: &str, episodes: u64) -> AlertRecord {
         state: AlertState::Pending {
             since: Timestamp::UNIX_EPOCH,
         },
-        severity: Severity::Critical,
+        severity: Severity::CRITICAL,
         episodes,
         seq: 2,
         fired_at: None,
@@ -394,7 +394,7 @@ fn what_ended_since_the_last_digest_is_found_at_a_start() {
     };
     commit(&[over("a", 5), over("c", 7), pending_again.clone()]);
     pending_again.state = AlertState::Pending { since: at(8) };
-    pending_again.severity = Severity::Info;
+    pending_again.severity = Severity::INFO;
     commit(&[pending_again]);
     let ended = store.restore().unwrap().past.ended;
     let found: Vec<_> = ended
@@ -405,8 +405,8 @@ fn what_ended_since_the_last_digest_is_found_at_a_start() {
     assert_eq!(
         found,
         [
-            (Some(at(6)), Severity::Critical),
-            (Some(at(7)), Severity::Critical)
+            (Some(at(6)), Severity::CRITICAL),
+            (Some(at(7)), Severity::CRITICAL)
         ]
     );
 }

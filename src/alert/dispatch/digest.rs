@@ -175,7 +175,7 @@ pub(super) fn notice(
     Notice {
         kind: NoticeKind::Digest,
         alert_kind: "digest".to_owned(),
-        severity: worst.unwrap_or(Severity::Info),
+        severity: worst.unwrap_or(Severity::INFO),
         aside: Some(Box::new(Aside::Digest(digest))),
         ..Notice::blank(episode, receiver, now, at)
     }

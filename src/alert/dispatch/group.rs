@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::route::{DEFAULT_WAIT, Guard, Timing};
 use crate::alert::record::Labels;
-use crate::catalog::Severity;
+use crate::catalog::{Grade, Severity};
 
 /// What is remembered of a group that was told of.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -54,15 +54,15 @@ pub(super) fn due(
     since: Timestamp,
     severity: Severity,
 ) -> Timestamp {
-    let wait = timing.group_wait.unwrap_or(match severity {
-        Severity::Critical => SignedDuration::ZERO,
-        _ => DEFAULT_WAIT,
+    let wait = timing.group_wait.unwrap_or(match severity.like() {
+        Grade::Critical => SignedDuration::ZERO,
+        Grade::Warning | Grade::Info => DEFAULT_WAIT,
     });
     let Some(group) = group.filter(|_| timing.group_interval > SignedDuration::ZERO) else {
         return later(first_waits_since, wait);
     };
     // A critical alert does not wait for its turn. Others do, also where the first of a group goes at once.
-    if severity == Severity::Critical && wait.is_zero() {
+    if severity.like() == Grade::Critical && wait.is_zero() {
         return since;
     }
     // Where the clock was set back behind the group's first message, its turns are too far ahead to wait for.

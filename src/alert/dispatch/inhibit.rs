@@ -351,7 +351,7 @@ mod tests {
             kind: "feed_gap".to_owned(),
             ..alert(
                 "visits",
-                Severity::Warning,
+                Severity::WARNING,
                 &[("parent", "sales"), ("store", store), ("gap", stream)],
             )
         };
@@ -370,7 +370,7 @@ mod tests {
             let explained = explained(&Routing::default(), &world, &open);
             explained.by(target.fingerprint).is_some()
         };
-        let of = |node: &str, labels: &[(&str, &str)]| alert(node, Severity::Warning, labels);
+        let of = |node: &str, labels: &[(&str, &str)]| alert(node, Severity::WARNING, labels);
         let kpi = gap("17", "kpi");
         assert!(by_gap(
             &kpi,
@@ -401,7 +401,7 @@ mod tests {
         // A source explains all that is computed from it, and the silence of it only where nothing comes.
         let mut source = AlertRecord {
             kind: "feed_gap".to_owned(),
-            ..alert("", Severity::Warning, &[("source", "orders")])
+            ..alert("", Severity::WARNING, &[("source", "orders")])
         };
         source.labels.remove("node");
         source.facts.source = Some(Default::default());
@@ -416,34 +416,34 @@ mod tests {
     #[test]
     fn an_alert_explains_neither_itself_nor_another_that_is_both() {
         let (one, other) = (
-            alert("a", Severity::Critical, &[]),
-            alert("b", Severity::Critical, &[]),
+            alert("a", Severity::CRITICAL, &[]),
+            alert("b", Severity::CRITICAL, &[]),
         );
         let everything = "node=~.+";
         assert!(found(everything, &[], std::slice::from_ref(&one)).is_empty());
         assert!(found(everything, &[], &[one.clone(), other]).is_empty());
-        let milder = alert("c", Severity::Warning, &[]);
+        let milder = alert("c", Severity::WARNING, &[]);
         assert_eq!(found(everything, &[], &[one, milder]), ["c by a"]);
     }
 
     #[test]
     fn a_label_that_must_be_equal_and_is_missing_is_empty() {
-        let source = alert("a", Severity::Critical, &[]);
+        let source = alert("a", Severity::CRITICAL, &[]);
         let (none, empty) = (
-            alert("b", Severity::Warning, &[]),
-            alert("c", Severity::Warning, &[("region", "")]),
+            alert("b", Severity::WARNING, &[]),
+            alert("c", Severity::WARNING, &[("region", "")]),
         );
-        let elsewhere = alert("d", Severity::Warning, &[("region", "east")]);
+        let elsewhere = alert("d", Severity::WARNING, &[("region", "east")]);
         let alerts = [source, none, empty, elsewhere.clone()];
         let target = "severity=warning";
         assert_eq!(found(target, &["region"], &alerts), ["b by a", "c by a"]);
-        let east = alert("e", Severity::Critical, &[("region", "east")]);
+        let east = alert("e", Severity::CRITICAL, &[("region", "east")]);
         assert_eq!(found(target, &["region"], &[east, elsewhere]), ["d by e"]);
     }
 
     #[test]
     fn what_is_only_pending_explains_nothing_and_what_recovers_still_does() {
-        let target = alert("b", Severity::Warning, &[]);
+        let target = alert("b", Severity::WARNING, &[]);
         let since = Timestamp::UNIX_EPOCH;
         for (state, explains) in [
             (AlertState::Pending { since }, false),
@@ -453,7 +453,7 @@ mod tests {
         ] {
             let source = AlertRecord {
                 state,
-                ..alert("a", Severity::Critical, &[])
+                ..alert("a", Severity::CRITICAL, &[])
             };
             let pairs = found("severity=warning", &[], &[source, target.clone()]);
             assert_eq!(!pairs.is_empty(), explains, "{state:?}");
@@ -493,7 +493,7 @@ mod tests {
             let alerts: Vec<AlertRecord> = drawn.iter().enumerate().map(|(n, (critical, region, team))| {
                 let mut labels = vec![("team", words[*team])];
                 labels.extend((*region > 0).then(|| ("region", words[*region])));
-                let severity = if *critical { Severity::Critical } else { Severity::Warning };
+                let severity = if *critical { Severity::CRITICAL } else { Severity::WARNING };
                 alert(&format!("n{n}"), severity, &labels)
             }).collect();
             let rule = InhibitRule {

@@ -81,7 +81,7 @@ pub(super) fn as_alert(proposal: &Titled) -> AlertRecord {
         rule: WEIGHTS_PROPOSED.to_owned(),
         kind: WEIGHTS_PROPOSED.to_owned(),
         labels,
-        severity: Severity::Info,
+        severity: Severity::INFO,
         fired_at: Some(proposal.proposal.at),
         ..AlertRecord::blank()
     }

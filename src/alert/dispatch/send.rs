@@ -120,7 +120,7 @@ impl Dispatcher {
         let (now, routing) = (moment.now, moment.routing);
         let severity = |fingerprint: Fingerprint| {
             book.get(fingerprint)
-                .map_or(Severity::Info, |entry| entry.record.severity)
+                .map_or(Severity::INFO, |entry| entry.record.severity)
         };
         let mut due_fired: BTreeMap<String, usize> = BTreeMap::new();
         let mut planned: Vec<(GroupKey, Vec<(Want, Timestamp)>)> = Vec::new();

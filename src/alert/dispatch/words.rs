@@ -52,10 +52,12 @@ pub(super) fn notice(
         }),
         What::Escalated => Some(Notice {
             explains,
+            left: left(record),
             ..running(record, NoticeKind::Escalated, seq, envelope)
         }),
         What::Milder => Some(Notice {
             quiet: true,
+            left: left(record),
             ..running(record, NoticeKind::DeEscalated, seq, envelope)
         }),
         What::Repeat { .. } => Some(Notice {
@@ -71,6 +73,19 @@ fn because(record: &AlertRecord, envelope: &Envelope<'_>) -> Option<Because> {
     let mut tellings = record.told.tellings.iter();
     let telling = tellings.find(|telling| telling.receiver == envelope.receiver)?;
     telling.because.clone()
+}
+
+/// The other levels at which the episode stood, or as which it was told.
+fn left(record: &AlertRecord) -> Vec<Severity> {
+    let stood = record.history.levels.iter().map(|change| change.from);
+    let told = record.told.tellings.iter().filter_map(|telling| telling.severity);
+    let mut left: Vec<Severity> = stood
+        .chain(told)
+        .filter(|level| *level != record.severity)
+        .collect();
+    left.sort_unstable();
+    left.dedup();
+    left
 }
 
 /// About the episode that runs.
@@ -174,7 +189,7 @@ pub(super) fn reminder(
     Notice {
         kind: NoticeKind::Reminder,
         alert_kind: "silence".to_owned(),
-        severity: Severity::Info,
+        severity: Severity::INFO,
         aside: Some(Box::new(Aside::Silence(EndingSilence {
             id: silence.id.clone(),
             created_by: silence.created_by.clone(),

@@ -21,7 +21,7 @@ fn first_told(bench: &mut Bench, from: i64, condition: Condition) -> i64 {
                 },
             };
             let at = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(*second);
-            let routing = routing_of(&[(Severity::Info, "ops".to_owned())]);
+            let routing = routing_of(&[(Severity::INFO, "ops".to_owned())]);
             let world = nothing();
             let moment = Some(moment(at, &routing, &world));
             let step = bench.engine.step(&[sample], &bench.rules, at, moment);

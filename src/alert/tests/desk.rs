@@ -124,7 +124,7 @@ impl Desk {
     pub(super) fn new(routing: Routing) -> Desk {
         Desk {
             engine: Engine::new("store"),
-            rule: rule(&[(Severity::Warning, 0), (Severity::Critical, 0)], 0),
+            rule: rule(&[(Severity::WARNING, 0), (Severity::CRITICAL, 0)], 0),
             routing,
             world: Town::default(),
             period_end: None,
@@ -154,11 +154,11 @@ impl Desk {
 
     pub(super) fn fire(&mut self, names: &[&str]) {
         self.firing
-            .extend(names.iter().map(|name| ((*name).to_owned(), Severity::Warning)));
+            .extend(names.iter().map(|name| ((*name).to_owned(), Severity::WARNING)));
     }
 
     pub(super) fn worsen(&mut self, name: &str) {
-        self.firing.insert(name.to_owned(), Severity::Critical);
+        self.firing.insert(name.to_owned(), Severity::CRITICAL);
     }
 
     pub(super) fn clear(&mut self, name: &str) {

@@ -127,8 +127,8 @@ fn a_level_that_goes_up_and_down_does_not_grow_its_record() {
         crate::alert::record::History::LEVELS_MAX
     );
     assert_eq!(
-        record.history.level_at(Timestamp::MIN, Severity::Critical),
-        Some(Severity::Warning)
+        record.history.level_at(Timestamp::MIN, Severity::CRITICAL),
+        Some(Severity::WARNING)
     );
 }
 

@@ -516,7 +516,7 @@ fn the_owner_of_what_a_node_serves_is_told_where_people_know_one() {
                 parent: Some(parent),
                 ..Facts::default()
             },
-            ..AlertRecord::sample(labels, Severity::Warning)
+            ..AlertRecord::sample(labels, Severity::WARNING)
         };
         let receivers: Vec<String> = desk
             .routing

@@ -13,7 +13,7 @@ fn fired_and_resolved() -> (String, String) {
 
 /// Four episodes in plain words, the fifth flapping and still open to people although it is over.
 fn flapping() -> Bench {
-    let mut bench = Bench::new(rule(&[(Severity::Warning, 0), (Severity::Critical, 0)], 0));
+    let mut bench = Bench::new(rule(&[(Severity::WARNING, 0), (Severity::CRITICAL, 0)], 0));
     for at in [0, 10, 20, 30] {
         assert_eq!(episode(&mut bench, at), fired_and_resolved());
     }

@@ -94,7 +94,7 @@ fn any_rule() -> impl Strategy<Value = Rule> {
             for_events,
             on_missing,
             ..rule(
-                &[(Severity::Warning, warning), (Severity::Critical, critical)],
+                &[(Severity::WARNING, warning), (Severity::CRITICAL, critical)],
                 keep_firing_for,
             )
         },
@@ -103,14 +103,14 @@ fn any_rule() -> impl Strategy<Value = Rule> {
 
 fn routes(which: usize) -> Vec<(Severity, String)> {
     let (ops, boss) = (
-        (Severity::Info, "ops".to_owned()),
-        (Severity::Critical, "boss".to_owned()),
+        (Severity::INFO, "ops".to_owned()),
+        (Severity::CRITICAL, "boss".to_owned()),
     );
     match which {
         0 => Vec::new(),
         1 => vec![ops],
         2 => vec![ops, boss],
-        _ => vec![(Severity::Info, "sales".to_owned()), boss],
+        _ => vec![(Severity::INFO, "sales".to_owned()), boss],
     }
 }
 

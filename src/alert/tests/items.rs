@@ -95,7 +95,7 @@ impl World {
         let scene = judge::Scene::of(&self.catalog, &snapshot);
         let samples = scene.samples(&self.engine.known());
         let (at, world) = (snapshot.watermark.unwrap(), nothing());
-        let routing = routing_of(&[(Severity::Info, "ops".to_owned())]);
+        let routing = routing_of(&[(Severity::INFO, "ops".to_owned())]);
         let moment = Some(moment(at, &routing, &world));
         let step = self.engine.step(&samples, &self.catalog.rules, at, moment);
         let mut notices = step.notices;

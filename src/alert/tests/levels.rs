@@ -32,7 +32,7 @@ fn an_escalation_needs_its_level_without_a_break() {
 
 #[test]
 fn an_alert_that_fires_starts_at_the_highest_level_that_is_due() {
-    let mut bench = Bench::new(rule(&[(Severity::Warning, 30), (Severity::Critical, 0)], 15));
+    let mut bench = Bench::new(rule(&[(Severity::WARNING, 30), (Severity::CRITICAL, 0)], 15));
     assert_eq!(bench.judge(0, CRITICAL), "1 fired ops, 1 fired boss");
 }
 
@@ -53,9 +53,9 @@ fn a_level_that_is_back_is_told_again() {
 #[test]
 fn a_step_down_stops_at_a_level_that_was_breached_lately() {
     let levels = [
-        (Severity::Info, 0),
-        (Severity::Warning, 0),
-        (Severity::Critical, 0),
+        (Severity::INFO, 0),
+        (Severity::WARNING, 0),
+        (Severity::CRITICAL, 0),
     ];
     let mut bench = Bench::new(rule(&levels, 15));
     for (at, condition) in [(0, CRITICAL), (1, WARNING), (14, INFO), (16, INFO)] {
@@ -81,7 +81,7 @@ fn no_level_changes_in_the_band() {
 
 #[test]
 fn falling_back_and_climbing_in_one_step_is_an_escalation() {
-    let mut bench = Bench::new(rule(&[(Severity::Warning, 0), (Severity::Critical, 0)], 15));
+    let mut bench = Bench::new(rule(&[(Severity::WARNING, 0), (Severity::CRITICAL, 0)], 15));
     bench.judge(0, WARNING);
     bench.judge(1, CLEAR);
     assert_eq!(bench.judge(2, CRITICAL), "2 escalated ops, 2 fired boss");

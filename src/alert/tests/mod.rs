@@ -11,6 +11,7 @@ mod flapping;
 mod held;
 mod invariants;
 mod items;
+mod ladder;
 mod levels;
 mod missing;
 mod reload;
@@ -36,11 +37,11 @@ use super::notice::{Notice, NoticeKind};
 use super::record::{AlertRecord, AlertState, Episode, Facts, Figure, Labels, Past};
 use super::sample::{About, Condition, Sample};
 use crate::catalog::expr::Expr;
-use crate::catalog::{Calendar, OnMissing, Rule, RuleLevel, RuleOn, Severity};
+use crate::catalog::{Calendar, Grade, OnMissing, Rule, RuleLevel, RuleOn, Severity};
 
-const INFO: Condition = Condition::Breach(Severity::Info);
-const WARNING: Condition = Condition::Breach(Severity::Warning);
-const CRITICAL: Condition = Condition::Breach(Severity::Critical);
+const INFO: Condition = Condition::Breach(Severity::INFO);
+const WARNING: Condition = Condition::Breach(Severity::WARNING);
+const CRITICAL: Condition = Condition::Breach(Severity::CRITICAL);
 const BAND: Condition = Condition::Band;
 const CLEAR: Condition = Condition::Clear;
 const MISSING: Condition = Condition::Missing;
@@ -84,12 +85,12 @@ fn rule(levels: &[(Severity, i64)], keep_firing_for: i64) -> Rule {
 
 /// Warning after 10 minutes, critical after 20, gone after 15 clear ones.
 fn patient() -> Rule {
-    rule(&[(Severity::Warning, 10), (Severity::Critical, 20)], 15)
+    rule(&[(Severity::WARNING, 10), (Severity::CRITICAL, 20)], 15)
 }
 
 /// Warning at once, gone at once.
 fn hasty() -> Rule {
-    rule(&[(Severity::Warning, 0)], 0)
+    rule(&[(Severity::WARNING, 0)], 0)
 }
 
 /// What evaluation would know of a node; counts how often it is asked.
@@ -154,10 +155,10 @@ fn routing_of(routes: &[(Severity, String)]) -> Routing {
         ..Timing::default()
     };
     let below = routes.iter().map(|(from, receiver)| Route {
-        matchers: match from {
-            Severity::Info => Vec::new(),
-            Severity::Warning => vec![Matcher::parse("severity=~\"warning|critical\"").unwrap()],
-            Severity::Critical => vec![Matcher::parse("severity=\"critical\"").unwrap()],
+        matchers: match from.like() {
+            Grade::Info => Vec::new(),
+            Grade::Warning => vec![Matcher::parse("severity=~\"warning|critical\"").unwrap()],
+            Grade::Critical => vec![Matcher::parse("severity=\"critical\"").unwrap()],
         },
         go_on: true,
         timing: at_once,
@@ -268,8 +269,8 @@ impl Bench {
             kept: "{}".to_owned(),
             rules: vec![rule],
             routes: vec![
-                (Severity::Info, "ops".to_owned()),
-                (Severity::Critical, "boss".to_owned()),
+                (Severity::INFO, "ops".to_owned()),
+                (Severity::CRITICAL, "boss".to_owned()),
             ],
             quiet: false,
             period_end: FAR,

@@ -64,7 +64,7 @@ fn told_under<'a>(hours: impl IntoIterator<Item = (&'a Arc<Catalog>, &'a [Recent
         let plan = Arc::new(Plan::compile(catalog));
         let cells = Cells::new(plan.clone());
         let mut evaluator = Evaluator::new(catalog.clone(), plan.clone());
-        let routing = routing_of(&[(Severity::Info, "ops".to_owned())]);
+        let routing = routing_of(&[(Severity::INFO, "ops".to_owned())]);
         let when = judge::When {
             at: first + SignedDuration::from_hours(hour),
             horizon: Horizon::Known,
@@ -104,7 +104,6 @@ fn kinds(notices: &[Notice]) -> Vec<(&str, &str, NoticeKind, Severity)> {
 #[test]
 fn a_feed_whose_events_cannot_be_used_is_told_once_and_taken_back() {
     use NoticeKind::{Escalated, Fired, Resolved};
-    use Severity::{Critical, Warning};
     let quiet = || of(1000, 0);
     let notices = told(&[
         // As many as are allowed; more, of few events, are too few to say so.
@@ -119,9 +118,9 @@ fn a_feed_whose_events_cannot_be_used_is_told_once_and_taken_back() {
     assert_eq!(
         kinds(&notices),
         [
-            ("rejected", "orders", Fired, Warning),
-            ("rejected", "orders", Escalated, Critical),
-            ("rejected", "orders", Resolved, Critical),
+            ("rejected", "orders", Fired, Severity::WARNING),
+            ("rejected", "orders", Escalated, Severity::CRITICAL),
+            ("rejected", "orders", Resolved, Severity::CRITICAL),
         ]
     );
     assert_eq!(notices[0].alert_kind, "feed_gap");
@@ -183,8 +182,8 @@ fn a_surge_is_told_and_is_over_when_the_hour_is() {
     assert_eq!(
         kinds(&notices),
         [
-            ("surge", "orders", NoticeKind::Fired, Severity::Warning),
-            ("surge", "orders", NoticeKind::Resolved, Severity::Warning),
+            ("surge", "orders", NoticeKind::Fired, Severity::WARNING),
+            ("surge", "orders", NoticeKind::Resolved, Severity::WARNING),
         ]
     );
 }
@@ -303,7 +302,7 @@ fn told_of_feed(hours: &[(i64, Recent, FeedState)]) -> Vec<(String, NoticeKind)>
     let cells = Cells::new(plan.clone());
     let mut evaluator = Evaluator::new(catalog.clone(), plan);
     let mut engine = Engine::new("s");
-    let routing = routing_of(&[(Severity::Info, "ops".to_owned())]);
+    let routing = routing_of(&[(Severity::INFO, "ops".to_owned())]);
     let mut told = Vec::new();
     for (hour, recent, feed) in hours {
         let at = midnight() + SignedDuration::from_hours(*hour);

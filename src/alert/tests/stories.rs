@@ -209,7 +209,7 @@ impl Life {
             records: BTreeMap::new(),
             ledger: Ledger::default(),
             kept: "{}".to_owned(),
-            rule: rule(&[(Severity::Warning, 0), (Severity::Critical, 0)], 1),
+            rule: rule(&[(Severity::WARNING, 0), (Severity::CRITICAL, 0)], 1),
             routing: routing(0),
             judged: [None; 3],
             // A little before the night.

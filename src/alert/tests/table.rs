@@ -118,7 +118,7 @@ fn falling_back_counts_as_a_relapse_of_the_episode() {
 
 #[test]
 fn an_episode_begins_without_what_was_of_the_one_before() {
-    let mut bench = Bench::new(rule(&[(Severity::Warning, 0)], 5));
+    let mut bench = Bench::new(rule(&[(Severity::WARNING, 0)], 5));
     bench.completion = 0.1;
     for (at, condition) in [(0, WARNING), (1, CLEAR), (2, WARNING), (3, CLEAR), (8, CLEAR)] {
         bench.judge(at, condition);

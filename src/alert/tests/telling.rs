@@ -3,7 +3,7 @@
 use super::*;
 
 fn fired() -> Bench {
-    let mut bench = Bench::new(rule(&[(Severity::Warning, 0), (Severity::Critical, 0)], 0));
+    let mut bench = Bench::new(rule(&[(Severity::WARNING, 0), (Severity::CRITICAL, 0)], 0));
     assert_eq!(bench.judge(0, WARNING), "1 fired ops");
     bench
 }
@@ -20,7 +20,7 @@ fn one_decision_has_one_id_for_all_its_receivers() {
 #[test]
 fn a_receiver_that_the_route_names_twice_is_told_once() {
     let mut bench = Bench::new(hasty());
-    bench.routes.push((Severity::Info, "ops".to_owned()));
+    bench.routes.push((Severity::INFO, "ops".to_owned()));
     assert_eq!(bench.judge(0, WARNING), "1 fired ops");
 }
 
@@ -28,7 +28,7 @@ fn a_receiver_that_the_route_names_twice_is_told_once() {
 #[test]
 fn who_was_told_is_told_the_end_whatever_the_route_says() {
     let mut bench = fired();
-    bench.routes = vec![(Severity::Info, "sales".to_owned())];
+    bench.routes = vec![(Severity::INFO, "sales".to_owned())];
     assert_eq!(bench.judge(1, WARNING), "");
     assert_eq!(bench.judge(2, CLEAR), "2 resolved ops Recovered");
     assert_eq!(bench.judge(3, WARNING), "1 fired sales");
@@ -37,7 +37,7 @@ fn who_was_told_is_told_the_end_whatever_the_route_says() {
 #[test]
 fn an_escalation_reaches_those_who_know_and_those_of_the_route() {
     let mut bench = fired();
-    bench.routes = vec![(Severity::Info, "sales".to_owned())];
+    bench.routes = vec![(Severity::INFO, "sales".to_owned())];
     assert_eq!(bench.judge(1, CRITICAL), "2 escalated ops, 2 fired sales");
     assert_eq!(
         bench.judge(2, CLEAR),

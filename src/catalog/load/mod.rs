@@ -1,7 +1,7 @@
 //! From the folder of YAML files to the checked [`Catalog`]: every mistake with its place and what to write instead.
 //!
-//! One file a section: [`calendar`], [`sources`], [`metrics`] (with [`simple`]), [`nodes`] with their [`targets`], and
-//! [`rules`]; [`templates`] first of all puts templates to work.
+//! One file a section: [`calendar`], [`sources`], [`metrics`] (with [`simple`]), [`nodes`] with their [`targets`], [`rules`]
+//! with their [`severities`]; [`templates`] first of all puts templates to work.
 //! Reading the folder is the only I/O; [`load`] itself takes texts.
 
 mod backfill;
@@ -13,6 +13,7 @@ mod manual;
 mod metrics;
 mod nodes;
 mod rules;
+mod severities;
 mod simple;
 mod sources;
 mod targets;
@@ -30,6 +31,7 @@ use super::expr::{Expr, Variable};
 use super::file::File;
 use super::lint::Code;
 use super::model::{Accepted, Assess, Catalog};
+use super::severity::Ladder;
 use super::yaml::{self, Named};
 
 /// The texts of a catalogue folder: YAML, and the CSV files that it names.
@@ -132,6 +134,7 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
         files,
         problems: Vec::new(),
         origins: Vec::new(),
+        ladder: Ladder::default(),
     };
     let mut merged = loader.merge();
     if loader.problems.is_empty() {
@@ -146,6 +149,12 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
     let mut sources = loader.sources(&merged.sources);
     let metrics = loader.metrics(&merged.metrics, &mut sources, &calendars);
     let nodes = loader.nodes(&merged.nodes, &metrics, &sources);
+    let before = loader.problems.len();
+    loader.ladder = loader.severities(&merged.severities);
+    // Every rule names severities: what is wrong with the ladder would be told once for each.
+    if loader.problems.len() > before {
+        return Err(loader.refused());
+    }
     let rules = loader.rules(&merged.rules, &merged.nodes);
     let assess = loader.assess(&merged.assess);
     let weighting = loader.weighting(&merged.weights);
@@ -168,6 +177,7 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
             sources: sources.sources,
             metrics: metrics.metrics,
             nodes: nodes.nodes,
+            severities: loader.ladder.clone(),
             rules,
             assess,
             weighting,
@@ -199,6 +209,7 @@ impl<T> Entry<'_, T> {
 /// All files with their sections, each entry once.
 struct Merged {
     calendars: Vec<(Arc<str>, Spanned<super::file::CalendarEntry>)>,
+    severities: Vec<(Arc<str>, Spanned<Vec<super::file::SeverityEntry>>)>,
     assess: Vec<(Arc<str>, Spanned<super::file::AssessEntry>)>,
     weights: Vec<(Arc<str>, Spanned<super::file::WeightsEntry>)>,
     named_calendars: Owned<super::file::CalendarEntry>,
@@ -226,6 +237,8 @@ struct Loader<'a> {
     problems: Vec<Diagnostic>,
     /// Where the entries that came of templates are from.
     origins: Vec<templates::Origin>,
+    /// The severities that rules may name.
+    ladder: Ladder,
 }
 
 impl Loader<'_> {
@@ -239,6 +252,7 @@ impl Loader<'_> {
     fn merge(&mut self) -> Merged {
         let mut merged = Merged {
             calendars: vec![],
+            severities: vec![],
             assess: vec![],
             weights: vec![],
             named_calendars: vec![],
@@ -257,6 +271,9 @@ impl Loader<'_> {
                     merged
                         .calendars
                         .extend(file.calendar.map(|calendar| (shown.clone(), calendar)));
+                    merged
+                        .severities
+                        .extend(file.severities.map(|severities| (shown.clone(), severities)));
                     merged
                         .assess
                         .extend(file.assess.map(|assess| (shown.clone(), assess)));

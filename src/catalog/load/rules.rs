@@ -11,7 +11,8 @@ use super::{Loader, Owned, entries};
 use crate::catalog::attribute::{Title, vocabulary_of};
 use crate::catalog::expr::{Expr, Type};
 use crate::catalog::file::{LevelEntry, NodeEntry, Override, RuleEntry};
-use crate::catalog::model::{OnMissing, Rule, RuleLevel, RuleOn, Severity};
+use crate::catalog::model::{OnMissing, Rule, RuleLevel, RuleOn};
+use crate::catalog::severity::Severity;
 use crate::catalog::yaml;
 
 /// A rule that every node has without being asked, in the words of the catalogue.
@@ -43,7 +44,7 @@ impl BuiltIn {
             when,
             clear,
             hold_for: SignedDuration::ZERO,
-            severity: Severity::Warning,
+            severity: Severity::WARNING,
             critical,
         }
     }
@@ -88,7 +89,7 @@ const BUILT_IN: [BuiltIn; 19] = [
         when: "siblings.drift >= 1",
         clear: "siblings.drift < 0.5",
         hold_for: SignedDuration::ZERO,
-        severity: Severity::Warning,
+        severity: Severity::WARNING,
         critical: Some("siblings.drift >= 1 && (siblings.parent_gap <= -0.2 || siblings.parent_gap >= 0.2)"),
     },
     BuiltIn {
@@ -99,7 +100,7 @@ const BUILT_IN: [BuiltIn; 19] = [
         when: "node.pace < 0.9 && (!node.has_burn || node.burn >= 1.4)",
         clear: "node.pace >= 0.95",
         hold_for: SignedDuration::from_hours(48),
-        severity: Severity::Warning,
+        severity: Severity::WARNING,
         critical: None,
     },
     BuiltIn {
@@ -109,7 +110,7 @@ const BUILT_IN: [BuiltIn; 19] = [
         when: "node.target_probability < 0.2 && node.elapsed >= 0.25",
         clear: "node.target_probability >= 0.3",
         hold_for: SignedDuration::from_hours(24),
-        severity: Severity::Warning,
+        severity: Severity::WARNING,
         critical: None,
     },
     BuiltIn {
@@ -119,7 +120,7 @@ const BUILT_IN: [BuiltIn; 19] = [
         when: "node.unreconciled > 0.01",
         clear: "node.unreconciled <= 0.01",
         hold_for: SignedDuration::from_hours(24),
-        severity: Severity::Warning,
+        severity: Severity::WARNING,
         critical: None,
     },
     BuiltIn {
@@ -130,7 +131,7 @@ const BUILT_IN: [BuiltIn; 19] = [
         when: "node.missed_entry_days > 0.0",
         clear: "node.missed_entry_days <= 0.0",
         hold_for: SignedDuration::ZERO,
-        severity: Severity::Warning,
+        severity: Severity::WARNING,
         critical: None,
     },
     // Of a node that no link watches; of the others their links say it.
@@ -141,7 +142,7 @@ const BUILT_IN: [BuiltIn; 19] = [
         when: "node.silent_days > 0.0",
         clear: "node.silent_days <= 0.0",
         hold_for: SignedDuration::ZERO,
-        severity: Severity::Warning,
+        severity: Severity::WARNING,
         critical: None,
     },
     BuiltIn {
@@ -151,7 +152,7 @@ const BUILT_IN: [BuiltIn; 19] = [
         when: "node.unit_factor > 2.0 || node.unit_factor < 0.5",
         clear: "node.unit_factor <= 2.0 && node.unit_factor >= 0.5",
         hold_for: SignedDuration::ZERO,
-        severity: Severity::Warning,
+        severity: Severity::WARNING,
         critical: None,
     },
     BuiltIn {
@@ -161,7 +162,7 @@ const BUILT_IN: [BuiltIn; 19] = [
         when: "item.overdue_days > 0.0",
         clear: "item.overdue_days <= 0.0",
         hold_for: SignedDuration::ZERO,
-        severity: Severity::Warning,
+        severity: Severity::WARNING,
         critical: None,
     },
     // One bad event of a source that brings few is not a broken feed: it takes a number of them.
@@ -172,7 +173,7 @@ const BUILT_IN: [BuiltIn; 19] = [
         when: "source.rejected >= 10.0 && source.rejected_share > source.max_rejected",
         clear: "source.rejected_share <= source.max_rejected",
         hold_for: SignedDuration::ZERO,
-        severity: Severity::Warning,
+        severity: Severity::WARNING,
         critical: Some("source.rejected >= 10.0 && source.rejected_share >= 0.5"),
     },
     BuiltIn {
@@ -182,7 +183,7 @@ const BUILT_IN: [BuiltIn; 19] = [
         when: "source.staleness >= 1.0",
         clear: "source.staleness < 1.0",
         hold_for: SignedDuration::ZERO,
-        severity: Severity::Warning,
+        severity: Severity::WARNING,
         critical: None,
     },
     // A load that was repeated, or a producer in a loop; or customers.
@@ -193,7 +194,7 @@ const BUILT_IN: [BuiltIn; 19] = [
         when: "source.surge >= 3.0",
         clear: "source.surge < 2.0",
         hold_for: SignedDuration::ZERO,
-        severity: Severity::Warning,
+        severity: Severity::WARNING,
         critical: None,
     },
     BuiltIn {
@@ -203,7 +204,7 @@ const BUILT_IN: [BuiltIn; 19] = [
         when: "source.let_go > 0.0",
         clear: "source.let_go <= 0.0",
         hold_for: SignedDuration::ZERO,
-        severity: Severity::Warning,
+        severity: Severity::WARNING,
         critical: None,
     },
 ];
@@ -213,7 +214,7 @@ impl BuiltIn {
     fn entry(&self) -> RuleEntry {
         let written = |text: &str| Spanned::new(text.to_owned(), Location::UNKNOWN, Location::UNKNOWN);
         let levels = self.critical.map(|when| LevelEntry {
-            severity: Severity::Critical,
+            severity: written(Severity::CRITICAL.as_str()),
             when: written(when),
             r#for: None,
         });
@@ -223,7 +224,7 @@ impl BuiltIn {
             when: Some(written(self.when)),
             clear: Some(written(self.clear)),
             r#for: Some(crate::catalog::file::Duration(self.hold_for)),
-            severity: Some(self.severity),
+            severity: Some(written(self.severity.as_str())),
             ..RuleEntry::default()
         }
     }
@@ -491,17 +492,20 @@ impl Loader<'_> {
                 .or(entry.r#for)
                 .map_or(SignedDuration::ZERO, |time| time.0);
             levels.push(RuleLevel {
-                severity: level.severity,
+                severity: self.severity(file, &level.severity)?,
                 when,
                 hold_for,
             });
         }
+        let severity = match &entry.severity {
+            Some(name) => Some(self.severity(file, name)?),
+            None => None,
+        };
         if let Some(text) = &entry.when {
             let when = self.condition(file, text, on)?;
-            let severity = entry
-                .severity
+            let severity = severity
                 .or(general.map(|rule| rule.levels[0].severity))
-                .unwrap_or(Severity::Warning);
+                .unwrap_or(Severity::WARNING);
             let hold_for = entry
                 .r#for
                 .map(|time| time.0)
@@ -519,7 +523,7 @@ impl Loader<'_> {
             levels.clone_from(&general.levels);
             for level in &mut levels {
                 level.hold_for = entry.r#for.map_or(level.hold_for, |time| time.0);
-                level.severity = entry.severity.unwrap_or(level.severity);
+                level.severity = severity.unwrap_or(level.severity);
             }
         }
         if levels.is_empty() {

@@ -1,6 +1,7 @@
 use jiff::SignedDuration;
 
 use super::*;
+use crate::catalog::Severity;
 use crate::catalog::model::*;
 
 const GOOD: &str = r#"
@@ -112,10 +113,10 @@ fn a_node_overrides_a_built_in_rule_for_itself() {
     let [own] = of("target_at_risk", "visits")[..] else {
         panic!("one rule")
     };
-    assert_eq!(own.levels[0].severity, Severity::Critical);
+    assert_eq!(own.levels[0].severity, Severity::CRITICAL);
     assert_eq!(
         of("target_at_risk", "revenue")[0].levels[0].severity,
-        Severity::Warning
+        Severity::WARNING
     );
 }
 

@@ -117,7 +117,7 @@ pub(super) fn ndjson(catalog: &Catalog, differences: &[Difference<'_>]) -> Strin
             Difference::Vanishes(_) => ("vanishes", Value::Null),
             Difference::Changes(was, _) => {
                 let was = json!({
-                    "severity": was.severity,
+                    "severity": was.severity.as_str(),
                     "raised": told_at(catalog, was.raised),
                     "cleared": was.cleared.map(|at| told_at(catalog, at)),
                     "notices": was.notices,
@@ -145,7 +145,7 @@ mod tests {
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
-            severity: Severity::Warning,
+            severity: Severity::WARNING,
             raised: at(raised),
             cleared: cleared.map(at),
             facts: Default::default(),

@@ -18,7 +18,7 @@ use super::series::{self, Series};
 use crate::alert::dispatch::matcher::Matcher;
 use crate::catalog::diagnostic::{Diagnostic, Place, nearest};
 use crate::catalog::file::parse_duration;
-use crate::catalog::{Catalog, SourceId, yaml};
+use crate::catalog::{Catalog, Severity, SourceId, yaml};
 use crate::cli::backtest;
 
 /// Time between two evaluations, where the test does not say.
@@ -220,6 +220,19 @@ impl Checker {
         }
     }
 
+    fn severity(&mut self, name: Option<&Spanned<String>>, catalog: &Catalog) -> Option<Severity> {
+        let name = name?;
+        let found = catalog.severities.named(&name.value);
+        if found.is_none() {
+            let hint = hint(&name.value, catalog.severities.names());
+            self.problem(
+                name,
+                format!("no severity '{}' in the catalogue; {hint}", name.value),
+            );
+        }
+        found
+    }
+
     fn known_node<T>(&mut self, at: &Spanned<T>, node: Option<&str>, catalog: &Catalog) {
         let names = || catalog.nodes.iter().map(|known| known.name.as_str());
         if let Some(node) = node
@@ -371,7 +384,7 @@ impl Checker {
             at: self.moment(clock, &entry.at)?,
             which: which(Some(&entry.alert.value), entry.node.as_ref(), &entry.labels),
             state: entry.state,
-            severity: entry.severity,
+            severity: self.severity(entry.severity.as_ref(), &declared.catalog),
         })
     }
 
@@ -402,7 +415,7 @@ impl Checker {
             from,
             to,
             which: which(entry.alert.as_ref(), entry.node.as_ref(), &entry.labels),
-            severity: entry.severity,
+            severity: self.severity(entry.severity.as_ref(), &declared.catalog),
             outcome: entry.outcome,
         })
     }

@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use crate::alert::notice::NoticeKind;
-use crate::catalog::Severity;
 use crate::catalog::yaml::Named;
 
 /// A length of time since the start of the test, such as `25d`, or an instant (RFC 3339).
@@ -176,7 +175,8 @@ pub(super) struct StateEntry {
     #[schemars(with = "String")]
     pub(super) alert: Spanned<String>,
     pub(super) state: State,
-    pub(super) severity: Option<Severity>,
+    #[schemars(with = "Option<String>")]
+    pub(super) severity: Option<Spanned<String>>,
     pub(super) node: Option<String>,
     #[serde(default)]
     pub(super) labels: BTreeMap<String, String>,
@@ -202,7 +202,8 @@ pub(super) struct NoticeEntry {
     #[schemars(with = "(String, String)")]
     pub(super) between: Spanned<Vec<Moment>>,
     pub(super) alert: Option<String>,
-    pub(super) severity: Option<Severity>,
+    #[schemars(with = "Option<String>")]
+    pub(super) severity: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) outcome: Outcome,
     pub(super) node: Option<String>,

@@ -103,6 +103,7 @@ impl Stage {
         let mut engine = Engine::new(store.id()).within(declared.routing.manners);
         engine.restore(restored.alerts, restored.dispatch);
         engine.recall(restored.past);
+        engine.seat(&catalog.severities);
         engine.withdraw(|record| judge::withdrawn(&catalog, record));
         let mut remembered = restored.seen;
         let seen = catalog.sources.iter().map(|source| {

@@ -317,6 +317,11 @@ fn mistakes_are_told_with_their_place() {
             "tests.yaml:9:55: 'idle' is not one of inactive, pending, firing, recovering",
         ),
         (
+            "state: inactive",
+            "state: inactive, severity: critcal",
+            "tests.yaml:9:75: no severity 'critcal' in the catalogue; did you mean 'critical'?",
+        ),
+        (
             "kpi_completion_ratio",
             "kpi_completion",
             "tests.yaml:7:14: there is no series 'kpi_completion'; did you mean 'kpi_completion_ratio'?",

@@ -87,14 +87,21 @@ impl Alertmanager {
     /// severities that it left.
     fn alerts(&self, notice: &Notice, now: Timestamp, changes: bool) -> Vec<Json> {
         let alert = Alert::of(notice, &self.wording.message(std::slice::from_ref(notice)));
-        let left = Severity::ALL.into_iter().filter(|severity| match notice.kind {
-            NoticeKind::Escalated => *severity < notice.severity,
-            NoticeKind::DeEscalated => *severity > notice.severity,
+        let mut left: Vec<Severity> = Severity::BUILT_IN.to_vec();
+        left.extend(
+            notice
+                .left
+                .iter()
+                .filter(|level| !Severity::BUILT_IN.contains(level)),
+        );
+        left.retain(|level| match notice.kind {
+            NoticeKind::Escalated => *level < notice.severity,
+            NoticeKind::DeEscalated => *level > notice.severity,
             _ => false,
         });
         let mut out = vec![self.pushed(&alert, now)];
         if changes {
-            out.extend(left.map(|severity| {
+            out.extend(left.into_iter().map(|severity| {
                 let ended = Alert {
                     ended_at: Some(now),
                     ..alert.at(severity)

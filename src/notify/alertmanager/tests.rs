@@ -2,6 +2,7 @@ use jiff::ToSpan;
 
 use super::*;
 use crate::alert::notice::ResolveReason;
+use crate::catalog::Grade;
 use crate::notify::outbox::{Outbox, Settled, Status};
 use crate::notify::samples;
 use crate::notify::signer::Signer;
@@ -70,6 +71,36 @@ fn what_fires_ends_by_itself_and_a_new_severity_ends_the_one_before() {
     assert_eq!(
         spans(&early),
         [("critical", "2026-06-20T01:00:00Z", "2026-06-20T01:00:00Z")]
+    );
+}
+
+/// Each step of a ladder is an alert of its own there: those that it left end, and no other.
+#[test]
+fn severities_of_the_catalogue_that_were_left_end() {
+    let now: Timestamp = "2026-06-25T00:00:00Z".parse().unwrap();
+    let [major, outage] = [
+        Severity::added("major", Grade::Warning, 1, "Major", "重大"),
+        Severity::added("outage", Grade::Critical, 1, "Outage", "停摆"),
+    ];
+    let left = vec![Severity::WARNING, major, outage];
+    let severities = |kind: NoticeKind, severity: Severity| -> Vec<String> {
+        let notice = Notice {
+            kind,
+            severity,
+            left: left.clone(),
+            ..samples::worse()
+        };
+        let alerts = alertmanager().alerts(&notice, now, true);
+        let names = alerts.iter().map(|alert| alert["labels"]["severity"].as_str());
+        names.map(|name| name.unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        severities(NoticeKind::Escalated, Severity::CRITICAL),
+        ["critical", "info", "warning", "major"]
+    );
+    assert_eq!(
+        severities(NoticeKind::DeEscalated, Severity::CRITICAL),
+        ["critical", "outage"]
     );
 }
 

@@ -4,7 +4,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::letter::footer;
-use crate::catalog::Severity;
+use crate::catalog::Grade;
 use crate::notify::message::{Does, Message, Tone};
 use crate::notify::phrases;
 use crate::words::Language;
@@ -116,9 +116,9 @@ fn button(does: Does) -> String {
 
 fn colour(tone: Tone) -> &'static str {
     match tone {
-        Tone::Alert(Severity::Critical) => "#d83931",
-        Tone::Alert(Severity::Warning) => "#e8850c",
-        Tone::Alert(Severity::Info) => "#1f5fd6",
+        Tone::Alert(Grade::Critical) => "#d83931",
+        Tone::Alert(Grade::Warning) => "#e8850c",
+        Tone::Alert(Grade::Info) => "#1f5fd6",
         Tone::Good => "#2ea121",
         Tone::Neutral => "#8f959e",
     }

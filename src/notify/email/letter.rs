@@ -5,7 +5,7 @@ use lettre::message::{Mailbox, MultiPart, SinglePart};
 
 use super::html;
 use crate::alert::notice::{Notice, NoticeKind};
-use crate::catalog::Severity;
+use crate::catalog::Grade;
 use crate::notify::message::Message;
 use crate::notify::text::Fitter;
 use crate::notify::{Form, phrases};
@@ -47,7 +47,7 @@ pub(super) fn id(notice: &str, receiver: &str, from: &Mailbox) -> String {
 /// Whether a mail program should show a notice as urgent.
 pub(super) fn is_urgent(notice: &Notice) -> bool {
     let begins = matches!(notice.kind, NoticeKind::Fired | NoticeKind::Escalated);
-    begins && notice.severity == Severity::Critical
+    begins && notice.severity.like() == Grade::Critical
 }
 
 impl Letter<'_> {

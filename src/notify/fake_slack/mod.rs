@@ -8,12 +8,13 @@ mod show;
 
 use std::io;
 use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use super::fakes::{Call, Fake, Vendor, Verdict};
+use super::fakes::{Call, Fake, Vendor, Verdict, Window};
 
 pub use super::fakes::{Message, Request, Scripted};
 
@@ -36,9 +37,33 @@ impl Message {
     }
 }
 
+/// A workspace: it takes so many messages a minute from all who post there, by webhooks and by apps.
+#[derive(Clone, Debug)]
+pub struct Workspace(Arc<Mutex<Window>>);
+
+impl Workspace {
+    /// One that takes so many.
+    pub fn taking(most: usize) -> Workspace {
+        Workspace(Arc::new(Mutex::new(Window::new(most, Duration::from_mins(1)))))
+    }
+
+    /// Whether it takes one more; it is counted if so.
+    pub(super) fn lets_through(&self, now: Instant) -> bool {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        window.lets_through(now)
+    }
+}
+
+impl Default for Workspace {
+    fn default() -> Workspace {
+        Workspace::taking(300)
+    }
+}
+
 /// What Slack says.
 #[derive(Debug, Default)]
 pub struct Slack {
+    workspace: Workspace,
     /// When the rate limit has forgotten every message.
     quiet_at: Option<Instant>,
 }
@@ -76,8 +101,20 @@ impl Deref for FakeSlack {
 }
 
 impl Slack {
-    /// Whether the rate limit lets one more through.
+    /// A channel of this workspace.
+    pub(super) fn within(workspace: Workspace) -> Slack {
+        Slack {
+            workspace,
+            quiet_at: None,
+        }
+    }
+
+    /// Whether the rate limits of the channel and of the workspace let one more through.
     pub(super) fn lets_through(&mut self, now: Instant) -> bool {
+        self.channel_takes(now) && self.workspace.lets_through(now)
+    }
+
+    fn channel_takes(&mut self, now: Instant) -> bool {
         let quiet_at = self.quiet_at.map_or(now, |at| at.max(now));
         let lets_through = quiet_at - now <= PER_MESSAGE * (BURST - 1);
         if lets_through {
@@ -94,7 +131,11 @@ impl Vendor for Slack {
         }
         if !self.lets_through(call.at) {
             let body = r#"{"retry_after":1,"ok":false,"error":"rate_limited"}"#;
-            let refused = Verdict::refused(429, body, "more than one message a second");
+            let refused = Verdict::refused(
+                429,
+                body,
+                "more than one message a second, or too many in the workspace",
+            );
             return Verdict {
                 headers: vec![("Retry-After".to_owned(), "1".to_owned())],
                 ..refused

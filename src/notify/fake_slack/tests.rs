@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::rules::check;
 use super::*;
+use crate::notify::fakes::slack_bot::SlackBot;
 
 /// A message in which something is there so many times.
 type Payload = Box<dyn Fn(usize) -> serde_json::Value>;
@@ -171,4 +172,40 @@ async fn too_many_are_told_to_wait() {
     );
     assert_eq!(fake.messages().len(), BURST as usize);
     assert_eq!(fake.requests().len(), BURST as usize + 1);
+}
+
+/// A call as a server hears it, so many seconds after the start.
+fn call(start: Instant, seconds: u64, path: &str) -> Call {
+    Call {
+        path: path.to_owned(),
+        query: Default::default(),
+        is_json: true,
+        authorization: Some("Bearer xoxb-1".to_owned()),
+        headers: Default::default(),
+        body: json!({"channel": SlackBot::CHANNEL, "text": "x"}).to_string(),
+        at: start + Duration::from_secs(seconds),
+        received: jiff::Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// Webhooks and apps count together: so many in a minute are taken, and not one more.
+#[test]
+fn a_workspace_takes_so_many_of_all_who_post_there() {
+    let start = Instant::now();
+    let workspace = Workspace::taking(6);
+    let mut webhook = Slack::within(workspace.clone());
+    let mut app = SlackBot::within(workspace, "xoxb-1");
+    let mut by_webhook = |at| webhook.judge(&call(start, at, "/services/T1/B1/s"));
+    let mut by_app = |at| app.judge(&call(start, at, "/api/chat.postMessage"));
+    for at in [0, 1, 2] {
+        assert_eq!((by_webhook(at).status, by_app(at).status), (200, 200), "{at}");
+    }
+    let (over, over_too) = (by_app(3), by_webhook(4));
+    assert_eq!(over.status, 429);
+    assert!(over.body.contains("ratelimited"), "{}", over.body);
+    assert!(over.headers.contains(&("Retry-After".to_owned(), "1".to_owned())));
+    assert_eq!(over_too.status, 429);
+    assert!(over_too.body.contains("rate_limited"), "{}", over_too.body);
+    assert_eq!([59, 60, 60].map(|at| by_app(at).status), [429, 200, 200]);
+    assert_eq!(by_webhook(60).status, 429);
 }

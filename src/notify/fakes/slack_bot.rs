@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::{Call, Vendor, Verdict, Window};
-use crate::notify::fake_slack::{Slack, rules};
+use crate::notify::fake_slack::{Slack, Workspace, rules};
 
 /// Characters at which a text is refused.
 const TEXT: usize = 40_000;
@@ -44,6 +44,13 @@ impl SlackBot {
             messages: BTreeMap::new(),
             count: 0,
         })
+    }
+
+    /// An app in a workspace in which others post as well.
+    pub fn within(workspace: Workspace, token: &str) -> Box<SlackBot> {
+        let mut app = SlackBot::new(token);
+        app.posts = Slack::within(workspace);
+        app
     }
 
     /// An app without the scope `channels:history`.

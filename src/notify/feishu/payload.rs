@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::catalog::Severity;
+use crate::catalog::Grade;
 use crate::notify::markdown::{Parts, calls, wide, within};
 use crate::notify::message::{Message, Tone};
 use crate::settings::Mention;
@@ -105,9 +105,9 @@ fn people(mention: &Mention, attribute: &str) -> String {
 
 fn colour(tone: Tone) -> &'static str {
     match tone {
-        Tone::Alert(Severity::Critical) => "red",
-        Tone::Alert(Severity::Warning) => "orange",
-        Tone::Alert(Severity::Info) => "blue",
+        Tone::Alert(Grade::Critical) => "red",
+        Tone::Alert(Grade::Warning) => "orange",
+        Tone::Alert(Grade::Info) => "blue",
         Tone::Good => "green",
         Tone::Neutral => "grey",
     }

@@ -53,7 +53,7 @@ pub(super) fn message(notice: &Notice, aside: &Aside, reader: &Reader<'_>) -> Me
                 .iter()
                 .map(|line| line.severity)
                 .max()
-                .map_or(Tone::Good, Tone::Alert),
+                .map_or(Tone::Good, |worst| Tone::Alert(worst.like())),
             ..Message::blank(notice, language)
         },
         Aside::Silence(silence) => Message {

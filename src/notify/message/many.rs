@@ -245,7 +245,7 @@ impl Tone {
                 | NoticeKind::DeEscalated,
                 _,
             ) => Tone::Neutral,
-            _ => Tone::Alert(notice.severity),
+            _ => Tone::Alert(notice.severity.like()),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::template;
 use super::trend::Trend;
 use crate::alert::notice::Notice;
 use crate::alert::record::Figure;
-use crate::catalog::Severity;
+use crate::catalog::Grade;
 use crate::settings::Templates;
 use crate::words::Language;
 
@@ -74,7 +74,7 @@ pub struct Message {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tone {
     /// Something is wrong.
-    Alert(Severity),
+    Alert(Grade),
     /// It is over, or taken.
     Good,
     /// For information: a digest, a reminder, a proposal, an end without a recovery.

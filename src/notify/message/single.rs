@@ -3,7 +3,7 @@
 use super::{Does, Field, Link, Reader, Value};
 use crate::alert::notice::{Because, Notice, NoticeKind, ResolveReason, Verdict};
 use crate::alert::record::{Facts, Figure};
-use crate::catalog::Severity;
+use crate::catalog::{Grade, Severity};
 use crate::words::{Language, causes as words, percent, sentence};
 
 /// Titles of explained alerts that are named; the rest is counted.
@@ -256,10 +256,10 @@ fn corrected(notice: &Notice, language: Language) -> String {
 
 /// The mark of a severity.
 pub(super) fn mark(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical => "🔴",
-        Severity::Warning => "🟠",
-        Severity::Info => "🔵",
+    match severity.like() {
+        Grade::Critical => "🔴",
+        Grade::Warning => "🟠",
+        Grade::Info => "🔵",
     }
 }
 
@@ -474,11 +474,7 @@ fn owners(notice: &Notice, language: Language) -> Option<String> {
 }
 
 pub(in crate::notify) fn severity(severity: Severity, language: Language) -> &'static str {
-    match severity {
-        Severity::Critical => language.pick("严重", "Critical"),
-        Severity::Warning => language.pick("警告", "Warning"),
-        Severity::Info => language.pick("提示", "Info"),
-    }
+    language.pick(severity.title_zh(), severity.title())
 }
 
 /// What to do: read more, take it, silence it.

@@ -3,6 +3,7 @@ use super::*;
 use crate::alert::notice::{
     Aside, Cause, Causes, Digest, DigestLine, NotExplained, NoticeKind, ResolveReason,
 };
+use crate::catalog::{Grade, Severity};
 use crate::notify::samples;
 
 fn of(notice: &Notice, language: Language, page: Option<&str>) -> Message {
@@ -48,6 +49,33 @@ fn the_title_tells_begin_worse_and_end_apart() {
         assert_eq!(of(&notice, Language::Zh, None).title, zh);
         assert_eq!(of(&notice, Language::En, None).title, en);
     }
+}
+
+/// A step that the catalogue adds is told by its own title, and looks like what it is like.
+#[test]
+fn a_severity_of_the_catalogue_is_told_by_its_title() {
+    let outage = Severity::added("outage", Grade::Critical, 1, "Outage", "停摆");
+    let notice = Notice {
+        severity: outage,
+        ..samples::worse()
+    };
+    let told = |language| {
+        let message = of(&notice, language, None);
+        assert_eq!(message.tone, Tone::Alert(Grade::Critical));
+        let level = message.fields.iter().find_map(|field| match &field.value {
+            Value::Text(text) if ["级别", "Severity"].contains(&field.name.as_str()) => Some(text.clone()),
+            _ => None,
+        });
+        format!("{}\n{}", message.title, level.unwrap())
+    };
+    insta::assert_snapshot!(told(Language::Zh), @r"
+    🔴⬆️ 升级为停摆：文章数已完成，营收没有
+    停摆
+    ");
+    insta::assert_snapshot!(told(Language::En), @r"
+    🔴⬆️ Now outage: 文章数已完成，营收没有
+    Outage
+    ");
 }
 
 #[test]
@@ -270,7 +298,7 @@ fn a_digest_says_what_has_changed_and_what_nobody_was_told() {
     let line = |was: Option<Severity>, episodes: u32| DigestLine {
         episode: hollow.episode.clone(),
         alert_kind: hollow.alert_kind.clone(),
-        severity: Severity::Critical,
+        severity: Severity::CRITICAL,
         labels: hollow.labels.clone(),
         facts: hollow.facts.clone(),
         fired_at: hollow.fired_at,
@@ -292,9 +320,9 @@ fn a_digest_says_what_has_changed_and_what_nobody_was_told() {
             from: hollow.fired_at,
             until: hollow.fired_at,
             open: vec![
-                line(Some(Severity::Warning), 0),
+                line(Some(Severity::WARNING), 0),
                 line(None, 1),
-                line(Some(Severity::Info), 3),
+                line(Some(Severity::INFO), 3),
             ],
             ended: vec![over(1, false), over(3, true)],
             waiting: Vec::new(),

@@ -19,7 +19,6 @@ use super::message::Message;
 use super::text::Fitter;
 use super::{Answer, Channel, Form, Limit, Opened, Parcel, Sending, Wording, destination, phrases};
 use crate::alert::notice::{Notice, NoticeKind};
-use crate::catalog::Severity;
 use crate::settings::{self, Receiver, Secret};
 
 /// PagerDuty takes about 120 a minute for each integration.
@@ -111,18 +110,14 @@ impl PagerDuty {
 }
 
 fn payload(fit: &mut Fitter, notice: &Notice, message: &Message, form: Form) -> Json {
-    let severity = match notice.severity {
-        Severity::Critical => "critical",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
-    };
     let said = [message.title.as_str(), message.lead.as_str()];
     let summary = said.map(str::trim).join(" — ");
     let label = |name: &str| notice.labels.get(name).map(|value| value.as_str());
     let mut payload = json!({
         "summary": fit.characters(summary.trim_end_matches(" — "), SUMMARY),
         "source": fit.bytes(label("node").or(label("source")).unwrap_or("tautline"), NAME, |_| None),
-        "severity": severity,
+        // It knows no others.
+        "severity": notice.severity.like().as_str(),
         "timestamp": notice.decided_at.to_string(),
         "component": fit.bytes(label("node").unwrap_or_default(), NAME, |_| None),
         "group": fit.bytes(label("parent").unwrap_or_default(), NAME, |_| None),

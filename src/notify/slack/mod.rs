@@ -6,14 +6,13 @@ pub(super) mod payload;
 pub(super) mod reply;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::http::Http;
 use super::{Answer, Channel, Form, Limit, Opened, Parcel, Sending, Wording, destination};
 use crate::alert::notice::Notice;
-use crate::settings::{Receiver, SlackWebhook};
+use crate::settings::{Receiver, SlackRate, SlackWebhook};
 
 pub use payload::limit;
 
@@ -21,15 +20,14 @@ pub use payload::limit;
 pub struct Slack {
     http: Http,
     wording: Wording,
-    /// The workspace that the address names.
-    workspace: Option<u64>,
+    /// The workspace that the address names, and what it takes.
+    workspace: Option<(u64, Limit)>,
 }
 
-/// Several hundred messages a minute, whatever their channels.
-pub(super) const WORKSPACE: Limit = Limit {
-    per_message: Duration::from_millis(200),
-    burst: 10,
-};
+/// What all who post to a workspace have in common, whatever their channels: its id, and what it takes of all.
+pub(super) fn workspace(id: &str, per_minute: SlackRate) -> (u64, Limit) {
+    (destination(id), Limit::a_minute(per_minute))
+}
 
 /// A receiver's webhook, ready to be written to.
 pub(super) fn open(webhook: &SlackWebhook, receiver: &Receiver, wording: Wording) -> Result<Opened, String> {
@@ -44,12 +42,9 @@ impl Slack {
     /// When the address is no URL, or no HTTP client can be made. The text never holds the address.
     pub fn new(webhook: &SlackWebhook, receiver: &Receiver, wording: Wording) -> Result<Slack, String> {
         let http = Http::new("slack_webhook", webhook.url.reveal(), receiver)?;
-        let mut parts = http.url().path_segments().into_iter().flatten();
-        // https://hooks.slack.com/services/T…/B…/…
-        let named = parts.nth(1).filter(|part| part.starts_with('T'));
-        let host = http.url().host_str().unwrap_or_default();
+        let id = webhook.workspace();
         Ok(Slack {
-            workspace: named.map(|named| super::destination(&format!("{host}/{named}"))),
+            workspace: id.map(|id| workspace(&id, webhook.workspace_per_minute)),
             http,
             wording,
         })
@@ -82,7 +77,7 @@ impl Channel for Slack {
     }
 
     fn shares(&self) -> Option<(u64, Limit)> {
-        self.workspace.map(|workspace| (workspace, WORKSPACE))
+        self.workspace
     }
 }
 

@@ -8,9 +8,7 @@ use crate::settings::{self, Secret};
 use crate::words::Language;
 
 fn slack(url: &str, timeout: Duration) -> Slack {
-    let webhook = SlackWebhook {
-        url: Secret::new(url),
-    };
+    let webhook = SlackWebhook::at(Secret::new(url));
     let receiver = Receiver {
         timeout,
         ..Receiver::new(settings::Channel::SlackWebhook(webhook.clone()))
@@ -142,22 +140,53 @@ async fn without_a_connection_nobody_saw_it_and_the_reason_keeps_the_secret() {
     assert_eq!(slack.destination(), "http://127.0.0.1/…");
 }
 
+/// What a receiver shares with others.
+fn shares(channel: settings::Channel) -> Option<(u64, Limit)> {
+    let (channel, _) = crate::notify::open(&Receiver::new(channel), wording()).unwrap();
+    channel.shares()
+}
+
+fn webhook(url: &str) -> settings::Channel {
+    settings::Channel::SlackWebhook(SlackWebhook::at(Secret::new(url)))
+}
+
+fn app(token: &str, workspace: Option<&str>, per_minute: u32) -> settings::Channel {
+    settings::Channel::SlackBot(settings::SlackBot {
+        token: Secret::new(token),
+        channel: "C1".to_owned(),
+        signing_secret: None,
+        workspace: workspace.map(str::to_owned),
+        workspace_per_minute: SlackRate::new(per_minute).unwrap(),
+        api_url: "https://slack.com/api".parse().unwrap(),
+    })
+}
+
 #[test]
 fn webhooks_of_one_workspace_share_a_rate() {
-    let shares = |url: &str| {
-        let receiver = Receiver::new(settings::Channel::SlackWebhook(SlackWebhook {
-            url: Secret::new(url),
-        }));
-        let (channel, _) = crate::notify::open(&receiver, wording()).unwrap();
-        channel.shares().map(|(key, limit)| {
-            assert_eq!(limit, WORKSPACE);
-            key
-        })
-    };
-    let one = shares("https://hooks.slack.com/services/T01/B01/a");
-    assert!(one.is_some());
-    assert_eq!(one, shares("https://hooks.slack.com/services/T01/B02/b"));
-    assert_ne!(one, shares("https://hooks.slack.com/services/T02/B01/a"));
-    assert_ne!(one, shares("https://hooks.example.com/services/T01/B01/a"));
-    assert_eq!(shares("https://hooks.example.com/b"), None);
+    let one = shares(webhook("https://hooks.slack.com/services/T01/B01/a"));
+    assert_eq!(
+        one.unwrap().1,
+        Limit::a_minute(settings::SLACK_WORKSPACE_PER_MINUTE)
+    );
+    assert_eq!(one, shares(webhook("https://hooks.slack.com/services/T01/B02/b")));
+    assert_ne!(one, shares(webhook("https://hooks.slack.com/services/T02/B01/a")));
+    assert_eq!(shares(webhook("https://hooks.example.com/b")), None);
+    assert_eq!(shares(webhook("https://hooks.example.com/hooks/Team1/a")), None);
+}
+
+#[test]
+fn an_app_shares_it_with_the_webhooks_of_its_workspace() {
+    let one = shares(webhook("https://hooks.slack.com/services/T01/B01/a"));
+    assert_eq!(one, shares(app("xoxb-1", Some("T01"), 300)));
+    // The rate is that of who says it; which of several counts is seen when they meet.
+    let (key, limit) = shares(app("xoxb-1", Some("T01"), 60)).unwrap();
+    assert_eq!(
+        (key, limit),
+        (one.unwrap().0, Limit::a_minute(SlackRate::new(60).unwrap()))
+    );
+    // One that is not named is known by its token, whatever its channel.
+    let unnamed = shares(app("xoxb-1", None, 300));
+    assert_ne!(unnamed, one);
+    assert_eq!(unnamed, shares(app("xoxb-1", None, 300)));
+    assert_ne!(unnamed, shares(app("xoxb-2", None, 300)));
 }

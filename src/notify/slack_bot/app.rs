@@ -84,6 +84,8 @@ impl App {
             token: settings::Secret::new("xoxb-unused"),
             channel: "C00000000".to_owned(),
             signing_secret: Some(settings::Secret::new(secret)),
+            workspace: None,
+            workspace_per_minute: settings::SLACK_WORKSPACE_PER_MINUTE,
             api_url: "http://127.0.0.1:9/api".parse().unwrap(),
         };
         let receiver = Receiver::new(Channel::SlackBot(bot.clone()));

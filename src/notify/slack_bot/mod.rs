@@ -23,7 +23,7 @@ use serde_json::{Value as Json, json};
 
 use super::http::Http;
 use super::message::can_be_taken;
-use super::slack::{WORKSPACE, payload};
+use super::slack::{payload, workspace};
 use super::{Answer, Channel, Form, Limit, Opened, Parcel, Sending, Waiting, Wording, destination};
 use crate::alert::notice::{Notice, NoticeKind};
 use crate::settings::{self, Receiver};
@@ -44,8 +44,8 @@ struct SlackBot {
     history: Url,
     replies: Url,
     channel: String,
-    /// The workspace in which the app is installed, known by its token.
-    workspace: u64,
+    /// The workspace in which the app is installed, and what it takes. Where it is not named the token stands for it.
+    workspace: (u64, Limit),
     is_interactive: bool,
     wording: Wording,
 }
@@ -77,7 +77,13 @@ pub(super) fn open(
         http,
         headers,
         channel: bot.channel.clone(),
-        workspace: destination(&format!("{}\n{}", bot.api_url, bot.token.reveal())),
+        workspace: match &bot.workspace {
+            Some(id) => workspace(id, bot.workspace_per_minute),
+            None => workspace(
+                &format!("{}\n{}", bot.api_url, bot.token.reveal()),
+                bot.workspace_per_minute,
+            ),
+        },
         is_interactive: bot.signing_secret.is_some(),
         wording,
     };
@@ -225,7 +231,7 @@ impl Channel for SlackBot {
     }
 
     fn shares(&self) -> Option<(u64, Limit)> {
-        Some((self.workspace, WORKSPACE))
+        Some(self.workspace)
     }
 
     /// Each episode has a message of its own, which is brought up to date; a storm is one.

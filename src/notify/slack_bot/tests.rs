@@ -25,6 +25,8 @@ fn settings(fake: &Fake, channel: &str, signing_secret: Option<&str>) -> Receive
         token: Secret::new(TOKEN),
         channel: channel.to_owned(),
         signing_secret: signing_secret.map(Secret::new),
+        workspace: None,
+        workspace_per_minute: settings::SLACK_WORKSPACE_PER_MINUTE,
         api_url: fake.url("/api").parse().unwrap(),
     };
     Receiver {

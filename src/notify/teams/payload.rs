@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::catalog::Severity;
+use crate::catalog::Grade;
 use crate::notify::markdown::{Parts, calls, wide, within};
 use crate::notify::message::{Message, Tone};
 use crate::settings::Mention;
@@ -94,9 +94,9 @@ fn size(payload: &Json) -> usize {
 
 fn colour(tone: Tone) -> &'static str {
     match tone {
-        Tone::Alert(Severity::Critical) => "Attention",
-        Tone::Alert(Severity::Warning) => "Warning",
-        Tone::Alert(Severity::Info) => "Accent",
+        Tone::Alert(Grade::Critical) => "Attention",
+        Tone::Alert(Grade::Warning) => "Warning",
+        Tone::Alert(Grade::Info) => "Accent",
         Tone::Good => "Good",
         Tone::Neutral => "Default",
     }

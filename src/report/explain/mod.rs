@@ -17,6 +17,7 @@ use crate::alert::judge;
 use crate::alert::record::{AlertRecord, AlertState, Episode, Labels};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::expr::Value;
+use crate::catalog::severity::by_name;
 use crate::catalog::{
     Calendar, Catalog, Direction, GrowthBase, Level, Node, NodeId, Profile, Relation, Role, Rule, RuleOn,
     Severity, Target,
@@ -253,6 +254,7 @@ pub struct RuleText {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct LevelText {
     /// Severity.
+    #[serde(serialize_with = "by_name")]
     pub severity: Severity,
     /// Condition as written.
     pub when: String,
@@ -281,6 +283,7 @@ pub enum StateText {
         /// Since when.
         since: Timestamp,
         /// Level.
+        #[serde(serialize_with = "by_name")]
         severity: Severity,
     },
 }

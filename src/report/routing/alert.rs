@@ -40,8 +40,8 @@ pub enum NotAnAlert {
     #[error("no node '{0}' in the catalogue{hint}", hint = crate::report::did_you_mean(.1.as_deref()))]
     NoNode(String, Option<String>),
     /// There is no such level.
-    #[error("severity={0}: a severity is info, warning or critical")]
-    NoSeverity(String),
+    #[error("severity={0}: a severity of the catalogue is {known}", known = .1.join(", "))]
+    NoSeverity(String, Vec<&'static str>),
     /// No rule of the kind looks at the node.
     #[error("no rule '{kind}' applies to node '{node}'; it has {}", .known.join(", "))]
     NoRule {
@@ -74,7 +74,7 @@ impl Alert {
         let mut labels = asked.labels.clone();
         let severity = labels
             .remove("severity")
-            .map(|word| severity(&word))
+            .map(|word| severity(catalog, word))
             .transpose()?;
         let kind = asked.kind.clone().or(labels.remove("kind"));
         let rule = match &asked.node {
@@ -108,7 +108,7 @@ impl Alert {
         let mildest = rule
             .levels
             .first()
-            .map_or(Severity::Warning, |level| level.severity);
+            .map_or(Severity::WARNING, |level| level.severity);
         Ok(Alert {
             facts: owners(catalog, &labels),
             severity: severity.unwrap_or(mildest),
@@ -132,11 +132,12 @@ impl Alert {
     }
 }
 
-fn severity(word: &str) -> Result<Severity, NotAnAlert> {
-    let found = Severity::ALL
-        .into_iter()
-        .find(|severity| severity.as_str() == word);
-    found.ok_or_else(|| NotAnAlert::NoSeverity(word.to_owned()))
+fn severity(catalog: &Catalog, word: String) -> Result<Severity, NotAnAlert> {
+    let ladder = &catalog.severities;
+    let known = || ladder.names().collect();
+    ladder
+        .named(&word)
+        .ok_or_else(|| NotAnAlert::NoSeverity(word, known()))
 }
 
 fn find<'c>(catalog: &'c Catalog, name: &str) -> Result<&'c Node, NotAnAlert> {

@@ -200,7 +200,7 @@ fn what_cannot_be_an_alert_says_what_can() {
         ),
         (
             asked(&[("severity", "high")], None, None),
-            "severity=high: a severity is info, warning or critical",
+            "severity=high: a severity of the catalogue is info, warning, critical",
         ),
         (
             asked(&[], Some("regions"), Some("hollow")),

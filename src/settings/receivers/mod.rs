@@ -9,6 +9,7 @@ mod mention;
 mod pagerduty;
 mod slack_bot;
 mod slack_webhook;
+mod slack_workspace;
 mod teams;
 mod templates;
 mod webhook;
@@ -35,6 +36,7 @@ pub use mention::Mention;
 pub use pagerduty::PagerDuty;
 pub use slack_bot::SlackBot;
 pub use slack_webhook::SlackWebhook;
+pub use slack_workspace::{PER_MINUTE as SLACK_WORKSPACE_PER_MINUTE, Rate as SlackRate};
 pub use teams::Teams;
 pub use templates::{Templates, Words};
 pub use webhook::{OwnBody, OwnEnd, Signature, Webhook, WebhookFormat};
@@ -230,6 +232,7 @@ impl Checker {
             };
             self.problem(&["receivers", &name], message);
         }
+        self.same_workspace(receivers.iter());
         receivers
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use reqwest::Url;
 
 use super::super::load::SecretKeys;
+use super::slack_workspace::{self, Rate};
 use super::{Checker, Common, Secret, entry};
 
 /// Where Slack's Web API begins.
@@ -19,6 +20,10 @@ pub struct SlackBot {
     pub channel: String,
     /// The secret by which Slack signs what it sends us; `None`: buttons are links.
     pub signing_secret: Option<Secret>,
+    /// Id of the workspace in which the app is installed; `None`: it is known by its token only.
+    pub workspace: Option<String>,
+    /// Messages a minute that the workspace takes from all who post there.
+    pub workspace_per_minute: Rate,
     /// Where the Web API begins.
     pub api_url: Url,
 }
@@ -30,6 +35,8 @@ entry! {
         channel: Option<String>,
         signing_secret: Option<String>,
         signing_secret_file: Option<PathBuf>,
+        workspace: Option<String>,
+        workspace_per_minute: Option<u32>,
         api_url: Option<String>,
     }
 }
@@ -68,7 +75,16 @@ pub(super) fn read(
         checker.problem(path, message);
         return None;
     }
+    let workspace = entry.workspace.map(|id| id.trim().to_owned());
+    if workspace.as_ref().is_some_and(|id| !slack_workspace::is_id(id)) {
+        let message = "this is no id of a workspace, which begins with T and stands in the addresses of its webhooks and of Slack in the browser: workspace: T0123456789";
+        checker.problem(&at("workspace"), message);
+        return None;
+    }
+    let workspace_per_minute = checker.workspace_per_minute(path, entry.workspace_per_minute)?;
     Some(SlackBot {
+        workspace,
+        workspace_per_minute,
         token: Secret::new(token),
         channel: channel.trim().to_owned(),
         signing_secret: signing_secret.map(|secret| Secret::new(secret.trim())),

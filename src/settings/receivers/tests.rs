@@ -150,6 +150,57 @@ fn what_a_service_cannot_do_is_said_at_the_start() {
 }
 
 #[test]
+fn a_slack_workspace_takes_so_many_messages_a_minute() {
+    let hook = "url: https://hooks.slack.com/services/T01/B01/s";
+    let per_minute = |receiver: &str| match load(receiver).unwrap().channel {
+        Channel::SlackWebhook(webhook) => webhook.workspace_per_minute.get(),
+        Channel::SlackBot(bot) => bot.workspace_per_minute.get(),
+        _ => panic!("another channel"),
+    };
+    assert_eq!(per_minute(&format!("slack_webhook: {{{hook}}}")), 300);
+    assert_eq!(
+        per_minute(&format!("slack_webhook: {{{hook}, workspace_per_minute: 60}}")),
+        60
+    );
+    let bot = "token: xoxb-1, channel: C1";
+    assert_eq!(
+        per_minute(&format!(
+            "slack_bot: {{{bot}, workspace: T01, workspace_per_minute: 60}}"
+        )),
+        60
+    );
+    let said = load(&format!("slack_webhook: {{{hook}, workspace_per_minute: 0}}")).unwrap_err();
+    assert!(
+        said.contains("with no message a minute nothing is sent"),
+        "{said}"
+    );
+    let said = load(&format!("slack_bot: {{{bot}, workspace: acme}}")).unwrap_err();
+    assert!(
+        said.contains("this is no id of a workspace, which begins with T"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_app_beside_a_webhook_is_asked_for_its_workspace() {
+    let warnings = |bot: &str| -> Vec<String> {
+        let hook = "slack_webhook: {url: https://hooks.slack.com/services/T01/B01/s}";
+        let text = format!(
+            "kafka: {{brokers: b}}\nreceivers:\n  boss: {{slack_bot: {{token: xoxb-1, channel: C1{bot}}}}}\n  ops: {{{hook}}}\nroutes: {{receiver: ops}}\n"
+        );
+        let found = load_text(&text).unwrap().warnings;
+        found.into_iter().map(|warning| warning.message).collect()
+    };
+    assert_eq!(
+        warnings(""),
+        [
+            "this app does not share its rate with the webhooks of its workspace; if it is theirs, add workspace: T01"
+        ]
+    );
+    assert!(warnings(", workspace: T01").is_empty());
+}
+
+#[test]
 fn a_slack_bot_has_a_token_and_a_channel() {
     let good = "slack_bot: {token: xoxb-verysecret, channel: C0123456789, signing_secret: verysecret}";
     let receiver = load(good).unwrap();
