@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::burn::Burn;
 use super::instances::{Family, Instances};
+pub use super::drift::link::Ranges;
 use super::intake::Recent;
 use super::outlook::Outlook;
 use super::silence::Silent;
@@ -123,6 +124,8 @@ pub struct LinkState {
     pub lag_days: Option<f64>,
     /// Per cent by which the parent moves when the KPI moves by one; `None` where the link is too weak to tell.
     pub elasticity: Option<f64>,
+    /// How sure strength, lag and elasticity are; `None` before it can be told, and of what a month closed with.
+    pub ranges: Option<Ranges>,
     /// Days judged so far.
     pub judged_days: u32,
 }

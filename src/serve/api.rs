@@ -170,7 +170,11 @@ fn link_json(link: &LinkState) -> Value {
         "scores": scores,
         "parentGap": link.parent_gap,
         "strength": link.strength,
+        "strengthRange80": link.ranges.map(|ranges| ranges.strength),
         "lagDays": link.lag_days,
+        "lagDaysRange80": link.ranges.map(|ranges| ranges.lag_days),
+        "elasticity": link.elasticity,
+        "elasticityRange80": link.elasticity.and(link.ranges).map(|ranges| ranges.elasticity),
         "judgedDays": link.judged_days,
     })
 }

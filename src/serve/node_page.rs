@@ -9,7 +9,7 @@ use super::page::{self, Reader, Tree};
 use super::view::{AlertView, View};
 use super::weights;
 use crate::catalog::{Level, Relation};
-use crate::evaluate::{LinkState, NodeInfo, NodeState, OpenItem, OpenItems};
+use crate::evaluate::{LinkState, NodeInfo, NodeState, OpenItem, OpenItems, Ranges};
 use crate::words::{Language, definition, percent};
 
 /// Open items on a page; the API has all that are overdue.
@@ -203,6 +203,11 @@ fn judged(tree: &Tree<'_>, language: Language, state: &NodeState, link: &LinkSta
         .and_then(|name| tree.view.snapshot.nodes.iter().find(|other| other.name == name))
         .map_or("", |parent| parent.title.as_str());
     let signed = |gap: f64| format!("{}{}", if gap < 0.0 { "−" } else { "+" }, percent(gap.abs()));
+    // Where it lies with a probability of four fifths.
+    let range = |of: fn(&Ranges) -> [f64; 2], digits: usize| match link.ranges.as_ref().map(of) {
+        Some([low, high]) => format!(" ({low:.digits$}–{high:.digits$})"),
+        None => String::new(),
+    };
     let figures = [
         (
             language.pick("与所能解释的相差", "Against what it explains"),
@@ -210,11 +215,18 @@ fn judged(tree: &Tree<'_>, language: Language, state: &NodeState, link: &LinkSta
         ),
         (
             language.pick("联动强度", "Link strength"),
-            link.strength.map(|strength| format!("{strength:.2}")),
+            link.strength
+                .map(|strength| format!("{strength:.2}{}", range(|ranges| ranges.strength, 2))),
         ),
         (
             language.pick("反应时间（天）", "Answers after (days)"),
-            link.lag_days.map(|lag| format!("{lag:.0}")),
+            link.lag_days
+                .map(|lag| format!("{lag:.0}{}", range(|ranges| ranges.lag_days, 0))),
+        ),
+        (
+            language.pick("弹性", "Elasticity"),
+            link.elasticity
+                .map(|elasticity| format!("{elasticity:.2}{}", range(|ranges| ranges.elasticity, 2))),
         ),
         (
             language.pick("已观察（天）", "Judged for (days)"),

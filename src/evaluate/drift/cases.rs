@@ -466,3 +466,58 @@ fn values_below_nothing_are_not_judged() {
     let last = readings.last().unwrap();
     assert_eq!((last.judged_days, last.gap, last.findings.len()), (0, None, 0));
 }
+
+/// Independent normal numbers, as good as by chance: Box and Muller over a hash of the place.
+fn normal(seed: usize, day: usize) -> f64 {
+    let uniform = |salt: u64| {
+        let mut x = (seed as u64) << 32 | day as u64;
+        x = (x ^ salt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        x ^= x >> 31;
+        x = x.wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        x ^= x >> 29;
+        x = x.wrapping_mul(0x94D0_49BB_1331_11EB);
+        x ^= x >> 32;
+        ((x >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+    };
+    (-2.0 * uniform(1).ln()).sqrt() * (std::f64::consts::TAU * uniform(2)).cos()
+}
+
+#[test]
+fn how_sure_a_link_is_holds_in_four_of_five_cases() {
+    const LINKS: usize = 40;
+    let mut within = [0, 0, 0];
+    let mut widths = [0.0, 0.0];
+    for seed in 0..LINKS {
+        let moves = move |day: usize| 0.2 * normal(2 * seed, day + 20);
+        let kpi = move |day: usize, _: usize| Some(1000.0 * moves(day).exp());
+        // Eight tenths of each move come five days later, beside what the business does by itself.
+        let own = move |day: usize| 0.15 * normal(2 * seed + 1, day);
+        let parent = move |day: usize, _: usize| Some(50_000.0 * (0.8 * moves(day - 5) + own(day)).exp());
+        let parent = move |day: usize, close: usize| if day < 6 { Some(50_000.0) } else { parent(day, close) };
+        let reading = Case::new(330, &kpi, &parent).readings().pop().unwrap();
+        let ranges = reading.ranges.unwrap();
+        let holds = |[low, high]: [f64; 2], truth: f64| usize::from(low <= truth && truth <= high);
+        within[0] += holds(ranges.strength, 0.16 / 0.16f64.hypot(0.15));
+        within[1] += holds(ranges.elasticity, 0.8);
+        within[2] += holds(ranges.lag_days, 5.0);
+        widths[0] += (ranges.strength[1] - ranges.strength[0]) / LINKS as f64;
+        widths[1] += (ranges.elasticity[1] - ranges.elasticity[0]) / LINKS as f64;
+        assert!(reading.strength.is_none_or(|strength| holds(ranges.strength, strength) == 1));
+        assert!(reading.elasticity.is_none_or(|elasticity| holds(ranges.elasticity, elasticity) == 1));
+        assert!(reading.lag_days.is_some_and(|lag| holds(ranges.lag_days, lag) == 1));
+    }
+    println!("{within:?} of {LINKS}, {widths:?}");
+    for within in within {
+        assert!(within * 10 >= LINKS * 6, "{within} of {LINKS}");
+    }
+    assert!(within[1] < LINKS && within[0] < LINKS, "{within:?}: they could be narrower");
+    assert!(widths[0] < 0.6 && widths[1] < 1.0, "{widths:?}");
+}
+
+#[test]
+fn a_young_link_is_not_sure_of_anything() {
+    let (kpi, parent) = (step(100.0, 1.0), step(5000.0, 1.0));
+    for reading in Case::new(140, &kpi, &parent).readings() {
+        assert!(reading.ranges.is_none(), "{reading:?}");
+    }
+}

@@ -71,6 +71,7 @@ impl Closes {
                 strength: value(packed.strength),
                 lag_days: value(packed.lag_days),
                 elasticity: value(packed.elasticity),
+                ranges: None,
                 judged_days: packed.judged_days,
             },
         })

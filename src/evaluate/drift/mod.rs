@@ -691,6 +691,7 @@ fn state_of(link: &Link, tuning: &Tuning) -> LinkState {
         strength: reading.strength,
         lag_days: reading.lag_days,
         elasticity: reading.elasticity,
+        ranges: reading.ranges,
         judged_days: reading.judged_days,
     }
 }

@@ -25,7 +25,7 @@ use crate::catalog::{
 use crate::evaluate::attribution::{self, Account, LeftOut, Untold};
 use crate::evaluate::drill;
 use crate::evaluate::weights::{Line, Setting};
-use crate::evaluate::{Estimate, InstanceKey, LinkState, NodeState, Pace, Period, Snapshot};
+use crate::evaluate::{Estimate, InstanceKey, LinkState, NodeState, Pace, Period, Ranges, Snapshot};
 use crate::words::definition;
 
 pub use text::text;
@@ -198,6 +198,8 @@ pub struct LinkText {
     pub lag_days: Option<f64>,
     /// Per cent by which the parent moves when it moves by one.
     pub elasticity: Option<f64>,
+    /// Where these three lie with a probability of four fifths; `None` of the past.
+    pub ranges: Option<Ranges>,
     /// How far the parent is from what its KPI explains, as a share.
     pub parent_gap: Option<f64>,
     /// Days judged so far.
@@ -642,6 +644,7 @@ fn link(past: &Past, snapshot: &Snapshot, state: &NodeState, at: Timestamp) -> O
         strength: link.strength,
         lag_days: link.lag_days,
         elasticity: link.elasticity,
+        ranges: link.ranges,
         parent_gap: link.parent_gap,
         judged_days: link.judged_days,
         below_zero: below_zero(snapshot, state).filter(|_| as_of.is_none()),

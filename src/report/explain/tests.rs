@@ -232,6 +232,7 @@ fn values_below_nothing_have_no_ratio_and_that_is_said() {
         strength: None,
         lag_days: None,
         elasticity: None,
+        ranges: None,
         parent_gap: None,
         judged_days: 3,
         below_zero: Some(LinkSide::Parent),

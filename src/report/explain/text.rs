@@ -11,7 +11,7 @@ use super::{
 };
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Level, Relation, Role};
-use crate::evaluate::Estimate;
+use crate::evaluate::{Estimate, Ranges};
 use crate::fold::distinct::{DISTINCT_EXACT, STANDARD_ERROR};
 use crate::fold::quantiles::RELATIVE_ERROR;
 use crate::words::{Language, causes, definition, percent, sentence, weights as words};
@@ -478,22 +478,36 @@ fn link_in_words(link: &LinkText, language: Language) -> String {
         Language::Zh => format!("上级与它所能解释的相差 {}", signed(gap)),
         Language::En => format!("the parent is {} from what this explains", signed(gap)),
     };
+    let range = |of: fn(&Ranges) -> [f64; 2], digits: usize| match (link.ranges.as_ref().map(of), language) {
+        (None, _) => String::new(),
+        (Some([low, high]), Language::Zh) => format!("（{low:.digits$} 至 {high:.digits$}）"),
+        (Some([low, high]), Language::En) => format!(" ({low:.digits$} to {high:.digits$})"),
+    };
     if let Some(strength) = link.strength {
+        let range = range(|ranges| ranges.strength, 2);
         let _ = match language {
-            Language::Zh => write!(text, "，强度 {strength:.2}"),
-            Language::En => write!(text, ", strength {strength:.2}"),
+            Language::Zh => write!(text, "，强度 {strength:.2}{range}"),
+            Language::En => write!(text, ", strength {strength:.2}{range}"),
         };
     }
     if let Some(lag) = link.lag_days {
+        let range = range(|ranges| ranges.lag_days, 0);
         let _ = match language {
-            Language::Zh => write!(text, "，约 {lag:.0} 天后反应"),
-            Language::En => write!(text, ", answering after about {lag:.0} days"),
+            Language::Zh => write!(text, "，约 {lag:.0} 天后反应{range}"),
+            Language::En => write!(text, ", answering after about {lag:.0} days{range}"),
         };
     }
     if let Some(elasticity) = link.elasticity {
+        let range = range(|ranges| ranges.elasticity, 2);
         let _ = match language {
-            Language::Zh => write!(text, "，每变动 1% 上级变动 {elasticity:.2}%"),
-            Language::En => write!(text, ", {elasticity:.2}% for each 1% of this"),
+            Language::Zh => write!(text, "，每变动 1% 上级变动 {elasticity:.2}%{range}"),
+            Language::En => write!(text, ", {elasticity:.2}%{range} for each 1% of this"),
+        };
+    }
+    if link.ranges.is_some() {
+        let _ = match language {
+            Language::Zh => write!(text, "，括号内为八成把握的范围"),
+            Language::En => write!(text, ", in brackets where each lies with a probability of 80 %"),
         };
     }
     let _ = match language {

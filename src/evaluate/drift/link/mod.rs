@@ -9,6 +9,7 @@ mod tuning;
 
 use serde::{Deserialize, Serialize};
 
+pub use judge::Ranges;
 pub use calendar::{Days, Special, date_of, day_of, weekday};
 pub use plan::Announced;
 pub use stream::{Before, DayInput, RING};
@@ -73,6 +74,8 @@ pub struct Reading {
     pub lag_days: Option<f64>,
     /// Per cent by which the parent moves when the KPI moves by one; `None` where the link is too weak to tell.
     pub elasticity: Option<f64>,
+    /// How sure they are; `None` before it can be told.
+    pub ranges: Option<Ranges>,
     /// Days judged so far.
     pub judged_days: u32,
 }
@@ -246,6 +249,13 @@ impl Link {
             // What explains a gap is told of the values themselves, whichever way is good.
             let sign = self.kpi.sign() * self.parent.sign();
             reading.elasticity = long.known().map(|known| known.elasticity * sign);
+            reading.ranges = long.ranges(tuning).map(|ranges| {
+                let [low, high] = ranges.elasticity;
+                Ranges {
+                    elasticity: if sign < 0.0 { [-high, -low] } else { [low, high] },
+                    ..ranges
+                }
+            });
         }
         reading
     }
