@@ -210,7 +210,9 @@ nodes:
     }
 
     /// Titles with amounts and shares of the distance, and what is left.
-    fn short(causes: &Causes) -> (Vec<(&str, f64, f64)>, Option<(f64, f64)>) {
+    type Short<'c> = (Vec<(&'c str, f64, f64)>, Option<(f64, f64)>);
+
+    fn short(causes: &Causes) -> Short<'_> {
         let parts = causes.parts.iter();
         let parts = parts.map(|part| (part.title.as_str(), part.amount, part.share));
         let rest = causes.not_explained.map(|rest| (rest.amount, rest.share));

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp, civil};
 use serde::Serialize;
 
 use super::burn::Burn;
-use super::instances::{Family, Instances};
 pub use super::drift::link::Ranges;
+use super::instances::{Family, Instances};
 use super::intake::Recent;
 use super::outlook::Outlook;
 use super::silence::Silent;

@@ -493,7 +493,13 @@ fn how_sure_a_link_is_holds_in_four_of_five_cases() {
         // Eight tenths of each move come five days later, beside what the business does by itself.
         let own = move |day: usize| 0.15 * normal(2 * seed + 1, day);
         let parent = move |day: usize, _: usize| Some(50_000.0 * (0.8 * moves(day - 5) + own(day)).exp());
-        let parent = move |day: usize, close: usize| if day < 6 { Some(50_000.0) } else { parent(day, close) };
+        let parent = move |day: usize, close: usize| {
+            if day < 6 {
+                Some(50_000.0)
+            } else {
+                parent(day, close)
+            }
+        };
         let reading = Case::new(330, &kpi, &parent).readings().pop().unwrap();
         let ranges = reading.ranges.unwrap();
         let holds = |[low, high]: [f64; 2], truth: f64| usize::from(low <= truth && truth <= high);
@@ -502,15 +508,30 @@ fn how_sure_a_link_is_holds_in_four_of_five_cases() {
         within[2] += holds(ranges.lag_days, 5.0);
         widths[0] += (ranges.strength[1] - ranges.strength[0]) / LINKS as f64;
         widths[1] += (ranges.elasticity[1] - ranges.elasticity[0]) / LINKS as f64;
-        assert!(reading.strength.is_none_or(|strength| holds(ranges.strength, strength) == 1));
-        assert!(reading.elasticity.is_none_or(|elasticity| holds(ranges.elasticity, elasticity) == 1));
-        assert!(reading.lag_days.is_some_and(|lag| holds(ranges.lag_days, lag) == 1));
+        assert!(
+            reading
+                .strength
+                .is_none_or(|strength| holds(ranges.strength, strength) == 1)
+        );
+        assert!(
+            reading
+                .elasticity
+                .is_none_or(|elasticity| holds(ranges.elasticity, elasticity) == 1)
+        );
+        assert!(
+            reading
+                .lag_days
+                .is_some_and(|lag| holds(ranges.lag_days, lag) == 1)
+        );
     }
     println!("{within:?} of {LINKS}, {widths:?}");
     for within in within {
         assert!(within * 10 >= LINKS * 6, "{within} of {LINKS}");
     }
-    assert!(within[1] < LINKS && within[0] < LINKS, "{within:?}: they could be narrower");
+    assert!(
+        within[1] < LINKS && within[0] < LINKS,
+        "{within:?}: they could be narrower"
+    );
     assert!(widths[0] < 0.6 && widths[1] < 1.0, "{widths:?}");
 }
 

@@ -67,7 +67,7 @@ pub(super) struct Known {
 }
 
 /// Where lag, elasticity and strength of a link lie with a probability of four fifths.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Ranges {
     /// Of the correlation.
     pub strength: [f64; 2],

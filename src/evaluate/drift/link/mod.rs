@@ -9,8 +9,8 @@ mod tuning;
 
 use serde::{Deserialize, Serialize};
 
-pub use judge::Ranges;
 pub use calendar::{Days, Special, date_of, day_of, weekday};
+pub use judge::Ranges;
 pub use plan::Announced;
 pub use stream::{Before, DayInput, RING};
 pub use tuning::{AnswerTuning, Tuning};
