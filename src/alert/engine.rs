@@ -168,7 +168,7 @@ impl Engine {
         self.book.get(fingerprint).is_some()
     }
 
-    /// Rules and nodes of which there are records: all of their identities have to be judged at every step.
+    /// Rules and nodes of which there are records: all of their identities are judged where everything is asked about.
     pub fn known(&self) -> Known<'_> {
         Known::At(self.records().filter_map(judged_with).collect())
     }
@@ -190,7 +190,7 @@ impl Engine {
 
     /// Moves all alerts on to the watermark `at`.
     ///
-    /// `samples` are the judgements of all identities that exist and are [known](Engine::known) or breach, `rules` the rules of the catalogue: an alert that is
+    /// `samples` are the judgements of all identities that exist and have a record or breach, `rules` the rules of the catalogue: an alert that is
     /// not judged resolves if its rule is gone or its period is over, and is without data otherwise. A step at the end
     /// of a period should bring its final figures; it resolves what still fires, and nothing begins with it.
     ///

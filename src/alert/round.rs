@@ -1,7 +1,8 @@
 //! A round of questions: which rules are asked about which nodes, links, items, sources and siblings at a step.
 //!
-//! At first, once a minute, and when a day closes that is all of them. In between, only what changed is asked about, and what
-//! has to be looked at anyway: identities that breach or cannot be judged, and those of which there are records.
+//! At first, once a minute of the watermark, and when a day closes that is all of them. In between, only what changed is asked
+//! about, and what has to be looked at anyway: identities that breach or cannot be judged, and those of which there are records.
+//! (So a rule that failed is asked again where it did, and says that it is well.)
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,6 @@ use jiff::Timestamp;
 use super::feed_standing::FeedStandings;
 use super::identity::Fingerprint;
 use super::judge::{Judged, Subjected};
-use super::rule_error::RULE_ERROR;
 use super::sample::{Condition, Sample};
 use super::{shared, source};
 use crate::catalog::attribute::{Attribute, Subject, vocabulary_of};
@@ -78,21 +78,13 @@ impl Known<'_> {
             Known::At(pairs) => pairs.contains(&(rule, node)),
         }
     }
-
-    /// Whether a rule could not be evaluated of late, and has not been well for long enough since.
-    fn holds_errors(&self) -> bool {
-        match self {
-            Known::Everywhere => true,
-            Known::At(pairs) => pairs.iter().any(|(rule, _)| *rule == RULE_ERROR),
-        }
-    }
 }
 
 /// What a step leaves for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    /// Whether everything was asked about before.
-    is_whole: bool,
+    /// Number of the snapshot that was asked about; `None` before the first.
+    serial: Option<u64>,
     /// Instances by their position, by rule: to be asked about again, whether they changed or not.
     at: Vec<Vec<u32>>,
     periods: Arc<Periods>,
@@ -138,10 +130,11 @@ impl Watch {
             self.periods.name(catalog, state).is_some()
         };
         let changed = match &snapshot.changed {
-            Changed::At(changed) if self.is_whole && feeds == self.feeds && changed.iter().all(has_name) => {
-                Some(changed.as_slice())
-            }
-            _ => None,
+            Changed::At(changed) => Some(changed.as_slice()).filter(|changed| {
+                let follows = self.serial.is_some_and(|serial| serial + 1 == snapshot.serial);
+                follows && feeds == self.feeds && changed.iter().all(has_name)
+            }),
+            Changed::All => None,
         };
         Scene {
             catalog,
@@ -162,8 +155,7 @@ impl Watch {
             samples: Vec::new(),
             places: Vec::new(),
         };
-        // While a rule is known to have failed, each of its nodes says whether it still does.
-        let changed = scene.changed.filter(|_| !known.holds_errors());
+        let changed = scene.changed;
         for (index, rule) in scene.catalog.rules.iter().enumerate() {
             match (rule.on, changed) {
                 (RuleOn::Source, _) => {
@@ -320,7 +312,7 @@ impl<'a> Round<'a> {
             }
         }
         Watch {
-            is_whole: true,
+            serial: Some(scene.snapshot.serial),
             at,
             periods: scene.periods.clone(),
             feeds: scene.feeds.clone(),

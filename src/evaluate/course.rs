@@ -119,7 +119,7 @@ impl Evaluator {
         }
         let moment = Moment {
             at,
-            by: at,
+            by: super::minute_of(at),
             today,
             last_day: today,
             calendar: &self.catalog.calendar,

@@ -79,6 +79,8 @@ pub struct Evaluator {
     ageing: Vec<usize>,
     /// The last snapshot of the present.
     last: Option<Last>,
+    /// Number of the last snapshot.
+    serial: u64,
     /// Threads among which everything is looked at.
     threads: usize,
 }
@@ -112,6 +114,7 @@ impl Evaluator {
             readers,
             ageing,
             last: None,
+            serial: 0,
             threads: 1,
         }
     }
@@ -201,7 +204,7 @@ impl Evaluator {
     /// [`Evaluator::close_day`].
     ///
     /// Of the present, what did not change since the last call is taken over from it, and costs nothing: time counts by whole
-    /// minutes, but for what has begun and not ended.
+    /// minutes of the watermark, but for what has begun and not ended. Where an instance comes or goes, all are looked at.
     pub fn snapshot(&mut self, cells: &Cells, at: Timestamp, horizon: Horizon) -> Snapshot {
         let today = Day::of(self.catalog.calendar.day_of(at));
         if horizon == Horizon::Known
@@ -239,6 +242,7 @@ impl Evaluator {
             has_moved |= looks.add(&mut instances, &mut items);
         }
         let known = before.map(|before| before.family);
+        self.serial += 1;
         let family = match known.filter(|family| !has_moved && family.len() == instances.len()) {
             Some(family) => family,
             None => Arc::new(Family::of(&instances)),
@@ -248,36 +252,50 @@ impl Evaluator {
             self.show_judgement(state);
         }
         let shared = self.shared(&instances);
-        // Kept for its family alone where a day closes: what is judged then changes what is shown.
-        self.last = Some(Last {
-            at: (horizon == Horizon::Known).then_some(at),
-            cells: cells.version(),
-            instances: match horizon {
-                Horizon::Known => instances.clone(),
-                Horizon::Day => Instances::default(),
+        self.last = Some(match horizon {
+            Horizon::Known => Last {
+                at: Some(at),
+                cells: Some(cells.version()),
+                instances: instances.clone(),
+                family: family.clone(),
             },
-            family: family.clone(),
+            Horizon::Day => Last::family_alone(family.clone()),
         });
         Snapshot {
             watermark: Some(at),
             nodes: self.weighed_on(today),
             instances,
             family,
+            serial: self.serial,
             items,
             shared,
             ..Snapshot::default()
         }
     }
 
+    /// What links and feeds say has changed: nothing that was shown can be taken over.
+    fn forget_shown(&mut self) {
+        self.last = self.last.take().map(|last| Last::family_alone(last.family));
+    }
+
     /// The last snapshot brought up to date where cells have changed; `None` where that would not do: there is none, the minute
     /// is another, or an instance has come or gone.
     fn refreshed(&mut self, cells: &Cells, at: Timestamp, today: Day) -> Option<Snapshot> {
         let last = self.last.take()?;
+        let family = last.family.clone();
+        let refreshed = self.refresh(last, cells, at, today);
+        if refreshed.is_none() {
+            self.last = Some(Last::family_alone(family));
+        }
+        refreshed
+    }
+
+    fn refresh(&mut self, last: Last, cells: &Cells, at: Timestamp, today: Day) -> Option<Snapshot> {
         last.at
             .filter(|since| *since <= at && minute_of(*since) == minute_of(at))?;
         let mut touched: BTreeMap<usize, Vec<(usize, usize)>> =
             self.ageing.iter().map(|&node| (node, Vec::new())).collect();
-        let mut series: Vec<(usize, usize)> = cells.changed_since(last.cells)?.collect();
+        let mut series: Vec<(usize, usize)> = cells.changed_since(last.cells?)?.collect();
         series.sort_unstable();
         series.dedup();
         for (group, series) in series {
@@ -322,9 +340,10 @@ impl Evaluator {
         changed.sort_unstable();
         changed.dedup();
         let shared = self.shared(&instances);
+        self.serial += 1;
         self.last = Some(Last {
             at: Some(at),
-            cells: cells.version(),
+            cells: Some(cells.version()),
             instances: instances.clone(),
             family: last.family.clone(),
         });
@@ -333,6 +352,7 @@ impl Evaluator {
             nodes: self.weighed_on(today),
             instances,
             family: last.family,
+            serial: self.serial,
             changed: Changed::At(changed),
             items,
             shared,
@@ -414,12 +434,24 @@ impl Evaluator {
 /// The last snapshot, to go on from.
 #[derive(Debug)]
 struct Last {
-    /// Its watermark; `None` where it is no snapshot of the present.
+    /// Its watermark; `None` where only its family is kept.
     at: Option<Timestamp>,
     /// How far the cells had come.
-    cells: Version,
+    cells: Option<Version>,
     instances: Instances,
     family: Arc<Family>,
+}
+
+impl Last {
+    /// Nothing of it holds any more but who serves whom.
+    fn family_alone(family: Arc<Family>) -> Last {
+        Last {
+            at: None,
+            cells: None,
+            instances: Instances::default(),
+            family,
+        }
+    }
 }
 
 /// Instances of a part that one thread does at a time.

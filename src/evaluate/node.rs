@@ -351,8 +351,10 @@ impl CompiledNode {
         };
         let seen = of.look(cells, &mut instances[index]);
         let position = self.instances[index].position;
-        let Some((mut state, open)) = seen.filter(|_| position != NOWHERE) else {
-            return if position == NOWHERE { Ok(()) } else { Err(Moved) };
+        let (mut state, open) = match (seen, position) {
+            (None, NOWHERE) => return Ok(()),
+            (None, _) | (Some(_), NOWHERE) => return Err(Moved),
+            (Some(seen), _) => seen,
         };
         let known = into.instances.get_mut(position as usize).ok_or(Moved)?;
         // Of many parts they are not compared at once.
@@ -640,7 +642,7 @@ impl course::Known for InPeriods<'_> {
     }
 
     fn planned_by_now(&self, period: &Period) -> f64 {
-        self.planned(period, self.moment.at)
+        self.planned(period, self.moment.by)
     }
 
     fn value(&self, from: Day, to: Day) -> Option<f64> {

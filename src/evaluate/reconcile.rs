@@ -6,7 +6,7 @@ use super::instances::{Family, Instances, number};
 use super::snapshot::{Mismatch, NodeState};
 use crate::catalog::{Catalog, NodeId, Relation};
 
-/// Parts of an instance up to which they are compared with it whenever one of them changes; those of more once a minute.
+/// Children of an instance up to which they are compared with it whenever one of them changes; those of more once a minute.
 const AT_ONCE: usize = 4096;
 
 /// Sets [`NodeState::unreconciled`] of every instance that has parts to compare with.

@@ -224,7 +224,8 @@ pub struct NodeState {
     pub target_probability: Option<f64>,
     /// The distribution behind both, of a total with some history.
     pub outlook: Option<Outlook>,
-    /// How far its parts are from coming to it; `None` where it has none to compare with.
+    /// How far its parts are from coming to it; `None` where it has none to compare with. Of thousands of parts as of the last
+    /// whole minute.
     pub unreconciled: Option<Box<Mismatch>>,
     /// What the judgement says of its link to its parent; `None` where there is none to judge.
     pub link: Option<Arc<LinkState>>,
@@ -384,7 +385,9 @@ pub struct Snapshot {
     pub instances: Instances,
     /// Who serves whom among them; empty in one that was not evaluated.
     pub family: Arc<Family>,
-    /// Which of them may be another than in the snapshot that the same evaluator made before.
+    /// Number of the snapshot among those of its evaluator.
+    pub serial: u64,
+    /// Which of them may be another than in the one with the number before.
     pub changed: Changed,
     /// Instances that have open items, in the order of `instances`.
     pub items: Vec<OpenItems>,

@@ -19,7 +19,7 @@ const CATALOG: &str = r#"
 calendar: {timezone: Asia/Shanghai}
 sources:
   orders: {topics: [orders], format: json, time: time, fields: {amount: amount, region: region, customer: customer}}
-  launches: {topics: [launches], format: json, time: time, fields: {product: product, state: state}}
+  launches: {topics: [launches], format: json, time: time, fields: {product: product, state: state, line: line}}
 metrics:
   revenue: {source: orders, agg: sum, expr: amount}
   orders: {source: orders, agg: count}
@@ -35,6 +35,7 @@ nodes:
   latest: {metric: latest, role: kpi, parent: revenue, relation: influence, each: [region], period: day, target: 20}
   buyers: {metric: buyers, role: kpi, parent: revenue, relation: influence, period: day, target: 5}
   launches: {metric: days_to_launch, role: kpi, direction: lower, parent: revenue, relation: influence, period: month, target: 2, overdue_after: 1h}
+  launches_of: {metric: days_to_launch, role: kpi, direction: lower, parent: revenue, relation: influence, each: [line], period: month, overdue_after: 20s}
 rules:
   slow: {on: node, when: node.pace < 0.5, clear: node.pace > 0.8, for: 30s, severity: warning}
   apart: {on: link, when: kpi.completion > parent.completion + 0.02, for: 1m, severity: critical}
@@ -51,6 +52,8 @@ enum Happens {
     Launch {
         product: u8,
         is_end: bool,
+        /// Seconds by which it is ahead of the watermark.
+        ahead: i64,
     },
     Passes {
         seconds: i64,
@@ -62,9 +65,12 @@ enum Happens {
 fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
         6 => (0u8..4, -20i16..400).prop_map(|(region, amount)| Happens::Order { region, amount }),
-        1 => (0u8..3, any::<bool>()).prop_map(|(product, is_end)| Happens::Launch { product, is_end }),
+        1 => (0u8..3, any::<bool>(), 0i64..30)
+            .prop_map(|(product, is_end, ahead)| Happens::Launch { product, is_end, ahead }),
         6 => (0i64..40).prop_map(|seconds| Happens::Passes { seconds }),
         1 => (40i64..40_000).prop_map(|seconds| Happens::Passes { seconds }),
+        // Some regions have brought nothing for so long that they are not shown.
+        1 => (4_000_000i64..7_000_000).prop_map(|seconds| Happens::Passes { seconds }),
         3 => Just(Happens::Commit),
     ]
 }
@@ -134,8 +140,10 @@ proptest! {
                 Happens::Order { region, amount } => bring(0, format!(
                     r#"{{"time": "{at}", "amount": {amount}, "region": "r{region}", "customer": "c{n}"}}"#
                 )),
-                Happens::Launch { product, is_end } => bring(1, format!(
-                    r#"{{"time": "{at}", "product": "p{product}", "state": "{}"}}"#,
+                Happens::Launch { product, is_end, ahead } => bring(1, format!(
+                    r#"{{"time": "{}", "product": "p{product}", "line": "l{}", "state": "{}"}}"#,
+                    at + SignedDuration::from_secs(ahead),
+                    product % 2,
                     if is_end { "on_sale" } else { "approved" }
                 )),
                 Happens::Commit => drop(cells.take_changed()),

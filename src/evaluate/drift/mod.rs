@@ -243,7 +243,7 @@ impl Evaluator {
         for state in snapshot.instances.iter_mut() {
             self.show_judgement(state);
         }
-        self.last = None;
+        self.forget_shown();
         self.drift.shared = None;
         snapshot.shared = self.shared(&snapshot.instances);
     }
@@ -495,7 +495,7 @@ impl Evaluator {
             *feed = feed.take().filter(|_| !is_watched);
         }
         self.drift.shared = None;
-        self.last = None;
+        self.forget_shown();
         // What links say depends on how many there are.
         self.count_links();
         let Drift { links, tuning, .. } = &mut self.drift;
