@@ -10,7 +10,7 @@ use maud::{Markup, html};
 
 use super::Shared;
 use super::orders::NotDone;
-use super::page::{Reader, frame};
+use super::page::{Reader, frame, severity_class};
 use super::view::{AlertView, View};
 use crate::alert::dispatch::Command;
 use crate::alert::dispatch::matcher::Matcher;
@@ -280,7 +280,9 @@ fn alerts_of<'v>(view: &'v View, taken: &Taken<'_>) -> Vec<&'v AlertView> {
 fn about_all(view: &View, alerts: &[&AlertView], language: Language) -> Markup {
     let more = alerts.len().saturating_sub(SHOWN);
     html! {
-        @for alert in alerts.iter().take(SHOWN) { (about(view, alert, language)) }
+        ul.alerts.asked {
+            @for alert in alerts.iter().take(SHOWN) { li class=(severity_class(alert.severity)) { (about(view, alert, language)) } }
+        }
         @if more > 0 {
             p.meta { (match language {
                 Language::Zh => format!("另有 {more} 项"),
