@@ -874,6 +874,8 @@ routes:
             "severity=major",
             "severity=~\"major|critical\"",
             "severity!~warn.*",
+            // Somebody else's, who has the same routes.
+            "severity=~\"critical|page\"",
             "severity=\"\"",
             "kind=majr",
         ] {
@@ -884,8 +886,16 @@ routes:
             "tautline.yaml:6:7: severity=\"majr\": the catalogue has no severity 'majr'; did you mean 'major'?"
         );
         assert_eq!(
-            said("severity=~\"critical|info\"").unwrap_err(),
-            "tautline.yaml:6:7: severity=~\"critical|info\": the catalogue has no severity 'info'; known are warning, major, critical"
+            said("severity=~\"page|info\"")
+                .unwrap_err()
+                .lines()
+                .next()
+                .unwrap(),
+            "tautline.yaml:6:7: severity=~\"page|info\": the catalogue has no severity 'page'; known are warning, major, critical"
+        );
+        assert_eq!(
+            said("severity=~\"critcal|major\"").unwrap_err(),
+            "tautline.yaml:6:7: severity=~\"critcal|major\": the catalogue has no severity 'critcal'; did you mean 'critical'?"
         );
     }
 

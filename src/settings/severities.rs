@@ -34,12 +34,16 @@ fn of_matchers<'m>(
 ) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     for matcher in matchers.filter(|matcher| matcher.name == "severity") {
-        for name in named(matcher) {
+        let names = named(matcher);
+        // One of several that is like none of the ladder is a name of somebody else's, who shares the routes.
+        let is_met = names.iter().any(|name| ladder.named(name).is_some());
+        for name in names {
             if ladder.named(name).is_some() {
                 continue;
             }
             let hint = match nearest(name, ladder.names()) {
                 Some(near) => format!("did you mean '{near}'?"),
+                None if is_met => continue,
                 None => format!("known are {}", ladder.names().collect::<Vec<_>>().join(", ")),
             };
             problems.push(Diagnostic {
