@@ -9,6 +9,7 @@
 //!   `crowd`: about one with more alerts than are kept.
 //! * [`notice`]: one thing to tell one receiver about an episode.
 //! * [`causes`]: where most of the distance comes from that an alert is about.
+//! * [`judge`]: what a rule says of a node or a link; `round`: which rules are asked about which of them at a step.
 //! * `feed_standing`: how the sources stand that nodes are computed from.
 //! * [`identity`]: fingerprints and ids.
 
