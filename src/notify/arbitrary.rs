@@ -44,7 +44,7 @@ fn figure() -> BoxedStrategy<Figure> {
 
 prop_compose! {
     fn any_facts()(title in text(), node in option::of(figure()), parent in option::of(figure())) -> Facts {
-        Facts { title, title_zh: None, node, parent, link: None, item: None, entry: None, delivery: None, crowd: None, source: None, shared: None }
+        Facts { title, title_zh: None, node, parent, link: None, item: None, entry: None, delivery: None, crowd: None, parent_owner: None, source: None, shared: None }
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Script {
     /// What it shares with others.
     shares: Option<(u64, Limit)>,
     pub(super) answers: Mutex<VecDeque<Option<Answer>>>,
+    /// How messages are answered that hold a notice, whatever else is to be answered.
+    always: Mutex<Vec<(&'static str, fn() -> Option<Answer>)>>,
     sent: Mutex<Vec<Sent>>,
 }
 
@@ -57,6 +59,7 @@ impl Script {
             gathers,
             shares: None,
             answers: Mutex::new(answers.into_iter().collect()),
+            always: Mutex::default(),
             sent: Mutex::default(),
         })
     }
@@ -67,6 +70,10 @@ impl Script {
             script.shares = Some((key, limit));
         }
         script
+    }
+    /// Answers every message with this notice in this way.
+    pub(super) fn when(&self, id: &'static str, answer: fn() -> Option<Answer>) {
+        self.always.lock().unwrap().push((id, answer));
     }
     /// Ids of the notices sent, with `+` for the plain form.
     pub(super) fn ids(&self) -> Vec<String> {
@@ -92,12 +99,16 @@ impl Channel for Script {
         let ids: Vec<&str> = parcel.notices.iter().map(|notice| notice.id.as_str()).collect();
         let mark = if parcel.form == Form::Plain { "+" } else { "" };
         let at = self.began.elapsed().as_secs_f64();
-        let answer = self
-            .answers
-            .lock()
-            .unwrap()
-            .pop_front()
-            .unwrap_or(Some(Answer::OK));
+        let always = self.always.lock().unwrap();
+        let answer = match always.iter().find(|(id, _)| ids.contains(id)) {
+            Some((_, answer)) => answer(),
+            None => self
+                .answers
+                .lock()
+                .unwrap()
+                .pop_front()
+                .unwrap_or(Some(Answer::OK)),
+        };
         self.sent.lock().unwrap().push(Sent {
             at,
             id: format!("{}{mark}", ids.join(" ")),

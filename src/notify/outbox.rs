@@ -1,7 +1,7 @@
 //! The outbox: what the sender needs of the place where notices are kept, and the task that empties it.
 //!
 //! A notice leaves the outbox in one of three ways (see [`Status`]), each recorded and counted. Until then it is tried
-//! again, and everything behind it for the same destination waits: people read an episode in the order in which it
+//! again, and what else is said of its episode waits: people read an episode in the order in which it
 //! was decided.
 
 use std::collections::{BTreeMap, HashSet};
@@ -130,6 +130,8 @@ pub struct Sibling {
     pub position: i64,
     /// Whether it ends the episode.
     pub resolves: bool,
+    /// Whether it takes back what the end said.
+    pub corrects: bool,
     /// Where it stands.
     pub status: Status,
     /// Whether an attempt began of which nobody knows that it failed, so that people may have seen it.

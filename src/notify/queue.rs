@@ -1,7 +1,11 @@
 //! The queue of one destination: one notice at a time, in the order of decisions. The store is the queue; what is
 //! kept here besides is only how fast the destination may be written to and whether it still takes messages.
+//!
+//! A notice that fails again and again steps aside: others are tried while it waits for its next attempt, only what else
+//! there is to say of its episode waits with it. Where all fail, the destination is left alone for longer and longer,
+//! whichever is tried. A message about several alerts that is not taken is made smaller, until what nobody takes is alone.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,8 +28,13 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// A destination whose oldest notice is older than this takes less than there is, or was away: what waits there for
 /// one receiver goes in one message. The usual `group_interval`.
 const BEHIND: Duration = Duration::from_mins(1);
-/// Notices that are looked through for such a message.
+/// Notices that are looked through for such a message, or for one that may go before those that stepped aside.
 const GATHERED: usize = 2000;
+
+/// Failed attempts after which a notice steps aside for those about other episodes.
+const ASIDE_AFTER: u32 = 3;
+/// Failures one after the other, of more than one notice, after which a delivery means that the destination is back.
+const AWAY_AFTER: u32 = ASIDE_AFTER + 1;
 
 /// How long ends are said again to a receiver that forgets.
 const REPEAT_ENDS_FOR: SignedDuration = SignedDuration::from_mins(15);
@@ -40,16 +49,42 @@ pub(super) struct Queue {
     pace: Pace,
     /// That of all destinations with which it has something in common.
     shared: Option<Arc<Mutex<Pace>>>,
-    /// The notice that was refused as blocks and goes as plain text now.
-    plain: Option<i64>,
-    /// The notice that was refused together with others that were decided apart from it, and goes alone now.
-    alone: Option<i64>,
+    /// The notices that were refused as blocks and go as plain text.
+    plain: BTreeSet<i64>,
+    /// Notices that one message may hold, besides what the channel says: fewer after one that was not taken.
+    at_once: usize,
+    /// The head of a message that was refused, and goes in parts.
+    split: Option<i64>,
+    /// Failed attempts since the last delivery, but for those of notices that had stepped aside before.
+    failures: u32,
+    /// Until when the destination is left alone after a failure, but for a last attempt.
+    paused_until: Option<Instant>,
+    /// Those that stepped aside while the destination was away: they go at once now that it is back.
+    revived: BTreeSet<i64>,
     /// Why the destination takes no message any more. Forgotten with the process: a start tries it again.
     disabled: Option<String>,
     /// Since when the head waits for the rate of the destination.
     blocked_since: Option<Instant>,
     /// When to say again what stands; `None`: never.
     next_resend: Option<Instant>,
+}
+
+/// The notice that is tried next.
+struct Head {
+    pending: Pending,
+    /// Whether it is the only one that waits.
+    is_last: bool,
+    /// Episodes of which the same receiver is told nothing now: something that was decided before stepped aside.
+    aside: HashSet<String>,
+}
+
+/// What may be tried, of the oldest pending notices.
+enum Choice {
+    Head(Box<Head>),
+    /// All of them stepped aside, until then.
+    Wait(Instant),
+    /// There are none.
+    Nothing,
 }
 
 /// What goes in one message: pending notices, the head of the queue first.
@@ -82,6 +117,11 @@ impl Packed {
 
     fn positions(&self) -> Vec<i64> {
         self.pending.iter().map(|pending| pending.position).collect()
+    }
+
+    /// Half of it, where there is more than one.
+    fn half(&self) -> Option<usize> {
+        (self.notices.len() > 1).then(|| self.notices.len() / 2)
     }
 
     /// As much of a backlog as one message has room for; `None` where nothing waits any more.
@@ -141,8 +181,12 @@ impl Queue {
             desk,
             bell,
             stopping,
-            plain: None,
-            alone: None,
+            plain: BTreeSet::new(),
+            at_once: usize::MAX,
+            split: None,
+            failures: 0,
+            paused_until: None,
+            revived: BTreeSet::new(),
             disabled: None,
             blocked_since: None,
         }
@@ -222,20 +266,24 @@ impl Queue {
         if let Some(reason) = self.disabled.clone() {
             return self.abandon_all(&reason).await;
         }
-        let Some(pending) = self.pending(2).await else {
-            return Next::store_pause();
+        let head = match self.choice().await {
+            None => return Next::store_pause(),
+            Some(Choice::Nothing) => return Next::WaitForBell,
+            Some(Choice::Wait(until)) => return Next::WaitUntil(until),
+            Some(Choice::Head(head)) => head,
         };
-        let is_last = pending.len() == 1;
-        let Some(head) = pending.into_iter().next() else {
-            return Next::WaitForBell;
-        };
+        let Head {
+            pending: head,
+            is_last,
+            aside,
+        } = *head;
         if is_last && let Some(until) = self.held(&head) {
             return Next::WaitUntil(until);
         }
         match &head.notice {
             Ok(notice) => {
                 let notice = notice.clone();
-                self.step_with(head, notice).await
+                self.step_with(head, notice, aside).await
             }
             Err(reason) => {
                 tracing::error!(
@@ -249,6 +297,54 @@ impl Queue {
         }
     }
 
+    /// What to try next; `None` when the store cannot be read.
+    async fn choice(&self) -> Option<Choice> {
+        let pending = self.pending(2).await?;
+        if !pending.first().is_some_and(stepped_aside) {
+            return Some(self.choose(&pending, false));
+        }
+        let pending = self.pending(GATHERED).await?;
+        // One that stepped aside has its turn while others are taken, or when there are none.
+        let others_first = self.failures > 0;
+        let choice = self.choose(&pending, others_first);
+        Some(match choice {
+            Choice::Wait(_) if others_first => self.choose(&pending, false),
+            choice => choice,
+        })
+    }
+
+    /// The first that may go, of pending notices in the order of decisions.
+    fn choose(&self, all: &[Pending], others_only: bool) -> Choice {
+        let now = Instant::now();
+        let mut aside: HashSet<(&str, &str)> = HashSet::new();
+        let mut waiting: HashSet<&str> = HashSet::new();
+        let mut until: Option<Instant> = None;
+        for pending in all {
+            let receiver = pending.receiver.as_str();
+            if let Ok(notice) = &pending.notice {
+                let due = self.due(pending);
+                let steps_aside = stepped_aside(pending) && (others_only || due > now);
+                // What went with another, nobody knows whether in vain, is looked for by the other's id.
+                let went_along = pending.attempts == 0 && pending.maybe_shown && waiting.contains(receiver);
+                if steps_aside {
+                    until = Some(until.map_or(due, |until| until.min(due)));
+                    waiting.insert(receiver);
+                }
+                if steps_aside || went_along || aside.contains(&(receiver, &notice.episode)) {
+                    aside.insert((receiver, &notice.episode));
+                    continue;
+                }
+            }
+            let of_receiver = aside.iter().filter(|(of, _)| *of == receiver);
+            return Choice::Head(Box::new(Head {
+                pending: pending.clone(),
+                is_last: all.len() == 1,
+                aside: of_receiver.map(|(_, episode)| (*episode).to_owned()).collect(),
+            }));
+        }
+        until.map_or(Choice::Nothing, Choice::Wait)
+    }
+
     /// Until when the channel would rather hold the notice back; `None`: it may go.
     fn held(&self, head: &Pending) -> Option<Instant> {
         let target = self
@@ -260,7 +356,7 @@ impl Queue {
         (!wait.is_zero()).then(|| Instant::now() + wait.min(LONGEST_WAIT))
     }
 
-    async fn step_with(&mut self, head: Pending, notice: Notice) -> Next {
+    async fn step_with(&mut self, head: Pending, notice: Notice, aside: HashSet<String>) -> Next {
         let (receiver, episode) = (head.receiver.clone(), notice.episode.clone());
         let siblings = self
             .desk
@@ -274,7 +370,14 @@ impl Queue {
             return self.supersede(&head.receiver, moot).await;
         }
 
-        let (due, free) = (self.due(&head), self.pace.free_at(Instant::now()));
+        let of_head = |target: &&Target| target.receiver == head.receiver;
+        let Some(target) = self.targets.iter().find(of_head).cloned() else {
+            return Next::WaitForBell;
+        };
+        let last = self.until(later(head.decided, target.give_up_after));
+        let paused = self.paused_until.map(|until| until.min(last));
+        let due = paused.into_iter().fold(self.due(&head), Instant::max);
+        let free = self.pace.free_at(Instant::now());
         // Read after both: what is due at once is due by now.
         let now = Instant::now();
         if free.max(due) > now {
@@ -286,13 +389,6 @@ impl Queue {
         if let Some(since) = self.blocked_since.take() {
             self.desk.waited(&head.receiver, Wait::RateLimit, now - since);
         }
-        let target = self
-            .targets
-            .iter()
-            .find(|target| target.receiver == head.receiver);
-        let Some(target) = target.cloned() else {
-            return Next::WaitForBell;
-        };
         if notice.quiet && notice.kind != NoticeKind::Resolved && !target.channel.updates() {
             let reason = "the channel cannot bring a message up to date; the next one says how it stands";
             return self
@@ -304,20 +400,21 @@ impl Queue {
             return self.settle_one(&head, Status::Superseded, reason).await;
         }
         let shown = siblings.iter().rev().find_map(|sibling| sibling.shown.clone());
-        // What was refused before is tried by itself.
-        let was_refused = [self.alone, self.plain].contains(&Some(head.position));
+        // What was refused, or failed, again and again is tried by itself.
+        let is_apart = self.plain.contains(&head.position) || is_alone(&head);
+        let room = self.room(&head, &target);
         let is_update = notice.quiet && notice.kind != NoticeKind::Resolved;
-        let is_behind = !was_refused && !is_update && later(head.decided, BEHIND) <= self.desk.now();
+        let is_behind = !is_apart && !is_update && later(head.decided, BEHIND) <= self.desk.now();
         let parcel = if is_behind && gathers(&target, &notice, shown.as_deref()) {
-            let Some(backlog) = self.backlog(&head, &notice, &target).await else {
+            let Some(backlog) = self.backlog(&head, &notice, &target, aside).await else {
                 return Next::store_pause();
             };
             if !backlog.moot.is_empty() {
                 return self.supersede(&head.receiver, backlog.moot).await;
             }
-            Packed::gathered(backlog, target.channel.room())
+            Packed::gathered(backlog, room)
         } else {
-            self.parcel(head, notice, &target, shown).await
+            self.parcel(head, notice, &target, shown, aside).await
         };
         let Some(mut parcel) = parcel else {
             return Next::store_pause();
@@ -355,7 +452,8 @@ impl Queue {
             return Next::store_pause();
         }
         self.pace.take(Instant::now());
-        let is_refused = self.plain == Some(parcel.head().position);
+        let is_refused = self.plain.contains(&parcel.head().position);
+        self.revived.remove(&parcel.head().position);
         let form = if is_refused { Form::Plain } else { Form::Full };
         match self.attempt(&target, &parcel, form).await {
             Some(answer) => self.conclude(&parcel, &target, form, answer).await,
@@ -365,7 +463,7 @@ impl Queue {
 
     /// Settles what nobody needs to hear of: their episodes are over and were not told.
     async fn supersede(&self, receiver: &str, moot: Vec<i64>) -> Next {
-        let reason = "the episode ended before its beginning was told";
+        let reason = "the episode ended before its beginning was told, or its end was not told";
         tracing::info!(receiver, notices = moot.len(), reason, "notices superseded");
         let settled = Settled::with(Status::Superseded, Some(reason.to_owned()));
         self.desk.settle(receiver, moot, settled).await;
@@ -374,7 +472,13 @@ impl Queue {
 
     /// What waits for the receiver of the head and can go in one message with it, the head first; `None` when the store
     /// cannot be read.
-    async fn backlog(&self, head: &Pending, notice: &Notice, target: &Target) -> Option<Backlog> {
+    async fn backlog(
+        &self,
+        head: &Pending,
+        notice: &Notice,
+        target: &Target,
+        aside: HashSet<String>,
+    ) -> Option<Backlog> {
         let (head, notice) = (head.clone(), notice.clone());
         let channel = Arc::clone(&target.channel);
         self.desk
@@ -386,7 +490,7 @@ impl Queue {
                 };
                 let mut backlog = Backlog::default();
                 // What is said of an episode keeps its order: behind one that stays, all stay.
-                let mut left: HashSet<String> = HashSet::new();
+                let mut left = aside;
                 let receiver = [head.receiver.clone()];
                 for pending in store.pending(Of::These(&receiver), GATHERED)? {
                     // One that cannot be read, or that has no place, is settled when it is the head.
@@ -429,6 +533,7 @@ impl Queue {
         notice: Notice,
         target: &Target,
         shown: Option<String>,
+        aside: HashSet<String>,
     ) -> Option<Packed> {
         let mut packed = Packed {
             notices: Vec::new(),
@@ -436,7 +541,7 @@ impl Queue {
             shown,
             is_gathered: false,
         };
-        if notice.bundle.is_empty() || !target.channel.bundles(&notice) {
+        if is_alone(&head) || notice.bundle.is_empty() || !target.channel.bundles(&notice) {
             packed.notices.push(notice);
             packed.pending.push(head);
             return Some(packed);
@@ -446,11 +551,13 @@ impl Queue {
             .desk
             .ask(move |store| store.bundle(&receiver, &bundle))
             .await?;
+        let room = self.room(&head, target);
         for mate in mates {
             // One that cannot be read, or that only brings up to date, is settled on its own when it is the head.
             if let Ok(notice) = &mate.notice
                 && (!notice.quiet || notice.kind == NoticeKind::Resolved)
-                && packed.notices.len() < target.channel.room()
+                && !aside.contains(&notice.episode)
+                && packed.notices.len() < room
             {
                 packed.notices.push(notice.clone());
                 packed.pending.push(mate);
@@ -470,10 +577,16 @@ impl Queue {
     /// The moment of the next attempt. A wall clock that was set back must not hold a notice for longer than the
     /// longest wait.
     fn due(&self, head: &Pending) -> Instant {
-        let wait = head
-            .next_attempt
-            .and_then(|next| Duration::try_from(next.duration_since(self.desk.now())).ok())
-            .unwrap_or_default();
+        if self.revived.contains(&head.position) {
+            return Instant::now();
+        }
+        head.next_attempt
+            .map_or_else(Instant::now, |next| self.until(next))
+    }
+
+    /// A moment of the wall clock, which may be past, but never further away than the longest wait.
+    fn until(&self, wall: Timestamp) -> Instant {
+        let wait = Duration::try_from(wall.duration_since(self.desk.now())).unwrap_or_default();
         Instant::now() + wait.min(LONGEST_WAIT.mul_f32(1.1))
     }
 
@@ -524,17 +637,24 @@ impl Queue {
                     detail: (form == Form::Plain).then(|| "as plain text".to_owned()),
                     shown,
                 };
-                self.settle(packed, settled).await
+                self.settle(packed, settled).await;
+                self.is_there().await;
+                Next::Look
             }
-            (Answer::Drop { reason }, _) if packed.is_gathered => {
+            (Answer::Drop { reason }, form)
+                if let Some(half) = packed.half()
+                    && (packed.is_gathered || form == Form::Plain) =>
+            {
                 tracing::warn!(
                     receiver,
                     notice = packed.id(),
                     notices = packed.notices.len(),
                     reason,
-                    "message about several alerts refused, they go one by one"
+                    "message about several alerts refused, it goes in parts"
                 );
-                self.alone = Some(head.position);
+                self.at_once = half;
+                self.split = Some(head.position);
+                self.plain.remove(&head.position);
                 Next::Look
             }
             (Answer::Drop { reason }, Form::Full) => {
@@ -544,7 +664,7 @@ impl Queue {
                     reason,
                     "message refused, sent as plain text"
                 );
-                self.plain = Some(head.position);
+                self.plain.insert(head.position);
                 Next::Look
             }
             (Answer::Drop { reason }, Form::Plain) => {
@@ -569,6 +689,7 @@ impl Queue {
                 Next::Look
             }
             (Answer::Busy { reason }, _) => {
+                self.fail(head, wait_while_busy, packed.half());
                 let wait = with_jitter(wait_while_busy(head.attempts.saturating_add(1)));
                 self.retry(packed, target, wait, false, reason).await
             }
@@ -581,8 +702,10 @@ impl Queue {
                 _,
             ) => {
                 // What becomes of this message changes nothing about it.
-                if let Some(asked) = after {
-                    self.pace.hold_until(Instant::now() + asked.min(LONGEST_WAIT));
+                match after {
+                    Some(asked) => self.pace.hold_until(Instant::now() + asked.min(LONGEST_WAIT)),
+                    None if maybe_shown || head.maybe_shown => self.fail(head, wait_after, None),
+                    None => self.fail(head, wait_after, packed.half()),
                 }
                 let attempts = head.attempts.saturating_add(1);
                 let wait = after.unwrap_or_else(|| with_jitter(wait_after(attempts)));
@@ -642,7 +765,55 @@ impl Queue {
         Next::Look
     }
 
+    /// Notices that a message has room for. One that may be there already, and was not refused, keeps its company: it is
+    /// looked for by the id of its head.
+    fn room(&self, head: &Pending, target: &Target) -> usize {
+        let room = target.channel.room();
+        if head.maybe_shown && self.split != Some(head.position) {
+            room
+        } else {
+            room.min(self.at_once)
+        }
+    }
+
+    /// An attempt has failed, and the destination says nothing of when to try again. Of a message that may be made
+    /// smaller: its half.
+    fn fail(&mut self, head: &Pending, wait: fn(u32) -> Duration, half: Option<usize>) {
+        // What always fails says little of the destination.
+        let failures = if stepped_aside(head) {
+            1
+        } else {
+            self.failures = self.failures.saturating_add(1);
+            self.failures
+        };
+        let until = Instant::now() + with_jitter(wait(failures));
+        self.paused_until = self.paused_until.max(Some(until));
+        // Once is an accident; one of them may be what cannot be taken.
+        if self.failures > 1
+            && let Some(half) = half
+        {
+            self.at_once = half;
+        }
+    }
+
+    /// A message has arrived.
+    async fn is_there(&mut self) {
+        self.paused_until = None;
+        self.at_once = self.at_once.saturating_mul(2);
+        if std::mem::take(&mut self.failures) < AWAY_AFTER {
+            return;
+        }
+        // A store that cannot be read just now lets them wait for their turn.
+        let pending = self.pending(GATHERED).await.unwrap_or_default();
+        let aside = pending.iter().filter(|pending| stepped_aside(pending));
+        self.revived = aside.map(|pending| pending.position).collect();
+    }
+
     async fn settle(&mut self, packed: &Packed, settled: Settled) -> Next {
+        for position in packed.positions() {
+            self.plain.remove(&position);
+            self.revived.remove(&position);
+        }
         self.desk
             .settle(&packed.head().receiver, packed.positions(), settled)
             .await;
@@ -679,11 +850,20 @@ impl Queue {
 }
 
 /// The notices of an episode that nobody needs to hear of: the episode is over before
-/// its receiver was told that it began. What may have been seen counts as told: it needs its end.
+/// its receiver was told that it began, or an end is corrected of which they were not told. What may have been seen counts as told: it needs its end.
 fn superseded(siblings: &[Sibling]) -> Vec<i64> {
-    let told = siblings
+    let is_told = |sibling: &&Sibling| sibling.status == Status::Delivered || sibling.maybe_shown;
+    let told = siblings.iter().any(|sibling| is_told(&sibling));
+    // Who does not know how it ended does not hear that it ended otherwise. An end that is not in the log any more was told.
+    let untold_end = siblings
         .iter()
-        .any(|sibling| sibling.status == Status::Delivered || sibling.maybe_shown);
+        .any(|sibling| sibling.resolves && sibling.status != Status::Pending && !is_told(&sibling));
+    if untold_end {
+        let corrections = siblings
+            .iter()
+            .filter(|sibling| sibling.corrects && sibling.status == Status::Pending);
+        return corrections.map(|sibling| sibling.position).collect();
+    }
     let end = siblings
         .iter()
         .find(|sibling| sibling.resolves && sibling.status == Status::Pending);
@@ -701,6 +881,16 @@ fn superseded(siblings: &[Sibling]) -> Vec<i64> {
 fn gathers(target: &Target, notice: &Notice, shown: Option<&str>) -> bool {
     let itself = Waiting { notice, shown };
     target.channel.gathers(itself, itself)
+}
+
+/// Whether a notice has failed so often that others go before it.
+fn stepped_aside(pending: &Pending) -> bool {
+    pending.attempts >= ASIDE_AFTER
+}
+
+/// Whether a notice is tried by itself: it has failed again and again, and certainly is not there.
+fn is_alone(head: &Pending) -> bool {
+    stepped_aside(head) && !head.maybe_shown
 }
 
 /// How often the targets of one destination want to hear what stands.

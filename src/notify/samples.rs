@@ -101,6 +101,7 @@ fn facts(kpi: f64, business: f64) -> Facts {
         entry: None,
         delivery: None,
         crowd: None,
+        parent_owner: None,
         node: Some(Figure {
             daily: daily([0.0, 2.0, 3.0, 5.0, 6.0, 8.0, 9.0, 14.0]),
             ..figure("文章数", None, "小王", kpi, 100.0)

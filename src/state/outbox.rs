@@ -241,7 +241,7 @@ impl Store {
     fn read_siblings(&self, receiver: &str, episode: &str) -> Result<Vec<Sibling>, StateError> {
         let connection = self.lock();
         let mut select = connection.prepare_cached(
-            "SELECT position, kind = 'resolved', status, maybe_shown, shown FROM notices
+            "SELECT position, kind = 'resolved', kind = 'correction', status, maybe_shown, shown FROM notices
              WHERE receiver = ?1 AND episode = ?2 ORDER BY position",
         )?;
         let mut rows = select.query([receiver, episode])?;
@@ -250,9 +250,10 @@ impl Store {
             found.push(Sibling {
                 position: row.get(0)?,
                 resolves: row.get(1)?,
-                status: status(row, 2)?,
-                maybe_shown: row.get(3)?,
-                shown: row.get(4)?,
+                corrects: row.get(2)?,
+                status: status(row, 3)?,
+                maybe_shown: row.get(4)?,
+                shown: row.get(5)?,
             });
         }
         Ok(found)

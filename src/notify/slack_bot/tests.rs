@@ -102,6 +102,7 @@ async fn one_message_stands_for_an_episode_and_what_happens_is_answered_below() 
             at: Timestamp::UNIX_EPOCH,
             comment: String::new(),
             until: Timestamp::UNIX_EPOCH,
+            severity: None,
         }),
         ..samples::worse()
     };
