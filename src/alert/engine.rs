@@ -335,8 +335,7 @@ impl Engine {
     fn judge(&mut self, judgement: &Judgement<'_>, at: Timestamp, changes: &mut Changes) {
         let fingerprint = judgement.fingerprint;
         let is_closed = judgement.period_end.is_some_and(|period_end| period_end <= at);
-        let may_begin =
-            matches!(judgement.condition, Condition::Breach(_)) && !is_closed && !judgement.is_new;
+        let may_begin = judgement.condition.is_breach() && !is_closed && !judgement.is_new;
         let Some(state) = self.book.get(fingerprint).map(|entry| entry.record.state) else {
             if may_begin && !self.is_crowded(&judgement.policy) {
                 let before = self.book.episodes_before(fingerprint);

@@ -313,7 +313,7 @@ impl<'a> Judged<'a> {
     /// What it says, and whether nothing may begin with it yet.
     pub(super) fn look(&self) -> (Condition, bool) {
         let condition = self.condition();
-        let begins = matches!(condition, Condition::Breach(_));
+        let begins = condition.is_breach();
         let is_new = begins && new_until(self.catalog, self.snapshot, self.rule, self.node).is_some();
         (condition, is_new)
     }
@@ -527,6 +527,12 @@ impl<'a> Judged<'a> {
 
     /// What is told of an item: its age in whole days (in whole hours, where less than two days are allowed), so that
     /// it is not another one with every second.
+    /// Who answers for what the node serves.
+    fn parent_owner(&self) -> Option<String> {
+        let parent = self.catalog.node(self.node.key.node).parent.as_ref()?;
+        self.catalog.node(parent.node).owner.clone()
+    }
+
     fn item_facts(&self) -> Option<ItemFacts> {
         let (item, after) = self.item?;
         let declared = self.catalog.node(self.node.key.node);
@@ -678,6 +684,7 @@ impl About for Judged<'_> {
             entry: self.entry_facts(),
             delivery: None,
             crowd: None,
+            parent_owner: self.parent_owner(),
             // The numbers of the node change with every event: what is told of an item is about the item.
             node: self
                 .item

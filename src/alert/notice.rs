@@ -82,6 +82,9 @@ pub struct Ack {
     pub comment: String,
     /// Until when it holds, by the wall clock.
     pub until: Timestamp,
+    /// The level that was taken: it ends when it gets worse. `None` where it is older than that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
 }
 
 /// What a notice says that is about no single episode.

@@ -10,6 +10,7 @@ use super::dispatch::route::Route;
 pub use super::identity::Fingerprint;
 use super::identity::fingerprint;
 use super::notice::{Ack, Because, ResolveReason, Verdict};
+use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Ladder, Severity};
 use crate::evaluate::Mismatch;
 use crate::fold::cells::Bound;
@@ -50,6 +51,9 @@ pub struct Facts {
     pub node: Option<Figure>,
     /// The same of the parent, for a link.
     pub parent: Option<Figure>,
+    /// Who answers for what the node serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_owner: Option<String>,
     /// What the judgement of the link says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<LinkFigure>,
@@ -419,6 +423,16 @@ impl AlertRecord {
         }
     }
 
+    /// Whether it is about what tautline reads and does, and not about the business.
+    pub fn is_technical(&self) -> bool {
+        let facts = &self.facts;
+        facts.source.is_some()
+            || facts.delivery.is_some()
+            || facts.crowd.is_some()
+            || self.rule == super::rule_error::RULE_ERROR
+            || DriftKind::is_about_feeds(&self.kind)
+    }
+
     /// A record with these labels, for tests of what looks at labels.
     #[cfg(test)]
     pub(crate) fn sample(labels: Labels, severity: Severity) -> AlertRecord {
@@ -438,7 +452,9 @@ impl AlertRecord {
             .levels
             .iter_mut()
             .for_each(|change| seat(&mut change.from));
-        self.told.flapping.iter_mut().for_each(seat);
+        self.told.knows_flapping.values_mut().for_each(seat);
+        let acked = self.told.ack.iter_mut();
+        acked.filter_map(|ack| ack.severity.as_mut()).for_each(seat);
         let owed = self.told.owed.iter_mut().flat_map(|ended| {
             seat(&mut ended.severity);
             &mut ended.tellings
@@ -580,8 +596,9 @@ impl History {
 pub struct Told {
     /// Receivers who know of the current episode, or are to be told of it.
     pub tellings: Vec<Telling>,
-    /// The level at which people were told that it is flapping.
-    pub flapping: Option<Severity>,
+    /// The level at which receivers were told that it is flapping.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub knows_flapping: BTreeMap<String, Severity>,
     /// Episodes that ended and whose receivers do not know yet; oldest first.
     pub owed: Vec<Ended>,
     /// Episodes that were over before somebody's turn to hear of them, while that is not written down.
@@ -739,7 +756,7 @@ pub struct Correction {
 #[derive(Default)]
 struct KeptTold {
     tellings: Vec<Telling>,
-    flapping: Option<Severity>,
+    knows_flapping: BTreeMap<String, Severity>,
     owed: KeptOwed,
     untold: Vec<Untold>,
     ack: Option<Ack>,
@@ -808,7 +825,7 @@ impl From<KeptTold> for Told {
         };
         Told {
             tellings,
-            flapping: kept.flapping,
+            knows_flapping: kept.knows_flapping,
             owed,
             untold: kept.untold,
             ack: kept.ack,

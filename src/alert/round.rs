@@ -260,7 +260,7 @@ impl<'a> Round<'a> {
             return;
         };
         let (condition, is_new) = judged.look();
-        let begins = matches!(condition, Condition::Breach(_) | Condition::Error);
+        let begins = condition.is_breach() || condition == Condition::Error;
         let place = |if_held| Place {
             rule: index,
             at,
@@ -293,7 +293,7 @@ impl<'a> Round<'a> {
                     ..judged
                 };
                 let (condition, is_new) = judged.look();
-                let begins = matches!(condition, Condition::Breach(_) | Condition::Error);
+                let begins = condition.is_breach() || condition == Condition::Error;
                 if is_known || (begins && !is_new) {
                     let sample = judged.sample((condition, is_new));
                     self.samples.push(sample.map(Subjected::Instance));

@@ -73,6 +73,7 @@ impl About for Watched {
             entry: None,
             delivery: None,
             crowd: None,
+            parent_owner: None,
             link: None,
         }
     }

@@ -13,6 +13,8 @@ pub enum Condition {
     /// The fire condition holds; this is the highest level whose `when` does, and the milder ones count as breached
     /// with it.
     Breach(Severity),
+    /// The fire condition of this level holds; whether that of a worse one does is not known, since an operand has no value.
+    AtLeast(Severity),
     /// Between the fire and the clear condition.
     Band,
     /// The clear condition holds.
@@ -76,6 +78,13 @@ impl<'a, A> Sample<'a, A> {
     }
 }
 
+impl Condition {
+    /// Whether some fire condition holds.
+    pub(super) fn is_breach(self) -> bool {
+        matches!(self, Condition::Breach(_) | Condition::AtLeast(_))
+    }
+}
+
 impl Rule {
     /// What the rule says, given whether each of its expressions holds; `None` where one of its variables has no value,
     /// and an error where it cannot be evaluated.
@@ -83,6 +92,7 @@ impl Rule {
         let mut unanswered = false;
         for level in self.levels.iter().rev() {
             match test(&level.when) {
+                Ok(Some(true)) if unanswered => return Condition::AtLeast(level.severity),
                 Ok(Some(true)) => return Condition::Breach(level.severity),
                 Ok(Some(false)) => {}
                 Ok(None) => unanswered = true,

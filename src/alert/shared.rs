@@ -39,7 +39,7 @@ pub(super) fn samples<'a>(
         }
         let condition = about.condition();
         let is_known = known.holds(&rule.name, &node.name);
-        let begins = matches!(condition, Condition::Breach(_) | Condition::Error);
+        let begins = condition.is_breach() || condition == Condition::Error;
         (is_known || begins).then(|| Sample {
             rule,
             node: &node.name,

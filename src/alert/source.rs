@@ -29,7 +29,7 @@ pub(super) fn samples<'a>(
         let about = OfSource { rule, source, recent };
         let condition = about.condition();
         let is_known = known.holds(&rule.name, &source.name);
-        let begins = matches!(condition, Condition::Breach(_) | Condition::Error);
+        let begins = condition.is_breach() || condition == Condition::Error;
         (is_known || begins).then(|| Sample {
             rule,
             node: &source.name,

@@ -40,7 +40,12 @@ pub(super) fn advance(
         }
         (Condition::NewDefinition, ..) => return end(record, ResolveReason::Updated, at),
         (Condition::Missing, OnMissing::NoData, _) => return end(record, ResolveReason::NoData, at),
-        (Condition::Missing, OnMissing::Alert, Some(mildest)) => Condition::Breach(mildest),
+        // What fires does not get milder because data is missing.
+        (Condition::Missing, OnMissing::Alert, Some(mildest)) => Condition::Breach(at_least(record, mildest)),
+        (Condition::AtLeast(level), OnMissing::Keep | OnMissing::Alert, _) => {
+            Condition::Breach(at_least(record, level))
+        }
+        (Condition::AtLeast(level), ..) => Condition::Breach(level),
         (Condition::Missing, OnMissing::Resolve, _) => Condition::Clear,
         (condition, ..) => condition,
     };
@@ -90,7 +95,7 @@ pub(super) fn end(record: &mut AlertRecord, reason: ResolveReason, at: Timestamp
     if reason != ResolveReason::Recovered && reason != ResolveReason::NoData {
         // The identity itself is gone, so it cannot come and go any more: what was held back is told now.
         record.history.flapping = false;
-        record.told.flapping = None;
+        record.told.knows_flapping.clear();
     }
     if is_running(record) {
         let tellings = std::mem::take(&mut record.told.tellings);
@@ -140,6 +145,14 @@ pub(super) fn end(record: &mut AlertRecord, reason: ResolveReason, at: Timestamp
     record.clocks = Clocks::default();
 }
 
+/// A level, or the one at which it fires already.
+fn at_least(record: &AlertRecord, level: Severity) -> Severity {
+    match is_running(record) {
+        true => level.max(record.severity),
+        false => level,
+    }
+}
+
 /// Whether an episode is running.
 pub(super) fn is_running(record: &AlertRecord) -> bool {
     matches!(record.state, AlertState::Firing | AlertState::Recovering { .. })
@@ -150,7 +163,7 @@ pub(super) fn settle_flapping(history: &mut History, told: &mut Told, flap: Guar
     let last_change = history.fired.last().copied().max(history.ended_at);
     if last_change.is_none_or(|last| at.duration_since(last) >= flap.window) {
         history.flapping = false;
-        told.flapping = None;
+        told.knows_flapping.clear();
     }
 }
 

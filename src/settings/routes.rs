@@ -146,6 +146,9 @@ pub(super) struct AlertsEntry {
     remind_before: Option<Time>,
     /// Share of its parent's gap from which on a part is told although its parent is.
     explain_share: Option<f64>,
+    /// From the end of what explained an alert to the message about it, while it fires on; the `group_wait` of its route
+    /// where it is missing.
+    inhibit_release_wait: Option<Time>,
     /// How long nobody is told while history is read at a start; then they are, with a mark.
     catchup_max: Option<Time>,
     /// How those who know of an alert hear of its end while it is silenced, explained by another, or muted.
@@ -172,6 +175,7 @@ struct Inherited {
     mute: Vec<String>,
     active: Vec<String>,
     repeat_within: Vec<String>,
+    says_repeats: bool,
 }
 
 impl Checker {
@@ -269,6 +273,7 @@ impl Checker {
             mute: Vec::new(),
             active: Vec::new(),
             repeat_within: vec![WORKING_HOURS.to_owned()],
+            says_repeats: false,
         };
         let mut root = self.route(entry, &inherited, (receivers, intervals), &["routes".to_owned()]);
         path::identify(&mut root);
@@ -342,6 +347,9 @@ impl Checker {
         } else {
             &inherited.repeat_within
         };
+        let says_repeats = inherited.says_repeats
+            || entry.repeat_interval.is_some()
+            || entry.repeat_time_intervals.is_some();
         let repeat_within = names(self, "repeat_time_intervals", entry.repeat_time_intervals, above);
         let matchers = self.matchers(&at("matchers"), &entry.matchers);
         let grouped = entry.group_by.iter().flatten().filter(|name| *name != "...");
@@ -375,6 +383,7 @@ impl Checker {
             mute: mute.clone(),
             active: active.clone(),
             repeat_within: repeat_within.clone(),
+            says_repeats,
         };
         let mut routes = Vec::new();
         for (index, entry) in entry.routes.into_iter().enumerate() {
@@ -393,6 +402,7 @@ impl Checker {
             mute,
             active,
             repeat_within,
+            says_repeats,
             escalate,
             routes,
             place: Some(self.place_of(path)),
@@ -596,6 +606,7 @@ impl Checker {
             ack_ttl: or(entry.ack_ttl, usual.ack_ttl),
             remind_before: or(entry.remind_before, usual.remind_before),
             explain_share: entry.explain_share.unwrap_or(usual.explain_share),
+            inhibit_release_wait: entry.inhibit_release_wait.map(|time| time.0),
             max_per_rule: entry.max_per_rule.unwrap_or(usual.max_per_rule),
             resolve_when_silenced: entry.resolve_when_silenced.unwrap_or(usual.resolve_when_silenced),
         }

@@ -111,7 +111,7 @@ impl Dispatcher {
             held.extend(explained_by.map(|source| format!("{EXPLAINED}{}", name(source))));
             let flaps = book
                 .get(episode.fingerprint)
-                .is_some_and(|entry| entry.record.told.flapping.is_some());
+                .is_some_and(|entry| !entry.record.told.knows_flapping.is_empty());
             held.extend(flaps.then(|| FLAPPING.to_owned()));
             for destination in moment.routing.destinations(record) {
                 let receiver = destination.receiver;

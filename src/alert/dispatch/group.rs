@@ -100,14 +100,19 @@ impl Rush {
         self.until.filter(|until| now < *until)
     }
 
-    /// Whether so many more make a storm.
+    /// Whether so many more are too many.
     pub(super) fn is_storm(&self, more: usize, guard: Guard, now: Timestamp) -> bool {
         let lately = self
             .told
             .iter()
             .filter(|told| now.duration_since(**told) < guard.window)
             .count();
-        more > 1 && lately + more > guard.max
+        more > 0 && lately + more > guard.max
+    }
+
+    /// Further ones wait for the next summary.
+    pub(super) fn hold(&mut self, guard: Guard, now: Timestamp) {
+        self.until = Some(later(now, guard.window));
     }
 
     /// Notes new alerts that are told now.
@@ -119,7 +124,7 @@ impl Rush {
             self.told.pop_front();
         }
         if is_storm {
-            self.until = Some(later(now, guard.window));
+            self.hold(guard, now);
         }
     }
 

@@ -57,14 +57,14 @@ pub(super) fn explained(routing: &Routing, world: &dyn World, open: &[&AlertReco
     let mut explained = Explained::default();
     let mut feeds = Feeds::default();
     let mut shared = Vec::new();
-    let mut parents: HashMap<(&str, Option<&str>), &AlertRecord> = HashMap::new();
+    let mut parents = Parents::default();
     for (record, _) in &running {
         if is_feed(record) {
             feeds.add(world, record);
         } else if record.facts.shared.is_some() {
             shared.push(*record);
         } else if let (Some(node), true) = (label(record, "node"), is_of_node(record)) {
-            parents.entry((node, label(record, "period"))).or_insert(record);
+            parents.add(world, node, record);
         }
     }
     let sources: Vec<Sources<'_>> = routing
@@ -78,7 +78,7 @@ pub(super) fn explained(routing: &Routing, world: &dyn World, open: &[&AlertReco
             .find_map(|sources| sources.explain(labels))
             .or_else(|| feeds.explain(target))
             .or_else(|| by_shared(world, &shared, target))
-            .or_else(|| by_parent(routing, world, &parents, target));
+            .or_else(|| parents.explain(routing, world, target));
         if let Some(source) = source {
             explained.by.insert(target.fingerprint, source);
         }
@@ -138,12 +138,31 @@ struct Feeds<'r> {
     nodes: HashMap<&'r str, OfNode<'r>>,
 }
 
-/// Alerts about the feeds of a node's instances.
+/// Alerts about a node's instances.
 struct OfNode<'r> {
     /// The dimensions that tell its instances apart.
     each: &'r [String],
     /// By their values.
     instances: HashMap<Values<'r>, &'r AlertRecord>,
+}
+
+impl<'r> OfNode<'r> {
+    fn new(world: &'r dyn World, node: &str) -> OfNode<'r> {
+        OfNode {
+            each: world.each_of(node),
+            instances: HashMap::new(),
+        }
+    }
+
+    fn add(&mut self, record: &'r AlertRecord) {
+        let values = values(&record.labels, self.each);
+        self.instances.entry(values).or_insert(record);
+    }
+
+    /// That of the instance which an alert is about, or a part of.
+    fn of(&self, target: &'r AlertRecord) -> Option<&'r AlertRecord> {
+        self.instances.get(&values(&target.labels, self.each)).copied()
+    }
 }
 
 type Values<'r> = SmallVec<[&'r str; 2]>;
@@ -161,12 +180,8 @@ impl<'r> Feeds<'r> {
             let readers = readers.into_iter().flatten().collect();
             return self.sources.push((feed, readers));
         };
-        let of_node = self.nodes.entry(node).or_insert_with(|| OfNode {
-            each: world.each_of(node),
-            instances: HashMap::new(),
-        });
-        let values = values(&feed.labels, of_node.each);
-        of_node.instances.entry(values).or_insert(feed);
+        let of_node = self.nodes.entry(node).or_insert_with(|| OfNode::new(world, node));
+        of_node.add(feed);
     }
 
     /// A broken feed explains whatever is computed from it: that of one instance nothing of another. Of feeds themselves only
@@ -187,13 +202,7 @@ impl<'r> Feeds<'r> {
             .flatten();
         nodes.find_map(|node| {
             let of_source = self.sources.iter().find(|(_, readers)| readers.contains(node));
-            let of_node = || {
-                let of_node = self.nodes.get(node)?;
-                of_node
-                    .instances
-                    .get(&values(&target.labels, of_node.each))
-                    .copied()
-            };
+            let of_node = || self.nodes.get(node)?.of(target);
             let broken = of_source.map(|(source, _)| *source).or_else(of_node);
             broken.map(|feed| feed.fingerprint)
         })
@@ -225,21 +234,31 @@ fn by_shared(world: &dyn World, shared: &[&AlertRecord], target: &AlertRecord) -
         .map(|source| source.fingerprint)
 }
 
-/// A parent that is behind explains its parts that are, unless one makes up a good share of the gap. What a link says of
-/// a KPI and its parent is an explanation itself: no node explains it.
-fn by_parent(
-    routing: &Routing,
-    world: &dyn World,
-    parents: &HashMap<(&str, Option<&str>), &AlertRecord>,
-    target: &AlertRecord,
-) -> Option<Fingerprint> {
-    if !is_of_node(target) {
-        return None;
+/// Nodes that are behind, by name and period: what is said of their instances.
+#[derive(Default)]
+struct Parents<'r>(HashMap<(&'r str, Option<&'r str>), OfNode<'r>>);
+
+impl<'r> Parents<'r> {
+    fn add(&mut self, world: &'r dyn World, node: &'r str, record: &'r AlertRecord) {
+        let key = (node, label(record, "period"));
+        let of_node = self.0.entry(key).or_insert_with(|| OfNode::new(world, node));
+        of_node.add(record);
     }
-    let parent = world.parent_of(label(target, "node")?)?;
-    let source = parents.get(&(parent, label(target, "period")))?;
-    let share = world.share(target)?;
-    (share < routing.manners.explain_share).then_some(source.fingerprint)
+
+    /// A parent that is behind explains its parts that are, unless one makes up a good share of the gap; the east of a parent
+    /// nothing of the west. What a link says of a KPI and its parent is an explanation itself: no node explains it.
+    fn explain(&self, routing: &Routing, world: &dyn World, target: &'r AlertRecord) -> Option<Fingerprint> {
+        if !is_of_node(target) {
+            return None;
+        }
+        let parent = world.parent_of(label(target, "node")?)?;
+        let of_node = self.0.get(&(parent, label(target, "period")))?;
+        let source = of_node.of(target)?;
+        let share = world.share(target)?;
+        // What is behind where its parent is ahead is no part of a gap.
+        let is_small = (0.0..routing.manners.explain_share).contains(&share);
+        is_small.then_some(source.fingerprint)
+    }
 }
 
 fn label<'r>(record: &'r AlertRecord, name: &str) -> Option<&'r str> {
@@ -307,8 +326,8 @@ mod tests {
         fn calendar(&self) -> &crate::catalog::Calendar {
             &self.0
         }
-        fn parent_of(&self, _: &str) -> Option<&str> {
-            None
+        fn parent_of(&self, node: &str) -> Option<&str> {
+            (node == "visits").then_some("sales")
         }
         fn readers(&self, source: &str) -> Vec<&str> {
             if source == "orders" {
@@ -322,8 +341,9 @@ mod tests {
                 std::sync::LazyLock::new(|| ["store".to_owned()]);
             if node == "all" { &[] } else { &*STORE }
         }
-        fn share(&self, _: &AlertRecord) -> Option<f64> {
-            None
+        fn share(&self, record: &AlertRecord) -> Option<f64> {
+            let is_ahead = record.labels["store"] == "20";
+            Some(if is_ahead { -0.1 } else { 0.1 })
         }
         fn shares(&self, _: &AlertRecord, _: &AlertRecord) -> bool {
             false
@@ -411,6 +431,28 @@ mod tests {
         source.facts.source.as_mut().unwrap().silent = Some(Default::default());
         assert!(by_gap(&source, &parent));
         assert!(!by_gap(&source, &kpi));
+    }
+
+    #[test]
+    fn an_instance_that_is_behind_explains_its_own_parts_and_none_of_another() {
+        let world = Shops(nothing());
+        let behind = |node: &str, store: &str, period: &str| AlertRecord {
+            kind: "behind_pace".to_owned(),
+            ..alert(node, Severity::WARNING, &[("store", store), ("period", period)])
+        };
+        let sales = behind("sales", "17", "2026-06");
+        let explains = |visits: AlertRecord| {
+            let explained = explained(&Routing::default(), &world, &[&sales, &visits]);
+            explained.by(visits.fingerprint).is_some()
+        };
+        assert!(explains(behind("visits", "17", "2026-06")));
+        assert!(!explains(behind("visits", "18", "2026-06")));
+        assert!(!explains(behind("visits", "17", "2026-07")));
+        // One whose parent is ahead is no part of a gap.
+        let sales = behind("sales", "20", "2026-06");
+        let visits = behind("visits", "20", "2026-06");
+        let explained = explained(&Routing::default(), &world, &[&sales, &visits]);
+        assert!(explained.by(visits.fingerprint).is_none());
     }
 
     #[test]

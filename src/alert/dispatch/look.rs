@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::group::{GroupKey, Rush, later};
 use super::interval::Interval;
@@ -53,10 +53,10 @@ pub(super) struct Want {
 /// What is to be told.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum What {
-    /// A new episode, which waits since then; `is_released` if it was held back.
+    /// A new episode, which waits since then; how it is told if it was held back.
     Fired {
         since: Timestamp,
-        is_released: bool,
+        release: Option<Release>,
     },
     Escalated,
     Milder,
@@ -74,6 +74,15 @@ pub(super) enum What {
     },
     /// What was said of a closed period is not true any more.
     Correction,
+}
+
+/// When something is told that was held back.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Release {
+    /// After the wait of its group.
+    AsUsual,
+    /// After this time.
+    After(SignedDuration),
 }
 
 /// One look at one alert.
@@ -99,15 +108,7 @@ impl Looking<'_> {
             let flap = self.moment.routing.manners.flap;
             settle_flapping(&mut record.history, &mut record.told, flap, self.at);
         }
-        // While it flaps, people know that it does: only worse news goes through.
-        let firing = record.state == AlertState::Firing;
-        let held_back = record
-            .told
-            .flapping
-            .is_some_and(|told| !firing || record.severity <= told);
-        if !held_back {
-            self.want_ends(record, wants);
-        }
+        self.want_ends(record, wants);
         if is_running(record) {
             if self.is_first {
                 renamed::from_gone(record, self.moment.routing);
@@ -117,7 +118,7 @@ impl Looking<'_> {
                 wants.look_at(ack.until);
             }
             self.keep_tellings(record, wants);
-            self.want_news(record, held_back, wants, log);
+            self.want_news(record, wants, log);
         }
         self.note_untold(record, log);
         if record.told.correction.is_some() {
@@ -127,16 +128,20 @@ impl Looking<'_> {
     }
 
     fn want_ends(&self, record: &mut AlertRecord, wants: &mut Wants) {
+        let flaps = Flaps::of(record);
         let held = !self.held_by_all(record).is_empty();
         let manner = self.moment.routing.manners.resolve_when_silenced;
         if manner == EndOfHeld::Never {
             wants.unsaid.extend(self.unsaid(record, held));
         }
         for ended in &mut record.told.owed {
+            if ended.tellings.iter().all(|telling| flaps.hold(telling)) {
+                continue;
+            }
             let since = *ended.since.get_or_insert(self.moment.now);
             if manner == EndOfHeld::Never {
                 let (told, kept) = (std::mem::take(&mut ended.tellings), &mut record.told.closed);
-                let hears = |telling: &Telling| !held && !self.is_muted(telling);
+                let hears = |telling: &Telling| flaps.hold(telling) || (!held && !self.is_muted(telling));
                 ended.tellings = told.iter().filter(|telling| hears(telling)).cloned().collect();
                 // Who does not hear how it ended does not hear that it ended otherwise.
                 if let Some(closed) = kept.as_mut().filter(|closed| closed.episode == ended.episode) {
@@ -150,7 +155,7 @@ impl Looking<'_> {
                     *kept = None;
                 }
             }
-            for telling in &ended.tellings {
+            for telling in ended.tellings.iter().filter(|telling| !flaps.hold(telling)) {
                 let what = What::Resolved {
                     episode: ended.episode,
                     since,
@@ -165,7 +170,8 @@ impl Looking<'_> {
     /// The ends of which somebody does not hear: for the outbox the episode is over all the same.
     fn unsaid(&self, record: &AlertRecord, held: bool) -> Vec<Notice> {
         let of_ended = |ended: &Ended| {
-            let unheard = ended.tellings.iter();
+            let flaps = Flaps::of(record);
+            let unheard = ended.tellings.iter().filter(move |telling| !flaps.hold(telling));
             let unheard = unheard.filter(|telling| held || self.is_muted(telling));
             let notice = |telling: &Telling| {
                 let envelope = Envelope {
@@ -188,14 +194,10 @@ impl Looking<'_> {
 
     /// An acknowledgement ends with its time, and when it gets worse than what was taken.
     fn keep_ack(&self, record: &mut AlertRecord) {
-        let told = most_told(&record.told);
-        let is_worse = told.is_some_and(|told| told < record.severity);
-        let is_over = record
-            .told
-            .ack
-            .as_ref()
-            .is_some_and(|ack| ack.until <= self.moment.now);
-        if is_worse || is_over {
+        let Some(ack) = &record.told.ack else { return };
+        let taken = ack.severity.or(most_told(&record.told));
+        let is_worse = taken.is_some_and(|taken| taken < record.severity);
+        if is_worse || ack.until <= self.moment.now {
             record.told.ack = None;
             for telling in &mut record.told.tellings {
                 telling.knows_ack = false;
@@ -260,11 +262,13 @@ impl Looking<'_> {
         }
     }
 
-    fn want_news(&self, record: &mut AlertRecord, held_back: bool, wants: &mut Wants, log: &mut Vec<Held>) {
+    fn want_news(&self, record: &mut AlertRecord, wants: &mut Wants, log: &mut Vec<Held>) {
         let now = self.moment.now;
+        let flaps = Flaps::of(record);
         let firing = record.state == AlertState::Firing;
         let held_by_all = self.held_by_all(record);
         let (fingerprint, severity) = (record.fingerprint, record.severity);
+        let is_technical = record.is_technical();
         let taken_by = record.told.ack.as_ref().map(|ack| ack.by.as_str());
         let mut note = |receiver: &str, by: Vec<String>| {
             log.push(Held {
@@ -277,7 +281,7 @@ impl Looking<'_> {
         for telling in &mut record.told.tellings {
             let mut held = held_by_all.clone();
             held.extend(muted_by(&self.moment, &telling.route));
-            if held_back && telling.severity.is_none() {
+            if flaps.hold(telling) && telling.severity.is_none() {
                 held.push(FLAPPING.to_owned());
             }
             if held != telling.held {
@@ -310,7 +314,7 @@ impl Looking<'_> {
                 telling.storm = is_stormy;
             }
             if let (Some(by), Some(_), true) = (taken_by, telling.severity, firing) {
-                let due = self.repeats_at(telling, telling.told_at.max(telling.spared_at));
+                let due = self.repeats_at(telling, is_technical, telling.told_at.max(telling.spared_at));
                 if due <= now {
                     note(&telling.receiver, vec![format!("{ACKNOWLEDGED}{by}")]);
                     telling.spared_at = Some(now);
@@ -326,7 +330,7 @@ impl Looking<'_> {
             match telling.severity {
                 None if firing => add(What::Fired {
                     since: telling.since,
-                    is_released: telling.because.is_some(),
+                    release: telling.because.as_ref().map(|because| self.release(because)),
                 }),
                 Some(told) if told < severity && firing => add(What::Escalated),
                 Some(_) if telling.because.is_some() && firing => add(What::Repeat {
@@ -335,7 +339,7 @@ impl Looking<'_> {
                 }),
                 Some(told) if told > severity && firing => add(What::Milder),
                 Some(_) if firing && taken_by.is_none() => add(What::Repeat {
-                    at: self.repeats_at(telling, telling.told_at),
+                    at: self.repeats_at(telling, is_technical, telling.told_at),
                     is_released: false,
                 }),
                 _ => {}
@@ -346,15 +350,23 @@ impl Looking<'_> {
         }
     }
 
+    fn release(&self, because: &Because) -> Release {
+        let wait = self.moment.routing.manners.inhibit_release_wait;
+        match (because, wait) {
+            (Because::InhibitionEnded, Some(wait)) => Release::After(wait),
+            _ => Release::AsUsual,
+        }
+    }
+
     /// When who was last told then is told again that it still fires.
-    fn repeats_at(&self, telling: &Telling, last: Option<Timestamp>) -> Timestamp {
+    fn repeats_at(&self, telling: &Telling, is_technical: bool, last: Option<Timestamp>) -> Timestamp {
         let route = self.moment.routing.route(&telling.route);
-        let timing = route.map(|route| route.timing).unwrap_or_default();
+        let (timing, within) = route.map(|route| route.repeats(is_technical)).unwrap_or_default();
         let at = later(
             last.unwrap_or(self.moment.now),
             timing.until_repeat(telling.repeats),
         );
-        self.first_within(route.map_or(&[], |route| &route.repeat_within), at)
+        self.first_within(within, at)
     }
 
     /// Whether so much is new to a receiver that more of it waits for the next summary.
@@ -418,6 +430,22 @@ impl Looking<'_> {
     }
 }
 
+/// Who knows that it flaps, and so is told worse news alone.
+struct Flaps(Vec<String>);
+
+impl Flaps {
+    fn of(record: &AlertRecord) -> Flaps {
+        let firing = record.state == AlertState::Firing;
+        let known = record.told.knows_flapping.iter();
+        let known = known.filter(|(_, told)| !firing || record.severity <= **told);
+        Flaps(known.map(|(receiver, _)| receiver.clone()).collect())
+    }
+
+    fn hold(&self, telling: &Telling) -> bool {
+        self.0.contains(&telling.receiver)
+    }
+}
+
 /// When the times of a route may change what is to be told.
 pub(super) fn next_edge(moment: &Moment<'_>, route: &str) -> Option<Timestamp> {
     let route = moment.routing.route(route)?;
@@ -454,7 +482,7 @@ pub(super) const EXPLAINED: &str = "explained by ";
 pub(super) const FLAPPING: &str = "flapping";
 const MUTE: &str = "mute ";
 const OUTSIDE: &str = "outside ";
-const STORM: &str = "storm";
+pub(super) const STORM: &str = "storm";
 const ACKNOWLEDGED: &str = "acknowledged by ";
 const OVER: &str = "over before its turn";
 

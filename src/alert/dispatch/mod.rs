@@ -398,6 +398,9 @@ impl Dispatcher {
                 Some(person) => vec![person.receiver.clone()],
                 None => {
                     let all = held.iter().flat_map(|record| routing.destinations(record));
+                    // Who is not told of an alert now does not hear either that it may be told soon.
+                    let all =
+                        all.filter(|destination| look::muted_by(&moment, &destination.route.id).is_none());
                     let names: std::collections::BTreeSet<String> =
                         all.map(|destination| destination.receiver).collect();
                     names.into_iter().collect()
@@ -504,6 +507,7 @@ impl Dispatcher {
                     at: now,
                     comment,
                     until: group::later(now, lasts.unwrap_or(ack_ttl)),
+                    severity: running(book, store_id, &episode).map(|record| record.severity),
                 };
                 set_ack(book, store_id, &episode, Some(ack), changes)?;
                 Ok(episode)

@@ -50,6 +50,8 @@ pub struct Manners {
     pub remind_before: SignedDuration,
     /// Share of its parent's gap from which on a part is told although its parent is.
     pub explain_share: f64,
+    /// From the end of what explained an alert to the message about it, while it fires on; `None`: the wait of its group.
+    pub inhibit_release_wait: Option<SignedDuration>,
     /// How long nobody is told while history is read at a start.
     pub catchup_max: SignedDuration,
     /// How those who know of an alert hear of its end while it is held back.
@@ -99,6 +101,7 @@ impl Default for Manners {
             ack_ttl: SignedDuration::from_hours(24),
             remind_before: SignedDuration::from_mins(15),
             explain_share: 0.2,
+            inhibit_release_wait: None,
             catchup_max: SignedDuration::from_mins(10),
             resolve_when_silenced: EndOfHeld::default(),
             max_per_rule: MAX_PER_RULE,
@@ -140,6 +143,8 @@ pub struct Route {
     pub active: Vec<String>,
     /// Names of the only times in which what fires on is repeated; empty: always.
     pub repeat_within: Vec<String>,
+    /// Whether somebody said how often, or when, that is.
+    pub says_repeats: bool,
     /// Who is told when nobody acknowledges, in the order of time.
     pub escalate: Vec<Rung>,
     /// Routes below this one: the first that matches wins.
@@ -254,6 +259,9 @@ static USUAL_WORKING_HOURS: LazyLock<Interval> = LazyLock::new(|| Interval {
 /// `group_wait` where nothing is said.
 pub const DEFAULT_WAIT: SignedDuration = SignedDuration::from_secs(5);
 
+/// `repeat_interval` of what is about the machinery, where nothing is said: it is repaired at any hour.
+pub const TECHNICAL_REPEAT: SignedDuration = SignedDuration::from_hours(4);
+
 /// One step of an escalation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rung {
@@ -363,11 +371,10 @@ impl Routing {
                 (reached(manager), otherwise)
             }
             To::ParentOwner(otherwise) => {
-                let parent = record.facts.parent.as_ref();
-                (
-                    reached(parent.and_then(|parent| parent.owner.as_deref())),
-                    otherwise,
-                )
+                let of_parent = record.facts.parent.as_ref();
+                let owner = of_parent.and_then(|parent| parent.owner.as_deref());
+                let owner = record.facts.parent_owner.as_deref().or(owner);
+                (reached(owner), otherwise)
             }
         };
         found.unwrap_or_else(|| otherwise.clone())
@@ -397,6 +404,19 @@ pub fn seen_by_matchers(identity: &Labels, severity: Severity, kind: &str) -> La
 }
 
 impl Route {
+    /// How often what fires on is repeated, and within which times. Where nobody said so, what is about the machinery and
+    /// not the business is repeated sooner, at any hour.
+    pub fn repeats(&self, is_technical: bool) -> (Timing, &[String]) {
+        if self.says_repeats || !is_technical {
+            return (self.timing, &self.repeat_within);
+        }
+        let timing = Timing {
+            repeat_interval: TECHNICAL_REPEAT,
+            ..self.timing
+        };
+        (timing, &[])
+    }
+
     /// A route for everything to one receiver, with the default times.
     pub fn to_receiver(receiver: &str) -> Route {
         let mut route = Route {
@@ -410,6 +430,7 @@ impl Route {
             mute: Vec::new(),
             active: Vec::new(),
             repeat_within: vec![WORKING_HOURS.to_owned()],
+            says_repeats: false,
             escalate: Vec::new(),
             routes: Vec::new(),
             place: None,

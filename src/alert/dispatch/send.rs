@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::group::{Group, GroupKey, due, later};
 use super::inhibit::Explained;
-use super::look::{Want, Wants, What, key};
+use super::look::{Release, STORM, Want, Wants, What, key};
 use super::route::{Routing, Timing};
 use super::words::{self, Envelope};
-use super::{Dispatcher, Moment};
+use super::{Dispatcher, Held, Moment};
 use crate::alert::book::{Book, Changes};
-use crate::alert::identity::Fingerprint;
+use crate::alert::identity::{Fingerprint, episode_id};
 use crate::alert::notice::{Heading, Notice};
 use crate::alert::record::{AlertRecord, Telling, Told};
 use crate::alert::transition::is_running;
@@ -55,7 +55,24 @@ impl Dispatcher {
         self.kept.rushes.retain(|_, rush| !rush.is_over(storm, now));
         self.is_changed |= had_rushes;
 
-        let messages = self.messages(wants, book, moment);
+        let (messages, waiting) = self.messages(wants, book, moment);
+        for (fingerprint, receiver) in waiting {
+            let Some(entry) = book.get_mut(fingerprint) else {
+                continue;
+            };
+            let record = &mut entry.record;
+            let mut tellings = record.told.tellings.iter_mut();
+            if let Some(telling) = tellings.find(|telling| telling.receiver == receiver) {
+                telling.storm = true;
+            }
+            self.held.push(Held {
+                episode: episode_id(store_id, fingerprint, record.episodes),
+                at: now,
+                receiver,
+                by: vec![STORM.to_owned()],
+            });
+            book.settle(fingerprint, true, changes);
+        }
         let mut notices = Vec::new();
         let mut ends = Vec::new();
         let mut numbers = Numbers::default();
@@ -115,8 +132,14 @@ impl Dispatcher {
         notices
     }
 
-    /// The messages of this moment, with the ids that they have from now on.
-    fn messages(&mut self, wants: Wants, book: &Book, moment: Moment<'_>) -> Vec<Message> {
+    /// The messages of this moment, with the ids that they have from now on; and who is not told now of what, because it
+    /// was the first too many.
+    fn messages(
+        &mut self,
+        wants: Wants,
+        book: &Book,
+        moment: Moment<'_>,
+    ) -> (Vec<Message>, Vec<(Fingerprint, String)>) {
         let (now, routing) = (moment.now, moment.routing);
         let severity = |fingerprint: Fingerprint| {
             book.get(fingerprint)
@@ -134,17 +157,14 @@ impl Dispatcher {
                     _ => None,
                 })
                 .min();
-            let storm = self
-                .kept
-                .rushes
-                .get(&key.receiver)
-                .and_then(|rush| rush.holds_until(now));
+            let held = self.kept.rushes.get(&key.receiver);
+            let held = held.and_then(|rush| rush.holds_until(now));
             let timed: Vec<(Want, Timestamp)> = wants
                 .into_iter()
                 .map(|want| {
                     let at = when(&want, &timing, group, first, severity(want.fingerprint));
                     let at = match want.what {
-                        What::Fired { .. } => storm.map_or(at, |until| until.max(at)),
+                        What::Fired { .. } => held.map_or(at, |until| until.max(at)),
                         _ => at,
                     };
                     (want, at)
@@ -166,7 +186,34 @@ impl Dispatcher {
             })
             .map(|(receiver, _)| receiver.clone())
             .collect();
-        self.pack(planned, &due_fired, &stormy, moment)
+        // One more is no summary: where they come one by one, it waits for the next ones.
+        let (singles, stormy): (BTreeSet<String>, BTreeSet<String>) = stormy
+            .into_iter()
+            .partition(|receiver| due_fired.get(receiver) == Some(&1));
+        let mut waiting = Vec::new();
+        for receiver in &singles {
+            due_fired.remove(receiver);
+            let rush = self.kept.rushes.entry(receiver.clone()).or_default();
+            rush.hold(guard, now);
+            self.is_changed = true;
+        }
+        for (key, timed) in &mut planned {
+            let Some(until) = self
+                .kept
+                .rushes
+                .get(&key.receiver)
+                .and_then(|rush| rush.holds_until(now))
+            else {
+                continue;
+            };
+            for (want, at) in timed.iter_mut().filter(|(want, _)| is_fired(want)) {
+                if *at <= now && singles.contains(&key.receiver) {
+                    waiting.push((want.fingerprint, key.receiver.clone()));
+                }
+                *at = until.max(*at);
+            }
+        }
+        (self.pack(planned, &due_fired, &stormy, moment), waiting)
     }
 
     fn pack(
@@ -198,6 +245,11 @@ impl Dispatcher {
                     // Repeats that would follow within one interval go with the first.
                     What::Repeat { .. } => at <= now || (repeats && at <= later(now, timing.group_interval)),
                     What::Fired { .. } if is_held => at <= now,
+                    // What waits longer than its group does not go with it.
+                    What::Fired {
+                        release: Some(Release::After(_)),
+                        ..
+                    } => at <= now,
                     _ => true,
                 };
                 match goes {
@@ -318,7 +370,11 @@ fn when(
         // What was held back comes after the wait, not at the next turn.
         What::Fired {
             since,
-            is_released: true,
+            release: Some(Release::After(wait)),
+        } => later(since, wait),
+        What::Fired {
+            since,
+            release: Some(Release::AsUsual),
         } => due(timing, None, since, since, severity),
         What::Fired { since, .. } => due(timing, group, first.unwrap_or(since), since, severity),
         What::Repeat {
@@ -389,7 +445,8 @@ fn note(record: &mut AlertRecord, what: &What, receiver: &str, now: Timestamp) {
             telling.first_told_at.get_or_insert(now);
             telling.because = None;
             if is_flapping {
-                told.flapping = Some(told.flapping.map_or(severity, |told| told.max(severity)));
+                let known = told.knows_flapping.entry(receiver.to_owned()).or_insert(severity);
+                *known = severity.max(*known);
             }
         }
         What::Milder => telling.severity = Some(severity),

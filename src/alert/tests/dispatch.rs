@@ -505,15 +505,11 @@ fn the_owner_of_what_a_node_serves_is_told_where_people_know_one() {
         (Some("nobody"), "ops"),
         (None, "ops"),
     ] {
-        let parent = Figure {
-            owner: owner.map(str::to_owned),
-            ..Figure::default()
-        };
         // Who answers for the node itself is somebody else.
         let labels = [("owner".to_owned(), "li".to_owned())].into();
         let record = AlertRecord {
             facts: Facts {
-                parent: Some(parent),
+                parent_owner: owner.map(str::to_owned),
                 ..Facts::default()
             },
             ..AlertRecord::sample(labels, Severity::WARNING)
@@ -580,6 +576,108 @@ fn many_at_once_are_one_summary_and_each_is_still_told_its_end() {
     assert_eq!(desk.until(6, 70), ["65: ops[fired b4] ops[fired b3]"]);
     desk.clear("a1");
     assert_eq!(desk.until(71, 80), ["76: ops[resolved a1]"]);
+}
+
+#[test]
+fn many_one_by_one_become_summaries_as_well() {
+    let mut desk = Desk::by_team();
+    desk.routing.manners.storm.max = 3;
+    desk.route().group_by = GroupBy::Each;
+    desk.route().timing.group_wait = Some(SignedDuration::ZERO);
+    let names = ["a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9"];
+    let mut told = Vec::new();
+    for (at, name) in (0..).step_by(2).zip(names) {
+        desk.fire(&[name]);
+        told.extend(desk.until(at, at + 1));
+    }
+    assert_eq!(told, ["0: ops[fired a1]", "2: ops[fired a2]", "4: ops[fired a3]"]);
+    // The fourth was the first too many: it waits for those that follow within the minute.
+    let summary = "66: ops[storm fired a4, storm fired a5, storm fired a6, storm fired a7, storm fired a8, storm fired a9]";
+    assert_eq!(desk.until(18, 130), [summary]);
+    // Who comes alone behind it is told when the storm is over.
+    desk.fire(&["b2"]);
+    assert_eq!(desk.until(131, 300), ["131: ops[fired b2]"]);
+}
+
+#[test]
+fn one_too_many_that_stays_alone_is_told_after_the_minute() {
+    let mut desk = Desk::by_team();
+    desk.routing.manners.storm.max = 2;
+    desk.route().group_by = GroupBy::Each;
+    for (at, name) in [(0, "a1"), (1, "a2"), (2, "a3")] {
+        desk.fire(&[name]);
+        desk.step(at, true);
+    }
+    assert_eq!(
+        desk.until(3, 200),
+        ["5: ops[fired a1]", "6: ops[fired a2]", "67: ops[fired a3]"]
+    );
+}
+
+#[test]
+fn who_was_explained_waits_for_as_long_as_the_settings_say() {
+    let mut desk = Desk::by_team();
+    desk.routing.manners.inhibit_release_wait = Some(SignedDuration::from_secs(30));
+    desk.routing.inhibit.push(InhibitRule {
+        source: vec![Matcher::parse("severity=critical").unwrap()],
+        target: vec![Matcher::parse("severity=warning").unwrap()],
+        equal: vec!["team".to_owned()],
+    });
+    desk.fire(&["a1"]);
+    desk.worsen("a2");
+    assert_eq!(desk.until(0, 20), ["0: ops[fired a2]"]);
+    desk.clear("a2");
+    assert_eq!(desk.until(21, 100), ["26: ops[resolved a2]", "51: ops[fired a1]"]);
+}
+
+#[test]
+fn an_acknowledgement_of_what_got_worse_at_night_holds() {
+    let mut desk = Desk::by_team();
+    let time = |hour| jiff::civil::Time::new(hour, 0, 0, 0).unwrap();
+    let night = Interval {
+        times: vec![(time(1), Some(time(2)))],
+        ..Interval::default()
+    };
+    desk.routing.intervals.insert("night".to_owned(), vec![night]);
+    desk.route().mute = vec!["night".to_owned()];
+    desk.fire(&["a1"]);
+    assert_eq!(desk.until(0, 10), ["5: ops[fired a1]"]);
+    desk.worsen("a1");
+    assert!(desk.until(4000, 4010).is_empty());
+    desk.ack("a1", 4011);
+    assert!(desk.until(4012, 4020).is_empty());
+    let record = desk.engine.records().next().unwrap();
+    assert!(record.told.ack.is_some(), "it was taken as it stands");
+    assert_eq!(desk.until(7199, 7210), ["7200: ops[escalated a1, acked a1]"]);
+    // What gets worse than what was taken is news.
+    desk.firing.insert("a1".to_owned(), Severity::WARNING);
+    desk.at(7211);
+    desk.ack("a1", 7212);
+    desk.worsen("a1");
+    assert!(
+        desk.at(7213).contains("escalated"),
+        "it is worse than what was taken"
+    );
+}
+
+#[test]
+fn what_is_about_the_machinery_is_repeated_sooner_and_at_any_hour() {
+    for (kind, said, expected) in [
+        ("feed_gap", false, Some(4 * 3600)),
+        ("hollow", false, None),
+        ("feed_gap", true, None),
+    ] {
+        let mut desk = Desk::by_team();
+        desk.route().repeat_within = vec![WORKING_HOURS.to_owned()];
+        desk.route().says_repeats = said;
+        desk.rule.kind = kind.to_owned();
+        desk.fire(&["a1"]);
+        desk.until(0, 10);
+        // A Thursday night.
+        let told = desk.step(5 + 4 * 3600, true).notices;
+        let repeated = told.iter().any(|notice| notice.kind == NoticeKind::Repeat);
+        assert_eq!(repeated, expected.is_some(), "{kind} {said}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Alerts that come back: "again", and, when they come and go too fast, one word and then silence.
 
+use super::desk::Desk;
 use super::*;
 
 /// One episode, a minute long.
@@ -42,6 +43,49 @@ fn an_alert_that_is_back_within_the_hour_says_so() {
         .collect();
     assert_eq!(counts, [None, Some(2), Some(3), None, None]);
     assert_eq!(again[2].as_ref().unwrap().previous, episodes[1]);
+}
+
+#[test]
+fn who_waits_longer_hears_of_the_flapping_as_well() {
+    let mut desk = Desk::by_team();
+    let at_once = Timing {
+        group_wait: Some(SignedDuration::ZERO),
+        ..Timing::default()
+    };
+    let mut fast = Route {
+        go_on: true,
+        timing: at_once,
+        ..Route::to_receiver("fast")
+    };
+    fast.repeat_within = Vec::new();
+    let slow = Route {
+        repeat_within: Vec::new(),
+        ..Route::to_receiver("ops")
+    };
+    desk.route().routes = vec![fast, slow];
+    identify(desk.route());
+    let mut heard: Vec<String> = Vec::new();
+    for episode in 0..6 {
+        let at = episode * 120;
+        desk.fire(&["a1"]);
+        for second in at..at + 60 {
+            desk.restart();
+            let told = desk.step(second, true).notices;
+            heard.extend(
+                told.iter()
+                    .filter(|notice| notice.flapping)
+                    .map(|notice| notice.receiver.clone()),
+            );
+        }
+        desk.clear("a1");
+        let ends: Vec<String> = (at + 60..at + 120)
+            .flat_map(|second| desk.step(second, true).notices)
+            .map(|notice| notice.receiver)
+            .collect();
+        // Who knows that it flaps hears of no end.
+        assert_eq!(ends.len(), if episode < 4 { 2 } else { 0 }, "{episode}: {ends:?}");
+    }
+    assert_eq!(heard, ["fast", "ops"]);
 }
 
 #[test]

@@ -251,7 +251,7 @@ fn check(steps: &[(Step, Records)], scenes: &[Scene]) -> Result<(), TestCaseErro
                 .tellings
                 .iter()
                 .any(|telling| telling.severity.is_some())
-                || record.told.flapping.is_some()
+                || !record.told.knows_flapping.is_empty()
                 // It is in the next summary.
                 || record.told.tellings.iter().any(|telling| telling.storm);
             let is_firing = record.state == AlertState::Firing;

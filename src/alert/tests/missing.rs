@@ -49,6 +49,43 @@ fn alert_counts_it_as_a_breach_of_the_mildest_level() {
 }
 
 #[test]
+fn what_fires_gets_no_milder_because_data_is_missing() {
+    let unanswered = Condition::AtLeast(Severity::WARNING);
+    for on_missing in [OnMissing::Keep, OnMissing::Alert] {
+        let mut bench = Bench::new(Rule {
+            on_missing,
+            ..rule(&[(Severity::WARNING, 0), (Severity::CRITICAL, 0)], 0)
+        });
+        bench.judge(0, CRITICAL);
+        bench.judge(1, MISSING);
+        assert_eq!(bench.state(), "firing critical");
+        // The milder condition holds, of the worse one nobody knows.
+        bench.judge(2, unanswered);
+        assert_eq!(bench.state(), "firing critical");
+        bench.judge(3, WARNING);
+        assert_eq!(bench.state(), "firing warning");
+        bench.judge(4, unanswered);
+        assert_eq!(bench.state(), "firing warning");
+    }
+    // What does not fire yet begins with what is known.
+    let mut bench = Bench::new(rule(&[(Severity::WARNING, 0), (Severity::CRITICAL, 0)], 0));
+    assert_eq!(bench.judge(0, unanswered), "1 fired ops");
+}
+
+#[test]
+fn a_worse_condition_without_an_answer_is_not_one_that_does_not_hold() {
+    let rule = rule(&[(Severity::WARNING, 0), (Severity::CRITICAL, 0)], 0);
+    let asked = Cell::new(0);
+    // The worst level is asked first.
+    let condition = rule.condition(|_| {
+        asked.set(asked.get() + 1);
+        Ok((asked.get() > 1).then_some(true))
+    });
+    assert_eq!(condition, Condition::AtLeast(Severity::WARNING));
+    assert_eq!(rule.condition(|_| Ok(Some(true))), CRITICAL);
+}
+
+#[test]
 fn resolve_counts_it_as_clear() {
     let mut bench = with(OnMissing::Resolve);
     bench.judge(0, WARNING);

@@ -128,6 +128,7 @@ impl About for Known<'_> {
             entry: None,
             delivery: None,
             crowd: None,
+            parent_owner: None,
             link: None,
         }
     }

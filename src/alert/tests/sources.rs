@@ -374,8 +374,8 @@ fn a_dead_source_is_told_once_and_its_nodes_only_if_they_stay_silent_when_it_is_
     let hours = [
         (7, silent(10), long()),
         (8, silent(90), long()),
+        (9, back(), long()),
         (10, back(), long()),
-        (12, back(), long()),
     ];
     assert_eq!(
         told_of_feed(&hours),

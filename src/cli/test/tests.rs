@@ -92,6 +92,30 @@ fn what_keeps_somebody_from_being_told_is_in_the_difference() {
     )));
 }
 
+/// Also by rules on nodes, which say nothing of what the node serves.
+#[test]
+fn the_owner_of_what_a_kpi_serves_hears_of_the_kpi_alone() {
+    let catalog = CATALOG
+        .replace("target: 3100, rules", "target: 3100, owner: cfo, rules")
+        .replace(
+            "{on: link, nodes: [leads], when: kpi.completion >= 0.9 && parent.pace < 0.5, for: 2d",
+            "{on: node, nodes: [leads], when: node.completion >= 0.9, for: 2d",
+        );
+    let settings = "kafka: {brokers: b}
+receivers: {ops: {slack_webhook: {url_file: none}}, boss: {slack_webhook: {url_file: none}}}
+people: {cfo: {receiver: boss}}
+routes: {receiver: ops, to: parent_owner}
+";
+    let tests =
+        july("  until: 25d12h\n  exp_notices: [{receiver: boss, kind: fired, between: [25d, 26d]}]\n")
+            .replace(
+                "catalog: catalog\n",
+                "catalog: catalog\nsettings: tautline.yaml\n",
+            );
+    let said = said_with(&catalog, &tests, &[("tautline.yaml", settings)]);
+    assert_eq!(said, "ok   done but flat (tests.yaml:4:3)\n");
+}
+
 #[test]
 fn what_a_receiver_refuses_is_not_told() {
     let answers = |inject: &str, expected: &str| {

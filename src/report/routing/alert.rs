@@ -262,6 +262,7 @@ fn owners(catalog: &Catalog, labels: &Labels) -> Facts {
     };
     Facts {
         node: figure("node"),
+        parent_owner: figure("parent").and_then(|parent| parent.owner),
         parent: figure("parent"),
         ..Facts::default()
     }

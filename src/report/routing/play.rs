@@ -113,7 +113,7 @@ pub(super) fn play(scene: &Scene<'_>, alert: &Alert, at: Timestamp) -> Played {
 
     let listener = |receiver: &str, destination: &Destination<'_>, meant: Option<Meant>| {
         let group_by = shared(destination.route, alert);
-        let timing = &destination.route.timing;
+        let (timing, repeat_within) = destination.route.repeats(record.is_technical());
         Listener {
             receiver: receiver.to_owned(),
             route: number(routing, destination.route),
@@ -130,7 +130,7 @@ pub(super) fn play(scene: &Scene<'_>, alert: &Alert, at: Timestamp) -> Played {
             }),
             repeat_seconds: seconds(timing.repeat_interval),
             repeat_backoff: timing.repeat_backoff,
-            repeat_within: destination.route.repeat_within.clone(),
+            repeat_within: repeat_within.to_vec(),
         }
     };
     let mut listeners: Vec<Listener> = first
