@@ -59,12 +59,57 @@ tests:
   exp_notices: []
 ";
 
+/// Several alerts at once at the end of a month: a storm, digests, periods that close, one that was closed wrongly because an
+/// event was late, a receiver that fails, a restart, and a rule that a reload takes away.
+const CATALOG_OF_MONTH: &str = "sources:
+  orders: {topics: [t], format: json, time: t, id: id, dedup: 40d, lateness: 1h, fields: {v: v, shop: shop}}
+metrics:
+  sales: {source: orders, agg: sum, expr: v, dimensions: [shop]}
+nodes:
+  shops: {metric: sales, role: business, period: month, each: [shop], target: 100, rules: {target_at_risk: off, behind_pace: off, silent: off}}
+";
+const RULES_OF_MONTH: &str =
+    "rules: {low: {on: node, nodes: [shops], when: node.value < 95.0, for: 0s, severity: warning}}\n";
+const SETTINGS_OF_MONTH: &str = "kafka: {brokers: b}
+receivers:
+  ops:  {slack_webhook: {url_file: none}}
+  boss: {slack_webhook: {url_file: none}}
+routes: {receiver: ops, group_by: [node, shop], repeat_interval: 1d}
+digests: {daily: {cron: \"0 8 * * *\", receiver: boss, jitter: 0s}}
+alerts: {storm_max: 2}
+";
+const TESTS_OF_MONTH: &str = "catalog: catalog
+settings: tautline.yaml
+tests:
+- name: a month ends
+  start: 2026-06-30T00:00:00Z
+  until: 3d6h
+  evaluate_every: 6h
+  rules: [low]
+  input_events: {orders: orders.ndjson}
+  reload: [{at: 3d2h, catalog: other}]
+  restart_at: [1d6h]
+  inject: [{receiver: ops, at: 2h, answer: 500, times: 2}, {receiver: boss, at: 1d8h, answer: lost}]
+  exp_notices: []
+";
+
+fn write(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+fn read(folder: &Path) -> Case {
+    let mut cases = case::read(&folder.join("tests.yaml"))
+        .map_err(|problems| problems.to_string())
+        .unwrap();
+    cases.remove(0)
+}
+
 fn story(folder: &Path) -> Case {
-    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
-    std::fs::create_dir_all(folder.join("catalog")).unwrap();
-    write("catalog/catalog.yaml", CATALOG);
-    write("tautline.yaml", SETTINGS);
-    write("tests.yaml", TESTS);
+    write(folder, "catalog/catalog.yaml", CATALOG);
+    write(folder, "tautline.yaml", SETTINGS);
+    write(folder, "tests.yaml", TESTS);
     let events: String = (0..40)
         .map(|n| {
             let (day, hour) = (1 + n / 20, n % 20);
@@ -74,11 +119,42 @@ fn story(folder: &Path) -> Case {
             )
         })
         .collect();
-    write("orders.ndjson", &events);
-    let mut cases = case::read(&folder.join("tests.yaml"))
-        .map_err(|problems| problems.to_string())
-        .unwrap();
-    cases.remove(0)
+    write(folder, "orders.ndjson", &events);
+    read(folder)
+}
+
+fn story_of_month(folder: &Path) -> Case {
+    write(
+        folder,
+        "catalog/catalog.yaml",
+        &format!("{CATALOG_OF_MONTH}{RULES_OF_MONTH}"),
+    );
+    write(folder, "other/catalog.yaml", CATALOG_OF_MONTH);
+    write(folder, "tautline.yaml", SETTINGS_OF_MONTH);
+    write(folder, "tests.yaml", TESTS_OF_MONTH);
+    let mut events: Vec<(String, String, u32)> = Vec::new();
+    for shop in ["a", "b", "c", "d"] {
+        events.push(("2026-06-30T02:00:00Z".to_owned(), shop.to_owned(), 60));
+    }
+    events.push(("2026-06-30T05:00:00Z".to_owned(), "a".to_owned(), 40));
+    events.push(("2026-06-30T09:00:00Z".to_owned(), "e".to_owned(), 1));
+    for day in 1..=3 {
+        for hour in ["01", "07", "13", "19"] {
+            events.push((format!("2026-07-0{day}T{hour}:00:00Z"), "a".to_owned(), 30));
+            events.push((format!("2026-07-0{day}T{hour}:10:00Z"), "b".to_owned(), 10));
+        }
+    }
+    let mut lines: Vec<String> = (1..)
+        .zip(&events)
+        .map(|(n, (at, shop, v))| {
+            format!("{{\"t\": \"{at}\", \"id\": \"o{n}\", \"shop\": \"{shop}\", \"v\": {v}}}\n")
+        })
+        .collect();
+    // It comes two days late, and b had met its target after all.
+    let late = "{\"t\": \"2026-06-30T20:00:00Z\", \"_arrival\": \"2026-07-02T10:00:00Z\", \"id\": \"late\", \"shop\": \"b\", \"v\": 50}\n";
+    lines.push(late.to_owned());
+    write(folder, "orders.ndjson", &lines.concat());
+    read(folder)
 }
 
 /// What must not depend on crashes. Numbers in a message are those of the moment at which it was made again.
@@ -108,6 +184,26 @@ fn told(notices: &[LoggedNotice]) -> Vec<String> {
 
 #[test]
 fn a_crash_at_any_write_changes_nothing_that_anybody_is_told() {
+    let kinds = ["fired", "repeat", "resolved", "acked", "boss", "ops"];
+    crash_everywhere(story, &kinds);
+}
+
+#[test]
+fn a_crash_at_any_write_at_the_end_of_a_month_changes_nothing_either() {
+    let kinds = [
+        "fired",
+        "repeat",
+        "resolved",
+        "digest",
+        "correction",
+        "PeriodClosed",
+        "RuleDeleted",
+    ];
+    crash_everywhere(story_of_month, &kinds);
+}
+
+/// Plays a story to its end, then again from every point at which a crash may have left the log.
+fn crash_everywhere(story: fn(&Path) -> Case, kinds: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let case = story(folder.path());
     let file = folder.path().join("state.db");
@@ -123,7 +219,7 @@ fn a_crash_at_any_write_changes_nothing_that_anybody_is_told() {
     .unwrap();
     let straight = told(&straight.notices);
     let (base, log) = (std::fs::read(&file).unwrap(), std::fs::read(&wal).unwrap());
-    for kind in ["fired", "repeat", "resolved", "acked", "boss", "ops"] {
+    for kind in kinds {
         assert!(
             straight.iter().any(|line| line.contains(kind)),
             "the story has no {kind}: {straight:#?}"
