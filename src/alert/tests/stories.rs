@@ -622,7 +622,7 @@ fn check(scenes: &[Scene]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(384))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn everybody_is_told_once_in_time_and_to_the_end(turns in prop::collection::vec(turn(), 1..80)) {
