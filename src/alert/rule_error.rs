@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use jiff::SignedDuration;
 
-use super::record::{AlertRecord, Facts, Figure, Labels};
+use super::record::{AlertRecord, Compared, Facts, Figure, Labels};
 use super::sample::{About, Condition, Sample};
 use crate::catalog::Severity;
 
@@ -74,6 +74,7 @@ impl About for Watched {
             delivery: None,
             crowd: None,
             link: None,
+            compared: Compared::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Sample notices for tests.
 
-use crate::alert::notice::{Aside, Notice, NoticeKind, ResolveReason};
-use crate::alert::record::{Facts, Figure};
+use crate::alert::notice::{Aside, Digest, Notice, NoticeKind, ResolveReason};
+use crate::alert::record::{Compared, Facts, Figure};
 use crate::catalog::Severity;
 use crate::evaluate::weights::{Line, LineEvidence, Proposal, Standing, Titled};
 
@@ -101,6 +101,7 @@ fn facts(kpi: f64, business: f64) -> Facts {
         entry: None,
         delivery: None,
         crowd: None,
+        compared: Compared::default(),
         node: Some(Figure {
             daily: daily([0.0, 2.0, 3.0, 5.0, 6.0, 8.0, 9.0, 14.0]),
             ..figure("文章数", None, "小王", kpi, 100.0)

@@ -199,8 +199,6 @@ fn alert_json(view: &View, alert: &AlertView) -> Option<Value> {
     labels
         .entry("alertname".into())
         .or_insert_with(|| alert.rule.clone());
-    let figure = alert.facts.node.as_ref();
-    let value = figure.and_then(|figure| figure.pace.or(figure.completion).or(figure.value));
     let mut json = json!({
         "labels": labels,
         "annotations": {
@@ -211,7 +209,7 @@ fn alert_json(view: &View, alert: &AlertView) -> Option<Value> {
         },
         "state": state,
         "activeAt": alert.active_at.to_string(),
-        "value": value.map_or_else(|| "NaN".to_owned(), as_go_writes),
+        "value": alert.facts.compared.number().map_or_else(|| "NaN".to_owned(), as_go_writes),
     });
     if let AlertState::Recovering { since } = alert.state {
         json["keepFiringSince"] = since.to_string().into();
