@@ -78,6 +78,14 @@ pub(crate) fn over(reason: ResolveReason) -> Notice {
     }
 }
 
+/// The same, with an hour between that was worse than both.
+pub(crate) fn over_after_worse(reason: ResolveReason) -> Notice {
+    Notice {
+        peak: Some(facts(1.01, 0.35)),
+        ..over(reason)
+    }
+}
+
 fn facts(kpi: f64, business: f64) -> Facts {
     let figure = |title: &str, unit: Option<&str>, owner: &str, completion: f64, target: f64| Figure {
         title: title.into(),

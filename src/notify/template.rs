@@ -46,6 +46,10 @@ struct Fields<'a> {
     labels: Value,
     node: Side<'a>,
     parent: Side<'a>,
+    node_at_firing: Side<'a>,
+    parent_at_firing: Side<'a>,
+    node_at_peak: Side<'a>,
+    parent_at_peak: Side<'a>,
     item: &'a str,
     source: &'a str,
 }
@@ -189,6 +193,21 @@ fn fields<'a>(notice: &'a Notice, message: &'a Message) -> Fields<'a> {
     let label = |name: &str| notice.labels.get(name);
     let owner = facts.node.as_ref().and_then(|node| node.owner.as_ref());
     let figure = facts.node.as_ref().or(facts.parent.as_ref());
+    let node = |facts: Option<&'a Facts>| {
+        Side::of(
+            facts.and_then(|facts| facts.node.as_ref()),
+            label("node"),
+            language,
+        )
+    };
+    let parent = |facts: Option<&'a Facts>| {
+        Side::of(
+            facts.and_then(|facts| facts.parent.as_ref()),
+            label("parent"),
+            language,
+        )
+    };
+    let (then, peak) = (notice.facts_at_firing.as_ref(), notice.peak.as_ref());
     Fields {
         title: &message.title,
         text: &message.lead,
@@ -211,8 +230,12 @@ fn fields<'a>(notice: &'a Notice, message: &'a Message) -> Fields<'a> {
         url: message.links.first().map_or("", |link| link.url.as_str()),
         language: language.pick("zh", "en"),
         labels: Value::from_object(Named(notice.labels.clone())),
-        node: Side::of(facts.node.as_ref(), label("node"), language),
-        parent: Side::of(facts.parent.as_ref(), label("parent"), language),
+        node: node(Some(facts)),
+        parent: parent(Some(facts)),
+        node_at_firing: node(then),
+        parent_at_firing: parent(then),
+        node_at_peak: node(peak),
+        parent_at_peak: parent(peak),
         item: facts.item.as_ref().map_or("", |item| item.name.as_str()),
         source: facts.source.as_ref().map_or("", |source| source.name.as_str()),
     }
@@ -349,6 +372,13 @@ mod tests {
             wording.message(&[over(ResolveReason::Recovered)]).title,
             "[critical] 文章数 over"
         );
+        let ends = own(
+            "{{ title }}",
+            "{{ parent_at_firing.completion | percent }}, {{ parent_at_peak.completion | percent }}",
+        );
+        let end = over_after_worse(ResolveReason::Recovered);
+        assert_eq!(ends.message(&[end]).lead, "41%, 35%");
+        assert_eq!(ends.message(&[hollow()]).lead, ",");
         let mut special = hollow();
         special
             .labels
@@ -377,6 +407,71 @@ mod tests {
             ("{% for i in range(90000) %}x{% endfor %}", "fuel"),
             ("{% for i in range(9) %}x{% endfor %}", ""),
             ("{% include 'x' %}", "syntax error"),
+            // In branches that few alerts take, or none.
+            (
+                "{% if item %}{{ item | shout }}{% endif %}",
+                "filter shout is unknown",
+            ),
+            (
+                "{% if acknowledged_by %}{{ acknowledged_by|shout }}{% endif %}",
+                "filter shout is unknown",
+            ),
+            (
+                "{% if kind == 'repeat' %}{{ title | shout('|') }}{% endif %}",
+                "filter shout is unknown",
+            ),
+            (
+                "{% if false %}{{ title | upper | shout }}{% endif %}",
+                "filter shout is unknown",
+            ),
+            (
+                "{% if false and title is loud %}x{% endif %}",
+                "test loud is unknown",
+            ),
+            (
+                "{% if false and title is not loud %}x{% endif %}",
+                "test loud is unknown",
+            ),
+            (
+                "{% if false %}{% filter shout %}x{% endfilter %}{% endif %}",
+                "filter shout is unknown",
+            ),
+            (
+                "{% if kind == 'repeat' %}{{ title + 1 }}{% endif %}",
+                "invalid operation",
+            ),
+            (
+                "{% if reason == 'paused' %}{{ title + 1 }}{% endif %}",
+                "invalid operation",
+            ),
+            (
+                "{% if source and acknowledged_by %}{{ title + 1 }}{% endif %}",
+                "invalid operation",
+            ),
+            (
+                "{% if language == 'zh' %}{{ title + 1 }}{% endif %}",
+                "invalid operation",
+            ),
+            (
+                "{% if url and item %}{{ title + 1 }}{% endif %}",
+                "invalid operation",
+            ),
+            (
+                "{{ node_at_peak.completion | percent }} {{ parent_at_firing.title }}",
+                "",
+            ),
+            ("{{ node_at_peak.titel }}", "did you mean 'node_at_peak.title'?"),
+            // What looks like one and is none.
+            (
+                "{{ '| shout' }} | shout {# | shout #}{% raw %}{{ a | shout }}{% endraw %} it is loud",
+                "",
+            ),
+            (
+                "{{ \"it is loud\" | upper }}{{ title is defined }}{% if title is not none %}x{% endif %}",
+                "",
+            ),
+            ("{{ 'it\\'s | shout' | upper }}", ""),
+            ("{{ title | replace('a', \"b | c\") | cut(20) }}", ""),
         ] {
             match check(source) {
                 Ok(()) => assert!(says.is_empty(), "{source} should say {says}"),

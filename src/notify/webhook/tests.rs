@@ -140,6 +140,27 @@ async fn gone_is_gone_and_the_rest_may_come_back() {
     }
 }
 
+/// An end has the numbers of its beginning, of its worst and of now.
+#[test]
+fn an_end_has_its_beginning_and_its_worst() {
+    let data = |notice: &Notice| {
+        let message = wording().message(std::slice::from_ref(notice));
+        payload::event(notice, &message, Form::Full)["data"].clone()
+    };
+    let over = samples::over_after_worse(ResolveReason::Recovered);
+    let found = data(&over);
+    let done = |when: &str| found[when]["parent"]["completion_ratio"].as_f64();
+    assert_eq!(
+        ["facts_at_firing", "facts_at_peak", "facts"].map(done),
+        [Some(0.41), Some(0.35), Some(0.78)]
+    );
+    let repeated = Notice {
+        kind: NoticeKind::Repeat,
+        ..over
+    };
+    assert!(data(&repeated).get("facts_at_peak").is_none());
+}
+
 #[test]
 fn notices_in_alertmanagers_shape() {
     let over = samples::numbered(samples::over(ResolveReason::Recovered), 2);
@@ -390,7 +411,10 @@ proptest! {
             figure.title = text.clone();
             figure.instance = text.clone();
             figure.owner = then.then(|| text.clone());
+            (figure.unit, figure.period) = (Some(text.clone()), text.clone());
         }
+        notice.facts_at_firing = over.then(|| notice.facts.clone());
+        notice.peak = over.then(|| notice.facts.clone());
         notice.facts.title = text.clone();
         notice.alert_kind = text.clone();
         notice.labels.extend((0..many).map(|n| (format!("{n}{text}"), text.clone())));
