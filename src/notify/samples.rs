@@ -167,3 +167,29 @@ pub(crate) fn proposed() -> Notice {
         ..hollow()
     }
 }
+
+/// A digest in which nothing fires and so many proposals of this parent wait.
+pub(crate) fn waiting(parent: &str, many: usize) -> Notice {
+    let proposed = proposed();
+    let Some(Aside::Weights(proposal)) = proposed.aside.as_deref() else {
+        unreachable!("it is about weights");
+    };
+    let proposal = Titled {
+        title: parent.to_owned(),
+        ..proposal.clone()
+    };
+    let digest = Digest {
+        name: Some("morning".to_owned()),
+        from: proposed.fired_at,
+        until: proposed.decided_at,
+        open: Vec::new(),
+        ended: Vec::new(),
+        waiting: vec![proposal; many],
+        forecast: Vec::new(),
+    };
+    Notice {
+        kind: NoticeKind::Digest,
+        aside: Some(Box::new(Aside::Digest(digest))),
+        ..hollow()
+    }
+}
