@@ -754,6 +754,31 @@ routes:
                 "tautline.yaml:7:25: an alert is back again within 24h at most; 1h is usual, 0s for never",
             ),
             (
+                "language: en",
+                "language: en\nalerts: {ack_ttl: 0s}",
+                "tautline.yaml:7:19: an acknowledgement must hold for some time; 24h is usual",
+            ),
+            (
+                "language: en",
+                "language: en\ntime_intervals: {office: []}",
+                "tautline.yaml:7:18: 'office' holds no stretch of time, so it never is; write [{weekdays: [\"monday:friday\"]}], or leave it out",
+            ),
+            (
+                "language: en",
+                "language: en\ndigests: {d: {cron: 0 0 31 2 *, receiver: ops}}",
+                "tautline.yaml:7:21: '0 0 31 2 *' never comes: no month has such a day; write \"0 9 1 * *\" for the first of each month",
+            ),
+            (
+                "language: en",
+                "language: en\ndigests: {d: {cron: \"0,10 9 * * *\", receiver: ops, jitter: 11m}}",
+                "tautline.yaml:7:60: a digest may not go later than the next one, and '0,10 9 * * *' comes every 10 minutes; write a shorter jitter",
+            ),
+            (
+                "language: en",
+                "language: en\npeople: {li: {receiver: ops, manager: li}}",
+                "tautline.yaml:7:39: 'li' cannot be their own manager; name another of people, or leave it out",
+            ),
+            (
                 "listen: 127.0.0.1:9464",
                 "listen: here",
                 "tautline.yaml:4:17: 'here' is no address to listen on; write one such as 127.0.0.1:9464 or 0.0.0.0:9464",
@@ -794,6 +819,53 @@ routes:
                 .map(|_| ())
                 .unwrap_err();
             assert_eq!(found.lines().next(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn routes_that_cannot_be_meant_are_refused() {
+        let with = |route: &str| {
+            let text = format!(
+                "kafka: {{brokers: b}}\nreceivers: {{ops: {{slack_webhook: {{url: https://hooks.example.com/s}}}}}}\nroutes:\n  receiver: ops\n  {route}\n"
+            );
+            load_text(&text)
+                .map(|_| ())
+                .map_err(|told| told.trim_end().to_owned())
+        };
+        for (route, expected) in [
+            (
+                "escalate: [{after: 4h}, {after: 1h}]",
+                "tautline.yaml:5:35: this step comes after 1 hour, and the one above it only after 4 hours; write the steps in the order of their times",
+            ),
+            (
+                "group_by: [\"...\", node]",
+                "tautline.yaml:5:3: '...' tells each alert on its own, so no label can stand beside it; write [\"...\"] or the labels alone",
+            ),
+        ] {
+            assert_eq!(with(route), Err(expected.to_owned()));
+        }
+        for route in [
+            "escalate: [{after: 1h}, {after: 1h}, {after: 4h}]",
+            "group_by: [\"...\"]",
+        ] {
+            assert_eq!(with(route), Ok(()), "{route}");
+        }
+    }
+
+    /// What is not said fits the digest: one that comes every minute is not moved by three.
+    #[test]
+    fn a_digest_is_moved_less_than_to_the_next_one() {
+        for (cron, minutes) in [
+            ("* * * * *", 1),
+            ("*/2 * * * *", 2),
+            ("0 9 * * *", 3),
+            ("0 0 29 2 *", 3),
+        ] {
+            let settings = load_text(&format!(
+                "kafka: {{brokers: b}}\nreceivers: {{ops: {{slack_webhook: {{url: https://hooks.example.com/s}}}}}}\ndigests: {{d: {{cron: '{cron}', receiver: ops}}}}\n"
+            ));
+            let jitter = settings.unwrap().routing.digests[0].jitter;
+            assert_eq!(jitter, jiff::SignedDuration::from_mins(minutes), "{cron}");
         }
     }
 
