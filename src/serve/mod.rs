@@ -11,7 +11,7 @@
 //! * `taking`: links of messages that acknowledge and silence. [`orders`]: what people ask of alerts, on its way to the
 //!   evaluator and back.
 //! * [`health`]: `/-/healthy`, `/-/ready`, `/-/reload`.
-//! * [`page`]: the pages for people; `alerts_page`: who was told what.
+//! * [`page`]: the pages for people; `alerts_page`: who was told what. `preview`: what a silence would hold back.
 
 mod access;
 mod alertmanager;
@@ -29,6 +29,7 @@ mod node_page;
 mod openapi;
 pub mod orders;
 pub mod page;
+mod preview;
 mod routing_tree;
 mod slack;
 mod taking;
@@ -164,6 +165,7 @@ fn router(app: App) -> Router {
         .route("/api/v1/rules", get(api_rules))
         .route("/api/v1/sources", get(api_sources))
         .route("/api/v1/openapi.json", get(async || openapi::document()))
+        .route("/api/v1/silences/preview", get(api_preview))
         .route("/api/v1/episodes", get(api_episodes))
         .route("/api/v1/notices", get(api_notices))
         .route("/api/v1/episodes/{episode}/history", get(api_history))
@@ -224,6 +226,8 @@ struct PageQuery {
     entered: Option<u64>,
     /// Whether a decision on weights was just taken.
     decided: Option<u8>,
+    /// Matchers of a silence that is thought of, one a line.
+    matchers: Option<String>,
 }
 
 /// The reader of a page: language by `?lang=`, else by `Accept-Language`, else by the settings.
@@ -550,6 +554,15 @@ async fn v2_silences(State(app): State<App>, Query(pairs): Pairs) -> Response {
     }
 }
 
+/// What a silence with the matchers of `filter` would hold back.
+async fn api_preview(State(app): State<App>, Query(pairs): Pairs) -> Response {
+    let filters = pairs.iter().filter(|(key, _)| key == "filter");
+    match preview::Preview::read(filters.map(|(_, text)| text.as_str())) {
+        Ok(filters) => preview::answer(&app.view(), &filters),
+        Err(message) => api::bad_data(&message),
+    }
+}
+
 async fn v2_silence(State(app): State<App>, Path(id): Path<String>) -> Response {
     alertmanager::silence(&app.view(), &id)
 }
@@ -631,7 +644,7 @@ async fn ordered(app: &App, command: Command) -> Response {
 async fn alerts(State(app): State<App>, Query(query): Query<PageQuery>, headers: HeaderMap) -> Html<String> {
     let view = app.view();
     let reader = reader(&view, &query, &headers);
-    Html(alerts_page::alerts(&view, reader).into_string())
+    Html(alerts_page::alerts(&view, reader, query.matchers.as_deref()).into_string())
 }
 
 async fn episode(
