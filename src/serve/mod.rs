@@ -51,7 +51,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -63,6 +63,7 @@ use ingest::Refusal;
 
 use crate::alert::dispatch::matcher::Matcher;
 use crate::alert::dispatch::{Command, Held};
+use crate::catalog::file::parse_duration;
 use crate::decode::MAX_BATCH_BYTES;
 use crate::notify::{Signer, SlackApp};
 use crate::settings::{Right, Token};
@@ -590,10 +591,47 @@ async fn v2_delete_silence(State(app): State<App>, Path(id): Path<String>, heade
 
 /// What `POST /api/v1/episodes/{episode}/ack` sends.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct AckBody {
     by: String,
     #[serde(default)]
     comment: String,
+    /// When it ends; beside it nothing says how long it lasts.
+    #[serde(default)]
+    until: Option<Timestamp>,
+    /// How long it lasts, as the settings write it: `8h`.
+    #[serde(default)]
+    lasts: Option<String>,
+}
+
+impl AckBody {
+    /// Reads what was sent at `now`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to write.
+    fn read(body: &[u8], now: Timestamp) -> Result<(AckBody, Option<SignedDuration>), String> {
+        let sent: AckBody = serde_json::from_slice(body).map_err(|error| {
+            format!("write {{\"by\": \"…\", \"comment\": \"…\", \"lasts\": \"8h\"}}: {error}")
+        })?;
+        if sent.by.trim().is_empty() {
+            return Err("by is empty: write who takes it".to_owned());
+        }
+        let lasts = match (sent.until, sent.lasts.as_deref()) {
+            (None, None) => None,
+            (Some(_), Some(_)) => return Err("write until or lasts, not both".to_owned()),
+            (Some(until), None) if until <= now => {
+                return Err(format!("until is {until}, which is past; write a later moment"));
+            }
+            (Some(until), None) => Some(until.duration_since(now)),
+            (None, Some(text)) => {
+                let lasts = parse_duration(text).filter(SignedDuration::is_positive);
+                Some(lasts.ok_or_else(|| {
+                    format!("lasts is '{text}', which is no time; write '30m', '8h' or '3d'")
+                })?)
+            }
+        };
+        Ok((sent, lasts))
+    }
 }
 
 async fn api_ack(
@@ -606,15 +644,16 @@ async fn api_ack(
         Ok(token) => token,
         Err(refusal) => return refused(refusal),
     };
-    let sent: AckBody = match serde_json::from_slice(&body) {
-        Ok(sent) => sent,
-        Err(error) => return bad(format!("write {{\"by\": \"…\", \"comment\": \"…\"}}: {error}")),
+    let now = app.view().stats.now.unwrap_or_else(Timestamp::now);
+    let (sent, lasts) = match AckBody::read(&body, now) {
+        Ok(read) => read,
+        Err(message) => return bad(message),
     };
     let command = Command::Ack {
         episode,
         by: sent.by,
         comment: sent.comment,
-        lasts: None,
+        lasts,
     };
     ordered(&app, access::by(token, command)).await
 }
