@@ -33,6 +33,8 @@ mod preview;
 mod routing_tree;
 mod slack;
 mod taking;
+#[cfg(test)]
+mod taking_tests;
 pub mod view;
 mod weights;
 
