@@ -235,8 +235,8 @@ pub fn load(file: Option<&Path>) -> Result<Settings, Diagnostics> {
 /// looked at, nor is the environment. For tests of rules, which must not need secrets.
 ///
 /// # Errors
-/// Every mistake in the routes, each with its place.
-pub fn load_routing(path: &Path) -> Result<(Arc<Routing>, Vec<String>), Diagnostics> {
+/// Every mistake in the routes, each with its place, also severities that the catalogue does not know.
+pub fn load_routing(path: &Path, catalog: &Catalog) -> Result<(Arc<Routing>, Vec<String>), Diagnostics> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| one(place_of(path), format!("cannot be read: {error}")))?;
     let shown: Arc<str> = path.display().to_string().into();
@@ -260,6 +260,8 @@ pub fn load_routing(path: &Path) -> Result<(Arc<Routing>, Vec<String>), Diagnost
         alerts: file.alerts,
     };
     let routing = checker.routing(parts, &names);
+    let unknown = severities::unknown(&routing, &place_of(path), &catalog.severities);
+    checker.problems.extend(unknown);
     match checker.problems.is_empty() {
         true => Ok((routing, names.into_iter().collect())),
         false => Err(Diagnostics(checker.problems)),
