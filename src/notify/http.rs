@@ -24,6 +24,9 @@ const READ_BYTES: usize = 4 << 20;
 /// Pieces of an address from this length on may be secrets.
 const SECRET_BYTES: usize = 8;
 
+/// What is declared a secret is one from this length on: without a shorter one no sentence would be left.
+const DECLARED_BYTES: usize = 4;
+
 /// The way to one server.
 pub(super) struct Http {
     client: Client,
@@ -90,8 +93,9 @@ impl Http {
 
     /// The same, and what a server answers is read without these secrets as well.
     pub(super) fn hiding(mut self, secrets: &[Secret]) -> Http {
+        let secrets = secrets.iter().map(|secret| secret.reveal().to_owned());
         self.hidden
-            .extend(secrets.iter().map(|secret| secret.reveal().to_owned()));
+            .extend(secrets.filter(|secret| secret.len() >= DECLARED_BYTES));
         longest_first(&mut self.hidden);
         self
     }
@@ -165,13 +169,14 @@ fn parts(url: &Url) -> Vec<String> {
             .map(|(_, value)| value.to_owned()),
     );
     parts.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+    // Shorter pieces are words of everybody's, such as `hook`.
+    parts.retain(|part| part.len() >= SECRET_BYTES);
     longest_first(&mut parts);
     parts
 }
 
 /// Shorter pieces are words of everybody's, such as `hook`.
 fn longest_first(parts: &mut Vec<String>) {
-    parts.retain(|part| part.len() >= SECRET_BYTES);
     parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
     parts.dedup();
 }
@@ -319,14 +324,17 @@ mod tests {
     #[test]
     fn what_is_secret_in_an_address_is_crossed_out_of_what_a_server_says() {
         let url = "https://a.example/robot/send?access_token=very%2Fsecret&key=k";
-        let http = Http::new("x", url, &receiver())
-            .unwrap()
-            .hiding(&[Secret::new("SECsecret")]);
+        let http = Http::new("x", url, &receiver()).unwrap().hiding(&[
+            Secret::new("SECsecret"),
+            Secret::new("pin7"),
+            Secret::new(""),
+        ]);
         for (said, read) in [
             ("no /robot/send here", "no … here"),
             ("bad very/secret or very%2Fsecret", "bad … or …"),
             (url, "…"),
             ("signed by SECsecret", "signed by …"),
+            ("signed by pin7", "signed by …"),
             ("send a robot", "send a robot"),
         ] {
             assert_eq!(without(said.to_owned(), &http.hidden), read);
