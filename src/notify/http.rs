@@ -1,8 +1,9 @@
 //! HTTP as all channels use it: one request, one answer, within a bounded time. Nothing that is said of it holds the
 //! address, which is a secret with most services.
 //!
-//! Redirects are not followed. A name that stands for a private address is refused (see [`Guard`]): a message must
-//! not reach a service of the inner network because somebody else's name server says so.
+//! Redirects are not followed. A private address is refused, this machine's own included, and so is a name that stands
+//! for one (see [`Guard`]), unless the receiver says that it is meant: a message must not reach a service of the inner
+//! network by mistake, or because somebody else's name server says so.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -77,9 +78,9 @@ impl Http {
                 ));
             }
         };
-        // Who writes this machine's own address means it.
-        let open = receiver.allow_private || is_loopback(&url);
-        if !open && literal(&url).is_some_and(|ip| !is_public(ip)) {
+        let open = receiver.allow_private;
+        let is_private = is_loopback(&url) || literal(&url).is_some_and(|ip| !is_public(ip));
+        if is_private && !open {
             return Err(format!("{setting}: {}", private(&host)));
         }
         Ok(Http {
@@ -175,7 +176,6 @@ fn parts(url: &Url) -> Vec<String> {
     parts
 }
 
-/// Shorter pieces are words of everybody's, such as `hook`.
 fn longest_first(parts: &mut Vec<String>) {
     parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
     parts.dedup();
@@ -306,6 +306,14 @@ mod tests {
                 "x: 10.0.0.1 is on a private network",
             ),
             (
+                "http://127.0.0.1:9/verysecret",
+                "x: 127.0.0.1 is on a private network",
+            ),
+            (
+                "http://localhost:9/verysecret",
+                "x: localhost is on a private network",
+            ),
+            (
                 "https://[fe80::1]/verysecret",
                 "x: [fe80::1] is on a private network",
             ),
@@ -318,7 +326,8 @@ mod tests {
             ..receiver()
         };
         assert!(Http::new("x", "https://10.0.0.1/s", &allowed).is_ok());
-        assert!(Http::new("x", "http://127.0.0.1:9/s", &receiver()).is_ok());
+        assert!(Http::new("x", "http://127.0.0.1:9/s", &allowed).is_ok());
+        assert!(Http::new("x", "http://localhost:9/s", &allowed).is_ok());
     }
 
     #[test]

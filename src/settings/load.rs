@@ -669,7 +669,7 @@ serve: {listen: 127.0.0.1:9464, external_url: null, tokens: [{token: 0123456789a
 evaluate: {every: 1s}
 language: en
 receivers:
-  ops: {slack_webhook: {url: http://127.0.0.1:1/secret}}
+  ops: {slack_webhook: {url: http://127.0.0.1:1/secret, allow_private: true}}
   boss: {slack_webhook: {url: https://example.com/secret, timeout: 3s}}
 routes:
   receiver: ops
@@ -791,7 +791,7 @@ routes:
                 "tautline.yaml:8:9: the URL must begin with https; http goes to this machine only, unless allow_insecure: true",
             ),
             (
-                "{url: http://127.0.0.1:1/secret}",
+                "{url: http://127.0.0.1:1/secret, allow_private: true}",
                 "{url: '${TAUTLINE_NOT_SET}'}",
                 "tautline.yaml:8:9: the environment variable TAUTLINE_NOT_SET is not set",
             ),
@@ -811,7 +811,7 @@ routes:
                 "tautline.yaml:4:94: 'injest' is not one of viewer, ingest, entry, responder, approver, editor, admin (did you mean 'ingest'?)",
             ),
             (
-                "{url: http://127.0.0.1:1/secret}",
+                "{url: http://127.0.0.1:1/secret, allow_private: true}",
                 "{}",
                 "tautline.yaml:8:9: write either url_file: /run/secrets/slack_url or url: ${SLACK_URL}",
             ),
@@ -938,7 +938,7 @@ routes:
         let catalog = crate::catalog::load::load(&files).unwrap();
         let said = |matcher: &str| {
             let text = format!(
-                "receivers:\n  ops: {{slack_webhook: {{url: http://127.0.0.1:1/s}}}}\nroutes:\n  receiver: ops\n  routes:\n    - {{matchers: ['{matcher}'], receiver: ops}}\n"
+                "receivers:\n  ops: {{slack_webhook: {{url: https://hooks.example.com/s}}}}\nroutes:\n  receiver: ops\n  routes:\n    - {{matchers: ['{matcher}'], receiver: ops}}\n"
             );
             let settings = load_text(&text).unwrap();
             let found = suffice(&settings, &catalog).map_err(|problems| problems.to_string());

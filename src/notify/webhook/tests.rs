@@ -66,7 +66,7 @@ fn webhook(url: &str, secrets: &[&str], format: WebhookFormat) -> Arc<dyn Channe
         signature: Signature::Standard(secrets.iter().copied().map(Secret::new).collect()),
         ..unsigned(url)
     };
-    let receiver = Receiver::new(settings::Channel::Webhook(settings.clone()));
+    let receiver = Receiver::local(settings::Channel::Webhook(settings.clone()));
     open(&settings, &receiver, wording()).unwrap().0
 }
 
@@ -308,7 +308,7 @@ fn documented(genie: &str) -> Arc<dyn Channel> {
     let example = example.split("```").nth(1).unwrap().trim_start_matches("yaml");
     let written = example.replace("https://api.opsgenie.com", genie).replace(
         "authorization_file: /run/secrets/opsgenie",
-        "authorization: GenieKey verysecret",
+        "authorization: GenieKey verysecret\n      allow_private: true",
     );
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tautline.yaml");
@@ -387,7 +387,7 @@ async fn no_answer_repeats_the_key_of_a_service() {
             authorization: Some(Secret::new(key)),
             ..unsigned(&url)
         };
-        let receiver = Receiver::new(settings::Channel::Webhook(settings.clone()));
+        let receiver = Receiver::local(settings::Channel::Webhook(settings.clone()));
         let channel = open(&settings, &receiver, wording()).unwrap().0;
         let answer = format!("{:?}", send(&channel, &[samples::hollow()], Form::Full).await);
         assert!(
