@@ -210,10 +210,7 @@ impl Words<'_> {
         if is_equal {
             return None;
         }
-        lines.sort_by_key(|line| line.at);
-        // Why somebody is not told says the same of every notice that is missing; a notice that came twice came twice.
-        lines.dedup_by(|one, before| one.is_aside && before.is_aside && one.text == before.text);
-        let diff: Vec<String> = lines.into_iter().map(|line| line.text).collect();
+        let diff = in_order(lines);
         let place = expected.first().map_or(&case.place, |first| &first.place);
         Some(Failure {
             what: "exp_notices".to_owned(),
@@ -287,6 +284,14 @@ impl Words<'_> {
             _ => text,
         }
     }
+}
+
+/// The lines in the order of time. Why somebody is not told says the same of every notice that is missing, and is said once;
+/// a notice that came twice came twice.
+fn in_order(mut lines: Vec<Line>) -> Vec<String> {
+    lines.sort_by_key(|line| line.at);
+    lines.dedup_by(|one, before| one.is_aside && before.is_aside && one.text == before.text);
+    lines.into_iter().map(|line| line.text).collect()
 }
 
 /// Which notice meets each of so many expectations, so that as many as can be are met: a notice makes room where those
@@ -372,6 +377,22 @@ fn word(state: State) -> &'static str {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_notice_that_came_twice_is_shown_twice() {
+        let line = |at: i64, is_aside: bool, text: &str| Line {
+            at: Timestamp::from_second(at).unwrap(),
+            is_aside,
+            text: text.to_owned(),
+        };
+        let lines = vec![
+            line(2, false, "+ fired"),
+            line(1, true, "  held"),
+            line(2, false, "+ fired"),
+            line(1, true, "  held"),
+        ];
+        assert_eq!(in_order(lines), ["  held", "+ fired", "+ fired"]);
+    }
 
     #[test]
     fn a_notice_makes_room_for_one_that_fits_nothing_else() {
