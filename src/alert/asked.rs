@@ -2,6 +2,7 @@
 //! shares.
 
 use super::identity::{Fingerprint, fingerprint_of};
+use super::record::Compared;
 use super::sample::{About, Condition};
 use crate::catalog::attribute::{Attribute, Title, TitlePart, vocabulary_of};
 use crate::catalog::expr::{Expr, Value};
@@ -27,6 +28,12 @@ pub(super) trait Asked<'a>: About {
         let asks = &vocabulary_of(Self::ON).asks;
         let test = |expr: &Expr| expr.attempt(|index| self.value(asks[index].attribute));
         self.rule().condition(test)
+    }
+
+    /// The number that the rule compares first.
+    fn compared(&self) -> Compared {
+        let asks = &vocabulary_of(Self::ON).asks;
+        self.rule().compared(|index| self.value(asks[index].attribute))
     }
 
     /// Of the same pairs as [`About::labels`].

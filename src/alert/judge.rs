@@ -694,6 +694,10 @@ impl About for Judged<'_> {
                 .parent
                 .map(|parent| figure(self.catalog, self.snapshot, parent)),
             link: self.told_of_link(),
+            compared: {
+                let asks = &vocabulary_of(self.rule.on).asks;
+                self.rule.compared(|index| self.value(asks[index]))
+            },
         }
     }
 

@@ -75,6 +75,37 @@ pub struct Facts {
     /// Breaches without an alert, for an alert about a rule that has too many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crowd: Option<CrowdFacts>,
+    /// What the rule compares.
+    #[serde(default, skip_serializing_if = "Compared::is_unknown")]
+    pub compared: Compared,
+}
+
+/// The number that a rule compares first, for programs. It moves with every event, and is no news by itself: two are
+/// always equal.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Compared(Option<f64>);
+
+impl Compared {
+    /// A number, if there is one.
+    pub fn new(number: Option<f64>) -> Compared {
+        Compared(number.filter(|number| number.is_finite()))
+    }
+
+    /// The number; `None` where it has no value.
+    pub fn number(self) -> Option<f64> {
+        self.0
+    }
+
+    fn is_unknown(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl PartialEq for Compared {
+    fn eq(&self, _: &Compared) -> bool {
+        true
+    }
 }
 
 /// What is told of a rule that breaches in more places than alerts are kept of.

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use jiff::SignedDuration;
 
-use super::record::{AlertRecord, Facts, Figure, Labels};
+use super::record::{AlertRecord, Compared, Facts, Figure, Labels};
 use super::sample::{About, Condition, Sample};
 use crate::catalog::Severity;
 
@@ -75,6 +75,7 @@ impl About for Watched {
             crowd: None,
             parent_owner: None,
             link: None,
+            compared: Compared::default(),
         }
     }
 }

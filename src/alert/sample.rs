@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::identity::Fingerprint;
-use super::record::{Facts, Labels};
-use crate::catalog::expr::Expr;
+use super::record::{Compared, Facts, Labels};
+use crate::catalog::expr::{Expr, Value};
 use crate::catalog::{Rule, Severity};
 
 /// What a rule says of one identity at one watermark.
@@ -108,6 +108,12 @@ impl Rule {
             Some(Ok(None)) => Condition::Missing,
             Some(Err(_)) => Condition::Error,
         }
+    }
+
+    /// The number that it compares first.
+    pub(super) fn compared<'v>(&'v self, value: impl Fn(usize) -> Value<'v>) -> Compared {
+        let first = self.levels.first();
+        Compared::new(first.and_then(|level| level.when.compared(value)))
     }
 
     /// Its expressions.

@@ -152,6 +152,7 @@ impl About for OfSiblings<'_> {
                 kpi: self.said.kpi,
                 parent: self.said.parent,
             }),
+            compared: self.compared(),
             ..Facts::default()
         }
     }

@@ -139,6 +139,7 @@ impl About for OfSource<'_> {
                 silent: self.silent(),
                 rush: self.rush(),
             }),
+            compared: self.compared(),
             ..Facts::default()
         }
     }

@@ -39,6 +39,8 @@ pub struct Catalog {
     pub nodes: Vec<Node>,
     /// How bad an alert may be.
     pub severities: Ladder,
+    /// Steps that it declares beside the built-in ones, and where.
+    pub added_severities: Vec<(Severity, Place)>,
     /// Built-in rules as overridden, and own rules.
     pub rules: Vec<Rule>,
     /// How the score of an owner is made up.

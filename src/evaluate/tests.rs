@@ -447,6 +447,8 @@ fn what_people_are_told_has_labels_and_figures() {
     );
     let facts = sample.about.facts();
     assert_eq!(facts.title, "文章 is done, 销售额 is at 47%");
+    // What the rule compares first, for programs.
+    assert_eq!(facts.compared.number(), Some(0.9));
     assert_eq!(facts.node.unwrap().completion, Some(0.9));
     assert_eq!(facts.parent.unwrap().unit.as_deref(), Some("CNY"));
     assert_eq!(

@@ -1,8 +1,9 @@
 //! HTTP as all channels use it: one request, one answer, within a bounded time. Nothing that is said of it holds the
 //! address, which is a secret with most services.
 //!
-//! Redirects are not followed. A name that stands for a private address is refused (see [`Guard`]): a message must
-//! not reach a service of the inner network because somebody else's name server says so.
+//! Redirects are not followed. A private address is refused, this machine's own included, and so is a name that stands
+//! for one (see [`Guard`]), unless the receiver says that it is meant: a message must not reach a service of the inner
+//! network by mistake, or because somebody else's name server says so.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,6 +24,9 @@ const READ_BYTES: usize = 4 << 20;
 
 /// Pieces of an address from this length on may be secrets.
 const SECRET_BYTES: usize = 8;
+
+/// What is declared a secret is one from this length on: without a shorter one no sentence would be left.
+const DECLARED_BYTES: usize = 4;
 
 /// The way to one server.
 pub(super) struct Http {
@@ -74,9 +78,9 @@ impl Http {
                 ));
             }
         };
-        // Who writes this machine's own address means it.
-        let open = receiver.allow_private || is_loopback(&url);
-        if !open && literal(&url).is_some_and(|ip| !is_public(ip)) {
+        let open = receiver.allow_private;
+        let is_private = is_loopback(&url) || literal(&url).is_some_and(|ip| !is_public(ip));
+        if is_private && !open {
             return Err(format!("{setting}: {}", private(&host)));
         }
         Ok(Http {
@@ -90,8 +94,9 @@ impl Http {
 
     /// The same, and what a server answers is read without these secrets as well.
     pub(super) fn hiding(mut self, secrets: &[Secret]) -> Http {
+        let secrets = secrets.iter().map(|secret| secret.reveal().to_owned());
         self.hidden
-            .extend(secrets.iter().map(|secret| secret.reveal().to_owned()));
+            .extend(secrets.filter(|secret| secret.len() >= DECLARED_BYTES));
         longest_first(&mut self.hidden);
         self
     }
@@ -165,13 +170,13 @@ fn parts(url: &Url) -> Vec<String> {
             .map(|(_, value)| value.to_owned()),
     );
     parts.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+    // Shorter pieces are words of everybody's, such as `hook`.
+    parts.retain(|part| part.len() >= SECRET_BYTES);
     longest_first(&mut parts);
     parts
 }
 
-/// Shorter pieces are words of everybody's, such as `hook`.
 fn longest_first(parts: &mut Vec<String>) {
-    parts.retain(|part| part.len() >= SECRET_BYTES);
     parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
     parts.dedup();
 }
@@ -301,6 +306,14 @@ mod tests {
                 "x: 10.0.0.1 is on a private network",
             ),
             (
+                "http://127.0.0.1:9/verysecret",
+                "x: 127.0.0.1 is on a private network",
+            ),
+            (
+                "http://localhost:9/verysecret",
+                "x: localhost is on a private network",
+            ),
+            (
                 "https://[fe80::1]/verysecret",
                 "x: [fe80::1] is on a private network",
             ),
@@ -313,20 +326,24 @@ mod tests {
             ..receiver()
         };
         assert!(Http::new("x", "https://10.0.0.1/s", &allowed).is_ok());
-        assert!(Http::new("x", "http://127.0.0.1:9/s", &receiver()).is_ok());
+        assert!(Http::new("x", "http://127.0.0.1:9/s", &allowed).is_ok());
+        assert!(Http::new("x", "http://localhost:9/s", &allowed).is_ok());
     }
 
     #[test]
     fn what_is_secret_in_an_address_is_crossed_out_of_what_a_server_says() {
         let url = "https://a.example/robot/send?access_token=very%2Fsecret&key=k";
-        let http = Http::new("x", url, &receiver())
-            .unwrap()
-            .hiding(&[Secret::new("SECsecret")]);
+        let http = Http::new("x", url, &receiver()).unwrap().hiding(&[
+            Secret::new("SECsecret"),
+            Secret::new("pin7"),
+            Secret::new(""),
+        ]);
         for (said, read) in [
             ("no /robot/send here", "no … here"),
             ("bad very/secret or very%2Fsecret", "bad … or …"),
             (url, "…"),
             ("signed by SECsecret", "signed by …"),
+            ("signed by pin7", "signed by …"),
             ("send a robot", "send a robot"),
         ] {
             assert_eq!(without(said.to_owned(), &http.hidden), read);

@@ -182,7 +182,7 @@ async fn a_mail_has_all_of_a_title_that_its_subject_is_too_short_for() {
     for letter in ["a", "字", "🔴"] {
         let most = 400 / letter.len();
         for count in [most, most + 1] {
-            let receiver = Receiver::new(settings::Channel::Email(mail(server.port())));
+            let receiver = Receiver::local(settings::Channel::Email(mail(server.port())));
             let title = letter.repeat(count);
             let (channel, _) = open(&receiver, worded(Part::Title, &title)).unwrap();
             let parcel = Parcel {
@@ -258,6 +258,39 @@ async fn alerts_beyond_those_that_are_listed_are_counted() {
                     payload.contains(&count.to_string()),
                     "{name} {count} {form:?}: {payload}"
                 );
+            }
+        }
+    }
+}
+
+/// However many wait, some are named and the rest is counted, and no message grows with them.
+#[tokio::test]
+async fn proposals_beyond_those_that_are_named_are_counted() {
+    for name in NAMES.into_iter().chain(["slack_bot"]) {
+        for (count, says) in [
+            (5, None),
+            (6, Some("另有 1 项调整建议")),
+            (500, Some("另有 495 项调整建议")),
+        ] {
+            for parent in ["营收", &"字".repeat(900), &"🔴<&".repeat(400)] {
+                for form in [Form::Full, Form::Plain] {
+                    let robot = robot_with(name, wording(Language::Zh)).await;
+                    let digest = samples::waiting(parent, count);
+                    let payload = sent(&robot, &[digest], form).await.to_string();
+                    // What is long may leave no room for the last of the fields.
+                    if parent == "营收" {
+                        assert_eq!(
+                            payload.contains("另有"),
+                            says.is_some(),
+                            "{name} {form:?}: {payload}"
+                        );
+                        assert!(
+                            payload.contains(says.unwrap_or_default()),
+                            "{name} {form:?}: {payload}"
+                        );
+                    }
+                    assert!(payload.len() < 30_000, "{name} {form:?}: {}", payload.len());
+                }
             }
         }
     }

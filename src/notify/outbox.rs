@@ -220,7 +220,7 @@ pub struct Stats {
     counts: Mutex<BTreeMap<(String, String), u64>>,
     waits: Mutex<BTreeMap<(String, &'static str), Duration>>,
     missed: Mutex<BTreeMap<String, u64>>,
-    /// Places of the notices that were counted as missed, so that each counts once.
+    /// Places of the notices that were counted as missed and still are, so that each counts once.
     known_missed: Mutex<HashSet<i64>>,
 }
 
@@ -270,9 +270,16 @@ impl Stats {
             .or_default() += time;
     }
 
-    fn miss(&self, receiver: &str, position: i64) {
-        let is_new = lock(&self.known_missed).insert(position);
-        *lock(&self.missed).entry(receiver.to_owned()).or_default() += u64::from(is_new);
+    /// All that are missed now. What is not among them any more was delivered or is not kept, and does not come back.
+    fn miss(&self, all: Vec<(i64, String)>) {
+        let mut known = lock(&self.known_missed);
+        let mut counts = lock(&self.missed);
+        let mut now = HashSet::with_capacity(all.len());
+        for (position, receiver) in all {
+            let is_new = now.insert(position) && !known.contains(&position);
+            *counts.entry(receiver).or_default() += u64::from(is_new);
+        }
+        *known = now;
     }
 
     pub(super) fn settled(&self, receiver: &str, status: Status, count: usize) {
@@ -390,8 +397,9 @@ pub(crate) async fn run_by(
 async fn count_missed(desk: &Desk, since: Timestamp, stats: &Stats) {
     let before = desk.now() - MISSED_AFTER;
     let found = desk.ask(move |store| store.missed(before, since)).await;
-    for (position, receiver) in found.unwrap_or_default() {
-        stats.miss(&receiver, position);
+    // A store that cannot be read says nothing.
+    if let Some(found) = found {
+        stats.miss(found);
     }
 }
 
@@ -419,5 +427,32 @@ async fn abandon_unknown(desk: &Desk, known: &[String]) {
         let reason = "the receiver is no longer in the settings";
         let settled = Settled::with(Status::Dead, Some(reason.to_owned()));
         desk.settle(&receiver, positions, settled).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missed_counts_once_and_is_remembered_only_as_long() {
+        let stats = Stats::default();
+        let found = |positions: &[i64]| -> Vec<(i64, String)> {
+            positions.iter().map(|at| (*at, "ops".to_owned())).collect()
+        };
+        for (now, count, known) in [
+            (vec![1, 2], 2, 2),
+            (vec![1, 2, 3], 3, 3),
+            (vec![3], 3, 1),
+            (vec![4, 4], 4, 1),
+            (vec![], 4, 0),
+        ] {
+            stats.miss(found(&now));
+            assert_eq!(
+                (stats.missed()["ops"], lock(&stats.known_missed).len()),
+                (count, known),
+                "{now:?}"
+            );
+        }
     }
 }

@@ -138,7 +138,7 @@ async fn build(name: &'static str, mention: Mention, wording: Wording) -> Robot 
     let channel = channel(name, &fake.url(path(name)), secret, mention);
     let receiver = Receiver {
         timeout: Duration::from_secs(20),
-        ..Receiver::new(channel)
+        ..Receiver::local(channel)
     };
     let (channel, _) = open(&receiver, wording).unwrap();
     Robot {

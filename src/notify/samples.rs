@@ -1,7 +1,7 @@
 //! Sample notices for tests.
 
-use crate::alert::notice::{Aside, Notice, NoticeKind, ResolveReason};
-use crate::alert::record::{Facts, Figure};
+use crate::alert::notice::{Aside, Digest, Notice, NoticeKind, ResolveReason};
+use crate::alert::record::{Compared, Facts, Figure};
 use crate::catalog::Severity;
 use crate::evaluate::weights::{Line, LineEvidence, Proposal, Standing, Titled};
 
@@ -78,6 +78,14 @@ pub(crate) fn over(reason: ResolveReason) -> Notice {
     }
 }
 
+/// The same, with an hour between that was worse than both.
+pub(crate) fn over_after_worse(reason: ResolveReason) -> Notice {
+    Notice {
+        peak: Some(facts(1.01, 0.35)),
+        ..over(reason)
+    }
+}
+
 fn facts(kpi: f64, business: f64) -> Facts {
     let figure = |title: &str, unit: Option<&str>, owner: &str, completion: f64, target: f64| Figure {
         title: title.into(),
@@ -102,6 +110,7 @@ fn facts(kpi: f64, business: f64) -> Facts {
         delivery: None,
         crowd: None,
         parent_owner: None,
+        compared: Compared::default(),
         node: Some(Figure {
             daily: daily([0.0, 2.0, 3.0, 5.0, 6.0, 8.0, 9.0, 14.0]),
             ..figure("文章数", None, "小王", kpi, 100.0)
@@ -156,6 +165,32 @@ pub(crate) fn proposed() -> Notice {
             titles: vec!["文章".to_owned(), "拜访".to_owned()],
             proposal,
         }))),
+        ..hollow()
+    }
+}
+
+/// A digest in which nothing fires and so many proposals of this parent wait.
+pub(crate) fn waiting(parent: &str, many: usize) -> Notice {
+    let proposed = proposed();
+    let Some(Aside::Weights(proposal)) = proposed.aside.as_deref() else {
+        unreachable!("it is about weights");
+    };
+    let proposal = Titled {
+        title: parent.to_owned(),
+        ..proposal.clone()
+    };
+    let digest = Digest {
+        name: Some("morning".to_owned()),
+        from: proposed.fired_at,
+        until: proposed.decided_at,
+        open: Vec::new(),
+        ended: Vec::new(),
+        waiting: vec![proposal; many],
+        forecast: Vec::new(),
+    };
+    Notice {
+        kind: NoticeKind::Digest,
+        aside: Some(Box::new(Aside::Digest(digest))),
         ..hollow()
     }
 }

@@ -104,7 +104,7 @@ fn receiver(name: &str, server: &str) -> Receiver {
     };
     Receiver {
         timeout: Duration::from_millis(200),
-        ..Receiver::new(channel)
+        ..Receiver::local(channel)
     }
 }
 
@@ -119,7 +119,7 @@ fn mail(port: u16) -> Receiver {
     };
     Receiver {
         timeout: Duration::from_millis(200),
-        ..Receiver::new(Channel::Email(email))
+        ..Receiver::local(Channel::Email(email))
     }
 }
 

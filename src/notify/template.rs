@@ -2,6 +2,8 @@
 //! they are written, against the fields that there are; what they give is text that every channel escapes and cuts as
 //! any other. One that fails all the same leaves the message as tautline words it: an alert is never lost to its words.
 
+mod check;
+
 use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, Serde};
@@ -12,15 +14,14 @@ use serde_json::{Map, Value as Json};
 use super::message::Message;
 use super::text::Fitter;
 use crate::alert::notice::{Notice, NoticeKind};
-use crate::alert::record::{Figure, Labels};
-use crate::catalog::diagnostic::nearest;
+use crate::alert::record::{Facts, Figure, Labels};
 use crate::settings::{Templates, Words};
 use crate::words::{Language, percent, sentence};
 
+pub(crate) use check::check;
+
 /// Steps that one template may take.
 const FUEL: u64 = 20_000;
-/// Bytes of a template.
-const SOURCE: usize = 4000;
 
 /// What a template can say.
 #[derive(Serialize, Debug)]
@@ -46,6 +47,10 @@ struct Fields<'a> {
     labels: Value,
     node: Side<'a>,
     parent: Side<'a>,
+    node_at_firing: Side<'a>,
+    parent_at_firing: Side<'a>,
+    node_at_peak: Side<'a>,
+    parent_at_peak: Side<'a>,
     item: &'a str,
     source: &'a str,
 }
@@ -189,6 +194,21 @@ fn fields<'a>(notice: &'a Notice, message: &'a Message) -> Fields<'a> {
     let label = |name: &str| notice.labels.get(name);
     let owner = facts.node.as_ref().and_then(|node| node.owner.as_ref());
     let figure = facts.node.as_ref().or(facts.parent.as_ref());
+    let node = |facts: Option<&'a Facts>| {
+        Side::of(
+            facts.and_then(|facts| facts.node.as_ref()),
+            label("node"),
+            language,
+        )
+    };
+    let parent = |facts: Option<&'a Facts>| {
+        Side::of(
+            facts.and_then(|facts| facts.parent.as_ref()),
+            label("parent"),
+            language,
+        )
+    };
+    let (then, peak) = (notice.facts_at_firing.as_ref(), notice.peak.as_ref());
     Fields {
         title: &message.title,
         text: &message.lead,
@@ -211,107 +231,15 @@ fn fields<'a>(notice: &'a Notice, message: &'a Message) -> Fields<'a> {
         url: message.links.first().map_or("", |link| link.url.as_str()),
         language: language.pick("zh", "en"),
         labels: Value::from_object(Named(notice.labels.clone())),
-        node: Side::of(facts.node.as_ref(), label("node"), language),
-        parent: Side::of(facts.parent.as_ref(), label("parent"), language),
+        node: node(Some(facts)),
+        parent: parent(Some(facts)),
+        node_at_firing: node(then),
+        parent_at_firing: parent(then),
+        node_at_peak: node(peak),
+        parent_at_peak: parent(peak),
         item: facts.item.as_ref().map_or("", |item| item.name.as_str()),
         source: facts.source.as_ref().map_or("", |source| source.name.as_str()),
     }
-}
-
-/// Whether a template can be used; says what is wrong with it, and what to write instead.
-///
-/// # Errors
-/// Its syntax, a field or a filter that there is not, or what goes wrong with it for an alert about a link, or about a
-/// single node, that fires or is over.
-pub(crate) fn check(source: &str) -> Result<(), String> {
-    if source.len() > SOURCE {
-        return Err(format!(
-            "a template of more than {SOURCE} bytes is no wording of a message"
-        ));
-    }
-    let environment = environment();
-    let template = environment
-        .template_from_str(source)
-        .map_err(|error| told(&error))?;
-    let known = names();
-    let mut used: Vec<String> = template.undeclared_variables(true).into_iter().collect();
-    used.sort();
-    for name in used {
-        let is_known = known.contains(&name)
-            || name.starts_with("labels.")
-            || environment.globals().any(|(global, _)| name == global);
-        if !is_known {
-            let hint = match nearest(&name, known.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean '{near}'?"),
-                None => format!("there are {}", known.join(", ")),
-            };
-            return Err(format!("there is no field '{name}'; {hint}"));
-        }
-    }
-    for notice in samples() {
-        let message = sample_message(&notice);
-        rendered(source, &notice, &message).map_err(|error| told(&error))?;
-    }
-    Ok(())
-}
-
-fn told(error: &minijinja::Error) -> String {
-    let what = match error.detail() {
-        Some(detail) => format!("{}: {detail}", error.kind()),
-        None => error.kind().to_string(),
-    };
-    match error.line() {
-        Some(line) if line > 1 => format!("{what} (line {line} of the template)"),
-        _ => what,
-    }
-}
-
-/// Every name that a template may use, from what templates are given, so that the two cannot differ.
-fn names() -> Vec<String> {
-    let notice = samples().remove(0);
-    let message = sample_message(&notice);
-    let all = serde_json::to_value(fields(&notice, &message)).unwrap_or_default();
-    let mut names = Vec::new();
-    for (name, value) in all.as_object().into_iter().flatten() {
-        names.push(name.clone());
-        let inner = value.as_object().filter(|_| name != "labels");
-        names.extend(
-            inner
-                .into_iter()
-                .flatten()
-                .map(|(inner, _)| format!("{name}.{inner}")),
-        );
-    }
-    names
-}
-
-fn sample_message(notice: &Notice) -> Message {
-    Message::of(std::slice::from_ref(notice), &super::message::Reader::default())
-}
-
-/// An alert about a link and one about a node, firing and over, and one of which nothing is known.
-fn samples() -> Vec<Notice> {
-    let now = jiff::Timestamp::UNIX_EPOCH;
-    let figure = || Figure {
-        title: "Sample".to_owned(),
-        value: Some(41.0),
-        target: Some(100.0),
-        completion: Some(0.41),
-        ..Figure::default()
-    };
-    let bare = Notice::blank("sample", "sample", now, now);
-    let mut of_node = bare.clone();
-    of_node.facts.node = Some(figure());
-    let mut of_link = of_node.clone();
-    of_link.facts.parent = Some(figure());
-    let over = |notice: &Notice| Notice {
-        kind: NoticeKind::Resolved,
-        reason: Some(crate::alert::notice::ResolveReason::Recovered),
-        facts_at_firing: Some(notice.facts.clone()),
-        ..notice.clone()
-    };
-    let ended = [over(&of_link), over(&of_node)];
-    [of_link, of_node, bare].into_iter().chain(ended).collect()
 }
 
 #[cfg(test)]
@@ -319,7 +247,7 @@ mod tests {
     use super::*;
     use crate::alert::notice::ResolveReason;
     use crate::notify::robots::wording;
-    use crate::notify::samples::{hollow, numbered, over};
+    use crate::notify::samples::{hollow, numbered, over, over_after_worse};
     use crate::notify::{Answer, Wording};
 
     fn own(title: &str, text: &str) -> Wording {
@@ -349,6 +277,13 @@ mod tests {
             wording.message(&[over(ResolveReason::Recovered)]).title,
             "[critical] 文章数 over"
         );
+        let ends = own(
+            "{{ title }}",
+            "{{ parent_at_firing.completion | percent }}, {{ parent_at_peak.completion | percent }}",
+        );
+        let end = over_after_worse(ResolveReason::Recovered);
+        assert_eq!(ends.message(&[end]).lead, "41%, 35%");
+        assert_eq!(ends.message(&[hollow()]).lead, ",");
         let mut special = hollow();
         special
             .labels
@@ -377,6 +312,71 @@ mod tests {
             ("{% for i in range(90000) %}x{% endfor %}", "fuel"),
             ("{% for i in range(9) %}x{% endfor %}", ""),
             ("{% include 'x' %}", "syntax error"),
+            // In branches that few alerts take, or none.
+            (
+                "{% if item %}{{ item | shout }}{% endif %}",
+                "filter shout is unknown",
+            ),
+            (
+                "{% if acknowledged_by %}{{ acknowledged_by|shout }}{% endif %}",
+                "filter shout is unknown",
+            ),
+            (
+                "{% if kind == 'repeat' %}{{ title | shout('|') }}{% endif %}",
+                "filter shout is unknown",
+            ),
+            (
+                "{% if false %}{{ title | upper | shout }}{% endif %}",
+                "filter shout is unknown",
+            ),
+            (
+                "{% if false and title is loud %}x{% endif %}",
+                "test loud is unknown",
+            ),
+            (
+                "{% if false and title is not loud %}x{% endif %}",
+                "test loud is unknown",
+            ),
+            (
+                "{% if false %}{% filter shout %}x{% endfilter %}{% endif %}",
+                "filter shout is unknown",
+            ),
+            (
+                "{% if kind == 'repeat' %}{{ title + 1 }}{% endif %}",
+                "invalid operation",
+            ),
+            (
+                "{% if reason == 'paused' %}{{ title + 1 }}{% endif %}",
+                "invalid operation",
+            ),
+            (
+                "{% if source and acknowledged_by %}{{ title + 1 }}{% endif %}",
+                "invalid operation",
+            ),
+            (
+                "{% if language == 'zh' %}{{ title + 1 }}{% endif %}",
+                "invalid operation",
+            ),
+            (
+                "{% if url and item %}{{ title + 1 }}{% endif %}",
+                "invalid operation",
+            ),
+            (
+                "{{ node_at_peak.completion | percent }} {{ parent_at_firing.title }}",
+                "",
+            ),
+            ("{{ node_at_peak.titel }}", "did you mean 'node_at_peak.title'?"),
+            // What looks like one and is none.
+            (
+                "{{ '| shout' }} | shout {# | shout #}{% raw %}{{ a | shout }}{% endraw %} it is loud",
+                "",
+            ),
+            (
+                "{{ \"it is loud\" | upper }}{{ title is defined }}{% if title is not none %}x{% endif %}",
+                "",
+            ),
+            ("{{ 'it\\'s | shout' | upper }}", ""),
+            ("{{ title | replace('a', \"b | c\") | cut(20) }}", ""),
         ] {
             match check(source) {
                 Ok(()) => assert!(says.is_empty(), "{source} should say {says}"),

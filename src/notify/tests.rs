@@ -14,7 +14,7 @@ use crate::words::Language;
 fn settings(urls: &[(&str, &str)]) -> Settings {
     let receiver = |url: &str| {
         let url = Secret::new(url);
-        Receiver::new(settings::Channel::SlackWebhook(SlackWebhook::at(url)))
+        Receiver::local(settings::Channel::SlackWebhook(SlackWebhook::at(url)))
     };
     Settings {
         file: "tautline.yaml".into(),

@@ -51,7 +51,7 @@ mod tests {
         let url = format!("https://{host}:{}{}", front.port, path(name));
         let receiver = Receiver {
             ca: ca.map(<[u8]>::to_vec),
-            ..Receiver::new(robots::channel(name, &url, secret, Mention::default()))
+            ..Receiver::local(robots::channel(name, &url, secret, Mention::default()))
         };
         let (channel, _) = open(&receiver, wording(Language::Zh)).unwrap();
         let parcel = Parcel {

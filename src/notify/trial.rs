@@ -250,7 +250,7 @@ mod tests {
         let channel = robots::channel("feishu", url, Some(secret), Mention::default());
         let receiver = Receiver {
             timeout: Duration::from_millis(300),
-            ..Receiver::new(channel)
+            ..Receiver::local(channel)
         };
         let now = Timestamp::now();
         send("ops", &receiver, robots::wording(language), resolved, now)

@@ -138,7 +138,7 @@ fn ways(outside: &Handle) -> Vec<Way> {
         })
         .collect();
     let server = outside.block_on(Smtp::start(None)).unwrap();
-    let receiver = Receiver::new(settings::Channel::Email(mail(server.port())));
+    let receiver = Receiver::local(settings::Channel::Email(mail(server.port())));
     let (channel, _) = open(&receiver, wording(Language::Zh)).unwrap();
     ways.push(Way {
         name: "email",

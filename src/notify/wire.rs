@@ -97,6 +97,10 @@ fn details(fit: &mut Fitter, out: &mut Json, notice: &Notice, message: &Message)
         Some(then) if notice.kind == NoticeKind::Resolved => facts(fit, then),
         _ => Json::Null,
     };
+    out["facts_at_peak"] = match &notice.peak {
+        Some(peak) if notice.kind == NoticeKind::Resolved => facts(fit, peak),
+        _ => Json::Null,
+    };
     if let Some(ack) = &notice.ack {
         out["acknowledged"] = json!({
             "by": fit.json_bytes(&ack.by, NAME),

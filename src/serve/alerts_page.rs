@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use super::page::{Reader, alert_item, encoded, frame, severity_class};
+use super::preview::Preview;
 use super::view::{AlertView, View};
 use crate::alert::dispatch::Held;
 use crate::alert::dispatch::matcher::matches_all;
@@ -15,8 +16,13 @@ use crate::alert::record::{AlertState, Telling};
 use crate::state::{LoggedNotice, Status};
 use crate::words::Language;
 
-/// `/alerts`.
-pub(super) fn alerts(view: &View, reader: Reader) -> Markup {
+/// Characters of matchers in the form.
+const LONGEST_PREVIEW: usize = 4000;
+/// Alerts of a preview that are shown one by one.
+const PREVIEWED: usize = 50;
+
+/// `/alerts`; with `asked`, matchers a line each, also what a silence with these would hold back.
+pub(super) fn alerts(view: &View, reader: Reader, asked: Option<&str>) -> Markup {
     let language = reader.language;
     let title = language.pick("告警", "Alerts");
     let mut alerts: Vec<&AlertView> = view.alerts.iter().collect();
@@ -40,6 +46,7 @@ pub(super) fn alerts(view: &View, reader: Reader) -> Markup {
         }
         h3 { (language.pick("静默", "Silences")) }
         (silences(view, language))
+        (preview(view, reader, asked))
     };
     frame(view, reader, "/alerts", title, &content)
 }
@@ -153,7 +160,7 @@ fn silences(view: &View, language: Language) -> Markup {
     let held = |silence: &Silence| {
         let firing = view.alerts.iter().filter(|alert| alert.is_firing());
         firing
-            .filter(|alert| matches_all(&silence.matchers, &alert.labels))
+            .filter(|alert| matches_all(&silence.matchers, &alert.matched_labels()))
             .count()
     };
     html! {
@@ -185,6 +192,53 @@ fn silences(view: &View, language: Language) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// A form that asks what a silence with some matchers would hold back, and the answer. It makes none.
+fn preview(view: &View, reader: Reader, asked: Option<&str>) -> Markup {
+    let language = reader.language;
+    let asked = asked.map(str::trim).filter(|asked| !asked.is_empty());
+    html! {
+        h3 id="preview" { (language.pick("试算静默", "What would a silence hold?")) }
+        form.entry id="silence-preview" method="get" action="/alerts#preview" {
+            @if reader.chosen { input type="hidden" name="lang" value=(language.tag()); }
+            label.long {
+                (language.pick("条件，每行一个", "Matchers, one a line"))
+                textarea name="matchers" rows="3" maxlength=(LONGEST_PREVIEW) placeholder="node=\"revenue\"" { (asked.unwrap_or_default()) }
+            }
+            p.send { button type="submit" { (language.pick("试算", "Preview")) } }
+        }
+        @if let Some(asked) = asked {
+            @match Preview::read(asked.lines()) {
+                Err(wrong) => p.refused role="alert" { (wrong) },
+                Ok(matchers) => (previewed(view, reader, &Preview::of(view, &matchers))),
+            }
+        }
+    }
+}
+
+fn previewed(view: &View, reader: Reader, preview: &Preview<'_>) -> Markup {
+    let language = reader.language;
+    let (held, of) = (preview.held.len(), preview.firing);
+    let more = held.saturating_sub(PREVIEWED);
+    html! {
+        p.lead { (match language {
+            Language::Zh => format!("会静默正在触发的 {of} 项告警中的 {held} 项。"),
+            Language::En => format!("It would hold back {held} of the {of} alerts that fire."),
+        }) }
+        @if let Some(refusal) = &preview.refusal { p.refused role="alert" { (refusal) } }
+        ul.alerts {
+            @for alert in preview.held.iter().take(PREVIEWED) {
+                li class=(severity_class(alert.severity)) { (alert_item(view, reader, alert)) }
+            }
+        }
+        @if more > 0 {
+            p.meta { (match language {
+                Language::Zh => format!("另有 {more} 项"),
+                Language::En => format!("and {more} more"),
+            }) }
         }
     }
 }

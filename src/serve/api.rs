@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::backfills;
 use super::view::{AlertView, View};
 use crate::alert::dispatch::Held;
-use crate::alert::record::{AlertState, Episode, Labels};
+use crate::alert::record::{AlertState, Episode, Facts, Figure, Labels};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Rule, RuleOn};
 use crate::evaluate::{FeedState, LinkState, NodeInfo, NodeState, OpenItems, Pace};
@@ -199,8 +199,6 @@ fn alert_json(view: &View, alert: &AlertView) -> Option<Value> {
     labels
         .entry("alertname".into())
         .or_insert_with(|| alert.rule.clone());
-    let figure = alert.facts.node.as_ref();
-    let value = figure.and_then(|figure| figure.pace.or(figure.completion).or(figure.value));
     let mut json = json!({
         "labels": labels,
         "annotations": {
@@ -211,7 +209,7 @@ fn alert_json(view: &View, alert: &AlertView) -> Option<Value> {
         },
         "state": state,
         "activeAt": alert.active_at.to_string(),
-        "value": value.map_or_else(|| "NaN".to_owned(), as_go_writes),
+        "value": alert.facts.compared.number().map_or_else(|| "NaN".to_owned(), as_go_writes),
     });
     if let AlertState::Recovering { since } = alert.state {
         json["keepFiringSince"] = since.to_string().into();
@@ -363,6 +361,20 @@ pub fn sources(view: &View) -> Response {
     success(json!({ "sources": view.snapshot.sources }))
 }
 
+/// The numbers of an alert at one moment, of its node and what that serves.
+fn numbers(facts: &Facts) -> Value {
+    let of = |figure: &Figure| {
+        json!({
+            "value": figure.value,
+            "target": figure.target,
+            "completion": figure.completion,
+            "expectedShare": figure.expected_share,
+            "pace": figure.pace,
+        })
+    };
+    json!({"node": facts.node.as_ref().map(of), "parent": facts.parent.as_ref().map(of)})
+}
+
 /// A notice of the log, in the history of its episode and beside others.
 fn told_line(logged: &LoggedNotice) -> Value {
     let notice = &logged.notice;
@@ -410,7 +422,13 @@ pub fn episodes(view: &View, page: &Page<EpisodePlace, (String, Episode)>) -> Re
 
 /// Who was told what of an episode, when, and why somebody was not; oldest first.
 pub fn history(told: &[LoggedNotice], held: &[Held]) -> Response {
-    let told = told.iter().map(|logged| (logged.decided, told_line(logged)));
+    let told = told.iter().map(|logged| {
+        let (notice, mut line) = (&logged.notice, told_line(logged));
+        line["numbers"] = numbers(&notice.facts);
+        line["numbersAtFiring"] = json!(notice.facts_at_firing.as_ref().map(numbers));
+        line["numbersAtPeak"] = json!(notice.peak.as_ref().map(numbers));
+        (logged.decided, line)
+    });
     let held = held.iter().map(|held| {
         let line = json!({"at": held.at.to_string(), "receiver": held.receiver, "held_by": held.by});
         (held.at, line)
@@ -422,7 +440,32 @@ pub fn history(told: &[LoggedNotice], held: &[Held]) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::as_go_writes;
+    use super::*;
+    use crate::alert::notice::ResolveReason;
+    use crate::notify::samples;
+    use crate::state::Status;
+
+    #[tokio::test]
+    async fn an_end_says_how_it_was_at_its_beginning_and_at_its_worst() {
+        let notice = samples::over_after_worse(ResolveReason::Recovered);
+        let logged = LoggedNotice {
+            decided: notice.decided_at,
+            status: Status::Delivered,
+            settled: None,
+            attempts: 0,
+            detail: None,
+            notice,
+        };
+        let body = history(&[logged], &[]).into_body();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let said: Value = serde_json::from_slice(&body).unwrap();
+        let line = &said["data"]["history"][0];
+        let done = |when: &str| line[when]["parent"]["completion"].as_f64();
+        assert_eq!(
+            ["numbersAtFiring", "numbersAtPeak", "numbers"].map(done),
+            [Some(0.41), Some(0.35), Some(0.78)]
+        );
+    }
 
     #[test]
     fn numbers_are_written_as_prometheus_writes_them() {

@@ -11,7 +11,7 @@
 //! * `taking`: links of messages that acknowledge and silence. [`orders`]: what people ask of alerts, on its way to the
 //!   evaluator and back.
 //! * [`health`]: `/-/healthy`, `/-/ready`, `/-/reload`.
-//! * [`page`]: the pages for people; `alerts_page`: who was told what.
+//! * [`page`]: the pages for people; `alerts_page`: who was told what. `preview`: what a silence would hold back.
 
 mod access;
 mod alertmanager;
@@ -29,9 +29,12 @@ mod node_page;
 mod openapi;
 pub mod orders;
 pub mod page;
+mod preview;
 mod routing_tree;
 mod slack;
 mod taking;
+#[cfg(test)]
+mod taking_tests;
 pub mod view;
 mod weights;
 
@@ -50,7 +53,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -62,6 +65,7 @@ use ingest::Refusal;
 
 use crate::alert::dispatch::matcher::Matcher;
 use crate::alert::dispatch::{Command, Held};
+use crate::catalog::file::parse_duration;
 use crate::decode::MAX_BATCH_BYTES;
 use crate::notify::{Signer, SlackApp};
 use crate::settings::{Right, Token};
@@ -164,6 +168,7 @@ fn router(app: App) -> Router {
         .route("/api/v1/rules", get(api_rules))
         .route("/api/v1/sources", get(api_sources))
         .route("/api/v1/openapi.json", get(async || openapi::document()))
+        .route("/api/v1/silences/preview", get(api_preview))
         .route("/api/v1/episodes", get(api_episodes))
         .route("/api/v1/notices", get(api_notices))
         .route("/api/v1/episodes/{episode}/history", get(api_history))
@@ -224,6 +229,8 @@ struct PageQuery {
     entered: Option<u64>,
     /// Whether a decision on weights was just taken.
     decided: Option<u8>,
+    /// Matchers of a silence that is thought of, one a line.
+    matchers: Option<String>,
 }
 
 /// The reader of a page: language by `?lang=`, else by `Accept-Language`, else by the settings.
@@ -550,6 +557,15 @@ async fn v2_silences(State(app): State<App>, Query(pairs): Pairs) -> Response {
     }
 }
 
+/// What a silence with the matchers of `filter` would hold back.
+async fn api_preview(State(app): State<App>, Query(pairs): Pairs) -> Response {
+    let filters = pairs.iter().filter(|(key, _)| key == "filter");
+    match preview::Preview::read(filters.map(|(_, text)| text.as_str())) {
+        Ok(filters) => preview::answer(&app.view(), &filters),
+        Err(message) => api::bad_data(&message),
+    }
+}
+
 async fn v2_silence(State(app): State<App>, Path(id): Path<String>) -> Response {
     alertmanager::silence(&app.view(), &id)
 }
@@ -577,10 +593,47 @@ async fn v2_delete_silence(State(app): State<App>, Path(id): Path<String>, heade
 
 /// What `POST /api/v1/episodes/{episode}/ack` sends.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct AckBody {
     by: String,
     #[serde(default)]
     comment: String,
+    /// When it ends; beside it nothing says how long it lasts.
+    #[serde(default)]
+    until: Option<Timestamp>,
+    /// How long it lasts, as the settings write it: `8h`.
+    #[serde(default)]
+    lasts: Option<String>,
+}
+
+impl AckBody {
+    /// Reads what was sent at `now`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to write.
+    fn read(body: &[u8], now: Timestamp) -> Result<(AckBody, Option<SignedDuration>), String> {
+        let sent: AckBody = serde_json::from_slice(body).map_err(|error| {
+            format!("write {{\"by\": \"…\", \"comment\": \"…\", \"lasts\": \"8h\"}}: {error}")
+        })?;
+        if sent.by.trim().is_empty() {
+            return Err("by is empty: write who takes it".to_owned());
+        }
+        let lasts = match (sent.until, sent.lasts.as_deref()) {
+            (None, None) => None,
+            (Some(_), Some(_)) => return Err("write until or lasts, not both".to_owned()),
+            (Some(until), None) if until <= now => {
+                return Err(format!("until is {until}, which is past; write a later moment"));
+            }
+            (Some(until), None) => Some(until.duration_since(now)),
+            (None, Some(text)) => {
+                let lasts = parse_duration(text).filter(SignedDuration::is_positive);
+                Some(lasts.ok_or_else(|| {
+                    format!("lasts is '{text}', which is no time; write '30m', '8h' or '3d'")
+                })?)
+            }
+        };
+        Ok((sent, lasts))
+    }
 }
 
 async fn api_ack(
@@ -593,15 +646,16 @@ async fn api_ack(
         Ok(token) => token,
         Err(refusal) => return refused(refusal),
     };
-    let sent: AckBody = match serde_json::from_slice(&body) {
-        Ok(sent) => sent,
-        Err(error) => return bad(format!("write {{\"by\": \"…\", \"comment\": \"…\"}}: {error}")),
+    let now = app.view().stats.now.unwrap_or_else(Timestamp::now);
+    let (sent, lasts) = match AckBody::read(&body, now) {
+        Ok(read) => read,
+        Err(message) => return bad(message),
     };
     let command = Command::Ack {
         episode,
         by: sent.by,
         comment: sent.comment,
-        lasts: None,
+        lasts,
     };
     ordered(&app, access::by(token, command)).await
 }
@@ -631,7 +685,7 @@ async fn ordered(app: &App, command: Command) -> Response {
 async fn alerts(State(app): State<App>, Query(query): Query<PageQuery>, headers: HeaderMap) -> Html<String> {
     let view = app.view();
     let reader = reader(&view, &query, &headers);
-    Html(alerts_page::alerts(&view, reader).into_string())
+    Html(alerts_page::alerts(&view, reader, query.matchers.as_deref()).into_string())
 }
 
 async fn episode(

@@ -13,7 +13,7 @@ use super::orders::NotDone;
 use super::page::{Reader, frame, severity_class};
 use super::view::{AlertView, View};
 use crate::alert::dispatch::Command;
-use crate::alert::dispatch::matcher::Matcher;
+use crate::alert::dispatch::matcher::{Matcher, matches_all};
 use crate::alert::dispatch::silence::Silence;
 use crate::notify::signer::BadLink;
 use crate::words::{Language, sentence};
@@ -105,6 +105,7 @@ pub(super) fn ask(view: &View, reader: Reader, taken: &Taken<'_>) -> (StatusCode
     let content = html! {
         h1 { (title) }
         (about_all(view, &alerts, language))
+        @if taken.action == Action::Silence { (also_held(view, &alerts, language)) }
         @if let Some(error) = &taken.error { p.refused role="alert" { (error) } }
         form.entry method="post" {
             label {
@@ -117,12 +118,13 @@ pub(super) fn ask(view: &View, reader: Reader, taken: &Taken<'_>) -> (StatusCode
                     input type="password" name="token" required autocomplete="current-password";
                 }
             }
-            @if taken.action == Action::Silence {
-                label {
-                    (language.pick("多久", "For how long"))
-                    select name="hours" {
-                        @for (hours, zh, en) in HOURS { option value=(hours) { (language.pick(zh, en)) } }
+            label {
+                (language.pick("多久", "For how long"))
+                select name="hours" {
+                    @if taken.action == Action::Ack {
+                        option value="" { (language.pick("按设置", "As the settings say")) }
                     }
+                    @for (hours, zh, en) in HOURS { option value=(hours) { (language.pick(zh, en)) } }
                 }
             }
             label.long {
@@ -162,30 +164,38 @@ pub(super) async fn act(
         .iter()
         .map(|(hours, ..)| *hours)
         .find(|hours| *hours == asked);
-    let hours = hours.unwrap_or(HOURS[0].0);
+    let (asked_of, commands): (Vec<&AlertView>, Vec<Command>) = alerts
+        .iter()
+        .filter_map(|alert| {
+            let command = match taken.action {
+                Action::Ack => Command::Ack {
+                    episode: alert.episode.clone(),
+                    by: by.clone(),
+                    comment: text("comment"),
+                    lasts: hours.map(SignedDuration::from_hours),
+                },
+                // It is for one alert, however few others there are.
+                Action::Silence => Command::Silence {
+                    silence: silence(
+                        now(view),
+                        alert,
+                        by.clone(),
+                        text("comment"),
+                        hours.unwrap_or(HOURS[0].0),
+                    )?,
+                    force: true,
+                },
+            };
+            Some((*alert, by_whom(command)))
+        })
+        .unzip();
     let (mut done, mut failed) = (Vec::new(), None);
-    for alert in &alerts {
-        let command = match taken.action {
-            Action::Ack => Some(Command::Ack {
-                episode: alert.episode.clone(),
-                by: by.clone(),
-                comment: text("comment"),
-                lasts: None,
-            }),
-            // It is for one alert, however few others there are.
-            Action::Silence => silence(now(view), alert, by.clone(), text("comment"), hours)
-                .map(|silence| Command::Silence { silence, force: true }),
-        };
-        let Some(command) = command else { continue };
-        match shared.orders.give(by_whom(command)).await {
-            Ok(_) => done.push(*alert),
-            Err(not_done) => {
-                let is_busy = matches!(not_done, NotDone::Busy);
-                failed = failed.or(Some(not_done));
-                if is_busy {
-                    break;
-                }
-            }
+    for (alert, answer) in asked_of.into_iter().zip(shared.orders.give_all(commands).await) {
+        match answer {
+            Ok(_) => done.push(alert),
+            // That nobody takes any more says more than that one was over.
+            Err(NotDone::Busy) => failed = Some(NotDone::Busy),
+            Err(not_done) => failed = failed.or(Some(not_done)),
         }
     }
     // What was over by then needs nobody any more.
@@ -240,6 +250,38 @@ fn now(view: &View) -> Timestamp {
     view.stats.now.unwrap_or_else(Timestamp::now)
 }
 
+/// What a silence for an alert would hold.
+fn matchers_of(alert: &AlertView) -> Option<Vec<Matcher>> {
+    let labels = alert
+        .labels
+        .iter()
+        // The next period is another alert, and the same trouble.
+        .filter(|(name, _)| *name != "period");
+    labels
+        .map(|(name, value)| Matcher::new(name, value, false, true).ok())
+        .collect()
+}
+
+/// Other alerts that silences for these would hold back now: those of another period.
+fn also_held(view: &View, alerts: &[&AlertView], language: Language) -> Markup {
+    let silences: Vec<Vec<Matcher>> = alerts.iter().filter_map(|alert| matchers_of(alert)).collect();
+    let is_meant = |alert: &AlertView| alerts.iter().any(|meant| meant.episode == alert.episode);
+    let is_held = |alert: &&AlertView| {
+        let labels = alert.matched_labels();
+        alert.is_firing() && !is_meant(alert) && silences.iter().any(|all| matches_all(all, &labels))
+    };
+    let others: Vec<&AlertView> = view.alerts.iter().filter(is_held).collect();
+    html! {
+        @if !others.is_empty() {
+            p { (match language {
+                Language::Zh => format!("同时会静默另外 {} 项正在触发的告警：", others.len()),
+                Language::En => format!("It also silences these, which fire now ({}):", others.len()),
+            }) }
+            (about_all(view, &others, language))
+        }
+    }
+}
+
 fn silence(
     now: Timestamp,
     alert: &AlertView,
@@ -247,16 +289,9 @@ fn silence(
     comment: String,
     hours: i64,
 ) -> Option<Silence> {
-    let matchers = alert
-        .labels
-        .iter()
-        // The next period is another alert, and the same trouble.
-        .filter(|(name, _)| *name != "period")
-        .map(|(name, value)| Matcher::new(name, value, false, true).ok())
-        .collect::<Option<Vec<_>>>()?;
     Some(Silence {
         id: String::new(),
-        matchers,
+        matchers: matchers_of(alert)?,
         starts_at: now,
         ends_at: now + SignedDuration::from_hours(hours),
         created_by,

@@ -235,8 +235,8 @@ pub fn load(file: Option<&Path>) -> Result<Settings, Diagnostics> {
 /// looked at, nor is the environment. For tests of rules, which must not need secrets.
 ///
 /// # Errors
-/// Every mistake in the routes, each with its place.
-pub fn load_routing(path: &Path) -> Result<(Arc<Routing>, Vec<String>), Diagnostics> {
+/// Every mistake in the routes, each with its place, also severities that the catalogue does not know.
+pub fn load_routing(path: &Path, catalog: &Catalog) -> Result<(Arc<Routing>, Vec<String>), Diagnostics> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| one(place_of(path), format!("cannot be read: {error}")))?;
     let shown: Arc<str> = path.display().to_string().into();
@@ -260,6 +260,8 @@ pub fn load_routing(path: &Path) -> Result<(Arc<Routing>, Vec<String>), Diagnost
         alerts: file.alerts,
     };
     let routing = checker.routing(parts, &names);
+    let unknown = severities::unknown(&routing, &place_of(path), &catalog.severities);
+    checker.problems.extend(unknown);
     match checker.problems.is_empty() {
         true => Ok((routing, names.into_iter().collect())),
         false => Err(Diagnostics(checker.problems)),
@@ -667,7 +669,7 @@ serve: {listen: 127.0.0.1:9464, external_url: null, tokens: [{token: 0123456789a
 evaluate: {every: 1s}
 language: en
 receivers:
-  ops: {slack_webhook: {url: http://127.0.0.1:1/secret}}
+  ops: {slack_webhook: {url: http://127.0.0.1:1/secret, allow_private: true}}
   boss: {slack_webhook: {url: https://example.com/secret, timeout: 3s}}
 routes:
   receiver: ops
@@ -754,6 +756,31 @@ routes:
                 "tautline.yaml:7:25: an alert is back again within 24h at most; 1h is usual, 0s for never",
             ),
             (
+                "language: en",
+                "language: en\nalerts: {ack_ttl: 0s}",
+                "tautline.yaml:7:19: an acknowledgement must hold for some time; 24h is usual",
+            ),
+            (
+                "language: en",
+                "language: en\ntime_intervals: {office: []}",
+                "tautline.yaml:7:18: 'office' holds no stretch of time, so it never is; write [{weekdays: [\"monday:friday\"]}], or leave it out",
+            ),
+            (
+                "language: en",
+                "language: en\ndigests: {d: {cron: 0 0 31 2 *, receiver: ops}}",
+                "tautline.yaml:7:21: '0 0 31 2 *' never comes: no month has such a day; write \"0 9 1 * *\" for the first of each month",
+            ),
+            (
+                "language: en",
+                "language: en\ndigests: {d: {cron: \"0,10 9 * * *\", receiver: ops, jitter: 11m}}",
+                "tautline.yaml:7:60: a digest may not go later than the next one, and '0,10 9 * * *' comes every 10 minutes; write a shorter jitter",
+            ),
+            (
+                "language: en",
+                "language: en\npeople: {li: {receiver: ops, manager: li}}",
+                "tautline.yaml:7:39: 'li' cannot be their own manager; name another of people, or leave it out",
+            ),
+            (
                 "listen: 127.0.0.1:9464",
                 "listen: here",
                 "tautline.yaml:4:17: 'here' is no address to listen on; write one such as 127.0.0.1:9464 or 0.0.0.0:9464",
@@ -764,7 +791,7 @@ routes:
                 "tautline.yaml:8:9: the URL must begin with https; http goes to this machine only, unless allow_insecure: true",
             ),
             (
-                "{url: http://127.0.0.1:1/secret}",
+                "{url: http://127.0.0.1:1/secret, allow_private: true}",
                 "{url: '${TAUTLINE_NOT_SET}'}",
                 "tautline.yaml:8:9: the environment variable TAUTLINE_NOT_SET is not set",
             ),
@@ -784,7 +811,7 @@ routes:
                 "tautline.yaml:4:94: 'injest' is not one of viewer, ingest, entry, responder, approver, editor, admin (did you mean 'ingest'?)",
             ),
             (
-                "{url: http://127.0.0.1:1/secret}",
+                "{url: http://127.0.0.1:1/secret, allow_private: true}",
                 "{}",
                 "tautline.yaml:8:9: write either url_file: /run/secrets/slack_url or url: ${SLACK_URL}",
             ),
@@ -794,6 +821,53 @@ routes:
                 .map(|_| ())
                 .unwrap_err();
             assert_eq!(found.lines().next(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn routes_that_cannot_be_meant_are_refused() {
+        let with = |route: &str| {
+            let text = format!(
+                "kafka: {{brokers: b}}\nreceivers: {{ops: {{slack_webhook: {{url: https://hooks.example.com/s}}}}}}\nroutes:\n  receiver: ops\n  {route}\n"
+            );
+            load_text(&text)
+                .map(|_| ())
+                .map_err(|told| told.trim_end().to_owned())
+        };
+        for (route, expected) in [
+            (
+                "escalate: [{after: 4h}, {after: 1h}]",
+                "tautline.yaml:5:35: this step comes after 1 hour, and the one above it only after 4 hours; write the steps in the order of their times",
+            ),
+            (
+                "group_by: [\"...\", node]",
+                "tautline.yaml:5:3: '...' tells each alert on its own, so no label can stand beside it; write [\"...\"] or the labels alone",
+            ),
+        ] {
+            assert_eq!(with(route), Err(expected.to_owned()));
+        }
+        for route in [
+            "escalate: [{after: 1h}, {after: 1h}, {after: 4h}]",
+            "group_by: [\"...\"]",
+        ] {
+            assert_eq!(with(route), Ok(()), "{route}");
+        }
+    }
+
+    /// What is not said fits the digest: one that comes every minute is not moved by three.
+    #[test]
+    fn a_digest_is_moved_less_than_to_the_next_one() {
+        for (cron, minutes) in [
+            ("* * * * *", 1),
+            ("*/2 * * * *", 2),
+            ("0 9 * * *", 3),
+            ("0 0 29 2 *", 3),
+        ] {
+            let settings = load_text(&format!(
+                "kafka: {{brokers: b}}\nreceivers: {{ops: {{slack_webhook: {{url: https://hooks.example.com/s}}}}}}\ndigests: {{d: {{cron: '{cron}', receiver: ops}}}}\n"
+            ));
+            let jitter = settings.unwrap().routing.digests[0].jitter;
+            assert_eq!(jitter, jiff::SignedDuration::from_mins(minutes), "{cron}");
         }
     }
 
@@ -864,7 +938,7 @@ routes:
         let catalog = crate::catalog::load::load(&files).unwrap();
         let said = |matcher: &str| {
             let text = format!(
-                "receivers:\n  ops: {{slack_webhook: {{url: http://127.0.0.1:1/s}}}}\nroutes:\n  receiver: ops\n  routes:\n    - {{matchers: ['{matcher}'], receiver: ops}}\n"
+                "receivers:\n  ops: {{slack_webhook: {{url: https://hooks.example.com/s}}}}\nroutes:\n  receiver: ops\n  routes:\n    - {{matchers: ['{matcher}'], receiver: ops}}\n"
             );
             let settings = load_text(&text).unwrap();
             let found = suffice(&settings, &catalog).map_err(|problems| problems.to_string());

@@ -22,6 +22,7 @@ use crate::alert::record::Retention;
 use crate::alert::{FIRED_MAX, HISTORY_WINDOW};
 use crate::catalog::diagnostic::nearest;
 use crate::catalog::file::Duration as Time;
+use crate::words::{Language, length};
 
 /// Seconds for which nobody is told while history is read.
 const CATCHUP_MAX: std::ops::RangeInclusive<i64> = 1..=86_400;
@@ -29,6 +30,9 @@ const CATCHUP_MAX: std::ops::RangeInclusive<i64> = 1..=86_400;
 const KEPT: std::ops::RangeInclusive<i64> = 7 * 86_400..=36_500 * 86_400;
 /// Seconds over which new alerts are counted.
 const STORM_WINDOW: std::ops::RangeInclusive<i64> = 1..=3_600;
+
+/// By how much a digest may go later where nothing is said.
+const JITTER: SignedDuration = SignedDuration::from_mins(3);
 
 /// The parts of the file that say who is told.
 pub(super) struct Parts {
@@ -185,6 +189,12 @@ impl Checker {
             .into_iter()
             .map(|(name, entries)| {
                 let path = ["time_intervals".to_owned(), name.clone()];
+                if entries.is_empty() {
+                    self.problem_at(
+                        &path,
+                        format!("'{name}' holds no stretch of time, so it never is; write [{{weekdays: [\"monday:friday\"]}}], or leave it out"),
+                    );
+                }
                 let read = entries
                     .into_iter()
                     .filter_map(|entry| self.interval(&path, entry))
@@ -354,26 +364,40 @@ impl Checker {
         let matchers = self.matchers(&at("matchers"), &entry.matchers);
         let grouped = entry.group_by.iter().flatten().filter(|name| *name != "...");
         self.labels(&at("group_by"), grouped);
+        let is_each = |names: &Vec<String>| names.iter().any(|name| name == "...");
+        if entry
+            .group_by
+            .as_ref()
+            .is_some_and(|names| names.len() > 1 && is_each(names))
+        {
+            self.problem_at(
+                &at("group_by"),
+                "'...' tells each alert on its own, so no label can stand beside it; write [\"...\"] or the labels alone".to_owned(),
+            );
+        }
         let group_by = entry.group_by.map_or_else(
             || inherited.group_by.clone(),
-            |names| match names.iter().any(|name| name == "...") {
+            |names| match is_each(&names) {
                 true => GroupBy::Each,
                 false => GroupBy::Labels(names),
             },
         );
         let escalate = match entry.escalate {
             None => inherited.escalate.clone(),
-            Some(rungs) => rungs
-                .into_iter()
-                .map(|rung| {
-                    let named = rung.receiver.unwrap_or_else(|| receiver.clone());
-                    self.must_be_there(&at("escalate"), &named, receivers);
-                    Rung {
-                        after: rung.after.0,
-                        to: whom(rung.to, named),
-                    }
-                })
-                .collect(),
+            Some(rungs) => {
+                self.in_order(&at("escalate"), &rungs);
+                rungs
+                    .into_iter()
+                    .map(|rung| {
+                        let named = rung.receiver.unwrap_or_else(|| receiver.clone());
+                        self.must_be_there(&at("escalate"), &named, receivers);
+                        Rung {
+                            after: rung.after.0,
+                            to: whom(rung.to, named),
+                        }
+                    })
+                    .collect()
+            }
         };
         let below = Inherited {
             receiver: receiver.clone(),
@@ -406,6 +430,25 @@ impl Checker {
             escalate,
             routes,
             place: Some(self.place_of(path)),
+        }
+    }
+
+    /// Whether steps of an escalation stand in the order in which they come.
+    fn in_order(&mut self, path: &[String], rungs: &[RungEntry]) {
+        for (index, pair) in (1..).zip(rungs.windows(2)) {
+            let [before, step] = pair else { continue };
+            if step.after.0 < before.after.0 {
+                let mut place = path.to_vec();
+                place.extend([index.to_string(), "after".to_owned()]);
+                self.problem_at(
+                    &place,
+                    format!(
+                        "this step comes after {}, and the one above it only after {}; write the steps in the order of their times",
+                        length(step.after.0.as_secs(), Language::En),
+                        length(before.after.0.as_secs(), Language::En),
+                    ),
+                );
+            }
         }
     }
 
@@ -481,6 +524,12 @@ impl Checker {
                     format!("'{manager}' is not one of people; {hint}"),
                 );
             }
+            if entry.manager.as_ref() == Some(&name) {
+                self.problem_at(
+                    &path("manager"),
+                    format!("'{name}' cannot be their own manager; name another of people, or leave it out"),
+                );
+            }
             let person = Person {
                 receiver: entry.receiver,
                 manager: entry.manager,
@@ -510,13 +559,30 @@ impl Checker {
                 return None;
             }
         };
+        let Some(gap) = cron.shortest_gap() else {
+            self.problem_at(
+                &path("cron"),
+                format!("'{}' never comes: no month has such a day; write \"0 9 1 * *\" for the first of each month", entry.cron),
+            );
+            return None;
+        };
+        if entry.jitter.is_some_and(|jitter| jitter.0 > gap) {
+            self.problem_at(
+                &path("jitter"),
+                format!(
+                    "a digest may not go later than the next one, and '{}' comes every {}; write a shorter jitter",
+                    entry.cron,
+                    length(gap.as_secs(), Language::En)
+                ),
+            );
+        }
         Some(DigestPlan {
             cron,
             zone,
             receiver: entry.receiver,
             matchers,
             skip_if_empty: entry.skip_if_empty.unwrap_or(true),
-            jitter: or(entry.jitter, SignedDuration::from_mins(3)),
+            jitter: or(entry.jitter, gap.min(JITTER)),
             name,
         })
     }
@@ -587,6 +653,12 @@ impl Checker {
             self.problem(
                 &["alerts", "max_per_rule"],
                 "at least one alert must be kept of a rule",
+            );
+        }
+        if entry.ack_ttl.is_some_and(|ttl| ttl.0.is_zero()) {
+            self.problem(
+                &["alerts", "ack_ttl"],
+                "an acknowledgement must hold for some time; 24h is usual",
             );
         }
         let catchup_max = or(entry.catchup_max, usual.catchup_max);

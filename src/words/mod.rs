@@ -170,11 +170,27 @@ impl Language {
     }
 }
 
-/// A ratio in percent: `104%`, `3.1%`, `0.4%`.
+/// A ratio in percent: `104%`, `3.1%`, `0.4%`. What has not come to 100 % is never written as if it had: `99.7%`.
 pub fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;
     let digits = if percent.abs() < 9.95 { 1 } else { 0 };
-    format!("{}%", grouped(round_to(percent, digits)))
+    let rounded = round_to(percent, digits);
+    let written = match percent.abs() < 100.0 && rounded.abs() >= 100.0 {
+        true => just_short(percent),
+        false => rounded,
+    };
+    format!("{}%", grouped(written))
+}
+
+/// A percentage that would be rounded to 100, with one decimal, or as many as it takes; two are enough for the closest.
+fn just_short(percent: f64) -> f64 {
+    let tenths = round_to(percent, 1);
+    match tenths.abs() < 100.0 {
+        true => tenths,
+        false => ((percent.abs() * 100.0).floor() / 100.0)
+            .min(99.99)
+            .copysign(percent),
+    }
 }
 
 fn round_to(value: f64, decimals: i32) -> f64 {
@@ -255,6 +271,22 @@ mod tests {
             (0.0, "0%"),
             (0.09996, "10%"),
             (-0.5, "−50%"),
+            (1.003, "100%"),
+        ] {
+            assert_eq!(percent(ratio), text);
+        }
+    }
+
+    #[test]
+    fn what_falls_short_of_a_hundred_is_not_rounded_to_it() {
+        for (ratio, text) in [
+            (0.994, "99%"),
+            (0.995, "99.5%"),
+            (0.997, "99.7%"),
+            (0.9996, "99.96%"),
+            (0.999_999, "99.99%"),
+            (-0.997, "−99.7%"),
+            (1.0, "100%"),
         ] {
             assert_eq!(percent(ratio), text);
         }

@@ -32,7 +32,7 @@ fn a_real_one_hears_of_alerts_and_of_their_ends_over_restarts() {
     let alertmanager = start();
     let site = Site::new(broker)
         .tells_by(&format!(
-            "alertmanager: {{urls: [\"http://127.0.0.1:{port}\", \"http://127.0.0.1:{away}\"], resend: 1s, timeout: 2s}}"
+            "alertmanager: {{urls: [\"http://127.0.0.1:{port}\", \"http://127.0.0.1:{away}\"], resend: 1s, timeout: 2s, allow_private: true}}"
         ))
         .declares(&level_that_fills(&topic));
     let daemon = site.start();
@@ -92,8 +92,8 @@ fn an_end_that_it_slept_through_is_told_by_it_with_the_time_that_we_say() {
     routes(
         &site,
         &format!(
-            "receivers:\n  ops: {{alertmanager: {{urls: [\"http://127.0.0.1:{port}\"], resend: 1s, timeout: 2s}}}}\n  \
-             hook: {{webhook: {{url: \"{}\", secret: {secret}}}}}\n\
+            "receivers:\n  ops: {{alertmanager: {{urls: [\"http://127.0.0.1:{port}\"], resend: 1s, timeout: 2s, allow_private: true}}}}\n  \
+             hook: {{webhook: {{url: \"{}\", secret: {secret}, allow_private: true}}}}\n\
              routes: {{receiver: ops, group_by: [\"...\"], routes: [{{receiver: hook, continue: true}}, {{receiver: ops}}]}}\n",
             ours.url("/hook")
         ),
@@ -180,7 +180,9 @@ fn groups_are_filtered_as_by_a_real_one() {
     let config = "route: {receiver: ops, group_by: ['...']}\nreceivers: [{name: ops}]\n";
     let _alertmanager = start_alertmanager(folder.path(), port, config);
     let site = Site::new(broker).declares(&level_that_fills(&topic));
-    let channel = format!("alertmanager: {{urls: [\"http://127.0.0.1:{port}\"], resend: 1s, timeout: 2s}}");
+    let channel = format!(
+        "alertmanager: {{urls: [\"http://127.0.0.1:{port}\"], resend: 1s, timeout: 2s, allow_private: true}}"
+    );
     routes(
         &site,
         &format!("receivers:\n  ops: {{{channel}}}\nroutes: {{receiver: ops, group_by: [\"...\"]}}\n"),
@@ -245,7 +247,7 @@ fn groups_are_filtered_as_by_a_real_one() {
     routes(
         &site,
         &format!(
-            "receivers:\n  ops: {{{channel}}}\n  night: {{slack_webhook: {{url: \"http://127.0.0.1:9/\"}}}}\n\
+            "receivers:\n  ops: {{{channel}}}\n  night: {{slack_webhook: {{url: \"http://127.0.0.1:9/\", allow_private: true}}}}\n\
              time_intervals: {{always: [{{times: [{{start_time: \"00:00\", end_time: \"24:00\"}}]}}]}}\n\
              routes: {{receiver: ops, group_by: [\"...\"], routes: \
              [{{receiver: night, mute_time_intervals: [always], continue: true}}, {{receiver: ops}}]}}\n"
@@ -292,7 +294,7 @@ fn grafanas_data_source_finds_what_it_asks_for() {
     let site = Site::new(broker).declares(&level_that_fills(&topic));
     routes(
         &site,
-        "receivers:\n  ops:  {slack_webhook: {url: \"http://127.0.0.1:9/\"}}\n  boss: {slack_webhook: {url: \"http://127.0.0.1:9/\"}}\n\
+        "receivers:\n  ops:  {slack_webhook: {url: \"http://127.0.0.1:9/\", allow_private: true}}\n  boss: {slack_webhook: {url: \"http://127.0.0.1:9/\", allow_private: true}}\n\
          routes: {receiver: ops, routes: [{receiver: boss, matchers: ['severity=~\"critical|page\"', 'a b!=\"\"'], group_interval: 0s}]}\n",
     );
     let daemon = site.start();

@@ -60,32 +60,32 @@ impl Channels {
         let receivers = self.fakes.iter().map(|(name, fake)| {
             let channel = match *name {
                 "feishu" => format!(
-                    "feishu: {{url: \"{}\", secret: {SECRET}}}",
+                    "feishu: {{url: \"{}\", secret: {SECRET}, allow_private: true}}",
                     fake.url("/open-apis/bot/v2/hook/0b1c")
                 ),
                 "dingtalk" => format!(
-                    "dingtalk: {{url: \"{}\", secret: {SECRET}}}",
+                    "dingtalk: {{url: \"{}\", secret: {SECRET}, allow_private: true}}",
                     fake.url("/robot/send?access_token=0b1c")
                 ),
                 "wecom" => format!(
-                    "wecom: {{url: \"{}\"}}",
+                    "wecom: {{url: \"{}\", allow_private: true}}",
                     fake.url("/cgi-bin/webhook/send?key=0b1c")
                 ),
                 "teams" => format!(
-                    "teams: {{url: \"{}\"}}",
+                    "teams: {{url: \"{}\", allow_private: true}}",
                     fake.url("/workflows/w/triggers/manual/paths/invoke?sig=0b1c")
                 ),
                 "pager" => format!(
-                    "pagerduty: {{routing_key: \"{PAGER}\", api_url: \"{}\"}}",
+                    "pagerduty: {{routing_key: \"{PAGER}\", api_url: \"{}\", allow_private: true}}",
                     fake.url("")
                 ),
                 "program" => format!(
-                    "webhook: {{url: \"{}\", secret: \"{}\"}}",
+                    "webhook: {{url: \"{}\", secret: \"{}\", allow_private: true}}",
                     fake.url("/hook"),
                     self.signing
                 ),
                 _ => format!(
-                    "slack_bot: {{token: {BOT}, channel: {}, api_url: \"{}\"}}",
+                    "slack_bot: {{token: {BOT}, channel: {}, api_url: \"{}\", allow_private: true}}",
                     SlackBot::CHANNEL,
                     fake.url("/api")
                 ),
@@ -94,7 +94,7 @@ impl Channels {
         });
         let receivers: String = receivers.collect();
         let mail = format!(
-            "  mail: {{email: {{server: 127.0.0.1, port: {}, tls: none, from: kpi@example.com, to: [ops@example.com]}}}}\n",
+            "  mail: {{email: {{server: 127.0.0.1, port: {}, tls: none, from: kpi@example.com, to: [ops@example.com], allow_private: true}}}}\n",
             self.mail.port()
         );
         let names = self.fakes.iter().map(|(name, _)| *name).chain(["mail"]);

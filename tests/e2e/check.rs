@@ -11,7 +11,7 @@ catalog: catalog/
 state: {sqlite: tautline.db}
 serve: {listen: \"127.0.0.1:9464\"}
 receivers:
-  ops: {slack_webhook: {url: \"http://127.0.0.1:9/\"}}
+  ops: {slack_webhook: {url: \"http://127.0.0.1:9/\", allow_private: true}}
 routes: {receiver: ops}
 ";
 

@@ -108,7 +108,7 @@ fn a_reload_takes_over_settings_or_says_that_they_need_a_restart() {
     assert!(!taken.body.contains("restart"), "{taken:?}");
     let taken = rewrite(
         "receivers:\n",
-        "receivers:\n  boss: {slack_webhook: {url: \"http://127.0.0.1:9/b\"}}\n",
+        "receivers:\n  boss: {slack_webhook: {url: \"http://127.0.0.1:9/b\", allow_private: true}}\n",
     );
     assert_eq!(taken.status, 200, "{taken:?}");
     assert!(!taken.body.contains("restart"), "{taken:?}");

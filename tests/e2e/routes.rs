@@ -1,4 +1,4 @@
-//! The routing tree against Alertmanager's own: for random trees and labels both lead to the same receivers.
+//! The routing tree against Alertmanager's own: random trees are written once, read by both, and lead to the same receivers.
 
 use std::fmt::Write;
 use std::process::Command;
@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use tautline::alert::dispatch::matcher::Matcher;
-use tautline::alert::dispatch::route::Route;
+use tautline::alert::dispatch::route::{Route, To};
 use tautline::alert::record::Labels;
 
 use crate::parts::scratch;
@@ -22,19 +22,29 @@ const VALUES: [&str; 4] = ["a", "b", "ab", "营收"];
 fn a_route_leads_where_alertmanager_s_leads() {
     let folder = scratch("routes");
     let file = folder.path().join("alertmanager.yml");
+    let settings = folder.path().join("tautline.yaml");
     let mut several = 0;
     for seed in 0..TREES {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut receivers = Vec::new();
         let mut root = tree(&mut rng, "0".to_owned(), 3, &mut receivers);
         root.matchers.clear();
+        let mut tree = String::new();
+        write_route(&mut tree, &root, 1);
         let mut text = String::from("receivers:\n");
+        let mut ours = String::from("kafka: {brokers: b}\nreceivers:\n");
         for receiver in &receivers {
             writeln!(text, "- name: '{receiver}'").unwrap();
+            let url = "https://hooks.example.com/s";
+            writeln!(ours, "  '{receiver}': {{slack_webhook: {{url: {url}}}}}").unwrap();
         }
-        text.push_str("route:\n");
-        write_route(&mut text, &root, 1);
+        write!(text, "route:\n{tree}").unwrap();
+        write!(ours, "routes:\n{tree}").unwrap();
         std::fs::write(&file, &text).unwrap();
+        std::fs::write(&settings, &ours).unwrap();
+        let read = tautline::settings::load(Some(&settings));
+        let read = read.unwrap_or_else(|problems| panic!("seed {seed}: {problems}\n{ours}"));
+        let root = read.routing.root.as_ref().unwrap();
         for _ in 0..ASKED {
             let mut labels = Labels::new();
             for name in NAMES {
@@ -45,7 +55,7 @@ fn a_route_leads_where_alertmanager_s_leads() {
             }
             let mut found = Vec::new();
             root.collect(&labels, &mut found);
-            let ours: Vec<&str> = found.iter().map(|route| route.id.as_str()).collect();
+            let ours: Vec<&str> = found.iter().map(|route| receiver(route)).collect();
             several += usize::from(ours.len() > 1);
             let output = Command::new("amtool")
                 .args(["config", "routes", "test"])
@@ -69,6 +79,14 @@ fn a_route_leads_where_alertmanager_s_leads() {
     );
 }
 
+fn receiver(route: &Route) -> &str {
+    match &route.to {
+        To::Receiver(name) => name,
+        other => panic!("no route leads to {other:?}"),
+    }
+}
+
+/// What is written for both.
 fn tree(rng: &mut StdRng, id: String, depth: usize, receivers: &mut Vec<String>) -> Route {
     receivers.push(id.clone());
     let children = if depth == 0 { 0 } else { rng.random_range(0..4) };
@@ -102,7 +120,12 @@ fn tree(rng: &mut StdRng, id: String, depth: usize, receivers: &mut Vec<String>)
 
 fn write_route(text: &mut String, route: &Route, depth: usize) {
     let pad = "  ".repeat(depth);
-    writeln!(text, "{pad}receiver: '{}'", route.id).unwrap();
+    // One that names no receiver has that of the route above.
+    if depth == 1 || !inherits(&route.id) {
+        writeln!(text, "{pad}receiver: '{}'", route.id).unwrap();
+    } else {
+        writeln!(text, "{pad}group_by: [team]").unwrap();
+    }
     if !route.matchers.is_empty() {
         writeln!(text, "{pad}matchers:").unwrap();
         for matcher in &route.matchers {
@@ -119,4 +142,9 @@ fn write_route(text: &mut String, route: &Route, depth: usize) {
             text.push_str(&entry);
         }
     }
+}
+
+/// Some of the routes, by their ids: the last child of a route that has three.
+fn inherits(id: &str) -> bool {
+    id.ends_with(".2")
 }

@@ -74,17 +74,17 @@ fn receivers(fake: &Fake) -> String {
     // Nobody listens at the discard port.
     format!(
         r#"
-  slack: {{slack_webhook: {{url: "{slack}", timeout: 1s, give_up_after: 2s}}}}
-  slack_bot: {{slack_bot: {{token: xoxb-{SECRET}, channel: C1, signing_secret: {SECRET}-signing, api_url: "{api}", timeout: 1s, give_up_after: 2s}}}}
-  feishu: {{feishu: {{url: "{feishu}", secret: SEC{SECRET}, timeout: 1s, give_up_after: 2s}}}}
-  dingtalk: {{dingtalk: {{url: "{dingtalk}", secret: SEC{SECRET}, timeout: 1s, give_up_after: 2s}}}}
-  wecom: {{wecom: {{url: "{wecom}", timeout: 1s, give_up_after: 2s}}}}
-  teams: {{teams: {{url: "{teams}", timeout: 1s, give_up_after: 2s}}}}
-  events: {{webhook: {{url: "{events}", secret: "{signing}", timeout: 1s, give_up_after: 2s}}}}
-  v4: {{webhook: {{url: "{v4}", format: alertmanager, secret: "{signing}", timeout: 1s, give_up_after: 2s}}}}
-  pager: {{pagerduty: {{routing_key: verysecretverysecretverysecret00, api_url: "{pager}", timeout: 1s, give_up_after: 2s}}}}
-  am: {{alertmanager: {{urls: ["{am}"], username: kpi, password: {SECRET}, resend: 1s, timeout: 1s, give_up_after: 2s}}}}
-  mail: {{email: {{server: 127.0.0.1, port: 9, tls: none, username: kpi, password: {SECRET}, from: kpi@example.com, to: [ops@example.com], timeout: 1s, give_up_after: 2s}}}}
+  slack: {{slack_webhook: {{url: "{slack}", timeout: 1s, give_up_after: 2s, allow_private: true}}}}
+  slack_bot: {{slack_bot: {{token: xoxb-{SECRET}, channel: C1, signing_secret: {SECRET}-signing, api_url: "{api}", timeout: 1s, give_up_after: 2s, allow_private: true}}}}
+  feishu: {{feishu: {{url: "{feishu}", secret: SEC{SECRET}, timeout: 1s, give_up_after: 2s, allow_private: true}}}}
+  dingtalk: {{dingtalk: {{url: "{dingtalk}", secret: SEC{SECRET}, timeout: 1s, give_up_after: 2s, allow_private: true}}}}
+  wecom: {{wecom: {{url: "{wecom}", timeout: 1s, give_up_after: 2s, allow_private: true}}}}
+  teams: {{teams: {{url: "{teams}", timeout: 1s, give_up_after: 2s, allow_private: true}}}}
+  events: {{webhook: {{url: "{events}", secret: "{signing}", timeout: 1s, give_up_after: 2s, allow_private: true}}}}
+  v4: {{webhook: {{url: "{v4}", format: alertmanager, secret: "{signing}", timeout: 1s, give_up_after: 2s, allow_private: true}}}}
+  pager: {{pagerduty: {{routing_key: verysecretverysecretverysecret00, api_url: "{pager}", timeout: 1s, give_up_after: 2s, allow_private: true}}}}
+  am: {{alertmanager: {{urls: ["{am}"], username: kpi, password: {SECRET}, resend: 1s, timeout: 1s, give_up_after: 2s, allow_private: true}}}}
+  mail: {{email: {{server: 127.0.0.1, port: 9, tls: none, username: kpi, password: {SECRET}, from: kpi@example.com, to: [ops@example.com], timeout: 1s, give_up_after: 2s, allow_private: true}}}}
 "#,
         slack = url("/services/T0/B0/verysecret"),
         api = url("/api"),

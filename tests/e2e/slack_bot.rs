@@ -27,7 +27,7 @@ fn one_message_goes_on_over_a_kill_and_its_button_acknowledges() {
     let fake = runtime().block_on(Fake::start(SlackBot::new(TOKEN))).unwrap();
     let site = Site::new(broker)
         .tells_by(&format!(
-            "slack_bot: {{token: {TOKEN}, channel: {channel}, signing_secret: {SIGNING}, api_url: \"{}\", timeout: 1s}}",
+            "slack_bot: {{token: {TOKEN}, channel: {channel}, signing_secret: {SIGNING}, api_url: \"{}\", timeout: 1s, allow_private: true}}",
             fake.url("/api"),
             channel = SlackBot::CHANNEL,
         ))

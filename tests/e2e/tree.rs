@@ -13,7 +13,7 @@ state: {sqlite: tautline.db}
 serve: {listen: \"127.0.0.1:9464\"}
 language: zh
 receivers:
-  ops: {slack_webhook: {url: \"http://127.0.0.1:9/\"}}
+  ops: {slack_webhook: {url: \"http://127.0.0.1:9/\", allow_private: true}}
 routes: {receiver: ops}
 ";
 

@@ -43,6 +43,9 @@ pub struct DigestPlan {
     pub jitter: SignedDuration,
 }
 
+/// Moments of a cron expression that are looked at to learn how far apart they are.
+const MOMENTS: usize = 64;
+
 /// Moments by a cron expression of five fields.
 #[derive(Clone, Debug)]
 pub struct Schedule(Cron);
@@ -58,6 +61,15 @@ impl FromStr for Schedule {
 }
 
 impl Schedule {
+    /// The shortest time from one of its moments to the next, as far as some of them say; `None` where it never comes.
+    pub fn shortest_gap(&self) -> Option<SignedDuration> {
+        let first = self.next_after(Timestamp::UNIX_EPOCH, &TimeZone::UTC)?;
+        let next = |at: &Timestamp| self.next_after(*at, &TimeZone::UTC);
+        let moments: Vec<Timestamp> = std::iter::successors(Some(first), next).take(MOMENTS).collect();
+        let gaps = moments.windows(2).map(|pair| pair[1].duration_since(pair[0]));
+        Some(gaps.min().unwrap_or(SignedDuration::MAX))
+    }
+
     /// The first moment after `after`. Times of the wall in `zone`: one that a clock change skips is its first moment
     /// after the gap, one that comes twice counts the first time.
     pub fn next_after(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {

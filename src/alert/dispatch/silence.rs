@@ -109,7 +109,7 @@ impl Silences {
     ) -> Result<String, SilenceRefusal> {
         check(&asked, now)?;
         if !force {
-            check_breadth(&asked, active)?;
+            check_breadth(&asked.matchers, active)?;
         }
         let old = match asked.id.as_str() {
             "" => None,
@@ -187,16 +187,7 @@ fn expire(silence: &mut Silence, now: Timestamp) {
 
 fn check(asked: &Silence, now: Timestamp) -> Result<(), SilenceRefusal> {
     let wrong = |text: &str| Err(SilenceRefusal::Invalid(text.to_owned()));
-    if asked.matchers.is_empty() {
-        return wrong("a silence needs at least one matcher");
-    }
-    if asked
-        .matchers
-        .iter()
-        .all(|matcher| matcher.matches(&Labels::new()))
-    {
-        return wrong("at least one matcher must not match the empty value");
-    }
+    check_conditions(&asked.matchers)?;
     if asked.ends_at <= asked.starts_at {
         return wrong("the end must lie after the beginning");
     }
@@ -209,15 +200,35 @@ fn check(asked: &Silence, now: Timestamp) -> Result<(), SilenceRefusal> {
     Ok(())
 }
 
+/// Whether a silence with these matchers would be taken without force, while alerts with the labels `active` fire.
+///
+/// # Errors
+/// Why it would not.
+pub(crate) fn check_matchers(matchers: &[Matcher], active: &[Labels]) -> Result<(), SilenceRefusal> {
+    check_conditions(matchers)?;
+    check_breadth(matchers, active)
+}
+
+fn check_conditions(matchers: &[Matcher]) -> Result<(), SilenceRefusal> {
+    let wrong = |text: &str| Err(SilenceRefusal::Invalid(text.to_owned()));
+    if matchers.is_empty() {
+        return wrong("a silence needs at least one matcher");
+    }
+    if matchers.iter().all(|matcher| matcher.matches(&Labels::new())) {
+        return wrong("at least one matcher must not match the empty value");
+    }
+    Ok(())
+}
+
 /// Without a matcher for one value, or over half of what fires: most likely a mistake.
-fn check_breadth(asked: &Silence, active: &[Labels]) -> Result<(), SilenceRefusal> {
-    if !asked.matchers.iter().any(Matcher::is_narrow) {
+fn check_breadth(matchers: &[Matcher], active: &[Labels]) -> Result<(), SilenceRefusal> {
+    if !matchers.iter().any(Matcher::is_narrow) {
         let text = "no matcher names a value, so nearly everything would be silenced";
         return Err(SilenceRefusal::TooBroad(text.to_owned()));
     }
     let held = active
         .iter()
-        .filter(|labels| matches_all(&asked.matchers, labels))
+        .filter(|labels| matches_all(matchers, labels))
         .count();
     if active.len() > 2 && held * 2 > active.len() {
         let text = format!("it would silence {held} of the {} alerts that fire", active.len());

@@ -34,7 +34,7 @@ use super::dispatch::{Kept, Moment, World};
 use super::engine::{Engine, Step};
 use super::identity::{Fingerprint, fingerprint};
 use super::notice::{Notice, NoticeKind};
-use super::record::{AlertRecord, AlertState, Episode, Facts, Figure, Labels, Past};
+use super::record::{AlertRecord, AlertState, Compared, Episode, Facts, Figure, Labels, Past};
 use super::sample::{About, Condition, Sample};
 use crate::catalog::expr::Expr;
 use crate::catalog::{Calendar, Grade, OnMissing, Rule, RuleLevel, RuleOn, Severity};
@@ -130,6 +130,7 @@ impl About for Known<'_> {
             crowd: None,
             parent_owner: None,
             link: None,
+            compared: Compared::default(),
         }
     }
 }

@@ -126,6 +126,7 @@ fn a_feed_whose_events_cannot_be_used_is_told_once_and_taken_back() {
     assert_eq!(notices[0].alert_kind, "feed_gap");
     let facts = notices[0].facts.source.as_ref().unwrap();
     assert_eq!((facts.read, facts.rejected, facts.allowed), (1000, 51, 0.05));
+    assert_eq!(notices[0].facts.compared.number(), Some(51.0));
 }
 
 #[test]

@@ -239,6 +239,27 @@ impl Expr {
         }
     }
 
+    /// The number that it compares first, given the value of every variable by index: of `pace < 0.9 && burn > 2.0` the
+    /// pace. `None` where that has no value. Of what goes to the interpreter it is the first variable that is a number.
+    pub fn compared<'v>(&'v self, variable: impl Fn(usize) -> Value<'v>) -> Option<f64> {
+        let mut sides = Vec::new();
+        let first = match &self.code {
+            Code::Tree(tree) => {
+                tree.compared(&mut sides);
+                let mut values = sides.iter().map(|side| side.value(&variable));
+                values.find(|value| matches!(value, Value::Number(_) | Value::Missing))
+            }
+            Code::Interpreted(_) => {
+                let mut values = self.uses.iter().map(|index| variable(*index));
+                values.find(|value| matches!(value, Value::Number(_)))
+            }
+        };
+        match first {
+            Some(Value::Number(number)) => Some(number),
+            _ => None,
+        }
+    }
+
     /// Whether it may fail for some values: what is checked in whole when it is read cannot.
     pub fn may_fail(&self) -> bool {
         matches!(self.code, Code::Interpreted(_))

@@ -24,6 +24,24 @@ const ORDER: [Value<'_>; 5] = [
 ];
 
 #[test]
+fn what_is_compared_first_is_known() {
+    for (source, expected) in [
+        ("kpi.pace < 0.9 && amount > 12.0", Some(0.8)),
+        ("type == 'order.paid' && paid && amount > 12.0", Some(12.5)),
+        ("!paid || 13.0 < amount", Some(12.5)),
+        ("amount - kpi.pace > 1.0", Some(11.7)),
+        ("!(amount < kpi.pace)", Some(12.5)),
+        ("any > 3.0 || amount > 1.0", None),
+        ("paid", None),
+        // The interpreter's part.
+        ("type + '!' == 'x!' && kpi.pace < 0.9", Some(0.8)),
+    ] {
+        let expr = Expr::compile(source, &variables()).unwrap();
+        assert_eq!(expr.compared(|i| ORDER[i]), expected, "{source}");
+    }
+}
+
+#[test]
 fn answers_filters_and_rules() {
     for (source, expected) in [
         ("type == \"order.paid\"", Some(true)),

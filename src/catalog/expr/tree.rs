@@ -109,6 +109,26 @@ impl Tree {
         }
     }
 
+    /// What its comparisons compare with something, from left to right: of each the side that is no constant.
+    pub(super) fn compared<'a>(&'a self, sides: &mut Vec<&'a Tree>) {
+        match self {
+            Tree::Compare(_, both) => match &**both {
+                (Tree::Number(_) | Tree::Text(_) | Tree::Bool(_) | Tree::Null, side) | (side, _) => {
+                    sides.push(side)
+                }
+            },
+            Tree::And(both) | Tree::Or(both) => {
+                both.0.compared(sides);
+                both.1.compared(sides);
+            }
+            Tree::Not(inner) => inner.compared(sides),
+            Tree::If(parts) => [&parts.0, &parts.1, &parts.2]
+                .into_iter()
+                .for_each(|part| part.compared(sides)),
+            _ => {}
+        }
+    }
+
     pub(super) fn value<'a>(&'a self, variable: &dyn Fn(usize) -> Value<'a>) -> Value<'a> {
         match self {
             Tree::Null => Value::Missing,

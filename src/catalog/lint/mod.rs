@@ -20,6 +20,7 @@
 //! | `S15` | achievable | a target is beyond twice the best closed period, or easier than the last one (with a state at hand) |
 //! | `S16` | specific | what is added up has different units: metrics of an expression, or a part and its whole |
 //! | `S17` | specific | a part is never compared with its whole: their periods differ |
+//! | `S18` | relevant | a severity that the catalogue adds is the level of no rule |
 //!
 //! A finding that somebody has looked at is accepted in the catalogue, with a reason:
 //! `lint: {S10: {visits: judged in the regional review}}`, by the name of the node, metric or owner it is about.
@@ -28,6 +29,7 @@ mod history;
 mod metrics;
 mod nodes;
 mod parts;
+mod severities;
 mod targets;
 
 use std::fmt;
@@ -77,11 +79,12 @@ const S14: Code = Code("S14");
 const S15: Code = Code("S15");
 const S16: Code = Code("S16");
 const S17: Code = Code("S17");
+const S18: Code = Code("S18");
 
 impl Code {
     /// Every code.
-    pub const ALL: [Code; 17] = [
-        S01, S02, S03, S04, S05, S06, S07, S08, S09, S10, S11, S12, S13, S14, S15, S16, S17,
+    pub const ALL: [Code; 18] = [
+        S01, S02, S03, S04, S05, S06, S07, S08, S09, S10, S11, S12, S13, S14, S15, S16, S17, S18,
     ];
 
     /// The code as it is printed and written.
@@ -97,7 +100,7 @@ pub struct Finding {
     pub code: Code,
     /// How bad it is.
     pub severity: Severity,
-    /// Name of the node, metric or owner that it is about.
+    /// Name of the node, metric, owner or severity that it is about.
     pub subject: String,
     /// Where.
     pub place: Place,
@@ -131,6 +134,7 @@ pub fn lint(catalog: &Catalog, today: Date, history: Option<&[Reached]>) -> Vec<
     metrics::lint(catalog, &mut findings);
     nodes::lint(catalog, &mut findings);
     parts::lint(catalog, &mut findings);
+    severities::lint(catalog, &mut findings);
     targets::lint(catalog, today, &mut findings);
     history::lint(catalog, history.unwrap_or_default(), &mut findings);
     accept(catalog, history.is_some(), &mut findings);

@@ -153,6 +153,12 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
     (
         "rules:\n",
+        "severities: [info, warning, {name: major, like: warning}, critical]\nrules:\n",
+        "a.yaml:17:36: S18 warning: no rule has the severity 'major', so no alert ever does; give one of the levels of a rule \
+         severity: major, or leave the step out",
+    ),
+    (
+        "rules:\n",
         "lint: {S09: {orders: soon}}\nrules:\n",
         "a.yaml:17:14: S14 note: there is no S09 about 'orders' to accept; remove this line",
     ),

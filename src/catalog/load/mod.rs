@@ -151,6 +151,7 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
     let nodes = loader.nodes(&merged.nodes, &metrics, &sources);
     let before = loader.problems.len();
     loader.ladder = loader.severities(&merged.severities);
+    let added_severities = loader.added_severities(&merged.severities);
     // Every rule names severities: what is wrong with the ladder would be told once for each.
     if loader.problems.len() > before {
         return Err(loader.refused());
@@ -178,6 +179,7 @@ pub fn load(files: &Files) -> Result<Catalog, Diagnostics> {
             metrics: metrics.metrics,
             nodes: nodes.nodes,
             severities: loader.ladder.clone(),
+            added_severities,
             rules,
             assess,
             weighting,

@@ -7,7 +7,7 @@ use serde_saphyr::Spanned;
 use super::Loader;
 use crate::catalog::file::SeverityEntry;
 use crate::catalog::severity::{Grade, Ladder, Severity};
-use crate::catalog::yaml;
+use crate::catalog::{Place, yaml};
 
 /// Steps of a ladder at most: every severity is a value of a label.
 const STEPS_MAX: usize = 16;
@@ -71,6 +71,24 @@ impl Loader<'_> {
     }
 
     /// What one entry says, if that is right by itself.
+    /// The steps that are no built-in ones, with their places.
+    pub(super) fn added_severities(
+        &self,
+        found: &[(Arc<str>, Spanned<Vec<SeverityEntry>>)],
+    ) -> Vec<(Severity, Place)> {
+        let declared = found.first().into_iter().flat_map(|(file, declared)| {
+            let names = declared.value.iter().map(|entry| &entry.name);
+            names.map(move |name| (file, name))
+        });
+        declared
+            .filter(|(_, name)| Severity::built_in(&name.value).is_none())
+            .filter_map(|(file, name)| {
+                let step = self.ladder.named(&name.value)?;
+                Some((step, yaml::place(file, name.referenced)))
+            })
+            .collect()
+    }
+
     fn severity_step<'f>(&mut self, file: &Arc<str>, entry: &'f SeverityEntry) -> Option<Step<'f>> {
         let name = &entry.name;
         let at = yaml::place(file, name.referenced);

@@ -41,7 +41,7 @@ pub(super) fn write(
              serve: {{listen: \"127.0.0.1:{port}\", external_url: {external_url}}}\n\
              evaluate: {{every: 500ms}}\n\
              language: zh\n\
-             receivers:\n  ops: {{slack_webhook: {{url: \"{slack_url}\"}}}}\n\
+             receivers:\n  ops: {{slack_webhook: {{url: \"{slack_url}\", allow_private: true}}}}\n\
              routes: {{receiver: ops}}\n",
             catalog = catalog.display(),
             state = folder.join("tautline.db").display(),

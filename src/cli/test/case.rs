@@ -204,7 +204,7 @@ impl Declared {
             (None, None) => Arc::new(load::load(&load::Files::new("", []))?),
         };
         let (routing, receivers) = match (settings, before) {
-            (Some(settings), _) => settings::load_routing(&folder.join(settings))?,
+            (Some(settings), _) => settings::load_routing(&folder.join(settings), &catalog)?,
             (None, Some(before)) => (before.routing.clone(), before.receivers.clone()),
             (None, None) => (
                 Arc::new(Routing::to_receiver(ONLY_RECEIVER)),

@@ -213,6 +213,25 @@ routes: {receiver: ops, routes: [{matchers: [severity=\"critical\"], receiver: b
     );
 }
 
+/// What the daemon would refuse is refused here.
+#[test]
+fn routes_of_a_severity_that_there_is_not_are_refused() {
+    let settings = "receivers: {ops: {slack_webhook: {url_file: /run/secrets/there_is_none}}}
+routes:
+  receiver: ops
+  routes:
+  - {matchers: [severity=\"critcal\"], receiver: ops}
+";
+    let tests = july("  exp_notices: []\n").replace(
+        "catalog: catalog\n",
+        "catalog: catalog\nsettings: tautline.yaml\n",
+    );
+    assert_eq!(
+        said_of(&tests, &[("tautline.yaml", settings)]),
+        "tautline.yaml:5:5: severity=\"critcal\": the catalogue has no severity 'critcal'; did you mean 'critical'?"
+    );
+}
+
 /// 100 a day on plan, and nothing from the fourth day on; each event arrives a minute after it happened.
 #[test]
 fn events_are_folded_as_the_daemon_folds_them() {

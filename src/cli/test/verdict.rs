@@ -94,6 +94,8 @@ struct Words<'a> {
 /// A line of the diff of notices, in the order of time.
 struct Line {
     at: Timestamp,
+    /// It says why something is missing, and is no notice.
+    is_aside: bool,
     text: String,
 }
 
@@ -156,26 +158,29 @@ impl Words<'_> {
             .collect();
         let mut order: Vec<usize> = (0..told.len()).collect();
         order.sort_by_key(|&at| told[at].1);
-        // Each notice goes to the expectation that it fits and that ends first.
-        let mut met_by: Vec<Option<usize>> = vec![None; expected.len()];
+        let fitting: Vec<Vec<usize>> = order
+            .iter()
+            .map(|&at| {
+                let (logged, when) = told[at];
+                let all = expected.iter().enumerate();
+                let mut fitting: Vec<_> = all.filter(|(_, one)| fits(one, logged, when)).collect();
+                fitting.sort_by_key(|(_, one)| one.to);
+                fitting.into_iter().map(|(n, _)| n).collect()
+            })
+            .collect();
+        let met_by = pairs(&fitting, expected.len());
         let mut lines: Vec<Line> = Vec::new();
         let mut is_equal = true;
-        for at in order {
+        for (turn, at) in order.into_iter().enumerate() {
             let (logged, when) = told[at];
-            let fitting = expected
-                .iter()
-                .enumerate()
-                .filter(|(n, one)| met_by[*n].is_none() && fits(one, logged, when));
-            let found = fitting.min_by_key(|(_, one)| one.to).map(|(n, _)| n);
-            if let Some(n) = found {
-                met_by[n] = Some(at);
-            }
-            is_equal &= found.is_some();
+            let is_found = met_by.contains(&Some(turn));
+            is_equal &= is_found;
             lines.push(Line {
                 at: when,
+                is_aside: false,
                 text: format!(
                     "{} {}",
-                    if found.is_some() { ' ' } else { '+' },
+                    if is_found { ' ' } else { '+' },
                     self.notice(logged, when)
                 ),
             });
@@ -184,6 +189,7 @@ impl Words<'_> {
             is_equal = false;
             lines.push(Line {
                 at: one.from,
+                is_aside: false,
                 text: format!("- {}", self.expected(one)),
             });
             let held = played
@@ -192,6 +198,7 @@ impl Words<'_> {
                 .filter(|held| held.receiver == one.receiver && !held.by.is_empty() && held.at <= one.to);
             lines.extend(held.map(|held| Line {
                 at: held.at,
+                is_aside: true,
                 text: format!(
                     "  {}  {} is not told: {}",
                     self.moment(held.at),
@@ -203,9 +210,7 @@ impl Words<'_> {
         if is_equal {
             return None;
         }
-        lines.sort_by_key(|line| line.at);
-        let mut diff: Vec<String> = lines.into_iter().map(|line| line.text).collect();
-        diff.dedup();
+        let diff = in_order(lines);
         let place = expected.first().map_or(&case.place, |first| &first.place);
         Some(Failure {
             what: "exp_notices".to_owned(),
@@ -281,6 +286,46 @@ impl Words<'_> {
     }
 }
 
+/// The lines in the order of time. Why somebody is not told says the same of every notice that is missing, and is said once;
+/// a notice that came twice came twice.
+fn in_order(mut lines: Vec<Line>) -> Vec<String> {
+    lines.sort_by_key(|line| line.at);
+    lines.dedup_by(|one, before| one.is_aside && before.is_aside && one.text == before.text);
+    lines.into_iter().map(|line| line.text).collect()
+}
+
+/// Which notice meets each of so many expectations, so that as many as can be are met: a notice makes room where those
+/// that were first can go elsewhere (Kuhn's augmenting paths). `fitting`: the expectations that each notice fits, those
+/// that it rather meets first.
+fn pairs(fitting: &[Vec<usize>], expected: usize) -> Vec<Option<usize>> {
+    fn place(
+        notice: usize,
+        fitting: &[Vec<usize>],
+        met_by: &mut [Option<usize>],
+        tried: &mut [bool],
+    ) -> bool {
+        for &n in &fitting[notice] {
+            if std::mem::replace(&mut tried[n], true) {
+                continue;
+            }
+            let makes_room = match met_by[n] {
+                None => true,
+                Some(other) => place(other, fitting, met_by, tried),
+            };
+            if makes_room {
+                met_by[n] = Some(notice);
+                return true;
+            }
+        }
+        false
+    }
+    let mut met_by = vec![None; expected];
+    for notice in 0..fitting.len() {
+        place(notice, fitting, &mut met_by, &mut vec![false; expected]);
+    }
+    met_by
+}
+
 fn fits(one: &ExpectedNotice, logged: &LoggedNotice, when: Timestamp) -> bool {
     let notice = &logged.notice;
     let outcome = match one.outcome {
@@ -325,5 +370,78 @@ fn word(state: State) -> &'static str {
         State::Pending => "pending",
         State::Firing => "firing",
         State::Recovering => "recovering",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_notice_that_came_twice_is_shown_twice() {
+        let line = |at: i64, is_aside: bool, text: &str| Line {
+            at: Timestamp::from_second(at).unwrap(),
+            is_aside,
+            text: text.to_owned(),
+        };
+        let lines = vec![
+            line(2, false, "+ fired"),
+            line(1, true, "  held"),
+            line(2, false, "+ fired"),
+            line(1, true, "  held"),
+        ];
+        assert_eq!(in_order(lines), ["  held", "+ fired", "+ fired"]);
+    }
+
+    #[test]
+    fn a_notice_makes_room_for_one_that_fits_nothing_else() {
+        for (fitting, expected, met) in [
+            // The first would take what the second alone can have.
+            (vec![vec![0, 1], vec![0]], 2, vec![Some(1), Some(0)]),
+            (
+                vec![vec![0, 1], vec![0, 2], vec![0]],
+                3,
+                vec![Some(2), Some(0), Some(1)],
+            ),
+            // Where nothing has to move, the first has what it would rather.
+            (vec![vec![1, 0], vec![0]], 2, vec![Some(1), Some(0)]),
+            (vec![vec![0], vec![0]], 1, vec![Some(0)]),
+            (vec![vec![]], 1, vec![None]),
+        ] {
+            assert_eq!(pairs(&fitting, expected), met, "{fitting:?}");
+        }
+    }
+
+    /// As many as can be met, tried out.
+    fn most(fitting: &[Vec<usize>], taken: &mut Vec<usize>) -> usize {
+        let Some((first, rest)) = fitting.split_first() else {
+            return 0;
+        };
+        let mut best = most(rest, taken);
+        for &n in first {
+            if !taken.contains(&n) {
+                taken.push(n);
+                best = best.max(1 + most(rest, taken));
+                taken.pop();
+            }
+        }
+        best
+    }
+
+    proptest! {
+        #[test]
+        fn as_many_expectations_are_met_as_can_be(
+            fitting in proptest::collection::vec(proptest::sample::subsequence((0..5).collect::<Vec<usize>>(), 0..=5), 0..6),
+        ) {
+            let met_by = pairs(&fitting, 5);
+            let met: Vec<(usize, usize)> = met_by.iter().enumerate().filter_map(|(n, notice)| Some((n, (*notice)?))).collect();
+            prop_assert!(met.iter().all(|(n, notice)| fitting[*notice].contains(n)));
+            let mut notices: Vec<usize> = met.iter().map(|(_, notice)| *notice).collect();
+            notices.sort_unstable();
+            notices.dedup();
+            prop_assert_eq!(notices.len(), met.len());
+            prop_assert_eq!(met.len(), most(&fitting, &mut Vec::new()));
+        }
     }
 }

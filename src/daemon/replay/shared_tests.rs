@@ -91,6 +91,8 @@ fn when_all_stores_fall_one_message_says_so() {
     };
     let facts = shared.facts.shared.as_ref().unwrap();
     assert_eq!(facts.judged, 40);
+    let compared = shared.facts.compared.number();
+    assert!(compared.is_some_and(|drift| drift >= 1.0), "{compared:?}");
     assert!(facts.drifting > 20 && !facts.is_more, "{facts:?}");
     assert_eq!(shared.labels.get("store"), None);
     // The episodes of the stores are there to be looked at, and nobody was told of them.

@@ -16,7 +16,7 @@ fn the_signature_is_dingtalks_and_made_afresh() {
         secret: Some(Secret::new("SECtest_secret")),
         mention: Mention::default(),
     };
-    let receiver = Receiver::new(settings::Channel::DingTalk(robot.clone()));
+    let receiver = Receiver::local(settings::Channel::DingTalk(robot.clone()));
     let dingtalk = DingTalk {
         http: Http::new("dingtalk", robot.url.reveal(), &receiver).unwrap(),
         robot,

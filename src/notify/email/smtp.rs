@@ -76,7 +76,7 @@ impl Server {
                 .map(|(user, password)| Credentials::new(user.clone(), password.reveal().to_owned())),
             hello: ClientId::Domain(settings.from.email.domain().to_owned()),
             timeout: receiver.timeout,
-            open: receiver.allow_private || settings.is_loopback(),
+            open: receiver.allow_private,
             hidden: settings.credentials.as_ref().map_or_else(Vec::new, hidden),
         })
     }

@@ -9,6 +9,8 @@ use crate::words::{Language, percent, sentence, weights as words};
 
 /// Alerts that are listed one by one; the rest is counted.
 const LISTED: usize = 12;
+/// Proposals that are named; the rest is counted.
+const WAITING: usize = 5;
 /// Nodes in the table of forecasts.
 const FORECASTS: usize = 8;
 
@@ -33,10 +35,7 @@ pub(super) fn message(notice: &Notice, aside: &Aside, reader: &Reader<'_>) -> Me
                 .map(|line| item(line, digest.name.is_none(), language))
                 .collect(),
             more: (digest.open.len() + digest.ended.len()).saturating_sub(LISTED),
-            fields: digest
-                .waiting
-                .iter()
-                .map(|proposal| waiting(proposal, language))
+            fields: all_waiting(&digest.waiting, language)
                 .chain(
                     digest
                         .forecast
@@ -159,6 +158,20 @@ fn proposal_fields(proposal: &Titled, has_page: bool, language: Language) -> Vec
         value: Value::Text(how),
     };
     owner.chain([how]).collect()
+}
+
+/// Proposals that wait, and how many there are beyond those that are named.
+fn all_waiting(proposals: &[Titled], language: Language) -> impl Iterator<Item = Field> {
+    let named = proposals.iter().take(WAITING);
+    let more = proposals.len().saturating_sub(WAITING);
+    let more = (more > 0).then(|| Field {
+        name: language.pick("其他 KPI 权重", "Weights of other KPIs").to_owned(),
+        value: Value::Text(match language {
+            Language::Zh => format!("另有 {more} 项调整建议待批准"),
+            Language::En => format!("+{more} more proposals wait for approval"),
+        }),
+    });
+    named.map(move |proposal| waiting(proposal, language)).chain(more)
 }
 
 /// "Weights of Revenue's KPIs: proposed at the close of 2026-06, wait for a decision".

@@ -304,6 +304,7 @@ pub(super) fn fields(notice: &Notice, language: Language) -> Vec<Field> {
         .as_ref()
         .filter(|_| notice.kind == NoticeKind::Resolved);
     let is_link = facts.parent.is_some();
+    let worst = worst(notice, language);
     let mut fields = Vec::new();
     let mut add = |name: String, value: Option<Value>| {
         fields.extend(value.map(|value| Field { name, value }));
@@ -331,6 +332,10 @@ pub(super) fn fields(notice: &Notice, language: Language) -> Vec<Field> {
             Some(progress(parent, before, language)),
         );
     }
+    add(
+        language.pick("最差时", "At its worst").to_owned(),
+        worst.map(Value::Text),
+    );
     if notice.kind != NoticeKind::Resolved {
         add(
             language.pick("差距", "Gap").to_owned(),
@@ -390,6 +395,41 @@ pub(super) fn fields(notice: &Notice, language: Language) -> Vec<Field> {
         explained(notice, language).map(Value::Text),
     );
     fields
+}
+
+/// The worst numbers of an episode that is over, where they are not those of its beginning or its end.
+fn worst(notice: &Notice, language: Language) -> Option<String> {
+    let is_over = notice.kind == NoticeKind::Resolved;
+    let peak = notice.peak.as_ref().filter(|_| is_over)?;
+    let told = |facts: &Facts| standing(&notice.alert_kind, facts, language);
+    let worst = told(peak).filter(|worst| !worst.is_empty())?;
+    let is_told = |facts: &Facts| told(facts).as_ref() == Some(&worst);
+    let then = notice.facts_at_firing.as_ref();
+    (!is_told(&notice.facts) && !then.is_some_and(is_told)).then_some(worst)
+}
+
+/// How far both sides of a link were, or a node, and its plan; of anything else the sentence of its alert.
+fn standing(kind: &str, facts: &Facts, language: Language) -> Option<String> {
+    let is_of_nodes = facts.shared.is_none() && facts.item.is_none() && facts.source.is_none();
+    let Some(node) = facts.node.as_ref().filter(|_| is_of_nodes) else {
+        return Some(sentence::of(kind, facts, language));
+    };
+    let mut parts = Vec::new();
+    match &facts.parent {
+        None => parts.push(percent(node.completion?)),
+        Some(parent) => {
+            for figure in [node, parent] {
+                parts.push(format!(
+                    "{} {}",
+                    sentence::name(figure),
+                    percent(figure.completion?)
+                ));
+            }
+        }
+    }
+    let planned = facts.parent.as_ref().unwrap_or(node).expected_share;
+    parts.extend(planned.map(|planned| format!("{} {}", language.pick("计划", "plan"), percent(planned))));
+    Some(parts.join(" · "))
 }
 
 /// Alerts that are not told because this one explains them; what links say together names them already.

@@ -444,3 +444,79 @@ fn a_message_about_several_takes_and_silences_all_of_them() {
         message.links
     );
 }
+
+#[test]
+fn a_business_just_short_of_its_target_is_not_told_to_have_reached_it() {
+    let mut notice = samples::over(ResolveReason::PeriodClosed);
+    let parent = notice.facts.parent.as_mut().unwrap();
+    (parent.completion, parent.value, parent.target) = (Some(0.997), Some(99.7), Some(100.0));
+    let lead = |language| of(&notice, language, None).lead;
+    assert!(
+        lead(Language::En).ends_with("营收 ended at 99.7%: target missed."),
+        "{}",
+        lead(Language::En)
+    );
+    assert!(
+        lead(Language::Zh).ends_with("营收最终完成 99.7%，未达成目标。"),
+        "{}",
+        lead(Language::Zh)
+    );
+}
+
+/// The worst of an episode is told with its end, where its beginning and its end do not say it.
+#[test]
+fn an_end_says_how_bad_it_was() {
+    let worst = |notice: &Notice, language: Language| {
+        let name = language.pick("最差时", "At its worst");
+        let fields = of(notice, language, None).fields;
+        let found = fields.into_iter().find(|field| field.name == name)?;
+        match found.value {
+            Value::Text(text) => Some(text),
+            Value::Moment(..) => None,
+        }
+    };
+    let link = samples::over_after_worse(ResolveReason::Recovered);
+    assert_eq!(
+        worst(&link, Language::En).as_deref(),
+        Some("文章数 101% · 营收 35% · plan 65%")
+    );
+    assert_eq!(
+        worst(&link, Language::Zh).as_deref(),
+        Some("文章数 101% · 营收 35% · 计划 65%")
+    );
+    let mut node = link.clone();
+    let all = [
+        Some(&mut node.facts),
+        node.facts_at_firing.as_mut(),
+        node.peak.as_mut(),
+    ];
+    for facts in all.into_iter().flatten() {
+        facts.node = facts.parent.take();
+    }
+    assert_eq!(worst(&node, Language::En).as_deref(), Some("35% · plan 65%"));
+    // It says nothing new, or it is not over.
+    for (kind, peak) in [
+        (NoticeKind::Resolved, None),
+        (NoticeKind::Resolved, link.facts_at_firing.clone()),
+        (NoticeKind::Resolved, Some(link.facts.clone())),
+        (NoticeKind::Repeat, link.peak.clone()),
+    ] {
+        let notice = Notice {
+            kind,
+            peak,
+            ..link.clone()
+        };
+        assert_eq!(worst(&notice, Language::En), None, "{kind:?}");
+    }
+}
+
+#[test]
+fn proposals_that_wait_are_named_up_to_five() {
+    for (many, fields, says) in [(5, 5, None), (6, 6, Some("+1 more")), (500, 6, Some("+495 more"))] {
+        let found = of(&samples::waiting("营收", many), Language::En, None).fields;
+        assert_eq!(found.len(), fields);
+        let last = found.last().unwrap();
+        let more = matches!(&last.value, Value::Text(text) if says.is_some_and(|says| text.contains(says)));
+        assert_eq!(more, says.is_some(), "{last:?}");
+    }
+}

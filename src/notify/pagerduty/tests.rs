@@ -19,7 +19,7 @@ fn at(fake: &Fake, key: &str) -> Target {
         routing_key: Secret::new(key),
         api_url: fake.url("").parse().unwrap(),
     };
-    let receiver = Receiver::new(settings::Channel::PagerDuty(service));
+    let receiver = Receiver::local(settings::Channel::PagerDuty(service));
     target("ops", &receiver, wording(Language::En)).unwrap()
 }
 

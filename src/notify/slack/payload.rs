@@ -111,30 +111,42 @@ pub(in crate::notify) fn plain(message: &Message) -> Json {
         fit.escaped(&message.title, limit::HEADER),
         fit.escaped(&message.lead, SUMMARY),
     ];
-    for field in &message.fields {
-        let value = match &field.value {
-            Value::Text(text) => fit.escaped(text, VALUE / 2),
-            Value::Moment(time, _) => phrases::at(message, *time),
-        };
-        lines.push(format!("{}: {value}", fit.escaped(&field.name, NAME)));
-    }
-    for item in &message.items {
-        lines.push(format!(
-            "{} {}",
-            fit.escaped(&item.title, NAME),
-            fit.escaped(&item.lead, NAME)
-        ));
-    }
-    if message.more > 0 {
-        lines.push(phrases::more(message, message.more));
-    }
     let id = format!(
         "{} · {}",
         fit.escaped(&message.id, NAME),
         phrases::at(message, message.event_time)
     );
     let shortened = phrases::shortened(message);
+    let more = (message.more > 0).then(|| phrases::more(message, message.more));
     let length = |line: &String| line.chars().count() + 1;
+    let mut details = Vec::new();
+    for field in &message.fields {
+        let value = match &field.value {
+            Value::Text(text) => fit.escaped(text, VALUE / 2),
+            Value::Moment(time, _) => phrases::at(message, *time),
+        };
+        details.push(format!("{}: {value}", fit.escaped(&field.name, NAME)));
+    }
+    for item in &message.items {
+        details.push(format!(
+            "{} {}",
+            fit.escaped(&item.title, NAME),
+            fit.escaped(&item.lead, NAME)
+        ));
+    }
+    // What there is no room for is on the page.
+    let ends = [&id, &shortened].into_iter().chain(&more);
+    let mut room = limit::TEXT - lines.iter().chain(ends).map(length).sum::<usize>();
+    for line in details {
+        match room.checked_sub(length(&line)) {
+            Some(left) => {
+                room = left;
+                lines.push(line);
+            }
+            None => fit.cut = true,
+        }
+    }
+    lines.extend(more);
     if let Some(link) = message.links.first() {
         let url = fit.escaped(&link.url, usize::MAX);
         let taken: usize = lines.iter().chain([&id, &shortened, &url]).map(length).sum();

@@ -194,6 +194,189 @@ fn an_address_too_long_for_a_button_is_left_out() {
     }
 }
 
+/// Letters that are counted in other ways elsewhere: in bytes, or in units of UTF-16.
+const LETTERS: [&str; 3] = ["a", "营", "🚀"];
+
+/// What is sent of a message with a text of so many letters in one of its parts.
+fn with_text(put: impl Fn(&mut Message, String), letter: &str, count: usize) -> Json {
+    let mut message = message(&samples::hollow(), Language::En);
+    put(&mut message, letter.repeat(count));
+    let payload = full(&message, None);
+    rules::check(&payload.to_string(), true).expect("Slack takes it");
+    payload
+}
+
+#[test]
+fn every_part_is_whole_at_its_limit_and_cut_with_a_mark_beyond_it() {
+    type Part = (&'static str, usize, fn(&mut Message, String), &'static str);
+    let parts: [Part; 6] = [
+        (
+            "name of a field",
+            NAME,
+            |message, text| message.fields[0].name = text,
+            "/blocks/2/fields/0/text",
+        ),
+        (
+            "value of a field",
+            VALUE,
+            |message, text| message.fields[0].value = Value::Text(text),
+            "/blocks/2/fields/0/text",
+        ),
+        (
+            "label of a button",
+            limit::BUTTON,
+            |message, text| message.links[0].label = text,
+            "/blocks/4/elements/0/text/text",
+        ),
+        (
+            "id",
+            ID,
+            |message, text| message.id = text,
+            "/blocks/5/elements/0/text",
+        ),
+        (
+            "kind",
+            ID,
+            |message, text| message.kind = text,
+            "/blocks/5/elements/0/text",
+        ),
+        (
+            "title of an alert",
+            limit::HEADER,
+            |message, text| {
+                message.items = vec![Item {
+                    title: text,
+                    lead: String::new(),
+                }]
+            },
+            "/blocks/4/text/text",
+        ),
+    ];
+    for (what, most, put, at) in parts {
+        for letter in LETTERS {
+            for (count, is_cut) in [(most, false), (most + 1, true)] {
+                let payload = with_text(put, letter, count);
+                let text = payload.pointer(at).and_then(Json::as_str);
+                let text = text.unwrap_or_else(|| panic!("{what}: nothing at {at} in {payload:#}"));
+                let kept = if is_cut { most - 1 } else { most };
+                let found = text.matches(letter).count();
+                assert!(found >= kept, "{what} of '{letter}': {text}");
+                assert_eq!(
+                    text.contains(&letter.repeat(most)),
+                    !is_cut,
+                    "{what} of '{letter}': {text}"
+                );
+                assert_eq!(
+                    text.contains(&format!("{letter}…")),
+                    is_cut,
+                    "{what} of '{letter}': {text}"
+                );
+                let says = payload.to_string().contains("Shortened with …");
+                assert_eq!(says, is_cut, "{what} of '{letter}'");
+            }
+        }
+    }
+}
+
+#[test]
+fn fields_beyond_those_of_a_section_are_in_the_next_one() {
+    for letter in LETTERS {
+        for (count, sections) in [
+            (limit::FIELDS, vec![limit::FIELDS]),
+            (limit::FIELDS + 1, vec![limit::FIELDS, 1]),
+        ] {
+            let put = |message: &mut Message, text: String| {
+                let field = crate::notify::message::Field {
+                    name: text.clone(),
+                    value: Value::Text(text),
+                };
+                message.fields = vec![field; count];
+            };
+            let payload = with_text(put, letter, NAME);
+            let blocks = payload["blocks"].as_array().unwrap();
+            let found: Vec<usize> = blocks
+                .iter()
+                .filter_map(|block| block["fields"].as_array().map(Vec::len))
+                .collect();
+            assert_eq!(found, sections);
+        }
+    }
+}
+
+/// The context has two elements, and a third where something was cut.
+#[test]
+fn a_context_has_few_elements_and_its_texts_fit() {
+    for letter in LETTERS {
+        for (count, elements) in [(ID, 2), (ID + 1, 3)] {
+            let payload = with_text(
+                |message, text| (message.id, message.kind) = (text.clone(), text),
+                letter,
+                count,
+            );
+            let context = payload["blocks"].as_array().unwrap().last().unwrap();
+            assert_eq!(context["elements"].as_array().map(Vec::len), Some(elements));
+        }
+    }
+}
+
+#[test]
+fn the_largest_messages_have_fewer_blocks_and_less_text_than_slack_takes() {
+    use crate::alert::notice::{Aside, Digest, DigestLine};
+    let letters = LETTERS
+        .map(|letter| letter.repeat(900))
+        .into_iter()
+        .chain(["<&>".repeat(300)]);
+    for text in letters {
+        let mut sample = samples::hollow();
+        sample.facts.title.clone_from(&text);
+        let (node, parent) = (
+            sample.facts.node.as_mut().unwrap(),
+            sample.facts.parent.as_mut().unwrap(),
+        );
+        node.title.clone_from(&text);
+        parent.title.clone_from(&text);
+        parent.unit = Some(text.clone());
+        let mut digest = samples::waiting(&text, 500);
+        let Some(Aside::Digest(all)) = digest.aside.as_deref_mut() else {
+            unreachable!("it is a digest");
+        };
+        let line = DigestLine {
+            episode: "e".to_owned(),
+            alert_kind: "hollow".to_owned(),
+            severity: sample.severity,
+            labels: sample.labels.clone(),
+            facts: sample.facts.clone(),
+            fired_at: sample.fired_at,
+            ended_at: None,
+            reason: None,
+            is_new: true,
+            was: None,
+            episodes: 3,
+            untold: false,
+        };
+        *all = Digest {
+            open: vec![line; 500],
+            forecast: vec![sample.facts.parent.clone().unwrap(); 500],
+            ..all.clone()
+        };
+        let storm: Vec<Notice> = (0..500).map(|n| samples::numbered(sample.clone(), n)).collect();
+        for notices in [&[digest][..], &[samples::proposed()], &storm] {
+            let reader = Reader {
+                page: PAGE,
+                ..Reader::default()
+            };
+            let payload = full(&Message::of(notices, &reader), Some("e1"));
+            rules::check(&payload.to_string(), true).expect("Slack takes it");
+            let blocks = payload["blocks"].as_array().unwrap();
+            assert!(blocks.len() <= limit::BLOCKS, "{}", blocks.len());
+            let mut found = Vec::new();
+            texts(&payload["blocks"], &mut found);
+            let all: usize = found.iter().map(|text| text.chars().count()).sum();
+            assert!(all < limit::ALL_BLOCKS, "{all}");
+        }
+    }
+}
+
 /// Every text of a payload, without the dates that Slack is to show.
 fn texts(payload: &Json, found: &mut Vec<String>) {
     match payload {

@@ -11,7 +11,7 @@ fn slack(url: &str, timeout: Duration) -> Slack {
     let webhook = SlackWebhook::at(Secret::new(url));
     let receiver = Receiver {
         timeout,
-        ..Receiver::new(settings::Channel::SlackWebhook(webhook.clone()))
+        ..Receiver::local(settings::Channel::SlackWebhook(webhook.clone()))
     };
     Slack::new(&webhook, &receiver, wording()).unwrap()
 }
@@ -142,7 +142,7 @@ async fn without_a_connection_nobody_saw_it_and_the_reason_keeps_the_secret() {
 
 /// What a receiver shares with others.
 fn shares(channel: settings::Channel) -> Option<(u64, Limit)> {
-    let (channel, _) = crate::notify::open(&Receiver::new(channel), wording()).unwrap();
+    let (channel, _) = crate::notify::open(&Receiver::local(channel), wording()).unwrap();
     channel.shares()
 }
 

@@ -88,7 +88,7 @@ impl App {
             workspace_per_minute: settings::SLACK_WORKSPACE_PER_MINUTE,
             api_url: "http://127.0.0.1:9/api".parse().unwrap(),
         };
-        let receiver = Receiver::new(Channel::SlackBot(bot.clone()));
+        let receiver = Receiver::local(Channel::SlackBot(bot.clone()));
         App::new(&bot, &receiver, Language::En).unwrap().unwrap()
     }
 }

@@ -31,7 +31,7 @@ fn settings(fake: &Fake, channel: &str, signing_secret: Option<&str>) -> Receive
     };
     Receiver {
         timeout: Duration::from_secs(5),
-        ..Receiver::new(settings::Channel::SlackBot(bot))
+        ..Receiver::local(settings::Channel::SlackBot(bot))
     }
 }
 

@@ -66,7 +66,7 @@ fn webhook(url: &str, secrets: &[&str], format: WebhookFormat) -> Arc<dyn Channe
         signature: Signature::Standard(secrets.iter().copied().map(Secret::new).collect()),
         ..unsigned(url)
     };
-    let receiver = Receiver::new(settings::Channel::Webhook(settings.clone()));
+    let receiver = Receiver::local(settings::Channel::Webhook(settings.clone()));
     open(&settings, &receiver, wording()).unwrap().0
 }
 
@@ -138,6 +138,27 @@ async fn gone_is_gone_and_the_rest_may_come_back() {
         let answer = format!("{:?}", send(&channel, &[samples::hollow()], Form::Full).await);
         assert!(answer.starts_with(meaning), "{status}: {answer}");
     }
+}
+
+/// An end has the numbers of its beginning, of its worst and of now.
+#[test]
+fn an_end_has_its_beginning_and_its_worst() {
+    let data = |notice: &Notice| {
+        let message = wording().message(std::slice::from_ref(notice));
+        payload::event(notice, &message, Form::Full)["data"].clone()
+    };
+    let over = samples::over_after_worse(ResolveReason::Recovered);
+    let found = data(&over);
+    let done = |when: &str| found[when]["parent"]["completion_ratio"].as_f64();
+    assert_eq!(
+        ["facts_at_firing", "facts_at_peak", "facts"].map(done),
+        [Some(0.41), Some(0.35), Some(0.78)]
+    );
+    let repeated = Notice {
+        kind: NoticeKind::Repeat,
+        ..over
+    };
+    assert!(data(&repeated).get("facts_at_peak").is_none());
 }
 
 #[test]
@@ -287,7 +308,7 @@ fn documented(genie: &str) -> Arc<dyn Channel> {
     let example = example.split("```").nth(1).unwrap().trim_start_matches("yaml");
     let written = example.replace("https://api.opsgenie.com", genie).replace(
         "authorization_file: /run/secrets/opsgenie",
-        "authorization: GenieKey verysecret",
+        "authorization: GenieKey verysecret\n      allow_private: true",
     );
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tautline.yaml");
@@ -366,7 +387,7 @@ async fn no_answer_repeats_the_key_of_a_service() {
             authorization: Some(Secret::new(key)),
             ..unsigned(&url)
         };
-        let receiver = Receiver::new(settings::Channel::Webhook(settings.clone()));
+        let receiver = Receiver::local(settings::Channel::Webhook(settings.clone()));
         let channel = open(&settings, &receiver, wording()).unwrap().0;
         let answer = format!("{:?}", send(&channel, &[samples::hollow()], Form::Full).await);
         assert!(
@@ -390,7 +411,10 @@ proptest! {
             figure.title = text.clone();
             figure.instance = text.clone();
             figure.owner = then.then(|| text.clone());
+            (figure.unit, figure.period) = (Some(text.clone()), text.clone());
         }
+        notice.facts_at_firing = over.then(|| notice.facts.clone());
+        notice.peak = over.then(|| notice.facts.clone());
         notice.facts.title = text.clone();
         notice.alert_kind = text.clone();
         notice.labels.extend((0..many).map(|n| (format!("{n}{text}"), text.clone())));

@@ -132,9 +132,13 @@ pub(super) fn read(
         to: to?,
     };
     let literal: Option<IpAddr> = email.server.parse().ok();
-    let private = !email.is_loopback() && literal.is_some_and(|ip| !is_public(ip));
+    let private = email.is_loopback() || literal.is_some_and(|ip| !is_public(ip));
     if private && !common.allow_private {
-        let message = "the mail server is on a private network; if that is meant, add allow_private: true";
+        let where_to = match email.is_loopback() {
+            true => "this machine",
+            false => "a private network",
+        };
+        let message = format!("the mail server is on {where_to}; if that is meant, add allow_private: true");
         checker.problem(&at("server"), message);
     }
     if email.tls == MailTls::None && !email.is_loopback() && !common.allow_insecure {

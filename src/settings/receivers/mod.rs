@@ -60,6 +60,15 @@ pub struct Receiver {
 }
 
 impl Receiver {
+    /// The same on this machine, where tests have their services.
+    #[cfg(test)]
+    pub(crate) fn local(channel: Channel) -> Receiver {
+        Receiver {
+            allow_private: true,
+            ..Receiver::new(channel)
+        }
+    }
+
     /// A receiver for whom nothing else was set.
     pub fn new(channel: Channel) -> Receiver {
         Receiver {
@@ -338,12 +347,17 @@ impl Checker {
             );
             return None;
         }
-        // Who writes this machine's own address means it. What a name stands for is looked at when it is used.
-        let private = !loopback && literal(&url).is_some_and(|ip| !is_public(ip));
+        // What a name stands for is looked at when it is used.
+        let private = loopback || literal(&url).is_some_and(|ip| !is_public(ip));
         if private && !common.allow_private {
+            let where_to = if loopback {
+                "this machine"
+            } else {
+                "a private network"
+            };
             self.problem(
                 path,
-                "the URL goes to a private network; if that is meant, add allow_private: true",
+                format!("the URL goes to {where_to}; if that is meant, add allow_private: true"),
             );
             return None;
         }

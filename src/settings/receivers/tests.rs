@@ -73,6 +73,14 @@ fn an_address_that_messages_should_not_go_to_is_refused_and_never_shown() {
             "the URL goes to a private network",
         ),
         (
+            "url: http://127.0.0.1:9/verysecret",
+            "the URL goes to this machine; if that is meant, add allow_private: true",
+        ),
+        (
+            "url: http://localhost:9/verysecret",
+            "the URL goes to this machine; if that is meant, add allow_private: true",
+        ),
+        (
             "url: https://a.example/verysecret, timeout: 0s",
             "with no time for it nothing is sent; write timeout: 10s",
         ),
@@ -83,7 +91,7 @@ fn an_address_that_messages_should_not_go_to_is_refused_and_never_shown() {
         assert!(found.lines().next().unwrap().contains(expected), "{found}");
         assert!(!found.contains("verysecret"), "{found}");
     }
-    assert!(load("slack_webhook: {url: 'http://[::1]:1/s'}").is_ok());
+    assert!(load("slack_webhook: {url: 'http://[::1]:1/s', allow_private: true}").is_ok());
     assert!(load("slack_webhook: {url: https://10.0.0.1/s, allow_private: true}").is_ok());
 }
 

@@ -29,7 +29,10 @@ impl Slack {
 
     /// What stands in the settings, as the body of `slack_webhook`.
     pub(crate) fn webhook(&self) -> String {
-        format!("{{url: \"{}\", timeout: 1s}}", self.0.webhook_url())
+        format!(
+            "{{url: \"{}\", timeout: 1s, allow_private: true}}",
+            self.0.webhook_url()
+        )
     }
 
     /// Every message so far, oldest first.
