@@ -201,7 +201,7 @@ fn because() -> BoxedStrategy<Because> {
 
 prop_compose! {
     fn ack()(by in text(), comment in text()) -> Ack {
-        Ack { by, at: moment(), comment, until: moment() }
+        Ack { by, at: moment(), comment, until: moment(), severity: None }
     }
 }
 

@@ -224,6 +224,7 @@ fn samples() -> Vec<Notice> {
                     at: now,
                     comment: String::new(),
                     until: now,
+                    severity: None,
                 }),
                 ..notice.clone()
             };
