@@ -33,6 +33,8 @@ const GATHERED: usize = 2000;
 
 /// Failed attempts after which a notice steps aside for those about other episodes.
 const ASIDE_AFTER: u32 = 3;
+/// Time between attempts from then on, at least, whatever the destination asks for.
+const LEAST_WAIT: Duration = Duration::from_mins(1);
 /// Failures one after the other, of more than one notice, after which a delivery means that the destination is back.
 const AWAY_AFTER: u32 = ASIDE_AFTER + 1;
 
@@ -709,6 +711,11 @@ impl Queue {
                 }
                 let attempts = head.attempts.saturating_add(1);
                 let wait = after.unwrap_or_else(|| with_jitter(wait_after(attempts)));
+                // Who asks for next to nothing, again and again, is asked less often.
+                let wait = match attempts > ASIDE_AFTER {
+                    true => wait.max(LEAST_WAIT),
+                    false => wait,
+                };
                 self.retry(packed, target, wait, maybe_shown, reason).await
             }
         }

@@ -72,6 +72,21 @@ async fn a_receiver_that_asks_to_wait_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_always_asks_for_no_wait_is_asked_once_a_minute() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::new((0..8).map(|_| wait(0))));
+    let office = Office::open(&store, &script);
+    office.decide(&[fired(1)]);
+    office.until_settled().await;
+    let seconds = script.seconds();
+    assert!(seconds[3] < 5.0 && seconds[4] >= 60.0, "{seconds:?}");
+    assert!(
+        seconds[4..].windows(2).all(|pair| pair[1] - pair[0] >= 60.0),
+        "{seconds:?}"
+    );
+    office.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wait_that_was_asked_for_holds_also_when_its_message_is_moot() {
     let (store, script) = (Store::in_memory().unwrap(), Script::new([wait(30)]));
     let office = Office::open(&store, &script);

@@ -103,7 +103,11 @@ impl Clock {
 
 impl<'c> Player<'c> {
     fn open(case: &'c Case, store: Store, from: Timestamp) -> Result<Player<'c>, String> {
-        let stage = Stage::open(case, case.declared.clone(), store.clone(), from)?;
+        let reloaded = case.reloads.iter().filter(|(at, _)| *at < from);
+        let declared = reloaded
+            .max_by_key(|(at, _)| *at)
+            .map_or(&case.declared, |(_, declared)| declared);
+        let stage = Stage::open(case, declared.clone(), store.clone(), from)?;
         Ok(Player {
             clock: Clock {
                 began: Instant::now(),
