@@ -275,7 +275,7 @@ fn check(steps: &[(Step, Records)], scenes: &[Scene]) -> Result<(), TestCaseErro
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn people_are_told_once_and_to_the_end(
