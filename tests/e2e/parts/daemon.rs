@@ -285,6 +285,18 @@ impl Daemon {
         });
     }
 
+    /// Waits until it is written down that everything was delivered: who kills it before finds it sent once more, as the
+    /// outcome was unknown.
+    #[track_caller]
+    pub(crate) fn wait_until_delivered(&self) {
+        self.wait_for("everything is delivered", READY_WITHIN, |metrics| {
+            match metrics.sum("tautline_pending_notices", &[]) {
+                0.0 => Ok(()),
+                pending => Err(format!("{pending} notices are pending")),
+            }
+        });
+    }
+
     /// What /metrics says.
     #[track_caller]
     pub(crate) fn metrics(&self) -> Metrics {
