@@ -54,7 +54,7 @@ fn a_late_event_that_changes_the_verdict_of_a_closed_period_is_told_once() {
             .contains("It was told as missed; late data changed that."),
         "{messages:#?}"
     );
-    daemon.wait_until_delivered();
+    daemon.wait_until_delivered(3.0);
     daemon.kill();
 
     // Told once, also over a kill.

@@ -53,6 +53,7 @@ fn a_dead_feed_is_told_once_over_a_kill_and_one_with_a_heartbeat_is_not_dead() {
         sources["data"]["sources"][0]["silent"]["freshness"], "stale",
         "{sources}"
     );
+    daemon.wait_until_delivered(1.0);
     daemon.kill();
 
     let daemon = site.start();

@@ -39,7 +39,7 @@ fn one_message_goes_on_over_a_kill_and_its_button_acknowledges() {
     sell(broker, &orders, "100.00");
     publish(broker, &articles, 50);
     until(&fake, "it fires", |now, _| text(now).contains("Articles is done"));
-    daemon.wait_until_delivered();
+    daemon.wait_until_delivered(1.0);
     daemon.kill();
 
     let daemon = site.start();

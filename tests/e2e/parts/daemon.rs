@@ -285,14 +285,14 @@ impl Daemon {
         });
     }
 
-    /// Waits until it is written down that everything was delivered: who kills it before finds it sent once more, as the
-    /// outcome was unknown.
+    /// Waits until it is written down that so many notices were delivered since its start: who kills it before finds the
+    /// last one sent once more, as the outcome was unknown.
     #[track_caller]
-    pub(crate) fn wait_until_delivered(&self) {
-        self.wait_for("everything is delivered", READY_WITHIN, |metrics| {
-            match metrics.sum("tautline_pending_notices", &[]) {
-                0.0 => Ok(()),
-                pending => Err(format!("{pending} notices are pending")),
+    pub(crate) fn wait_until_delivered(&self, count: f64) {
+        self.wait_for("notices are delivered", READY_WITHIN, |metrics| {
+            match metrics.sum("tautline_notices_total", &[("outcome", "delivered")]) {
+                delivered if delivered >= count => Ok(()),
+                delivered => Err(format!("{delivered} of {count} notices are delivered")),
             }
         });
     }
