@@ -14,6 +14,9 @@ use super::{Answer, Channel, Form, Limit, Parcel, Sending, Target, Waiting};
 use crate::alert::notice::Notice;
 use crate::state::{Commit, Store};
 
+/// How a message is answered; `None`: not at all.
+type Scripted = fn() -> Option<Answer>;
+
 /// A channel that answers as it is told, then with "ok".
 pub(super) struct Script {
     began: Instant,
@@ -23,7 +26,7 @@ pub(super) struct Script {
     shares: Option<(u64, Limit)>,
     pub(super) answers: Mutex<VecDeque<Option<Answer>>>,
     /// How messages are answered that hold a notice, whatever else is to be answered.
-    always: Mutex<Vec<(&'static str, fn() -> Option<Answer>)>>,
+    always: Mutex<Vec<(&'static str, Scripted)>>,
     sent: Mutex<Vec<Sent>>,
 }
 
@@ -72,7 +75,7 @@ impl Script {
         script
     }
     /// Answers every message with this notice in this way.
-    pub(super) fn when(&self, id: &'static str, answer: fn() -> Option<Answer>) {
+    pub(super) fn when(&self, id: &'static str, answer: Scripted) {
         self.always.lock().unwrap().push((id, answer));
     }
     /// Ids of the notices sent, with `+` for the plain form.

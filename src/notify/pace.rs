@@ -133,17 +133,11 @@ impl Pace {
         self.asked_until = self.asked_until.max(Some(until));
     }
 
-    /// Takes the place of a message that goes now; else from when on one may.
-    ///
-    /// # Errors
-    /// When it may not go yet.
-    pub(super) fn claim(&mut self, now: Instant) -> Result<(), Instant> {
-        let free = self.free_at(now);
-        if free > now {
-            return Err(free);
-        }
-        self.take(now);
-        Ok(())
+    /// Takes the next place, and says when it is: now, or later.
+    pub(super) fn reserve(&mut self, now: Instant) -> Instant {
+        let at = self.free_at(now);
+        self.take(at);
+        at
     }
 
     /// A message goes now.

@@ -38,6 +38,9 @@ const LEAST_WAIT: Duration = Duration::from_mins(1);
 /// Failures one after the other, of more than one notice, after which a delivery means that the destination is back.
 const AWAY_AFTER: u32 = ASIDE_AFTER + 1;
 
+/// How late a place in a shared pace may be taken: later, it would crowd those behind it.
+const SLOT_KEPT: Duration = Duration::from_millis(100);
+
 /// How long ends are said again to a receiver that forgets.
 const REPEAT_ENDS_FOR: SignedDuration = SignedDuration::from_mins(15);
 
@@ -51,6 +54,8 @@ pub(super) struct Queue {
     pace: Pace,
     /// That of all destinations with which it has something in common.
     shared: Option<Arc<Mutex<Pace>>>,
+    /// When it may write by the pace that it shares with others.
+    slot: Option<Instant>,
     /// The notices that were refused as blocks and go as plain text.
     plain: BTreeSet<i64>,
     /// Notices that one message may hold, besides what the channel says: fewer after one that was not taken.
@@ -123,7 +128,7 @@ impl Packed {
 
     /// Half of it, where there is more than one.
     fn half(&self) -> Option<usize> {
-        (self.notices.len() > 1).then(|| self.notices.len() / 2)
+        (self.notices.len() > 1).then_some(self.notices.len() / 2)
     }
 
     /// As much of a backlog as one message has room for; `None` where nothing waits any more.
@@ -183,6 +188,7 @@ impl Queue {
             desk,
             bell,
             stopping,
+            slot: None,
             plain: BTreeSet::new(),
             at_once: usize::MAX,
             split: None,
@@ -305,14 +311,18 @@ impl Queue {
         if !pending.first().is_some_and(stepped_aside) {
             return Some(self.choose(&pending, false));
         }
-        let pending = self.pending(GATHERED).await?;
         // One that stepped aside has its turn while others are taken, or when there are none.
         let others_first = self.failures > 0;
-        let choice = self.choose(&pending, others_first);
-        Some(match choice {
-            Choice::Wait(_) if others_first => self.choose(&pending, false),
-            choice => choice,
-        })
+        // Few of them do: the next is not far.
+        for limit in [64, GATHERED] {
+            let pending = self.pending(limit).await?;
+            match self.choose(&pending, others_first) {
+                Choice::Wait(_) if pending.len() == limit && limit < GATHERED => {}
+                Choice::Wait(_) if others_first => return Some(self.choose(&pending, false)),
+                choice => return Some(choice),
+            }
+        }
+        Some(Choice::Nothing)
     }
 
     /// The first that may go, of pending notices in the order of decisions.
@@ -437,10 +447,16 @@ impl Queue {
         }
         if let Some(shared) = &self.shared {
             let now = Instant::now();
-            let claimed = shared.lock().unwrap_or_else(PoisonError::into_inner).claim(now);
-            if let Err(free) = claimed {
+            // Its place is kept while it waits, so that nobody is overtaken for ever. One that was let pass is gone.
+            let kept = self.slot.take().filter(|slot| *slot + SLOT_KEPT > now);
+            let slot = kept.unwrap_or_else(|| {
+                let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                shared.reserve(now)
+            });
+            if slot > now {
+                self.slot = Some(slot);
                 self.blocked_since.get_or_insert(now);
-                return Next::WaitUntil(free);
+                return Next::WaitUntil(slot);
             }
         }
         // Written down before: whoever finds it after a crash knows that people may have seen it.
