@@ -10,7 +10,7 @@ use super::preview::Preview;
 use super::view::{AlertView, View};
 use crate::alert::dispatch::Held;
 use crate::alert::dispatch::matcher::matches_all;
-use crate::alert::dispatch::silence::{Silence, SilenceState};
+use crate::alert::dispatch::silence::{Silence, SilenceRefusal, SilenceState};
 use crate::alert::notice::{Because, NoticeKind};
 use crate::alert::record::{AlertState, Telling};
 use crate::state::{LoggedNotice, Status};
@@ -219,6 +219,16 @@ fn preview(view: &View, reader: Reader, asked: Option<&str>) -> Markup {
     }
 }
 
+/// Why it would be refused.
+fn refused(refusal: &SilenceRefusal, language: Language) -> String {
+    match (refusal, language) {
+        (SilenceRefusal::TooBroad(_), Language::Zh) => {
+            "范围太大：没有指定任何取值，或会静默一半以上正在触发的告警。确实需要时，请在 API 中加 force=true。".to_owned()
+        }
+        _ => refusal.to_string(),
+    }
+}
+
 fn previewed(view: &View, reader: Reader, preview: &Preview<'_>) -> Markup {
     let language = reader.language;
     let (held, of) = (preview.held.len(), preview.firing);
@@ -228,7 +238,7 @@ fn previewed(view: &View, reader: Reader, preview: &Preview<'_>) -> Markup {
             Language::Zh => format!("会静默正在触发的 {of} 项告警中的 {held} 项。"),
             Language::En => format!("It would hold back {held} of the {of} alerts that fire."),
         }) }
-        @if let Some(refusal) = &preview.refusal { p.refused role="alert" { (refusal) } }
+        @if let Some(refusal) = &preview.refusal { p.refused role="alert" { (refused(refusal, language)) } }
         ul.alerts {
             @for alert in preview.held.iter().take(PREVIEWED) {
                 li class=(severity_class(alert.severity)) { (alert_item(view, reader, alert)) }
