@@ -17,6 +17,8 @@ const LARGEST_ERROR: f64 = 1.0;
 const PRIOR: f64 = 2.5;
 /// Width of the kernel around each score, as a share of the prior's spread.
 const KERNEL: f64 = 0.5;
+/// Scores that are kept at most, spread evenly over all of them: quantiles need no more.
+const KEPT: usize = 32;
 /// A score beyond this is no score: nothing was forecast, or nothing came.
 const LARGEST: f64 = 3.0;
 
@@ -46,7 +48,9 @@ impl Weights {
 
     /// The mean of what they say.
     pub(super) fn mean(&self, said: &[f64; FORECASTS]) -> f64 {
-        std::iter::zip(self.0, said).map(|(weight, said)| weight * said).sum()
+        std::iter::zip(self.0, said)
+            .map(|(weight, said)| weight * said)
+            .sum()
     }
 }
 
@@ -86,10 +90,21 @@ impl Calibration {
         });
         Calibration {
             weights,
-            scores: Scores {
-                of_windows: scores.collect(),
-                weight: Prepared::own_share(days),
-            },
+            scores: Scores::of(scores.collect(), Prepared::own_share(days)),
+        }
+    }
+}
+
+impl Scores {
+    /// Of forecasts that overlap: `own_share` is how much each of them says that the others do not.
+    fn of(mut scores: Vec<f32>, own_share: f64) -> Scores {
+        scores.sort_by(f32::total_cmp);
+        let (count, kept) = (scores.len(), scores.len().min(KEPT));
+        // The middles of as many equal parts.
+        let of_windows = (0..kept).map(|part| scores[(2 * part + 1) * count / (2 * kept)]);
+        Scores {
+            weight: own_share * count as f64 / kept.max(1) as f64,
+            of_windows: of_windows.collect(),
         }
     }
 }

@@ -157,10 +157,8 @@ impl Filter {
         let far_out = &mut self.far_out[usize::from(is_above)];
         let usual = (*far_out + 0.5) / f64::from(self.seen);
         let is_no_chance = usual.powi(run.days.try_into().unwrap_or(i32::MAX)) < CHANCE;
-        let is_new = run.days >= RUN
-            && is_no_chance
-            && moved > GAP * level
-            && (moved / level).ln().abs() > MOVE;
+        let is_new =
+            run.days >= RUN && is_no_chance && moved > GAP * level && (moved / level).ln().abs() > MOVE;
         let old = self.before.and_then(|sums| mean(sums[REFERENCE]));
         let is_back = run.days >= 2
             && old.is_some_and(|old| {

@@ -19,8 +19,8 @@ use super::snapshot::Period;
 use crate::catalog::Calendar;
 use crate::fold::day::Day;
 
-pub(super) use calibration::normal;
 pub use calibration::Calibration;
+pub(super) use calibration::normal;
 
 /// Days of history that a forecast looks at, at most: two years and what their beginning needs.
 pub const HISTORY_DAYS: i32 = 2 * 366 + 60;

@@ -187,10 +187,7 @@ impl Prepared {
     }
 
     fn rate_around(&self, day: Day) -> Option<f64> {
-        self.rate(
-            Day(day.0 - SEASON_HALF_WIDTH),
-            Day(day.0 + SEASON_HALF_WIDTH + 1),
-        )
+        self.rate(Day(day.0 - SEASON_HALF_WIDTH), Day(day.0 + SEASON_HALF_WIDTH + 1))
     }
 
     /// How the days `from..to` compared, a year before, with those that the level was learned from on the morning of
@@ -220,12 +217,9 @@ impl Prepared {
     /// Forecasts of so many days of the history, the newest first, by what was known on their first morning.
     pub(super) fn origins(&self, days: usize) -> impl Iterator<Item = Origin> {
         let last = (self.mornings.len() - 1).checked_sub(days);
-        let starts = last.into_iter().flat_map(|last| {
-            (FIRST_ORIGIN..=last)
-                .rev()
-                .step_by(STRIDE)
-                .take(ORIGINS)
-        });
+        let starts = last
+            .into_iter()
+            .flat_map(|last| (FIRST_ORIGIN..=last).rev().step_by(STRIDE).take(ORIGINS));
         starts.map(move |at| {
             let (from, to) = (self.from.0 + at as i32, at + days);
             let weekdays = self.mornings[at].weekdays;
@@ -337,7 +331,11 @@ impl<'a> Model<'a> {
     pub(super) fn noise(&self) -> Noise {
         let of_a_day = self.morning.deviation * SPREAD_OF_DEVIATION;
         Noise {
-            of_a_day: if self.level > 0.0 { of_a_day * of_a_day } else { 0.0 },
+            of_a_day: if self.level > 0.0 {
+                of_a_day * of_a_day
+            } else {
+                0.0
+            },
             days: self.morning.days.max(1.0),
         }
     }
