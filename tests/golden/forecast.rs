@@ -12,11 +12,11 @@ use super::instances::Chance;
 
 const FIRST: Date = date(2024, 1, 1);
 const DAYS: i64 = 274;
-const PAIRS: usize = 12;
-/// Of the pairs that have a fault, days in cents.
-const IN_CENTS: std::ops::Range<i64> = 150..160;
+const PAIRS: i64 = 12;
+/// The day that the first pair has in cents; each of the others has one a week later.
+const IN_CENTS: i64 = 160;
 
-/// A corpus folder: KPIs with weekends and a rate that wanders, some in cents for ten days, and what they bring.
+/// A corpus folder: KPIs with weekends and a rate that wanders, each with a day in cents, and what they bring.
 fn corpus(folder: &Path) {
     let mut chance = Chance(11);
     let mut daily = String::from("pair,arrival_date,event_date,stream,value\n");
@@ -29,11 +29,7 @@ fn corpus(folder: &Path) {
         for day in 0..DAYS {
             wander = 0.97 * wander + chance.normal(0.03);
             let weekend = if (day % 7) >= 5 { 0.4 } else { 1.0 };
-            let unit = if pair % 4 == 0 && IN_CENTS.contains(&day) {
-                100.0
-            } else {
-                1.0
-            };
+            let unit = if day == IN_CENTS + 7 * pair { 100.0 } else { 1.0 };
             let event = FIRST.saturating_add(day.days());
             // Every tenth day comes two days late.
             let arrival = event.saturating_add(if day % 10 == 0 { 2 } else { 0 }.days());
