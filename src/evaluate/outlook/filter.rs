@@ -37,8 +37,6 @@ const RUN: u32 = 3;
 const CHANCE: f64 = 1e-4;
 /// How far a series moves at least, by logarithms; levels follow what is less by themselves.
 const MOVE: f64 = 1.0;
-/// A run that brings less than this share of the level is a gap: nothing is begun anew from nothing.
-const GAP: f64 = 0.02;
 
 /// What was known on a morning.
 #[derive(Clone, Copy, Debug)]
@@ -157,8 +155,8 @@ impl Filter {
         let far_out = &mut self.far_out[usize::from(is_above)];
         let usual = (*far_out + 0.5) / f64::from(self.seen);
         let is_no_chance = usual.powi(run.days.try_into().unwrap_or(i32::MAX)) < CHANCE;
-        let is_new =
-            run.days >= RUN && is_no_chance && moved > GAP * level && (moved / level).ln().abs() > MOVE;
+        // Days without anything are a gap: nothing is begun anew from nothing.
+        let is_new = run.days >= RUN && is_no_chance && value > 0.0 && (moved / level).ln().abs() > MOVE;
         let old = self.before.and_then(|sums| mean(sums[REFERENCE]));
         let is_back = run.days >= 2
             && old.is_some_and(|old| {
