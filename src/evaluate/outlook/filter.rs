@@ -56,6 +56,8 @@ pub(super) struct Morning {
 struct Run {
     is_above: bool,
     days: u32,
+    /// Days that brought something.
+    filled: u32,
     brought: f64,
     factors: f64,
 }
@@ -148,6 +150,7 @@ impl Filter {
         let run = &mut self.run;
         run.is_above = is_above;
         run.days += 1;
+        run.filled += u32::from(value > 0.0);
         run.brought += value;
         run.factors += factor;
         let run = *run;
@@ -156,7 +159,7 @@ impl Filter {
         let usual = (*far_out + 0.5) / f64::from(self.seen);
         let is_no_chance = usual.powi(run.days.try_into().unwrap_or(i32::MAX)) < CHANCE;
         // Days without anything are a gap: nothing is begun anew from nothing.
-        let is_new = run.days >= RUN && is_no_chance && value > 0.0 && (moved / level).ln().abs() > MOVE;
+        let is_new = run.filled >= RUN && is_no_chance && (moved / level).ln().abs() > MOVE;
         let old = self.before.and_then(|sums| mean(sums[REFERENCE]));
         let is_back = run.days >= 2
             && old.is_some_and(|old| {
