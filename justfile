@@ -52,3 +52,7 @@ bench-peers *args:
 # and their scorer, then perhaps `--seeds 11` or `--generators causal`.
 detection scenarios *args:
     tests/scenarios/detection {{scenarios}} {{args}}
+
+# How good forecasts are, on the same corpora, beside simple methods: a table of docs/detection.md. Arguments as above.
+forecast scenarios *args:
+    tests/scenarios/forecast {{scenarios}} {{args}}

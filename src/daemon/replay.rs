@@ -1,6 +1,8 @@
 //! History through the same fold, evaluation and state machine as the daemon, as it would have seen it: record by record
 //! in the order of arrival, judged at the close of every local day.
 
+mod foretold;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use crate::evaluate::{Evaluator, Horizon, Snapshot, retention};
 use crate::fold::cells::Cells;
 use crate::fold::dedup::{Bounds, Seen};
 use crate::fold::plan::Plan;
+pub use foretold::Foretold;
 
 /// One episode of the history.
 #[derive(Clone, Debug)]
@@ -98,6 +101,8 @@ pub struct Replay {
     episodes: Vec<Episode>,
     /// Weights that closes proposed, the oldest first.
     proposed: Vec<Proposed>,
+    /// Forecasts in the order in which they were made; `None` where they are not taken down.
+    foretold: Option<Vec<Foretold>>,
     /// Episodes that fire now.
     open: HashMap<Fingerprint, usize>,
 }
@@ -128,7 +133,7 @@ impl Replay {
             seen: (0..).map(SourceId).zip(&catalog.sources).map(seen).collect(),
             cells: Cells::new(plan.clone()),
             plan: plan.clone(),
-            evaluator: Evaluator::new(catalog.clone(), plan).rehearsing(),
+            evaluator: Evaluator::new(catalog.clone(), plan).alone(),
             engine: Engine::new("backtest").within(routing.manners),
             routing,
             lateness: lateness.unwrap_or(SignedDuration::ZERO),
@@ -140,6 +145,7 @@ impl Replay {
             rejected: BTreeMap::new(),
             episodes: Vec::new(),
             proposed: Vec::new(),
+            foretold: None,
             open: HashMap::new(),
             catalog,
         }
@@ -148,6 +154,12 @@ impl Replay {
     /// Keeps days as far back as the daemon does.
     pub fn keeping(mut self, days: i32) -> Replay {
         self.keep_days = Some(days);
+        self
+    }
+
+    /// Takes down, or does not, the forecasts of every period when a quarter, a half and three quarters of it have passed.
+    pub fn foretelling(mut self, foretells: bool) -> Replay {
+        self.foretold = foretells.then(Vec::new);
         self
     }
 
@@ -222,8 +234,9 @@ impl Replay {
         self.closed = Some(at);
         self.merge(at)?;
         if let Some(days) = self.keep_days {
-            self.cells
-                .keep_from(retention::kept_from(&self.catalog, at, days));
+            let from = retention::kept_from(&self.catalog, at, days);
+            foretold::settle(self, from.date());
+            self.cells.keep_from(from);
         }
         self.intake
             .iter_mut()
@@ -241,6 +254,7 @@ impl Replay {
                 intake: &intake,
             },
         );
+        foretold::take_down(self, &snapshot, at);
         let now = at + self.lateness;
         self.follow(&step, now);
         self.propose_weights(&snapshot, (at, now));
@@ -367,6 +381,17 @@ impl Replay {
     /// Weights that closes proposed so far, in the order in which they did.
     pub fn proposed(&self) -> &[Proposed] {
         &self.proposed
+    }
+
+    /// Forecasts in the order in which they were made, with what came in the periods that are over; none without
+    /// [`Replay::foretelling`].
+    pub fn foretold(&mut self) -> &[Foretold] {
+        let today = self.closed.map(|at| self.catalog.calendar.day_of(at));
+        if let Some(today) = today {
+            // Of periods that run still nothing is said.
+            foretold::settle_over(self, today);
+        }
+        self.foretold.as_deref().unwrap_or_default()
     }
 
     /// How many events had an outcome, by source and outcome.

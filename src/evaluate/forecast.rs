@@ -58,19 +58,39 @@ fn total(known: Known<'_>) -> Forecast {
     Forecast { value, spread: None }
 }
 
-/// A level stays where it is; its end is an average over the period, of which the part to come may differ.
+/// A level stays where it is; its end is an average over the period, of which the part to come may differ: by the mean of
+/// the days left, and by as much as what was seen is off from where the level is.
 fn level(known: Known<'_>, seen: &[f64]) -> Forecast {
     let spread = (seen.len() >= MIN_DAYS).then(|| {
         let n = seen.len() as f64;
         let mean = seen.iter().sum::<f64>() / n;
-        let variance = seen.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        let squares: f64 = seen.iter().map(|value| (value - mean).powi(2)).sum();
+        let variance = squares / (n - 1.0) * inflation(seen, mean, squares);
         let left = (known.days_left as f64).max(1.0);
-        (1.0 - known.elapsed) * (variance / left).sqrt()
+        let passed = (left * known.elapsed / (1.0 - known.elapsed).max(1e-9)).max(1.0);
+        (1.0 - known.elapsed) * (variance / left + variance / passed).sqrt()
     });
     Forecast {
         value: known.value,
         spread,
     }
+}
+
+/// How much more the mean of many days varies than if each of them were drawn anew: (1 + ρ) / (1 − ρ) of an autoregression
+/// of the first order, ρ mended for the few days that it is taken from (Marriott and Pope 1954, Biometrika 41).
+fn inflation(seen: &[f64], mean: f64, squares: f64) -> f64 {
+    /// Of a level that never comes back no month says where it goes.
+    const HIGHEST: f64 = 0.9;
+    if squares <= 0.0 {
+        return 1.0;
+    }
+    let products: f64 = seen
+        .windows(2)
+        .map(|pair| (pair[0] - mean) * (pair[1] - mean))
+        .sum();
+    let raw = products / squares;
+    let rho = (raw + (1.0 + 3.0 * raw) / seen.len() as f64).clamp(0.0, HIGHEST);
+    (1.0 + rho) / (1.0 - rho)
 }
 
 impl Forecast {

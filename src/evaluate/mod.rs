@@ -175,14 +175,9 @@ impl Evaluator {
         infos
     }
 
-    /// For many days in a row: keeps what forecasts of closed periods came to, some 3 KB of an instance with a year of history
-    /// (that saves most of those forecasts; for one day at a time it is not worth it), and has all processors to itself.
-    pub fn rehearsing(mut self) -> Evaluator {
+    /// Has all processors to itself, as nothing else runs beside it.
+    pub fn alone(mut self) -> Evaluator {
         self.threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        self.nodes
-            .iter_mut()
-            .flatten()
-            .for_each(node::CompiledNode::rehearse);
         self
     }
 

@@ -16,7 +16,7 @@ use super::course::{self, Course, Days, course};
 use super::definition::CountedSince;
 use super::forecast::{DAYS, Forecast, Known, forecast};
 use super::instances::{Instances, NOWHERE, number};
-use super::outlook::{self, Ahead, Calibration, History, Outlook, Past, Rehearsed};
+use super::outlook::{self, Ahead, Calibration, History, Outlook, Past};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
 use super::snapshot::{EntryDue, InstanceKey, NodeState, OpenItem, OpenItems, Pace, Period};
@@ -62,8 +62,6 @@ pub(super) struct CompiledNode {
     hasher: DefaultHashBuilder,
     /// Instances by dimension values.
     sorted: Vec<u32>,
-    /// Whether what forecasts of closed periods came to is kept.
-    rehearses: bool,
 }
 
 #[derive(Debug)]
@@ -78,8 +76,6 @@ struct Instance {
     /// Target rows, ascending by the day they were announced. Most of many instances have none.
     targets: Box<[TargetOf]>,
     computed: Option<Computed>,
-    /// What forecasts of its closed periods came to; `None` where that is not kept.
-    rehearsed: Option<Box<Rehearsed>>,
 }
 
 /// A line of a target file.
@@ -154,7 +150,6 @@ impl CompiledNode {
             by_cells: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             sorted: Vec::new(),
-            rehearses: false,
         };
         if node.each.is_empty() {
             compiled.instance(catalog, plan, &DimensionKey::new());
@@ -180,14 +175,6 @@ impl CompiledNode {
         }
         compiled.sort();
         Some(compiled)
-    }
-
-    /// Keeps what forecasts of closed periods came to from now on.
-    pub(super) fn rehearse(&mut self) {
-        self.rehearses = true;
-        for instance in &mut self.instances {
-            instance.rehearsed.get_or_insert_default();
-        }
     }
 
     pub(super) fn count_since(&mut self, plan: &Plan, since: &CountedSince) {
@@ -218,7 +205,6 @@ impl CompiledNode {
             position: NOWHERE,
             targets: Box::default(),
             computed: None,
-            rehearsed: self.rehearses.then(Box::default),
         });
         let index = self.instances.len() - 1;
         let CompiledNode {
@@ -823,9 +809,9 @@ impl Instance {
     }
 
     /// What is to come of a total: fitted when the day begins, and again when an earlier day changes. How sure it is
-    /// holds for the day: closed periods do not change with every event.
+    /// holds for the day: what past days say of it does not change with every event.
     fn look_ahead(
-        &mut self,
+        &self,
         computed: &mut Computed,
         formula: &Formula,
         cells: &Cells,
@@ -863,10 +849,7 @@ impl Instance {
         let past = Past::of(history, computed.period);
         computed.calibration = match before {
             Some(before) => before.calibration.clone(),
-            None => match &mut self.rehearsed {
-                Some(kept) => past.calibration(kept),
-                None => past.calibration(&mut Rehearsed::default()),
-            },
+            None => past.calibration(),
         };
         let ahead = past.ahead(&computed.calibration);
         let ahead = match formula.is_additive() {

@@ -33,7 +33,7 @@ const SEEDS: [u64; 2] = [1, 2];
 const WITHIN: i64 = 60;
 
 /// Numbers that look like chance and are the same everywhere: SplitMix64.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
     fn uniform(&mut self, low: f64, high: f64) -> f64 {
@@ -45,7 +45,7 @@ impl Chance {
     }
 
     /// Near to normal: the sum of twelve uniform numbers.
-    fn normal(&mut self, deviation: f64) -> f64 {
+    pub(crate) fn normal(&mut self, deviation: f64) -> f64 {
         deviation * ((0..12).map(|_| self.uniform(0.0, 1.0)).sum::<f64>() - 6.0)
     }
 }

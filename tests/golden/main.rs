@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod forecast;
 mod instances;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,7 @@
 //! `tautline backtest`: a file of events, or what topics hold, through the same core as the daemon, in the order of arrival.
 
 mod compare;
+mod forecasts;
 mod progress;
 mod topics;
 
@@ -18,7 +19,7 @@ use super::{Config, complain, load_all, print};
 
 use crate::alert::dispatch::WEIGHTS_PROPOSED;
 use crate::catalog::{Catalog, Severity, SourceId, load};
-use crate::daemon::replay::{Episode, Proposed, Replay};
+use crate::daemon::replay::{Episode, Foretold, Proposed, Replay};
 use crate::decode::{Found, Reader, Record};
 use crate::evaluate::weights::Titled;
 use crate::settings::Settings;
@@ -50,6 +51,10 @@ pub(super) struct BacktestArgs {
     /// what it would tell otherwise
     #[arg(long, value_name = "CATALOG")]
     against: Option<PathBuf>,
+    /// How good forecasts would have been, in place of episodes: at a quarter, a half and three quarters of every period,
+    /// beside what came
+    #[arg(long, conflicts_with = "against")]
+    forecasts: bool,
     /// How to print the result
     #[arg(long, value_enum, default_value_t = BacktestFormat::Text)]
     format: BacktestFormat,
@@ -88,7 +93,19 @@ pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
         }
         None => History::Topics(Ends::new()),
     };
-    let replay = replayed(&catalog, &settings, &mut history)?;
+    let mut replay = replayed(&catalog, &settings, &mut history, args.forecasts)?;
+    if args.forecasts {
+        let since = |one: &&Foretold| args.since.is_none_or(|since| one.made >= since);
+        let foretold: Vec<&Foretold> = replay.foretold().iter().filter(since).collect();
+        print(&match args.format {
+            BacktestFormat::Ndjson => {
+                let row = |one: &&Foretold| forecasts::ndjson(&catalog, one).to_string();
+                foretold.iter().map(row).collect::<Vec<_>>().join("\n")
+            }
+            BacktestFormat::Text => forecasts::text(&catalog, &foretold, settings.language),
+        });
+        return Ok(());
+    }
     let zone = &catalog.calendar;
     let since = args.since.map(|day| zone.start_of(day));
     let told = told_since(&replay, since);
@@ -100,7 +117,7 @@ pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
     if let Some(folder) = &args.against {
         let other = load::load_dir(folder).map_err(|diagnostics| diagnostics.to_string())?;
         let other = Arc::new(other);
-        let others = replayed(&other, &settings, &mut history)?;
+        let others = replayed(&other, &settings, &mut history, false)?;
         let differences = compare::differences(&told, &told_since(&others, since));
         print(&match args.format {
             BacktestFormat::Ndjson => compare::ndjson(&catalog, &differences),
@@ -142,10 +159,15 @@ enum History {
 }
 
 /// History through a catalogue, to the close of the day of the last arrival.
-fn replayed(catalog: &Arc<Catalog>, settings: &Settings, history: &mut History) -> Result<Replay, String> {
+fn replayed(
+    catalog: &Arc<Catalog>,
+    settings: &Settings,
+    history: &mut History,
+    foretells: bool,
+) -> Result<Replay, String> {
     let (mut replay, last) = match history {
-        History::Lines { name, text } => replayed_lines(catalog, settings, text, name)?,
-        History::Topics(ends) => topics::replayed(catalog, settings, ends)?,
+        History::Lines { name, text } => replayed_lines(catalog, settings, text, name, foretells)?,
+        History::Topics(ends) => topics::replayed(catalog, settings, ends, foretells)?,
     };
     // The day of the last arrival is over too, with the lateness that the catalogue allows.
     let zone = &catalog.calendar;
@@ -174,6 +196,7 @@ fn replayed_lines(
     settings: &Settings,
     text: &str,
     file: &str,
+    foretells: bool,
 ) -> Result<(Replay, Timestamp), String> {
     let mut lines = lines(catalog, None, text, file)?;
     // Lines of one moment stay in the order of the file.
@@ -183,6 +206,7 @@ fn replayed_lines(
     };
     let end = last.arrival;
     let mut replay = Replay::new(catalog.clone(), settings.routing.clone())
+        .foretelling(foretells)
         .keeping(settings.keep_days)
         .limiting(settings.max_value_bytes);
     let mut progress = Progress::new(lines.len());

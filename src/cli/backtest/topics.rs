@@ -21,6 +21,7 @@ pub(super) fn replayed(
     catalog: &Arc<Catalog>,
     settings: &Settings,
     ends: &mut Ends,
+    foretells: bool,
 ) -> Result<(Replay, Timestamp), String> {
     let mut has_topics = catalog.sources.iter().map(|source| !source.topics.is_empty());
     if !has_topics.any(|has| has) {
@@ -34,6 +35,7 @@ pub(super) fn replayed(
     let mut history = History::open(&connection, catalog, ends)?;
     let partitions = |source: SourceId| history.partitions(source) + usize::from(catalog.source(source).http);
     let mut replay = Replay::of_records(catalog.clone(), settings.routing.clone(), partitions)
+        .foretelling(foretells)
         .keeping(settings.keep_days)
         .limiting(settings.max_value_bytes);
     for source in catalog.sources.iter().filter(|source| source.topics.is_empty()) {

@@ -1,194 +1,131 @@
-//! How sure forecasts of a series are: what the same forecast said of the periods that have closed, at the same share
-//! elapsed, against what came.
+//! Which level forecasts a series best, and how sure its forecasts are: what they said of as many days of the history as
+//! are left of the period, against what came.
 
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-use hashbrown::DefaultHashBuilder;
+use super::model::{FORECASTS, Origin, Prepared};
 
-use super::{History, model};
-use crate::evaluate::snapshot::Period;
-use crate::fold::day::Day;
-
-/// Closed periods that are looked at: those longest ago say little of today.
-const PERIODS: usize = 12;
-/// Days of history before a moment in a closed period from which on a forecast of it says something.
-const DAYS_BEFORE: i32 = 42;
-/// Periods that the prior from the noise of single days counts as.
-const PRIOR: f64 = 3.0;
-/// How much wider than the noise of single days the prior is: weeks are alike, days are not independent.
-const PRIOR_WIDTH: f64 = 1.6;
+/// Mean absolute error, by logarithms, that is believed of every forecast before any was made.
+const USUAL_ERROR: f64 = 0.15;
+/// Forecasts that this belief counts as.
+const BELIEF: f64 = 6.0;
+/// How much more the better forecasts count: weights go with the inverse of their errors to this power.
+const POWER: i32 = 6;
+/// The largest error of a forecast that counts: after a change of unit all of them are off, and none is better.
+const LARGEST_ERROR: f64 = 1.0;
+/// Forecasts that the prior from the noise of single days counts as.
+const PRIOR: f64 = 2.5;
 /// Width of the kernel around each score, as a share of the prior's spread.
-const KERNEL: f64 = 0.6;
+const KERNEL: f64 = 0.5;
+/// Scores that are kept at most, spread evenly over all of them: quantiles need no more.
+const KEPT: usize = 32;
 /// A score beyond this is no score: nothing was forecast, or nothing came.
 const LARGEST: f64 = 3.0;
 
-/// Scores of closed periods at one share elapsed: ln of what came after that moment against what was forecast of it.
-#[derive(Clone, PartialEq, Debug, Default)]
+/// How much each of the forecasts counts.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Weights([f64; FORECASTS]);
+
+impl Weights {
+    /// By the mean absolute logarithmic error that each of them had (Bates and Granger 1969, "The combination of
+    /// forecasts", with a power that makes it nearly a choice).
+    fn of(origins: &[Origin]) -> Weights {
+        let mut errors = [BELIEF * USUAL_ERROR; FORECASTS];
+        let mut count = BELIEF;
+        for origin in origins.iter().filter(|origin| origin.counted > 0.0) {
+            count += 1.0;
+            for (error, said) in errors.iter_mut().zip(origin.said) {
+                *error += match said > 0.0 {
+                    true => (origin.counted / said).ln().abs().min(LARGEST_ERROR),
+                    false => LARGEST_ERROR,
+                };
+            }
+        }
+        let weights = errors.map(|error| (USUAL_ERROR * count / error).powi(POWER));
+        let all: f64 = weights.iter().sum();
+        Weights(weights.map(|weight| weight / all))
+    }
+
+    /// The mean of what they say.
+    pub(super) fn mean(&self, said: &[f64; FORECASTS]) -> f64 {
+        std::iter::zip(self.0, said)
+            .map(|(weight, said)| weight * said)
+            .sum()
+    }
+}
+
+/// How sure forecasts of a history are, over as many days as are left.
+#[derive(Clone, PartialEq, Debug)]
 pub struct Calibration {
-    scores: Arc<[f32]>,
+    pub(super) weights: Weights,
+    pub(super) scores: Scores,
 }
 
-/// Scores that were worked out on other days. A closed period is asked again at the same mornings as the months go by, and
-/// says the same while no day up to its end changes.
-#[derive(Debug, Default)]
-pub struct Rehearsed {
-    hasher: DefaultHashBuilder,
-    /// The newest first.
-    periods: Vec<OfPeriod>,
-}
-
-/// Scores of a closed period.
-#[derive(Debug)]
-struct OfPeriod {
-    /// Its first day.
-    start: i32,
-    /// Hash of the days of history up to its end.
-    days: u64,
-    /// By the day of the forecast, from the first one on; `None` where that has not been asked.
-    scores: Box<[Option<Score>]>,
-}
-
-/// What a forecast of a closed period says of later ones.
-#[derive(Clone, Copy, Debug)]
-enum Score {
-    /// ln of what came against what was forecast.
-    Of(f32),
-    /// One of both was nothing, or they had nothing to do with each other.
-    Unusable,
-}
-
-impl Score {
-    fn of(came: f64, forecast: f64) -> Score {
-        let score = (came / forecast).ln();
-        if forecast > 0.0 && came > 0.0 && score.abs() <= LARGEST {
-            Score::Of(score as f32)
-        } else {
-            Score::Unusable
+impl Default for Calibration {
+    fn default() -> Calibration {
+        Calibration {
+            weights: Weights::of(&[]),
+            scores: Scores::default(),
         }
     }
 }
 
-impl Rehearsed {
-    /// Of each closed period, the newest first, a hash of the days that its scores are made of: those up to its end.
-    fn hashes(&self, history: History<'_>, closed: &[(i32, i32)]) -> Vec<u64> {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_i32(history.from.0);
-        let mut hashed = 0;
-        let ends = closed.iter().rev().map(|(_, end)| *end);
-        let mut hashes: Vec<u64> = ends
-            .map(|end| {
-                let until = history.until(Day(end)).days.len().max(hashed);
-                history.days[hashed..until]
-                    .iter()
-                    .for_each(|brought| hasher.write_u64(brought.to_bits()));
-                hashed = until;
-                hasher.finish()
-            })
-            .collect();
-        hashes.reverse();
-        hashes
-    }
-
-    /// The scores of a closed period, none of them known where one of its days changed.
-    fn of_period(&mut self, (start, end): (i32, i32), days: u64) -> &mut [Option<Score>] {
-        let place = self.periods.partition_point(|known| known.start > start);
-        let known = self.periods.get(place);
-        if known.is_none_or(|known| known.start != start) {
-            let length = usize::try_from(end - start).unwrap_or(0);
-            let scores = vec![None; length].into();
-            self.periods.insert(place, OfPeriod { start, days, scores });
-        }
-        let known = &mut self.periods[place];
-        if known.days != days {
-            known.days = days;
-            known.scores.fill(None);
-        }
-        &mut known.scores
-    }
+/// ln of what came against what was forecast.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct Scores {
+    of_windows: Arc<[f32]>,
+    /// What each of them counts: they overlap.
+    weight: f64,
 }
 
 impl Calibration {
-    /// Forecasts the closed periods of a history at the morning of the day that lies as far into them as today does
-    /// into the running one.
-    pub(super) fn of(
-        history: History<'_>,
-        prepared: &model::Prepared,
-        running: Period,
-        rehearsed: &mut Rehearsed,
-    ) -> Calibration {
-        let (start, end) = (Day::of(running.start).0, Day::of(running.end).0);
-        let today = history.today();
-        let share = f64::from(today.0 - start) / f64::from((end - start).max(1));
-        let closed = &prepared.closed()[..prepared.closed().len().min(PERIODS)];
-        let hashes = rehearsed.hashes(history, closed);
-        let mut scores = Vec::new();
-        for (&period, days) in closed.iter().zip(hashes) {
-            let length = period.1 - period.0;
-            let into = ((share * f64::from(length)) as i32).clamp(0, length - 1);
-            let moment = Day(period.0 + into);
-            if moment.0 - history.from.0 < DAYS_BEFORE {
-                break;
-            }
-            let known = &mut rehearsed.of_period(period, days)[into as usize];
-            let score = *known.get_or_insert_with(|| rehearse(history, prepared, period, moment));
-            if let Score::Of(score) = score {
-                scores.push(score);
-            }
-        }
-        rehearsed.periods.truncate(PERIODS);
+    /// Of so many days.
+    pub(super) fn of(prepared: &Prepared, days: usize) -> Calibration {
+        let origins: Vec<Origin> = prepared.origins(days).collect();
+        let weights = Weights::of(&origins);
+        let scores = origins.iter().filter_map(|origin| {
+            let said = weights.mean(&origin.said);
+            let score = (origin.came / said).ln();
+            (said > 0.0 && origin.came > 0.0 && score.abs() <= LARGEST).then_some(score as f32)
+        });
         Calibration {
-            scores: scores.into(),
+            weights,
+            scores: Scores::of(scores.collect(), Prepared::own_share(days)),
         }
-    }
-
-    /// By how much forecasts of this series are off on one side, believed as far as there are scores: the median,
-    /// shrunk by four periods at 0.
-    pub fn bias(&self) -> f64 {
-        let mut sorted: Vec<f32> = self.scores.to_vec();
-        sorted.sort_by(f32::total_cmp);
-        let count = sorted.len();
-        if count == 0 {
-            return 0.0;
-        }
-        let median = f64::from(sorted[(count - 1) / 2] + sorted[count / 2]) / 2.0;
-        median * count as f64 / (count as f64 + 4.0)
-    }
-
-    /// The scores around the corrected forecast.
-    pub(super) fn centred(&self) -> Arc<[f32]> {
-        let bias = self.bias() as f32;
-        if bias == 0.0 {
-            return self.scores.clone();
-        }
-        self.scores.iter().map(|score| score - bias).collect()
     }
 }
 
-/// Forecasts a closed period by what was known on the morning of one of its days.
-fn rehearse(history: History<'_>, prepared: &model::Prepared, period: (i32, i32), moment: Day) -> Score {
-    let model = model::Model::of(history.until(moment), prepared, period);
-    let forecast: f64 = (moment.0..period.1).map(|day| model.expected(Day(day))).sum();
-    let came: f64 = history.until(Day(period.1)).days[history.until(moment).days.len()..]
-        .iter()
-        .sum();
-    Score::of(came, forecast)
+impl Scores {
+    /// Of forecasts that overlap: `own_share` is how much each of them says that the others do not.
+    fn of(mut scores: Vec<f32>, own_share: f64) -> Scores {
+        scores.sort_by(f32::total_cmp);
+        let (count, kept) = (scores.len(), scores.len().min(KEPT));
+        // The middles of as many equal parts.
+        let of_windows = (0..kept).map(|part| scores[(2 * part + 1) * count / (2 * kept)]);
+        Scores {
+            weight: own_share * count as f64 / kept.max(1) as f64,
+            of_windows: of_windows.collect(),
+        }
+    }
 }
 
 /// Probability that ln(outcome / forecast) of what is to come is at most `x`: the prior and a kernel around each score.
-pub(super) fn cumulative(x: f64, spread: f64, scores: &[f32]) -> f64 {
-    let prior = (spread * PRIOR_WIDTH).max(1e-6);
+pub(super) fn cumulative(x: f64, spread: f64, scores: &Scores) -> f64 {
+    let prior = spread.max(1e-6);
     let kernel = (prior * KERNEL).max(1e-6);
     let of_scores: f64 = scores
+        .of_windows
         .iter()
         .map(|score| normal((x - f64::from(*score)) / kernel))
         .sum();
-    (PRIOR * normal(x / prior) + of_scores) / (PRIOR + scores.len() as f64)
+    let count = scores.of_windows.len() as f64;
+    (PRIOR * normal(x / prior) + scores.weight * of_scores) / (PRIOR + scores.weight * count)
 }
 
 /// The value below which a share of the distribution lies, by bisection.
-pub(super) fn quantile(share: f64, spread: f64, scores: &[f32]) -> f64 {
+pub(super) fn quantile(share: f64, spread: f64, scores: &Scores) -> f64 {
     let widest = scores
+        .of_windows
         .iter()
         .map(|score| f64::from(score.abs()))
         .fold(0.0, f64::max)

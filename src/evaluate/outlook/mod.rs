@@ -2,12 +2,15 @@
 //! target.
 //!
 //! Period-end value = value so far + Σ over the time left of level × weekday × season × phase × special day
-//! ([`model`]). How sure it is, is learned from the periods that have closed: the same forecast is made for each of
-//! them at the same share elapsed, from what was known then, and `ln(outcome / forecast)` is kept ([`calibration`]).
-//! The distribution of the outcome is made of these scores (split conformal prediction: Vovk, Gammerman, Shafer 2005,
-//! "Algorithmic Learning in a Random World") and of a prior from the noise of single days, which fades as periods close.
+//! ([`model`]). The levels are robust to single days and begin anew where the series moves ([`filter`]); they forget at
+//! different speeds, and count by how well they forecast this series. How sure it is, is learned likewise: the same forecast
+//! is made on past mornings of as many days as are left of the period, and `ln(outcome / forecast)` is kept
+//! ([`calibration`]). The distribution of the outcome is made of these scores (split conformal prediction: Vovk, Gammerman,
+//! Shafer 2005, "Algorithmic Learning in a Random World") and of a prior from the noise of single days, which fades as
+//! the history grows.
 
 mod calibration;
+mod filter;
 mod model;
 #[cfg(test)]
 mod tests;
@@ -16,8 +19,8 @@ use super::snapshot::Period;
 use crate::catalog::Calendar;
 use crate::fold::day::Day;
 
+pub use calibration::Calibration;
 pub(super) use calibration::normal;
-pub use calibration::{Calibration, Rehearsed};
 
 /// Days of history that a forecast looks at, at most: two years and what their beginning needs.
 pub const HISTORY_DAYS: i32 = 2 * 366 + 60;
@@ -42,17 +45,6 @@ impl History<'_> {
     fn today(&self) -> Day {
         Day(self.from.0 + i32::try_from(self.days.len()).unwrap_or(0))
     }
-
-    /// The history as it was known on the morning of a day.
-    fn until(&self, today: Day) -> Self {
-        let count = usize::try_from(today.0 - self.from.0)
-            .unwrap_or(0)
-            .min(self.days.len());
-        History {
-            days: &self.days[..count],
-            ..*self
-        }
-    }
 }
 
 /// A projected value with its distribution.
@@ -64,8 +56,8 @@ pub struct Outlook {
     so_far: f64,
     /// Spread of what is to come by the noise of single days, as a share of it; `None` with too little history.
     spread: Option<f64>,
-    /// Scores of closed periods: ln of what was still to come against what was forecast of it.
-    scores: std::sync::Arc<[f32]>,
+    /// Scores of past days: ln of what came against what was forecast of it.
+    scores: calibration::Scores,
 }
 
 /// What is to come of a period, as seen on one of its days. It holds all day; [`Ahead::outlook`] is a little arithmetic.
@@ -79,9 +71,7 @@ pub struct Ahead {
     days_later: f64,
     /// Noise of a day and of the level; `None` with too little history.
     noise: Option<model::Noise>,
-    /// Factor that mends what forecasts of this series are off by.
-    mended: f64,
-    scores: std::sync::Arc<[f32]>,
+    scores: calibration::Scores,
 }
 
 /// A history made ready for the forecasts of one running period, and for those of the periods before it.
@@ -102,9 +92,10 @@ impl<'a> Past<'a> {
         }
     }
 
-    /// How sure forecasts of this history are; what was rehearsed on other days is not done again.
-    pub fn calibration(&self, rehearsed: &mut Rehearsed) -> Calibration {
-        Calibration::of(self.history, &self.prepared, self.running, rehearsed)
+    /// How sure forecasts of this history are, over as many days as are left after today.
+    pub fn calibration(&self) -> Calibration {
+        let left = Day::of(self.running.end).0 - self.history.today().0 - 1;
+        Calibration::of(&self.prepared, usize::try_from(left).unwrap_or(0).max(1))
     }
 
     /// What is to come of a total's running period; `None` with less than a week of history.
@@ -116,15 +107,14 @@ impl<'a> Past<'a> {
             return None;
         }
         let (start, end) = (Day::of(self.running.start), Day::of(self.running.end));
-        let model = model::Model::of(*history, prepared, (start.0, end.0));
+        let model = model::Model::of(*history, prepared, (start.0, end.0), &calibration.weights);
         let today = history.today();
         Some(Ahead {
             of_today: model.expected(today),
             later: (today.0 + 1..end.0).map(|day| model.expected(Day(day))).sum(),
             days_later: f64::from((end.0 - today.0 - 1).max(0)),
             noise: (history.days.len() >= MIN_DAYS_OF_SPREAD).then(|| model.noise()),
-            mended: calibration.bias().exp(),
-            scores: calibration.centred(),
+            scores: calibration.scores.clone(),
         })
     }
 }
@@ -145,7 +135,7 @@ impl Ahead {
     pub fn outlook(&self, so_far: f64, share_of_today: f64) -> Outlook {
         let rest = 1.0 - share_of_today;
         // The rest of today comes at the rate of its plan, whatever its beginning brought.
-        let to_come = (self.of_today * rest + self.later) * self.mended;
+        let to_come = self.of_today * rest + self.later;
         Outlook {
             value: so_far + to_come,
             so_far,

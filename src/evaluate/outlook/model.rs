@@ -1,33 +1,41 @@
-//! What a day is expected to bring: level × weekday × season × phase of the period × special day. Each factor is learned
-//! with shrinkage towards 1, from days that are not special.
+//! What a day is expected to bring: level × weekday × season × phase of the period × special day. Factors are drawn towards
+//! 1 as long as little is known of them, and learned from days that are not special.
 
-use std::sync::LazyLock;
-
+use super::calibration::Weights;
+use super::filter::{Filter, LEVELS, Morning, REFERENCE};
 use super::{History, year_before};
 use crate::evaluate::snapshot::Period;
 use crate::fold::day::Day;
 
-/// Days that the level is learned from; those long ago hardly count.
-const LEVEL_DAYS: i32 = 84;
-/// Days after which a day counts half in the level.
-const HALF_LIFE: f64 = 21.0;
-/// What a day that is so many back counts in the level.
-static WEIGHTS: LazyLock<[f64; LEVEL_DAYS as usize + 1]> =
-    LazyLock::new(|| std::array::from_fn(|back| 0.5f64.powf(back as f64 / HALF_LIFE)));
-/// Days that weekdays are learned from.
-const WEEKDAY_DAYS: i32 = 84;
-/// Days of a weekday that the shrinkage adds at the overall mean.
-const WEEKDAY_SHRINKAGE: f64 = 2.0;
-/// Days on both sides over which a season's rate is taken.
+/// Forecasts that are put together: of each level, and of one with last year's season.
+pub(super) const FORECASTS: usize = LEVELS + 1;
+/// Days on both sides over which a season's rate is taken: three whole weeks, so that weekdays are in balance.
 const SEASON_HALF_WIDTH: i32 = 10;
+/// Mean age of the days of the level that the season goes with.
+const LEVEL_AGE: i32 = 14;
 /// How much of last year's seasonal change is believed.
 const SEASON_TRUST: f64 = 0.8;
+/// The largest seasonal change that is one, up and down.
+const SEASON_LIMITS: (f64, f64) = (0.2, 5.0);
 /// Parts of a period whose share is learned: the end of a quarter is not its middle.
 const PHASES: usize = 12;
-/// Periods that the shrinkage of phases adds at no difference.
-const PHASE_SHRINKAGE: f64 = 2.0;
+/// How often their variance by chance the phases must differ, before anything of it is believed.
+const PHASE_DOUBT: f64 = 3.0;
 /// Special days of the same name that the shrinkage adds at an ordinary day's rate.
 const SPECIAL_SHRINKAGE: f64 = 0.3;
+/// Ordinary days that a forecast of the past knows at least.
+const FIRST_ORIGIN: usize = 28;
+/// Days from one forecast of the past to the next.
+const STRIDE: usize = 3;
+/// Forecasts of the past that are made at most: those longest ago say little of today.
+const ORIGINS: usize = 120;
+/// Standard deviation of a normal distribution over its mean absolute deviation: √(π/2).
+const SPREAD_OF_DEVIATION: f64 = 1.2533;
+/// By how much a level is off after a month that nobody has seen yet, beside the noise of days: typical of the series that
+/// constants were chosen on.
+const WANDER: f64 = 0.135;
+/// Days after which it wanders no further.
+const WANDERS_FOR: f64 = 30.0;
 
 /// How much days are uncertain, and with them the level that is learned from them.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -39,117 +47,248 @@ pub(super) struct Noise {
 }
 
 impl Noise {
-    /// Standard deviation of the sum of a number of days, as a share of it: their own noise, and that of the level.
+    /// Standard deviation of the sum of a number of days, as a share of it: their own noise, that of the level, and where
+    /// the level goes.
     pub(super) fn of_days(self, days: f64) -> f64 {
         // Of the last minutes of a period a share says nothing: half a day's noise stands for them.
         let days = days.max(0.5);
-        (self.of_a_day / days + self.of_a_day / self.days).sqrt()
+        let wander = if self.of_a_day > 0.0 {
+            WANDER * WANDER * (days / WANDERS_FOR).min(1.0)
+        } else {
+            0.0
+        };
+        (self.of_a_day / days + self.of_a_day / self.days + wander).sqrt()
     }
 }
 
-/// What all models of a history share: sums of ordinary days up to each of its days, so that a rate around any day costs
-/// nothing, and the bounds of its periods. The calendar is asked once, not for every day of every model.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    values: Vec<f64>,
-    counts: Vec<f64>,
-    /// First day and day after the last of the running period and of those before it, the newest first.
-    periods: Vec<(i32, i32)>,
-    /// In which part of its period each day lies.
-    phases: Vec<u8>,
-    /// What the parts of each period brought; `None` of one that is too short, or that the history has not seen whole.
-    parts: Vec<Option<Parts>>,
+/// A forecast of some past days, as it would have been made on the morning of the first of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    /// What each of the forecasts said.
+    pub(super) said: [f64; FORECASTS],
+    /// What the days counted as, special days left out and far ones drawn in.
+    pub(super) counted: f64,
+    /// What they brought.
+    pub(super) came: f64,
 }
 
-/// What the ordinary days of a period brought, by the part in which they lie.
-#[derive(Clone, Copy, Debug, Default)]
-struct Parts {
-    brought: [f64; PHASES],
-    /// How many of them there are of each weekday.
-    days: [[f64; 7]; PHASES],
+/// A history as it was known on every morning, and the bounds of its periods.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    from: Day,
+    mornings: Vec<Morning>,
+    /// Sums up to each day: of what ordinary days counted as, of their number, and of what all days brought.
+    counted: Vec<f64>,
+    ordinary: Vec<f64>,
+    brought: Vec<f64>,
+    /// Factors of the parts of the running period.
+    phases: [f64; PHASES],
 }
 
 impl Prepared {
     /// Of a whole history; what its beginnings need is part of it.
     pub(super) fn of(history: History<'_>, running: Period) -> Prepared {
-        let mut sums = Prepared {
-            values: Vec::with_capacity(history.days.len() + 1),
-            counts: Vec::with_capacity(history.days.len() + 1),
-            periods: Vec::new(),
-            phases: vec![0; history.days.len()],
-            parts: Vec::new(),
-        };
-        let (mut value, mut count) = (0.0, 0.0);
-        sums.values.push(0.0);
-        sums.counts.push(0.0);
-        let first = history.from.date();
-        let last = Day(history.today().0).date();
-        let mut special: Vec<i32> = history
-            .calendar
-            .special_days
-            .range(first..last)
-            .map(|(date, _)| Day::of(*date).0)
-            .collect();
-        special.reverse();
-        for (day, brought) in (history.from.0..).zip(history.days) {
-            if special.last() == Some(&day) {
-                special.pop();
-            } else {
-                value += brought;
-                count += 1.0;
-            }
-            sums.values.push(value);
-            sums.counts.push(count);
-        }
+        let count = history.days.len();
+        let from = history.from;
+        let mut periods = Vec::new();
         let mut period = running;
         loop {
-            let (start, end) = (Day::of(period.start).0, Day::of(period.end).0);
-            sums.periods.push((start, end));
+            periods.push((Day::of(period.start).0, Day::of(period.end).0));
             let Ok(before) = period.start.yesterday() else {
                 break;
             };
-            if start <= history.from.0 {
+            if Day::of(period.start) <= from {
                 break;
             }
             period = Period::containing(running.kind, before, history.calendar);
         }
-        sums.part(history);
-        sums
-    }
-
-    /// Tells the days of every period by the part in which they lie.
-    fn part(&mut self, history: History<'_>) {
-        for &period in &self.periods {
-            let (start, end) = period;
-            let mut parts = Parts::default();
-            let (first, last) = (start.max(history.from.0), end.min(history.today().0));
-            for day in (first..last).map(Day) {
-                // Not before the history and not after it.
-                let at = (day.0 - history.from.0) as usize;
-                let phase = phase(day, period);
-                self.phases[at] = phase as u8;
-                if self.counts[at + 1] > self.counts[at] {
-                    parts.brought[phase] += history.days[at];
-                    parts.days[phase][weekday(day)] += 1.0;
-                }
+        let mut special: Vec<i32> = history
+            .calendar
+            .special_days
+            .range(from.date()..history.today().date())
+            .map(|(date, _)| Day::of(*date).0)
+            .collect();
+        special.reverse();
+        let sums = || {
+            let mut sums = Vec::with_capacity(count + 1);
+            sums.push(0.0);
+            sums
+        };
+        let mut prepared = Prepared {
+            from,
+            mornings: Vec::with_capacity(count + 1),
+            counted: sums(),
+            ordinary: sums(),
+            brought: sums(),
+            phases: [1.0; PHASES],
+        };
+        let mut filter = Filter::default();
+        let mut learned = Phases::default();
+        let mut parts = [(0.0, 0.0); PHASES];
+        // The oldest first, as days are.
+        let mut close = |(start, end): (i32, i32), parts: &mut [(f64, f64); PHASES]| {
+            if start >= from.0 && end - start >= PHASES as i32 {
+                learned.add(parts);
             }
-            let is_whole = start >= history.from.0 && end - start >= PHASES as i32;
-            self.parts.push(is_whole.then_some(parts));
+            *parts = [(0.0, 0.0); PHASES];
+            learned.factors()
+        };
+        let mut bounds = periods.pop().unwrap_or_default();
+        for (day, &value) in (from.0..).map(Day).zip(history.days) {
+            while day.0 >= bounds.1
+                && let Some(next) = periods.pop()
+            {
+                prepared.phases = close(bounds, &mut parts);
+                bounds = next;
+            }
+            let morning = filter.morning();
+            let (mut counts, mut is_ordinary) = (0.0, 0.0);
+            if special.last() == Some(&day.0) {
+                special.pop();
+            } else {
+                let at = phase(day, bounds);
+                counts = filter.take(value, weekday(day), prepared.phases[at]);
+                is_ordinary = 1.0;
+                parts[at].0 += counts;
+                parts[at].1 += morning.weekdays[weekday(day)];
+            }
+            prepared.mornings.push(morning);
+            for (sums, more) in [
+                (&mut prepared.counted, counts),
+                (&mut prepared.ordinary, is_ordinary),
+                (&mut prepared.brought, value),
+            ] {
+                let sum = sums.last().copied().unwrap_or(0.0);
+                sums.push(sum + more);
+            }
         }
+        // The running period may begin today.
+        while let Some(next) = periods.pop() {
+            prepared.phases = close(bounds, &mut parts);
+            bounds = next;
+        }
+        prepared.mornings.push(filter.morning());
+        prepared
     }
-}
 
-impl Prepared {
-    /// Whether a day of the history, which begins with the day `from`, is not special.
-    fn is_ordinary(&self, from: Day, day: Day) -> bool {
-        let at = usize::try_from(day.0 - from.0).ok();
-        let counts = at.and_then(|at| self.counts.get(at..=at + 1));
+    /// Whether a day of the history is not special.
+    fn is_ordinary(&self, day: Day) -> bool {
+        let at = usize::try_from(day.0 - self.from.0).ok();
+        let counts = at.and_then(|at| self.ordinary.get(at..=at + 1));
         counts.is_some_and(|counts| counts[1] > counts[0])
     }
 
-    /// The periods before the running one, the newest first.
-    pub(super) fn closed(&self) -> &[(i32, i32)] {
-        &self.periods[1..]
+    /// Mean of the ordinary days `from..to`; `None` where the history does not reach around them, or there are none.
+    fn rate(&self, from: Day, to: Day) -> Option<f64> {
+        let at = |day: Day| usize::try_from(day.0 - self.from.0).ok();
+        let (from, to) = (at(from)?, at(to)?);
+        let count = self.ordinary.get(to)? - self.ordinary[from];
+        (count > 0.0).then(|| (self.counted[to] - self.counted[from]) / count)
+    }
+
+    fn rate_around(&self, day: Day) -> Option<f64> {
+        self.rate(Day(day.0 - SEASON_HALF_WIDTH), Day(day.0 + SEASON_HALF_WIDTH + 1))
+    }
+
+    /// How the days `from..to` compared, a year before, with those that the level was learned from on the morning of
+    /// `from`; 1 without a year of data.
+    fn season(&self, from: Day, to: Day) -> f64 {
+        let (first, last) = (year_before(from), year_before(Day(to.0 - 1)));
+        let ahead = self.rate(
+            Day(first.0 - SEASON_HALF_WIDTH),
+            Day(last.0 + SEASON_HALF_WIDTH + 1),
+        );
+        match (ahead, self.rate_around(Day(first.0 - LEVEL_AGE))) {
+            (Some(ahead), Some(base)) if ahead > 0.0 && base > 0.0 => (ahead / base)
+                .powf(SEASON_TRUST)
+                .clamp(SEASON_LIMITS.0, SEASON_LIMITS.1),
+            _ => 1.0,
+        }
+    }
+
+    /// The levels of a morning for the days from it to `to`.
+    fn levels(&self, at: usize, to: Day) -> [f64; FORECASTS] {
+        let levels = self.mornings[at].levels;
+        let from = Day(self.from.0 + at as i32);
+        let seasonal = levels[REFERENCE] * self.season(from, to);
+        std::array::from_fn(|number| levels.get(number).copied().unwrap_or(seasonal))
+    }
+
+    /// Forecasts of so many days of the history, the newest first, by what was known on their first morning.
+    pub(super) fn origins(&self, days: usize) -> impl Iterator<Item = Origin> {
+        let last = (self.mornings.len() - 1).checked_sub(days);
+        let starts = last
+            .into_iter()
+            .flat_map(|last| (FIRST_ORIGIN..=last).rev().step_by(STRIDE).take(ORIGINS));
+        starts.map(move |at| {
+            let (from, to) = (self.from.0 + at as i32, at + days);
+            let weekdays = self.mornings[at].weekdays;
+            let over: f64 = (0..days % 7)
+                .map(|more| weekdays[weekday(Day(from + more as i32))])
+                .sum();
+            let ordinary = (self.ordinary[to] - self.ordinary[at]) / days as f64;
+            let factors = ((days - days % 7) as f64 + over) * ordinary;
+            Origin {
+                said: self
+                    .levels(at, Day(from + days as i32))
+                    .map(|level| level * factors),
+                counted: self.counted[to] - self.counted[at],
+                came: self.brought[to] - self.brought[at],
+            }
+        })
+    }
+
+    /// Days from one of [`Prepared::origins`] to the next, as a share of so many days: how much each of them says that the
+    /// others do not.
+    pub(super) fn own_share(days: usize) -> f64 {
+        (STRIDE as f64 / days.max(1) as f64).min(1.0)
+    }
+}
+
+/// What the parts of closed periods brought, against their whole period's rate.
+#[derive(Debug, Default)]
+struct Phases {
+    periods: f64,
+    sums: [f64; PHASES],
+    squares: [f64; PHASES],
+}
+
+impl Phases {
+    /// Takes in what the parts of a period brought, and what weekdays would have made of its mean.
+    fn add(&mut self, parts: &[(f64, f64); PHASES]) {
+        let brought: f64 = parts.iter().map(|part| part.0).sum();
+        let expected: f64 = parts.iter().map(|part| part.1).sum();
+        if brought <= 0.0 || expected <= 0.0 {
+            return;
+        }
+        self.periods += 1.0;
+        for (at, part) in parts.iter().enumerate() {
+            let differs = match part.1 > 0.0 {
+                true => part.0 / part.1 / (brought / expected) - 1.0,
+                false => 0.0,
+            };
+            self.sums[at] += differs;
+            self.squares[at] += differs * differs;
+        }
+    }
+
+    /// The means, drawn to 1 by what chance makes of them (James and Stein 1961, positive part), and more.
+    fn factors(&self) -> [f64; PHASES] {
+        let count = self.periods;
+        if count < 2.0 {
+            return [1.0; PHASES];
+        }
+        let means = self.sums.map(|sum| sum / count);
+        let within = std::iter::zip(self.squares, means)
+            .map(|(squares, mean)| (squares - count * mean * mean) / (count - 1.0));
+        let by_chance = within.sum::<f64>() / count;
+        let seen: f64 = means.iter().map(|mean| mean * mean).sum();
+        let believed = if seen > 0.0 {
+            (1.0 - PHASE_DOUBT * by_chance / seen).max(0.0)
+        } else {
+            0.0
+        };
+        means.map(|mean| 1.0 + believed * mean)
     }
 }
 
@@ -157,185 +296,48 @@ impl Prepared {
 #[derive(Debug)]
 pub(super) struct Model<'a> {
     history: History<'a>,
-    sums: &'a Prepared,
+    prepared: &'a Prepared,
     period: (i32, i32),
+    morning: Morning,
     level: f64,
-    weekdays: [f64; 7],
-    phases: [f64; PHASES],
-    /// Last year's rate around the days that the level is learned from; `None` without a year of data.
-    season_base: Option<f64>,
-    /// Variance of a day around what was expected of it, as a share of the level squared.
-    noise: f64,
-    /// Weight of the days that the level was learned from, in days.
-    weight: f64,
 }
 
 impl<'a> Model<'a> {
-    /// Fits the model to a history for the days of a period.
-    pub(super) fn of(history: History<'a>, sums: &'a Prepared, period: (i32, i32)) -> Model<'a> {
-        let mut model = Model {
+    /// The model of a whole history for the days of its running period.
+    pub(super) fn of(
+        history: History<'a>,
+        prepared: &'a Prepared,
+        period: (i32, i32),
+        weights: &Weights,
+    ) -> Model<'a> {
+        let today = prepared.mornings.len() - 1;
+        let levels = prepared.levels(today, Day(period.1));
+        Model {
             history,
-            sums,
+            prepared,
             period,
-            level: 0.0,
-            weekdays: [1.0; 7],
-            phases: [1.0; PHASES],
-            season_base: None,
-            noise: 0.0,
-            weight: 0.0,
-        };
-        model.learn_weekdays();
-        model.learn_phases();
-        let today = history.today();
-        model.season_base = model.season_rate_before(today);
-        model.learn_level();
-        model
+            morning: prepared.mornings[today],
+            level: weights.mean(&levels),
+        }
     }
 
     /// What a day is expected to bring.
     pub(super) fn expected(&self, day: Day) -> f64 {
-        self.level * self.factor(day)
+        let ordinary = || self.morning.weekdays[weekday(day)] * self.prepared.phases[phase(day, self.period)];
+        self.level * self.special(day).unwrap_or_else(ordinary)
     }
 
     /// How much days and the level are uncertain.
     pub(super) fn noise(&self) -> Noise {
+        let of_a_day = self.morning.deviation * SPREAD_OF_DEVIATION;
         Noise {
-            of_a_day: if self.level > 0.0 { self.noise } else { 0.0 },
-            days: self.weight.max(1.0),
+            of_a_day: if self.level > 0.0 {
+                of_a_day * of_a_day
+            } else {
+                0.0
+            },
+            days: self.morning.days.max(1.0),
         }
-    }
-
-    fn value(&self, day: Day) -> Option<f64> {
-        let at = usize::try_from(day.0 - self.history.from.0).ok()?;
-        self.history.days.get(at).copied()
-    }
-
-    fn ordinary(&self, day: Day) -> Option<f64> {
-        self.value(day)
-            .filter(|_| self.sums.is_ordinary(self.history.from, day))
-    }
-
-    fn factor(&self, day: Day) -> f64 {
-        let ordinary = self.weekdays[weekday(day)] * self.season(day) * self.phases[phase(day, self.period)];
-        match self.special(day) {
-            Some(special) => special * self.season(day),
-            None => ordinary,
-        }
-    }
-
-    /// How the rate around a day compared, a year before, with that around the days of the level.
-    fn season(&self, day: Day) -> f64 {
-        let Some(base) = self.season_base.filter(|base| *base > 0.0) else {
-            return 1.0;
-        };
-        match self.rate_around(year_before(day)) {
-            Some(rate) if rate > 0.0 => (rate / base).powf(SEASON_TRUST).clamp(0.2, 5.0),
-            _ => 1.0,
-        }
-    }
-
-    /// Mean of the ordinary days around a day; three whole weeks, so that weekdays are in balance. `None` where the
-    /// history does not reach around it.
-    fn rate_around(&self, day: Day) -> Option<f64> {
-        let at = |day: i32| usize::try_from(day - self.history.from.0).ok();
-        let (from, to) = (at(day.0 - SEASON_HALF_WIDTH)?, at(day.0 + SEASON_HALF_WIDTH + 1)?);
-        if to > self.history.days.len() {
-            return None;
-        }
-        let count = self.sums.counts[to] - self.sums.counts[from];
-        (count > 0.0).then(|| (self.sums.values[to] - self.sums.values[from]) / count)
-    }
-
-    /// Last year's rate over the days that the level is learned from, weighted as they are.
-    fn season_rate_before(&self, today: Day) -> Option<f64> {
-        let (mut sum, mut weights) = (0.0, 0.0);
-        // Every third day is enough: the rate is a mean over three weeks anyway.
-        for (back, weight) in (0i32..).zip(*WEIGHTS).skip(1).step_by(3) {
-            sum += weight * self.rate_around(year_before(Day(today.0 - back)))?;
-            weights += weight;
-        }
-        Some(sum / weights)
-    }
-
-    fn learn_weekdays(&mut self) {
-        let today = self.history.today();
-        let (mut sums, mut counts) = ([0.0; 7], [0.0; 7]);
-        for back in 1..=WEEKDAY_DAYS {
-            let day = Day(today.0 - back);
-            if let Some(value) = self.ordinary(day) {
-                sums[weekday(day)] += value;
-                counts[weekday(day)] += 1.0;
-            }
-        }
-        let (all, days): (f64, f64) = (sums.iter().sum(), counts.iter().sum());
-        if days < 1.0 || all <= 0.0 {
-            return;
-        }
-        let mean = all / days;
-        for ((factor, sum), count) in self.weekdays.iter_mut().zip(sums).zip(counts) {
-            *factor = (sum + WEEKDAY_SHRINKAGE * mean) / ((count + WEEKDAY_SHRINKAGE) * mean);
-        }
-    }
-
-    /// What each part of the closed periods brought, against the whole period's rate.
-    fn learn_phases(&mut self) {
-        let (mut sums, mut seen) = ([0.0; PHASES], 0.0);
-        let periods = std::iter::zip(&self.sums.periods, &self.sums.parts);
-        let closed = periods.filter(|((_, end), _)| *end <= self.period.0);
-        // Twelve closed periods are as good as all of them.
-        for (_, parts) in closed.take(12) {
-            let Some(Parts { brought, days }) = parts else {
-                break;
-            };
-            let expected = days.map(|days| {
-                let of_weekdays = std::iter::zip(days, self.weekdays);
-                of_weekdays.map(|(days, factor)| days * factor).sum::<f64>()
-            });
-            let (all, weights): (f64, f64) = (brought.iter().sum(), expected.iter().sum());
-            if all <= 0.0 || weights <= 0.0 {
-                continue;
-            }
-            for phase in 0..PHASES {
-                let rate = if expected[phase] > 0.0 {
-                    brought[phase] / expected[phase] / (all / weights)
-                } else {
-                    1.0
-                };
-                sums[phase] += rate;
-            }
-            seen += 1.0;
-        }
-        for (factor, sum) in self.phases.iter_mut().zip(sums) {
-            *factor = (sum + PHASE_SHRINKAGE) / (seen + PHASE_SHRINKAGE);
-        }
-    }
-
-    fn learn_level(&mut self) {
-        let today = self.history.today();
-        let (mut brought, mut expected, mut weights) = (0.0, 0.0, 0.0);
-        let mut seen: Vec<(f64, f64, f64)> = Vec::with_capacity(LEVEL_DAYS as usize);
-        for (back, weight) in (0i32..).zip(*WEIGHTS).skip(1) {
-            let day = Day(today.0 - back);
-            let Some(value) = self.ordinary(day) else { continue };
-            let phase = self.sums.phases[(day.0 - self.history.from.0) as usize];
-            let factor = self.weekdays[weekday(day)] * self.season(day) * self.phases[usize::from(phase)];
-            brought += weight * value;
-            expected += weight * factor;
-            weights += weight;
-            seen.push((weight, value, factor));
-        }
-        if expected > 0.0 {
-            self.level = brought / expected;
-        }
-        if self.level <= 0.0 || weights <= 0.0 {
-            return;
-        }
-        let squares: f64 = seen
-            .iter()
-            .map(|(weight, value, factor)| weight * (value / self.level - factor).powi(2))
-            .sum();
-        self.noise = squares / weights;
-        self.weight = weights;
     }
 
     /// The factor of a special day: what the days of its name brought before, against their ordinary neighbours;
@@ -343,7 +345,7 @@ impl<'a> Model<'a> {
     fn special(&self, day: Day) -> Option<f64> {
         // The calendar was asked for the days of the history already, and a date costs something.
         let calendar = self.history.calendar;
-        if calendar.special_days.is_empty() || self.sums.is_ordinary(self.history.from, day) {
+        if calendar.special_days.is_empty() || self.prepared.is_ordinary(day) {
             return None;
         }
         let name = &calendar.special_days.get(&day.date())?.name;
@@ -357,7 +359,9 @@ impl<'a> Model<'a> {
             .take(16)
         {
             let same = Day::of(*date);
-            let (Some(value), Some(rate)) = (self.value(same), self.rate_around(same)) else {
+            let at = usize::try_from(same.0 - self.history.from.0).ok();
+            let value = at.and_then(|at| self.history.days.get(at).copied());
+            let (Some(value), Some(rate)) = (value, self.prepared.rate_around(same)) else {
                 continue;
             };
             if rate > 0.0 {
@@ -365,7 +369,7 @@ impl<'a> Model<'a> {
                 count += 1.0;
             }
         }
-        let ordinary = self.weekdays[weekday(day)];
+        let ordinary = self.morning.weekdays[weekday(day)];
         (count > 0.0).then(|| (sum + SPECIAL_SHRINKAGE * ordinary) / (count + SPECIAL_SHRINKAGE))
     }
 }

@@ -189,7 +189,7 @@ fn trials() -> Vec<Trial> {
                     };
                     let value: f64 = days[start..today].iter().sum();
                     let past = Past::of(history, period);
-                    let calibration = past.calibration(&mut Rehearsed::default());
+                    let calibration = past.calibration();
                     trials.push(Trial {
                         business,
                         outcome: days[start..end].iter().sum(),
@@ -319,31 +319,6 @@ fn steady_days_go_on() {
         ..history
     };
     assert_eq!(Past::of(short, period).ahead(&Calibration::default()), None);
-}
-
-#[test]
-fn what_was_rehearsed_is_what_would_be_anew() {
-    let calendar = calendar();
-    let mut dice = Dice(7);
-    let mut days = series(Business::Shop, 7, &calendar);
-    let first = Day::of(FROM.parse().unwrap());
-    let mut kept = Rehearsed::default();
-    for known in (100..days.len()).step_by(3) {
-        // Some of what is late is late by months, and a history that is too long loses its beginning.
-        if known % 5 == 0 {
-            days[known - 1 - known % 90] += 20.0 * dice.uniform();
-        }
-        let forgotten = if known > 600 { known / 100 } else { 0 };
-        let today = Day(first.0 + known as i32).date();
-        let history = History {
-            from: Day(first.0 + forgotten as i32),
-            days: &days[forgotten..known],
-            calendar: &calendar,
-        };
-        let past = Past::of(history, Period::containing(PeriodKind::Month, today, &calendar));
-        let anew = past.calibration(&mut Rehearsed::default());
-        assert_eq!(past.calibration(&mut kept), anew, "{today}");
-    }
 }
 
 #[test]
