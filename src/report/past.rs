@@ -1,22 +1,75 @@
 //! The past: snapshots at any moment since the first event, from the cells that the state keeps day by day.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 
 use crate::alert::record::{AlertRecord, Episode};
 use crate::catalog::{Catalog, MetricId};
 use crate::evaluate::attribution::{self, Driver, Untold};
 use crate::evaluate::definition::CountedSince;
 use crate::evaluate::drift::ClosedLink;
+use crate::evaluate::intake::{Intake, Recent};
+use crate::evaluate::silence::Silence;
 use crate::evaluate::weights::Book;
 use crate::evaluate::{Estimate, Evaluator, Horizon, InstanceKey, NodeState, Period, Snapshot};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
 use crate::fold::plan::Plan;
 use crate::state::{LoggedNotice, Reading};
+
+/// What the state keeps of how a source stands: of its last write, and not of any moment before.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SourceKept {
+    /// Its events of the 24 hours before, and its silence.
+    pub recent: Recent,
+    /// Whether it was ever looked at: else nothing is known of its silence.
+    pub was_watched: bool,
+    /// Event time of its newest event.
+    pub newest_event: Option<Timestamp>,
+}
+
+/// What is kept of how often a source brings something, as far as reports ask.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Rhythm {
+    silence: Silence,
+}
+
+/// How each source stands, by what was read, in the order of the catalogue.
+fn sources(catalog: &Catalog, reading: &Reading) -> Vec<SourceKept> {
+    fn by_name<T: serde::de::DeserializeOwned>(kept: Option<&str>) -> BTreeMap<String, T> {
+        let read = kept.and_then(|kept| serde_json::from_str(kept).ok());
+        read.unwrap_or_default()
+    }
+    let mut intake: BTreeMap<String, Intake> = by_name(reading.intake.as_deref());
+    let mut rhythms: BTreeMap<String, Rhythm> = by_name(reading.rhythms.as_deref());
+    let kept = catalog.sources.iter().map(|source| {
+        let is_mine = |topic: &str| {
+            let pushed = topic.strip_prefix("http:");
+            pushed == Some(source.name.as_str()) || source.topics.iter().any(|mine| mine == topic)
+        };
+        let mine = reading
+            .positions
+            .iter()
+            .filter(|position| is_mine(&position.topic));
+        let newest = mine.filter_map(|position| position.newest_event_ms).max();
+        let rhythm = rhythms.remove(&source.name);
+        let silent = rhythm.as_ref().map(|rhythm| rhythm.silence.silent(source));
+        SourceKept {
+            was_watched: silent.is_some_and(|silent| silent.since.is_some() || !silent.lasted.is_zero()),
+            recent: Recent {
+                silent: silent.unwrap_or_default(),
+                ..intake.remove(&source.name).unwrap_or_default().recent()
+            },
+            newest_event: newest.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+        }
+    });
+    kept.collect()
+}
 
 /// What a state file held, ready to be evaluated at any moment up to its watermark.
 pub struct Past {
@@ -30,6 +83,8 @@ pub struct Past {
     pub episodes: Vec<Episode>,
     /// Notices that are still in the log, oldest first.
     pub notices: Vec<LoggedNotice>,
+    /// How each source stands now, in the order of the catalogue.
+    pub sources: Vec<SourceKept>,
     /// Weights that were declared, proposed and decided.
     pub book: Arc<Book>,
     /// Up to when everything is known; `None` before the first event.
@@ -41,6 +96,7 @@ impl Past {
     /// Compiles the catalogue over what was read; `max_value_bytes` are those of the daemon's settings, which decide with
     /// the catalogue what the cells are called.
     pub fn new(catalog: Arc<Catalog>, reading: Reading, max_value_bytes: usize) -> Past {
+        let sources = sources(&catalog, &reading);
         let plan = Arc::new(Plan::bounded(&catalog, max_value_bytes));
         let mut cells = Cells::new(plan.clone());
         cells.restore(reading.cells);
@@ -62,6 +118,7 @@ impl Past {
             alerts: reading.alerts,
             episodes: reading.episodes,
             notices: reading.notices,
+            sources,
             book,
             watermark: reading.watermark,
         }

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::outbox::{self, LoggedNotice};
 use super::{
-    StateError, corrupt, definitions, episodes, items, learned, read_alerts, read_cells, read_number,
-    read_text, schema, weights,
+    Position, StateError, corrupt, definitions, episodes, items, learned, read_alerts, read_cells,
+    read_number, read_positions, read_text, schema, weights,
 };
 use crate::alert::dispatch::Kept;
 use crate::alert::dispatch::silence::Silences;
@@ -38,6 +38,12 @@ pub struct Reading {
     pub episodes: Vec<Episode>,
     /// Every notice that is still in the log, oldest first.
     pub notices: Vec<LoggedNotice>,
+    /// How far each partition was read.
+    pub positions: Vec<Position>,
+    /// What came of each source lately, encoded.
+    pub intake: Option<String>,
+    /// How often each source brings something, encoded.
+    pub rhythms: Option<String>,
     /// Watermark of the last evaluation.
     pub watermark: Option<Timestamp>,
 }
@@ -82,6 +88,9 @@ impl Reading {
             alerts: read_alerts(&transaction)?,
             episodes: episodes::read(&transaction)?,
             notices: outbox::read_log(&transaction)?,
+            positions: read_positions(&transaction)?,
+            intake: read_text(&transaction, "intake")?,
+            rhythms: read_text(&transaction, "rhythms")?,
             watermark: read_number(&transaction, "watermark_ms")?
                 .and_then(|ms| Timestamp::from_millisecond(ms).ok()),
         })

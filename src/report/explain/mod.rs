@@ -1,6 +1,7 @@
 //! `tautline explain NODE`: every number behind a node's state, each with what it was made from, down to days and
 //! thresholds.
 
+mod health;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -28,6 +29,7 @@ use crate::evaluate::weights::{Line, Setting};
 use crate::evaluate::{Estimate, InstanceKey, LinkState, NodeState, Pace, Period, Ranges, Snapshot};
 use crate::words::definition;
 
+pub use health::{FeedFinding, HealthText, MaskedDay, SourceAlert, SourceNow, SourceText, Watched};
 pub use text::text;
 
 /// How a missing value is written.
@@ -116,6 +118,8 @@ pub struct Explanation {
     pub link: Option<LinkText>,
     /// Why nothing is known of a link that is judged.
     pub unlinked: Option<Unlinked>,
+    /// Health of what it is computed from.
+    pub health: HealthText,
     /// Rules that judge it, with what they read.
     pub rules: Vec<RuleText>,
     /// What its distance from plan is made of.
@@ -574,6 +578,7 @@ fn explanation(
         parent: parent(catalog, snapshot, state),
         link,
         unlinked,
+        health: health::health(past, snapshot, state, at),
         rules: rules(past, catalog, snapshot, state, at),
         accounts: accounts.into_iter().map(|of| account(catalog, of)).collect(),
         accounts_left_out: left_out.into_iter().map(|of| not_made(catalog, of)).collect(),

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use unicode_width::UnicodeWidthStr;
 
+use super::health;
 use super::{
     Explanation, LevelText, LinkSide, LinkText, ParentText, RuleText, StateText, TargetFrom, Unlinked, Untold,
 };
@@ -40,6 +41,7 @@ pub fn text(found: &Explanation, language: Language, zone: &TimeZone) -> String 
     }
     table.print(&mut out);
     days(&mut out, found, language);
+    health::text(&mut out, &found.health, language, zone);
     accounts(&mut out, found, language);
     accounts_left_out(&mut out, found, language);
     drills(&mut out, found, language);
@@ -49,16 +51,16 @@ pub fn text(found: &Explanation, language: Language, zone: &TimeZone) -> String 
 
 /// Terms with what belongs to them, aligned also where Chinese stands among them.
 #[derive(Default)]
-struct Table {
+pub(super) struct Table {
     rows: Vec<(String, String)>,
 }
 
 impl Table {
-    fn row(&mut self, term: &str, text: impl Into<String>) {
+    pub(super) fn row(&mut self, term: &str, text: impl Into<String>) {
         self.rows.push((term.to_owned(), text.into()));
     }
 
-    fn print(&self, out: &mut String) {
+    pub(super) fn print(&self, out: &mut String) {
         let width = self.rows.iter().map(|(term, _)| term.width()).max().unwrap_or(0);
         for (term, text) in &self.rows {
             let gap = " ".repeat(width - term.width());
@@ -67,7 +69,7 @@ impl Table {
     }
 }
 
-fn line(out: &mut String, text: &str) {
+pub(super) fn line(out: &mut String, text: &str) {
     // Writing to a String does not fail.
     let _ = writeln!(out, "{}", text.trim_end());
 }

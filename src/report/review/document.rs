@@ -5,15 +5,20 @@ use std::ops::Range;
 use jiff::tz::TimeZone;
 
 use super::links::in_words as link_words;
-use super::{EpisodeResult, INSTANCES_SHOWN, Next, NodeResult, Review, Unjudged, Verdict, by_node, furthest};
+use super::{
+    EpisodeResult, FeedResult, INSTANCES_SHOWN, Next, NodeResult, Review, Unjudged, Verdict, by_node,
+    furthest,
+};
 use crate::alert::notice::{Causes, ResolveReason};
 use crate::catalog::Role;
-use crate::words::{Language, causes, percent, sentence, weights as words};
+use crate::words::{Language, causes, length, percent, sentence, weights as words};
 
 /// Episodes that are listed one by one.
 const EPISODES_SHOWN: usize = 30;
 /// Results whose gap is taken apart.
 const GAPS_SHOWN: usize = 10;
+/// Lines of what to look at next.
+const NEXT_SHOWN: usize = 8;
 /// Changed links that are listed.
 const LINKS_SHOWN: usize = 20;
 
@@ -86,6 +91,7 @@ pub(super) fn document(review: &Review, language: Language, zone: &TimeZone) -> 
     blocks.push(Block::Paragraph(opening(review, language, zone)));
     apart(&mut blocks, review, language);
     owners(&mut blocks, review, language);
+    business_owners(&mut blocks, review, language);
     results(&mut blocks, review, language);
     gaps(&mut blocks, review, language);
     episodes(&mut blocks, review, language, zone);
@@ -220,6 +226,30 @@ fn apart(blocks: &mut Vec<Block>, review: &Review, language: Language) {
             ),
         }));
     }
+}
+
+/// What the business targets came to, by who answers for them.
+fn business_owners(blocks: &mut Vec<Block>, review: &Review, language: Language) {
+    if review.business_owners.is_empty() {
+        return;
+    }
+    let heading = language.pick("业务目标按负责人", "Business targets by owner");
+    blocks.push(Block::Heading(heading.to_owned()));
+    let rows = review.business_owners.iter().map(|owner| {
+        vec![
+            Cell::plain(&owner.owner),
+            Cell::plain(owner.completion.map_or_else(|| "—".to_owned(), percent)),
+            Cell::plain(format!("{} / {}", owner.met, owner.closed)),
+        ]
+    });
+    blocks.push(Block::Table(Table {
+        columns: columns(&[
+            (language.pick("负责人", "Owner"), false),
+            (language.pick("平均完成", "Mean completion"), true),
+            (language.pick("达成 / 目标", "Met / targets"), true),
+        ]),
+        rows: rows.collect(),
+    }));
 }
 
 fn owners(blocks: &mut Vec<Block>, review: &Review, language: Language) {
@@ -528,6 +558,53 @@ fn forecasts(blocks: &mut Vec<Block>, review: &Review, language: Language) {
         ]),
         rows,
     }));
+    if review.forecasts_more > 0 {
+        let more = review.forecasts_more;
+        blocks.push(Block::Paragraph(match language {
+            Language::Zh => format!("另有 {more} 项，误差较小。"),
+            Language::En => format!("+{more} more that missed by less."),
+        }));
+    }
+}
+
+/// What the alerts of a source say of its data.
+fn feed_alerts(feed: &FeedResult, language: Language) -> String {
+    let comma = language.pick("；", "; ");
+    let mut said: Vec<String> = feed
+        .alerts
+        .iter()
+        .map(|alert| {
+            let (rule, times) = (&alert.rule, alert.times);
+            let lasted = length(alert.lasted_seconds, language);
+            match language {
+                Language::Zh => format!("{rule} 告警 {times} 次，共 {lasted}"),
+                Language::En if times == 1 => format!("{rule} fired once, for {lasted}"),
+                Language::En => format!("{rule} fired {times} times, for {lasted} together"),
+            }
+        })
+        .collect();
+    if let Some(worst) = &feed.rejected {
+        let number = |count: u64| language.number(count as f64);
+        let (read, rejected) = (number(worst.read), number(worst.rejected));
+        let reason = worst.reason.as_deref().unwrap_or("—");
+        said.push(match language {
+            Language::Zh => format!("24 小时内 {read} 个事件中最多拒绝 {rejected} 个，多为 {reason}"),
+            Language::En => {
+                format!(
+                    "at worst {rejected} of {read} events in 24 hours were rejected, most often for {reason}"
+                )
+            }
+        });
+    }
+    if said.is_empty() {
+        return String::new();
+    }
+    format!(
+        "{}{}{}",
+        language.pick("", " "),
+        said.join(comma),
+        language.pick("。", ".")
+    )
 }
 
 fn quality(blocks: &mut Vec<Block>, review: &Review, language: Language) {
@@ -537,7 +614,7 @@ fn quality(blocks: &mut Vec<Block>, review: &Review, language: Language) {
     let mut lines = Vec::new();
     for feed in &review.feeds {
         let silent = feed.silent.len();
-        lines.push(match (silent, language) {
+        let days = match (silent, language) {
             (0, Language::Zh) => format!("{}：{} 天，每天都有数据。", feed.source, feed.days),
             (0, Language::En) => format!("{}: data on each of {} days.", feed.source, feed.days),
             (_, Language::Zh) if silent == feed.days => {
@@ -569,6 +646,14 @@ fn quality(blocks: &mut Vec<Block>, review: &Review, language: Language) {
                     ),
                 }
             }
+        };
+        lines.push(format!("{days}{}", feed_alerts(feed, language)));
+    }
+    if review.corrections > 0 {
+        lines.push(match language {
+            Language::Zh => format!("迟到的事件使 {} 个结论得到更正。", review.corrections),
+            Language::En if review.corrections == 1 => "Late events corrected 1 verdict.".to_owned(),
+            Language::En => format!("Late events corrected {} verdicts.", review.corrections),
         });
     }
     if review.undelivered > 0 {
@@ -595,53 +680,86 @@ fn next(blocks: &mut Vec<Block>, review: &Review, language: Language, zone: &Tim
     let lines = review
         .next
         .iter()
-        .map(|next| match (next, language) {
-            (Next::Link { kpi, parent }, Language::Zh) => {
-                format!("{kpi} 是否仍是 {parent} 的正确 KPI？它完成了，而 {parent} 没有。")
-            }
-            (Next::Link { kpi, parent }, Language::En) => {
-                format!("Is {kpi} still the right KPI for {parent}? It was done, and {parent} was not.")
-            }
-            (Next::StillFiring { rule, title, since }, Language::Zh) => {
-                format!(
-                    "{title}：规则 {rule} 自 {} 起仍在告警。",
-                    language.moment(*since, zone)
-                )
-            }
-            (Next::StillFiring { rule, title, since }, Language::En) => {
-                format!(
-                    "{title}: {rule} has been firing since {}.",
-                    language.moment(*since, zone)
-                )
-            }
-            (Next::Unlikely { title, chance }, Language::Zh) => {
-                format!(
-                    "{title} 正在进行，达成概率{}。",
-                    sentence::likely(*chance, language)
-                )
-            }
-            (Next::Unlikely { title, chance }, Language::En) => {
-                format!(
-                    "{title} is running; the chance of meeting its target is {}.",
-                    sentence::likely(*chance, language)
-                )
-            }
-            (Next::NoTargetNext { title, period }, Language::Zh) => {
-                format!("{title} 在 {period} 还没有目标。")
-            }
-            (Next::NoTargetNext { title, period }, Language::En) => {
-                format!("{title} has no target for {period} yet.")
-            }
-            (Next::Feed { source, silent }, Language::Zh) => {
-                format!("数据源 {source} 有 {silent} 天没有数据：是没有业务，还是断了？")
-            }
-            (Next::Feed { source, silent: 1 }, Language::En) => {
-                format!("Source {source} was silent on one day: no business, or a broken feed?")
-            }
-            (Next::Feed { source, silent }, Language::En) => {
-                format!("Source {source} was silent on {silent} days: no business, or a broken feed?")
+        .take(NEXT_SHOWN)
+        .map(|next| (next, &next.what))
+        .map(|(next, what)| {
+            let text = next_in_words(what, language, zone);
+            match (&next.owner, language) {
+                (None, _) => text,
+                (Some(owner), Language::Zh) => format!("{text}（{owner}）"),
+                (Some(owner), Language::En) => format!("{text} ({owner})"),
             }
         })
         .collect();
-    blocks.push(Block::List(lines));
+    blocks.push(list(lines, review.next.len(), "项", language));
+}
+
+fn next_in_words(next: &Next, language: Language, zone: &TimeZone) -> String {
+    match (next, language) {
+        (Next::Link { kpi, parent }, Language::Zh) => {
+            format!("{kpi} 是否仍是 {parent} 的正确 KPI？它完成了，而 {parent} 没有。")
+        }
+        (Next::Link { kpi, parent }, Language::En) => {
+            format!("Is {kpi} still the right KPI for {parent}? It was done, and {parent} was not.")
+        }
+        (Next::StillFiring { rule, title, since }, Language::Zh) => {
+            format!(
+                "{title}：规则 {rule} 自 {} 起仍在告警。",
+                language.moment(*since, zone)
+            )
+        }
+        (Next::StillFiring { rule, title, since }, Language::En) => {
+            format!(
+                "{title}: {rule} has been firing since {}.",
+                language.moment(*since, zone)
+            )
+        }
+        (Next::Unlikely { title, chance }, Language::Zh) => {
+            format!(
+                "{title} 正在进行，达成概率{}。",
+                sentence::likely(*chance, language)
+            )
+        }
+        (Next::Unlikely { title, chance }, Language::En) => {
+            format!(
+                "{title} is running; the chance of meeting its target is {}.",
+                sentence::likely(*chance, language)
+            )
+        }
+        (Next::NoTargetNext { title, period }, Language::Zh) => {
+            format!("{title} 在 {period} 还没有目标。")
+        }
+        (Next::NoTargetNext { title, period }, Language::En) => {
+            format!("{title} has no target for {period} yet.")
+        }
+        (Next::Feed { source, silent }, Language::Zh) => {
+            format!("数据源 {source} 有 {silent} 天没有数据：是没有业务，还是断了？")
+        }
+        (Next::Feed { source, silent: 1 }, Language::En) => {
+            format!("Source {source} was silent on one day: no business, or a broken feed?")
+        }
+        (Next::Feed { source, silent }, Language::En) => {
+            format!("Source {source} was silent on {silent} days: no business, or a broken feed?")
+        }
+        (Next::Proposal { title, closed }, Language::Zh) => {
+            format!("{title}：{closed} 结束时的权重建议待决定。")
+        }
+        (Next::Proposal { title, closed }, Language::En) => {
+            format!("{title}: the weights proposed at the close of {closed} wait for a decision.")
+        }
+        (Next::EntryDue { title, from, .. }, Language::Zh) => {
+            format!("{title}：{from} 起的数据还没有填报。")
+        }
+        (Next::EntryDue { title, from, .. }, Language::En) => {
+            format!("{title}: its entry from {from} on has not been typed in.")
+        }
+        (Next::Weaker { kpi, parent }, Language::Zh) => {
+            format!("{kpi} 与 {parent} 的联动变弱，已说不出时间和幅度。")
+        }
+        (Next::Weaker { kpi, parent }, Language::En) => {
+            format!(
+                "The link from {kpi} to {parent} has become too weak to say when and by how much it answers."
+            )
+        }
+    }
 }

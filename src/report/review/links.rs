@@ -29,6 +29,13 @@ pub struct LinkChange {
     pub after: LinkFigures,
 }
 
+impl LinkChange {
+    /// Whether it was known how the parent answers, and is no more.
+    pub(super) fn is_weaker(&self) -> bool {
+        self.before.elasticity.is_some() && self.after.elasticity.is_none()
+    }
+}
+
 /// What is known of a link at a close.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct LinkFigures {

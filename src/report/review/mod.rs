@@ -16,10 +16,10 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 
-use super::NamedPeriod;
 use super::past::Past;
+use super::{NamedPeriod, title_of};
 use crate::alert::causes;
-use crate::alert::notice::Causes;
+use crate::alert::notice::{Causes, NoticeKind};
 use crate::alert::record::Episode;
 use crate::catalog::{Calendar, Catalog, Node, NodeId, PeriodKind, Role, SourceId, Target};
 use crate::evaluate::weights::Titled;
@@ -29,7 +29,7 @@ use crate::state::Status;
 use crate::words::Language;
 
 pub use links::{LinkChange, LinkFigures};
-pub use score::OwnerScore;
+pub use score::{BusinessOwner, OwnerScore};
 
 /// A pace below which a running business counts as one that does not move with its KPI.
 const SLACK_PACE: f64 = 0.9;
@@ -53,22 +53,28 @@ pub struct Review {
     pub results: Vec<NodeResult>,
     /// Every owner with a score, the lowest first.
     pub owners: Vec<OwnerScore>,
+    /// Every owner of business targets that closed, the lowest first.
+    pub business_owners: Vec<BusinessOwner>,
     /// Where a KPI was done and the business that it serves was not: indices into `results`, KPI and parent.
     pub apart: Vec<(usize, usize)>,
     /// Episodes that ran in the period, in the order of firing.
     pub episodes: Vec<EpisodeResult>,
     /// Forecasts made half-way, against what came.
     pub forecasts: Vec<ForecastResult>,
+    /// How many more there are of nodes with `each`, of which only the heaviest misses are told.
+    pub forecasts_more: usize,
     /// How the sources were.
     pub feeds: Vec<FeedResult>,
     /// Links that are not what they were before it.
     pub links: Vec<LinkChange>,
     /// What the closes of the period proposed of weights, and what became of it.
     pub weights: Vec<Titled>,
+    /// Verdicts that were corrected in the period because events came late.
+    pub corrections: usize,
     /// Notices of the period that nobody got.
     pub undelivered: usize,
-    /// What to look at next.
-    pub next: Vec<Next>,
+    /// What to look at next, the most pressing first.
+    pub next: Vec<ToLookAt>,
 }
 
 /// How a node instance did.
@@ -196,6 +202,42 @@ pub struct FeedResult {
     pub days: usize,
     /// Those of them on which it brought nothing that is folded.
     pub silent: Vec<Date>,
+    /// Its alerts in the period, by rule.
+    pub alerts: Vec<FeedAlert>,
+    /// The worst that its alerts told of rejected events; what was rejected is kept for 24 hours only.
+    pub rejected: Option<Rejected>,
+}
+
+/// The alerts of a source by one rule.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct FeedAlert {
+    /// The rule.
+    pub rule: String,
+    /// How many there were.
+    pub times: usize,
+    /// For how long together within the period, in seconds.
+    pub lasted_seconds: i64,
+}
+
+/// What was rejected of a source in the 24 hours before an alert.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Rejected {
+    /// Events that were read.
+    pub read: u64,
+    /// Those that were rejected.
+    pub rejected: u64,
+    /// The most frequent reason.
+    pub reason: Option<String>,
+}
+
+/// Something to look at next, and who should.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ToLookAt {
+    /// What, and why.
+    #[serde(flatten)]
+    pub what: Next,
+    /// Who answers for it.
+    pub owner: Option<String>,
 }
 
 /// Something to look at next.
@@ -224,6 +266,29 @@ pub enum Next {
         title: String,
         /// Chance.
         chance: f64,
+    },
+    /// Weights are proposed and wait for a decision.
+    Proposal {
+        /// Title of what the KPIs serve.
+        title: String,
+        /// Name of the closed period.
+        closed: String,
+    },
+    /// An entry that nobody has typed in.
+    EntryDue {
+        /// Title.
+        title: String,
+        /// First day for which it is.
+        from: Date,
+        /// The day after the last one.
+        to: Date,
+    },
+    /// A link that was known before and is now too weak to tell.
+    Weaker {
+        /// Title of the KPI.
+        kpi: String,
+        /// Title of what it serves.
+        parent: String,
     },
     /// No target for the next period.
     NoTargetNext {
@@ -287,26 +352,49 @@ pub fn review(past: &mut Past, asked: Option<Period>) -> Result<Review, NoReview
     explain_gaps(past, &catalog, &mut results);
     let apart = apart(&results);
     let episodes = episodes(past, &catalog, period);
-    let forecasts = forecasts(past, &catalog, period, &results);
-    let feeds = feeds(past, &catalog, period, today);
+    let (forecasts, forecasts_more) = forecasts(past, &catalog, period, &results);
+    let feeds = feeds(past, &catalog, period, today, &episodes);
     let within = |at: Timestamp| (period.starts_at(calendar)..period.ends_at(calendar)).contains(&at);
     let undelivered = past
         .notices
         .iter()
         .filter(|logged| logged.status == Status::Dead && within(logged.notice.decided_at))
         .count();
+    let corrected = past
+        .notices
+        .iter()
+        .filter(|logged| logged.notice.kind == NoticeKind::Correction && within(logged.notice.decided_at));
+    // One notice goes to many receivers.
+    let corrections: BTreeSet<&str> = corrected.map(|logged| logged.notice.id.as_str()).collect();
+    let corrections = corrections.len();
     let instances = results.iter().map(|result| &result.key);
     let links = links::changes(past, &catalog, period, last_day, instances);
-    let next = next(&catalog, period, &results, &apart, &episodes, &feeds);
+    let mut next = next(&catalog, period, &results, &apart, &episodes, &feeds);
+    next.extend(waiting(past, &catalog, watermark));
+    next.extend(links.iter().filter(|change| change.is_weaker()).map(|change| {
+        let kpi = results.iter().find(|result| result.name() == change.kpi);
+        ToLookAt {
+            what: Next::Weaker {
+                kpi: change.kpi.clone(),
+                parent: change.parent.clone(),
+            },
+            owner: kpi.and_then(|kpi| kpi.owner.clone()),
+        }
+    }));
+    // Stable: of one rank in the order in which they were found.
+    next.sort_by_key(|found| found.what.rank());
     Ok(Review {
         up_to: past.close_of(last_day).min(watermark),
         is_over,
         owners: score::owners(&catalog, &results),
+        business_owners: score::business_owners(&results),
         period: named,
         results,
         apart,
         episodes,
         forecasts,
+        forecasts_more,
+        corrections,
         feeds,
         links,
         weights: proposed_weights(past, &catalog, period),
@@ -570,25 +658,23 @@ fn forecasts(
     catalog: &Catalog,
     period: Period,
     results: &[NodeResult],
-) -> Vec<ForecastResult> {
+) -> (Vec<ForecastResult>, usize) {
     let closed: Vec<&NodeResult> = results
         .iter()
-        .filter(|result| {
-            result.closed == 1 && result.period.period() == period && result.dimensions.is_empty()
-        })
+        .filter(|result| result.closed == 1 && result.period.period() == period)
         .filter(|result| catalog.accumulates(catalog.node(result.key.node).metric))
         .collect();
     if closed.is_empty() {
-        return Vec::new();
+        return (Vec::new(), 0);
     }
     let half = period.start.until(period.end).map_or(0, |span| span.get_days()) / 2;
     let half_way = past.at_close_of(period.start.saturating_add(half.days()).saturating_sub(1.day()));
-    closed
+    let found: Vec<(&NodeResult, ForecastResult)> = closed
         .into_iter()
         .filter_map(|result| {
             let then = half_way.instances.iter().find(|state| state.key == result.key)?;
-            Some(ForecastResult {
-                title: result.title.clone(),
+            let found = ForecastResult {
+                title: result.name(),
                 unit: result.unit.clone(),
                 forecast: then.forecast?,
                 outcome: result.value?,
@@ -596,12 +682,49 @@ fn forecasts(
                     .value
                     .filter(|_| then.expected_share > 0.0)
                     .map(|value| value / then.expected_share),
-            })
+            };
+            Some((result, found))
         })
-        .collect()
+        .collect();
+    let (of_instances, mut told): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|(result, _)| !result.dimensions.is_empty());
+    let (shown, more) = heaviest(of_instances);
+    told.extend(shown);
+    (told.into_iter().map(|(_, found)| found).collect(), more)
 }
 
-fn feeds(past: &Past, catalog: &Catalog, period: Period, today: Date) -> Vec<FeedResult> {
+/// Of instances those whose forecast missed the most, by weight × miss, the heaviest first; and how many more there are.
+fn heaviest(mut found: Vec<(&NodeResult, ForecastResult)>) -> (Vec<(&NodeResult, ForecastResult)>, usize) {
+    let miss = |(result, found): &(&NodeResult, ForecastResult)| result.weight.unwrap_or(1.0) * found.miss();
+    found.sort_by(|a, b| miss(b).total_cmp(&miss(a)));
+    let more = found.len().saturating_sub(INSTANCES_SHOWN);
+    found.truncate(INSTANCES_SHOWN);
+    (found, more)
+}
+
+impl ForecastResult {
+    /// How far it was off, as a share of the larger of forecast and outcome; 0 where both are 0.
+    fn miss(&self) -> f64 {
+        let larger = self.forecast.abs().max(self.outcome.abs());
+        if larger > 0.0 {
+            (self.forecast - self.outcome).abs() / larger
+        } else {
+            0.0
+        }
+    }
+}
+
+fn feeds(
+    past: &Past,
+    catalog: &Catalog,
+    period: Period,
+    today: Date,
+    episodes: &[EpisodeResult],
+) -> Vec<FeedResult> {
+    let calendar = &catalog.calendar;
+    let (start, end) = (period.starts_at(calendar), period.ends_at(calendar));
+    let end = past.watermark.map_or(end, |watermark| watermark.min(end));
     // Today is not over: that nothing came yet says nothing.
     let (from, to) = (period.start, period.end.min(today));
     (0u32..)
@@ -612,7 +735,38 @@ fn feeds(past: &Past, catalog: &Catalog, period: Period, today: Date) -> Vec<Fee
             let days: Vec<Date> = std::iter::successors(Some(from), |day| day.tomorrow().ok())
                 .take_while(|day| *day < to)
                 .collect();
+            let of_source: Vec<&Episode> = episodes
+                .iter()
+                .map(|found| &found.episode)
+                .filter(|episode| episode.labels.get("source") == Some(&source.name))
+                .collect();
+            let mut alerts: BTreeMap<&str, (usize, i64)> = BTreeMap::new();
+            for episode in &of_source {
+                let (times, lasted) = alerts.entry(&episode.rule).or_default();
+                *times += 1;
+                let until = episode.ended_at.unwrap_or(end).min(end);
+                *lasted += until.duration_since(episode.fired_at.max(start)).as_secs().max(0);
+            }
+            let facts = of_source
+                .iter()
+                .filter_map(|episode| episode.facts.source.as_ref());
+            let worst = facts
+                .filter(|facts| facts.rejected > 0)
+                .max_by_key(|facts| facts.rejected);
             FeedResult {
+                alerts: alerts
+                    .into_iter()
+                    .map(|(rule, (times, lasted_seconds))| FeedAlert {
+                        rule: rule.to_owned(),
+                        times,
+                        lasted_seconds,
+                    })
+                    .collect(),
+                rejected: worst.map(|facts| Rejected {
+                    read: facts.read,
+                    rejected: facts.rejected,
+                    reason: facts.reason.clone(),
+                }),
                 source: source.name.clone(),
                 silent: days
                     .iter()
@@ -641,37 +795,48 @@ fn next(
     apart: &[(usize, usize)],
     episodes: &[EpisodeResult],
     feeds: &[FeedResult],
-) -> Vec<Next> {
-    let mut next: Vec<Next> = apart
+) -> Vec<ToLookAt> {
+    let of = |what: Next, owner: Option<&String>| ToLookAt {
+        what,
+        owner: owner.cloned(),
+    };
+    let mut next: Vec<ToLookAt> = apart
         .iter()
-        .map(|(kpi, parent)| Next::Link {
-            kpi: results[*kpi].name(),
-            parent: results[*parent].name(),
+        .map(|(kpi, parent)| {
+            let what = Next::Link {
+                kpi: results[*kpi].name(),
+                parent: results[*parent].name(),
+            };
+            of(what, results[*kpi].owner.as_ref())
         })
         .collect();
     next.extend(
         episodes
             .iter()
             .filter(|found| found.episode.ended_at.is_none())
-            .map(|found| Next::StillFiring {
-                rule: found.episode.rule.clone(),
-                title: found
-                    .episode
-                    .facts
-                    .node
-                    .as_ref()
-                    .map_or_else(String::new, crate::words::sentence::name),
-                since: found.episode.fired_at,
+            .map(|found| {
+                let Episode { facts, labels, .. } = &found.episode;
+                let what = Next::StillFiring {
+                    rule: found.episode.rule.clone(),
+                    title: match (&facts.node, &facts.source) {
+                        (Some(node), _) => crate::words::sentence::name(node),
+                        (None, Some(source)) => source.name.clone(),
+                        (None, None) => String::new(),
+                    },
+                    since: found.episode.fired_at,
+                };
+                of(what, labels.get("owner"))
             }),
     );
     next.extend(results.iter().filter_map(|result| {
         let chance = result
             .target_probability
             .filter(|chance| result.verdict == Verdict::Running && *chance < UNLIKELY)?;
-        Some(Next::Unlikely {
+        let what = Next::Unlikely {
             title: result.name(),
             chance,
-        })
+        };
+        Some(of(what, result.owner.as_ref()))
     }));
     for (id, node) in (0u32..).map(NodeId).zip(&catalog.nodes) {
         let Target::Table(rows) = &node.target else {
@@ -682,19 +847,72 @@ fn next(
             .iter()
             .any(|result| result.key.node == id && result.target.is_some());
         if was_told && !rows.iter().any(|row| following.holds(row.start)) {
-            next.push(Next::NoTargetNext {
+            let what = Next::NoTargetNext {
                 title: node.title.clone(),
                 period: following.id(catalog.calendar_of(node)),
-            });
+            };
+            next.push(of(what, node.owner.as_ref()));
         }
     }
     // A source that speaks on most days and was silent on some; one that speaks now and then says nothing by it.
     let silent = feeds
         .iter()
         .filter(|feed| !feed.silent.is_empty() && feed.silent.len() * 5 <= feed.days);
-    next.extend(silent.map(|feed| Next::Feed {
-        source: feed.source.clone(),
-        silent: feed.silent.len(),
+    next.extend(silent.map(|feed| {
+        let what = Next::Feed {
+            source: feed.source.clone(),
+            silent: feed.silent.len(),
+        };
+        let source = catalog.sources.iter().find(|source| source.name == feed.source);
+        of(what, source.and_then(|source| source.owner.as_ref()))
     }));
     next
+}
+
+/// What waits for somebody now: proposals of weights, and entries that nobody has typed in.
+fn waiting(past: &mut Past, catalog: &Catalog, now: Timestamp) -> Vec<ToLookAt> {
+    let node_of = |name: &str| catalog.nodes.iter().find(|node| node.name == name);
+    let mut found: Vec<ToLookAt> = past
+        .book
+        .pending()
+        .map(|proposal| {
+            let parent = node_of(&proposal.parent);
+            ToLookAt {
+                what: Next::Proposal {
+                    title: parent.map_or_else(|| proposal.parent.clone(), |parent| parent.title.clone()),
+                    closed: proposal.closed.clone(),
+                },
+                owner: parent.and_then(|parent| parent.owner.clone()),
+            }
+        })
+        .collect();
+    let snapshot = past.at(now);
+    found.extend(snapshot.instances.iter().filter_map(|state| {
+        let due = state.entry_due.as_ref().filter(|due| due.late_days > 0.0)?;
+        Some(ToLookAt {
+            what: Next::EntryDue {
+                title: title_of(catalog, &state.key),
+                from: due.from,
+                to: due.to,
+            },
+            owner: catalog.node(state.key.node).owner.clone(),
+        })
+    }));
+    found
+}
+
+impl Next {
+    /// What is pressing comes first: what is apart or fires, then what is likely to be missed, then what waits.
+    fn rank(&self) -> u8 {
+        match self {
+            Next::Link { .. } => 0,
+            Next::StillFiring { .. } => 1,
+            Next::Unlikely { .. } => 2,
+            Next::Proposal { .. } => 3,
+            Next::EntryDue { .. } => 4,
+            Next::NoTargetNext { .. } => 5,
+            Next::Feed { .. } => 6,
+            Next::Weaker { .. } => 7,
+        }
+    }
 }

@@ -73,6 +73,50 @@ pub(super) fn owners(catalog: &Catalog, results: &[NodeResult]) -> Vec<OwnerScor
     scores
 }
 
+/// What the business targets of one owner came to.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct BusinessOwner {
+    /// Who.
+    pub owner: String,
+    /// Mean of the completions of their closed periods, each up to 1.2.
+    pub completion: Option<f64>,
+    /// Targets whose last closed period met them.
+    pub met: usize,
+    /// Targets that were closed.
+    pub closed: usize,
+}
+
+/// Everybody who owns a business target that closed, the lowest first.
+pub(super) fn business_owners(results: &[NodeResult]) -> Vec<BusinessOwner> {
+    let mut by_owner: BTreeMap<&str, Vec<&NodeResult>> = BTreeMap::new();
+    for result in results {
+        if let (Role::Business, Some(owner), true) = (result.role, &result.owner, result.closed > 0) {
+            by_owner.entry(owner).or_default().push(result);
+        }
+    }
+    let owners = by_owner.into_iter().map(|(owner, of_owner)| BusinessOwner {
+        owner: owner.to_owned(),
+        completion: weighted(of_owner.iter().flat_map(|result| {
+            let capped = result
+                .completions
+                .iter()
+                .map(|completion| completion.clamp(0.0, CAP));
+            capped.map(|completion| (1.0, Some(completion)))
+        })),
+        met: of_owner
+            .iter()
+            .filter(|result| result.verdict == Verdict::Met)
+            .count(),
+        closed: of_owner.len(),
+    });
+    let mut owners: Vec<BusinessOwner> = owners.collect();
+    owners.sort_by(|a, b| {
+        let of = |owner: &BusinessOwner| owner.completion.unwrap_or(f64::INFINITY);
+        of(a).total_cmp(&of(b))
+    });
+    owners
+}
+
 /// The nearest business metric above a KPI.
 fn business_above(catalog: &Catalog, kpi: NodeId) -> Option<NodeId> {
     let mut next = catalog.node(kpi).parent.as_ref()?.node;

@@ -177,3 +177,81 @@ nodes: {{n: {{period: month, role: business, {node}}}}}"
     }
     assert_eq!(june().results[0].unjudged, None);
 }
+
+#[test]
+fn owners_of_business_targets_are_told_what_these_came_to() {
+    let found = june();
+    // East came to 1,740 of 2,000 and west to 580 of 1,000; the whole, of which the ceo answers for, to 2,320 of 3,000.
+    let told: Vec<_> = found
+        .business_owners
+        .iter()
+        .map(|of| (of.owner.as_str(), of.met, of.closed))
+        .collect();
+    assert_eq!(told, [("regions", 0, 2), ("ceo", 0, 1)]);
+    let regions = found.business_owners[0].completion.unwrap();
+    assert!((regions - (0.87 + 0.58) / 2.0).abs() < 1e-9, "{regions}");
+}
+
+#[test]
+fn forecasts_of_instances_are_told_the_heaviest_miss_first() {
+    let found = june();
+    let titles: Vec<&str> = found.forecasts.iter().map(|of| of.title.as_str()).collect();
+    assert_eq!(titles[..2], ["销售额", "文章"]);
+    assert_eq!((titles.len(), found.forecasts_more), (4, 0));
+    let of = |forecast, outcome| ForecastResult {
+        title: format!("{forecast}"),
+        unit: None,
+        forecast,
+        outcome,
+        rule_of_three: None,
+    };
+    let (light, mut heavy) = (found.results[1].clone(), found.results[1].clone());
+    heavy.weight = Some(10.0);
+    // Misses of 0.5 and 0.2, of weights 1 and 10; and five that hit.
+    let mut all = vec![(&light, of(50.0, 100.0)), (&heavy, of(80.0, 100.0))];
+    all.extend((0..5).map(|_| (&light, of(0.0, 0.0))));
+    let (shown, more) = heaviest(all);
+    let order: Vec<f64> = shown.iter().map(|(_, found)| found.forecast).collect();
+    assert_eq!((order, more), (vec![80.0, 50.0, 0.0, 0.0, 0.0], 2));
+}
+
+#[test]
+fn what_to_look_at_is_ranked_with_owners_and_at_most_eight_lines() {
+    let mut found = review(&mut world::june_with(world::reweighed()), None).unwrap();
+    let english = markdown(&found, Language::En, &TimeZone::UTC);
+    let said = "- 销售额: the weights proposed at the close of 2026-06 wait for a decision. (ceo)\n- 区域销售额 has no target for 2026-07 yet. (regions)";
+    assert!(english.contains(said), "{english}");
+    let chinese = markdown(&found, Language::Zh, &TimeZone::UTC);
+    assert!(
+        chinese.contains("- 销售额：2026-06 结束时的权重建议待决定。（ceo）"),
+        "{chinese}"
+    );
+    let one = found.next[0].clone();
+    found.next = vec![one; 11];
+    assert!(markdown(&found, Language::En, &TimeZone::UTC).contains("And 3 more."));
+}
+
+#[test]
+fn the_quality_of_data_is_told_by_source() {
+    let mut found = june();
+    found.corrections = 2;
+    found.feeds[0].alerts = vec![FeedAlert {
+        rule: "rejected".to_owned(),
+        times: 2,
+        lasted_seconds: 3 * 86_400,
+    }];
+    found.feeds[0].rejected = Some(Rejected {
+        read: 200,
+        rejected: 30,
+        reason: Some("no_time".to_owned()),
+    });
+    let english = markdown(&found, Language::En, &TimeZone::UTC);
+    let said = "rejected fired 2 times, for 3 days together; at worst 30 of 200 events in 24 hours were rejected, most often for no";
+    assert!(english.contains(said), "{english}");
+    assert!(english.contains("Late events corrected 2 verdicts."), "{english}");
+    let chinese = markdown(&found, Language::Zh, &TimeZone::UTC);
+    assert!(
+        chinese.contains("rejected 告警 2 次，共 3 天；24 小时内 200 个事件中最多拒绝 30 个"),
+        "{chinese}"
+    );
+}
