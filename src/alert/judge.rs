@@ -525,14 +525,14 @@ impl<'a> Judged<'a> {
         }
     }
 
-    /// What is told of an item: its age in whole days (in whole hours, where less than two days are allowed), so that
-    /// it is not another one with every second.
     /// Who answers for what the node serves.
     fn parent_owner(&self) -> Option<String> {
         let parent = self.catalog.node(self.node.key.node).parent.as_ref()?;
         self.catalog.node(parent.node).owner.clone()
     }
 
+    /// What is told of an item: its age in whole days (in whole hours, where less than two days are allowed), so that
+    /// it is not another one with every second.
     fn item_facts(&self) -> Option<ItemFacts> {
         let (item, after) = self.item?;
         let declared = self.catalog.node(self.node.key.node);

@@ -39,7 +39,7 @@ const LEAST_WAIT: Duration = Duration::from_mins(1);
 const AWAY_AFTER: u32 = ASIDE_AFTER + 1;
 
 /// How late a place in a shared pace may be taken: later, it would crowd those behind it.
-const SLOT_KEPT: Duration = Duration::from_millis(100);
+const SLOT_KEPT: Duration = Duration::from_millis(500);
 
 /// How long ends are said again to a receiver that forgets.
 const REPEAT_ENDS_FOR: SignedDuration = SignedDuration::from_mins(15);
@@ -329,18 +329,22 @@ impl Queue {
     fn choose(&self, all: &[Pending], others_only: bool) -> Choice {
         let now = Instant::now();
         let mut aside: HashSet<(&str, &str)> = HashSet::new();
-        let mut waiting: HashSet<&str> = HashSet::new();
+        let mut with_company: HashSet<&str> = HashSet::new();
         let mut until: Option<Instant> = None;
         for pending in all {
             let receiver = pending.receiver.as_str();
             if let Ok(notice) = &pending.notice {
-                let due = self.due(pending);
-                let steps_aside = stepped_aside(pending) && (others_only || due > now);
+                let wait = self.wait(pending);
+                let steps_aside = stepped_aside(pending) && (others_only || wait.is_some());
                 // What went with another, nobody knows whether in vain, is looked for by the other's id.
-                let went_along = pending.attempts == 0 && pending.maybe_shown && waiting.contains(receiver);
+                let went_along =
+                    pending.attempts == 0 && pending.maybe_shown && with_company.contains(receiver);
                 if steps_aside {
+                    let due = now + wait.unwrap_or_default();
                     until = Some(until.map_or(due, |until| until.min(due)));
-                    waiting.insert(receiver);
+                    if pending.maybe_shown {
+                        with_company.insert(receiver);
+                    }
                 }
                 if steps_aside || went_along || aside.contains(&(receiver, &notice.episode)) {
                     aside.insert((receiver, &notice.episode));
@@ -386,9 +390,11 @@ impl Queue {
         let Some(target) = self.targets.iter().find(of_head).cloned() else {
             return Next::WaitForBell;
         };
-        let last = self.until(later(head.decided, target.give_up_after));
+        let last = self.wait_until(later(head.decided, target.give_up_after));
+        let last = Instant::now() + last.unwrap_or_default();
         let paused = self.paused_until.map(|until| until.min(last));
-        let due = paused.into_iter().fold(self.due(&head), Instant::max);
+        let due = Instant::now() + self.wait(&head).unwrap_or_default();
+        let due = paused.map_or(due, |paused| paused.max(due));
         let free = self.pace.free_at(Instant::now());
         // Read after both: what is due at once is due by now.
         let now = Instant::now();
@@ -397,6 +403,19 @@ impl Queue {
                 self.blocked_since.get_or_insert(now);
             }
             return Next::WaitUntil(free.max(due));
+        }
+        if let Some(shared) = &self.shared {
+            // Its place is kept while it waits, so that nobody is overtaken for ever. One that was let pass is gone.
+            let kept = self.slot.filter(|slot| *slot + SLOT_KEPT > now);
+            let slot = kept.unwrap_or_else(|| {
+                let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                shared.reserve(now)
+            });
+            self.slot = Some(slot);
+            if slot > now {
+                self.blocked_since.get_or_insert(now);
+                return Next::WaitUntil(slot);
+            }
         }
         if let Some(since) = self.blocked_since.take() {
             self.desk.waited(&head.receiver, Wait::RateLimit, now - since);
@@ -445,20 +464,8 @@ impl Queue {
             };
             parcel.shown = shown;
         }
-        if let Some(shared) = &self.shared {
-            let now = Instant::now();
-            // Its place is kept while it waits, so that nobody is overtaken for ever. One that was let pass is gone.
-            let kept = self.slot.take().filter(|slot| *slot + SLOT_KEPT > now);
-            let slot = kept.unwrap_or_else(|| {
-                let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                shared.reserve(now)
-            });
-            if slot > now {
-                self.slot = Some(slot);
-                self.blocked_since.get_or_insert(now);
-                return Next::WaitUntil(slot);
-            }
-        }
+        // Its place in what is shared is taken now.
+        self.slot = None;
         // Written down before: whoever finds it after a crash knows that people may have seen it.
         let positions = parcel.positions();
         if self
@@ -511,6 +518,11 @@ impl Queue {
                 let mut left = aside;
                 let receiver = [head.receiver.clone()];
                 for pending in store.pending(Of::These(&receiver), GATHERED)? {
+                    // What follows another that was tried by itself may have gone with that: whoever looks for the head
+                    // finds nothing of it.
+                    if head.maybe_shown && pending.position > head.position && pending.attempts > 0 {
+                        break;
+                    }
                     // One that cannot be read, or that has no place, is settled when it is the head.
                     let Ok(other) = pending.notice.clone() else {
                         continue;
@@ -592,20 +604,19 @@ impl Queue {
             .await
     }
 
-    /// The moment of the next attempt. A wall clock that was set back must not hold a notice for longer than the
+    /// Time until the next attempt; `None`: it is due. A wall clock that was set back must not hold a notice for longer than the
     /// longest wait.
-    fn due(&self, head: &Pending) -> Instant {
-        if self.revived.contains(&head.position) {
-            return Instant::now();
-        }
-        head.next_attempt
-            .map_or_else(Instant::now, |next| self.until(next))
+    fn wait(&self, head: &Pending) -> Option<Duration> {
+        let next = head
+            .next_attempt
+            .filter(|_| !self.revived.contains(&head.position));
+        self.wait_until(next?)
     }
 
-    /// A moment of the wall clock, which may be past, but never further away than the longest wait.
-    fn until(&self, wall: Timestamp) -> Instant {
-        let wait = Duration::try_from(wall.duration_since(self.desk.now())).unwrap_or_default();
-        Instant::now() + wait.min(LONGEST_WAIT.mul_f32(1.1))
+    /// Time until a moment of the wall clock, never more than the longest wait; `None`: it is past.
+    fn wait_until(&self, wall: Timestamp) -> Option<Duration> {
+        let wait = Duration::try_from(wall.duration_since(self.desk.now())).ok()?;
+        (!wait.is_zero()).then_some(wait.min(LONGEST_WAIT.mul_f32(1.1)))
     }
 
     /// One attempt; `None` when the process stops and the receiver does not answer in time.

@@ -149,6 +149,27 @@ async fn a_notice_that_always_fails_holds_up_only_its_own_episode() {
     office.close().await;
 }
 
+/// By a clock that moves between two looks at it.
+#[tokio::test]
+async fn one_that_stepped_aside_goes_when_it_is_due() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::new([]));
+    decide(&store, &[fired(1)]);
+    let receivers = ["ops".to_owned()];
+    let position = store.pending(Of::These(&receivers), 1).unwrap()[0].position;
+    let postponed = Postponed {
+        attempts: ASIDE_AFTER,
+        next_attempt: Timestamp::now() - SignedDuration::from_secs(1),
+        maybe_shown: false,
+        reason: "500".into(),
+    };
+    store.postpone(position, &postponed).unwrap();
+    let office = Office::open(&store, &script);
+    let settled = tokio::time::timeout(Duration::from_secs(10), office.until_settled());
+    assert!(settled.await.is_ok(), "it is never tried");
+    assert_eq!(script.ids(), ["e1.1"]);
+    office.close().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_about_several_that_is_not_taken_is_made_smaller_until_the_bad_one_is_alone() {
     for (answer, outcome) in [

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::alert::dispatch::{Command, Refusal};
 use crate::evaluate::weights::{self, Decision};
@@ -94,8 +95,10 @@ impl Orders {
                 commands.next();
             }
             let is_busy = waiting.is_empty();
+            // They wait for the same step: one that takes too long is too long for all.
+            let until = Instant::now() + ANSWER_WITHIN;
             for answered in waiting {
-                answers.push(answer(answered).await);
+                answers.push(answer(answered, until).await);
             }
             if is_busy || answers.last() == Some(&Err(NotDone::Busy)) {
                 break;
@@ -106,7 +109,7 @@ impl Orders {
     }
 
     async fn ask(&self, ask: Ask) -> Result<String, NotDone> {
-        answer(self.send(ask)?).await
+        answer(self.send(ask)?, Instant::now() + ANSWER_WITHIN).await
     }
 
     fn send(&self, ask: Ask) -> Result<Answered, NotDone> {
@@ -120,8 +123,8 @@ impl Orders {
 
 type Answered = oneshot::Receiver<Result<String, NotDone>>;
 
-async fn answer(answered: Answered) -> Result<String, NotDone> {
-    match tokio::time::timeout(ANSWER_WITHIN, answered).await {
+async fn answer(answered: Answered, until: Instant) -> Result<String, NotDone> {
+    match tokio::time::timeout_at(until, answered).await {
         Ok(Ok(answer)) => answer,
         _ => Err(NotDone::Busy),
     }

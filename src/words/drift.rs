@@ -168,14 +168,16 @@ fn departure(kpi: &Figure, parent: &Figure, found: &LinkFigure, since: &str, lan
 }
 
 /// A factor with two digits that count: 100, 9.8, 0.012.
-fn times(factor: Option<f64>) -> String {
+pub(crate) fn times(factor: Option<f64>) -> String {
     let factor = factor.unwrap_or(1.0);
     if factor >= 10.0 {
         format!("{factor:.0}")
     } else if factor >= 0.1 {
         format!("{factor:.1}")
-    } else {
+    } else if factor >= 0.001 {
         format!("{factor:.3}")
+    } else {
+        format!("{factor:.6}")
     }
 }
 

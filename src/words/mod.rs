@@ -6,7 +6,7 @@
 
 pub mod causes;
 pub mod definition;
-mod drift;
+pub(crate) mod drift;
 pub mod sentence;
 mod shared;
 mod silence;

@@ -386,8 +386,6 @@ impl Dispatcher {
             if silence.reminded || !is_due {
                 continue;
             }
-            silence.reminded = true;
-            self.is_changed = true;
             let held: Vec<&AlertRecord> = book
                 .open_records()
                 .filter(|record| {
@@ -406,6 +404,12 @@ impl Dispatcher {
                     names.into_iter().collect()
                 }
             };
+            if receivers.is_empty() && !held.is_empty() {
+                // Perhaps there is time yet when somebody is told again.
+                continue;
+            }
+            silence.reminded = true;
+            self.is_changed = true;
             for receiver in receivers {
                 notices.push(words::reminder(
                     silence,

@@ -153,6 +153,10 @@ impl Dispatcher {
             let first = wants
                 .iter()
                 .filter_map(|want| match want.what {
+                    What::Fired {
+                        release: Some(Release::After(_)),
+                        ..
+                    } => None,
                     What::Fired { since, .. } => Some(since),
                     _ => None,
                 })

@@ -25,6 +25,8 @@ const WEEKDAY_SHRINKAGE: f64 = 2.0;
 static DEVIATION_KEPT: LazyLock<f64> = LazyLock::new(|| 0.5f64.powf(1.0 / 28.0));
 /// Mean deviation that is believed of a series of which nothing is known.
 const UNKNOWN_DEVIATION: f64 = 0.5;
+/// Mean deviation that is allowed at least: what has never varied may move a little every day.
+const LEAST_DEVIATION: f64 = 0.05;
 /// Days of weekdays that bring next to nothing deviate as those that bring so much: a share of a mean day.
 const SMALLEST_FACTOR: f64 = 0.3;
 /// Mean deviations from which on a day is far out: 3.2 standard deviations of a normal distribution.
@@ -107,7 +109,7 @@ impl Filter {
         let factor = (known.weekdays[weekday] * phase).max(0.01);
         let level = known.levels[REFERENCE];
         let expected = level * factor;
-        let spread = known.deviation * factor.max(SMALLEST_FACTOR) / factor;
+        let spread = known.deviation.max(LEAST_DEVIATION) * factor.max(SMALLEST_FACTOR) / factor;
         self.seen += 1;
         let mut counted = value;
         if self.seen > FIRST_DAYS && level > 0.0 {

@@ -16,6 +16,7 @@ use crate::evaluate::drift::days_of;
 use crate::evaluate::silence::{Freshness, Silent};
 use crate::evaluate::{NodeState, Snapshot};
 use crate::fold::day::Day;
+use crate::words::drift::times;
 use crate::words::{Language, length, percent};
 
 /// Days that are named one by one.
@@ -156,7 +157,11 @@ fn sources(past: &Past, state: &NodeState, at: Timestamp) -> Vec<SourceText> {
         let brought = past
             .cells
             .days_of_source(id, Day::of(state.period.start), Day::of(today));
-        let over = std::iter::successors(Some(state.period.start), |day| day.tomorrow().ok());
+        // Of days before everything that is kept nobody knows.
+        let begins = past
+            .first_day()
+            .map_or(state.period.start, |first| first.max(state.period.start));
+        let over = std::iter::successors(Some(begins), |day| day.tomorrow().ok());
         let fired = |episode: &&Episode| {
             episode.labels.get("source") == Some(&source.name)
                 && episode.fired_at <= at
@@ -458,9 +463,14 @@ fn feed_in_words(health: &HealthText, language: Language) -> String {
         };
         let since = found.since.map_or_else(|| "—".to_owned(), |day| day.to_string());
         match (found.factor, language) {
-            (Some(factor), Language::Zh) => format!("{whose}自 {since} 起数值为平时的 {factor:.2} 倍"),
+            (Some(factor), Language::Zh) => {
+                format!("{whose}自 {since} 起数值为平时的 {} 倍", times(Some(factor)))
+            }
             (Some(factor), Language::En) => {
-                format!("{whose}values are {factor:.2} times their usual size since {since}")
+                format!(
+                    "{whose}values are {} times their usual size since {since}",
+                    times(Some(factor))
+                )
             }
             (None, Language::Zh) => format!("{whose}自 {since} 起没有数据"),
             (None, Language::En) => format!("{whose}silent since {since}"),
@@ -541,7 +551,7 @@ mod tests {
         for said in [
             "late: nothing for 30 minutes, one is expected every 10 minutes; newest event of 16 June 10:00; 200 events in 24 hours, 30 rejected (15%), most often for no_time; nothing on 1 day of the period (3 June) (owner data)",
             "visits (of the parent)  its rhythm has not been watched yet",
-            "values are 100.00 times their usual size since 2026-06-09",
+            "values are 100 times their usual size since 2026-06-09",
             "1 day (19 June 端午节)",
         ] {
             assert!(english.contains(said), "{said} in\n{english}");
@@ -550,7 +560,7 @@ mod tests {
         for said in [
             "偏晚：已有 30 分钟没有事件，预期至少每 10 分钟一次；最新事件 6月16日 10:00；24 小时内 200 个事件，拒绝 30 个（15%），多为 no_time；本期 1 天没有数据（6月3日）（负责人 data）",
             "visits（上级的）",
-            "自 2026-06-09 起数值为平时的 100.00 倍",
+            "自 2026-06-09 起数值为平时的 100 倍",
             "1 天（6月19日 端午节）",
         ] {
             assert!(chinese.contains(said), "{said} in\n{chinese}");
