@@ -604,8 +604,8 @@ impl Queue {
             .await
     }
 
-    /// Time until the next attempt; `None`: it is due. A wall clock that was set back must not hold a notice for longer than the
-    /// longest wait.
+    /// Time until the next attempt; `None`: it is due. A wall clock that was set back must not hold a notice for longer
+    /// than the longest wait.
     fn wait(&self, head: &Pending) -> Option<Duration> {
         let next = head
             .next_attempt
@@ -883,8 +883,8 @@ impl Queue {
     }
 }
 
-/// The notices of an episode that nobody needs to hear of: the episode is over before
-/// its receiver was told that it began, or an end is corrected of which they were not told. What may have been seen counts as told: it needs its end.
+/// The notices of an episode that nobody needs to hear of: the episode is over before its receiver was told that it began,
+/// or an end is corrected of which they were not told. What may have been seen counts as told: it needs its end.
 fn superseded(siblings: &[Sibling]) -> Vec<i64> {
     let is_told = |sibling: &&Sibling| sibling.status == Status::Delivered || sibling.maybe_shown;
     let told = siblings.iter().any(|sibling| is_told(&sibling));
