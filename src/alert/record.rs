@@ -291,6 +291,20 @@ pub struct Figure {
 }
 
 impl Facts {
+    /// The numbers of the node and of what it serves, as the API and the alert log show them.
+    pub fn numbers(&self) -> serde_json::Value {
+        let of = |figure: &Figure| {
+            serde_json::json!({
+                "value": figure.value,
+                "target": figure.target,
+                "completion": figure.completion,
+                "expectedShare": figure.expected_share,
+                "pace": figure.pace,
+            })
+        };
+        serde_json::json!({"node": self.node.as_ref().map(of), "parent": self.parent.as_ref().map(of)})
+    }
+
     /// How much they matter, to rank alerts: what is missing to the plan, times the weight where there is one.
     pub fn impact(&self) -> Option<f64> {
         let figure = self.parent.as_ref().or(self.node.as_ref())?;

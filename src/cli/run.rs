@@ -1,25 +1,33 @@
-//! `tautline run`: the daemon.
+//! `tautline run`: the daemon, alone or as one of several that keep one state.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{load_all, logging};
+use crate::daemon::replicas::{Loaded, Member};
 use crate::daemon::{Daemon, Options, SystemClock};
 use crate::serve::ReloadRequest;
 use crate::settings;
 use crate::state::Store;
 
+/// Where reload requests go, while there is a daemon.
+type Reloads = watch::Receiver<Option<mpsc::Sender<ReloadRequest>>>;
+
 pub(super) fn run(config: Option<&Path>) -> Result<(), String> {
-    let (settings, catalog) = load_all(config).map_err(|diagnostics| diagnostics.to_string())?;
+    let loaded = load_all(config).map_err(|diagnostics| diagnostics.to_string())?;
     logging::start("info");
-    for warning in settings::doubts(&settings, &catalog) {
+    for warning in settings::doubts(&loaded.0, &loaded.1) {
         tracing::warn!(place = %warning.place, message = warning.message, "settings");
     }
-    let store = Store::open(&settings.state_sqlite).map_err(|error| error.to_string())?;
+    // A file that cannot be used is said before anything else begins.
+    let store = match loaded.0.state_prefix {
+        None => Some(Store::open(&loaded.0.state_sqlite).map_err(|error| error.to_string())?),
+        Some(_) => None,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -31,30 +39,84 @@ pub(super) fn run(config: Option<&Path>) -> Result<(), String> {
         let mut terminate = listen_for(SignalKind::terminate())?;
         let mut interrupt = listen_for(SignalKind::interrupt())?;
         let mut hang_up = listen_for(SignalKind::hangup())?;
-        let listener = TcpListener::bind(settings.serve.listen)
-            .await
-            .map_err(|error| format!("cannot listen on {}: {error}; set serve.listen", settings.serve.listen))?;
-        tracing::info!(listen = %settings.serve.listen, state = %settings.state_sqlite.display(), "tautline starts");
-        let options = Options { settings, catalog, store, clock: Arc::new(SystemClock), listener };
-        let daemon = Daemon::start(options).await?;
-        let reloads = daemon.reloads();
+        let (stop, stopping) = watch::channel(false);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            stop.send_replace(true);
+        });
+        let (to_daemon, reloads) = watch::channel(None);
         tokio::spawn(async move {
             while hang_up.recv().await.is_some() {
                 reload(&reloads).await;
             }
         });
-        let stop = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        daemon.run_until(stop).await
+        let listen = loaded.0.serve.listen;
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|error| format!("cannot listen on {listen}: {error}; set serve.listen"))?;
+        tracing::info!(%listen, state = %loaded.0.state_sqlite.display(), "tautline starts");
+        match store {
+            Some(store) => alone(loaded, store, listener, to_daemon, stopping).await,
+            None => among_several(loaded, listener, to_daemon, stopping).await,
+        }
     })
 }
 
+async fn alone(
+    (settings, catalog): Loaded,
+    store: Store,
+    listener: TcpListener,
+    to_daemon: watch::Sender<Option<mpsc::Sender<ReloadRequest>>>,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<(), String> {
+    let store = store.logging(settings.kafka.alert_log.is_some());
+    let daemon = Daemon::start(Options {
+        settings,
+        catalog,
+        store,
+        clock: Arc::new(SystemClock),
+        listener,
+    })
+    .await?;
+    to_daemon.send_replace(Some(daemon.reloads()));
+    let stop = async move {
+        // A lost sender means that nobody can say it any more.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    };
+    daemon.run_until(stop).await
+}
+
+async fn among_several(
+    loaded: Loaded,
+    listener: TcpListener,
+    to_daemon: watch::Sender<Option<mpsc::Sender<ReloadRequest>>>,
+    stopping: watch::Receiver<bool>,
+) -> Result<(), String> {
+    let file = loaded.0.file.clone();
+    let prefix = loaded.0.state_prefix.clone().unwrap_or_default();
+    let listener = listener
+        .into_std()
+        .map_err(|error| format!("cannot listen: {error}"))?;
+    let member = Member {
+        loaded,
+        load: Box::new(move || load_all(Some(&file)).map_err(|diagnostics| diagnostics.to_string())),
+        prefix,
+        clock: Arc::new(SystemClock),
+        listener,
+        reloads: to_daemon,
+    };
+    member.run(stopping).await
+}
+
 /// The supervisor logs how it went.
-async fn reload(reloads: &mpsc::Sender<ReloadRequest>) {
+async fn reload(reloads: &Reloads) {
+    let Some(reloads) = reloads.borrow().clone() else {
+        tracing::info!("settings and catalogue are read again when this process leads");
+        return;
+    };
     let (answer, answered) = oneshot::channel();
     if reloads.send(answer).await.is_ok() {
         let _ = answered.await;

@@ -8,10 +8,12 @@
 //! * [`pipeline`]: both together, over one catalogue and one set of partitions.
 //! * [`publisher`]: what the server shows, and changes of health said once.
 //! * [`discovery`]: watches which partitions there are.
+//! * [`alert_log`]: brings what was decided and told to a topic. [`replicas`]: several processes that keep one state.
 //! * [`history`]: folds what does not come from Kafka.
 //! * [`replay`]: history through the same core, day by day of arrival.
 //! * [`dead_letter`]: the file of rejected events. [`clock`]: the only clock.
 
+mod alert_log;
 mod backfill;
 mod barrier;
 pub mod clock;
@@ -27,6 +29,7 @@ mod pipeline;
 mod publisher;
 mod reader;
 pub mod replay;
+pub mod replicas;
 pub(crate) mod rhythms;
 mod supervisor;
 

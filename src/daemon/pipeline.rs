@@ -130,9 +130,15 @@ impl Pipeline {
         engine.recall(restored.past);
         engine.seat(&catalog.severities);
         engine.withdraw(|record| judge::withdrawn(catalog, record));
+        // Each of several processes has a file of its own, and the state knows the length of one: nothing is cut, and what a
+        // crash left uncommitted may be in it twice.
+        let whole_bytes = match around.store.is_replicated() {
+            true => u64::MAX,
+            false => restored.dead_letter_bytes,
+        };
         let mut dead_letters = DeadLetterFile::open(
             &settings.dead_letter.path,
-            restored.dead_letter_bytes,
+            whole_bytes,
             settings.dead_letter.max_bytes,
         )
         .map_err(|error| {

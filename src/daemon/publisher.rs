@@ -69,6 +69,8 @@ impl Publisher {
             config_last_reload_successful: true,
             started: Some(clock.now()),
             evaluates_every: settings.evaluate_every,
+            leads: store.is_replicated().then_some(true),
+            unlogged: settings.kafka.alert_log.is_some().then_some(0),
             ..Stats::default()
         };
         let view = View {
@@ -194,6 +196,9 @@ impl Publisher {
                 self.clock.now().duration_since(since).as_secs_f64().max(0.0)
             })
         });
+        if known.stats.unlogged.is_some() {
+            known.stats.unlogged = self.store.unlogged_count().ok();
+        }
         known.stats.backfills = self.board.read();
         known.stats.missing_topics = known.missing_topics.clone();
         known.stats.registry = self.registry.as_ref().map(|registry| registry.status());

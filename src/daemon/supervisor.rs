@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::alert_log::AlertLog;
 use super::backfill::{Backfiller, Board};
 use super::clock::Clock;
 use super::discovery::{self, Discovered};
@@ -57,6 +58,7 @@ pub struct Daemon {
     reloads: mpsc::Sender<serve::ReloadRequest>,
     ended: oneshot::Receiver<Result<(), String>>,
     tasks: Tasks,
+    alert_log: Option<AlertLog>,
 }
 
 struct Tasks {
@@ -133,6 +135,14 @@ impl Daemon {
             delivery,
         );
 
+        let alert_log = match &settings.kafka.alert_log {
+            Some(topic) => Some(AlertLog::start(
+                connection(&settings),
+                topic.clone(),
+                store.clone(),
+            )?),
+            None => None,
+        };
         let (commands, inbox) = channel();
         let to_supervisor = commands.clone();
         let reloader = tokio::spawn(async move {
@@ -186,6 +196,7 @@ impl Daemon {
                 outbox,
                 reloader,
             },
+            alert_log,
         })
     }
 
@@ -217,6 +228,12 @@ impl Daemon {
             Ok(Err(error)) => tracing::error!(%error, "the server failed"),
             Err(error) => tracing::error!(%error, "the server failed"),
             Ok(Ok(())) => {}
+        }
+        // Last: it waits for Kafka, and takes what all others decided.
+        if let Some(alert_log) = self.alert_log.take()
+            && let Err(error) = tokio::task::spawn_blocking(move || drop(alert_log)).await
+        {
+            tracing::error!(%error, "the alert log failed");
         }
         ended.unwrap_or_else(|_| Err("the supervisor thread failed".to_owned()))
     }

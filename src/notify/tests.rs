@@ -24,9 +24,11 @@ fn settings(urls: &[(&str, &str)]) -> Settings {
             properties: BTreeMap::new(),
             workers: None,
             schema_registry: None,
+            alert_log: None,
         },
         catalog: PathBuf::new(),
         state_sqlite: PathBuf::new(),
+        state_prefix: None,
         dead_letter: DeadLetter {
             path: PathBuf::new(),
             max_bytes: 0,

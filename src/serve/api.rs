@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::backfills;
 use super::view::{AlertView, View};
 use crate::alert::dispatch::Held;
-use crate::alert::record::{AlertState, Episode, Facts, Figure, Labels};
+use crate::alert::record::{AlertState, Episode, Facts, Labels};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Rule, RuleOn};
 use crate::evaluate::{FeedState, LinkState, NodeInfo, NodeState, OpenItems, Pace};
@@ -361,20 +361,6 @@ pub fn sources(view: &View) -> Response {
     success(json!({ "sources": view.snapshot.sources }))
 }
 
-/// The numbers of an alert at one moment, of its node and what that serves.
-fn numbers(facts: &Facts) -> Value {
-    let of = |figure: &Figure| {
-        json!({
-            "value": figure.value,
-            "target": figure.target,
-            "completion": figure.completion,
-            "expectedShare": figure.expected_share,
-            "pace": figure.pace,
-        })
-    };
-    json!({"node": facts.node.as_ref().map(of), "parent": facts.parent.as_ref().map(of)})
-}
-
 /// A notice of the log, in the history of its episode and beside others.
 fn told_line(logged: &LoggedNotice) -> Value {
     let notice = &logged.notice;
@@ -424,9 +410,9 @@ pub fn episodes(view: &View, page: &Page<EpisodePlace, (String, Episode)>) -> Re
 pub fn history(told: &[LoggedNotice], held: &[Held]) -> Response {
     let told = told.iter().map(|logged| {
         let (notice, mut line) = (&logged.notice, told_line(logged));
-        line["numbers"] = numbers(&notice.facts);
-        line["numbersAtFiring"] = json!(notice.facts_at_firing.as_ref().map(numbers));
-        line["numbersAtPeak"] = json!(notice.peak.as_ref().map(numbers));
+        line["numbers"] = notice.facts.numbers();
+        line["numbersAtFiring"] = json!(notice.facts_at_firing.as_ref().map(Facts::numbers));
+        line["numbersAtPeak"] = json!(notice.peak.as_ref().map(Facts::numbers));
         (logged.decided, line)
     });
     let held = held.iter().map(|held| {

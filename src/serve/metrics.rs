@@ -496,6 +496,18 @@ fn process(view: &View, families: &mut Vec<MetricFamily>) {
         "Age of the oldest notice that is not delivered; 0 when there is none.",
         stats.oldest_undelivered_seconds.map(|age| (Series::new(), age)),
     ));
+    families.push(gauge(
+        "alert_log_waiting_lines",
+        "Lines that the alert log's topic has yet to take.",
+        stats.unlogged.map(|lines| (Series::new(), lines as f64)),
+    ));
+    families.push(gauge(
+        "replica_leads",
+        "Whether this process leads those that keep the state together.",
+        stats
+            .leads
+            .map(|leads| (Series::new(), f64::from(u8::from(leads)))),
+    ));
     families.push(commits(view));
     registry(view, families);
     weight_proposals(view, families);

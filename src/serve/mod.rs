@@ -11,6 +11,7 @@
 //! * `taking`: links of messages that acknowledge and silence. [`orders`]: what people ask of alerts, on its way to the
 //!   evaluator and back.
 //! * [`health`]: `/-/healthy`, `/-/ready`, `/-/reload`.
+//! * [`standby`]: all that a process serves that follows another.
 //! * [`page`]: the pages for people; `alerts_page`: who was told what. `preview`: what a silence would hold back.
 
 mod access;
@@ -32,6 +33,7 @@ pub mod page;
 mod preview;
 mod routing_tree;
 mod slack;
+pub mod standby;
 mod taking;
 #[cfg(test)]
 mod taking_tests;

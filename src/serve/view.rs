@@ -232,6 +232,10 @@ pub struct Stats {
     pub pending_notices: BTreeMap<String, u64>,
     /// Age of the oldest notice that is not delivered; 0 with an empty outbox, `None` while unknown.
     pub oldest_undelivered_seconds: Option<f64>,
+    /// Lines that the alert log has yet to take; `None` where the settings name none.
+    pub unlogged: Option<u64>,
+    /// Whether this process leads several that keep the state together; `None` where it is alone.
+    pub leads: Option<bool>,
     /// How the schema registry stands; `None` where the settings name none.
     pub registry: Option<Status>,
     /// What is read again from Kafka, and what was.

@@ -26,6 +26,8 @@ use crate::words::Language;
 /// Where settings are looked for when nobody says.
 const DEFAULT_FILES: [&str; 2] = ["tautline.yaml", "config/tautline.yaml"];
 const PREFIX: &str = "TAUTLINE";
+/// Longest name of a topic that tautline writes to, with room for what it puts behind; Kafka allows 249.
+const LONGEST_TOPIC: usize = 200;
 /// Shortest token, in bytes.
 const MIN_TOKEN_BYTES: usize = 16;
 /// An event waits this long for its evaluation, and up to 200 ms before it: within a second it is on /metrics.
@@ -62,6 +64,8 @@ struct KafkaEntry {
     properties: BTreeMap<String, Scalar>,
     workers: Option<usize>,
     schema_registry: Option<RegistryEntry>,
+    /// Topic that takes every episode, every notice and what came of it.
+    alert_log: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema, Debug)]
@@ -88,7 +92,17 @@ enum Scalar {
 #[derive(Deserialize, JsonSchema, Debug, Default)]
 #[serde(deny_unknown_fields, default)]
 struct StateEntry {
+    /// The file; with `kafka` the copy of this process.
     sqlite: Option<PathBuf>,
+    /// Several processes keep the state together, in topics.
+    kafka: Option<ReplicasEntry>,
+}
+
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+struct ReplicasEntry {
+    /// The topics are `<prefix>.state` and `<prefix>.lead`.
+    prefix: String,
 }
 
 #[derive(Deserialize, JsonSchema, Debug, Default)]
@@ -350,7 +364,20 @@ impl Checker {
                 .collect(),
             workers: file.kafka.workers,
             schema_registry: file.kafka.schema_registry.and_then(|entry| self.registry(entry)),
+            alert_log: file.kafka.alert_log,
         };
+        if let Some(topic) = &kafka.alert_log {
+            self.topic(
+                &["kafka", "alert_log"],
+                topic,
+                "tautline.alert-log",
+                &kafka.brokers,
+            );
+        }
+        let state_prefix = file.state.kafka.map(|entry| entry.prefix);
+        if let Some(prefix) = &state_prefix {
+            self.topic(&["state", "kafka", "prefix"], prefix, "tautline", &kafka.brokers);
+        }
         let state_sqlite = self.below(file.state.sqlite.unwrap_or_else(|| "data/tautline.db".into()));
         let dead_letter = DeadLetter {
             path: match file.dead_letter.path {
@@ -375,6 +402,7 @@ impl Checker {
             kafka,
             catalog: self.below(file.catalog.unwrap_or_else(|| "catalog/".into())),
             state_sqlite,
+            state_prefix,
             dead_letter,
             serve: self.serve(file.serve),
             evaluate_every: self.every(file.evaluate.every),
@@ -390,6 +418,26 @@ impl Checker {
             Ok(settings)
         } else {
             Err(Diagnostics(self.problems))
+        }
+    }
+
+    /// Checks the name of a topic, or its beginning, that tautline itself writes to.
+    fn topic(&mut self, path: &[&str], name: &str, example: &str, brokers: &str) {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.is_empty() || name.len() > LONGEST_TOPIC || !name.chars().all(is_allowed) {
+            self.problem(
+                path,
+                format!(
+                    "'{name}' cannot name a topic: 1 to {LONGEST_TOPIC} letters, digits, dots, underscores and hyphens; \
+                     such as {example}"
+                ),
+            );
+        }
+        if brokers.is_empty() {
+            self.problem(
+                path,
+                "is a topic, and the settings name no brokers; write kafka: {brokers: 127.0.0.1:9092} too",
+            );
         }
     }
 

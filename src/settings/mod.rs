@@ -44,6 +44,8 @@ pub struct Settings {
     pub catalog: PathBuf,
     /// The state file.
     pub state_sqlite: PathBuf,
+    /// Topics that keep the state of several processes begin with this; `None`: the file is the state.
+    pub state_prefix: Option<String>,
     /// Where rejected events are kept.
     pub dead_letter: DeadLetter,
     /// The server.
@@ -79,6 +81,8 @@ pub struct Kafka {
     pub workers: Option<usize>,
     /// Where the schemas of Avro are.
     pub schema_registry: Option<SchemaRegistry>,
+    /// Topic that takes every episode, every notice and what came of it.
+    pub alert_log: Option<String>,
 }
 
 /// A schema registry with Confluent's REST API.
@@ -157,7 +161,11 @@ impl Settings {
                 "kafka.schema_registry",
                 self.kafka.schema_registry != other.kafka.schema_registry,
             ),
-            ("state", self.state_sqlite != other.state_sqlite),
+            ("kafka.alert_log", self.kafka.alert_log != other.kafka.alert_log),
+            (
+                "state",
+                (&self.state_sqlite, &self.state_prefix) != (&other.state_sqlite, &other.state_prefix),
+            ),
             ("serve", self.serve != other.serve),
             ("language", self.language != other.language),
         ];

@@ -34,26 +34,25 @@ impl Store {
     /// # Errors
     /// When SQLite refuses; nothing has changed then.
     pub fn exchange(&self, exchange: &Exchange<'_>) -> Result<(), StateError> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?;
-        let mut tables = TableIds::default();
-        for backfill in exchange.backfills {
-            let id = tables.id(&transaction, &backfill.name)?;
-            for table in ["cells", "keys", "items"] {
-                transaction.execute(&format!("DELETE FROM {table} WHERE table_id = ?1"), [id])?;
+        self.write(|transaction| {
+            let mut tables = TableIds::default();
+            for backfill in exchange.backfills {
+                let id = tables.id(transaction, &backfill.name)?;
+                for table in ["cells", "keys", "items"] {
+                    transaction.execute(&format!("DELETE FROM {table} WHERE table_id = ?1"), [id])?;
+                }
             }
-        }
-        put_cells(&transaction, &mut tables, exchange.cells)?;
-        keys::put(&transaction, &mut tables, exchange.keys)?;
-        items::put(&transaction, &mut tables, exchange.items)?;
-        seen::put(&transaction, exchange.seen)?;
-        definitions::put(&transaction, exchange.definitions)?;
-        put(&transaction, exchange.backfills)?;
-        for node in exchange.nodes {
-            learned::forget(&transaction, node)?;
-        }
-        transaction.commit()?;
-        Ok(())
+            put_cells(transaction, &mut tables, exchange.cells)?;
+            keys::put(transaction, &mut tables, exchange.keys)?;
+            items::put(transaction, &mut tables, exchange.items)?;
+            seen::put(transaction, exchange.seen)?;
+            definitions::put(transaction, exchange.definitions)?;
+            put(transaction, exchange.backfills)?;
+            for node in exchange.nodes {
+                learned::forget(transaction, node)?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -16,13 +16,11 @@ impl Store {
         if changed.is_empty() && *again == Changes::default() {
             return Ok(());
         }
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?;
-        put(&transaction, changed)?;
-        backfills::forget(&transaction, &again.dropped)?;
-        backfills::put(&transaction, &again.begun)?;
-        transaction.commit()?;
-        Ok(())
+        self.write(|transaction| {
+            put(transaction, changed)?;
+            backfills::forget(transaction, &again.dropped)?;
+            backfills::put(transaction, &again.begun)
+        })
     }
 }
 

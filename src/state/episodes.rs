@@ -7,11 +7,12 @@ use super::{StateError, corrupt, millis};
 use crate::alert::record::{AlertRecord, Episode, Fingerprint, Past, Retention};
 
 /// Keeps the current or last episode of each record; what is over stays as it ended. A record that is pending again still holds its last one. What runs
-/// is kept however long ago it fired.
+/// is kept however long ago it fired. `changed_one` hears of each that is new or other than before.
 pub(super) fn put(
     transaction: &Transaction<'_>,
     changed: &[AlertRecord],
     retention: Retention,
+    mut changed_one: impl FnMut(&Episode) -> Result<(), StateError>,
 ) -> Result<(), StateError> {
     let mut put = transaction.prepare_cached(
         "INSERT INTO episodes (fingerprint, number, fired_ms, body) VALUES (?1, ?2, ?3, ?4)
@@ -22,12 +23,15 @@ pub(super) fn put(
     for episode in changed.iter().filter_map(AlertRecord::episode) {
         let body = serde_json::to_string(&episode).map_err(|error| corrupt("episode", &error))?;
         let fired_ms = episode.fired_at.as_millisecond();
-        put.execute(params![
+        let rows = put.execute(params![
             episode.fingerprint.to_string(),
             episode.number.cast_signed(),
             fired_ms,
             body
         ])?;
+        if rows > 0 {
+            changed_one(&episode)?;
+        }
         newest_ms = newest_ms.max(Some(fired_ms));
     }
     if let Some(newest_ms) = newest_ms {

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Transaction, params};
 
+use super::alert_log::Log;
 use super::{StateError, corrupt, millis};
 use crate::alert::dispatch::Held;
 use crate::alert::record::Retention;
@@ -12,6 +13,7 @@ pub(super) fn put(
     held: &[Held],
     wall_ms: i64,
     retention: Retention,
+    log: Option<Log<'_>>,
 ) -> Result<(), StateError> {
     if held.is_empty() {
         return Ok(());
@@ -27,6 +29,9 @@ pub(super) fn put(
             line.at.as_millisecond(),
             body
         ])?;
+        if let Some(log) = log {
+            log.held(line)?;
+        }
     }
     let kept_from = wall_ms.saturating_sub(millis(retention.notices));
     transaction.execute("DELETE FROM held WHERE at_ms < ?1", [kept_from])?;

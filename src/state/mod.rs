@@ -4,6 +4,7 @@
 //! were committed with the partials. So no event is lost and none is counted twice, and a decided notice is kept
 //! until it is delivered.
 
+mod alert_log;
 mod backfills;
 mod definitions;
 mod deliveries;
@@ -17,6 +18,7 @@ mod lock;
 mod log;
 mod outbox;
 mod reading;
+pub mod replica;
 mod requests;
 mod schema;
 mod seen;
@@ -33,7 +35,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params};
 
 use crate::alert::dispatch::{Held, Kept};
 use crate::alert::notice::Notice;
-use crate::alert::record::{AlertRecord, Fingerprint, Past, Retention};
+use crate::alert::record::{AlertRecord, Episode, Fingerprint, Past, Retention};
 use crate::evaluate::backfill::Backfill;
 use crate::evaluate::definition::Definition;
 use crate::evaluate::drift::Learned;
@@ -42,8 +44,11 @@ use crate::fold::cells::{ForgottenDay, StoredCell, StoredItem, StoredKey};
 use crate::fold::day::Day;
 use crate::fold::dedup::SeenDelta;
 use crate::source::entry::Entry;
+use alert_log::Log;
 use lock::Lock;
+use replica::Leading;
 
+pub use alert_log::Line;
 pub use backfills::Exchange;
 pub use log::{Asked, EpisodePlace, NotAPlace, NoticePlace, Page};
 pub use outbox::{LoggedNotice, Status};
@@ -80,6 +85,15 @@ pub enum StateError {
     /// SQLite refused.
     #[error("state: {0}")]
     Sqlite(rusqlite::Error),
+    /// Kafka did not take what was to be written.
+    #[error("state: kafka did not take the commit ({0}); nothing is lost, it is tried again")]
+    NotReplicated(String),
+    /// Another process writes the state now.
+    #[error("state: this process does not lead any more: {0}")]
+    Deposed(String),
+    /// The file does not fit the topic that it is to be a copy of.
+    #[error("state: {0}")]
+    Replica(String),
     /// A stored value cannot be read back.
     #[error("state: unreadable {what}: {reason}")]
     Corrupt {
@@ -205,6 +219,10 @@ pub struct Store {
     connection: Arc<Mutex<Connection>>,
     store_id: Arc<str>,
     link_key: Arc<str>,
+    /// Where commits go before they count, if several processes keep the state. Locked after the connection.
+    leading: Option<Arc<Mutex<Leading>>>,
+    /// Whether there is a log that is to take what is decided.
+    logs: bool,
     /// Kept to the end of the last clone; none for a state in memory.
     _lock: Option<Arc<Lock>>,
 }
@@ -223,6 +241,23 @@ impl Store {
     /// # Errors
     /// [`StateError::Open`] when the file cannot be used or another process holds it, [`StateError::Schema`].
     pub fn open(path: &Path) -> Result<Store, StateError> {
+        let (connection, lock) = Store::connect(path)?;
+        if let Some(topic) = connection
+            .query_row("SELECT topic FROM replica", [], |row| row.get::<_, String>(0))
+            .optional()?
+        {
+            return Err(StateError::Open {
+                path: path.display().to_string(),
+                reason: format!(
+                    "it is a copy of the topic {topic}; set state.kafka.prefix as it was, or state.sqlite to another file"
+                ),
+            });
+        }
+        Store::with(connection, Some(lock), None)
+    }
+
+    /// Opens the file as [`Store::open`] does.
+    fn connect(path: &Path) -> Result<(Connection, Lock), StateError> {
         let refuse = |reason: String| StateError::Open {
             path: path.display().to_string(),
             reason,
@@ -236,7 +271,13 @@ impl Store {
             StateError::Sqlite(error) | StateError::Full(error) => refuse(error.to_string()),
             other => other,
         })?;
-        Store::with(connection, Some(lock))
+        Ok((connection, lock))
+    }
+
+    /// The state of whoever leads those who keep it together.
+    fn leading(connection: Connection, lock: Option<Lock>, leading: Leading) -> Result<Store, StateError> {
+        leading.watch(&connection)?;
+        Store::with(connection, lock, Some(leading))
     }
 
     /// A state in memory, for tests and the demo.
@@ -246,7 +287,13 @@ impl Store {
     pub fn in_memory() -> Result<Store, StateError> {
         let connection = Connection::open_in_memory()?;
         schema::prepare(&connection)?;
-        Store::with(connection, None)
+        Store::with(connection, None, None)
+    }
+
+    /// The same state; with `logs`, what is decided from now on is kept for the alert log.
+    #[must_use]
+    pub fn logging(self, logs: bool) -> Store {
+        Store { logs, ..self }
     }
 
     /// Lets the log of writes grow without end, and waits for no disk: for tests that look at every write.
@@ -261,23 +308,34 @@ impl Store {
         Ok(())
     }
 
-    fn with(connection: Connection, lock: Option<Lock>) -> Result<Store, StateError> {
-        let made_with_it = |key: &str| {
-            let select = "SELECT value FROM meta WHERE key = ?1";
-            connection.query_row(select, [key], |row| row.get::<_, String>(0))
-        };
-        let (store_id, link_key) = (made_with_it("store_id")?, made_with_it("link_key")?);
+    fn with(
+        connection: Connection,
+        lock: Option<Lock>,
+        leading: Option<Leading>,
+    ) -> Result<Store, StateError> {
+        let (store_id, link_key) = (Store::id_of(&connection)?, made_with_it(&connection, "link_key")?);
         Ok(Store {
             connection: Arc::new(Mutex::new(connection)),
             store_id: store_id.into(),
             link_key: link_key.into(),
+            leading: leading.map(|leading| Arc::new(Mutex::new(leading))),
+            logs: false,
             _lock: lock.map(Arc::new),
         })
+    }
+
+    /// Whether several processes keep it.
+    pub fn is_replicated(&self) -> bool {
+        self.leading.is_some()
     }
 
     /// The identity of this state: made once with the file, part of every episode id.
     pub fn id(&self) -> &str {
         &self.store_id
+    }
+
+    fn id_of(connection: &Connection) -> Result<String, StateError> {
+        made_with_it(connection, "store_id")
     }
 
     /// The secret that signs links in messages: made once with the file, so that they stay good over a restart.
@@ -298,6 +356,35 @@ impl Store {
         self.connection
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Changes the state: all of it or nothing. Where several processes keep it, Kafka has taken the change before it
+    /// counts here.
+    ///
+    /// # Errors
+    /// What `change` says, or when SQLite or Kafka refuses; nothing has changed then.
+    fn write<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, StateError>,
+    ) -> Result<T, StateError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        let done = change(&transaction)?;
+        let Some(leading) = &self.leading else {
+            transaction.commit()?;
+            return Ok(done);
+        };
+        let mut leading = leading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        leading.publish(&transaction)?;
+        transaction
+            .commit()
+            .inspect_err(|error| leading.fell_behind(error))?;
+        Ok(done)
+    }
+
+    /// Where lines of the alert log are written in a transaction, if there is one.
+    fn log<'t>(&self, transaction: &'t Transaction<'t>, wall_ms: i64) -> Option<Log<'t>> {
+        self.logs.then(|| Log::at(transaction, wall_ms))
     }
 
     /// Reads everything that a start needs.
@@ -384,51 +471,56 @@ impl Store {
     /// # Errors
     /// When SQLite refuses (disk full, I/O error); nothing has changed then.
     pub fn commit(&self, commit: &Commit<'_>) -> Result<(), StateError> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?;
+        self.write(|transaction| self.put(transaction, commit))
+    }
+
+    fn put(&self, transaction: &Transaction<'_>, commit: &Commit<'_>) -> Result<(), StateError> {
+        let log = self.log(transaction, commit.wall_ms);
         let mut tables = TableIds::default();
-        put_cells(&transaction, &mut tables, commit.cells)?;
-        forget_days(&transaction, &mut tables, commit.forgotten)?;
+        put_cells(transaction, &mut tables, commit.cells)?;
+        forget_days(transaction, &mut tables, commit.forgotten)?;
         if let Some(first) = commit.kept_from {
-            put_number(&transaction, "kept_from_day", first.0.into())?;
+            put_number(transaction, "kept_from_day", first.0.into())?;
         }
-        keys::put(&transaction, &mut tables, commit.keys)?;
-        items::put(&transaction, &mut tables, commit.items)?;
-        seen::put(&transaction, commit.seen)?;
-        put_positions(&transaction, commit.positions)?;
-        requests::put(&transaction, commit.requests)?;
-        entries::put(&transaction, commit.entries)?;
+        keys::put(transaction, &mut tables, commit.keys)?;
+        items::put(transaction, &mut tables, commit.items)?;
+        seen::put(transaction, commit.seen)?;
+        put_positions(transaction, commit.positions)?;
+        requests::put(transaction, commit.requests)?;
+        entries::put(transaction, commit.entries)?;
         if let Some(changed) = commit.weights {
-            weights::put(&transaction, changed)?;
+            weights::put(transaction, changed)?;
         }
         if let Some(learned) = commit.learned {
-            learned::put(&transaction, learned)?;
+            learned::put(transaction, learned)?;
         }
-        put_alerts(&transaction, commit.alerts, commit.removed_alerts)?;
-        episodes::put(&transaction, commit.alerts, commit.retention)?;
-        outbox::put_unsaid(&transaction, commit.unsaid, commit.wall_ms)?;
-        outbox::put(&transaction, commit.notices, commit.wall_ms, commit.retention)?;
+        put_alerts(transaction, commit.alerts, commit.removed_alerts)?;
+        let log_episode = |episode: &Episode| match log {
+            Some(log) => log.episode(self.id(), episode),
+            None => Ok(()),
+        };
+        episodes::put(transaction, commit.alerts, commit.retention, log_episode)?;
+        outbox::put_unsaid(transaction, commit.unsaid, commit.wall_ms, log)?;
+        outbox::put(transaction, commit.notices, commit.wall_ms, commit.retention, log)?;
         if let Some(watermark_ms) = commit.watermark_ms {
-            put_number(&transaction, "watermark_ms", watermark_ms)?;
+            put_number(transaction, "watermark_ms", watermark_ms)?;
         }
         if let Some(intake) = commit.intake {
-            put_meta(&transaction, "intake", intake)?;
+            put_meta(transaction, "intake", intake)?;
         }
         if let Some(rhythms) = commit.rhythms {
-            put_meta(&transaction, "rhythms", rhythms)?;
+            put_meta(transaction, "rhythms", rhythms)?;
         }
-        held::put(&transaction, commit.held, commit.wall_ms, commit.retention)?;
+        held::put(transaction, commit.held, commit.wall_ms, commit.retention, log)?;
         if let Some(kept) = commit.dispatch {
             let kept = serde_json::to_string(kept).map_err(|error| corrupt("dispatch", &error))?;
-            put_meta(&transaction, "dispatch", &kept)?;
+            put_meta(transaction, "dispatch", &kept)?;
         }
         put_number(
-            &transaction,
+            transaction,
             "dead_letter_bytes",
             commit.dead_letter_bytes.cast_signed(),
-        )?;
-        transaction.commit()?;
-        Ok(())
+        )
     }
 
     /// The length of the dead-letter file alone, when a new one begins.
@@ -436,12 +528,14 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn put_dead_letter_bytes(&self, bytes: u64) -> Result<(), StateError> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?;
-        put_number(&transaction, "dead_letter_bytes", bytes.cast_signed())?;
-        transaction.commit()?;
-        Ok(())
+        self.write(|transaction| put_number(transaction, "dead_letter_bytes", bytes.cast_signed()))
     }
+}
+
+/// What was made with the file.
+fn made_with_it(connection: &Connection, key: &str) -> Result<String, StateError> {
+    let select = "SELECT value FROM meta WHERE key = ?1";
+    Ok(connection.query_row(select, [key], |row| row.get(0))?)
 }
 
 fn read_number(connection: &Connection, key: &str) -> Result<Option<i64>, StateError> {

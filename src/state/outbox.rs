@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
+use super::alert_log::Log;
 use super::{StateError, Store, corrupt, millis};
 use crate::alert::notice::Notice;
 use crate::alert::record::Retention;
@@ -67,11 +68,12 @@ pub(super) fn put(
     notices: &[Notice],
     wall_ms: i64,
     retention: Retention,
+    log: Option<Log<'_>>,
 ) -> Result<(), StateError> {
     if notices.is_empty() {
         return Ok(());
     }
-    insert(transaction, notices, Status::Pending, wall_ms)?;
+    insert(transaction, notices, Status::Pending, wall_ms, log)?;
     prune(transaction, wall_ms.saturating_sub(millis(retention.notices)))
 }
 
@@ -80,8 +82,9 @@ pub(super) fn put_unsaid(
     transaction: &Transaction<'_>,
     notices: &[Notice],
     wall_ms: i64,
+    log: Option<Log<'_>>,
 ) -> Result<(), StateError> {
-    insert(transaction, notices, Status::Superseded, wall_ms)
+    insert(transaction, notices, Status::Superseded, wall_ms, log)
 }
 
 fn insert(
@@ -89,6 +92,7 @@ fn insert(
     notices: &[Notice],
     status: Status,
     wall_ms: i64,
+    log: Option<Log<'_>>,
 ) -> Result<(), StateError> {
     // A notice that is decided again after a crash has the id it had: the first one stays.
     let mut insert = transaction.prepare_cached(
@@ -106,7 +110,8 @@ fn insert(
             ..
         } = notice;
         let body = serde_json::to_string(notice).map_err(|error| corrupt("notice", &error))?;
-        insert.execute(params![
+        let detail = is_settled.then_some(UNSAID);
+        let rows = insert.execute(params![
             id,
             receiver,
             episode,
@@ -116,8 +121,11 @@ fn insert(
             wall_ms,
             status.as_str(),
             is_settled.then_some(wall_ms),
-            is_settled.then_some(UNSAID)
+            detail
         ])?;
+        if let Some(log) = log.filter(|_| rows > 0) {
+            log.notice(notice, status, detail)?;
+        }
     }
     Ok(())
 }
@@ -316,9 +324,7 @@ impl Store {
     }
 
     fn write_settled(&self, positions: &[i64], settled: &Settled, now: Timestamp) -> Result<(), StateError> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?;
-        {
+        self.write(|transaction| {
             let mut settle = transaction.prepare_cached(
                 "UPDATE notices SET status = ?2, detail = ?3, shown = ?4, settled_ms = ?5
                  WHERE position = ?1 AND status = 'pending'",
@@ -328,49 +334,50 @@ impl Store {
                 detail,
                 shown,
             } = settled;
+            let log = self.log(transaction, now.as_millisecond());
             for position in positions {
-                settle.execute(params![
+                let rows = settle.execute(params![
                     position,
                     status.as_str(),
                     detail,
                     shown,
                     now.as_millisecond()
                 ])?;
+                if let Some(log) = log.filter(|_| rows > 0) {
+                    log.outcome(*position, *status, detail.as_deref())?;
+                }
             }
-        }
-        transaction.commit()?;
-        Ok(())
+            Ok(())
+        })
     }
 
     fn write_mark(&self, positions: &[i64], maybe_shown: bool) -> Result<(), StateError> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?;
-        {
+        self.write(|transaction| {
             let mut mark = transaction.prepare_cached(
                 "UPDATE notices SET maybe_shown = ?2 WHERE position = ?1 AND status = 'pending'",
             )?;
             for position in positions {
                 mark.execute(params![position, maybe_shown])?;
             }
-        }
-        transaction.commit()?;
-        Ok(())
+            Ok(())
+        })
     }
 
     fn write_postponed(&self, position: i64, postponed: &Postponed) -> Result<(), StateError> {
-        let connection = self.lock();
-        let mut postpone = connection.prepare_cached(
-            "UPDATE notices SET attempts = ?2, next_attempt_ms = ?3, maybe_shown = ?4, detail = ?5
-             WHERE position = ?1 AND status = 'pending'",
-        )?;
-        postpone.execute(params![
-            position,
-            postponed.attempts,
-            postponed.next_attempt.as_millisecond(),
-            postponed.maybe_shown,
-            postponed.reason
-        ])?;
-        Ok(())
+        self.write(|transaction| {
+            let mut postpone = transaction.prepare_cached(
+                "UPDATE notices SET attempts = ?2, next_attempt_ms = ?3, maybe_shown = ?4, detail = ?5
+                 WHERE position = ?1 AND status = 'pending'",
+            )?;
+            postpone.execute(params![
+                position,
+                postponed.attempts,
+                postponed.next_attempt.as_millisecond(),
+                postponed.maybe_shown,
+                postponed.reason
+            ])?;
+            Ok(())
+        })
     }
 }
 

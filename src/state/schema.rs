@@ -13,9 +13,9 @@ use super::StateError;
 /// links. 6: since when definitions are counted, and entries. 7: bundles of notices, where messages are shown, who was
 /// not told of what, and what is read again. 8: the first day that is kept, and when definitions were declared.
 /// 9: weights that were declared, proposed and decided. 10: what is known of feeds that no link watches. 11: links learn the
-/// unit of a plan; those of before begin anew.
+/// unit of a plan; those of before begin anew. 12: which topic a file is a copy of, and what the alert log has yet to take.
 /// What else an older version wrote means the same in a newer one.
-const SCHEMA: i64 = 11;
+pub(super) const SCHEMA: i64 = 12;
 /// The oldest version that is brought up to date by making the tables that it lacks.
 const OLDEST: i64 = 1;
 
@@ -60,6 +60,10 @@ CREATE INDEX IF NOT EXISTS episodes_fired ON episodes (fired_ms);
 CREATE TABLE IF NOT EXISTS held (
     episode TEXT, receiver TEXT, at_ms INTEGER, body TEXT NOT NULL,
     PRIMARY KEY (episode, receiver, at_ms)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS replica (
+    topic TEXT PRIMARY KEY, next_offset INTEGER NOT NULL, marker BLOB, followed_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS alert_log (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS requests (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     source TEXT NOT NULL, key TEXT NOT NULL, body_hash INTEGER NOT NULL, receipt TEXT NOT NULL,

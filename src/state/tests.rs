@@ -462,7 +462,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
             row.get(0)
         })
         .unwrap();
-    assert_eq!(found, 11);
+    assert_eq!(found, 12);
 }
 
 #[test]

@@ -49,11 +49,7 @@ impl Store {
         if changed.is_empty() {
             return Ok(());
         }
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?;
-        put(&transaction, changed)?;
-        transaction.commit()?;
-        Ok(())
+        self.write(|transaction| put(transaction, changed))
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod access;
 mod alert;
+mod alert_log;
 mod alertmanager;
 mod amtool;
 mod avro;
@@ -39,6 +40,7 @@ mod parts;
 mod poison;
 mod prometheus;
 mod reload;
+mod replicas;
 mod routes;
 mod rules;
 mod secrets;

@@ -46,6 +46,10 @@ pub(crate) struct Site {
     properties: String,
     /// What stands in `evaluate` besides `every`.
     evaluate: String,
+    /// Topics that keep the state begin with this, if several daemons share it.
+    prefix: Option<String>,
+    /// The topic of the alert log.
+    alert_log: Option<String>,
 }
 
 impl Site {
@@ -77,6 +81,8 @@ impl Site {
             registry: None,
             properties: String::new(),
             evaluate: String::new(),
+            prefix: None,
+            alert_log: None,
         };
         std::fs::create_dir(site.folder.path().join("catalog")).unwrap();
         site.write_settings();
@@ -107,6 +113,22 @@ impl Site {
     #[allow(dead_code, reason = "benches/peers measures what users have")]
     pub(crate) fn connects(mut self, properties: &str) -> Site {
         self.properties = properties.to_owned();
+        self.write_settings();
+        self
+    }
+
+    /// Keeps the state together with others of this prefix.
+    #[allow(dead_code, reason = "benches/peers measures what users have")]
+    pub(crate) fn shares(mut self, prefix: &str) -> Site {
+        self.prefix = Some(prefix.to_owned());
+        self.write_settings();
+        self
+    }
+
+    /// Writes what is decided and told to this topic.
+    #[allow(dead_code, reason = "benches/peers measures what users have")]
+    pub(crate) fn logs_to(mut self, topic: &str) -> Site {
+        self.alert_log = Some(topic.to_owned());
         self.write_settings();
         self
     }
@@ -145,11 +167,17 @@ impl Site {
     fn write_settings(&self) {
         let folder = self.folder.path().display();
         let registry = self.registry.as_ref();
-        let registry = registry.map_or_else(String::new, |registry| format!(", schema_registry: {registry}"));
+        let mut more = registry.map_or_else(String::new, |registry| format!(", schema_registry: {registry}"));
+        if let Some(topic) = &self.alert_log {
+            // Writing to a String does not fail.
+            let _ = write!(more, ", alert_log: {topic}");
+        }
+        let shared = self.prefix.as_ref();
+        let shared = shared.map_or_else(String::new, |prefix| format!(", kafka: {{prefix: {prefix}}}"));
         let settings = format!(
-            "kafka: {{{brokers}group: {group}{registry}, properties: {{{properties}}}}}\n\
+            "kafka: {{{brokers}group: {group}{more}, properties: {{{properties}}}}}\n\
              catalog: {folder}/catalog\n\
-             state: {{sqlite: {folder}/tautline.db}}\n\
+             state: {{sqlite: {folder}/tautline.db{shared}}}\n\
              dead_letter: {{path: {folder}/dead-letter.ndjson}}\n\
              serve: {{listen: \"127.0.0.1:{port}\", external_url: \"http://127.0.0.1:{port}\", tokens: [{{token: {TOKEN}, role: ingest}}, {{token: {RESPONDER}, role: responder}}, {{token: {APPROVER}, role: approver}}]}}\n\
              evaluate: {{every: 200ms{evaluate}}}\n\
@@ -360,6 +388,13 @@ impl Daemon {
         self.process.signal("TERM");
         let code = self.process.wait_for_end(STOP_WITHIN);
         assert_eq!(code, 0, "the daemon did not end cleanly:\n{}", self.log());
+    }
+
+    /// Waits until it ends by itself, and says with which code.
+    #[track_caller]
+    #[allow(dead_code, reason = "benches/peers ends what it starts")]
+    pub(crate) fn wait_for_end(&mut self) -> i32 {
+        self.process.wait_for_end(STOP_WITHIN)
     }
 
     /// Everything that it and its forerunners on this site logged.
