@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
@@ -17,13 +17,16 @@ use crate::state::{StateError, Store};
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a broker that does not answer is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How long the end waits for the last lines.
+const LAST_WAIT: Duration = Duration::from_secs(3);
+const LOOK_AT_END: Duration = Duration::from_millis(20);
 /// The most lines of one transaction.
 const BATCH: usize = 1000;
 
-/// Writes to the topic until it is dropped.
+/// Writes to the topic until it is ended.
 pub(super) struct AlertLog {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<()>,
 }
 
 impl AlertLog {
@@ -51,21 +54,16 @@ impl AlertLog {
                 .run(&stopping);
             })
             .map_err(|error| format!("cannot start a thread: {error}"))?;
-        Ok(AlertLog {
-            stop,
-            thread: Some(thread),
-        })
+        Ok(AlertLog { stop, thread })
     }
-}
 
-impl Drop for AlertLog {
-    /// What is left stays in the state for the next start.
-    fn drop(&mut self) {
+    /// Writes what the last commit brought, unless Kafka is away or takes its time. What is left stays in the state for the
+    /// next start.
+    pub(super) async fn end(self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread of the alert log failed");
+        let until = Instant::now() + LAST_WAIT;
+        while !self.thread.is_finished() && Instant::now() < until {
+            tokio::time::sleep(LOOK_AT_END).await;
         }
     }
 }
@@ -116,7 +114,7 @@ impl Writer {
             }
         }
         // What the last commit brought.
-        if let Some(mut current) = transactions
+        if let Some(mut current) = transactions.filter(|_| !self.said)
             && let Err(reason) = self.write(&mut current)
         {
             tracing::debug!(reason, "the alert log gets the rest at the next start");

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -24,6 +24,8 @@ use crate::state::{StateError, Store};
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long something that failed is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long the file may be held by what this process did while it led.
+const HELD_AT_MOST: Duration = Duration::from_secs(120);
 
 /// Settings and catalogue as they are written now.
 pub type Loaded = (Arc<Settings>, Arc<Catalog>);
@@ -57,14 +59,16 @@ impl Member {
             return Ok(());
         }
         let lead = Lead::stand(&kafka, &topics)?;
+        let mut has_led = false;
         loop {
             let (lost, mut told_lost) = watch::channel(None);
-            let Some(store) = self
-                .follow(&kafka, &topics, &lead, lost, stopping.clone())
-                .await?
-            else {
+            let found = self
+                .follow(&kafka, &topics, &lead, lost, has_led, stopping.clone())
+                .await?;
+            let Some(store) = found else {
                 return Ok(());
             };
+            has_led = true;
             // Since the start, or the last time that this process led.
             match (self.load)() {
                 Ok(loaded) => self.loaded = loaded,
@@ -121,6 +125,7 @@ impl Member {
         topics: &Topics,
         lead: &Lead,
         lost: watch::Sender<Option<String>>,
+        has_led: bool,
         mut stopping: watch::Receiver<bool>,
     ) -> Result<Option<Store>, String> {
         let followed: Followed = Arc::new(AtomicI64::new(-1));
@@ -138,6 +143,7 @@ impl Member {
             held: lead.held(),
             lost,
             followed,
+            has_led,
             stop: stop.clone(),
         };
         let mut thread = tokio::task::spawn_blocking(move || following.run());
@@ -195,15 +201,35 @@ struct Following {
     held: watch::Receiver<bool>,
     lost: watch::Sender<Option<String>>,
     followed: Followed,
+    /// Whether this process led before: what it did then may hold the file for a while.
+    has_led: bool,
     stop: Arc<AtomicBool>,
 }
 
 impl Following {
+    /// Opens the copy.
+    fn open(&self) -> Result<Option<Replica>, StateError> {
+        let until = Instant::now() + HELD_AT_MOST;
+        loop {
+            let now_ms = self.clock.now().as_millisecond();
+            match Replica::open(&self.path, self.kafka.clone(), &self.topics, now_ms) {
+                Ok(replica) => return Ok(Some(replica)),
+                Err(_) if self.stop.load(Ordering::Relaxed) => return Ok(None),
+                Err(StateError::Open { .. }) if self.has_led && Instant::now() < until => {
+                    std::thread::sleep(RETRY_AFTER);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     fn run(self) -> Result<Option<Store>, StateError> {
         let now_ms = || self.clock.now().as_millisecond();
         let mut said = false;
         'anew: loop {
-            let mut replica = Replica::open(&self.path, self.kafka.clone(), &self.topics, now_ms())?;
+            let Some(mut replica) = self.open()? else {
+                return Ok(None);
+            };
             loop {
                 if self.stop.load(Ordering::Relaxed) {
                     return Ok(None);

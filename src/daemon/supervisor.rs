@@ -230,10 +230,8 @@ impl Daemon {
             Ok(Ok(())) => {}
         }
         // Last: it waits for Kafka, and takes what all others decided.
-        if let Some(alert_log) = self.alert_log.take()
-            && let Err(error) = tokio::task::spawn_blocking(move || drop(alert_log)).await
-        {
-            tracing::error!(%error, "the alert log failed");
+        if let Some(alert_log) = self.alert_log.take() {
+            alert_log.end().await;
         }
         ended.unwrap_or_else(|_| Err("the supervisor thread failed".to_owned()))
     }

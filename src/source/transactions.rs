@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
@@ -15,12 +16,14 @@ use super::kafka::Connection;
 
 /// How long one request may take before it is made again.
 const REQUEST: Duration = Duration::from_secs(5);
-/// How long a transaction is tried before somebody is told that it did not succeed. Less than what Kafka gives one.
+/// How long records wait for brokers that are away before somebody is told that they are not there.
+const RECORDS_WAIT: Duration = Duration::from_secs(5);
+/// How long the end of a transaction is waited for whose records are there. Less than what Kafka gives one.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long Kafka lets a transaction be open before it ends it.
 const TRANSACTION: Duration = Duration::from_secs(60);
 /// How long whoever begins waits for Kafka to end what the one before had begun.
-const TAKE_OVER: Duration = Duration::from_secs(60);
+const TAKE_OVER: Duration = Duration::from_secs(15);
 
 /// A record to be written.
 pub struct Outgoing<'a> {
@@ -53,6 +56,10 @@ struct Delivered {
 }
 
 impl ClientContext for Delivered {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message, "kafka, writing");
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka, writing");
     }
@@ -167,7 +174,7 @@ impl Transactions {
         number: i64,
     ) -> Result<i64, WriteError> {
         if self.must_abort {
-            let ended = self.until_done(|producer| producer.abort_transaction(REQUEST));
+            let ended = self.until_done(RECORDS_WAIT, |producer| producer.abort_transaction(REQUEST));
             ended.map_err(WriteError::before_the_end)?;
             self.must_abort = false;
         }
@@ -185,11 +192,15 @@ impl Transactions {
             list.add_partition_offset(&self.topic, 0, Offset::Offset(number))
                 .map_err(|error| WriteError::Refused(error.to_string()))?;
             let group = group.ok_or_else(|| WriteError::Refused("the client has no group".to_owned()))?;
-            let kept =
-                self.until_done(|producer| producer.send_offsets_to_transaction(&list, &group, REQUEST));
+            let kept = self.until_done(RECORDS_WAIT, |producer| {
+                producer.send_offsets_to_transaction(&list, &group, REQUEST)
+            });
             kept.map_err(WriteError::before_the_end)?;
         }
-        self.until_done(|producer| producer.commit_transaction(REQUEST))?;
+        // While they are not there, nothing is: what Kafka says of the end alone leaves it open.
+        let there = self.until_done(RECORDS_WAIT, |producer| producer.flush(REQUEST));
+        there.map_err(WriteError::before_the_end)?;
+        self.until_done(PATIENCE, |producer| producer.commit_transaction(REQUEST))?;
         self.must_abort = false;
         Ok(self.next_offset.load(Ordering::Relaxed))
     }
@@ -197,9 +208,10 @@ impl Transactions {
     /// Asks until it is done, or somebody else writes, or it takes too long.
     fn until_done(
         &self,
+        patience: Duration,
         ask: impl Fn(&BaseProducer<Delivered>) -> Result<(), KafkaError>,
     ) -> Result<(), WriteError> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience;
         loop {
             match ask(&self.producer) {
                 Ok(()) => return Ok(()),
@@ -222,7 +234,7 @@ impl Transactions {
         let mut record: BaseRecord<'_, str, [u8]> = BaseRecord::to(&self.topic).key(outgoing.key);
         record.partition = outgoing.partition;
         record.payload = outgoing.value;
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + RECORDS_WAIT;
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),

@@ -43,6 +43,8 @@ const MARKER: &str = "[\"replica\"]";
 
 /// How long the end of the topic is waited for while nothing comes.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long Kafka is left alone after it did not take a commit: who reads the state gets a turn.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// The most changes of one transaction when a whole state is written.
 const BATCH: usize = 10_000;
 /// The most records that a follower puts at once.
@@ -378,6 +380,8 @@ pub(super) struct Leading {
     journal: Box<dyn Journal>,
     topic: String,
     lost: watch::Sender<Option<String>>,
+    /// Why Kafka did not take the last commit, and until when it is left alone.
+    refused: Option<(String, Instant)>,
 }
 
 impl Leading {
@@ -392,6 +396,7 @@ impl Leading {
             journal,
             topic,
             lost,
+            refused: None,
         }
     }
 
@@ -409,11 +414,23 @@ impl Leading {
         if changes.is_empty() {
             return Ok(());
         }
-        let next_offset = self.journal.write(&changes).inspect_err(|error| {
-            if let StateError::Deposed(reason) = error {
+        if let Some((reason, until)) = &self.refused
+            && Instant::now() < *until
+        {
+            return Err(StateError::NotReplicated(reason.clone()));
+        }
+        let written = self.journal.write(&changes);
+        self.refused = None;
+        match &written {
+            Err(StateError::Deposed(reason)) => {
                 self.lost.send_replace(Some(reason.clone()));
             }
-        })?;
+            Err(StateError::NotReplicated(reason)) => {
+                self.refused = Some((reason.clone(), Instant::now() + RETRY_AFTER));
+            }
+            _ => {}
+        }
+        let next_offset = written?;
         let mut put = transaction.prepare_cached(
             "UPDATE replica SET next_offset = ?1, followed_ms = unixepoch() * 1000 WHERE topic = ?2",
         )?;

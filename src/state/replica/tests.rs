@@ -235,6 +235,10 @@ fn what_kafka_does_not_take_is_not_here_either_and_comes_with_the_next_try() {
     assert!(error.to_string().contains("nothing is lost"), "{error}");
     assert_eq!((dump(&store.lock()), topic.records().len()), before);
     assert_eq!(*lost.borrow(), None);
+    // Kafka is left alone for a while.
+    let error = commit(&store, 2).unwrap_err();
+    assert!(matches!(error, StateError::NotReplicated(_)), "{error}");
+    std::thread::sleep(RETRY_AFTER);
     commit(&store, 3).unwrap();
     assert_eq!(store.positions().unwrap(), [moved(3)]);
     assert_eq!(dump(&follower(&topic.records())), dump(&store.lock()));
