@@ -136,6 +136,15 @@ impl Writer {
         {
             return Err("there is no such topic; make it, with one partition".to_owned());
         }
+        let policy = self
+            .runtime
+            .block_on(topics.setting(&self.topic, "cleanup.policy"));
+        let policy = policy.map_err(|error| error.to_string())?;
+        if policy.as_ref().is_some_and(|policy| policy.contains("compact")) {
+            return Err(
+                "the topic is compacted, and would forget lines; set its cleanup.policy to delete".to_owned(),
+            );
+        }
         let name = format!("{}.{}", self.topic, self.store.id());
         let mut transactions = Transactions::begin(&self.connection, &self.topic, &name)?;
         if let Some(number) = transactions.number(&self.connection, &name)? {
@@ -158,6 +167,7 @@ impl Writer {
             key: &line.key,
             value: Some(line.body.as_bytes()),
         });
+        self.store.logging_up_to(last).map_err(in_words)?;
         // Where Kafka does not say whether it took them, the next beginning asks for the number that it has.
         transactions
             .write(records, last)

@@ -3,27 +3,33 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::clock::Clock;
 use super::pipeline::connection;
 use super::supervisor::{Daemon, Options};
 use crate::catalog::Catalog;
-use crate::serve::ReloadRequest;
-use crate::serve::standby::{self, Followed};
+use crate::serve::standby::{self, Shown};
+use crate::serve::{self, ReloadRequest};
 use crate::settings::Settings;
 use crate::source::kafka::Connection;
-use crate::state::replica::{Lead, Replica, Topics, prepare};
+use crate::state::replica::{Lead, Replica, Term, Topics, prepare};
 use crate::state::{StateError, Store};
 
 /// How long a follower waits for records before it looks whether it is to lead.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long something that failed is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long whoever is to lead may fail to before another one gets a chance, and how long it leaves that chance.
+const LEADS_WITHIN: Duration = Duration::from_secs(30);
+const LEAVE_FOR: Duration = Duration::from_secs(15);
+/// How long a topic that was made may be unknown to a broker.
+const EARLY: Duration = Duration::from_secs(30);
 /// How long the file may be held by what this process did while it led.
 const HELD_AT_MOST: Duration = Duration::from_secs(120);
 
@@ -46,6 +52,16 @@ pub struct Member {
     pub reloads: watch::Sender<Option<mpsc::Sender<ReloadRequest>>>,
 }
 
+/// What came of following.
+enum Followed {
+    /// This process leads.
+    Leads(Store),
+    /// It was to lead, and cannot: another one may.
+    CannotLead(String),
+    /// It is to stop.
+    Stopped,
+}
+
 impl Member {
     /// Follows and leads until told to stop.
     ///
@@ -55,62 +71,110 @@ impl Member {
     pub async fn run(mut self, stopping: watch::Receiver<bool>) -> Result<(), String> {
         let topics = Topics::of(&self.prefix);
         let kafka = connection(&self.loaded.0);
-        if !ready(&kafka, &topics, stopping.clone()).await? {
+        let standby = self.stand_by()?;
+        let is_ready = ready(&kafka, &topics, stopping.clone()).await;
+        standby.end().await;
+        if !is_ready? {
             return Ok(());
         }
-        let lead = Lead::stand(&kafka, &topics)?;
+        let mut lead = Lead::stand(&kafka, &topics)?;
         let mut has_led = false;
         loop {
-            let (lost, mut told_lost) = watch::channel(None);
-            let found = self
-                .follow(&kafka, &topics, &lead, lost, has_led, stopping.clone())
-                .await?;
-            let Some(store) = found else {
-                return Ok(());
+            let term = Arc::new(Term::default());
+            let standby = self.stand_by()?;
+            let following = Following {
+                path: self.loaded.0.state_sqlite.clone(),
+                kafka: kafka.clone(),
+                topics: topics.clone(),
+                clock: self.clock.clone(),
+                held: lead.held(),
+                term: term.clone(),
+                shown: standby.shown.clone(),
+                has_led,
+                stop: Arc::default(),
             };
-            has_led = true;
-            // Since the start, or the last time that this process led.
-            match (self.load)() {
-                Ok(loaded) => self.loaded = loaded,
-                Err(reason) => {
+            let followed = follow(following, stopping.clone()).await;
+            standby.end().await;
+            let store = match followed? {
+                Followed::Leads(store) => store,
+                Followed::Stopped => return Ok(()),
+                Followed::CannotLead(reason) => {
                     tracing::error!(
                         reason,
-                        "what is written now is wrong; what was read before is in force"
+                        "this process cannot lead now; another one may, and it tries again later"
                     );
-                }
-            }
-            let (settings, catalog) = self.loaded.clone();
-            let store = store.logging(settings.kafka.alert_log.is_some());
-            tracing::info!("this process leads");
-            let daemon = Daemon::start(Options {
-                settings,
-                catalog,
-                store,
-                clock: self.clock.clone(),
-                listener: self.listener()?,
-            })
-            .await?;
-            self.reloads.send_replace(Some(daemon.reloads()));
-            let (mut stop, mut held) = (stopping.clone(), lead.held());
-            let over = async move {
-                // A lost sender means that its owner is gone, which ends it as well.
-                tokio::select! {
-                    _ = stop.wait_for(|stop| *stop) => {}
-                    _ = held.wait_for(|held| !*held) => tracing::warn!("the lead went to another process"),
-                    lost = told_lost.wait_for(Option::is_some) => {
-                        let reason = lost.ok().and_then(|lost| lost.clone()).unwrap_or_default();
-                        tracing::warn!(reason, "the lead is lost");
+                    tokio::task::spawn_blocking(move || drop(lead))
+                        .await
+                        .map_err(|error| error.to_string())?;
+                    if pause(LEAVE_FOR, stopping.clone()).await {
+                        return Ok(());
                     }
+                    lead = Lead::stand(&kafka, &topics)?;
+                    continue;
                 }
             };
-            let ended = daemon.run_until(over).await;
+            has_led = true;
+            let ended = self.lead(store, &term, &lead, stopping.clone()).await;
             self.reloads.send_replace(None);
-            ended?;
             if *stopping.borrow() {
+                return ended;
+            }
+            match ended {
+                Ok(()) => {}
+                Err(reason) if term.is_disturbed() || !*lead.held().borrow() => {
+                    tracing::warn!(reason, "the term ended; following again");
+                }
+                Err(reason) => return Err(reason),
+            }
+            if pause(RETRY_AFTER, stopping.clone()).await {
                 return Ok(());
             }
-            tokio::time::sleep(RETRY_AFTER).await;
         }
+    }
+
+    /// Runs the daemon until it is told to stop, or does not lead any more.
+    async fn lead(
+        &mut self,
+        store: Store,
+        term: &Term,
+        lead: &Lead,
+        mut stopping: watch::Receiver<bool>,
+    ) -> Result<(), String> {
+        // Since the start, or the last time that this process led.
+        match (self.load)() {
+            Ok(loaded) => self.loaded = loaded,
+            Err(reason) => {
+                tracing::error!(
+                    reason,
+                    "what is written now is wrong; what was read before is in force"
+                );
+            }
+        }
+        let (settings, catalog) = self.loaded.clone();
+        let store = store.logging(settings.kafka.alert_log.is_some());
+        tracing::info!("this process leads");
+        let daemon = Daemon::start(Options {
+            settings,
+            catalog,
+            store,
+            clock: self.clock.clone(),
+            listener: self.listener()?,
+        })
+        .await?;
+        self.reloads.send_replace(Some(daemon.reloads()));
+        let (mut held, mut lost) = (lead.held(), term.lost());
+        let over = async move {
+            // A lost sender means that its owner is gone, which ends it as well.
+            tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => {}
+                _ = held.wait_for(|held| !*held) => tracing::warn!("the lead went to another process"),
+                lost = lost.wait_for(Option::is_some) => {
+                    let reason = lost.ok().and_then(|lost| lost.clone()).unwrap_or_default();
+                    tracing::warn!(reason, "the lead is lost");
+                }
+            }
+        };
+        daemon.run_until(over).await
     }
 
     fn listener(&self) -> Result<TcpListener, String> {
@@ -118,64 +182,70 @@ impl Member {
         listener.map_err(|error| format!("cannot listen: {error}"))
     }
 
-    /// Follows until this process is to lead; `None` when it is to stop.
-    async fn follow(
-        &self,
-        kafka: &Connection,
-        topics: &Topics,
-        lead: &Lead,
-        lost: watch::Sender<Option<String>>,
-        has_led: bool,
-        mut stopping: watch::Receiver<bool>,
-    ) -> Result<Option<Store>, String> {
-        let followed: Followed = Arc::new(AtomicI64::new(-1));
-        let (end_standby, mut standby_ends) = watch::channel(false);
-        let server = tokio::spawn(standby::run(self.listener()?, followed.clone(), async move {
+    /// Says that it follows, until that is over.
+    fn stand_by(&self) -> Result<Standby, String> {
+        let shown = Arc::new(Shown::default());
+        let (end, mut ends) = watch::channel(false);
+        let server = tokio::spawn(standby::run(self.listener()?, shown.clone(), async move {
             // A lost sender is an end as well.
-            let _ = standby_ends.wait_for(|ends| *ends).await;
+            let _ = ends.wait_for(|ends| *ends).await;
         }));
-        let stop = Arc::new(AtomicBool::new(false));
-        let following = Following {
-            path: self.loaded.0.state_sqlite.clone(),
-            kafka: kafka.clone(),
-            topics: topics.clone(),
-            clock: self.clock.clone(),
-            held: lead.held(),
-            lost,
-            followed,
-            has_led,
-            stop: stop.clone(),
-        };
-        let mut thread = tokio::task::spawn_blocking(move || following.run());
-        let found = tokio::select! {
-            found = &mut thread => found,
-            _ = stopping.wait_for(|stop| *stop) => {
-                stop.store(true, Ordering::Relaxed);
-                thread.await
-            }
-        };
-        end_standby.send_replace(true);
-        match server.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the server failed"),
-            Err(error) => tracing::error!(%error, "the server failed"),
-        }
-        found
-            .unwrap_or_else(|error| Err(StateError::Replica(format!("the follower failed: {error}"))))
-            .map_err(|error| error.to_string())
+        Ok(Standby { shown, end, server })
     }
 }
 
+/// Whether it was told to stop within this time.
+async fn pause(length: Duration, mut stopping: watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(length) => false,
+        _ = stopping.wait_for(|stop| *stop) => true,
+    }
+}
+
+/// The server of a process that follows.
+struct Standby {
+    shown: Arc<Shown>,
+    end: watch::Sender<bool>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Standby {
+    /// Ends it; who has asked half of a question is not waited for.
+    async fn end(self) {
+        self.end.send_replace(true);
+        let mut server = self.server;
+        match tokio::time::timeout(serve::LAST_ANSWERS, &mut server).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::error!(%error, "the server failed"),
+            Ok(Err(error)) => tracing::error!(%error, "the server failed"),
+            Err(_) => server.abort(),
+        }
+    }
+}
+
+/// Follows until this process is to lead, or to stop.
+async fn follow(following: Following, mut stopping: watch::Receiver<bool>) -> Result<Followed, String> {
+    let stop = following.stop.clone();
+    let mut thread = tokio::task::spawn_blocking(move || following.run());
+    let followed = tokio::select! {
+        followed = &mut thread => followed,
+        _ = stopping.wait_for(|stop| *stop) => {
+            stop.store(true, Ordering::Relaxed);
+            thread.await
+        }
+    };
+    followed
+        .unwrap_or_else(|error| Err(StateError::Replica(format!("the follower failed: {error}"))))
+        .map_err(|error| error.to_string())
+}
+
 /// Whether the topics are there; asks until a broker answers. `false` when it is to stop before.
-async fn ready(
-    kafka: &Connection,
-    topics: &Topics,
-    mut stopping: watch::Receiver<bool>,
-) -> Result<bool, String> {
+async fn ready(kafka: &Connection, topics: &Topics, stopping: watch::Receiver<bool>) -> Result<bool, String> {
     // Errors of topics are for good, those of brokers are not: who reaches one asks it.
     let mut said = false;
+    let early = Instant::now() + EARLY;
     loop {
-        match prepare(kafka, topics).await {
+        match prepare(kafka, topics, Instant::now() < early).await {
             Ok(()) => return Ok(true),
             Err(error) if error.is_final => return Err(error.reason),
             Err(error) => {
@@ -185,9 +255,8 @@ async fn ready(
                 }
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(RETRY_AFTER) => {}
-            _ = stopping.wait_for(|stop| *stop) => return Ok(false),
+        if pause(RETRY_AFTER, stopping.clone()).await {
+            return Ok(false);
         }
     }
 }
@@ -199,8 +268,8 @@ struct Following {
     topics: Topics,
     clock: Arc<dyn Clock>,
     held: watch::Receiver<bool>,
-    lost: watch::Sender<Option<String>>,
-    followed: Followed,
+    term: Arc<Term>,
+    shown: Arc<Shown>,
     /// Whether this process led before: what it did then may hold the file for a while.
     has_led: bool,
     stop: Arc<AtomicBool>,
@@ -223,44 +292,57 @@ impl Following {
         }
     }
 
-    fn run(self) -> Result<Option<Store>, StateError> {
+    fn run(self) -> Result<Followed, StateError> {
         let now_ms = || self.clock.now().as_millisecond();
         let mut said = false;
+        // Since when this process is to lead and does not.
+        let mut failing: Option<Instant> = None;
         'anew: loop {
             let Some(mut replica) = self.open()? else {
-                return Ok(None);
+                return Ok(Followed::Stopped);
             };
             loop {
                 if self.stop.load(Ordering::Relaxed) {
-                    return Ok(None);
+                    return Ok(Followed::Stopped);
                 }
-                let failed = if *self.held.borrow() {
-                    match replica.lead(self.lost.clone(), now_ms()) {
-                        Ok(store) => return Ok(Some(store)),
+                let is_held = *self.held.borrow();
+                let failed = if is_held {
+                    match replica.lead(self.term.clone(), now_ms()) {
+                        Ok(store) => return Ok(Followed::Leads(store)),
                         Err(error) => error,
                     }
                 } else {
+                    failing = None;
                     match replica.follow(LOOK_EVERY, now_ms()) {
                         Ok(_) => {
                             said = false;
-                            let offset = replica.next_offset().unwrap_or(-1);
-                            self.followed.store(offset, Ordering::Relaxed);
+                            self.shown.tell(replica.next_offset(), replica.lag());
                             continue;
                         }
                         Err(error) => error,
                     }
                 };
-                match failed {
-                    StateError::NotReplicated(reason) | StateError::Deposed(reason) => {
-                        if !said {
-                            said = true;
-                            tracing::warn!(reason, "the state cannot be followed now; trying again");
-                        }
-                        std::thread::sleep(RETRY_AFTER);
-                        continue 'anew;
-                    }
-                    error => return Err(error),
+                // What a broker or a disk says today it may not say tomorrow.
+                let passes = matches!(
+                    failed,
+                    StateError::NotReplicated(_)
+                        | StateError::Deposed(_)
+                        | StateError::Full(_)
+                        | StateError::Sqlite(_)
+                );
+                if !passes {
+                    return Err(failed);
                 }
+                let reason = failed.to_string();
+                if is_held && failing.get_or_insert_with(Instant::now).elapsed() > LEADS_WITHIN {
+                    return Ok(Followed::CannotLead(reason));
+                }
+                if !said {
+                    said = true;
+                    tracing::warn!(reason, "the state cannot be followed now; trying again");
+                }
+                std::thread::sleep(RETRY_AFTER);
+                continue 'anew;
             }
         }
     }

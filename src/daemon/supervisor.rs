@@ -220,7 +220,14 @@ impl Daemon {
         };
         self.tasks.stop.send_replace(true);
         self.tasks.reloader.abort();
-        let server = self.tasks.server.await;
+        let mut server = self.tasks.server;
+        let server = match tokio::time::timeout(serve::LAST_ANSWERS, &mut server).await {
+            Ok(server) => server,
+            Err(_) => {
+                server.abort();
+                Ok(Ok(()))
+            }
+        };
         if let Err(error) = self.tasks.outbox.await {
             tracing::error!(%error, "the outbox failed");
         }

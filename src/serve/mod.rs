@@ -45,6 +45,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
@@ -83,6 +84,9 @@ pub use view::{AlertView, Histogram, NotReady, ReadyState, Rejected, Stats, View
 /// A request to reload the catalogue. The daemon answers with a short summary, or with what is wrong (one
 /// diagnostic a line); the old catalogue then stays.
 pub type ReloadRequest = oneshot::Sender<Result<String, String>>;
+
+/// How long the end of a server waits for answers that are on their way: who has asked half of a question is not waited for.
+pub const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// The most entries of a page of the log of alerts.
 const LONGEST_LOG_PAGE: usize = 1000;

@@ -13,8 +13,31 @@ use tokio::net::TcpListener;
 /// What everybody is told who asks for more.
 const STANDBY: &str = "standby: another tautline leads; ask that one, or wait until this one takes over\n";
 
-/// How far a process follows: behind the last record that it has, below 0 before it has any.
-pub type Followed = Arc<AtomicI64>;
+/// How far a process follows.
+#[derive(Debug)]
+pub struct Shown {
+    /// Behind the last record that it has; below 0 before it has any.
+    offset: AtomicI64,
+    /// How many offsets are missing; below 0 while that is unknown.
+    lag: AtomicI64,
+}
+
+impl Default for Shown {
+    fn default() -> Shown {
+        Shown {
+            offset: AtomicI64::new(-1),
+            lag: AtomicI64::new(-1),
+        }
+    }
+}
+
+impl Shown {
+    /// Tells how far it follows.
+    pub fn tell(&self, offset: Option<i64>, lag: Option<i64>) {
+        self.offset.store(offset.unwrap_or(-1), Ordering::Relaxed);
+        self.lag.store(lag.unwrap_or(-1), Ordering::Relaxed);
+    }
+}
 
 /// Serves on `listener` until `stop` completes.
 ///
@@ -22,29 +45,39 @@ pub type Followed = Arc<AtomicI64>;
 /// When the listener fails for good.
 pub async fn run(
     listener: TcpListener,
-    followed: Followed,
+    shown: Arc<Shown>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let router = Router::new()
         .route("/-/healthy", get(async || "tautline is healthy.\n"))
-        .route(
-            "/metrics",
-            get(async move || metrics(followed.load(Ordering::Relaxed))),
-        )
+        .route("/metrics", get(async move || metrics(&shown)))
         .fallback(async || (StatusCode::SERVICE_UNAVAILABLE, STANDBY));
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
-fn metrics(followed: i64) -> Response {
+fn metrics(shown: &Shown) -> Response {
     let mut text =
         "# HELP tautline_replica_leads Whether this process leads those that keep the state together.\n\
                     # TYPE tautline_replica_leads gauge\ntautline_replica_leads 0\n"
             .to_owned();
-    if followed >= 0 {
-        text.push_str(&format!(
-            "# HELP tautline_replica_offset Offset of the state's topic behind the last record that this process has.\n\
-             # TYPE tautline_replica_offset gauge\ntautline_replica_offset {followed}\n"
-        ));
+    for (name, help, value) in [
+        (
+            "offset",
+            "Offset of the state's topic behind the last record that this process has.",
+            &shown.offset,
+        ),
+        (
+            "lag_records",
+            "Offsets of the state's topic that this process does not have yet.",
+            &shown.lag,
+        ),
+    ] {
+        let value = value.load(Ordering::Relaxed);
+        if value >= 0 {
+            text.push_str(&format!(
+                "# HELP tautline_replica_{name} {help}\n# TYPE tautline_replica_{name} gauge\ntautline_replica_{name} {value}\n"
+            ));
+        }
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

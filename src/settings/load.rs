@@ -21,6 +21,7 @@ use crate::catalog::file::Duration as Time;
 use crate::catalog::yaml::{self, Tree};
 use crate::catalog::{Catalog, Format};
 use crate::fold::interner::MAX_VALUE_BYTES;
+use crate::state::replica::Topics;
 use crate::words::Language;
 
 /// Where settings are looked for when nobody says.
@@ -177,6 +178,13 @@ pub fn suffice(settings: &Settings, catalog: &Catalog) -> Result<(), Diagnostics
                 "has heartbeats in topics, and the settings name no brokers; write kafka: {brokers: 127.0.0.1:9092} there".to_owned(),
             );
         }
+        let topics = source.topics.iter().chain(&source.heartbeats);
+        for own in topics.filter(|topic| written_to(settings).contains(topic)) {
+            problem(format!(
+                "reads '{own}', which tautline itself writes to; name another topic there, or in kafka.alert_log or \
+                 state.kafka.prefix of the settings"
+            ));
+        }
         if settings.kafka.schema_registry.is_none() && source.format == Format::Avro {
             problem(
                 "is Avro, and the settings name no schema registry; write kafka: {schema_registry: {url: http://127.0.0.1:8081}} there".to_owned(),
@@ -194,6 +202,15 @@ pub fn suffice(settings: &Settings, catalog: &Catalog) -> Result<(), Diagnostics
     } else {
         Err(Diagnostics(problems))
     }
+}
+
+/// Topics that tautline itself writes to.
+fn written_to(settings: &Settings) -> Vec<String> {
+    let of_state = settings.state_prefix.iter().flat_map(|prefix| {
+        let Topics { state, lead } = Topics::of(prefix);
+        [state, lead]
+    });
+    of_state.chain(settings.kafka.alert_log.clone()).collect()
 }
 
 /// What is not wrong, but worth a look: of the settings alone, and of what they name of the catalogue.
@@ -377,6 +394,19 @@ impl Checker {
         let state_prefix = file.state.kafka.map(|entry| entry.prefix);
         if let Some(prefix) = &state_prefix {
             self.topic(&["state", "kafka", "prefix"], prefix, "tautline", &kafka.brokers);
+            let Topics { state, lead } = Topics::of(prefix);
+            if kafka
+                .alert_log
+                .as_ref()
+                .is_some_and(|log| *log == state || *log == lead)
+            {
+                self.problem(
+                    &["kafka", "alert_log"],
+                    format!(
+                        "{state} and {lead} are topics of the state; name another, such as {prefix}.alert-log"
+                    ),
+                );
+            }
         }
         let state_sqlite = self.below(file.state.sqlite.unwrap_or_else(|| "data/tautline.db".into()));
         let dead_letter = DeadLetter {
@@ -424,7 +454,8 @@ impl Checker {
     /// Checks the name of a topic, or its beginning, that tautline itself writes to.
     fn topic(&mut self, path: &[&str], name: &str, example: &str, brokers: &str) {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if name.is_empty() || name.len() > LONGEST_TOPIC || !name.chars().all(is_allowed) {
+        let is_reserved = matches!(name, "." | "..");
+        if name.is_empty() || is_reserved || name.len() > LONGEST_TOPIC || !name.chars().all(is_allowed) {
             self.problem(
                 path,
                 format!(
@@ -916,6 +947,53 @@ routes:
             ));
             let jitter = settings.unwrap().routing.digests[0].jitter;
             assert_eq!(jitter, jiff::SignedDuration::from_mins(minutes), "{cron}");
+        }
+    }
+
+    #[test]
+    fn topics_that_tautline_writes_to_are_its_own() {
+        let settings =
+            load_text("kafka: {brokers: b, alert_log: told}\nstate: {kafka: {prefix: kpi}}\n").unwrap();
+        assert_eq!(settings.kafka.alert_log.as_deref(), Some("told"));
+        assert_eq!(settings.state_prefix.as_deref(), Some("kpi"));
+        for (text, expected) in [
+            (
+                "kafka: {brokers: b, alert_log: 'told you'}\n",
+                "tautline.yaml:1:32: 'told you' cannot name a topic: 1 to 200 letters, digits, dots, underscores and hyphens; such as tautline.alert-log",
+            ),
+            (
+                "kafka: {alert_log: told}\n",
+                "tautline.yaml:1:20: is a topic, and the settings name no brokers; write kafka: {brokers: 127.0.0.1:9092} too",
+            ),
+            (
+                "kafka: {brokers: b}\nstate: {kafka: {prefix: ''}}\n",
+                "tautline.yaml:2:17: '' cannot name a topic: 1 to 200 letters, digits, dots, underscores and hyphens; such as tautline",
+            ),
+            (
+                "kafka: {brokers: b, alert_log: kpi.lead}\nstate: {kafka: {prefix: kpi}}\n",
+                "tautline.yaml:1:32: kpi.state and kpi.lead are topics of the state; name another, such as kpi.alert-log",
+            ),
+            (
+                "kafka: {brokers: b}\nstate: {kafka: {prefix: kpi, replicas: 3}}\n",
+                "tautline.yaml:2:30: unknown key 'replicas'; known are prefix",
+            ),
+        ] {
+            let said = load_text(text).unwrap_err().to_string();
+            assert_eq!(said, expected, "{text}");
+        }
+        let reads = |topic: &str| {
+            let text = format!(
+                "sources: {{orders: {{topics: [{topic}], format: json, time: at, fields: {{a: a}}}}}}\n"
+            );
+            crate::catalog::load::load(&crate::catalog::load::Files::new("", [("a.yaml", &*text)])).unwrap()
+        };
+        assert!(suffice(&settings, &reads("orders")).is_ok());
+        for topic in ["told", "kpi.state"] {
+            let said = suffice(&settings, &reads(topic)).unwrap_err().to_string();
+            assert!(
+                said.contains(&format!("reads '{topic}', which tautline itself writes to")),
+                "{said}"
+            );
         }
     }
 

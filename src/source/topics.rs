@@ -86,15 +86,15 @@ impl Topics {
         Ok(found.map(|found| found.partitions().len()).sum())
     }
 
-    /// What `cleanup.policy` a topic has; `None` where the brokers do not say.
+    /// A setting of a topic; `None` where the brokers do not say.
     ///
     /// # Errors
     /// When no broker answers.
-    pub async fn policy(&self, topic: &str) -> Result<Option<String>, KafkaError> {
+    pub async fn setting(&self, topic: &str, name: &str) -> Result<Option<String>, KafkaError> {
         let asked = [ResourceSpecifier::Topic(topic)];
         let described = self.client.describe_configs(&asked, &self.options).await?;
         Ok(described.into_iter().find_map(|described| match described {
-            Ok(described) => described.get("cleanup.policy")?.value.clone(),
+            Ok(described) => described.get(name)?.value.clone(),
             Err(code) => {
                 tracing::warn!(topic, %code, "the settings of the topic cannot be seen");
                 None

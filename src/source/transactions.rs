@@ -15,8 +15,10 @@ use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 use super::kafka::Connection;
 
 /// How long one request may take before it is made again.
-const REQUEST: Duration = Duration::from_secs(5);
-/// How long records wait for brokers that are away before somebody is told that they are not there.
+const REQUEST: Duration = Duration::from_secs(2);
+/// How long one look at what becomes of records takes.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long records wait for brokers while none of them arrives, before somebody is told that they are not there.
 const RECORDS_WAIT: Duration = Duration::from_secs(5);
 /// How long the end of a transaction is waited for whose records are there. Less than what Kafka gives one.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -145,6 +147,7 @@ impl Transactions {
         config
             .set("bootstrap.servers", &connection.brokers)
             .set("group.id", group)
+            .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false");
         config.set_log_level(rdkafka::config::RDKafkaLogLevel::Error);
         let consumer: BaseConsumer = config.create().map_err(|error| error.to_string())?;
@@ -174,7 +177,7 @@ impl Transactions {
         number: i64,
     ) -> Result<i64, WriteError> {
         if self.must_abort {
-            let ended = self.until_done(RECORDS_WAIT, |producer| producer.abort_transaction(REQUEST));
+            let ended = self.until_done(RECORDS_WAIT, |producer| producer.abort_transaction(LOOK));
             ended.map_err(WriteError::before_the_end)?;
             self.must_abort = false;
         }
@@ -198,7 +201,7 @@ impl Transactions {
             kept.map_err(WriteError::before_the_end)?;
         }
         // While they are not there, nothing is: what Kafka says of the end alone leaves it open.
-        let there = self.until_done(RECORDS_WAIT, |producer| producer.flush(REQUEST));
+        let there = self.until_done(RECORDS_WAIT, |producer| producer.flush(LOOK));
         there.map_err(WriteError::before_the_end)?;
         self.until_done(PATIENCE, |producer| producer.commit_transaction(REQUEST))?;
         self.must_abort = false;
@@ -211,9 +214,18 @@ impl Transactions {
         patience: Duration,
         ask: impl Fn(&BaseProducer<Delivered>) -> Result<(), KafkaError>,
     ) -> Result<(), WriteError> {
-        let until = Instant::now() + patience;
+        let mut until = Instant::now() + patience;
+        let mut waiting = self.producer.in_flight_count();
         loop {
-            match ask(&self.producer) {
+            // Nobody else hears what became of the records, and an abort waits until somebody has heard it.
+            self.producer.poll(Duration::ZERO);
+            let asked = ask(&self.producer);
+            // A slow link is not one that is away.
+            let left = self.producer.in_flight_count();
+            if left < waiting {
+                (waiting, until) = (left, Instant::now() + patience);
+            }
+            match asked {
                 Ok(()) => return Ok(()),
                 Err(KafkaError::Transaction(error)) if error.is_fatal() => {
                     return Err(WriteError::Fenced(error.to_string()));

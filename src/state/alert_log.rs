@@ -6,11 +6,15 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::{Value, json};
 
 use super::outbox::Status;
-use super::{StateError, Store, corrupt};
+use super::{StateError, Store, corrupt, put_number, read_number};
 use crate::alert::dispatch::Held;
 use crate::alert::identity::episode_id;
 use crate::alert::notice::Notice;
 use crate::alert::record::Episode;
+
+/// Under which names the state knows the last number that a line got, and the last one that the log was given.
+const NUMBER: &str = "alert_log_number";
+const GIVEN: &str = "alert_log_given";
 
 /// A line that the log has yet to take.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -105,12 +109,22 @@ impl<'t> Log<'t> {
     fn line(self, key: &str, mut body: Value) -> Result<(), StateError> {
         let at = Timestamp::from_millisecond(self.wall_ms).map_err(|error| corrupt("wall clock", &error))?;
         body["at"] = at.to_string().into();
+        let number = next_number(self.transaction)?;
         let mut insert = self
             .transaction
-            .prepare_cached("INSERT INTO alert_log (key, body) VALUES (?1, ?2)")?;
-        insert.execute(params![key, body.to_string()])?;
+            .prepare_cached("INSERT INTO alert_log (number, key, body) VALUES (?1, ?2, ?3)")?;
+        insert.execute(params![number, key, body.to_string()])?;
         Ok(())
     }
+}
+
+/// Numbers are part of the state: who takes over, or reads the state from its topic, goes on from the last one.
+fn next_number(transaction: &Transaction<'_>) -> Result<i64, StateError> {
+    let mut next = transaction.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES ('alert_log_number', 1)
+         ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value",
+    )?;
+    Ok(next.query_row([], |row| row.get(0))?)
 }
 
 impl Store {
@@ -158,35 +172,36 @@ impl Store {
         })
     }
 
-    /// The log has lines up to this number. What it has is forgotten here; where it has more than this state ever wrote, the
+    /// Lines up to this number are about to be given to the log.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    pub fn logging_up_to(&self, number: i64) -> Result<(), StateError> {
+        self.write(|transaction| put_number(transaction, GIVEN, number))
+    }
+
+    /// The log has lines up to this number. What it has is forgotten here; where it has more than this state ever gave it, the
     /// state was brought back from a copy: its lines go on behind those of the log.
     ///
     /// # Errors
     /// When the state cannot be written.
     pub fn log_reaches(&self, number: i64) -> Result<(), StateError> {
         self.write(|transaction| {
-            let given: Option<i64> = transaction
-                .query_row(
-                    "SELECT seq FROM sqlite_sequence WHERE name = 'alert_log'",
-                    [],
-                    |row| row.get(0),
-                )
-                .optional()?;
-            if given.is_some_and(|given| given >= number) {
+            if read_number(transaction, GIVEN)?.unwrap_or(0) >= number {
                 transaction.execute("DELETE FROM alert_log WHERE number <= ?1", [number])?;
                 return Ok(());
             }
-            // Twice, so that no number meets one that is there.
-            transaction.execute("UPDATE alert_log SET number = -number", [])?;
-            transaction.execute("UPDATE alert_log SET number = ?1 - number", [number])?;
-            let set =
-                "UPDATE sqlite_sequence SET seq = max(?1, (SELECT coalesce(max(number), 0) FROM alert_log))
-                       WHERE name = 'alert_log'";
-            if transaction.execute(set, [number])? == 0 {
-                transaction.execute(
-                    "INSERT INTO sqlite_sequence (name, seq) VALUES ('alert_log', ?1)",
-                    [number],
-                )?;
+            let mut select = transaction.prepare("SELECT key, body FROM alert_log ORDER BY number")?;
+            let lines = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let lines: Vec<(String, String)> = lines.collect::<Result<_, _>>()?;
+            transaction.execute("DELETE FROM alert_log", [])?;
+            put_number(transaction, GIVEN, number)?;
+            let last = read_number(transaction, NUMBER)?.unwrap_or(0).max(number);
+            put_number(transaction, NUMBER, last)?;
+            let mut insert =
+                transaction.prepare("INSERT INTO alert_log (number, key, body) VALUES (?1, ?2, ?3)")?;
+            for (key, body) in lines {
+                insert.execute(params![next_number(transaction)?, key, body])?;
             }
             Ok(())
         })

@@ -19,17 +19,18 @@ pub(super) fn put(
         return Ok(());
     }
     let mut put = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO held (episode, receiver, at_ms, body) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO held (episode, receiver, at_ms, body) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (episode, receiver, at_ms) DO UPDATE SET body = excluded.body WHERE body <> excluded.body",
     )?;
     for line in held {
         let body = serde_json::to_string(line).map_err(|error| corrupt("held notice", &error))?;
-        put.execute(params![
+        let rows = put.execute(params![
             line.episode,
             line.receiver,
             line.at.as_millisecond(),
             body
         ])?;
-        if let Some(log) = log {
+        if let Some(log) = log.filter(|_| rows > 0) {
             log.held(line)?;
         }
     }

@@ -1135,3 +1135,141 @@ fn what_is_over_is_kept_for_as_long_as_the_settings_say() {
     assert_eq!(kept(32).0, 3);
     assert_eq!(kept(33).0, 2, "thirty days after its end; what runs is kept");
 }
+
+/// What the log has yet to take, without the numbers of facts.
+fn unlogged(store: &Store) -> Vec<(i64, serde_json::Value)> {
+    let lines = store.unlogged(100).unwrap();
+    lines
+        .into_iter()
+        .map(|line| {
+            let mut body: serde_json::Value = serde_json::from_str(&line.body).unwrap();
+            assert_eq!(
+                (&body["number"], &body["state"], &body["episode"]),
+                (&line.number.into(), &store.id().into(), &line.key.as_str().into())
+            );
+            for key in ["numbers", "labels", "number", "state", "episode"] {
+                body.as_object_mut().unwrap().remove(key);
+            }
+            (line.number, body)
+        })
+        .collect()
+}
+
+#[test]
+fn every_decision_and_what_came_of_it_waits_for_the_log_once() {
+    let store = Store::in_memory().unwrap().logging(true);
+    let fired = AlertRecord {
+        state: AlertState::Firing,
+        fired_at: Some(Timestamp::UNIX_EPOCH),
+        ..record("a", 1)
+    };
+    let held = Held {
+        episode: "e.1".into(),
+        at: Timestamp::from_millisecond(1000).unwrap(),
+        receiver: "boss".into(),
+        by: vec!["mute nights".into()],
+    };
+    let unsaid = Notice {
+        id: "u.1".into(),
+        ..samples::hollow()
+    };
+    let commit = Commit {
+        alerts: &[fired],
+        notices: &[samples::hollow()],
+        unsaid: &[unsaid],
+        held: &[held],
+        wall_ms: 1000,
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    // Decided again after a crash: it is there already.
+    store.commit(&commit).unwrap();
+    let pending = store.pending(Of::Others(&[]), 10).unwrap();
+    let positions: Vec<i64> = pending.iter().map(|pending| pending.position).collect();
+    let settled = Settled::with(Status::Delivered, None);
+    let at = Timestamp::from_millisecond(5000).unwrap();
+    store.settle(&positions, &settled, at).unwrap();
+    store.settle(&positions, &settled, at).unwrap();
+    let lines = unlogged(&store);
+    let kinds: Vec<(i64, &str, &str, &str)> = lines
+        .iter()
+        .map(|(number, body)| {
+            let text = |key: &str| body[key].as_str().unwrap_or("-");
+            (*number, text("type"), text("status"), text("at"))
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            (1, "episode", "-", "1970-01-01T00:00:01Z"),
+            (2, "notice", "superseded", "1970-01-01T00:00:01Z"),
+            (3, "notice", "pending", "1970-01-01T00:00:01Z"),
+            (4, "held", "-", "1970-01-01T00:00:01Z"),
+            (5, "outcome", "delivered", "1970-01-01T00:00:05Z"),
+        ]
+    );
+    assert_eq!(lines[3].1["heldBy"], serde_json::json!(["mute nights"]));
+    assert_eq!(lines[4].1["failedAttempts"], 0);
+
+    // What the topic has is forgotten, and numbers are never given again.
+    store.logged(4).unwrap();
+    assert_eq!(store.unlogged_count().unwrap(), 1);
+    store.logging_up_to(5).unwrap();
+    store.log_reaches(5).unwrap();
+    assert_eq!(store.unlogged_count().unwrap(), 0);
+    let again = Held {
+        episode: "e.1".into(),
+        at: Timestamp::from_millisecond(2000).unwrap(),
+        receiver: "boss".into(),
+        by: Vec::new(),
+    };
+    let commit = Commit {
+        held: &[again.clone()],
+        wall_ms: 2000,
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    assert_eq!(unlogged(&store)[0].0, 6);
+
+    // Given and taken, but the answer was lost.
+    store.logging_up_to(6).unwrap();
+    store.log_reaches(6).unwrap();
+    assert_eq!(store.unlogged_count().unwrap(), 0);
+    let later = Held {
+        at: Timestamp::from_millisecond(2500).unwrap(),
+        ..again.clone()
+    };
+    let commit = Commit {
+        held: &[later],
+        wall_ms: 2500,
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+
+    // A state that was brought back from a copy goes on behind what the topic has, with all that it has not given.
+    store.log_reaches(50).unwrap();
+    assert_eq!(unlogged(&store)[0].0, 51);
+    store
+        .commit(&Commit {
+            held: &[Held {
+                at: Timestamp::from_millisecond(3000).unwrap(),
+                ..again
+            }],
+            wall_ms: 3000,
+            ..Commit::default()
+        })
+        .unwrap();
+    let numbers: Vec<i64> = unlogged(&store).iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, [51, 52]);
+}
+
+#[test]
+fn without_a_log_nothing_waits_for_it() {
+    let store = Store::in_memory().unwrap();
+    let commit = Commit {
+        notices: &[samples::hollow()],
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    assert_eq!(store.unlogged_count().unwrap(), 0);
+}

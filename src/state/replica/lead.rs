@@ -11,6 +11,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::watch;
 
+use super::said::Said;
 use super::topics::Topics;
 use crate::source::kafka::Connection;
 
@@ -86,12 +87,13 @@ impl Lead {
             .map_err(|error| error.to_string())?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = stop.clone();
+        let said = Said::default();
         let thread = std::thread::Builder::new()
             .name("lead".to_owned())
             .spawn(move || {
                 while !stopping.load(Ordering::Relaxed) {
                     if let Some(Err(error)) = consumer.poll(POLL) {
-                        tracing::debug!(%error, "kafka, standing for the lead");
+                        said.hear(&error);
                     }
                 }
             })

@@ -14,12 +14,15 @@ mod follower;
 mod journal;
 mod lead;
 mod rows;
+mod said;
 #[cfg(test)]
 mod tests;
 mod topics;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::Message;
@@ -31,7 +34,7 @@ use tokio::sync::watch;
 use super::lock::Lock;
 use super::{StateError, Store, corrupt, schema};
 use crate::source::kafka::Connection;
-use follower::{Follower, Seen};
+use follower::{Follower, Seen, Stopped};
 use journal::{Journal, KafkaJournal};
 use rows::{Change, Putter, Tables};
 
@@ -41,17 +44,25 @@ pub use topics::{NotReady, Topics, prepare};
 /// The record that says that everything is in the topic, and of which version of the tables.
 const MARKER: &str = "[\"replica\"]";
 
+/// Whoever takes the lead writes it first: what comes before it is everything.
+const TERM: &str = "[\"term\"]";
+
 /// How long the end of the topic is waited for while nothing comes.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long Kafka is left alone after it did not take a commit: who reads the state gets a turn.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// The most changes of one transaction when a whole state is written.
+/// The most changes of one transaction when a whole state is written, and the most bytes.
 const BATCH: usize = 10_000;
+const BATCH_BYTES: usize = 16_000_000;
 /// The most records that a follower puts at once.
 const FOLLOWED_AT_ONCE: usize = 10_000;
 /// Who followed longer ago than this begins anew: compaction forgets what was deleted after
 /// [`DELETE_RETENTION`](topics::DELETE_RETENTION).
 const TOO_LONG_AGO_MS: i64 = 12 * 3_600_000;
+/// How often a follower to whom nothing comes asks whether there is anybody.
+const ASK_EVERY: Duration = Duration::from_secs(10);
+/// How often it is written down that there is.
+const STAMP_EVERY_MS: i64 = 60_000;
 
 /// What the marker says.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
@@ -90,6 +101,12 @@ pub struct Replica {
     open_from: Option<i64>,
     /// Whether it is known that the topic holds no other state than this file's own.
     is_compared: bool,
+    /// When the topic was last heard of, by the wall clock, and when that was written down.
+    heard_ms: i64,
+    stamped_ms: i64,
+    asked: Instant,
+    /// Where the topic ends, as far as is known.
+    high: Option<i64>,
 }
 
 impl Replica {
@@ -127,6 +144,10 @@ impl Replica {
             putter: Putter::default(),
             open_from: None,
             is_compared: false,
+            heard_ms: now_ms,
+            stamped_ms: now_ms,
+            asked: Instant::now(),
+            high: None,
         };
         match read_standing(&replica.connection)? {
             Some((of, ..)) if of != topic => {
@@ -135,10 +156,11 @@ impl Replica {
                      file, or the prefix back"
                 )));
             }
-            Some((_, followed_ms, _)) if now_ms - followed_ms > TOO_LONG_AGO_MS => {
-                replica.begin_anew(now_ms)?
+            Some((_, followed_ms, follows)) => {
+                replica.standing = follows;
+                replica.heard_ms = followed_ms;
+                replica.stamped_ms = followed_ms;
             }
-            Some((.., follows)) => replica.standing = follows,
             None if is_empty(&replica.connection)? => replica.begin_anew(now_ms)?,
             None => {}
         }
@@ -158,7 +180,27 @@ impl Replica {
         self.follower = None;
         self.putter = Putter::default();
         self.open_from = None;
+        self.heard_ms = now_ms;
+        self.stamped_ms = now_ms;
         Ok(())
+    }
+
+    /// Begins anew when compaction may have forgotten what was deleted since the topic was last heard of.
+    fn renew(&mut self, now_ms: i64) -> Result<(), StateError> {
+        let follows = matches!(self.standing, Standing::Follows { next_offset, .. } if next_offset > 0);
+        if follows && now_ms - self.heard_ms > TOO_LONG_AGO_MS {
+            tracing::info!(
+                topic = self.topic,
+                "the copy of the state is too old: reading the topic from its beginning"
+            );
+            self.begin_anew(now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// How many offsets of the topic are not in this file yet, as far as is known.
+    pub fn lag(&self) -> Option<i64> {
+        Some((self.high? - self.next_offset()?).max(0))
     }
 
     /// Behind the last record that this file holds; `None` for a state that no topic has yet.
@@ -174,6 +216,7 @@ impl Replica {
     /// # Errors
     /// [`StateError::NotReplicated`] while no broker answers; others are for good.
     pub fn follow(&mut self, wait: Duration, now_ms: i64) -> Result<usize, StateError> {
+        self.renew(now_ms)?;
         let Standing::Follows { next_offset, .. } = self.standing else {
             if !self.is_compared {
                 self.compare()?;
@@ -183,22 +226,26 @@ impl Replica {
         };
         let follower = match self.follower.take() {
             Some(follower) => follower,
-            None => {
-                Follower::from(&self.kafka, &self.topic, next_offset).map_err(StateError::NotReplicated)?
-            }
+            None => Follower::from(&self.kafka, &self.topic, next_offset)?,
         };
-        let taken = self.take_some(&follower, wait, now_ms);
-        // Who failed begins where the file says.
-        if taken.is_ok() {
-            self.follower = Some(follower);
-        } else {
-            self.putter = Putter::default();
-            self.open_from = None;
+        match self.take_some(&follower, wait, now_ms) {
+            Ok(taken) => {
+                self.follower = Some(follower);
+                Ok(taken)
+            }
+            // Who failed begins where the file says.
+            Err(error) => {
+                self.putter = Putter::default();
+                self.open_from = None;
+                match error {
+                    Halted::Gone => self.begin_anew(now_ms).map(|()| 0),
+                    Halted::Failed(error) => Err(error),
+                }
+            }
         }
-        taken
     }
 
-    fn take_some(&mut self, follower: &Follower, wait: Duration, now_ms: i64) -> Result<usize, StateError> {
+    fn take_some(&mut self, follower: &Follower, wait: Duration, now_ms: i64) -> Result<usize, Halted> {
         let until = Instant::now() + wait;
         let Standing::Follows {
             mut next_offset,
@@ -207,11 +254,11 @@ impl Replica {
         else {
             return Ok(0);
         };
-        let transaction = self.connection.transaction()?;
-        let mut taken = 0;
+        let transaction = self.connection.transaction().map_err(StateError::from)?;
+        let (mut taken, mut is_heard) = (0, false);
         while taken < FOLLOWED_AT_ONCE {
             let left = until.saturating_duration_since(Instant::now());
-            match follower.next(left).map_err(StateError::Replica)? {
+            match follower.next(left)? {
                 Seen::Record(record) => {
                     let offset = record.offset();
                     put(&self.tables, &transaction, &mut self.putter, &mut marker, &record)?;
@@ -223,16 +270,35 @@ impl Replica {
                         }
                     };
                     taken += 1;
+                    is_heard = true;
                 }
-                Seen::End => {}
+                Seen::End => is_heard = true,
                 Seen::Nothing => break,
             }
             if Instant::now() >= until {
                 break;
             }
         }
-        write_standing(&transaction, &self.topic, next_offset, marker.as_ref(), now_ms)?;
-        transaction.commit()?;
+        if self.asked.elapsed() >= ASK_EVERY {
+            self.asked = Instant::now();
+            if let Some(high) = follower.high() {
+                (self.high, is_heard) = (Some(high), true);
+            }
+        }
+        if is_heard {
+            self.heard_ms = now_ms;
+        }
+        if taken > 0 || self.heard_ms - self.stamped_ms >= STAMP_EVERY_MS {
+            write_standing(
+                &transaction,
+                &self.topic,
+                next_offset,
+                marker.as_ref(),
+                self.heard_ms,
+            )?;
+            transaction.commit().map_err(StateError::from)?;
+            self.stamped_ms = self.heard_ms;
+        }
         self.standing = Standing::Follows { next_offset, marker };
         Ok(taken)
     }
@@ -242,15 +308,21 @@ impl Replica {
     ///
     /// # Errors
     /// As [`Replica::follow`]; and where both the file and the topic hold a state, each its own.
-    pub fn lead(mut self, lost: watch::Sender<Option<String>>, now_ms: i64) -> Result<Store, StateError> {
+    pub fn lead(mut self, term: Arc<Term>, now_ms: i64) -> Result<Store, StateError> {
+        self.renew(now_ms)?;
         let mut journal =
             KafkaJournal::take_over(&self.kafka, &self.topic).map_err(StateError::NotReplicated)?;
         self.follower = None;
         self.putter = Putter::default();
         self.open_from = None;
+        let begins = Change {
+            key: TERM.to_owned(),
+            row: Some(now_ms.to_string().into_bytes()),
+        };
+        let until = journal.write(&[begins])?;
         match self.standing.clone() {
             Standing::Own => self.compare()?,
-            Standing::Follows { next_offset, .. } => self.take_all(next_offset, now_ms)?,
+            Standing::Follows { next_offset, .. } => self.take_all(next_offset, until, now_ms)?,
         }
         let marker = match &self.standing {
             Standing::Own => None,
@@ -258,7 +330,15 @@ impl Replica {
         };
         // An older version wrote it: its rows are brought up to date, as those of a file are.
         if marker.as_ref().map(|marker| marker.schema) != Some(schema::SCHEMA) {
-            self.write_whole(&mut journal, now_ms)?;
+            let (keys, _) = self.keys()?;
+            if marker.is_none() && self.standing != Standing::Own && !keys.is_empty() {
+                return Err(StateError::Replica(format!(
+                    "the topic {} holds a part of a state: a process that had it in its file ended while it was written. Start \
+                     that one again, or delete the topic if there is nothing to keep",
+                    self.topic
+                )));
+            }
+            self.write_whole(&mut journal, keys, now_ms)?;
         }
         let Replica {
             connection,
@@ -270,26 +350,24 @@ impl Replica {
         Store::leading(
             connection,
             lock,
-            Leading::new(tables, Box::new(journal), topic, lost),
+            Leading::new(tables, Box::new(journal), topic, term),
         )
     }
 
-    /// Takes over everything up to the end of the topic.
-    fn take_all(&mut self, from: i64, now_ms: i64) -> Result<(), StateError> {
-        let follower = Follower::from(&self.kafka, &self.topic, from).map_err(StateError::NotReplicated)?;
+    /// Takes over everything up to the record before `until`.
+    fn take_all(&mut self, from: i64, until: i64, now_ms: i64) -> Result<(), StateError> {
+        let follower = Follower::from(&self.kafka, &self.topic, from)?;
         let Standing::Follows { mut marker, .. } = self.standing.clone() else {
             return Ok(());
         };
         let transaction = self.connection.transaction()?;
         let mut next_offset = from;
         let (tables, putter) = (&self.tables, &mut self.putter);
-        follower
-            .to_end(PATIENCE, |record| -> Result<(), Ended> {
-                put(tables, &transaction, putter, &mut marker, record)?;
-                next_offset = record.offset() + 1;
-                Ok(())
-            })
-            .map_err(|Ended(error)| error)?;
+        follower.to_end(Some(until), PATIENCE, |record| {
+            put(tables, &transaction, putter, &mut marker, record)?;
+            next_offset = record.offset() + 1;
+            Ok(())
+        })?;
         write_standing(&transaction, &self.topic, next_offset, marker.as_ref(), now_ms)?;
         transaction.commit()?;
         self.standing = Standing::Follows { next_offset, marker };
@@ -314,58 +392,64 @@ impl Replica {
 
     /// The keys of every row that the topic has, and its marker.
     fn keys(&self) -> Result<(BTreeSet<String>, Option<Marker>), StateError> {
-        let follower = Follower::from(&self.kafka, &self.topic, 0).map_err(StateError::NotReplicated)?;
+        let follower = Follower::from(&self.kafka, &self.topic, 0)?;
         let (mut keys, mut marker) = (BTreeSet::new(), None);
-        follower
-            .to_end(PATIENCE, |record| -> Result<(), Ended> {
-                let key = key_of(record)?;
-                match (key == MARKER, record.payload()) {
-                    (true, Some(payload)) => marker = Some(marker_of(payload)?),
-                    (true, None) => marker = None,
-                    (false, Some(_)) => drop(keys.insert(key.to_owned())),
-                    (false, None) => drop(keys.remove(key)),
-                }
-                Ok(())
-            })
-            .map_err(|Ended(error)| error)?;
+        follower.to_end(None, PATIENCE, |record| {
+            let key = key_of(record)?;
+            match (key, record.payload()) {
+                (TERM, _) => {}
+                (MARKER, Some(payload)) => marker = Some(marker_of(payload)?),
+                (MARKER, None) => marker = None,
+                (_, Some(_)) => drop(keys.insert(key.to_owned())),
+                (_, None) => drop(keys.remove(key)),
+            }
+            Ok(())
+        })?;
         Ok((keys, marker))
     }
 
     /// Writes every row of the file to the topic, and that nothing else is in it.
-    fn write_whole(&mut self, journal: &mut KafkaJournal, now_ms: i64) -> Result<(), StateError> {
+    fn write_whole(
+        &mut self,
+        journal: &mut KafkaJournal,
+        mut old: BTreeSet<String>,
+        now_ms: i64,
+    ) -> Result<(), StateError> {
         // Names of the state and its secrets, where the topic was empty.
         schema::prepare(&self.connection)?;
-        let (mut old, _) = self.keys()?;
         let mut waiting: Vec<Change> = Vec::new();
-        let mut next_offset = 0;
-        let mut rows = 0_u64;
+        let (mut rows, mut bytes) = (0_u64, 0);
         self.tables.all(&self.connection, |changes| {
             rows += 1;
             for change in changes {
                 old.remove(&change.key);
+                bytes += change.row.as_ref().map_or(0, Vec::len);
                 waiting.push(change);
             }
-            if waiting.len() >= BATCH {
+            if waiting.len() >= BATCH || bytes >= BATCH_BYTES {
                 journal.write(&waiting)?;
                 waiting.clear();
+                bytes = 0;
             }
             Ok(())
         })?;
-        waiting.extend(old.into_iter().map(|key| Change { key, row: None }));
-        for some in waiting.chunks(BATCH) {
-            journal.write(some)?;
+        if !old.is_empty() {
+            let old: Vec<Change> = old.into_iter().map(|key| Change { key, row: None }).collect();
+            for some in old.chunks(BATCH) {
+                journal.write(some)?;
+            }
         }
-        let store_id = Store::id_of(&self.connection)?;
         let marker = Marker {
             schema: schema::SCHEMA,
-            store_id,
+            store_id: Store::id_of(&self.connection)?,
         };
         let row = postcard::to_allocvec(&marker).map_err(|error| corrupt("marker", &error))?;
-        let last = Change {
+        // With the last rows: a small state is there whole or not at all.
+        waiting.push(Change {
             key: MARKER.to_owned(),
             row: Some(row),
-        };
-        next_offset = next_offset.max(journal.write(&[last])?);
+        });
+        let next_offset = journal.write(&waiting)?;
         let transaction = self.connection.transaction()?;
         write_standing(&transaction, &self.topic, next_offset, Some(&marker), now_ms)?;
         transaction.commit()?;
@@ -374,28 +458,56 @@ impl Replica {
     }
 }
 
+/// What whoever leads hears of its lead.
+#[derive(Debug)]
+pub struct Term {
+    lost: watch::Sender<Option<String>>,
+    /// Whether Kafka did not take the last commit.
+    refused: AtomicBool,
+}
+
+impl Default for Term {
+    fn default() -> Term {
+        Term {
+            lost: watch::Sender::new(None),
+            refused: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Term {
+    /// Why it is over, once it is: somebody else leads, or this process has to begin again from the topic.
+    pub fn lost(&self) -> watch::Receiver<Option<String>> {
+        self.lost.subscribe()
+    }
+
+    /// Whether what fails now may be for want of Kafka.
+    pub fn is_disturbed(&self) -> bool {
+        self.lost.borrow().is_some() || self.refused.load(Ordering::Relaxed)
+    }
+
+    fn lose(&self, reason: String) {
+        self.lost.send_replace(Some(reason));
+    }
+}
+
 /// What a replicated state needs of whoever leads.
 pub(super) struct Leading {
     tables: Tables,
     journal: Box<dyn Journal>,
     topic: String,
-    lost: watch::Sender<Option<String>>,
+    term: Arc<Term>,
     /// Why Kafka did not take the last commit, and until when it is left alone.
     refused: Option<(String, Instant)>,
 }
 
 impl Leading {
-    fn new(
-        tables: Tables,
-        journal: Box<dyn Journal>,
-        topic: String,
-        lost: watch::Sender<Option<String>>,
-    ) -> Leading {
+    fn new(tables: Tables, journal: Box<dyn Journal>, topic: String, term: Arc<Term>) -> Leading {
         Leading {
             tables,
             journal,
             topic,
-            lost,
+            term,
             refused: None,
         }
     }
@@ -407,7 +519,7 @@ impl Leading {
 
     /// Writes what a transaction has changed to the topic, just before it is committed here.
     pub(super) fn publish(&mut self, transaction: &Transaction<'_>) -> Result<(), StateError> {
-        if let Some(reason) = self.lost.borrow().as_ref() {
+        if let Some(reason) = self.term.lost.borrow().as_ref() {
             return Err(StateError::Deposed(reason.clone()));
         }
         let changes = self.tables.take(transaction)?;
@@ -422,19 +534,21 @@ impl Leading {
         let written = self.journal.write(&changes);
         self.refused = None;
         match &written {
-            Err(StateError::Deposed(reason)) => {
-                self.lost.send_replace(Some(reason.clone()));
-            }
+            Err(StateError::Deposed(reason)) => self.term.lose(reason.clone()),
             Err(StateError::NotReplicated(reason)) => {
                 self.refused = Some((reason.clone(), Instant::now() + RETRY_AFTER));
             }
             _ => {}
         }
+        self.term.refused.store(self.refused.is_some(), Ordering::Relaxed);
         let next_offset = written?;
-        let mut put = transaction.prepare_cached(
-            "UPDATE replica SET next_offset = ?1, followed_ms = unixepoch() * 1000 WHERE topic = ?2",
-        )?;
-        put.execute(params![next_offset, self.topic])?;
+        let put = || {
+            let mut put = transaction.prepare_cached(
+                "UPDATE replica SET next_offset = ?1, followed_ms = unixepoch() * 1000 WHERE topic = ?2",
+            )?;
+            put.execute(params![next_offset, self.topic])
+        };
+        put().inspect_err(|error| self.fell_behind(error))?;
         Ok(())
     }
 
@@ -443,22 +557,29 @@ impl Leading {
         let reason = format!(
             "the state file did not take what the topic has ({error}); starting again from the topic"
         );
-        self.lost.send_replace(Some(reason));
+        self.term.lose(reason);
     }
 }
 
-/// An error while reading up to the end.
-struct Ended(StateError);
+/// Why following does not go on.
+enum Halted {
+    /// What comes next is no longer in the topic.
+    Gone,
+    Failed(StateError),
+}
 
-impl From<StateError> for Ended {
-    fn from(error: StateError) -> Ended {
-        Ended(error)
+impl From<Stopped> for Halted {
+    fn from(stopped: Stopped) -> Halted {
+        match stopped {
+            Stopped::Gone => Halted::Gone,
+            other => Halted::Failed(other.into()),
+        }
     }
 }
 
-impl From<String> for Ended {
-    fn from(reason: String) -> Ended {
-        Ended(StateError::NotReplicated(reason))
+impl From<StateError> for Halted {
+    fn from(error: StateError) -> Halted {
+        Halted::Failed(error)
     }
 }
 
@@ -491,6 +612,9 @@ fn put(
     record: &BorrowedMessage<'_>,
 ) -> Result<(), StateError> {
     let key = key_of(record)?;
+    if key == TERM {
+        return Ok(());
+    }
     if key == MARKER {
         *marker = record.payload().map(marker_of).transpose()?;
         return Ok(());

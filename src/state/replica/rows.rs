@@ -92,12 +92,17 @@ impl Tables {
             connection.execute_batch(&format!(
                 "CREATE TEMP TABLE changed_{name} ({list}, PRIMARY KEY ({list})) WITHOUT ROWID;"
             ))?;
-            for (event, row) in [("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")] {
+            for (event, row) in [
+                ("INSERT", "NEW"),
+                ("UPDATE", "NEW"),
+                ("UPDATE", "OLD"),
+                ("DELETE", "OLD"),
+            ] {
                 let of_row: Vec<String> = keys.iter().map(|key| format!("{row}.{key}")).collect();
                 let is_it: Vec<String> = keys.iter().map(|key| format!("{key} = {row}.{key}")).collect();
                 // Not by ON CONFLICT: that of the statement which fires the trigger would count instead.
                 connection.execute_batch(&format!(
-                    "CREATE TEMP TRIGGER {name}_{event} AFTER {event} ON main.{name} BEGIN
+                    "CREATE TEMP TRIGGER {name}_{event}_{row} AFTER {event} ON main.{name} BEGIN
                      INSERT INTO changed_{name} SELECT {}
                      WHERE NOT EXISTS (SELECT 1 FROM changed_{name} WHERE {}); END;",
                     of_row.join(", "),

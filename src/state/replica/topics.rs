@@ -57,11 +57,12 @@ impl From<String> for NotReady {
     }
 }
 
-/// Makes the topics that are missing, and looks whether the state's keeps what it is given.
+/// Makes the topics that are missing, and looks whether the state's keeps what it is given. While it is early, one that is
+/// missing may still come: brokers hear late of what was made.
 ///
 /// # Errors
 /// [`NotReady`]: no broker answers, a topic is missing and may not be made, or it is not as it has to be.
-pub async fn prepare(connection: &Connection, topics: &Topics) -> Result<(), NotReady> {
+pub async fn prepare(connection: &Connection, topics: &Topics, is_early: bool) -> Result<(), NotReady> {
     let admin = topics::Topics::connect(connection)?;
     let retention = DELETE_RETENTION.as_millis().to_string();
     let wanted = [
@@ -78,6 +79,12 @@ pub async fn prepare(connection: &Connection, topics: &Topics) -> Result<(), Not
     for (topic, how) in [(&topics.state, " and cleanup.policy=compact"), (&topics.lead, "")] {
         match admin.partitions(topic)? {
             1 => {}
+            0 if is_early => {
+                return Err(NotReady {
+                    reason: format!("the topic {topic} is not known yet"),
+                    is_final: false,
+                });
+            }
             0 => return Err(format!("there is no topic {topic}; make it with one partition{how}").into()),
             many => {
                 let message = format!("the topic {topic} has {many} partitions; make it anew with one{how}");
@@ -85,12 +92,26 @@ pub async fn prepare(connection: &Connection, topics: &Topics) -> Result<(), Not
             }
         }
     }
-    match admin.policy(&topics.state).await? {
-        Some(policy) if policy != "compact" => Err(format!(
-            "the topic {} has cleanup.policy={policy}, and would forget the state; set it to compact",
-            topics.state
-        )
-        .into()),
-        _ => Ok(()),
+    if let Some(policy) = admin.setting(&topics.state, "cleanup.policy").await?
+        && policy != "compact"
+    {
+        let topic = &topics.state;
+        let message = format!(
+            "the topic {topic} has cleanup.policy={policy}, and would forget the state; set it to compact"
+        );
+        return Err(message.into());
     }
+    let kept = admin.setting(&topics.state, "delete.retention.ms").await?;
+    if let Some(kept) = kept.filter(|kept| {
+        kept.parse()
+            .is_ok_and(|kept: u128| kept < DELETE_RETENTION.as_millis())
+    }) {
+        let topic = &topics.state;
+        let message = format!(
+            "the topic {topic} has delete.retention.ms={kept}: who follows would miss what was deleted; set it to {retention} \
+             at least"
+        );
+        return Err(message.into());
+    }
+    Ok(())
 }
