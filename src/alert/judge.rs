@@ -568,14 +568,15 @@ impl<'a> Judged<'a> {
     fn told_of_link(&self) -> Option<LinkFigure> {
         let kind = DriftKind::of(&self.rule.kind)?;
         if let (RuleOn::Node, Some(feed)) = (self.rule.on, self.node.feed.as_deref()) {
-            let (since, gap) = match kind {
-                DriftKind::FeedGap => (feed.silent_since, None),
-                DriftKind::UnitChange => (feed.changed_since, Some(feed.factor)),
+            let (since, gap, confidence) = match kind {
+                DriftKind::FeedGap => (feed.silent_since, None, feed.silent_confidence),
+                DriftKind::UnitChange => (feed.changed_since, Some(feed.factor), feed.changed_confidence),
                 _ => return None,
             };
             return Some(LinkFigure {
                 since,
                 gap,
+                confidence,
                 ..LinkFigure::default()
             });
         }

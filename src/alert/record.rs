@@ -187,6 +187,9 @@ pub struct SharedFacts {
     pub kpi: Option<f64>,
     /// The parents against their usual levels, as a share: the median.
     pub parent: Option<f64>,
+    /// Probability that it is no chance, 0 to 1.
+    #[serde(default)]
+    pub confidence: Option<f64>,
 }
 
 impl SharedFacts {

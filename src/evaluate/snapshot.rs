@@ -92,10 +92,14 @@ pub struct FeedState {
     pub silent_days: u32,
     /// Its first day.
     pub silent_since: Option<civil::Date>,
+    /// Probability that it is no chance.
+    pub silent_confidence: Option<f64>,
     /// How many times their usual size values are since their unit changed; 1: it did not.
     pub factor: f64,
     /// The first day of that.
     pub changed_since: Option<civil::Date>,
+    /// Probability that it is no chance, at the least.
+    pub changed_confidence: Option<f64>,
 }
 
 impl Default for FeedState {
@@ -103,8 +107,10 @@ impl Default for FeedState {
         FeedState {
             silent_days: 0,
             silent_since: None,
+            silent_confidence: None,
             factor: 1.0,
             changed_since: None,
+            changed_confidence: None,
         }
     }
 }
@@ -116,6 +122,9 @@ pub struct LinkState {
     pub findings: Vec<LinkFinding>,
     /// Evidence by kind, in the order of [`DriftKind::ALL`], as a share of what it takes to say so; 1 and more is said.
     pub scores: [f64; 7],
+    /// Probability that it is no chance that the parent brings less, or more, than its KPI explains, by the latest window; `None`
+    /// of what a month closed with.
+    pub sure: Option<[f64; 2]>,
     /// How far the parent is from what its KPI explains, as a share; `None` before the warm-up is over.
     pub parent_gap: Option<f64>,
     /// How strongly the parent follows, 0 to 1; `None` before it can be told.
@@ -145,7 +154,7 @@ pub struct LinkFinding {
     pub parent: Option<f64>,
     /// Evidence as a share of what it takes to say so.
     pub evidence: Option<f64>,
-    /// Probability that it is no chance.
+    /// Probability that it is no chance; how it is reckoned of each kind, `docs/detection.md` says. `None` of what a test puts in.
     pub confidence: Option<f64>,
     /// Whose feed it is, `kpi` or `parent`, where it is about one.
     pub stream: Option<&'static str>,
@@ -195,6 +204,9 @@ pub struct SharedDrift {
     pub kpi: Option<f64>,
     /// Their parents against usual levels, likewise.
     pub parent: Option<f64>,
+    /// Probability that it is no chance that more than half of them say so, however they hang together, or that all as one do;
+    /// `None` where fewer say so.
+    pub confidence: Option<f64>,
 }
 
 /// One node instance at the watermark.

@@ -121,10 +121,10 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn shared()(is_more in any::<bool>(), counts in vec(0usize..1000, 2), going in option::of(0usize..1000), names in vec(text(), 0..SharedFacts::NAMED), numbers in vec(number(), 3)) -> Other {
+    fn shared()(is_more in any::<bool>(), counts in vec(0usize..1000, 2), going in option::of(0usize..1000), names in vec(text(), 0..SharedFacts::NAMED), numbers in vec(number(), 4)) -> Other {
         Other::Shared(SharedFacts {
             is_more, drifting: counts[0], judged: counts[1], going, names, since: Some(day()),
-            gap: numbers[0], kpi: numbers[1], parent: numbers[2],
+            gap: numbers[0], kpi: numbers[1], parent: numbers[2], confidence: numbers[3],
         })
     }
 }

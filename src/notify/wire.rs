@@ -85,6 +85,7 @@ fn details(fit: &mut Fitter, out: &mut Json, notice: &Notice, message: &Message)
         "names": shared.names.iter().take(NAMED).map(|name| fit.json_bytes(name, NAME)).collect::<Vec<_>>(),
         "since": shared.since.map(|day| day.to_string()),
         "gap_ratio": shared.gap,
+        "confidence_ratio": shared.confidence,
     })));
     out["facts"]["delivery"] = json!(notice.facts.delivery.as_ref().map(|delivery| json!({
         "receiver": fit.json_bytes(&delivery.receiver, NAME),

@@ -140,8 +140,10 @@ fn feed_json(feed: &FeedState) -> Value {
     json!({
         "silentDays": feed.silent_days,
         "silentSince": feed.silent_since.map(|day| day.to_string()),
+        "silentConfidence": feed.silent_confidence,
         "factor": feed.factor,
         "changedSince": feed.changed_since.map(|day| day.to_string()),
+        "changedConfidence": feed.changed_confidence,
     })
 }
 

@@ -16,7 +16,7 @@ use crate::evaluate::drift::days_of;
 use crate::evaluate::silence::{Freshness, Silent};
 use crate::evaluate::{NodeState, Snapshot};
 use crate::fold::day::Day;
-use crate::words::drift::times;
+use crate::words::drift::{no_chance, times};
 use crate::words::{Language, length, percent};
 
 /// Days that are named one by one.
@@ -108,6 +108,8 @@ pub struct FeedFinding {
     pub since: Option<Date>,
     /// Of another unit: how many times the usual size values are.
     pub factor: Option<f64>,
+    /// Probability that it is no chance.
+    pub confidence: Option<f64>,
 }
 
 /// A day that says nothing of a link.
@@ -216,6 +218,7 @@ fn feed(snapshot: &Snapshot, state: &NodeState) -> (Watched, Vec<FeedFinding>) {
                 of_parent: false,
                 since: feed.silent_since,
                 factor: None,
+                confidence: feed.silent_confidence,
             });
         }
         if feed.changed_since.is_some() {
@@ -224,6 +227,7 @@ fn feed(snapshot: &Snapshot, state: &NodeState) -> (Watched, Vec<FeedFinding>) {
                 of_parent: false,
                 since: feed.changed_since,
                 factor: Some(feed.factor),
+                confidence: feed.changed_confidence,
             });
         }
         return (Watched::ByItself, found);
@@ -246,6 +250,7 @@ fn feed(snapshot: &Snapshot, state: &NodeState) -> (Watched, Vec<FeedFinding>) {
                 of_parent: is_own && stream == "parent",
                 since: finding.since,
                 factor: finding.gap,
+                confidence: finding.confidence,
             };
             if !found
                 .iter()
@@ -462,18 +467,22 @@ fn feed_in_words(health: &HealthText, language: Language) -> String {
             false => "",
         };
         let since = found.since.map_or_else(|| "—".to_owned(), |day| day.to_string());
+        let chance = no_chance(found.confidence, language);
         match (found.factor, language) {
             (Some(factor), Language::Zh) => {
-                format!("{whose}自 {since} 起数值为平时的 {} 倍", times(Some(factor)))
-            }
-            (Some(factor), Language::En) => {
                 format!(
-                    "{whose}values are {} times their usual size since {since}",
+                    "{whose}自 {since} 起数值为平时的 {} 倍{chance}",
                     times(Some(factor))
                 )
             }
-            (None, Language::Zh) => format!("{whose}自 {since} 起没有数据"),
-            (None, Language::En) => format!("{whose}silent since {since}"),
+            (Some(factor), Language::En) => {
+                format!(
+                    "{whose}values are {} times their usual size since {since}{chance}",
+                    times(Some(factor))
+                )
+            }
+            (None, Language::Zh) => format!("{whose}自 {since} 起没有数据{chance}"),
+            (None, Language::En) => format!("{whose}silent since {since}{chance}"),
         }
     });
     said.collect::<Vec<_>>().join(language.pick("；", "; "))
@@ -540,6 +549,7 @@ mod tests {
                 of_parent: false,
                 since: Some(date(2026, 6, 9)),
                 factor: Some(100.0),
+                confidence: Some(0.992),
             }],
             masked: vec![MaskedDay {
                 day: date(2026, 6, 19),
@@ -551,7 +561,7 @@ mod tests {
         for said in [
             "late: nothing for 30 minutes, one is expected every 10 minutes; newest event of 16 June 10:00; 200 events in 24 hours, 30 rejected (15%), most often for no_time; nothing on 1 day of the period (3 June) (owner data)",
             "visits (of the parent)  its rhythm has not been watched yet",
-            "values are 100 times their usual size since 2026-06-09",
+            "values are 100 times their usual size since 2026-06-09 (99% sure that it is no chance)",
             "1 day (19 June 端午节)",
         ] {
             assert!(english.contains(said), "{said} in\n{english}");
@@ -560,7 +570,7 @@ mod tests {
         for said in [
             "偏晚：已有 30 分钟没有事件，预期至少每 10 分钟一次；最新事件 6月16日 10:00；24 小时内 200 个事件，拒绝 30 个（15%），多为 no_time；本期 1 天没有数据（6月3日）（负责人 data）",
             "visits（上级的）",
-            "自 2026-06-09 起数值为平时的 100 倍",
+            "自 2026-06-09 起数值为平时的 100 倍（不是偶然的把握 99%）",
             "1 天（6月19日 端午节）",
         ] {
             assert!(chinese.contains(said), "{said} in\n{chinese}");

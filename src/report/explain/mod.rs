@@ -210,8 +210,21 @@ pub struct LinkText {
     pub judged_days: u32,
     /// Whose values come to less than 0 of late: such a link is not judged, there is no ratio of them.
     pub below_zero: Option<LinkSide>,
+    /// What is wrong with it, feeds aside; of the past it is not kept.
+    pub findings: Vec<LinkFound>,
     /// Evidence by kind, as a share of what it takes to say so.
     pub evidence: BTreeMap<&'static str, f64>,
+}
+
+/// Something that is wrong with a link.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct LinkFound {
+    /// What.
+    pub kind: &'static str,
+    /// First day of it, as far as can be told.
+    pub since: Option<Date>,
+    /// Probability that it is no chance.
+    pub confidence: Option<f64>,
 }
 
 /// A side of a link.
@@ -653,6 +666,16 @@ fn link(past: &Past, snapshot: &Snapshot, state: &NodeState, at: Timestamp) -> O
         parent_gap: link.parent_gap,
         judged_days: link.judged_days,
         below_zero: below_zero(snapshot, state).filter(|_| as_of.is_none()),
+        findings: link
+            .findings
+            .iter()
+            .filter(|finding| finding.stream.is_none())
+            .map(|finding| LinkFound {
+                kind: finding.kind.as_str(),
+                since: finding.since,
+                confidence: finding.confidence,
+            })
+            .collect(),
         evidence: std::iter::zip(DriftKind::ALL, link.scores)
             .map(|(kind, score)| (kind.as_str(), score))
             .collect(),

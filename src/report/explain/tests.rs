@@ -236,6 +236,7 @@ fn values_below_nothing_have_no_ratio_and_that_is_said() {
         parent_gap: None,
         judged_days: 3,
         below_zero: Some(LinkSide::Parent),
+        findings: Vec::new(),
         evidence: BTreeMap::new(),
     };
     let mut past = world::june();
@@ -246,6 +247,23 @@ fn values_below_nothing_have_no_ratio_and_that_is_said() {
     let said = "not judged: values of the parent come to less than 0 of late";
     assert!(english.contains(said), "{said} in\n{english}");
     assert!(told(Language::Zh).contains("不判断：上级近来的数值合计为负"));
+    // One that is judged, and has come apart.
+    let found_hollow = LinkFound {
+        kind: "hollow",
+        since: Some(jiff::civil::date(2026, 6, 3)),
+        confidence: Some(0.982),
+    };
+    let judged = found.link.as_mut().unwrap();
+    judged.below_zero = None;
+    judged.parent_gap = Some(-0.31);
+    judged.findings.push(found_hollow);
+    let told = |language| text(&found, language, &past.catalog.calendar.timezone);
+    let said = "−31% from what this explains, hollow since 2026-06-03, 98% sure, judged for 3 days";
+    let english = told(Language::En);
+    assert!(english.contains(said), "{said} in\n{english}");
+    let said = "相差 −31%，hollow 自 2026-06-03 起，把握 98%，已观察 3 天";
+    let chinese = told(Language::Zh);
+    assert!(chinese.contains(said), "{said} in\n{chinese}");
     let mut snapshot = past.at(found.at);
     let place = |snapshot: &Snapshot, name: &str| {
         let id = past.catalog.node_named(name).unwrap();

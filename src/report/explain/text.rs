@@ -15,6 +15,7 @@ use crate::catalog::{Level, Relation, Role};
 use crate::evaluate::{Estimate, Ranges};
 use crate::fold::distinct::{DISTINCT_EXACT, STANDARD_ERROR};
 use crate::fold::quantiles::RELATIVE_ERROR;
+use crate::words::drift::how_sure;
 use crate::words::{Language, causes, definition, percent, sentence, weights as words};
 
 /// Days that are written out; the others are in the JSON form.
@@ -510,6 +511,15 @@ fn link_in_words(link: &LinkText, language: Language) -> String {
         let _ = match language {
             Language::Zh => write!(text, "，括号内为八成把握的范围"),
             Language::En => write!(text, ", in brackets where each lies with a probability of 80 %"),
+        };
+    }
+    for found in &link.findings {
+        let kind = found.kind;
+        let since = found.since.map_or_else(|| "—".to_owned(), |day| day.to_string());
+        let sure = how_sure(found.confidence, language);
+        let _ = match language {
+            Language::Zh => write!(text, "，{kind} 自 {since} 起{sure}"),
+            Language::En => write!(text, ", {kind} since {since}{sure}"),
         };
     }
     let _ = match language {
