@@ -441,20 +441,20 @@ mod tests {
         answer.is_missing = true;
         let missing = answer.missing(&tuning).unwrap();
         assert_eq!(missing.evidence, 1.0);
-        assert!((missing.confidence - 0.95661).abs() < 1e-5, "{missing:?}");
+        assert!((missing.confidence - 0.956_612).abs() < 1e-5, "{missing:?}");
         // One of 26 lags that says e¹² while the others say nothing: (e¹² + 25) / 26 beside 999.
         answer.later[9].sum = 24.0;
         let later = answer.later(&tuning).unwrap();
         assert_eq!(later.lags, [5.0, 19.0]);
-        assert!((later.confidence - 0.86238).abs() < 1e-5, "{later:?}");
+        assert!((later.confidence - 0.862_392).abs() < 1e-5, "{later:?}");
         // Two that say so are twice as likely.
         answer.later[10].sum = 24.0;
         let later = answer.later(&tuning).unwrap();
-        assert!((later.confidence - 0.92609).abs() < 1e-5, "{later:?}");
+        assert!((later.confidence - 0.926_107).abs() < 1e-5, "{later:?}");
         // What fades is no longer sure, however long it is still told: e⁵ / (e⁵ + 999).
         answer.missing.sum = 10.0;
         let missing = answer.missing(&tuning).unwrap();
         assert_eq!(missing.evidence, 1.0);
-        assert!((missing.confidence - 0.12934).abs() < 1e-5, "{missing:?}");
+        assert!((missing.confidence - 0.129_346).abs() < 1e-5, "{missing:?}");
     }
 }
