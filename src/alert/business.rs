@@ -80,7 +80,10 @@ impl<'a> Business<'a> {
         let target = told.target?;
         Some(Figure {
             value: Some(value),
-            completion: completion(value, target, declared.baseline, declared.direction),
+            completion: match told.band {
+                Some(band) => Some(band.completion(value)),
+                None => completion(value, target, declared.baseline, declared.direction),
+            },
             ..told.clone()
         })
     }

@@ -11,7 +11,7 @@ pub use super::identity::Fingerprint;
 use super::identity::fingerprint;
 use super::notice::{Ack, Because, ResolveReason, Verdict};
 use crate::catalog::attribute::DriftKind;
-use crate::catalog::{Ladder, Severity};
+use crate::catalog::{Band, Ladder, Severity};
 use crate::evaluate::Mismatch;
 use crate::fold::cells::Bound;
 
@@ -274,11 +274,14 @@ pub struct Figure {
     pub period: String,
     /// Value so far.
     pub value: Option<f64>,
-    /// Target.
+    /// Target; of a band its middle.
     pub target: Option<f64>,
+    /// The band, where the target is one.
+    #[serde(default)]
+    pub band: Option<Band>,
     /// Completion.
     pub completion: Option<f64>,
-    /// Planned share by now.
+    /// Planned share by now; `None` of a total with a band, whose completion does not grow with the period.
     pub expected_share: Option<f64>,
     /// Pace.
     pub pace: Option<f64>,

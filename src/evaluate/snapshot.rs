@@ -13,7 +13,7 @@ use super::intake::Recent;
 use super::outlook::Outlook;
 use super::silence::Silent;
 use crate::catalog::attribute::DriftKind;
-use crate::catalog::{Catalog, Level, NodeId, PeriodKind, Relation, Role};
+use crate::catalog::{Band, Catalog, Level, NodeId, PeriodKind, Relation, Role};
 use crate::fold::day::Day;
 
 /// Event time up to which every live partition has been read, less allowed lateness. Only moves forward.
@@ -220,8 +220,10 @@ pub struct NodeState {
     pub period: Period,
     /// Value for the period so far; `None`: no value (an empty ratio), never a made-up 0.
     pub value: Option<f64>,
-    /// Target of the period.
+    /// Target of the period; of a band its middle.
     pub target: Option<f64>,
+    /// The band, where the target is one.
+    pub band: Option<Band>,
     /// Actual against target, by direction and baseline.
     pub completion: Option<f64>,
     /// Share of the target that the plan expects by now, 0 to 1.
@@ -236,6 +238,8 @@ pub struct NodeState {
     pub target_probability: Option<f64>,
     /// The distribution behind both, of a total with some history.
     pub outlook: Option<Outlook>,
+    /// The standard deviation of the forecast of a level, once that can be told.
+    pub level_spread: Option<f64>,
     /// How far its parts are from coming to it; `None` where it has none to compare with. Of thousands of parts as of the last
     /// whole minute.
     pub unreconciled: Option<Box<Mismatch>>,
@@ -302,6 +306,20 @@ impl NodeState {
         self.pace != Pace::NewDefinition
     }
 
+    /// The range in which the period ends with a probability of 80 %: of a total by what past days say of its forecast, of a
+    /// level four fifths of a normal distribution around it. `None` before either can be told.
+    pub fn range80(&self) -> Option<(f64, f64)> {
+        /// The middle four fifths of a normal distribution reach so many deviations to each side.
+        const FOUR_FIFTHS: f64 = 1.281_551_6;
+        match &self.outlook {
+            Some(outlook) => outlook.range(0.8),
+            None => {
+                let (value, reach) = (self.forecast?, FOUR_FIFTHS * self.level_spread?);
+                Some((value - reach, value + reach))
+            }
+        }
+    }
+
     /// An instance of which nothing is known yet but its period.
     pub fn unknown(key: InstanceKey, parent: Option<InstanceKey>, period: Period) -> NodeState {
         NodeState {
@@ -310,6 +328,7 @@ impl NodeState {
             period,
             value: None,
             target: None,
+            band: None,
             completion: None,
             expected_share: 0.0,
             elapsed: 0.0,
@@ -317,6 +336,7 @@ impl NodeState {
             forecast: None,
             target_probability: None,
             outlook: None,
+            level_spread: None,
             unreconciled: None,
             link: None,
             feed: None,
@@ -334,6 +354,7 @@ impl NodeState {
         self.pace = Pace::NewDefinition;
         self.forecast = None;
         self.outlook = None;
+        self.level_spread = None;
         self.target_probability = None;
     }
 }

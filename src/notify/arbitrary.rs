@@ -64,7 +64,7 @@ prop_compose! {
             title, instance, unit, owner, period,
             value: numbers[0], target: numbers[1], completion: numbers[2], expected_share: numbers[3],
             pace: numbers[4], forecast: numbers[5], target_probability: numbers[6], daily,
-            unreconciled: None, weight: None
+            unreconciled: None, weight: None, band: None
         }
     }
 }

@@ -136,6 +136,7 @@ fn figure(fit: &mut Fitter, figure: &Figure) -> Json {
         "period": fit.json_bytes(&figure.period, NAME),
         "value": figure.value,
         "target": figure.target,
+        "target_band": figure.band.map(|band| [band.low, band.high]),
         "completion_ratio": figure.completion,
         "expected_ratio": figure.expected_share,
         "pace_ratio": figure.pace,

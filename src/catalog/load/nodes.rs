@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use jiff::civil::Date;
+use serde_saphyr::Spanned;
 
 use super::metrics::Metrics;
 use super::sources::Sources;
 use super::{Entry, Loader, Owned, entries, yaml};
+use crate::catalog::Band;
 use crate::catalog::agg::Agg;
-use crate::catalog::file::{NodeEntry, Over, PeriodEntry, ProfileEntry, TargetEntry};
+use crate::catalog::file::{Amount, NodeEntry, Over, PeriodEntry, ProfileEntry, TargetEntry};
 use crate::catalog::model::{
     Direction, GrowthBase, Level, MetricId, MetricKind, Node, NodeId, ParentLink, PeriodKind, Profile,
     Relation, Role, Target,
@@ -480,6 +482,7 @@ impl Loader<'_> {
                 }
                 Target::Number(*number)
             }
+            TargetEntry::Band(given) => self.band(entry, target, given),
             TargetEntry::Growth(growth) => Target::Growth {
                 growth: growth.growth.0,
                 over: match growth.over {
@@ -488,7 +491,54 @@ impl Loader<'_> {
                     Over::Value(base) => GrowthBase::Value(base),
                 },
             },
-            TargetEntry::File(named) => Target::Table(self.targets(&entry.file, &named.file, each)),
+            TargetEntry::File(named) => {
+                let rows = self.targets(&entry.file, &named.file, each);
+                if rows.iter().any(|row| row.band.is_some()) {
+                    self.no_direction(entry, target);
+                }
+                Target::Table(rows)
+            }
+        }
+    }
+
+    /// A target that is a range.
+    fn band(
+        &mut self,
+        entry: &Entry<'_, NodeEntry>,
+        target: &Spanned<TargetEntry>,
+        given: &[Amount],
+    ) -> Target {
+        let band = match given {
+            [low, high] => Band::new(low.0, high.0),
+            _ => None,
+        };
+        let Some(band) = band else {
+            let given: Vec<String> = given.iter().map(|amount| amount.0.to_string()).collect();
+            let message = format!(
+                "a band is the least and the most that is good, such as band: [20, 30], and this is [{}]",
+                given.join(", ")
+            );
+            self.problem(entry.at(target), message);
+            return Target::None;
+        };
+        self.no_direction(entry, target);
+        Target::Band(band)
+    }
+
+    /// Of a band neither more nor less is better, and what is outside of it says how far it is by its width.
+    fn no_direction(&mut self, entry: &Entry<'_, NodeEntry>, target: &Spanned<TargetEntry>) {
+        let value = entry.value;
+        let superfluous = match (value.direction, value.baseline) {
+            (Direction::Lower, _) => Some("direction: lower"),
+            (Direction::Higher, Some(_)) => Some("baseline"),
+            (Direction::Higher, None) => None,
+        };
+        if let Some(superfluous) = superfluous {
+            let message = format!(
+                "the target of '{}' is a band, of which neither more nor less is better; leave out '{superfluous}', or write one number",
+                entry.name.value
+            );
+            self.problem(entry.at(target), message);
         }
     }
 }

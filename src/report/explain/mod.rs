@@ -20,8 +20,8 @@ use crate::catalog::attribute::DriftKind;
 use crate::catalog::expr::Value;
 use crate::catalog::severity::by_name;
 use crate::catalog::{
-    Calendar, Catalog, Direction, GrowthBase, Level, Node, NodeId, Profile, Relation, Role, Rule, RuleOn,
-    Severity, Target,
+    Band, Calendar, Catalog, Direction, GrowthBase, Level, Node, NodeId, Profile, Relation, Role, Rule,
+    RuleOn, Severity, Target,
 };
 use crate::evaluate::attribution::{self, Account, LeftOut, Untold};
 use crate::evaluate::drill;
@@ -74,8 +74,10 @@ pub struct Explanation {
     pub estimates: BTreeSet<Estimate>,
     /// What each day of the period brought so far.
     pub days: Vec<DayValue>,
-    /// Target.
+    /// Target; of a band its middle.
     pub target: Option<f64>,
+    /// The band, where the target is one.
+    pub band: Option<Band>,
     /// Where the target comes from.
     pub target_from: TargetFrom,
     /// Value at which completion is 0.
@@ -570,6 +572,7 @@ fn explanation(
             .map(|(day, value)| DayValue { day, value })
             .collect(),
         target: state.target,
+        band: state.band,
         target_from: target_from(node, state, catalog.calendar_of(node)),
         baseline: node.baseline,
         lower_is_better: node.direction == Direction::Lower,
@@ -586,7 +589,7 @@ fn explanation(
         reckoned_since: snapshot.nodes[state.key.node.0 as usize].reckoned_since,
         judged: state.is_judged(),
         forecast: state.forecast,
-        forecast_range: state.outlook.as_ref().and_then(|outlook| outlook.range(0.8)),
+        forecast_range: state.range80(),
         target_probability: state.target_probability,
         parent: parent(catalog, snapshot, state),
         link,
@@ -731,7 +734,7 @@ fn unlinked(past: &Past, snapshot: &Snapshot, state: &NodeState, at: Timestamp) 
 fn target_from(node: &Node, state: &NodeState, calendar: &Calendar) -> TargetFrom {
     match (&node.target, state.target) {
         (Target::None, _) | (_, None) => TargetFrom::None,
-        (Target::Number(_), _) => TargetFrom::Fixed,
+        (Target::Number(_) | Target::Band(_), _) => TargetFrom::Fixed,
         (Target::Growth { growth, over }, Some(target)) => TargetFrom::Growth {
             growth: *growth,
             base: target / (1.0 + growth),
@@ -744,7 +747,7 @@ fn target_from(node: &Node, state: &NodeState, calendar: &Calendar) -> TargetFro
         (Target::Table(rows), Some(target)) => TargetFrom::File {
             announced: rows
                 .iter()
-                .filter(|row| state.period.holds(row.start) && row.target == target)
+                .filter(|row| state.period.holds(row.start) && row.target == target && row.band == state.band)
                 .filter(|row| {
                     row.dimensions
                         .iter()

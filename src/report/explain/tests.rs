@@ -226,6 +226,51 @@ fn an_account_that_cannot_be_made_says_why() {
 }
 
 #[test]
+fn a_band_says_where_the_value_stands_and_what_of_it_is_due() {
+    const CATALOG: &str = r#"
+calendar: {timezone: Asia/Shanghai}
+sources:
+  days: {topics: [days], format: json, time: time, fields: {value: value}}
+metrics:
+  stock: {source: days, agg: last, expr: value, unit: days}
+  spend: {source: days, agg: sum, expr: value}
+nodes:
+  stock: {metric: stock, role: business, period: month, target: {band: [20, 30]}}
+  spend: {metric: spend, role: business, period: month, profile: linear, target: {band: [900, 1300]}}
+"#;
+    let event = |day: i32| {
+        (
+            0,
+            format!(r#"{{"time": "2026-06-{day:02}T10:00:00+08:00", "value": 34}}"#),
+        )
+    };
+    let events: Vec<(u32, String)> = (1..=15).map(event).collect();
+    let files = crate::catalog::load::Files::new("", [("a.yaml", CATALOG)]);
+    let mut past = world::unjudged(&files, &events, "2026-06-16T00:00:00+08:00");
+    let mut told = |node: &str, language| {
+        let found = explain(&mut past, node, &[], None).unwrap();
+        text(&found, language, &past.catalog.calendar.timezone)
+    };
+    // Four above a band of ten.
+    let stock = told("stock", Language::En);
+    for said in [
+        "20 to 30 days = the same every period",
+        "60% = 1 − 4 / 10: 4 above the band",
+    ] {
+        assert!(stock.contains(said), "{said} in\n{stock}");
+    }
+    let stock = told("stock", Language::Zh);
+    for said in ["20 至 30 days = 每期相同", "60% = 1 − 4 / 10：高于区间 4"] {
+        assert!(stock.contains(said), "{said} in\n{stock}");
+    }
+    // 510 where half of 900 to 1,300 is due.
+    let spend = told("spend", Language::En);
+    for said in ["expects 50% = 450 to 650 by now", "1.00"] {
+        assert!(spend.contains(said), "{said} in\n{spend}");
+    }
+}
+
+#[test]
 fn values_below_nothing_have_no_ratio_and_that_is_said() {
     let link = LinkText {
         as_of: None,

@@ -11,7 +11,7 @@ use super::{
     Explanation, LevelText, LinkSide, LinkText, ParentText, RuleText, StateText, TargetFrom, Unlinked, Untold,
 };
 use crate::catalog::attribute::DriftKind;
-use crate::catalog::{Level, Relation, Role};
+use crate::catalog::{Band, Level, Relation, Role};
 use crate::evaluate::{Estimate, Ranges};
 use crate::fold::distinct::{DISTINCT_EXACT, STANDARD_ERROR};
 use crate::fold::quantiles::RELATIVE_ERROR;
@@ -222,7 +222,7 @@ fn target(table: &mut Table, found: &Explanation, language: Language) {
         return;
     };
     let unit = found.unit.as_deref();
-    let mut text = language.quantity(target, unit);
+    let mut text = language.goal(target, found.band, unit);
     let from = match (&found.target_from, language) {
         (TargetFrom::None, _) => String::new(),
         (TargetFrom::Fixed, Language::Zh) => "每期相同".to_owned(),
@@ -248,6 +248,11 @@ fn target(table: &mut Table, found: &Explanation, language: Language) {
     table.row(term, text);
     if let (Some(completion), Some(value)) = (found.completion, found.value) {
         let number = |value: f64| language.number(value);
+        if let Some(band) = found.band {
+            let term = language.pick("完成", "Completion");
+            table.row(term, by_band(completion, value, band, language));
+            return;
+        }
         let formula = match (found.lower_is_better, found.baseline) {
             (false, None) => format!("{} / {}", number(value), number(target)),
             (false, Some(base)) => format!(
@@ -273,6 +278,27 @@ fn target(table: &mut Table, found: &Explanation, language: Language) {
     }
 }
 
+/// The completion of a band: how far the value is outside of it, by its width.
+fn by_band(completion: f64, value: f64, band: Band, language: Language) -> String {
+    let done = percent(completion);
+    let distance = value - band.nearest(value);
+    if distance == 0.0 {
+        return format!("{done}{}", language.pick("：在区间内", ": within the band"));
+    }
+    let number = |value: f64| language.number(value);
+    let formula = format!(
+        "1 − {} / {}",
+        number(distance.abs()),
+        number(band.high - band.low)
+    );
+    match (distance > 0.0, language) {
+        (true, Language::Zh) => format!("{done} = {formula}：高于区间 {}", number(distance)),
+        (false, Language::Zh) => format!("{done} = {formula}：低于区间 {}", number(-distance)),
+        (true, Language::En) => format!("{done} = {formula}: {} above the band", number(distance)),
+        (false, Language::En) => format!("{done} = {formula}: {} below the band", number(-distance)),
+    }
+}
+
 fn plan(table: &mut Table, found: &Explanation, language: Language) {
     if found.target.is_none() {
         return;
@@ -280,7 +306,8 @@ fn plan(table: &mut Table, found: &Explanation, language: Language) {
     let term = language.pick("计划", "Plan");
     if found.accumulates {
         let planned = found.planned.map_or_else(String::new, |planned| {
-            format!(" = {}", language.quantity(planned, found.unit.as_deref()))
+            let by_now = found.band.map(|band| band.of_share(found.expected_share));
+            format!(" = {}", language.goal(planned, by_now, found.unit.as_deref()))
         });
         let text = match language {
             Language::Zh => format!(
@@ -308,14 +335,18 @@ fn plan(table: &mut Table, found: &Explanation, language: Language) {
     }
     let term = language.pick("进度", "Pace");
     match (found.pace, found.completion, found.too_early_before) {
-        (Some(pace), Some(completion), _) if found.accumulates && !found.lower_is_better => table.row(
-            term,
-            format!(
-                "{pace:.2} = {} / {}",
-                percent(completion),
-                percent(found.expected_share)
-            ),
-        ),
+        (Some(pace), Some(completion), _)
+            if found.accumulates && !found.lower_is_better && found.band.is_none() =>
+        {
+            table.row(
+                term,
+                format!(
+                    "{pace:.2} = {} / {}",
+                    percent(completion),
+                    percent(found.expected_share)
+                ),
+            )
+        }
         (Some(pace), ..) => table.row(term, format!("{pace:.2}")),
         _ if found.too_few_below.is_some() => {
             table.row(term, too_few(found.too_few_below.unwrap_or_default(), language))
