@@ -577,6 +577,169 @@ mod tests {
         }
     }
 
+    /// A snapshot of June's shop, with where a node stands in it.
+    fn june_with(change: impl Fn(&mut Snapshot, &dyn Fn(&str) -> usize)) -> (Past, Snapshot, Vec<usize>) {
+        let mut past = crate::report::world::june();
+        let mut snapshot = past.at(past.watermark.unwrap());
+        let catalog = past.catalog.clone();
+        let places: Vec<usize> = ["revenue", "articles", "weekly"]
+            .into_iter()
+            .map(|name| {
+                let id = catalog.node_named(name).unwrap();
+                snapshot
+                    .instances
+                    .iter()
+                    .position(|state| state.key.node == id)
+                    .unwrap()
+            })
+            .collect();
+        let of = places.clone();
+        let place = move |name: &str| match name {
+            "revenue" => of[0],
+            "articles" => of[1],
+            _ => of[2],
+        };
+        change(&mut snapshot, &place);
+        (past, snapshot, places)
+    }
+
+    #[test]
+    fn what_is_found_of_a_feed_is_its_own_or_that_of_its_links() {
+        let gap = |stream: &'static str, confidence: f64| crate::evaluate::LinkFinding {
+            kind: DriftKind::FeedGap,
+            since: Some(date(2026, 6, 20)),
+            gap: None,
+            kpi: None,
+            parent: None,
+            evidence: None,
+            confidence: Some(confidence),
+            stream: Some(stream),
+            answered: None,
+            lag_days: None,
+        };
+        let linked = |findings: Vec<crate::evaluate::LinkFinding>| {
+            Some(std::sync::Arc::new(crate::evaluate::LinkState {
+                findings,
+                ..Default::default()
+            }))
+        };
+        // A node that no link watches: silent, and in another unit before.
+        let (_, snapshot, places) = june_with(|snapshot, place| {
+            let state = &mut snapshot.instances[place("revenue")];
+            state.feed = Some(std::sync::Arc::new(crate::evaluate::FeedState {
+                silent_days: 3,
+                silent_since: Some(date(2026, 6, 29)),
+                silent_confidence: Some(0.99),
+                factor: 100.0,
+                changed_since: Some(date(2026, 6, 9)),
+                changed_confidence: Some(0.9999),
+            }));
+        });
+        let (watched, found) = feed(&snapshot, &snapshot.instances[places[0]]);
+        assert_eq!(watched, Watched::ByItself);
+        let told: Vec<_> = found
+            .iter()
+            .map(|one| (one.kind, one.of_parent, one.factor, one.confidence))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("feed_gap", false, None, Some(0.99)),
+                ("unit_change", false, Some(100.0), Some(0.9999))
+            ]
+        );
+        // Two links of a parent that say the same of its feed, and one of its own.
+        let (_, snapshot, places) = june_with(|snapshot, place| {
+            snapshot.instances[place("articles")].link = linked(vec![gap("parent", 0.995)]);
+            snapshot.instances[place("weekly")].link = linked(vec![gap("kpi", 0.991), gap("parent", 0.995)]);
+        });
+        let (watched, found) = feed(&snapshot, &snapshot.instances[places[0]]);
+        assert_eq!(watched, Watched::ByLinks);
+        let told: Vec<_> = found
+            .iter()
+            .map(|one| (one.kind, one.of_parent, one.confidence))
+            .collect();
+        assert_eq!(told, [("feed_gap", false, Some(0.995))]);
+        // Of its own link a KPI says both sides, and which is the parent's.
+        let (_, found) = feed(&snapshot, &snapshot.instances[places[2]]);
+        let told: Vec<_> = found.iter().map(|one| (one.of_parent, one.confidence)).collect();
+        assert_eq!(told, [(false, Some(0.991)), (true, Some(0.995))]);
+        // Of the link of another one it says nothing.
+        let (watched, found) = feed(&snapshot, &snapshot.instances[places[1]]);
+        assert_eq!(
+            (watched, found.len(), found[0].of_parent),
+            (Watched::ByLinks, 1, true)
+        );
+        // Before anything is judged there is nothing to say.
+        let (_, snapshot, places) = june_with(|snapshot, place| {
+            for name in ["revenue", "articles", "weekly"] {
+                let state = &mut snapshot.instances[place(name)];
+                (state.feed, state.link) = (None, None);
+            }
+        });
+        assert_eq!(
+            feed(&snapshot, &snapshot.instances[places[0]]),
+            (Watched::NotYet, Vec::new())
+        );
+    }
+
+    /// October 2026 in China: a week of holidays, a Saturday that is worked, and the six days behind.
+    #[test]
+    fn days_of_a_long_holiday_and_beside_it_say_nothing_of_a_link() {
+        const CATALOG: &str = r#"
+calendar: {timezone: Asia/Shanghai, workdays: [mon, tue, wed, thu, fri], holidays: holidays.csv}
+sources:
+  days: {topics: [days], format: json, time: time, fields: {what: what, value: value}}
+metrics:
+  revenue: {source: days, agg: sum, expr: value, filter: what == "revenue"}
+  visits:  {source: days, agg: sum, expr: value, filter: what == "visits"}
+nodes:
+  revenue: {metric: revenue, role: business, period: month}
+  visits:  {metric: visits, role: kpi, parent: revenue, relation: influence, period: month}
+"#;
+        let mut holidays = "date,kind,name\n".to_owned();
+        for day in 1..=7 {
+            holidays.push_str(&format!("2026-10-{day:02},holiday,国庆节\n"));
+        }
+        holidays.push_str("2026-10-10,workday,国庆节调休\n2026-10-24,promotion,预售\n");
+        let files =
+            crate::catalog::load::Files::new("", [("a.yaml", CATALOG), ("holidays.csv", holidays.as_str())]);
+        let events: Vec<(u32, String)> = (1..=29)
+            .map(|day| {
+                (
+                    0,
+                    format!(r#"{{"time": "2026-10-{day:02}T10:00:00+08:00", "what": "visits", "value": 3}}"#),
+                )
+            })
+            .collect();
+        let mut past = crate::report::world::unjudged(&files, &events, "2026-10-29T12:00:00+08:00");
+        let mut told = |node: &str, at: Option<&str>| -> Vec<(i8, &'static str, Option<String>)> {
+            let at = at.map(|at| at.parse().unwrap());
+            let found = super::super::explain(&mut past, node, &[], at).unwrap().health;
+            let days = found.masked.into_iter();
+            days.map(|masked| (masked.day.day(), masked.kind, masked.name))
+                .collect()
+        };
+        let all = told("visits", None);
+        let kinds: Vec<(i8, &str)> = all.iter().map(|(day, kind, _)| (*day, *kind)).collect();
+        let mut expected: Vec<(i8, &str)> = (1..=7).map(|day| (day, "holiday")).collect();
+        expected.extend([8, 9].map(|day| (day, "beside_holiday")));
+        expected.push((10, "workday"));
+        expected.extend([11, 12, 13].map(|day| (day, "beside_holiday")));
+        expected.push((24, "promotion"));
+        assert_eq!(kinds, expected);
+        assert_eq!(all[0].2.as_deref(), Some("国庆节"));
+        assert_eq!(
+            (all[7].2.as_deref(), all[9].2.as_deref()),
+            (None, Some("国庆节调休"))
+        );
+        // Up to the moment that is asked for.
+        let known = told("visits", Some("2026-10-09T12:00:00+08:00"));
+        assert_eq!(known.last().map(|(day, ..)| *day), Some(9));
+        // What serves nothing has no link that days could say nothing of.
+        assert!(told("revenue", None).is_empty());
+    }
+
     #[test]
     fn of_the_past_is_said_what_is_not_kept() {
         let mut past = crate::report::world::june();
