@@ -85,9 +85,15 @@ fn values(
     before: impl Fn(&NodeState) -> Option<f64>,
 ) -> Option<Causes> {
     let found = drill(catalog, snapshot, key, before).into_iter().next()?;
-    let declared = catalog.node(found.node);
+    // A part has the values of the whole's dimensions and of the split's, in the order of the node that counts them.
+    let whole = &catalog.node(key.node).each;
+    let counted = &catalog.node(found.node).each;
+    let names: Vec<&String> = counted
+        .iter()
+        .filter(|name| whole.contains(name) || found.dimensions.contains(name))
+        .collect();
     let cause = |part: &Part| {
-        let values = declared.each.iter().zip(part.key.dimensions.iter());
+        let values = names.iter().zip(part.key.dimensions.iter());
         let beyond: Vec<&str> = values
             .filter(|(name, _)| found.dimensions.contains(name))
             .map(|(_, value)| &**value)

@@ -130,6 +130,8 @@ pub struct Explanation {
     pub accounts_left_out: Vec<LeftOutText>,
     /// The fewest dimension values that it comes from, the most surprising split first.
     pub drills: Vec<DrillText>,
+    /// Dimensions that its metric declares and by which nothing is counted, so nothing can be said of them.
+    pub not_counted_by: Vec<String>,
 }
 
 /// The weights of a KPI and its siblings.
@@ -353,6 +355,10 @@ pub struct DrillText {
     pub parts: Vec<DrillPart>,
     /// How many other values there are.
     pub others: usize,
+    /// What all values together leave of the distance.
+    pub not_explained: f64,
+    /// The same as a share of it.
+    pub not_explained_share: f64,
 }
 
 /// One value of a split.
@@ -598,6 +604,11 @@ fn explanation(
         rules: rules(past, catalog, snapshot, state, at),
         accounts: accounts.into_iter().map(|of| account(catalog, of)).collect(),
         accounts_left_out: left_out.into_iter().map(|of| not_made(catalog, of)).collect(),
+        not_counted_by: if state.is_judged() {
+            not_counted(catalog, state)
+        } else {
+            Vec::new()
+        },
         drills: if state.is_judged() {
             drills(past, catalog, snapshot, state)
         } else {
@@ -606,8 +617,29 @@ fn explanation(
     }
 }
 
+/// Dimensions that could tell where a distance comes from, were it counted by them.
+fn not_counted(catalog: &Catalog, state: &NodeState) -> Vec<String> {
+    let adds_up = catalog.accumulates(catalog.node(state.key.node).metric);
+    let is_off = state
+        .value
+        .zip(attribution::planned(catalog, state))
+        .is_some_and(|(value, plan)| attribution::is_some_way_off(value, plan));
+    match adds_up && is_off {
+        true => drill::not_counted(catalog, &state.key)
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        false => Vec::new(),
+    }
+}
+
 /// Where most of the distance comes from, against the plans of the values, or their shares of the period before.
 fn drills(past: &Past, catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) -> Vec<DrillText> {
+    let plan = attribution::planned(catalog, state);
+    let distance = state
+        .value
+        .zip(plan)
+        .map_or(f64::NAN, |(value, plan)| value - plan);
     let texts = drill::drill(catalog, snapshot, &state.key, |part| past.value_before(part))
         .into_iter()
         .map(|found| DrillText {
@@ -628,6 +660,8 @@ fn drills(past: &Past, catalog: &Catalog, snapshot: &Snapshot, state: &NodeState
                 })
                 .collect(),
             others: found.others,
+            not_explained: found.not_explained,
+            not_explained_share: found.not_explained / distance,
         });
     texts.collect()
 }

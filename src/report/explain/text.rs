@@ -18,6 +18,8 @@ use crate::fold::quantiles::RELATIVE_ERROR;
 use crate::words::drift::how_sure;
 use crate::words::{Language, causes, definition, percent, sentence, weights as words};
 
+/// Share of a distance from which on a remainder is told; below it is one of rounding.
+const REMAINDER: f64 = 0.01;
 /// Days that are written out; the others are in the JSON form.
 const DAYS_SHOWN: usize = 14;
 
@@ -603,7 +605,26 @@ fn signed(amount: f64, found: &Explanation, language: Language) -> String {
     language.signed(amount, found.unit.as_deref())
 }
 
+/// Dimensions by which it could be split, and is not.
+fn not_counted(out: &mut String, found: &Explanation, language: Language) {
+    if found.not_counted_by.is_empty() {
+        return;
+    }
+    let names = found.not_counted_by.join(language.pick("、", ", "));
+    out.push('\n');
+    let text = match language {
+        Language::Zh => {
+            format!("没有按 {names} 计数，因此说不出差距来自其中哪些值；给一个节点写上 each 就会计数")
+        }
+        Language::En => format!(
+            "Not counted by {names}, so it cannot be said which of their values it comes from; a node with each counts them"
+        ),
+    };
+    line(out, &text);
+}
+
 fn drills(out: &mut String, found: &Explanation, language: Language) {
+    not_counted(out, found, language);
     if found.drills.is_empty() {
         return;
     }
@@ -625,7 +646,14 @@ fn drills(out: &mut String, found: &Explanation, language: Language) {
                 causes::part(&part.values.join(" / "), &amount, part.share, language)
             })
             .collect();
-        let text = causes::with_others(&parts, drill.others, language);
+        let mut text = causes::with_others(&parts, drill.others, language);
+        if drill.not_explained_share.abs() >= REMAINDER {
+            let rest = signed(drill.not_explained, found, language);
+            let _ = match language {
+                Language::Zh => write!(text, "；另有 {rest} 不在任何一项中"),
+                Language::En => write!(text, "; {rest} in none of them"),
+            };
+        }
         table.row(&format!("  {}", drill.dimensions.join(" × ")), text);
     }
     table.print(out);
