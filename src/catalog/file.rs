@@ -286,6 +286,9 @@ pub(super) struct NodeEntry {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub(super) each: Vec<Spanned<String>>,
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(super) drill: Vec<Spanned<String>>,
     pub(super) period: PeriodEntry,
     #[schemars(with = "Option<TargetEntry>")]
     pub(super) target: Option<Spanned<TargetEntry>>,

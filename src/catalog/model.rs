@@ -834,6 +834,8 @@ pub struct Node {
     pub parent: Option<ParentLink>,
     /// One instance for every combination of values of these dimensions.
     pub each: Vec<String>,
+    /// Dimensions by which its value is counted as well, each alone, so that a gap can be split by them. They make no instances.
+    pub drill: Vec<String>,
     /// Its period.
     pub period: PeriodKind,
     /// Its targets.

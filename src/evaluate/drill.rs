@@ -4,7 +4,8 @@
 //! ranked by how surprising their sets are, by the Jensen–Shannon terms of what was expected against what came.
 //!
 //! A metric that adds up is split by each of its declared `dimensions` too that a finer split has, without a node of its own: its
-//! values are sums over the others. By a dimension that is in no split nothing is counted, and [`not_counted`] names it.
+//! values are sums over the others. Dimensions of a node's `drill` are counted for this alone. By what is in neither nothing is
+//! counted, and [`not_counted`] names it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -48,15 +49,45 @@ pub struct Part {
     pub share: f64,
 }
 
+/// One value of a dimension that is counted for a drill alone.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Counted {
+    /// The value.
+    pub value: Arc<str>,
+    /// What the running period has brought.
+    pub came: f64,
+    /// What the period before came to.
+    pub before: f64,
+}
+
+/// What is known of a node's parts besides what a snapshot shows of them.
+pub trait Known {
+    /// What an instance came to in the period before the running one.
+    fn before(&self, part: &NodeState) -> Option<f64>;
+
+    /// What an instance is made of by a dimension of its node's `drill`.
+    fn by_dimension(&self, whole: &NodeState, dimension: &str) -> Vec<Counted>;
+}
+
+impl<F: Fn(&NodeState) -> Option<f64>> Known for F {
+    fn before(&self, part: &NodeState) -> Option<f64> {
+        self(part)
+    }
+
+    fn by_dimension(&self, _: &NodeState, _: &str) -> Vec<Counted> {
+        Vec::new()
+    }
+}
+
 /// Splits of an instance's distance from its plan that a few values explain, the most surprising first.
 ///
 /// What is expected of a value is its plan; where not all values have one, its share of the period before of the whole's
-/// plan. `before` tells what an instance came to in the period before the running one.
+/// plan. `known` tells what that was, and what is counted by dimensions that no node is split by.
 pub fn drill<'c>(
     catalog: &'c Catalog,
     snapshot: &Snapshot,
     key: &InstanceKey,
-    before: impl Fn(&NodeState) -> Option<f64>,
+    known: &impl Known,
 ) -> Vec<Drill> {
     let Some(whole) = snapshot.instances.find(key) else {
         return Vec::new();
@@ -80,13 +111,7 @@ pub fn drill<'c>(
             return;
         }
         let beyond = names.into_iter().filter(|of| !declared.each.contains(of));
-        found.extend(along(
-            id,
-            beyond.cloned().collect(),
-            (value, plan),
-            values,
-            &before,
-        ));
+        found.extend(along(id, beyond.cloned().collect(), (value, plan), values, known));
     };
     for (id, node) in splits(catalog, declared) {
         let positions: Option<Vec<usize>> = declared
@@ -125,6 +150,24 @@ pub fn drill<'c>(
             }
         }
     }
+    for dimension in &declared.drill {
+        let names: Vec<&String> = declared.each.iter().chain([dimension]).collect();
+        let value = |counted: Counted| Value {
+            key: InstanceKey {
+                node: key.node,
+                dimensions: key.dimensions.iter().cloned().chain([counted.value]).collect(),
+            },
+            states: Vec::new(),
+            came: counted.came,
+            plan: None,
+            before: Some(counted.before),
+        };
+        // Counting them again costs something; a split that was looked at says the same.
+        if !counted.contains(&sorted(names.iter().copied())) {
+            let values = known.by_dimension(whole, dimension).into_iter().map(value);
+            look(key.node, names, values.collect());
+        }
+    }
     found.sort_by(|a, b| b.surprise.total_cmp(&a.surprise));
     found
 }
@@ -134,6 +177,7 @@ pub fn not_counted<'c>(catalog: &'c Catalog, key: &InstanceKey) -> Vec<&'c str> 
     let node = catalog.node(key.node);
     let is_counted = |dimension: &String| {
         node.each.contains(dimension)
+            || node.drill.contains(dimension)
             || splits(catalog, node).any(|(_, other)| other.each.contains(dimension))
     };
     let declared = catalog.metric(node.metric).dimensions.iter();
@@ -177,6 +221,8 @@ struct Value<'s> {
     came: f64,
     /// Its plan; `None` where not all that is counted of it has one.
     plan: Option<f64>,
+    /// What it came to in the period before, where that is not told by its states.
+    before: Option<f64>,
 }
 
 /// Parts by their values of some dimensions of their node.
@@ -197,6 +243,7 @@ fn grouped<'s>(catalog: &Catalog, node: &Node, names: &[&String], parts: &[&'s N
         },
         came: states.iter().map(|state| state.value.unwrap_or(0.0)).sum(),
         plan: states.iter().map(|state| planned(catalog, state)).sum(),
+        before: None,
         states,
     };
     by_values.into_iter().map(value).collect()
@@ -208,9 +255,9 @@ fn along(
     dimensions: Vec<String>,
     (value, plan): (f64, f64),
     values: Vec<Value<'_>>,
-    before: &impl Fn(&NodeState) -> Option<f64>,
+    known: &impl Known,
 ) -> Option<Drill> {
-    let expected = expected(plan, &values, before)?;
+    let expected = expected(plan, &values, known)?;
     let mut all: Vec<(Part, f64)> = values
         .into_iter()
         .zip(&expected)
@@ -250,18 +297,19 @@ fn along(
 }
 
 /// What was expected of each value, in their order.
-fn expected(
-    plan: f64,
-    values: &[Value<'_>],
-    before: &impl Fn(&NodeState) -> Option<f64>,
-) -> Option<Vec<f64>> {
+fn expected(plan: f64, values: &[Value<'_>], known: &impl Known) -> Option<Vec<f64>> {
     let plans: Option<Vec<f64>> = values.iter().map(|of| of.plan).collect();
     if plans.is_some() {
         return plans;
     }
     let came = |of: &Value<'_>| -> f64 {
-        let states = of.states.iter();
-        states.map(|state| before(state).unwrap_or(0.0).max(0.0)).sum()
+        let of_states = || {
+            let states = of.states.iter();
+            states
+                .map(|state| known.before(state).unwrap_or(0.0).max(0.0))
+                .sum()
+        };
+        of.before.map_or_else(of_states, |before| before.max(0.0))
     };
     let came: Vec<f64> = values.iter().map(came).collect();
     let total: f64 = came.iter().sum();
@@ -378,7 +426,7 @@ nodes:
             .key
             .clone();
         // A month ago every shop brought as much as every other one, and so did both channels.
-        let found = drill(&catalog, &snapshot, &key, |_| Some(50.0));
+        let found = drill(&catalog, &snapshot, &key, &|_: &NodeState| Some(50.0));
         found
             .into_iter()
             .map(|drill| {
@@ -443,7 +491,7 @@ nodes:
                 dimensions: [].into(),
             };
             // Each brought as much as every other one a month ago.
-            drill(&catalog, &snapshot, &key, |_| Some(50.0))
+            drill(&catalog, &snapshot, &key, &|_: &NodeState| Some(50.0))
         };
         let found = of("crossed", "all");
         let by_channel = found

@@ -190,6 +190,7 @@ impl Loader<'_> {
             metrics.names(),
         )?;
         let each = self.each(entry, metric, metrics, sources);
+        let drill = self.drill(entry, metric, metrics, sources);
         let overdue_after = self.overdue_after(entry, metric, metrics)?;
         let period = self.period(entry)?;
         for part in metrics.parts(metric) {
@@ -237,6 +238,7 @@ impl Loader<'_> {
             level,
             parent,
             each,
+            drill,
             period,
             target,
             baseline: value.baseline,
@@ -311,6 +313,45 @@ impl Loader<'_> {
             );
         }
         each
+    }
+
+    /// Dimensions by which a gap is to be split, without instances.
+    fn drill(
+        &mut self,
+        entry: &Entry<'_, NodeEntry>,
+        metric: usize,
+        metrics: &Metrics,
+        sources: &Sources,
+    ) -> Vec<String> {
+        let mut drill: Vec<String> = Vec::new();
+        let parts = metrics.parts(metric);
+        for dimension in &entry.value.drill {
+            let (place, name) = (entry.at(dimension), &dimension.value);
+            let is_split = entry.value.each.iter().any(|each| each.value == *name);
+            if is_split {
+                let message =
+                    format!("the node is split by '{name}' already: 'each' has it; leave it out of 'drill'");
+                self.problem(place, message);
+            } else if drill.contains(name) {
+                self.problem(place, format!("'{name}' stands here twice"));
+            } else if self.dimension(place, name, &parts, sources) {
+                drill.push(name.clone());
+            }
+        }
+        if let Some(first) = entry.value.drill.get(MAX_DIMENSIONS) {
+            self.problem(
+                entry.at(first),
+                format!("a gap may be split by {MAX_DIMENSIONS} dimensions at most; each of them is counted"),
+            );
+        }
+        if let Some(first) = entry.value.drill.first().filter(|_| !metrics.adds_up(metric)) {
+            let message = format!(
+                "metric '{}' does not add up over the values of a dimension, so no gap of it comes from them; leave out 'drill'",
+                metrics.metrics[metric].name
+            );
+            self.problem(entry.at(first), message);
+        }
+        drill
     }
 
     fn parent_link(

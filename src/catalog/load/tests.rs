@@ -810,6 +810,37 @@ fn a_target_file_may_hold_bands() {
 }
 
 #[test]
+fn what_a_gap_is_split_by_is_a_dimension_that_adds_up_and_no_split_of_the_node() {
+    const YAML: &str =
+        "sources: {s: {topics: [t], format: json, fields: {v: v, shop: shop, channel: channel}}}
+metrics:
+  sales: {source: s, agg: sum, expr: v}
+  buyers: {source: s, agg: count_distinct, expr: v}
+nodes:
+  all: {metric: sales, role: business, period: month, each: [shop], drill: [channel]}
+";
+    let catalog = load_text(YAML).map_err(|problems| problems.to_string()).unwrap();
+    assert_eq!(catalog.nodes[0].drill, ["channel"]);
+    let refused = |from: &str, to: &str| {
+        let found = load_text(&YAML.replace(from, to)).map(|_| ());
+        found.unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused("drill: [channel]", "drill: [shop]"),
+        "catalog/a.yaml:6:77: the node is split by 'shop' already: 'each' has it; leave it out of 'drill'"
+    );
+    assert_eq!(
+        refused("drill: [channel]", "drill: [channel, channel]"),
+        "catalog/a.yaml:6:86: 'channel' stands here twice"
+    );
+    assert!(refused("drill: [channel]", "drill: [chanel]").contains("did you mean 'channel'?"));
+    assert_eq!(
+        refused("metric: sales", "metric: buyers"),
+        "catalog/a.yaml:6:78: metric 'buyers' does not add up over the values of a dimension, so no gap of it comes from them; leave out 'drill'"
+    );
+}
+
+#[test]
 fn an_empty_folder_says_what_belongs_there() {
     let found = load(&Files::new("catalog", [("a.yaml", "# nothing yet\n")]))
         .map(|_| ())

@@ -610,7 +610,7 @@ fn explanation(
             Vec::new()
         },
         drills: if state.is_judged() {
-            drills(past, catalog, snapshot, state)
+            drills(past, catalog, snapshot, state, at)
         } else {
             Vec::new()
         },
@@ -634,13 +634,19 @@ fn not_counted(catalog: &Catalog, state: &NodeState) -> Vec<String> {
 }
 
 /// Where most of the distance comes from, against the plans of the values, or their shares of the period before.
-fn drills(past: &Past, catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) -> Vec<DrillText> {
+fn drills(
+    past: &Past,
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+    state: &NodeState,
+    at: Timestamp,
+) -> Vec<DrillText> {
     let plan = attribution::planned(catalog, state);
     let distance = state
         .value
         .zip(plan)
         .map_or(f64::NAN, |(value, plan)| value - plan);
-    let texts = drill::drill(catalog, snapshot, &state.key, |part| past.value_before(part))
+    let texts = drill::drill(catalog, snapshot, &state.key, &past.known_at(at))
         .into_iter()
         .map(|found| DrillText {
             node: catalog.node(found.node).name.clone(),

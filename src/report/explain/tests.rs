@@ -226,6 +226,72 @@ fn an_account_that_cannot_be_made_says_why() {
 }
 
 #[test]
+fn a_gap_is_split_by_a_dimension_that_makes_no_instances() {
+    const CATALOG: &str = r#"
+calendar: {timezone: Asia/Shanghai}
+sources:
+  days: {topics: [days], format: json, time: time, fields: {value: value, shop: shop, channel: channel}}
+metrics:
+  sales: {source: days, agg: sum, expr: value, dimensions: [shop, channel]}
+nodes:
+  all:   {title: 销售额, metric: sales, role: business, period: month, profile: linear, target: 6000, drill: [channel]}
+  shops: {title: 门店, metric: sales, role: business, parent: all, relation: sum, each: [shop], period: month, profile: linear, drill: [channel]}
+"#;
+    let mut events = Vec::new();
+    for (month, days) in [(5, 31), (6, 15)] {
+        for day in 1..=days {
+            for (shop, channel) in [("a", "web"), ("a", "app"), ("a", "store"), ("b", "store")] {
+                // As much everywhere in May; in June half of it on the web.
+                let value = if month == 6 && channel == "web" { 25 } else { 50 };
+                events.push((
+                    0,
+                    format!(r#"{{"time": "2026-{month:02}-{day:02}T10:00:00+08:00", "value": {value}, "shop": "{shop}", "channel": "{channel}"}}"#),
+                ));
+            }
+        }
+    }
+    let files = crate::catalog::load::Files::new("", [("a.yaml", CATALOG)]);
+    let mut past = world::unjudged(&files, &events, "2026-06-16T00:00:00+08:00");
+    let found = explain(&mut past, "all", &[], None).unwrap();
+    // 2,625 of 3,000 that were planned: of the web a quarter of them, 750, and 375 came.
+    let by_channel = found
+        .drills
+        .iter()
+        .find(|drill| drill.dimensions == ["channel"])
+        .unwrap();
+    let parts: Vec<(&str, f64)> = by_channel
+        .parts
+        .iter()
+        .map(|part| (part.values[0].as_str(), (part.amount * 1e6).round() / 1e6))
+        .collect();
+    assert_eq!((parts.as_slice(), by_channel.others), (&[("web", -375.0)][..], 2));
+    assert!(by_channel.not_explained.abs() < 1e-9, "{by_channel:?}");
+    assert!(
+        found.not_counted_by.is_empty(),
+        "shops have a node, channels are drilled"
+    );
+    let told = text(&found, Language::En, &past.catalog.calendar.timezone);
+    assert!(told.contains("  channel") && told.contains("web −375"), "{told}");
+    // No instance comes of it, and messages name the same.
+    let snapshot = past.at(found.at);
+    assert_eq!(snapshot.instances.iter().count(), 3);
+    let key = snapshot
+        .instances
+        .iter()
+        .find(|state| state.key.dimensions.is_empty())
+        .unwrap()
+        .key
+        .clone();
+    let driver = |_: &NodeState, _: &NodeState| Err(crate::evaluate::attribution::Untold::Learning);
+    let causes =
+        crate::alert::causes::of(&past.catalog, &snapshot, &key, &past.known_at(found.at), driver).unwrap();
+    assert_eq!(
+        (causes.parts[0].title.as_str(), causes.parts[0].amount.round()),
+        ("web", -375.0)
+    );
+}
+
+#[test]
 fn a_band_says_where_the_value_stands_and_what_of_it_is_due() {
     const CATALOG: &str = r#"
 calendar: {timezone: Asia/Shanghai}

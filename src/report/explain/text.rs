@@ -614,10 +614,10 @@ fn not_counted(out: &mut String, found: &Explanation, language: Language) {
     out.push('\n');
     let text = match language {
         Language::Zh => {
-            format!("没有按 {names} 计数，因此说不出差距来自其中哪些值；给一个节点写上 each 就会计数")
+            format!("没有按 {names} 计数，因此说不出差距来自其中哪些值；在节点的 drill 中写上就会计数")
         }
         Language::En => format!(
-            "Not counted by {names}, so it cannot be said which of their values it comes from; a node with each counts them"
+            "Not counted by {names}, so it cannot be said which of their values it comes from; drill of the node has them counted"
         ),
     };
     line(out, &text);

@@ -611,7 +611,8 @@ fn causes_of(past: &mut Past, catalog: &Catalog, episode: &Episode) -> Option<Ca
 
 fn causes_in(past: &Past, catalog: &Catalog, snapshot: &Snapshot, key: &InstanceKey) -> Option<Causes> {
     let driver = |kpi: &NodeState, parent: &NodeState| past.driver(snapshot, kpi, parent);
-    causes::of(catalog, snapshot, key, |part| past.value_before(part), driver)
+    let known = past.known_at(snapshot.watermark?);
+    causes::of(catalog, snapshot, key, &known, driver)
 }
 
 /// Says of the results that are missed, or well behind their plan, where most of that comes from: of every node those
