@@ -12,10 +12,12 @@ use super::record::{AlertRecord, Facts, Figure, Labels};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Calendar, Catalog, Role, SourceId};
 use crate::evaluate::attribution::{Attribution, Driver, Untold, attribute};
+use crate::evaluate::drill::{Counted, Known};
 use crate::evaluate::pace::completion;
 use crate::evaluate::weights::{Proposal, Titled};
 use crate::evaluate::{Evaluator, InstanceKey, NodeState, Period, Snapshot};
 use crate::fold::cells::Cells;
+use crate::fold::day::Day;
 
 /// Nodes in the table of forecasts at most.
 const FORECASTS: usize = 20;
@@ -55,8 +57,7 @@ impl<'a> Business<'a> {
         causes::instance(self.catalog, node, &record.labels)
     }
 
-    /// What an instance came to in the period before the running one.
-    fn before(&self, part: &NodeState) -> Option<f64> {
+    fn value_before(&self, part: &NodeState) -> Option<f64> {
         let calendar = self.catalog.calendar_of(self.catalog.node(part.key.node));
         let period = part.period.before(calendar)?;
         let mut known = self.before.borrow_mut();
@@ -80,9 +81,27 @@ impl<'a> Business<'a> {
         let target = told.target?;
         Some(Figure {
             value: Some(value),
-            completion: completion(value, target, declared.baseline, declared.direction),
+            completion: match told.band {
+                Some(band) => Some(band.completion(value)),
+                None => completion(value, target, declared.baseline, declared.direction),
+            },
             ..told.clone()
         })
+    }
+}
+
+impl Known for Business<'_> {
+    fn before(&self, part: &NodeState) -> Option<f64> {
+        self.value_before(part)
+    }
+
+    fn by_dimension(&self, whole: &NodeState, dimension: &str) -> Vec<Counted> {
+        let Some(at) = self.snapshot.watermark else {
+            return Vec::new();
+        };
+        let last_day = Day::of(self.catalog.calendar.day_of(at));
+        self.evaluator
+            .by_dimension(self.cells, whole, dimension, last_day)
     }
 }
 
@@ -169,13 +188,7 @@ impl World for Business<'_> {
     fn causes(&self, record: &AlertRecord) -> Option<Causes> {
         let key = causes::about(self.catalog, &record.kind, &record.labels, &record.facts)?;
         let driver = |kpi: &NodeState, parent: &NodeState| self.driver(kpi, parent);
-        causes::of(
-            self.catalog,
-            self.snapshot,
-            &key,
-            |part| self.before(part),
-            driver,
-        )
+        causes::of(self.catalog, self.snapshot, &key, self, driver)
     }
 
     fn forecasts(&self) -> Vec<Figure> {

@@ -7,7 +7,7 @@ use super::record::{Facts, Labels};
 use super::rule_error::RULE_ERROR;
 use crate::catalog::{Catalog, NodeId, Relation};
 use crate::evaluate::attribution::{Account, Contribution, Driver, Untold, attribute, is_some_way_off};
-use crate::evaluate::drill::{Part, drill};
+use crate::evaluate::drill::{Known, Part, drill};
 use crate::evaluate::{InstanceKey, NodeState, Snapshot};
 
 /// Parts of a distance that are named.
@@ -44,16 +44,16 @@ pub(super) fn instance(catalog: &Catalog, node: NodeId, labels: &Labels) -> Opti
 }
 
 /// The few dimension values that most of the distance of an instance comes from, where its node is split; else the parts
-/// or factors, or the KPIs that drive it. `before` tells what an instance came to in the period before the running one,
-/// and `driver` how a KPI stands over the days that its parent answers.
+/// or factors, or the KPIs that drive it. `known` tells what instances came to in the period before the running one and what is
+/// counted by dimensions that no node is split by, and `driver` how a KPI stands over the days that its parent answers.
 pub fn of(
     catalog: &Catalog,
     snapshot: &Snapshot,
     key: &InstanceKey,
-    before: impl Fn(&NodeState) -> Option<f64>,
+    known: &impl Known,
     driver: impl Fn(&NodeState, &NodeState) -> Result<Driver, Untold>,
 ) -> Option<Causes> {
-    let found = values(catalog, snapshot, key, before);
+    let found = values(catalog, snapshot, key, known);
     let found = found.or_else(|| parts(catalog, snapshot, key, driver))?;
     let node = catalog.node(key.node);
     Some(Causes {
@@ -78,16 +78,19 @@ fn causes(named: Vec<Cause>, others: usize, not_explained: f64, distance: f64) -
     }
 }
 
-fn values(
-    catalog: &Catalog,
-    snapshot: &Snapshot,
-    key: &InstanceKey,
-    before: impl Fn(&NodeState) -> Option<f64>,
-) -> Option<Causes> {
-    let found = drill(catalog, snapshot, key, before).into_iter().next()?;
-    let declared = catalog.node(found.node);
+fn values(catalog: &Catalog, snapshot: &Snapshot, key: &InstanceKey, known: &impl Known) -> Option<Causes> {
+    let found = drill(catalog, snapshot, key, known).into_iter().next()?;
+    // A part has the values of the whole's dimensions and of the split's, in the order of the node that counts them.
+    let whole = &catalog.node(key.node).each;
+    let counted = catalog.node(found.node);
+    let names: Vec<&String> = counted
+        .each
+        .iter()
+        .chain(&counted.drill)
+        .filter(|name| whole.contains(name) || found.dimensions.contains(name))
+        .collect();
     let cause = |part: &Part| {
-        let values = declared.each.iter().zip(part.key.dimensions.iter());
+        let values = names.iter().zip(part.key.dimensions.iter());
         let beyond: Vec<&str> = values
             .filter(|(name, _)| found.dimensions.contains(name))
             .map(|(_, value)| &**value)
@@ -206,7 +209,13 @@ nodes:
                 plan: 0.5 * kpi.target.unwrap(),
             })
         };
-        of(&catalog, &snapshot, &key(whole, &[]), |_| None, driver)
+        of(
+            &catalog,
+            &snapshot,
+            &key(whole, &[]),
+            &|_: &NodeState| None,
+            driver,
+        )
     }
 
     /// Titles with amounts and shares of the distance, and what is left.

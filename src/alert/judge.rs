@@ -568,14 +568,15 @@ impl<'a> Judged<'a> {
     fn told_of_link(&self) -> Option<LinkFigure> {
         let kind = DriftKind::of(&self.rule.kind)?;
         if let (RuleOn::Node, Some(feed)) = (self.rule.on, self.node.feed.as_deref()) {
-            let (since, gap) = match kind {
-                DriftKind::FeedGap => (feed.silent_since, None),
-                DriftKind::UnitChange => (feed.changed_since, Some(feed.factor)),
+            let (since, gap, confidence) = match kind {
+                DriftKind::FeedGap => (feed.silent_since, None, feed.silent_confidence),
+                DriftKind::UnitChange => (feed.changed_since, Some(feed.factor), feed.changed_confidence),
                 _ => return None,
             };
             return Some(LinkFigure {
                 since,
                 gap,
+                confidence,
                 ..LinkFigure::default()
             });
         }
@@ -737,15 +738,14 @@ pub(super) fn figure(catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) 
         period: state.period.id(catalog.calendar_of(declared)),
         value: state.value,
         target: state.target,
+        band: state.band,
         completion: state.completion,
         // For a level the plan expects the whole target at any time.
-        expected_share: state.target.map(|_| {
-            if catalog.accumulates(declared.metric) {
-                state.expected_share
-            } else {
-                1.0
-            }
-        }),
+        expected_share: match (catalog.accumulates(declared.metric), state.band) {
+            (true, Some(_)) => None,
+            (true, None) => state.target.map(|_| state.expected_share),
+            (false, _) => state.target.map(|_| 1.0),
+        },
         pace: state.pace.ratio(),
         forecast: state.forecast,
         target_probability: state.target_probability,

@@ -11,7 +11,7 @@ pub use super::identity::Fingerprint;
 use super::identity::fingerprint;
 use super::notice::{Ack, Because, ResolveReason, Verdict};
 use crate::catalog::attribute::DriftKind;
-use crate::catalog::{Ladder, Severity};
+use crate::catalog::{Band, Ladder, Severity};
 use crate::evaluate::Mismatch;
 use crate::fold::cells::Bound;
 
@@ -187,6 +187,9 @@ pub struct SharedFacts {
     pub kpi: Option<f64>,
     /// The parents against their usual levels, as a share: the median.
     pub parent: Option<f64>,
+    /// Probability that it is no chance, 0 to 1.
+    #[serde(default)]
+    pub confidence: Option<f64>,
 }
 
 impl SharedFacts {
@@ -271,11 +274,14 @@ pub struct Figure {
     pub period: String,
     /// Value so far.
     pub value: Option<f64>,
-    /// Target.
+    /// Target; of a band its middle.
     pub target: Option<f64>,
+    /// The band, where the target is one.
+    #[serde(default)]
+    pub band: Option<Band>,
     /// Completion.
     pub completion: Option<f64>,
-    /// Planned share by now.
+    /// Planned share by now; `None` of a total with a band, whose completion does not grow with the period.
     pub expected_share: Option<f64>,
     /// Pace.
     pub pace: Option<f64>,
@@ -297,6 +303,7 @@ impl Facts {
             serde_json::json!({
                 "value": figure.value,
                 "target": figure.target,
+                "targetBand": figure.band.map(|band| [band.low, band.high]),
                 "completion": figure.completion,
                 "expectedShare": figure.expected_share,
                 "pace": figure.pace,

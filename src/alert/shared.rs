@@ -151,6 +151,7 @@ impl About for OfSiblings<'_> {
                 gap: self.said.gap,
                 kpi: self.said.kpi,
                 parent: self.said.parent,
+                confidence: self.said.confidence,
             }),
             compared: self.compared(),
             ..Facts::default()

@@ -286,6 +286,9 @@ pub(super) struct NodeEntry {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub(super) each: Vec<Spanned<String>>,
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(super) drill: Vec<Spanned<String>>,
     pub(super) period: PeriodEntry,
     #[schemars(with = "Option<TargetEntry>")]
     pub(super) target: Option<Spanned<TargetEntry>>,
@@ -334,6 +337,7 @@ pub(super) enum ProfileEntry {
 #[derive(Debug)]
 pub(super) enum TargetEntry {
     Number(f64),
+    Band(Vec<Amount>),
     Growth(GrowthEntry),
     File(FileEntry),
 }
@@ -454,6 +458,10 @@ pub(super) struct LevelEntry {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Share(pub(super) f64);
 
+/// A number such as 1_200 or 3%.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Amount(pub(super) f64);
+
 /// A number of things: `5000000` or `5_000_000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WholeNumber(pub(super) usize);
@@ -566,6 +574,12 @@ scalar!(
     |n| Some(Share(n))
 );
 scalar!(
+    Amount,
+    "a number such as 1_200 or 3%",
+    |text| parse_number(text).map(Amount),
+    |n| Some(Amount(n))
+);
+scalar!(
     WholeNumber,
     "a whole number such as 5_000_000",
     |text| text.replace('_', "").parse().ok().map(WholeNumber),
@@ -643,26 +657,28 @@ struct OverValue {
     value: f64,
 }
 
-/// A target as a mapping: which of the two it is shows by its keys.
+/// A target as a mapping: which of the three it is shows by its keys.
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 struct TargetMap {
     growth: Option<Share>,
     over: Option<Over>,
+    band: Option<Vec<Amount>>,
     #[schemars(with = "Option<String>")]
     file: Option<Spanned<String>>,
 }
 
 impl TargetMap {
     fn target<E: de::Error>(self) -> Result<TargetEntry, E> {
-        match (self.growth, self.over, self.file) {
-            (Some(growth), Some(over), None) => Ok(TargetEntry::Growth(GrowthEntry { growth, over })),
-            (Some(_), None, None) => Err(E::custom(
+        match (self.growth, self.over, self.file, self.band) {
+            (Some(growth), Some(over), None, None) => Ok(TargetEntry::Growth(GrowthEntry { growth, over })),
+            (Some(_), None, None, None) => Err(E::custom(
                 "growth over what? add 'over: last_year', 'over: 2025' or 'over: {value: …}'",
             )),
-            (None, None, Some(file)) => Ok(TargetEntry::File(FileEntry { file })),
+            (None, None, None, Some(band)) => Ok(TargetEntry::Band(band)),
+            (None, None, Some(file), None) => Ok(TargetEntry::File(FileEntry { file })),
             _ => Err(E::custom(
-                "a target is a number, {growth: 30%, over: last_year} or {file: targets.csv}",
+                "a target is a number, {growth: 30%, over: last_year}, {band: [20, 30]} or {file: targets.csv}",
             )),
         }
     }
@@ -670,7 +686,7 @@ impl TargetMap {
 
 scalar!(
     TargetEntry,
-    "a number, {growth: 30%, over: last_year} or {file: targets.csv}",
+    "a number, {growth: 30%, over: last_year}, {band: [20, 30]} or {file: targets.csv}",
     |text| parse_number(text).map(TargetEntry::Number),
     |n| Some(TargetEntry::Number(n)),
     map: |map| TargetMap::deserialize(map)?.target()

@@ -33,3 +33,4 @@ pub use diagnostic::{Diagnostic, Diagnostics, Place};
 pub use model::*;
 pub use path::{FieldPath, RecordPart};
 pub use severity::{Grade, Ladder, Severity};
+pub use target::Band;

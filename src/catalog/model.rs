@@ -10,6 +10,7 @@ use super::attribute::Title;
 use super::expr::Expr;
 use super::path::FieldPath;
 use super::severity::{Ladder, Severity};
+use super::target::Band;
 
 /// Index of a [`Source`] in [`Catalog::sources`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -833,6 +834,8 @@ pub struct Node {
     pub parent: Option<ParentLink>,
     /// One instance for every combination of values of these dimensions.
     pub each: Vec<String>,
+    /// Dimensions by which its value is counted as well, each alone, so that a gap can be split by them. They make no instances.
+    pub drill: Vec<String>,
     /// Its period.
     pub period: PeriodKind,
     /// Its targets.
@@ -870,6 +873,8 @@ pub enum Target {
     None,
     /// The same number every period.
     Number(f64),
+    /// The same range every period.
+    Band(Band),
     /// The base period's actual value, grown: `base × (1 + growth)`.
     Growth {
         /// 0.3 for 30 %.
@@ -892,15 +897,17 @@ pub enum GrowthBase {
     Value(f64),
 }
 
-/// One line of a target file: `start,[dimension…,]target`.
+/// One line of a target file: `start,[dimension…,]target`, or `start,[dimension…,]low,high`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetRow {
     /// First day of the period.
     pub start: civil::Date,
     /// Dimension values in the order of [`Node::each`]; empty for a node without `each`.
     pub dimensions: Vec<String>,
-    /// Target value.
+    /// Target value; of a band its middle.
     pub target: f64,
+    /// The band, where the target is one.
+    pub band: Option<Band>,
     /// Since when it is known; the latest one announced by a day is the target of that day.
     pub announced: Option<civil::Date>,
 }

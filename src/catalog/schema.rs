@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::agg::AggWord;
 use super::file::{
-    AddedSeverity, Duration, EveryEntry, ExpectedEntry, FieldEntry, FieldKind, File, FileEntry, InlinePart,
-    Over, Override, PartEntry, PeriodEntry, ProfileEntry, RuleEntry, RuleTitleEntry, SeverityEntry, Share,
-    TargetEntry, Weekday, WeightsEntry, WeightsMap, WholeNumber,
+    AddedSeverity, Amount, Duration, EveryEntry, ExpectedEntry, FieldEntry, FieldKind, File, FileEntry,
+    InlinePart, Over, Override, PartEntry, PeriodEntry, ProfileEntry, RuleEntry, RuleTitleEntry,
+    SeverityEntry, Share, TargetEntry, Weekday, WeightsEntry, WeightsMap, WholeNumber,
 };
 use super::model::{PeriodKind, Profile, WeightMode};
 use super::severity::Grade;
@@ -53,6 +53,10 @@ described!(Share, "Share", _generator => json_schema!({
 described!(SeverityEntry, "Severity", generator => json_schema!({
     "description": "info, warning, critical, or a step that the catalogue adds",
     "anyOf": [generator.subschema_for::<Grade>(), generator.subschema_for::<AddedSeverity>()],
+}));
+described!(Amount, "Amount", _generator => json_schema!({
+    "description": "a number such as 1_200 or 3%",
+    "anyOf": [{"type": "number"}, {"type": "string", "pattern": NUMBER}],
 }));
 described!(WholeNumber, "WholeNumber", _generator => json_schema!({
     "description": "a whole number such as 5_000_000",
@@ -112,13 +116,20 @@ described!(Over, "Over", _generator => json_schema!({"anyOf": [
 ]}));
 described!(TargetEntry, "Target", generator => {
     let (share, over) = (generator.subschema_for::<Share>(), generator.subschema_for::<Over>());
-    let file = generator.subschema_for::<FileEntry>();
+    let (file, amount) = (generator.subschema_for::<FileEntry>(), generator.subschema_for::<Amount>());
     json_schema!({"anyOf": [
         {"type": "number"},
         {"type": "string", "pattern": NUMBER},
         {
             "type": "object", "additionalProperties": false, "required": ["growth", "over"],
             "properties": {"growth": share, "over": over},
+        },
+        {
+            "type": "object", "additionalProperties": false, "required": ["band"],
+            "properties": {"band": {
+                "description": "the least and the most that is good", "type": "array", "minItems": 2, "maxItems": 2,
+                "items": amount,
+            }},
         },
         file,
     ]})
@@ -217,6 +228,7 @@ mod tests {
             "metrics: {m: {source: a, agg: summ}}",
             "nodes: {n: {metric: m, role: kpi}}",
             "nodes: {n: {metric: m, role: kpi, period: month, target: {growth: 3%}}}",
+            "nodes: {n: {metric: m, role: kpi, period: month, target: {band: [3]}}}",
             "templates: {t: {parameters: {p: {type: sauce}}}}",
             "use: {a: {tempalte: retail}}",
         ] {

@@ -131,11 +131,21 @@ pub fn is_some_way_off(value: f64, plan: f64) -> bool {
 }
 
 /// What the plan of an instance expects by now: the baseline and the planned share of the way to the target; for a
-/// level the target itself. `None` without a target.
+/// level the target itself. Of a band it is what of it is the nearest to the value: within it there is no distance. `None`
+/// without a target.
 pub fn planned(catalog: &Catalog, state: &NodeState) -> Option<f64> {
     let node = catalog.node(state.key.node);
     let target = state.target?;
-    if !catalog.accumulates(node.metric) {
+    let accumulates = catalog.accumulates(node.metric);
+    if let (Some(band), Some(value)) = (state.band, state.value) {
+        let by_now = if accumulates {
+            band.of_share(state.expected_share)
+        } else {
+            band
+        };
+        return Some(by_now.nearest(value));
+    }
+    if !accumulates {
         return Some(target);
     }
     let base = node.baseline.unwrap_or(0.0);

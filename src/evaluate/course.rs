@@ -9,7 +9,7 @@ use super::Evaluator;
 use super::attribution::{Driver, Untold, answer};
 use super::node::Moment;
 use super::snapshot::{NodeState, Pace, Period};
-use crate::catalog::{Calendar, Node};
+use crate::catalog::{Band, Calendar, Node};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
 
@@ -43,6 +43,8 @@ pub(super) struct Course {
 pub(super) trait Known {
     /// The target of a period, as far as it is announced.
     fn target(&self, period: &Period) -> Option<f64>;
+    /// The band of a period, where its target is one.
+    fn band(&self, period: &Period) -> Option<Band>;
     /// Share of a period's target that is planned by the beginning of one of its days.
     fn planned_before(&self, period: &Period, day: Day) -> f64;
     /// The same by now.
@@ -52,7 +54,8 @@ pub(super) trait Known {
 }
 
 /// How an instance did over some days. A total is what the days brought of each period, against the part of that
-/// period's target that its plan gives to them; a level is compared with its targets.
+/// period's target that its plan gives to them; a level is compared with its targets. Of targets that are bands the plan is
+/// what of them is the nearest to the value.
 pub(super) fn course(
     node: &Node,
     accumulates: bool,
@@ -60,38 +63,46 @@ pub(super) fn course(
     Days { days, are_over }: Days,
     known: &impl Known,
 ) -> Result<Course, Untold> {
-    let (mut value, mut plan) = (0.0, 0.0);
+    let (mut value, mut plan) = (0.0, [0.0; 2]);
     let mut next = days.start;
     while next < days.end {
         let period = Period::containing(node.period, next.date(), calendar);
         let (start, end) = (Day::of(period.start), Day::of(period.end));
         let until = end.min(days.end);
         let target = known.target(&period).ok_or(Untold::NoTarget)?;
+        let ends = known
+            .band(&period)
+            .map_or([target; 2], |band| [band.low, band.high]);
         if accumulates {
             let base = node.baseline.unwrap_or(0.0);
-            let by = |share: f64| base + (target - base) * share;
-            let before = match next == start {
-                true => 0.0,
-                false => by(known.planned_before(&period, next)),
-            };
+            let before = (next != start).then(|| known.planned_before(&period, next));
             let is_today = until == days.end && !are_over;
             let after = match (is_today, until == end) {
-                (true, _) => by(known.planned_by_now(&period)),
-                (_, true) => by(1.0),
-                (..) => by(known.planned_before(&period, until)),
+                (true, _) => known.planned_by_now(&period),
+                (_, true) => 1.0,
+                (..) => known.planned_before(&period, until),
             };
-            plan += after - before;
+            for (plan, target) in std::iter::zip(&mut plan, ends) {
+                let by = |share: f64| base + (target - base) * share;
+                *plan += by(after) - before.map_or(0.0, by);
+            }
             value += known.value(next, until).ok_or(Untold::NoValue)?;
         } else {
-            plan += target * f64::from(until.0 - next.0);
+            for (plan, target) in std::iter::zip(&mut plan, ends) {
+                *plan += target * f64::from(until.0 - next.0);
+            }
         }
         next = until;
     }
     if !accumulates {
-        plan /= f64::from((days.end.0 - days.start.0).max(1));
+        plan = plan.map(|plan| plan / f64::from((days.end.0 - days.start.0).max(1)));
         value = known.value(days.start, days.end).ok_or(Untold::NoValue)?;
     }
-    Ok(Course { value, plan })
+    let [low, high] = plan;
+    Ok(Course {
+        value,
+        plan: if low < high { value.clamp(low, high) } else { low },
+    })
 }
 
 impl Evaluator {
@@ -165,6 +176,10 @@ nodes: {{n: {{metric: m, role: business, {node}}}}}"
     impl Known for Steady<'_> {
         fn target(&self, period: &Period) -> Option<f64> {
             (self.0)(period)
+        }
+
+        fn band(&self, _: &Period) -> Option<Band> {
+            None
         }
 
         fn planned_before(&self, period: &Period, day: Day) -> f64 {

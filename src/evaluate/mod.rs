@@ -36,7 +36,7 @@ pub mod surge;
 pub mod value;
 pub mod weights;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -365,6 +365,59 @@ impl Evaluator {
             Day::of(period.start),
             Day::of(period.end),
         )
+    }
+
+    /// What an instance is made of by a dimension that its node is not split by (`drill`): value by value what the running period
+    /// has brought by the end of a day, and what the one before came to.
+    pub fn by_dimension(
+        &self,
+        cells: &Cells,
+        state: &NodeState,
+        dimension: &str,
+        last_day: Day,
+    ) -> Vec<drill::Counted> {
+        let node = self.catalog.node(state.key.node);
+        let mut names: Vec<String> = node.each.clone();
+        names.push(dimension.to_owned());
+        let Some(formula) = Formula::of(&self.catalog, &self.plan, node.metric, &names) else {
+            return Vec::new();
+        };
+        // Keys follow the sorted names.
+        names.sort();
+        let at = |name: &str| names.iter().position(|other| other == name);
+        let own: Option<Vec<_>> = node
+            .each
+            .iter()
+            .zip(state.key.dimensions.iter())
+            .map(|(name, value)| Some((at(name)?, self.plan.interner.find(value)?)))
+            .collect();
+        let (Some(own), Some(place)) = (own, at(dimension)) else {
+            return Vec::new();
+        };
+        let groups: BTreeSet<usize> = formula.groups().into_iter().collect();
+        let series = groups.into_iter().flat_map(|group| {
+            (0..cells.series_count(group)).map(move |series| cells.series_key(group, series))
+        });
+        let is_mine = |key: &&DimensionKey| own.iter().all(|(at, value)| key[*at] == *value);
+        let keys: HashSet<&DimensionKey> = series.filter(is_mine).collect();
+        let calendar = self.catalog.calendar_of(node);
+        let before = state.period.before(calendar);
+        let (from, to) = (Day::of(state.period.start), Day::of(state.period.end));
+        let value =
+            |key: &DimensionKey, from: Day, to: Day| formula.value(cells, key, from, to).unwrap_or(0.0);
+        let mut counted: Vec<drill::Counted> = keys
+            .into_iter()
+            .map(|key| drill::Counted {
+                value: self.plan.interner.value(key[place]),
+                came: value(key, from, to.min(Day(last_day.0.saturating_add(1)))),
+                before: before.map_or(0.0, |before| {
+                    value(key, Day::of(before.start), Day::of(before.end))
+                }),
+            })
+            .filter(|counted| counted.came != 0.0 || counted.before != 0.0)
+            .collect();
+        counted.sort_by(|a, b| a.value.cmp(&b.value));
+        counted
     }
 
     /// What of the value of an instance over a period is an estimate.

@@ -21,7 +21,7 @@ use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
 use super::snapshot::{EntryDue, InstanceKey, NodeState, OpenItem, OpenItems, Pace, Period};
 use super::value::Formula;
-use crate::catalog::{Calendar, Catalog, Direction, GrowthBase, Manual, Node, NodeId, Target};
+use crate::catalog::{Band, Calendar, Catalog, Direction, GrowthBase, Manual, Node, NodeId, Target};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
 use crate::fold::delta::DimensionKey;
@@ -83,6 +83,7 @@ struct Instance {
 struct TargetOf {
     start: Date,
     target: f64,
+    band: Option<Band>,
     announced: Option<Date>,
 }
 
@@ -95,6 +96,7 @@ struct Computed {
     period: Period,
     value: Option<f64>,
     target: Option<f64>,
+    band: Option<Band>,
     plan: PeriodPlan,
     daily: Arc<[Option<f64>]>,
     burn: Burn,
@@ -165,6 +167,7 @@ impl CompiledNode {
                 targets.entry(index).or_default().push(TargetOf {
                     start: row.start,
                     target: row.target,
+                    band: row.band,
                     announced: row.announced,
                 });
             }
@@ -623,6 +626,10 @@ impl course::Known for InPeriods<'_> {
             .target(self.node, self.formula, self.cells, period, self.moment)
     }
 
+    fn band(&self, period: &Period) -> Option<Band> {
+        self.instance.band(self.node, period, self.moment)
+    }
+
     fn planned_before(&self, period: &Period, day: Day) -> f64 {
         self.planned(period, self.moment.calendar.start_of(day.date()))
     }
@@ -747,6 +754,7 @@ impl Instance {
             period,
             value: self.value(formula, cells, &period, moment),
             target: self.target(node, formula, cells, &period, moment),
+            band: self.band(node, &period, moment),
             plan: self.plan(node, formula, cells, &period, moment, accumulates),
             daily: daily.into(),
             burn: Burn::NONE,
@@ -793,7 +801,10 @@ impl Instance {
         let Some(target) = computed.target else {
             return Burn::NONE;
         };
-        if node.direction == Direction::Lower || node.baseline.is_some() || !formula.is_additive() {
+        // More of a total that should end in a band is not better.
+        let is_band = computed.band.is_some();
+        if is_band || node.direction == Direction::Lower || node.baseline.is_some() || !formula.is_additive()
+        {
             return Burn::NONE;
         }
         let course = burn::Course {
@@ -989,13 +1000,18 @@ impl Instance {
 
     fn state(&self, node: &Node, computed: &Computed, shares: Shares) -> NodeState {
         let (value, target) = (computed.value, computed.target);
-        let completion = value
-            .zip(target)
-            .and_then(|(value, target)| pace::completion(value, target, node.baseline, node.direction));
+        let band = computed.band;
+        let completion = match band {
+            Some(band) => value.map(|value| band.completion(value)),
+            None => value
+                .zip(target)
+                .and_then(|(value, target)| pace::completion(value, target, node.baseline, node.direction)),
+        };
         let pace = match (value, target, completion) {
             (Some(value), Some(target), Some(completion)) => pace::pace(PaceInput {
                 value,
                 target,
+                band,
                 completion,
                 expected_share: shares.expected,
                 min_share: node.min_share,
@@ -1011,10 +1027,13 @@ impl Instance {
             .as_ref()
             .zip(value)
             .map(|(ahead, value)| ahead.outlook(value, shares.of_today));
-        let above = target.and_then(|target| match &outlook {
+        let above = |target: f64| match &outlook {
             Some(outlook) => outlook.probability_above(target),
             None => computed.forecast?.probability_above(target),
-        });
+        };
+        // Above its lower end and not above its upper one.
+        let within = band.map(|band| Some((above(band.low)? - above(band.high)?).max(0.0)));
+        let above = within.unwrap_or_else(|| above(target?));
         let probability = above.filter(|_| !computed.is_few).map(|above| {
             if node.direction == Direction::Higher {
                 above
@@ -1028,6 +1047,7 @@ impl Instance {
             period: computed.period,
             value,
             target,
+            band,
             completion,
             expected_share: shares.expected,
             elapsed: shares.elapsed,
@@ -1037,6 +1057,10 @@ impl Instance {
                 .map(|outlook| outlook.value)
                 .or(computed.forecast.map(|forecast| forecast.value)),
             target_probability: probability,
+            level_spread: match (shares.accumulates, computed.forecast) {
+                (false, Some(forecast)) => forecast.spread,
+                _ => None,
+            },
             outlook,
             unreconciled: None,
             link: None,
@@ -1060,17 +1084,8 @@ impl Instance {
         match &node.target {
             Target::None => None,
             Target::Number(number) => Some(*number),
-            Target::Table(_) => {
-                // The past is judged by the target of its time: what was announced later did not count yet.
-                let today = moment.today.date();
-                let known = |row: &&TargetOf| row.announced.is_none_or(|day| day <= today);
-                self.targets
-                    .iter()
-                    .rev()
-                    .filter(known)
-                    .find(|row| period.holds(row.start))
-                    .map(|row| row.target)
-            }
+            Target::Band(band) => Some(band.middle()),
+            Target::Table(_) => self.row(period, moment).map(|row| row.target),
             Target::Growth { growth, over } => {
                 let base = match over {
                     GrowthBase::Value(base) => *base,
@@ -1084,6 +1099,24 @@ impl Instance {
                 };
                 Some(base * (1.0 + growth))
             }
+        }
+    }
+
+    /// The line of the target file that counts for a period at a moment.
+    fn row(&self, period: &Period, moment: Moment<'_>) -> Option<&TargetOf> {
+        // The past is judged by the target of its time: what was announced later did not count yet.
+        let today = moment.today.date();
+        let known = |row: &&TargetOf| row.announced.is_none_or(|day| day <= today);
+        let mut rows = self.targets.iter().rev().filter(known);
+        rows.find(|row| period.holds(row.start))
+    }
+
+    /// The band of a period, where its target is one.
+    fn band(&self, node: &Node, period: &Period, moment: Moment<'_>) -> Option<Band> {
+        match &node.target {
+            Target::Band(band) => Some(*band),
+            Target::Table(_) => self.row(period, moment)?.band,
+            Target::None | Target::Number(_) | Target::Growth { .. } => None,
         }
     }
 

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, ToSpan};
 
 use super::snapshot::{Pace, Period};
-use crate::catalog::{Calendar, Direction, Profile};
+use crate::catalog::{Band, Calendar, Direction, Profile};
 
 /// Highest completion and pace of a node for which less is better: 0 against any target would be infinite.
 pub const LOWER_CAP: f64 = 2.0;
@@ -32,6 +32,8 @@ pub struct PaceInput {
     pub value: f64,
     /// Target.
     pub target: f64,
+    /// The band, where the target is one.
+    pub band: Option<Band>,
     /// Completion.
     pub completion: f64,
     /// Planned share by now.
@@ -50,10 +52,14 @@ pub struct PaceInput {
 
 /// Completion against the planned share, for values that grow with the period; for levels it is the completion.
 ///
-/// Of a total that should stay low and has no baseline, T·e is what may have been used by now: pace = T·e / v, capped.
+/// Of a total that should stay low and has no baseline, T·e is what may have been used by now: pace = T·e / v, capped. Of a
+/// total that should end in a band, it is the completion of the band that the plan expects by now, e times as high and as wide.
 pub fn pace(input: PaceInput) -> Pace {
     if input.expected_share < input.min_share || input.is_few {
         return Pace::TooEarly;
+    }
+    if let (true, Some(band)) = (input.accumulates, input.band) {
+        return Pace::Ratio(band.of_share(input.expected_share).completion(input.value));
     }
     let ratio = match (input.accumulates, input.direction, input.has_baseline) {
         (false, _, _) => input.completion,
@@ -158,6 +164,7 @@ mod tests {
         let input = PaceInput {
             value: 60.0,
             target: 120.0,
+            band: None,
             completion: 0.5,
             expected_share: 0.4,
             min_share: 0.05,
@@ -167,6 +174,18 @@ mod tests {
             accumulates: true,
         };
         assert_eq!(pace(input), Pace::Ratio(1.25));
+        // At 40 % of the plan the band of 100 to 150 is one of 40 to 60: 60 is within it, 64 is 4 of 20 above.
+        let banded = |value: f64| {
+            pace(PaceInput {
+                value,
+                band: Band::new(100.0, 150.0),
+                ..input
+            })
+        };
+        assert_eq!(
+            (banded(60.0), banded(64.0), banded(36.0)),
+            (Pace::Ratio(1.0), Pace::Ratio(0.8), Pace::Ratio(0.8))
+        );
         assert_eq!(
             pace(PaceInput {
                 accumulates: false,

@@ -116,7 +116,10 @@ fn compare(catalog: &Catalog, whole: &NodeState, parts: &[&NodeState], relation:
         let values: Vec<Option<f64>> = parts.iter().map(|part| part.value).collect();
         found.extend(mismatch(false, whole.value, &values, relation));
     }
-    if let (Some(target), Some(targets)) = (whole.target, parts.iter().map(|part| part.target).collect()) {
+    // Ranges need not add up: a whole may be held closer than its parts.
+    let is_band = [whole].iter().chain(parts).any(|state| state.band.is_some());
+    let target = whole.target.filter(|_| !is_band);
+    if let (Some(target), Some(targets)) = (target, parts.iter().map(|part| part.target).collect()) {
         let targets: Vec<f64> = targets;
         let targets: Vec<Option<f64>> = targets.into_iter().map(Some).collect();
         found.extend(mismatch(true, Some(target), &targets, relation));

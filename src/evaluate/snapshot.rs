@@ -13,7 +13,7 @@ use super::intake::Recent;
 use super::outlook::Outlook;
 use super::silence::Silent;
 use crate::catalog::attribute::DriftKind;
-use crate::catalog::{Catalog, Level, NodeId, PeriodKind, Relation, Role};
+use crate::catalog::{Band, Catalog, Level, NodeId, PeriodKind, Relation, Role};
 use crate::fold::day::Day;
 
 /// Event time up to which every live partition has been read, less allowed lateness. Only moves forward.
@@ -92,10 +92,14 @@ pub struct FeedState {
     pub silent_days: u32,
     /// Its first day.
     pub silent_since: Option<civil::Date>,
+    /// Probability that it is no chance.
+    pub silent_confidence: Option<f64>,
     /// How many times their usual size values are since their unit changed; 1: it did not.
     pub factor: f64,
     /// The first day of that.
     pub changed_since: Option<civil::Date>,
+    /// Probability that it is no chance, at the least.
+    pub changed_confidence: Option<f64>,
 }
 
 impl Default for FeedState {
@@ -103,8 +107,10 @@ impl Default for FeedState {
         FeedState {
             silent_days: 0,
             silent_since: None,
+            silent_confidence: None,
             factor: 1.0,
             changed_since: None,
+            changed_confidence: None,
         }
     }
 }
@@ -116,6 +122,9 @@ pub struct LinkState {
     pub findings: Vec<LinkFinding>,
     /// Evidence by kind, in the order of [`DriftKind::ALL`], as a share of what it takes to say so; 1 and more is said.
     pub scores: [f64; 7],
+    /// Probability that it is no chance that the parent brings less, or more, than its KPI explains, by the latest window; `None`
+    /// of what a month closed with.
+    pub sure: Option<[f64; 2]>,
     /// How far the parent is from what its KPI explains, as a share; `None` before the warm-up is over.
     pub parent_gap: Option<f64>,
     /// How strongly the parent follows, 0 to 1; `None` before it can be told.
@@ -145,7 +154,7 @@ pub struct LinkFinding {
     pub parent: Option<f64>,
     /// Evidence as a share of what it takes to say so.
     pub evidence: Option<f64>,
-    /// Probability that it is no chance.
+    /// Probability that it is no chance; how it is reckoned of each kind, `docs/detection.md` says. `None` of what a test puts in.
     pub confidence: Option<f64>,
     /// Whose feed it is, `kpi` or `parent`, where it is about one.
     pub stream: Option<&'static str>,
@@ -195,6 +204,9 @@ pub struct SharedDrift {
     pub kpi: Option<f64>,
     /// Their parents against usual levels, likewise.
     pub parent: Option<f64>,
+    /// Probability that it is no chance that more than half of them say so, however they hang together, or that all as one do;
+    /// `None` where fewer say so.
+    pub confidence: Option<f64>,
 }
 
 /// One node instance at the watermark.
@@ -208,8 +220,10 @@ pub struct NodeState {
     pub period: Period,
     /// Value for the period so far; `None`: no value (an empty ratio), never a made-up 0.
     pub value: Option<f64>,
-    /// Target of the period.
+    /// Target of the period; of a band its middle.
     pub target: Option<f64>,
+    /// The band, where the target is one.
+    pub band: Option<Band>,
     /// Actual against target, by direction and baseline.
     pub completion: Option<f64>,
     /// Share of the target that the plan expects by now, 0 to 1.
@@ -224,6 +238,8 @@ pub struct NodeState {
     pub target_probability: Option<f64>,
     /// The distribution behind both, of a total with some history.
     pub outlook: Option<Outlook>,
+    /// The standard deviation of the forecast of a level, once that can be told.
+    pub level_spread: Option<f64>,
     /// How far its parts are from coming to it; `None` where it has none to compare with. Of thousands of parts as of the last
     /// whole minute.
     pub unreconciled: Option<Box<Mismatch>>,
@@ -290,6 +306,20 @@ impl NodeState {
         self.pace != Pace::NewDefinition
     }
 
+    /// The range in which the period ends with a probability of 80 %: of a total by what past days say of its forecast, of a
+    /// level four fifths of a normal distribution around it. `None` before either can be told.
+    pub fn range80(&self) -> Option<(f64, f64)> {
+        /// The middle four fifths of a normal distribution reach so many deviations to each side.
+        const FOUR_FIFTHS: f64 = 1.281_551_6;
+        match &self.outlook {
+            Some(outlook) => outlook.range(0.8),
+            None => {
+                let (value, reach) = (self.forecast?, FOUR_FIFTHS * self.level_spread?);
+                Some((value - reach, value + reach))
+            }
+        }
+    }
+
     /// An instance of which nothing is known yet but its period.
     pub fn unknown(key: InstanceKey, parent: Option<InstanceKey>, period: Period) -> NodeState {
         NodeState {
@@ -298,6 +328,7 @@ impl NodeState {
             period,
             value: None,
             target: None,
+            band: None,
             completion: None,
             expected_share: 0.0,
             elapsed: 0.0,
@@ -305,6 +336,7 @@ impl NodeState {
             forecast: None,
             target_probability: None,
             outlook: None,
+            level_spread: None,
             unreconciled: None,
             link: None,
             feed: None,
@@ -322,6 +354,7 @@ impl NodeState {
         self.pace = Pace::NewDefinition;
         self.forecast = None;
         self.outlook = None;
+        self.level_spread = None;
         self.target_probability = None;
     }
 }

@@ -11,7 +11,7 @@ use crate::alert::engine::Engine;
 use crate::alert::judge;
 use crate::alert::sample::{About, Condition};
 use crate::catalog::load::{Files, load};
-use crate::catalog::{Severity, SourceId};
+use crate::catalog::{Band, Severity, SourceId};
 use crate::decode::{Reader, Record, Sign};
 use crate::fold::worker::Worker;
 
@@ -875,6 +875,87 @@ fn a_link_learns_anew_under_a_new_definition() {
         Some(0),
         "what it learned is of another definition"
     );
+}
+
+/// The catalogue with bands: of a level, of a total, and of totals from a file.
+fn banded(average: &str) -> World {
+    let catalog = CATALOG
+        .replace(
+            "period: month, target: 50}",
+            &format!("period: month, target: {{band: {average}}}}}"),
+        )
+        .replace("direction: lower, target: 300}", "target: {band: [150, 250]}}");
+    let regions = "start,region,low,high\n2026-06-01,east,1000,1400\n2026-06-01,west,100,200\n";
+    World::in_files(&Files::new(
+        "",
+        [("a.yaml", catalog.as_str()), ("regions.csv", regions)],
+    ))
+}
+
+#[test]
+fn a_band_is_met_within_it_whichever_side_is_left() {
+    let mut world = banded("[250, 290]");
+    for (amount, region, refund) in [
+        ("600.5", "east", false),
+        ("199.5", "west", false),
+        ("100", "west", false),
+        ("100", "east", true),
+    ] {
+        world.order("2026-06-10T10:00:00+08:00", amount, region, refund);
+    }
+    let snapshot = world.snapshot(MID_JUNE, Horizon::Known);
+    // 900 in three orders: 300 on average, 10 above a band that is 40 wide.
+    let average = world.state(&snapshot, "average", &[]);
+    assert_eq!(
+        (average.value, average.target, average.band),
+        (Some(300.0), Some(270.0), Band::new(250.0, 290.0))
+    );
+    assert_eq!(
+        (average.completion, average.pace),
+        (Some(0.75), Pace::Ratio(0.75))
+    );
+    // 100 of 150 to 250 when half of the month has passed: by now it is 75 to 125.
+    let refunds = world.state(&snapshot, "refunds", &[]);
+    assert_eq!((refunds.completion, refunds.pace), (Some(0.5), Pace::Ratio(1.0)));
+    assert!(!refunds.burn.applies());
+    assert_eq!(attribution::planned(&world.catalog, &refunds), Some(100.0));
+    // 299.5 of 100 to 200: 50 to 100 by now, and 199.5 above is more than all of its width.
+    let west = world.state(&snapshot, "regions", &["west"]);
+    assert_eq!((west.target, west.pace), (Some(150.0), Pace::Ratio(0.0)));
+    assert!((west.completion.unwrap() - 0.005).abs() < 1e-12);
+    assert_eq!(attribution::planned(&world.catalog, &west), Some(100.0));
+    // Bands of parts need not come to the target of their whole.
+    let revenue = world.state(&snapshot, "revenue", &[]);
+    assert!(revenue.unreconciled.is_none_or(|found| !found.of_target));
+}
+
+#[test]
+fn the_range_of_a_level_holds_what_its_chance_says() {
+    let days = |mut world: World| {
+        let first: Timestamp = "2026-05-01T12:00:00+08:00".parse().unwrap();
+        for day in 0..46 {
+            let at = first + jiff::SignedDuration::from_hours(24 * day);
+            let amount = [90, 104, 97, 113][day as usize % 4];
+            world.order(&at.to_string(), &amount.to_string(), "east", false);
+        }
+        world
+    };
+    let world = days(banded("[0, 1]"));
+    let found = world.state(&world.snapshot(MID_JUNE, Horizon::Known), "average", &[]);
+    let (low, high) = found.range80().unwrap();
+    let (value, spread) = (found.forecast.unwrap(), found.level_spread.unwrap());
+    assert!(
+        (high - value - 1.281_552 * spread).abs() < 1e-6 && (value - low - 1.281_552 * spread).abs() < 1e-6
+    );
+    // A band that is this range is met with a probability of 80 %.
+    let world = days(banded(&format!("[{low}, {high}]")));
+    let found = world.state(&world.snapshot(MID_JUNE, Horizon::Known), "average", &[]);
+    let chance = found.target_probability.unwrap();
+    assert!((chance - 0.8).abs() < 1e-3, "{chance}");
+    // Before there are two weeks of days there is neither.
+    let young = june();
+    let young = young.state(&young.snapshot(MID_JUNE, Horizon::Known), "average", &[]);
+    assert_eq!((young.range80(), young.level_spread), (None, None));
 }
 
 #[test]

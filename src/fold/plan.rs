@@ -213,6 +213,10 @@ impl Plan {
                 plan.formulas.insert(metric.name.clone(), formula);
             }
             plan.need(catalog, node.metric, &node.each);
+            for dimension in &node.drill {
+                let names: Vec<String> = node.each.iter().chain([dimension]).cloned().collect();
+                plan.need(catalog, node.metric, &names);
+            }
         }
         plan
     }

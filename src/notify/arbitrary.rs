@@ -64,7 +64,7 @@ prop_compose! {
             title, instance, unit, owner, period,
             value: numbers[0], target: numbers[1], completion: numbers[2], expected_share: numbers[3],
             pace: numbers[4], forecast: numbers[5], target_probability: numbers[6], daily,
-            unreconciled: None, weight: None
+            unreconciled: None, weight: None, band: None
         }
     }
 }
@@ -121,10 +121,10 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn shared()(is_more in any::<bool>(), counts in vec(0usize..1000, 2), going in option::of(0usize..1000), names in vec(text(), 0..SharedFacts::NAMED), numbers in vec(number(), 3)) -> Other {
+    fn shared()(is_more in any::<bool>(), counts in vec(0usize..1000, 2), going in option::of(0usize..1000), names in vec(text(), 0..SharedFacts::NAMED), numbers in vec(number(), 4)) -> Other {
         Other::Shared(SharedFacts {
             is_more, drifting: counts[0], judged: counts[1], going, names, since: Some(day()),
-            gap: numbers[0], kpi: numbers[1], parent: numbers[2],
+            gap: numbers[0], kpi: numbers[1], parent: numbers[2], confidence: numbers[3],
         })
     }
 }

@@ -85,6 +85,7 @@ fn details(fit: &mut Fitter, out: &mut Json, notice: &Notice, message: &Message)
         "names": shared.names.iter().take(NAMED).map(|name| fit.json_bytes(name, NAME)).collect::<Vec<_>>(),
         "since": shared.since.map(|day| day.to_string()),
         "gap_ratio": shared.gap,
+        "confidence_ratio": shared.confidence,
     })));
     out["facts"]["delivery"] = json!(notice.facts.delivery.as_ref().map(|delivery| json!({
         "receiver": fit.json_bytes(&delivery.receiver, NAME),
@@ -135,6 +136,7 @@ fn figure(fit: &mut Fitter, figure: &Figure) -> Json {
         "period": fit.json_bytes(&figure.period, NAME),
         "value": figure.value,
         "target": figure.target,
+        "target_band": figure.band.map(|band| [band.low, band.high]),
         "completion_ratio": figure.completion,
         "expected_ratio": figure.expected_share,
         "pace_ratio": figure.pace,

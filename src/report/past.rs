@@ -12,6 +12,7 @@ use crate::catalog::{Catalog, MetricId};
 use crate::evaluate::attribution::{self, Driver, Untold};
 use crate::evaluate::definition::CountedSince;
 use crate::evaluate::drift::ClosedLink;
+use crate::evaluate::drill::{Counted, Known};
 use crate::evaluate::intake::{Intake, Recent};
 use crate::evaluate::silence::Silence;
 use crate::evaluate::weights::Book;
@@ -90,6 +91,29 @@ pub struct Past {
     /// Up to when everything is known; `None` before the first event.
     pub watermark: Option<Timestamp>,
     evaluator: Evaluator,
+}
+
+/// What is known of parts as of a moment.
+pub struct KnownAt<'p> {
+    past: &'p Past,
+    at: Timestamp,
+}
+
+impl Known for KnownAt<'_> {
+    fn before(&self, part: &NodeState) -> Option<f64> {
+        self.past.value_before(part)
+    }
+
+    fn by_dimension(&self, whole: &NodeState, dimension: &str) -> Vec<Counted> {
+        let Past {
+            catalog,
+            evaluator,
+            cells,
+            ..
+        } = self.past;
+        let last_day = Day::of(catalog.calendar.day_of(self.at));
+        evaluator.by_dimension(cells, whole, dimension, last_day)
+    }
 }
 
 impl Past {
@@ -179,6 +203,11 @@ impl Past {
     pub fn value_before(&self, state: &NodeState) -> Option<f64> {
         let calendar = self.catalog.calendar_of(self.catalog.node(state.key.node));
         self.value(&state.key, &state.period.before(calendar)?)
+    }
+
+    /// What is known of parts as of a moment, for a drill.
+    pub fn known_at(&self, at: Timestamp) -> KnownAt<'_> {
+        KnownAt { past: self, at }
     }
 
     /// The first day that the definition of an instance has seen whole; `None` before the first event.

@@ -1,4 +1,5 @@
-//! What every node with a target came to in its closed periods: for the lint's question whether targets can be reached.
+//! What every node with a target came to in its closed periods: for the lint's question whether targets can be reached. A band
+//! asks for no best.
 
 use crate::catalog::lint::Reached;
 
@@ -17,6 +18,7 @@ pub fn reached(past: &mut Past) -> Vec<Reached> {
     let with_target = snapshot
         .instances
         .iter()
+        .filter(|state| state.band.is_none())
         .filter_map(|state| Some((state, state.target?)));
     with_target
         .map(|(state, target)| {

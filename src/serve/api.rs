@@ -99,6 +99,7 @@ fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
         },
         "value": instance.value,
         "target": instance.target,
+        "targetBand": instance.band.map(|band| [band.low, band.high]),
         "completion": instance.completion,
         "expectedShare": instance.expected_share,
         "elapsed": instance.elapsed,
@@ -108,7 +109,7 @@ fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
         "judged": instance.is_judged(),
         "countedSince": instance.counted_since.map(|since| since.to_string()),
         "forecast": instance.forecast,
-        "forecastRange80": instance.outlook.as_ref().and_then(|outlook| outlook.range(0.8)),
+        "forecastRange80": instance.range80(),
         "targetProbability": instance.target_probability,
         "daily": instance.daily,
         "link": instance.link.as_deref().map(link_json),
@@ -140,8 +141,10 @@ fn feed_json(feed: &FeedState) -> Value {
     json!({
         "silentDays": feed.silent_days,
         "silentSince": feed.silent_since.map(|day| day.to_string()),
+        "silentConfidence": feed.silent_confidence,
         "factor": feed.factor,
         "changedSince": feed.changed_since.map(|day| day.to_string()),
+        "changedConfidence": feed.changed_confidence,
     })
 }
 

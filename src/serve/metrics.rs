@@ -57,7 +57,7 @@ const NODE_FAMILIES: [(&str, &str, NodeNumber); 13] = [
     ),
     (
         "tautline_kpi_target",
-        "Target of the running period, in the metric's unit.",
+        "Target of the running period, in the metric's unit; of a band its middle.",
         |_, s| s.target,
     ),
     (

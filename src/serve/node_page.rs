@@ -109,7 +109,10 @@ fn numbers(tree: &Tree<'_>, language: Language, state: &NodeState) -> Markup {
     let quantity = |value: f64| language.quantity(value, unit);
     let figures = [
         (language.pick("实际", "Actual"), state.value.map(quantity)),
-        (language.pick("目标", "Target"), state.target.map(quantity)),
+        (
+            language.pick("目标", "Target"),
+            state.target.map(|target| language.goal(target, state.band, unit)),
+        ),
         (language.pick("完成", "Completion"), state.completion.map(percent)),
         (
             language.pick("计划此时", "Plan by now"),

@@ -459,7 +459,7 @@ fn row(tree: &Tree<'_>, reader: Reader, state: &NodeState) -> Markup {
             div.amount {
                 b { (state.value.map_or_else(|| "—".to_owned(), |value| language.quantity(value, unit))) }
                 @if let Some(target) = state.target {
-                    span { " / " (language.quantity(target, unit)) }
+                    span { " / " (language.goal(target, state.band, unit)) }
                 }
             }
             div.progress {
@@ -484,10 +484,13 @@ fn language_label(language: Language, done: &Option<String>) -> String {
     }
 }
 
-/// The share that the plan expects by now, for metrics that accumulate; a level is compared with the whole target.
+/// The share that the plan expects by now, for metrics that accumulate; a level is compared with the whole target, and the
+/// completion of a band does not grow with the period.
 pub(super) fn planned(view: &View, state: &NodeState) -> Option<f64> {
     let node = view.catalog.nodes.get(state.key.node.0 as usize)?;
-    (view.catalog.accumulates(node.metric) && state.target.is_some()).then_some(state.expected_share)
+    let is_on_its_way =
+        view.catalog.accumulates(node.metric) && state.target.is_some() && state.band.is_none();
+    is_on_its_way.then_some(state.expected_share)
 }
 
 /// How a node stands, in a word and a tone.
@@ -510,6 +513,10 @@ impl Status {
             (None, _) if state.value.is_none() => ("none", language.pick("无数据", "No data")),
             (None, _) if state.target.is_none() => ("none", language.pick("无目标", "No target")),
             (None, Pace::TooEarly) => ("none", language.pick("为时尚早", "Too early")),
+            (None, Pace::Ratio(pace)) if state.band.is_some() => match pace >= 1.0 {
+                true => ("good", language.pick("在区间内", "In its band")),
+                false => ("warn", language.pick("偏离区间", "Outside its band")),
+            },
             (None, _) if state.completion.is_some_and(|done| done >= 1.0) => {
                 ("good", language.pick("已完成", "Done"))
             }

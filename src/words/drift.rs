@@ -61,15 +61,18 @@ pub(super) fn of(
         Language::Zh => format!("自 {day} 起，"),
         Language::En => format!("Since {day}, "),
     });
+    let chance = no_chance(found.confidence, language);
     match (DriftKind::of(kind), language) {
-        (Some(DriftKind::FeedGap), Language::Zh) => format!("{since}{side}没有任何数据。"),
-        (Some(DriftKind::FeedGap), Language::En) => format!("{since}no data has come for {side}."),
+        (Some(DriftKind::FeedGap), Language::Zh) => format!("{since}{side}没有任何数据{chance}。"),
+        (Some(DriftKind::FeedGap), Language::En) => {
+            format!("{since}no data has come for {side}{chance}.")
+        }
         (Some(DriftKind::UnitChange), Language::Zh) => {
-            format!("{since}{side}的数值约为平时的 {} 倍。", times(found.gap))
+            format!("{since}{side}的数值约为平时的 {} 倍{chance}。", times(found.gap))
         }
         (Some(DriftKind::UnitChange), Language::En) => {
             format!(
-                "{since}values of {side} are about {} times their usual size.",
+                "{since}values of {side} are about {} times their usual size{chance}.",
                 times(found.gap)
             )
         }
@@ -95,6 +98,7 @@ fn of_answer(
     let [before, now] = found.answered_after.unwrap_or_default().map(|days| days.round());
     let is_missing = DriftKind::of(kind) == Some(DriftKind::WeakLink);
     let came = found.answered.map_or_else(|| "—".to_owned(), percent);
+    let sure = how_sure(found.confidence, language);
     match (is_missing, language) {
         (true, Language::Zh) => {
             let was = if before < 1.0 {
@@ -102,7 +106,7 @@ fn of_answer(
             } else {
                 format!("约 {before} 天后")
             };
-            format!("{since}{kpi}的变动只带来了{parent}平时反应的 {came}；以前{parent}{was}就会跟上。")
+            format!("{since}{kpi}的变动只带来了{parent}平时反应的 {came}{sure}；以前{parent}{was}就会跟上。")
         }
         (true, Language::En) => {
             let was = if before < 1.0 {
@@ -111,15 +115,15 @@ fn of_answer(
                 format!("after about {before} {}", days(before))
             };
             format!(
-                "{since}{parent} has answered {came} of what moves of {kpi} usually bring; it used to answer {was}."
+                "{since}{parent} has answered {came} of what moves of {kpi} usually bring{sure}; it used to answer {was}."
             )
         }
         (false, Language::Zh) => {
-            format!("{since}{parent}要约 {now} 天才跟上{kpi}，以前约 {before} 天。")
+            format!("{since}{parent}要约 {now} 天才跟上{kpi}{sure}，以前约 {before} 天。")
         }
         (false, Language::En) => {
             format!(
-                "{since}{parent} answers {kpi} after about {now} {}; it used to be about {before}.",
+                "{since}{parent} answers {kpi} after about {now} {}{sure}; it used to be about {before}.",
                 days(now)
             )
         }
@@ -128,6 +132,35 @@ fn of_answer(
 
 fn days(count: f64) -> &'static str {
     if count == 1.0 { "day" } else { "days" }
+}
+
+/// A probability that is never said to be certain: what would round to 100 % is said to one more place.
+pub(crate) fn probably(confidence: f64, language: Language) -> String {
+    match confidence {
+        _ if confidence > 0.999 => format!("{}99.9%", language.pick("超过 ", "more than ")),
+        _ if confidence >= 0.995 => format!("{}99.5%", language.pick("超过 ", "more than ")),
+        _ => percent(confidence),
+    }
+}
+
+/// `, 98% sure` after what is judged.
+pub(crate) fn how_sure(confidence: Option<f64>, language: Language) -> String {
+    let said = confidence.map(|confidence| probably(confidence, language));
+    said.map_or_else(String::new, |share| match language {
+        Language::Zh if share.starts_with('超') => format!("，把握{share}"),
+        Language::Zh => format!("，把握 {share}"),
+        Language::En => format!(", {share} sure"),
+    })
+}
+
+/// The same after what is seen, which is no question: only whether chance makes it is one.
+pub(crate) fn no_chance(confidence: Option<f64>, language: Language) -> String {
+    let said = confidence.map(|confidence| probably(confidence, language));
+    said.map_or_else(String::new, |share| match language {
+        Language::Zh if share.starts_with('超') => format!("（不是偶然的把握{share}）"),
+        Language::Zh => format!("（不是偶然的把握 {share}）"),
+        Language::En => format!(" ({share} sure that it is no chance)"),
+    })
 }
 
 fn departure(kpi: &Figure, parent: &Figure, found: &LinkFigure, since: &str, language: Language) -> String {
@@ -141,16 +174,7 @@ fn departure(kpi: &Figure, parent: &Figure, found: &LinkFigure, since: &str, lan
         )
     };
     let (of_kpi, of_parent) = (moved(found.kpi), moved(found.parent));
-    // Nothing is certain: what would round to 100 % is said to one more place.
-    let sure = found.confidence.map(|confidence| match confidence {
-        _ if confidence > 0.999 => (language.pick("超过 ", "more than "), "99.9%".to_owned()),
-        _ if confidence >= 0.995 => (language.pick("超过 ", "more than "), "99.5%".to_owned()),
-        _ => ("", percent(confidence)),
-    });
-    let sure = sure.map_or_else(String::new, |(than, share)| match language {
-        Language::Zh => format!("，把握{}{share}", if than.is_empty() { " " } else { than }),
-        Language::En => format!(", {than}{share} sure"),
-    });
+    let sure = how_sure(found.confidence, language);
     match (language, gap < 0.0) {
         (Language::Zh, true) => format!(
             "{since}{parent}比{kpi}所能解释的少 {size}{sure}。与平时相比：{kpi} {of_kpi}，{parent} {of_parent}。"
@@ -259,6 +283,18 @@ mod tests {
             told("lag_change", &found, Language::Zh),
             "自 2026-03-04 起，营收要约 20 天才跟上文章数，以前约 5 天。"
         );
+        let sure = LinkFigure {
+            confidence: Some(0.957),
+            ..found.clone()
+        };
+        let said = told("weak_link", &sure, Language::En);
+        assert!(said.contains("usually bring, 96% sure; it used to"), "{said}");
+        let said = told("lag_change", &sure, Language::En);
+        assert!(said.contains("about 20 days, 96% sure; it used to"), "{said}");
+        let said = told("weak_link", &sure, Language::Zh);
+        assert!(said.contains("平时反应的 8%，把握 96%；以前"), "{said}");
+        let said = told("lag_change", &sure, Language::Zh);
+        assert!(said.contains("才跟上文章数，把握 96%，以前约"), "{said}");
         let at_once = LinkFigure {
             answered_after: Some([0.0; 2]),
             ..found
@@ -283,6 +319,37 @@ mod tests {
                 Language::En
             ),
             "values of Revenue are about 100 times their usual size."
+        );
+    }
+
+    #[test]
+    fn of_a_feed_is_said_how_sure_it_is_that_it_is_no_chance() {
+        let found = LinkFigure {
+            gap: Some(100.0),
+            confidence: Some(0.9901),
+            ..LinkFigure::default()
+        };
+        let surer = LinkFigure {
+            confidence: Some(0.99985),
+            ..found.clone()
+        };
+        let node = figure("营收");
+        let told = |kind, found: &LinkFigure, language| of(kind, &node, None, found, language);
+        assert_eq!(
+            told("feed_gap", &found, Language::En),
+            "no data has come for 营收 (99% sure that it is no chance)."
+        );
+        assert_eq!(
+            told("feed_gap", &found, Language::Zh),
+            "营收没有任何数据（不是偶然的把握 99%）。"
+        );
+        assert_eq!(
+            told("unit_change", &surer, Language::Zh),
+            "营收的数值约为平时的 100 倍（不是偶然的把握超过 99.9%）。"
+        );
+        assert_eq!(
+            told("unit_change", &surer, Language::En),
+            "values of 营收 are about 100 times their usual size (more than 99.9% sure that it is no chance)."
         );
     }
 

@@ -16,7 +16,7 @@ pub mod weights;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 
-use crate::catalog::PeriodKind;
+use crate::catalog::{Band, PeriodKind};
 use crate::evaluate::Period;
 
 /// A language that the pages speak.
@@ -81,6 +81,19 @@ impl Language {
             None if value.abs() >= 1000.0 => grouped(value.round()),
             None => grouped(rounded),
         }
+    }
+
+    /// What is aimed at: a number with its unit, or the ends of a band: `20 to 30 days`.
+    pub fn goal(self, target: f64, band: Option<Band>, unit: Option<&str>) -> String {
+        let Some(Band { low, high }) = band else {
+            return self.quantity(target, unit);
+        };
+        let low = match unit {
+            // The unit stands behind both where it stands behind a number.
+            Some("" | "%" | "CNY" | "USD" | "EUR" | "GBP") | None => self.quantity(low, unit),
+            Some(_) => self.number(low),
+        };
+        format!("{low}{}{}", self.pick(" 至 ", " to "), self.quantity(high, unit))
     }
 
     /// A number with its unit: `¥123.4万`, `1,200 days`, `3.1%`.

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Language, drift, percent, shared, silence};
 use crate::alert::delivery::DeliveryFacts;
 use crate::alert::record::{EntryFacts, Facts, Figure, ItemFacts, RushFacts, SourceFacts};
+use crate::catalog::Band;
 use crate::catalog::attribute::DriftKind;
 use crate::evaluate::Mismatch;
 use crate::fold::cells::{Bound, SaidIn};
@@ -46,6 +47,13 @@ pub fn heading(rule: &str, kind: &str, facts: &Facts, language: Language) -> Str
     match (kind, &facts.node) {
         (kind, Some(node)) if DriftKind::of(kind).is_some() && facts.title.is_empty() => {
             drift::heading(kind, node, facts.parent.as_ref(), language)
+        }
+        ("behind_pace", Some(node)) if node.band.is_some() => {
+            format!(
+                "{}{}",
+                name(node),
+                language.pick("偏离目标区间", " is outside its target band")
+            )
         }
         ("behind_pace", Some(node)) => {
             format!("{}{}", name(node), language.pick("落后于计划", " is behind plan"))
@@ -386,6 +394,9 @@ fn progress(node: &Figure, language: Language) -> String {
             (None, _) => String::new(),
         };
     };
+    if let (Some(band), Some(value)) = (node.band, node.value) {
+        return by_band(node, band, value, &completion, language);
+    }
     let amounts = node.value.zip(node.target).map(|(value, target)| {
         let unit = node.unit.as_deref();
         (language.quantity(value, unit), language.quantity(target, unit))
@@ -411,6 +422,43 @@ fn progress(node: &Figure, language: Language) -> String {
                 .pace
                 .map_or_else(String::new, |pace| format!(": a pace of {}", percent(pace)));
             format!("It stands at {completion} of its target{amounts}{planned}{pace}.")
+        }
+    }
+}
+
+/// Where a value stands against its band. A total is on its way there: its pace says whether by now it should be elsewhere.
+fn by_band(node: &Figure, band: Band, value: f64, completion: &str, language: Language) -> String {
+    let unit = node.unit.as_deref();
+    let (stands, goal) = (
+        language.quantity(value, unit),
+        language.goal(band.middle(), Some(band), unit),
+    );
+    if node.expected_share.is_none() {
+        let pace = node.pace.map(percent);
+        return match (language, pace) {
+            (Language::Zh, Some(pace)) => {
+                format!("目前为 {stands}，本期应落在 {goal} 之间，进度为计划的 {pace}。")
+            }
+            (Language::Zh, None) => format!("目前为 {stands}，本期应落在 {goal} 之间。"),
+            (Language::En, Some(pace)) => {
+                format!("It stands at {stands} of {goal} for the period: a pace of {pace}.")
+            }
+            (Language::En, None) => format!("It stands at {stands} of {goal} for the period."),
+        };
+    }
+    let side = match value {
+        _ if value < band.low => Some(language.pick("低于", "below")),
+        _ if value > band.high => Some(language.pick("高于", "above")),
+        _ => None,
+    };
+    match (side, language) {
+        (None, Language::Zh) => format!("目前为 {stands}，在目标区间 {goal} 之内。"),
+        (None, Language::En) => format!("It stands at {stands}, within its target band of {goal}."),
+        (Some(side), Language::Zh) => {
+            format!("目前为 {stands}，{side}目标区间 {goal}，完成度 {completion}。")
+        }
+        (Some(side), Language::En) => {
+            format!("It stands at {stands}, {side} its target band of {goal}: a completion of {completion}.")
         }
     }
 }
@@ -500,7 +548,10 @@ fn at_risk(node: &Figure, language: Language) -> String {
         return progress(node, language);
     };
     let unit = node.unit.as_deref();
-    let (forecast, target) = (language.quantity(forecast, unit), language.quantity(target, unit));
+    let (forecast, target) = (
+        language.quantity(forecast, unit),
+        language.goal(target, node.band, unit),
+    );
     match (
         language,
         node.target_probability.map(|chance| likely(chance, language)),
@@ -519,6 +570,69 @@ fn at_risk(node: &Figure, language: Language) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_band_is_told_by_where_the_value_stands() {
+        let node = |value: f64, expected_share: Option<f64>| Figure {
+            title: "Stock".to_owned(),
+            unit: Some("days".to_owned()),
+            value: Some(value),
+            target: Some(25.0),
+            band: Band::new(20.0, 30.0),
+            completion: Some(0.6),
+            pace: Some(0.6),
+            forecast: Some(31.0),
+            target_probability: Some(0.4),
+            expected_share,
+            ..Figure::default()
+        };
+        let told = |kind: &str, node: Figure, language| {
+            let facts = Facts {
+                node: Some(node),
+                ..Facts::default()
+            };
+            (heading(kind, kind, &facts, language), of(kind, &facts, language))
+        };
+        let level = Some(1.0);
+        for (value, en, zh) in [
+            (
+                34.0,
+                "It stands at 34 days, above its target band of 20 to 30 days: a completion of 60%.",
+                "目前为 34 days，高于目标区间 20 至 30 days，完成度 60%。",
+            ),
+            (
+                16.0,
+                "It stands at 16 days, below its target band of 20 to 30 days: a completion of 60%.",
+                "目前为 16 days，低于目标区间 20 至 30 days，完成度 60%。",
+            ),
+            (
+                22.0,
+                "It stands at 22 days, within its target band of 20 to 30 days.",
+                "目前为 22 days，在目标区间 20 至 30 days 之内。",
+            ),
+        ] {
+            let (said, english) = told("behind_pace", node(value, level), Language::En);
+            assert_eq!(
+                (said.as_str(), english.as_str()),
+                ("Stock is outside its target band", en)
+            );
+            let (said, chinese) = told("behind_pace", node(value, level), Language::Zh);
+            assert_eq!((said.as_str(), chinese.as_str()), ("Stock偏离目标区间", zh));
+        }
+        // A total on its way.
+        assert_eq!(
+            told("behind_pace", node(6.0, None), Language::En).1,
+            "It stands at 6 days of 20 to 30 days for the period: a pace of 60%."
+        );
+        assert_eq!(
+            told("target_at_risk", node(34.0, level), Language::En).1,
+            "It is heading for 31 days against a target of 20 to 30 days; the chance of meeting it is 40%."
+        );
+        assert_eq!(
+            told("target_at_risk", node(34.0, level), Language::Zh).1,
+            "预计期末为 31 days，目标 20 至 30 days，达成概率 40%。"
+        );
+    }
 
     #[test]
     fn parts_that_do_not_agree_are_told_as_amounts_also_where_one_side_is_none() {

@@ -1,5 +1,6 @@
 //! What links say together, in a sentence: since when, how many, how much, and which.
 
+use super::drift::how_sure;
 use super::sentence::name;
 use super::{Language, percent};
 use crate::alert::record::{Figure, SharedFacts};
@@ -52,6 +53,7 @@ pub(super) fn of(shared: &SharedFacts, language: Language) -> String {
         (false, Language::En) => format!("the business brings {gap} less than KPIs explain {of}"),
         (true, Language::En) => format!("the business brings {gap} more than KPIs explain {of}"),
     };
+    let sure = how_sure(shared.confidence, language);
     let moved = |value: f64| format!("{}{}", if value < 0.0 { "−" } else { "+" }, percent(value.abs()));
     let levels = match (shared.kpi, shared.parent, language) {
         (Some(kpi), Some(parent), Language::Zh) => {
@@ -94,7 +96,7 @@ pub(super) fn of(shared: &SharedFacts, language: Language) -> String {
         " While this fires, they are not told one by one.",
     );
     let stop = language.pick("。", ".");
-    format!("{since}{than}{levels}{stop}{all_alike}{which}{told}")
+    format!("{since}{than}{sure}{levels}{stop}{all_alike}{which}{told}")
 }
 
 #[cfg(test)]
@@ -113,6 +115,7 @@ mod tests {
             gap: Some(-0.31),
             kpi: Some(0.01),
             parent: Some(-0.3),
+            confidence: None,
         };
         let parent = Figure {
             title: "Revenue".to_owned(),
@@ -133,6 +136,14 @@ mod tests {
             "自 2026-03-04 前后起，业务比 KPI 所能解释的少 31%（中位数）；与平时相比，KPI +1%，业务 −30%。\
              涉及：s01、s02、s03、s04、s05、s06、s07、s08，另有 29 个。此告警持续期间，不再逐条通知。"
         );
+        let sure = SharedFacts {
+            confidence: Some(0.917),
+            ..shared.clone()
+        };
+        let said = of(&sure, Language::En);
+        assert!(said.contains("explain (the median), 92% sure; against"), "{said}");
+        let said = of(&sure, Language::Zh);
+        assert!(said.contains("少 31%（中位数），把握 92%；与平时相比"), "{said}");
         let as_one = SharedFacts {
             drifting: 2,
             going: Some(29),

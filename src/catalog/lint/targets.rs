@@ -17,7 +17,7 @@ pub(super) fn lint(catalog: &Catalog, today: Date, findings: &mut Findings) {
         match &node.target {
             Target::Table(rows) => table(catalog, node, rows, today, findings),
             Target::Growth { growth, over } => self::growth(catalog, node, *growth, *over, today, findings),
-            Target::None | Target::Number(_) => {}
+            Target::None | Target::Number(_) | Target::Band(_) => {}
         }
         parts(catalog, NodeId(index), today, findings);
     }

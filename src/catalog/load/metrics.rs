@@ -5,6 +5,7 @@ use serde_saphyr::Spanned;
 use super::simple::Part;
 use super::sources::Sources;
 use super::{Entry, Loader, Owned, entries};
+use crate::catalog::Agg;
 use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Type, Variable};
 use crate::catalog::file::{InlinePart, MetricEntry, MetricType, PartEntry};
@@ -23,6 +24,32 @@ impl Metrics {
         self.metrics[..self.named]
             .iter()
             .map(|metric| metric.name.as_str())
+    }
+
+    /// Whether what a metric comes to by the values of a dimension adds up to it. One customer of two shops is one customer.
+    pub(super) fn adds_up(&self, metric: usize) -> bool {
+        // A circle is said elsewhere; here it must only end.
+        let parts = self.parts(metric);
+        let is_total = |simple: &&Simple| matches!(simple.agg, Agg::Sum | Agg::Count);
+        let is_linear = |at: usize| match &self.metrics[at].kind {
+            MetricKind::Simple(_) => true,
+            MetricKind::Derived { expr, .. } => expr.is_linear(),
+            MetricKind::Ratio { .. } | MetricKind::Duration(_) | MetricKind::Conversion(_) => false,
+        };
+        let mut open = vec![metric];
+        let mut seen = vec![false; self.metrics.len()];
+        while let Some(at) = open.pop() {
+            if std::mem::replace(&mut seen[at], true) {
+                continue;
+            }
+            if !is_linear(at) {
+                return false;
+            }
+            if let MetricKind::Derived { inputs, .. } = &self.metrics[at].kind {
+                open.extend(inputs.iter().map(|input| input.0 as usize));
+            }
+        }
+        parts.iter().all(is_total)
     }
 
     /// The simple metrics that a metric is made of.

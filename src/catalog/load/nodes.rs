@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use jiff::civil::Date;
+use serde_saphyr::Spanned;
 
 use super::metrics::Metrics;
 use super::sources::Sources;
 use super::{Entry, Loader, Owned, entries, yaml};
+use crate::catalog::Band;
 use crate::catalog::agg::Agg;
-use crate::catalog::file::{NodeEntry, Over, PeriodEntry, ProfileEntry, TargetEntry};
+use crate::catalog::file::{Amount, NodeEntry, Over, PeriodEntry, ProfileEntry, TargetEntry};
 use crate::catalog::model::{
     Direction, GrowthBase, Level, MetricId, MetricKind, Node, NodeId, ParentLink, PeriodKind, Profile,
     Relation, Role, Target,
@@ -188,6 +190,7 @@ impl Loader<'_> {
             metrics.names(),
         )?;
         let each = self.each(entry, metric, metrics, sources);
+        let drill = self.drill(entry, metric, metrics, sources);
         let overdue_after = self.overdue_after(entry, metric, metrics)?;
         let period = self.period(entry)?;
         for part in metrics.parts(metric) {
@@ -235,6 +238,7 @@ impl Loader<'_> {
             level,
             parent,
             each,
+            drill,
             period,
             target,
             baseline: value.baseline,
@@ -309,6 +313,45 @@ impl Loader<'_> {
             );
         }
         each
+    }
+
+    /// Dimensions by which a gap is to be split, without instances.
+    fn drill(
+        &mut self,
+        entry: &Entry<'_, NodeEntry>,
+        metric: usize,
+        metrics: &Metrics,
+        sources: &Sources,
+    ) -> Vec<String> {
+        let mut drill: Vec<String> = Vec::new();
+        let parts = metrics.parts(metric);
+        for dimension in &entry.value.drill {
+            let (place, name) = (entry.at(dimension), &dimension.value);
+            let is_split = entry.value.each.iter().any(|each| each.value == *name);
+            if is_split {
+                let message =
+                    format!("the node is split by '{name}' already: 'each' has it; leave it out of 'drill'");
+                self.problem(place, message);
+            } else if drill.contains(name) {
+                self.problem(place, format!("'{name}' stands here twice"));
+            } else if self.dimension(place, name, &parts, sources) {
+                drill.push(name.clone());
+            }
+        }
+        if let Some(first) = entry.value.drill.get(MAX_DIMENSIONS) {
+            self.problem(
+                entry.at(first),
+                format!("a gap may be split by {MAX_DIMENSIONS} dimensions at most; each of them is counted"),
+            );
+        }
+        if let Some(first) = entry.value.drill.first().filter(|_| !metrics.adds_up(metric)) {
+            let message = format!(
+                "metric '{}' does not add up over the values of a dimension, so no gap of it comes from them; leave out 'drill'",
+                metrics.metrics[metric].name
+            );
+            self.problem(entry.at(first), message);
+        }
+        drill
     }
 
     fn parent_link(
@@ -480,6 +523,7 @@ impl Loader<'_> {
                 }
                 Target::Number(*number)
             }
+            TargetEntry::Band(given) => self.band(entry, target, given),
             TargetEntry::Growth(growth) => Target::Growth {
                 growth: growth.growth.0,
                 over: match growth.over {
@@ -488,7 +532,54 @@ impl Loader<'_> {
                     Over::Value(base) => GrowthBase::Value(base),
                 },
             },
-            TargetEntry::File(named) => Target::Table(self.targets(&entry.file, &named.file, each)),
+            TargetEntry::File(named) => {
+                let rows = self.targets(&entry.file, &named.file, each);
+                if rows.iter().any(|row| row.band.is_some()) {
+                    self.no_direction(entry, target);
+                }
+                Target::Table(rows)
+            }
+        }
+    }
+
+    /// A target that is a range.
+    fn band(
+        &mut self,
+        entry: &Entry<'_, NodeEntry>,
+        target: &Spanned<TargetEntry>,
+        given: &[Amount],
+    ) -> Target {
+        let band = match given {
+            [low, high] => Band::new(low.0, high.0),
+            _ => None,
+        };
+        let Some(band) = band else {
+            let given: Vec<String> = given.iter().map(|amount| amount.0.to_string()).collect();
+            let message = format!(
+                "a band is the least and the most that is good, such as band: [20, 30], and this is [{}]",
+                given.join(", ")
+            );
+            self.problem(entry.at(target), message);
+            return Target::None;
+        };
+        self.no_direction(entry, target);
+        Target::Band(band)
+    }
+
+    /// Of a band neither more nor less is better, and what is outside of it says how far it is by its width.
+    fn no_direction(&mut self, entry: &Entry<'_, NodeEntry>, target: &Spanned<TargetEntry>) {
+        let value = entry.value;
+        let superfluous = match (value.direction, value.baseline) {
+            (Direction::Lower, _) => Some("direction: lower"),
+            (Direction::Higher, Some(_)) => Some("baseline"),
+            (Direction::Higher, None) => None,
+        };
+        if let Some(superfluous) = superfluous {
+            let message = format!(
+                "the target of '{}' is a band, of which neither more nor less is better; leave out '{superfluous}', or write one number",
+                entry.name.value
+            );
+            self.problem(entry.at(target), message);
         }
     }
 }

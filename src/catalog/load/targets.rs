@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use serde_saphyr::Spanned;
 
 use super::Loader;
+use crate::catalog::Band;
 use crate::catalog::diagnostic::{Place, nearest};
 use crate::catalog::model::{MonthlyRates, TargetRow};
 use crate::catalog::yaml;
@@ -254,7 +255,7 @@ impl Loader<'_> {
         complete
     }
 
-    /// A target file: `start,[dimension…,]target[,announced]`.
+    /// A target file: `start,[dimension…,]target[,announced]`, or `low,high` in place of `target`.
     pub(super) fn targets(
         &mut self,
         file: &Arc<str>,
@@ -263,11 +264,28 @@ impl Loader<'_> {
     ) -> Vec<TargetRow> {
         let columns: Vec<&str> = std::iter::once("start")
             .chain(each.iter().map(String::as_str))
-            .chain(["target"])
             .collect();
+        let is_of_bands = ["low", "high"]
+            .iter()
+            .any(|column| self.has_column(named, column));
+        if is_of_bands && self.has_column(named, "target") {
+            let place = yaml::place(file, named.referenced);
+            let message = format!(
+                "'{}' has the column 'target' beside 'low' or 'high'; keep 'target', or both of the others for a band",
+                named.value
+            );
+            self.problem(place, message);
+            return Vec::new();
+        }
+        let amounts: &[&str] = if is_of_bands {
+            &["low", "high"]
+        } else {
+            &["target"]
+        };
         let has_announced = self.has_column(named, "announced");
         let columns: Vec<&str> = columns
             .into_iter()
+            .chain(amounts.iter().copied())
             .chain(has_announced.then_some("announced"))
             .collect();
         let Some((shown, rows)) = self.csv(file, named, &columns) else {
@@ -286,7 +304,8 @@ impl Loader<'_> {
                 }
                 _ => (row.cells.as_slice(), None),
             };
-            let [start, dimensions @ .., target] = cells else {
+            let [start, cells @ ..] = cells else { continue };
+            let Some((dimensions, given)) = cells.split_at_checked(each.len()) else {
                 continue;
             };
             let announced = match announced.map(str::parse::<Date>) {
@@ -304,17 +323,38 @@ impl Loader<'_> {
                 );
                 continue;
             };
-            match target.replace('_', "").parse::<f64>() {
-                Ok(target) if target.is_finite() => {
-                    targets.push(TargetRow {
-                        start,
-                        dimensions: dimensions.to_vec(),
-                        target,
-                        announced,
-                    });
+            let number = |cell: &String| {
+                let number = cell.replace('_', "").parse::<f64>().ok();
+                number
+                    .filter(|number| number.is_finite())
+                    .ok_or_else(|| cell.clone())
+            };
+            let numbers: Result<Vec<f64>, String> = given.iter().map(number).collect();
+            let (target, band) = match numbers.as_deref() {
+                Err(cell) => {
+                    self.problem(place, format!("'{cell}' is no number"));
+                    continue;
                 }
-                _ => self.problem(place, format!("'{target}' is no number")),
-            }
+                Ok([low, high]) => match Band::new(*low, *high) {
+                    Some(band) => (band.middle(), Some(band)),
+                    None => {
+                        let message = format!(
+                            "the band from {low} to {high} holds nothing; write the least that is good under 'low', and a larger number under 'high'"
+                        );
+                        self.problem(place, message);
+                        continue;
+                    }
+                },
+                Ok([target]) => (*target, None),
+                Ok(_) => continue,
+            };
+            targets.push(TargetRow {
+                start,
+                dimensions: dimensions.to_vec(),
+                target,
+                band,
+                announced,
+            });
         }
         targets
     }

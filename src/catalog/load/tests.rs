@@ -1,8 +1,8 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::catalog::Severity;
 use crate::catalog::model::*;
+use crate::catalog::{Band, Severity};
 
 const GOOD: &str = r#"
 calendar: {timezone: Asia/Shanghai, workdays: [mon, tue, wed, thu, fri], holidays: holidays.csv}
@@ -181,7 +181,32 @@ fn says_what_is_wrong_where_and_what_to_write_instead() {
         (
             "target: 120",
             "target: many",
-            "catalog/a.yaml:17:115: found 'many', expected a number, {growth: 30%, over: last_year} or {file: targets.csv}",
+            "catalog/a.yaml:17:115: found 'many', expected a number, {growth: 30%, over: last_year}, {band: [20, 30]} or {file: targets.csv}",
+        ),
+        (
+            "target: 120",
+            "target: {band: [30, 20]}",
+            "catalog/a.yaml:17:115: a band is the least and the most that is good, such as band: [20, 30], and this is [30, 20]",
+        ),
+        (
+            "target: 120",
+            "target: {band: [20]}",
+            "catalog/a.yaml:17:115: a band is the least and the most that is good, such as band: [20, 30], and this is [20]",
+        ),
+        (
+            "target: 120",
+            "direction: lower, target: {band: [20, 3_000]}",
+            "catalog/a.yaml:17:133: the target of 'visits' is a band, of which neither more nor less is better; leave out 'direction: lower', or write one number",
+        ),
+        (
+            "target: 120",
+            "baseline: 3, target: {band: [20%, 30%]}",
+            "catalog/a.yaml:17:128: the target of 'visits' is a band, of which neither more nor less is better; leave out 'baseline', or write one number",
+        ),
+        (
+            "target: 120",
+            "target: {band: [20, 30], growth: 3%}",
+            "catalog/a.yaml:17:115: a target is a number, {growth: 30%, over: last_year}, {band: [20, 30]} or {file: targets.csv}",
         ),
         (
             "target: 120",
@@ -746,6 +771,72 @@ fn mistakes_in_csv_files_have_their_line() {
     assert_eq!(
         load(&files).map(|_| ()).unwrap_err().to_string(),
         "catalog/region.csv:2:1: 'lots' is no number"
+    );
+}
+
+#[test]
+fn a_target_file_may_hold_bands() {
+    let with = |targets: &str| {
+        let files = Files::new("catalog", [("a.yaml", GOOD), CSVS[0], ("region.csv", targets)]);
+        load(&files).map_err(|problems| problems.to_string())
+    };
+    let catalog = with("start,region,low,high,announced\n2026-10-01,华东,1_000,3_000,2026-09-01\n").unwrap();
+    let node = catalog
+        .nodes
+        .iter()
+        .find(|node| node.name == "region-revenue")
+        .unwrap();
+    let Target::Table(rows) = &node.target else {
+        panic!("{:?}", node.target)
+    };
+    assert_eq!(
+        (rows[0].target, rows[0].band),
+        (2000.0, Band::new(1000.0, 3000.0))
+    );
+    assert!(node.has_band() && rows[0].announced.is_some());
+    let refused = |targets: &str| with(targets).map(|_| ()).unwrap_err();
+    assert_eq!(
+        refused("start,region,low,high\n2026-10-01,华东,3000,1000\n"),
+        "catalog/region.csv:2:1: the band from 3000 to 1000 holds nothing; write the least that is good under 'low', and a larger number under 'high'"
+    );
+    assert_eq!(
+        refused("start,region,low\n2026-10-01,华东,3000\n"),
+        "catalog/region.csv:1:1: the column 'high' is missing; the first line must name start,region,low,high"
+    );
+    assert!(
+        refused("start,region,low,high,target\n2026-10-01,华东,1,2,3\n")
+            .contains("'region.csv' has the column 'target' beside 'low' or 'high'; keep 'target', or both of the others for a band"),
+    );
+}
+
+#[test]
+fn what_a_gap_is_split_by_is_a_dimension_that_adds_up_and_no_split_of_the_node() {
+    const YAML: &str =
+        "sources: {s: {topics: [t], format: json, fields: {v: v, shop: shop, channel: channel}}}
+metrics:
+  sales: {source: s, agg: sum, expr: v}
+  buyers: {source: s, agg: count_distinct, expr: v}
+nodes:
+  all: {metric: sales, role: business, period: month, each: [shop], drill: [channel]}
+";
+    let catalog = load_text(YAML).map_err(|problems| problems.to_string()).unwrap();
+    assert_eq!(catalog.nodes[0].drill, ["channel"]);
+    let refused = |from: &str, to: &str| {
+        let found = load_text(&YAML.replace(from, to)).map(|_| ());
+        found.unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused("drill: [channel]", "drill: [shop]"),
+        "catalog/a.yaml:6:77: the node is split by 'shop' already: 'each' has it; leave it out of 'drill'"
+    );
+    assert_eq!(
+        refused("drill: [channel]", "drill: [channel, channel]"),
+        "catalog/a.yaml:6:86: 'channel' stands here twice"
+    );
+    assert!(refused("drill: [channel]", "drill: [chanel]").contains("did you mean 'channel'?"));
+    assert_eq!(
+        refused("metric: sales", "metric: buyers"),
+        "catalog/a.yaml:6:78: metric 'buyers' does not add up over the values of a dimension, so no gap of it comes from them; leave out 'drill'"
     );
 }
 

@@ -109,19 +109,16 @@ pub(super) fn backtest(args: &BacktestArgs) -> Result<(), String> {
     let zone = &catalog.calendar;
     let since = args.since.map(|day| zone.start_of(day));
     let told = told_since(&replay, since);
-    let proposed: Vec<&Proposed> = replay
-        .proposed()
-        .iter()
-        .filter(|one| since.is_none_or(|since| one.raised >= since))
-        .collect();
+    let proposed = proposed_since(&replay, since);
     if let Some(folder) = &args.against {
         let other = load::load_dir(folder).map_err(|diagnostics| diagnostics.to_string())?;
         let other = Arc::new(other);
         let others = replayed(&other, &settings, &mut history, false)?;
         let differences = compare::differences(&told, &told_since(&others, since));
+        let of_weights = compare::proposals(&proposed, &proposed_since(&others, since));
         print(&match args.format {
-            BacktestFormat::Ndjson => compare::ndjson(&catalog, &differences),
-            BacktestFormat::Text => compare::text(&catalog, &differences, settings.language),
+            BacktestFormat::Ndjson => compare::ndjson(&catalog, &differences, &of_weights),
+            BacktestFormat::Text => compare::text(&catalog, &differences, &of_weights, settings.language),
         });
         return Ok(());
     }
@@ -187,6 +184,14 @@ fn told_since(replay: &Replay, since: Option<Timestamp>) -> Vec<&Episode> {
     let episodes = replay.episodes().iter();
     episodes
         .filter(|episode| since.is_none_or(|since| episode.raised >= since))
+        .collect()
+}
+
+/// Weights that were proposed since a moment.
+fn proposed_since(replay: &Replay, since: Option<Timestamp>) -> Vec<&Proposed> {
+    let proposed = replay.proposed().iter();
+    proposed
+        .filter(|one| since.is_none_or(|since| one.raised >= since))
         .collect()
 }
 

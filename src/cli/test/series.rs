@@ -242,6 +242,11 @@ fn instance<'s>(
         snapshot.instances.insert(NodeState {
             target: match node.target {
                 catalog::Target::Number(target) => Some(target),
+                catalog::Target::Band(band) => Some(band.middle()),
+                _ => None,
+            },
+            band: match node.target {
+                catalog::Target::Band(band) => Some(band),
                 _ => None,
             },
             expected_share: pace::expected_share(node.profile, &period, now, calendar),
@@ -259,7 +264,10 @@ fn put(state: &mut NodeState, number: Number, value: Option<f64>) {
         state.link = Some(Arc::new(link));
     };
     match number {
-        Number::Target => state.target = value,
+        Number::Target => {
+            state.target = value;
+            state.band = None;
+        }
         Number::Value => state.value = value,
         Number::Completion => state.completion = value,
         Number::Pace => state.pace = value.map_or(Pace::None, Pace::Ratio),
@@ -279,10 +287,13 @@ fn put(state: &mut NodeState, number: Number, value: Option<f64>) {
 fn follow(catalog: &Catalog, state: &mut NodeState, has_completion: bool, has_pace: bool) {
     let node = catalog.node(state.key.node);
     if !has_completion {
-        state.completion = state
-            .value
-            .zip(state.target)
-            .and_then(|(value, target)| pace::completion(value, target, node.baseline, node.direction));
+        state.completion = match state.band {
+            Some(band) => state.value.map(|value| band.completion(value)),
+            None => state
+                .value
+                .zip(state.target)
+                .and_then(|(value, target)| pace::completion(value, target, node.baseline, node.direction)),
+        };
     }
     if has_pace {
         return;
@@ -291,6 +302,8 @@ fn follow(catalog: &Catalog, state: &mut NodeState, has_completion: bool, has_pa
         pace::pace(PaceInput {
             value: state.value.unwrap_or(completion),
             target: state.target.unwrap_or(1.0),
+            // A value that was not put in stands nowhere.
+            band: state.band.filter(|_| state.value.is_some()),
             completion,
             expected_share: state.expected_share,
             min_share: node.min_share,

@@ -100,6 +100,7 @@ fn target(catalog: &Catalog, node: &Node) -> String {
     match &node.target {
         Target::None => "no target".to_owned(),
         Target::Number(number) => Language::En.quantity(*number, unit),
+        Target::Band(band) => Language::En.goal(band.middle(), Some(*band), unit),
         Target::Growth { growth, over } => {
             let base = match over {
                 GrowthBase::LastYear => "last year".to_owned(),

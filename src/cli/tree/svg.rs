@@ -144,6 +144,10 @@ fn goal(catalog: &Catalog, node: &Node, language: Language, today: Date) -> Stri
         (Target::None, _) => language.pick("没有目标", "no target").to_owned(),
         // A stated number holds for every instance.
         (Target::Number(number), _) => quantity(*number),
+        (Target::Band(band), _) => language.goal(band.middle(), Some(*band), unit),
+        (Target::Table(rows), None) if !rows.is_empty() && node.has_band() => {
+            language.pick("目标区间", "a band").to_owned()
+        }
         (_, Some(total)) => quantity(total),
         (Target::Growth { growth, over }, None) => {
             let plus = if *growth >= 0.0 { "+" } else { "" };

@@ -60,7 +60,7 @@ pub(super) fn take_down(replay: &mut Replay, snapshot: &Snapshot, at: Timestamp)
             elapsed: f64::from(passed) / f64::from(all),
             value,
             forecast,
-            range80: state.outlook.as_ref().and_then(|outlook| outlook.range(0.8)),
+            range80: state.range80(),
             outcome: None,
             is_settled: false,
         }));

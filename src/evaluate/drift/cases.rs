@@ -286,6 +286,8 @@ fn an_answer_that_stops_is_a_weak_link_since_that_day() {
     };
     assert_eq!((finding.kind, day), (DriftKind::WeakLink, 254));
     assert_eq!(finding.since - FIRST, 250);
+    // At its limit of 10 it is e¹⁰ / (e¹⁰ + 999), and a sum of what it takes is no less.
+    assert!((0.9566..0.999).contains(&finding.confidence), "{finding:?}");
     let answer = finding.answer.unwrap();
     assert_eq!(answer.lag_days, [5.0, 5.0]);
     // Nothing came; what is usual of late moves a little with the days that are missing.
@@ -302,6 +304,8 @@ fn an_answer_that_comes_later_is_told_with_both_lags() {
     // On the first two days the answer of 15 days ago was the same as that of five.
     assert_eq!(finding.since - FIRST, 252);
     assert_eq!(finding.answer.unwrap().lag_days, [5.0, 15.0]);
+    // e¹² / 26 beside 999 is 0.86 where no other lag says anything.
+    assert!((0.862..0.999).contains(&finding.confidence), "{finding:?}");
 }
 
 #[test]
@@ -432,11 +436,11 @@ fn whatever_comes_every_number_is_one() {
                     reading.elasticity,
                 ];
                 let of_findings = reading.findings.iter().flat_map(|finding| {
-                    let confidence = finding.confidence.unwrap_or(0.0);
                     let [kpi, parent] = finding.moves;
-                    [finding.gap, kpi, parent, finding.evidence, confidence]
+                    assert!((0.0..=1.0).contains(&finding.confidence), "{finding:?}");
+                    [finding.gap, kpi, parent, finding.evidence, finding.confidence]
                 });
-                let of_scores = reading.scores.into_iter();
+                let of_scores = reading.scores.into_iter().chain(reading.sure);
                 let mut all = of_scores.chain(of_link.into_iter().flatten()).chain(of_findings);
                 assert!(
                     all.all(f64::is_finite),

@@ -67,6 +67,7 @@ impl Closes {
             link: LinkState {
                 findings: Vec::new(),
                 scores: packed.scores.map(f64::from),
+                sure: None,
                 parent_gap: value(packed.parent_gap),
                 strength: value(packed.strength),
                 lag_days: value(packed.lag_days),

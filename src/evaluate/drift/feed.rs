@@ -107,8 +107,10 @@ impl Feed {
                 .is_silent
                 .then(|| date(self.closed_to + 1 - silent_days as i32))
                 .flatten(),
+            silent_confidence: self.is_silent.then(|| self.live.confidence()),
             factor: changed.map_or(1.0, |(_, log)| log.exp()),
             changed_since: changed.and_then(|(since, _)| date(since)),
+            changed_confidence: changed.map(|_| self.units.confidence()),
         });
     }
 
@@ -176,6 +178,7 @@ mod tests {
         assert_eq!(factor(150), 1.0);
         assert!((80.0..125.0).contains(&factor(151)), "{}", factor(151));
         assert_eq!(said[151].changed_since, date(FIRST + 150));
+        assert!(said[151].changed_confidence.unwrap() > 0.999, "{:?}", said[151]);
         assert!((80.0..125.0).contains(&factor(159)));
         // At the latest when most of five days are as usual again.
         assert_eq!(factor(164), 1.0);
@@ -202,6 +205,14 @@ mod tests {
             (3, date(FIRST + 150))
         );
         assert_eq!(said[169].silent_days, 20);
+        // The rarer by chance, the surer: at 1 in 100,000 it is 99 %.
+        let sure = |day: usize| said[day].silent_confidence.unwrap();
+        assert!(
+            sure(152) >= 0.99 && sure(152) < sure(153) && sure(169) > 0.9999,
+            "{}",
+            sure(152)
+        );
+        assert_eq!(said[151].silent_confidence, None);
     }
 
     #[test]

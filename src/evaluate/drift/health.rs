@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::link::Tuning;
+use super::sure;
 
 /// How often each weekday is silent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -32,6 +33,12 @@ impl Liveness {
         self.seen[weekday] = self.seen[weekday] * 0.96 + 1.0;
         self.silent[weekday] = self.silent[weekday] * 0.96 + f64::from(u8::from(!has_come));
         false
+    }
+
+    /// Probability that the running silence is no chance: a feed that broke brings nothing, one that did not is silent for so
+    /// long with the probability that is added up here, and feeds break once in [`sure::ONE_DAY_IN`] days.
+    pub(super) fn confidence(&self) -> f64 {
+        sure::posterior(self.evidence * std::f64::consts::LN_10)
     }
 
     /// Probability that a weekday is silent; weekdays that never were are pooled.
@@ -96,14 +103,14 @@ impl Units {
             return self.changed.is_some();
         };
         let weekday = super::link::weekday(day);
-        let largest = self.usual.iter().flatten().copied().fold(f64::MIN, f64::max);
+        let largest = self.largest();
         let Some(usual) = &mut self.usual[weekday] else {
             if !is_unusual {
                 self.usual[weekday] = Some(ratio);
             }
             return false;
         };
-        let deviation = &mut self.deviation[usize::from(*usual < largest - 1.0)];
+        let deviation = &mut self.deviation[size_of(*usual, largest)];
         let off = ratio - *usual;
         let least = match (is_unusual, off > 0.0) {
             (false, _) => tuning.unit_log,
@@ -149,6 +156,34 @@ impl Units {
         true
     }
 
+    /// Size of the weekday that brings the most.
+    fn largest(&self) -> f64 {
+        self.usual.iter().flatten().copied().fold(f64::MIN, f64::max)
+    }
+
+    /// Probability that it is no chance that the unit changed, at the least: chance that has one peak is not as far out on
+    /// two days in a row, or in the mean of [`FEW`]. Nothing else is asked of its shape, and further days are not counted.
+    pub(super) fn confidence(&self) -> f64 {
+        let spread = |day: i32| {
+            let usual = self.usual[super::link::weekday(day)].unwrap_or(f64::MIN);
+            self.deviation[size_of(usual, self.largest())]
+        };
+        let by_days = self.odd.map_or(1.0, |(day, off)| {
+            sure::of_one_peak(off.abs() / spread(day)).powi(2)
+        });
+        let by_mean = self.latest.last().map_or(1.0, |(day, ..)| {
+            let spread = spread(*day);
+            let deviations = self.average().abs() * (FEW as f64).sqrt() / spread;
+            let is_known = self.latest.len() == FEW;
+            if is_known {
+                sure::of_one_peak(deviations)
+            } else {
+                1.0
+            }
+        });
+        1.0 - f64::min(by_days, by_mean)
+    }
+
     fn average(&self) -> f64 {
         self.latest.iter().map(|(_, off, _)| off).sum::<f64>() / self.latest.len().max(1) as f64
     }
@@ -161,6 +196,11 @@ impl Units {
             && mean.abs() > tuning.unit_sigmas * spread / (FEW as f64).sqrt()
             && self.latest.iter().all(|(_, off, _)| off * mean > 0.0)
     }
+}
+
+/// Place of the deviation of weekdays of a size: of usual ones, and of small ones.
+fn size_of(usual: f64, largest: f64) -> usize {
+    usize::from(usual < largest - 1.0)
 }
 
 /// Ages in days that are told apart; older ones count as the last.
@@ -203,5 +243,59 @@ impl Lateness {
     /// The place of an age.
     pub(super) fn age(days: i32) -> usize {
         usize::try_from(days).unwrap_or(0).min(AGES - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silence_is_as_sure_as_chance_makes_it_rare() {
+        let silent = |evidence| Liveness {
+            evidence,
+            ..Liveness::default()
+        };
+        // Where it is told: 100,000 / 100,999. Three days more of 1 in 10 each: 10⁸ / (10⁸ + 999).
+        assert!((silent(5.0).confidence() - 0.990_109).abs() < 1e-6);
+        assert!((silent(8.0).confidence() - 0.999_990).abs() < 1e-6);
+    }
+
+    #[test]
+    fn another_unit_is_at_least_as_sure_as_two_days_or_five_together_are() {
+        let day = |day: i32, off: f64| (day, off, 0.0);
+        let mut units = Units {
+            usual: [Some(0.0); 7],
+            deviation: [0.25, 1.0],
+            odd: Some((4, 2.3)),
+            latest: (0..5).map(|of| day(of, 0.0)).collect(),
+            changed: Some((3, 2.3)),
+        };
+        // 2.3 / 0.25 = 9.2 deviations on each of two days: 1 − (4 / (9 · 9.2²))².
+        assert!(
+            (units.confidence() - (1.0 - 2.7571e-5)).abs() < 1e-8,
+            "{}",
+            units.confidence()
+        );
+        // A weekday that is usually small varies more: 2.3 deviations, 1 − (4 / (9 · 2.3²))².
+        units.usual = [Some(4.0); 7];
+        units.usual[super::super::link::weekday(4)] = Some(0.0);
+        assert!(
+            (units.confidence() - 0.992_941).abs() < 1e-6,
+            "{}",
+            units.confidence()
+        );
+        // Five days of 1.8 in the mean, none of them odd: 1.8 · √5 / 0.25 = 16.1 deviations, 1 − 4 / (9 · 16.1²).
+        units.usual = [Some(0.0); 7];
+        units.odd = None;
+        units.latest = (0..5).map(|of| day(of, 1.8)).collect();
+        assert!(
+            (units.confidence() - 0.998_285).abs() < 1e-6,
+            "{}",
+            units.confidence()
+        );
+        // Four are no mean of five.
+        units.latest.pop();
+        assert_eq!(units.confidence(), 0.0);
     }
 }

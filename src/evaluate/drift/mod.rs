@@ -4,7 +4,7 @@
 //! the snapshot shows of it. A link is judged when a local day closes, never in between. [`shared`] is what many links say
 //! together, and [`pool`] makes one link of all instances of a KPI. [`health`] is what is asked of a feed before anything is read
 //! out of it, and [`feed`] asks it of nodes that no
-//! link watches.
+//! link watches. [`sure`] says how sure all of that is.
 
 mod closed;
 mod feed;
@@ -13,6 +13,7 @@ mod kept;
 pub mod link;
 mod pool;
 pub mod shared;
+mod sure;
 
 use std::sync::Arc;
 
@@ -675,7 +676,7 @@ fn state_of(link: &Link, tuning: &Tuning) -> LinkState {
             kpi: of_link(share(finding.moves[0])),
             parent: of_link(share(finding.moves[1])),
             evidence: of_link(finding.evidence),
-            confidence: finding.confidence,
+            confidence: Some(finding.confidence),
             stream: finding.side.map(|side| match side {
                 Side::Kpi => "kpi",
                 Side::Parent => "parent",
@@ -687,6 +688,7 @@ fn state_of(link: &Link, tuning: &Tuning) -> LinkState {
     LinkState {
         findings: findings.collect(),
         scores: reading.scores,
+        sure: Some(reading.sure),
         parent_gap: reading.gap.map(share),
         strength: reading.strength,
         lag_days: reading.lag_days,

@@ -4,7 +4,7 @@
 use hashbrown::HashMap;
 use jiff::civil::Date;
 
-use super::whole_of;
+use super::{sure, whole_of};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Catalog, NodeId};
 use crate::evaluate::instances::Instances;
@@ -29,6 +29,8 @@ struct Voice<'a> {
     since: Option<Date>,
     gap: Option<f64>,
     moves: [Option<f64>; 2],
+    /// Probability that it is no chance, by the latest window.
+    sure: Option<f64>,
 }
 
 impl<'a> Voice<'a> {
@@ -50,6 +52,9 @@ impl<'a> Voice<'a> {
                 finding.and_then(|finding| finding.kpi),
                 finding.and_then(|finding| finding.parent),
             ],
+            sure: link
+                .sure
+                .map(|sure| sure[usize::from(kind == DriftKind::Uncredited)]),
         })
     }
 }
@@ -151,6 +156,7 @@ impl<'a> Siblings<'a> {
             gap: finding.gap,
             kpi: finding.kpi,
             parent: finding.parent,
+            confidence: finding.confidence,
             drifting: names(voices),
             ..said_by_most
         }
@@ -183,6 +189,7 @@ fn of_most(key: InstanceKey, judged: usize, voices: Vec<Voice<'_>>) -> SharedDri
         gap: middle(&|voice| voice.gap),
         kpi: middle(&|voice| voice.moves[0]),
         parent: middle(&|voice| voice.moves[1]),
+        confidence: sure::of_most(judged, voices.iter().filter_map(|voice| voice.sure)),
         drifting: names(voices),
     }
 }
@@ -290,6 +297,10 @@ mod tests {
             ..LinkState::default()
         };
         link.scores[kind as usize] = evidence;
+        let confidence = if evidence >= 1.0 { 0.99 } else { 0.95 };
+        let mut sure = [0.0; 2];
+        sure[usize::from(kind == Uncredited)] = confidence;
+        link.sure = Some(sure);
         if evidence >= 1.0 {
             link.findings.push(LinkFinding {
                 kind,
@@ -298,7 +309,7 @@ mod tests {
                 kpi: Some(0.01),
                 parent: Some(gap),
                 evidence: Some(evidence),
-                confidence: Some(0.99),
+                confidence: Some(confidence),
                 stream: None,
                 answered: None,
                 lag_days: None,
@@ -349,6 +360,8 @@ mod tests {
             (said.gap, said.since),
             (Some(-0.12), Some(jiff::civil::date(2026, 3, 4)))
         );
+        // As sure as the sum of all.
+        assert_eq!(said.confidence, Some(0.99));
         // One more that goes the other way: 23 of 25.5.
         let said = as_one(|n| if n < 23 { -0.08 } else { 0.1 });
         assert!((said.evidence - 23.0 / 25.5).abs() < 1e-9, "{}", said.evidence);
@@ -372,12 +385,19 @@ mod tests {
         let said = told(&links);
         assert_eq!((said.evidence, said.judged, said.drifting.len()), (1.0, 5, 3));
         assert_eq!(said.gap, Some(-0.29));
+        // The third has 0.05 by chance: 5/3 of that.
+        let confidence = said.confidence.unwrap();
+        assert!(
+            (confidence - (1.0 - 0.05 * 5.0 / 3.0)).abs() < 1e-9,
+            "{confidence}"
+        );
         assert_eq!(said.since, Some(jiff::civil::date(2026, 3, 9)));
         assert!(!said.is_more && said.holds(&key(1, &["s02"]), Gaming));
         assert!(!said.holds(&key(1, &["s02"]), Uncredited) && !said.holds(&key(1, &["s03"]), Hollow));
         // Of six it takes four: 3 of 4.
         links.push(LinkState::default());
-        assert_eq!(told(&links).evidence, 0.75);
+        let said = told(&links);
+        assert_eq!((said.evidence, said.confidence), (0.75, None));
     }
 
     #[test]

@@ -278,9 +278,14 @@ fn forecast(figure: &Figure, language: Language) -> Option<Field> {
     let (completion, target) = (figure.completion?, figure.target?);
     let mut parts = vec![percent(completion)];
     if let Some(forecast) = figure.forecast.filter(|_| target != 0.0) {
+        // Of a band no share of it says where it ends.
+        let ends = match figure.band {
+            Some(_) => language.quantity(forecast, figure.unit.as_deref()),
+            None => percent(forecast / target),
+        };
         parts.push(match language {
-            Language::Zh => format!("预计 {}", percent(forecast / target)),
-            Language::En => format!("heading for {}", percent(forecast / target)),
+            Language::Zh => format!("预计 {ends}"),
+            Language::En => format!("heading for {ends}"),
         });
     }
     if let Some(probability) = figure.target_probability {

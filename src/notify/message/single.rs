@@ -463,7 +463,8 @@ pub(super) fn progress(figure: &Figure, before: Option<&Figure>, language: Langu
     }
     let mut parts = vec![short(figure)];
     if let (Some(_), Some(value), Some(target)) = (figure.completion, figure.value, figure.target) {
-        parts.push(format!("{} / {}", amount(value), amount(target)));
+        let goal = language.goal(target, figure.band, unit);
+        parts.push(format!("{} / {goal}", amount(value)));
     }
     if let (Some(_), Some(planned)) = (figure.completion, figure.expected_share) {
         parts.push(format!("{} {}", language.pick("计划", "plan"), percent(planned)));

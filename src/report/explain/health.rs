@@ -16,7 +16,7 @@ use crate::evaluate::drift::days_of;
 use crate::evaluate::silence::{Freshness, Silent};
 use crate::evaluate::{NodeState, Snapshot};
 use crate::fold::day::Day;
-use crate::words::drift::times;
+use crate::words::drift::{no_chance, times};
 use crate::words::{Language, length, percent};
 
 /// Days that are named one by one.
@@ -108,6 +108,8 @@ pub struct FeedFinding {
     pub since: Option<Date>,
     /// Of another unit: how many times the usual size values are.
     pub factor: Option<f64>,
+    /// Probability that it is no chance.
+    pub confidence: Option<f64>,
 }
 
 /// A day that says nothing of a link.
@@ -216,6 +218,7 @@ fn feed(snapshot: &Snapshot, state: &NodeState) -> (Watched, Vec<FeedFinding>) {
                 of_parent: false,
                 since: feed.silent_since,
                 factor: None,
+                confidence: feed.silent_confidence,
             });
         }
         if feed.changed_since.is_some() {
@@ -224,6 +227,7 @@ fn feed(snapshot: &Snapshot, state: &NodeState) -> (Watched, Vec<FeedFinding>) {
                 of_parent: false,
                 since: feed.changed_since,
                 factor: Some(feed.factor),
+                confidence: feed.changed_confidence,
             });
         }
         return (Watched::ByItself, found);
@@ -246,6 +250,7 @@ fn feed(snapshot: &Snapshot, state: &NodeState) -> (Watched, Vec<FeedFinding>) {
                 of_parent: is_own && stream == "parent",
                 since: finding.since,
                 factor: finding.gap,
+                confidence: finding.confidence,
             };
             if !found
                 .iter()
@@ -462,18 +467,22 @@ fn feed_in_words(health: &HealthText, language: Language) -> String {
             false => "",
         };
         let since = found.since.map_or_else(|| "—".to_owned(), |day| day.to_string());
+        let chance = no_chance(found.confidence, language);
         match (found.factor, language) {
             (Some(factor), Language::Zh) => {
-                format!("{whose}自 {since} 起数值为平时的 {} 倍", times(Some(factor)))
-            }
-            (Some(factor), Language::En) => {
                 format!(
-                    "{whose}values are {} times their usual size since {since}",
+                    "{whose}自 {since} 起数值为平时的 {} 倍{chance}",
                     times(Some(factor))
                 )
             }
-            (None, Language::Zh) => format!("{whose}自 {since} 起没有数据"),
-            (None, Language::En) => format!("{whose}silent since {since}"),
+            (Some(factor), Language::En) => {
+                format!(
+                    "{whose}values are {} times their usual size since {since}{chance}",
+                    times(Some(factor))
+                )
+            }
+            (None, Language::Zh) => format!("{whose}自 {since} 起没有数据{chance}"),
+            (None, Language::En) => format!("{whose}silent since {since}{chance}"),
         }
     });
     said.collect::<Vec<_>>().join(language.pick("；", "; "))
@@ -540,6 +549,7 @@ mod tests {
                 of_parent: false,
                 since: Some(date(2026, 6, 9)),
                 factor: Some(100.0),
+                confidence: Some(0.992),
             }],
             masked: vec![MaskedDay {
                 day: date(2026, 6, 19),
@@ -551,7 +561,7 @@ mod tests {
         for said in [
             "late: nothing for 30 minutes, one is expected every 10 minutes; newest event of 16 June 10:00; 200 events in 24 hours, 30 rejected (15%), most often for no_time; nothing on 1 day of the period (3 June) (owner data)",
             "visits (of the parent)  its rhythm has not been watched yet",
-            "values are 100 times their usual size since 2026-06-09",
+            "values are 100 times their usual size since 2026-06-09 (99% sure that it is no chance)",
             "1 day (19 June 端午节)",
         ] {
             assert!(english.contains(said), "{said} in\n{english}");
@@ -560,11 +570,174 @@ mod tests {
         for said in [
             "偏晚：已有 30 分钟没有事件，预期至少每 10 分钟一次；最新事件 6月16日 10:00；24 小时内 200 个事件，拒绝 30 个（15%），多为 no_time；本期 1 天没有数据（6月3日）（负责人 data）",
             "visits（上级的）",
-            "自 2026-06-09 起数值为平时的 100 倍",
+            "自 2026-06-09 起数值为平时的 100 倍（不是偶然的把握 99%）",
             "1 天（6月19日 端午节）",
         ] {
             assert!(chinese.contains(said), "{said} in\n{chinese}");
         }
+    }
+
+    /// A snapshot of June's shop, with where a node stands in it.
+    fn june_with(change: impl Fn(&mut Snapshot, &dyn Fn(&str) -> usize)) -> (Past, Snapshot, Vec<usize>) {
+        let mut past = crate::report::world::june();
+        let mut snapshot = past.at(past.watermark.unwrap());
+        let catalog = past.catalog.clone();
+        let places: Vec<usize> = ["revenue", "articles", "weekly"]
+            .into_iter()
+            .map(|name| {
+                let id = catalog.node_named(name).unwrap();
+                snapshot
+                    .instances
+                    .iter()
+                    .position(|state| state.key.node == id)
+                    .unwrap()
+            })
+            .collect();
+        let of = places.clone();
+        let place = move |name: &str| match name {
+            "revenue" => of[0],
+            "articles" => of[1],
+            _ => of[2],
+        };
+        change(&mut snapshot, &place);
+        (past, snapshot, places)
+    }
+
+    #[test]
+    fn what_is_found_of_a_feed_is_its_own_or_that_of_its_links() {
+        let gap = |stream: &'static str, confidence: f64| crate::evaluate::LinkFinding {
+            kind: DriftKind::FeedGap,
+            since: Some(date(2026, 6, 20)),
+            gap: None,
+            kpi: None,
+            parent: None,
+            evidence: None,
+            confidence: Some(confidence),
+            stream: Some(stream),
+            answered: None,
+            lag_days: None,
+        };
+        let linked = |findings: Vec<crate::evaluate::LinkFinding>| {
+            Some(std::sync::Arc::new(crate::evaluate::LinkState {
+                findings,
+                ..Default::default()
+            }))
+        };
+        // A node that no link watches: silent, and in another unit before.
+        let (_, snapshot, places) = june_with(|snapshot, place| {
+            let state = &mut snapshot.instances[place("revenue")];
+            state.feed = Some(std::sync::Arc::new(crate::evaluate::FeedState {
+                silent_days: 3,
+                silent_since: Some(date(2026, 6, 29)),
+                silent_confidence: Some(0.99),
+                factor: 100.0,
+                changed_since: Some(date(2026, 6, 9)),
+                changed_confidence: Some(0.9999),
+            }));
+        });
+        let (watched, found) = feed(&snapshot, &snapshot.instances[places[0]]);
+        assert_eq!(watched, Watched::ByItself);
+        let told: Vec<_> = found
+            .iter()
+            .map(|one| (one.kind, one.of_parent, one.factor, one.confidence))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("feed_gap", false, None, Some(0.99)),
+                ("unit_change", false, Some(100.0), Some(0.9999))
+            ]
+        );
+        // Two links of a parent that say the same of its feed, and one of its own.
+        let (_, snapshot, places) = june_with(|snapshot, place| {
+            snapshot.instances[place("articles")].link = linked(vec![gap("parent", 0.995)]);
+            snapshot.instances[place("weekly")].link = linked(vec![gap("kpi", 0.991), gap("parent", 0.995)]);
+        });
+        let (watched, found) = feed(&snapshot, &snapshot.instances[places[0]]);
+        assert_eq!(watched, Watched::ByLinks);
+        let told: Vec<_> = found
+            .iter()
+            .map(|one| (one.kind, one.of_parent, one.confidence))
+            .collect();
+        assert_eq!(told, [("feed_gap", false, Some(0.995))]);
+        // Of its own link a KPI says both sides, and which is the parent's.
+        let (_, found) = feed(&snapshot, &snapshot.instances[places[2]]);
+        let told: Vec<_> = found.iter().map(|one| (one.of_parent, one.confidence)).collect();
+        assert_eq!(told, [(false, Some(0.991)), (true, Some(0.995))]);
+        // Of the link of another one it says nothing.
+        let (watched, found) = feed(&snapshot, &snapshot.instances[places[1]]);
+        assert_eq!(
+            (watched, found.len(), found[0].of_parent),
+            (Watched::ByLinks, 1, true)
+        );
+        // Before anything is judged there is nothing to say.
+        let (_, snapshot, places) = june_with(|snapshot, place| {
+            for name in ["revenue", "articles", "weekly"] {
+                let state = &mut snapshot.instances[place(name)];
+                (state.feed, state.link) = (None, None);
+            }
+        });
+        assert_eq!(
+            feed(&snapshot, &snapshot.instances[places[0]]),
+            (Watched::NotYet, Vec::new())
+        );
+    }
+
+    /// October 2026 in China: a week of holidays, a Saturday that is worked, and the six days behind.
+    #[test]
+    fn days_of_a_long_holiday_and_beside_it_say_nothing_of_a_link() {
+        const CATALOG: &str = r#"
+calendar: {timezone: Asia/Shanghai, workdays: [mon, tue, wed, thu, fri], holidays: holidays.csv}
+sources:
+  days: {topics: [days], format: json, time: time, fields: {what: what, value: value}}
+metrics:
+  revenue: {source: days, agg: sum, expr: value, filter: what == "revenue"}
+  visits:  {source: days, agg: sum, expr: value, filter: what == "visits"}
+nodes:
+  revenue: {metric: revenue, role: business, period: month}
+  visits:  {metric: visits, role: kpi, parent: revenue, relation: influence, period: month}
+"#;
+        let mut holidays = "date,kind,name\n".to_owned();
+        for day in 1..=7 {
+            holidays.push_str(&format!("2026-10-{day:02},holiday,国庆节\n"));
+        }
+        holidays.push_str("2026-10-10,workday,国庆节调休\n2026-10-24,promotion,预售\n");
+        let files =
+            crate::catalog::load::Files::new("", [("a.yaml", CATALOG), ("holidays.csv", holidays.as_str())]);
+        let events: Vec<(u32, String)> = (1..=29)
+            .map(|day| {
+                (
+                    0,
+                    format!(r#"{{"time": "2026-10-{day:02}T10:00:00+08:00", "what": "visits", "value": 3}}"#),
+                )
+            })
+            .collect();
+        let mut past = crate::report::world::unjudged(&files, &events, "2026-10-29T12:00:00+08:00");
+        let mut told = |node: &str, at: Option<&str>| -> Vec<(i8, &'static str, Option<String>)> {
+            let at = at.map(|at| at.parse().unwrap());
+            let found = super::super::explain(&mut past, node, &[], at).unwrap().health;
+            let days = found.masked.into_iter();
+            days.map(|masked| (masked.day.day(), masked.kind, masked.name))
+                .collect()
+        };
+        let all = told("visits", None);
+        let kinds: Vec<(i8, &str)> = all.iter().map(|(day, kind, _)| (*day, *kind)).collect();
+        let mut expected: Vec<(i8, &str)> = (1..=7).map(|day| (day, "holiday")).collect();
+        expected.extend([8, 9].map(|day| (day, "beside_holiday")));
+        expected.push((10, "workday"));
+        expected.extend([11, 12, 13].map(|day| (day, "beside_holiday")));
+        expected.push((24, "promotion"));
+        assert_eq!(kinds, expected);
+        assert_eq!(all[0].2.as_deref(), Some("国庆节"));
+        assert_eq!(
+            (all[7].2.as_deref(), all[9].2.as_deref()),
+            (None, Some("国庆节调休"))
+        );
+        // Up to the moment that is asked for.
+        let known = told("visits", Some("2026-10-09T12:00:00+08:00"));
+        assert_eq!(known.last().map(|(day, ..)| *day), Some(9));
+        // What serves nothing has no link that days could say nothing of.
+        assert!(told("revenue", None).is_empty());
     }
 
     #[test]

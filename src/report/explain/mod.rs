@@ -20,8 +20,8 @@ use crate::catalog::attribute::DriftKind;
 use crate::catalog::expr::Value;
 use crate::catalog::severity::by_name;
 use crate::catalog::{
-    Calendar, Catalog, Direction, GrowthBase, Level, Node, NodeId, Profile, Relation, Role, Rule, RuleOn,
-    Severity, Target,
+    Band, Calendar, Catalog, Direction, GrowthBase, Level, Node, NodeId, Profile, Relation, Role, Rule,
+    RuleOn, Severity, Target,
 };
 use crate::evaluate::attribution::{self, Account, LeftOut, Untold};
 use crate::evaluate::drill;
@@ -74,8 +74,10 @@ pub struct Explanation {
     pub estimates: BTreeSet<Estimate>,
     /// What each day of the period brought so far.
     pub days: Vec<DayValue>,
-    /// Target.
+    /// Target; of a band its middle.
     pub target: Option<f64>,
+    /// The band, where the target is one.
+    pub band: Option<Band>,
     /// Where the target comes from.
     pub target_from: TargetFrom,
     /// Value at which completion is 0.
@@ -128,6 +130,8 @@ pub struct Explanation {
     pub accounts_left_out: Vec<LeftOutText>,
     /// The fewest dimension values that it comes from, the most surprising split first.
     pub drills: Vec<DrillText>,
+    /// Dimensions that its metric declares and by which nothing is counted, so nothing can be said of them.
+    pub not_counted_by: Vec<String>,
 }
 
 /// The weights of a KPI and its siblings.
@@ -210,8 +214,21 @@ pub struct LinkText {
     pub judged_days: u32,
     /// Whose values come to less than 0 of late: such a link is not judged, there is no ratio of them.
     pub below_zero: Option<LinkSide>,
+    /// What is wrong with it, feeds aside; of the past it is not kept.
+    pub findings: Vec<LinkFound>,
     /// Evidence by kind, as a share of what it takes to say so.
     pub evidence: BTreeMap<&'static str, f64>,
+}
+
+/// Something that is wrong with a link.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct LinkFound {
+    /// What.
+    pub kind: &'static str,
+    /// First day of it, as far as can be told.
+    pub since: Option<Date>,
+    /// Probability that it is no chance.
+    pub confidence: Option<f64>,
 }
 
 /// A side of a link.
@@ -338,6 +355,10 @@ pub struct DrillText {
     pub parts: Vec<DrillPart>,
     /// How many other values there are.
     pub others: usize,
+    /// What all values together leave of the distance.
+    pub not_explained: f64,
+    /// The same as a share of it.
+    pub not_explained_share: f64,
 }
 
 /// One value of a split.
@@ -557,6 +578,7 @@ fn explanation(
             .map(|(day, value)| DayValue { day, value })
             .collect(),
         target: state.target,
+        band: state.band,
         target_from: target_from(node, state, catalog.calendar_of(node)),
         baseline: node.baseline,
         lower_is_better: node.direction == Direction::Lower,
@@ -573,7 +595,7 @@ fn explanation(
         reckoned_since: snapshot.nodes[state.key.node.0 as usize].reckoned_since,
         judged: state.is_judged(),
         forecast: state.forecast,
-        forecast_range: state.outlook.as_ref().and_then(|outlook| outlook.range(0.8)),
+        forecast_range: state.range80(),
         target_probability: state.target_probability,
         parent: parent(catalog, snapshot, state),
         link,
@@ -582,17 +604,49 @@ fn explanation(
         rules: rules(past, catalog, snapshot, state, at),
         accounts: accounts.into_iter().map(|of| account(catalog, of)).collect(),
         accounts_left_out: left_out.into_iter().map(|of| not_made(catalog, of)).collect(),
+        not_counted_by: if state.is_judged() {
+            not_counted(catalog, state)
+        } else {
+            Vec::new()
+        },
         drills: if state.is_judged() {
-            drills(past, catalog, snapshot, state)
+            drills(past, catalog, snapshot, state, at)
         } else {
             Vec::new()
         },
     }
 }
 
+/// Dimensions that could tell where a distance comes from, were it counted by them.
+fn not_counted(catalog: &Catalog, state: &NodeState) -> Vec<String> {
+    let adds_up = catalog.accumulates(catalog.node(state.key.node).metric);
+    let is_off = state
+        .value
+        .zip(attribution::planned(catalog, state))
+        .is_some_and(|(value, plan)| attribution::is_some_way_off(value, plan));
+    match adds_up && is_off {
+        true => drill::not_counted(catalog, &state.key)
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        false => Vec::new(),
+    }
+}
+
 /// Where most of the distance comes from, against the plans of the values, or their shares of the period before.
-fn drills(past: &Past, catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) -> Vec<DrillText> {
-    let texts = drill::drill(catalog, snapshot, &state.key, |part| past.value_before(part))
+fn drills(
+    past: &Past,
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+    state: &NodeState,
+    at: Timestamp,
+) -> Vec<DrillText> {
+    let plan = attribution::planned(catalog, state);
+    let distance = state
+        .value
+        .zip(plan)
+        .map_or(f64::NAN, |(value, plan)| value - plan);
+    let texts = drill::drill(catalog, snapshot, &state.key, &past.known_at(at))
         .into_iter()
         .map(|found| DrillText {
             node: catalog.node(found.node).name.clone(),
@@ -612,6 +666,8 @@ fn drills(past: &Past, catalog: &Catalog, snapshot: &Snapshot, state: &NodeState
                 })
                 .collect(),
             others: found.others,
+            not_explained: found.not_explained,
+            not_explained_share: found.not_explained / distance,
         });
     texts.collect()
 }
@@ -653,6 +709,16 @@ fn link(past: &Past, snapshot: &Snapshot, state: &NodeState, at: Timestamp) -> O
         parent_gap: link.parent_gap,
         judged_days: link.judged_days,
         below_zero: below_zero(snapshot, state).filter(|_| as_of.is_none()),
+        findings: link
+            .findings
+            .iter()
+            .filter(|finding| finding.stream.is_none())
+            .map(|finding| LinkFound {
+                kind: finding.kind.as_str(),
+                since: finding.since,
+                confidence: finding.confidence,
+            })
+            .collect(),
         evidence: std::iter::zip(DriftKind::ALL, link.scores)
             .map(|(kind, score)| (kind.as_str(), score))
             .collect(),
@@ -708,7 +774,7 @@ fn unlinked(past: &Past, snapshot: &Snapshot, state: &NodeState, at: Timestamp) 
 fn target_from(node: &Node, state: &NodeState, calendar: &Calendar) -> TargetFrom {
     match (&node.target, state.target) {
         (Target::None, _) | (_, None) => TargetFrom::None,
-        (Target::Number(_), _) => TargetFrom::Fixed,
+        (Target::Number(_) | Target::Band(_), _) => TargetFrom::Fixed,
         (Target::Growth { growth, over }, Some(target)) => TargetFrom::Growth {
             growth: *growth,
             base: target / (1.0 + growth),
@@ -721,7 +787,7 @@ fn target_from(node: &Node, state: &NodeState, calendar: &Calendar) -> TargetFro
         (Target::Table(rows), Some(target)) => TargetFrom::File {
             announced: rows
                 .iter()
-                .filter(|row| state.period.holds(row.start) && row.target == target)
+                .filter(|row| state.period.holds(row.start) && row.target == target && row.band == state.band)
                 .filter(|row| {
                     row.dimensions
                         .iter()

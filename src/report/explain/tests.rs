@@ -226,6 +226,117 @@ fn an_account_that_cannot_be_made_says_why() {
 }
 
 #[test]
+fn a_gap_is_split_by_a_dimension_that_makes_no_instances() {
+    const CATALOG: &str = r#"
+calendar: {timezone: Asia/Shanghai}
+sources:
+  days: {topics: [days], format: json, time: time, fields: {value: value, shop: shop, channel: channel}}
+metrics:
+  sales: {source: days, agg: sum, expr: value, dimensions: [shop, channel]}
+nodes:
+  all:   {title: 销售额, metric: sales, role: business, period: month, profile: linear, target: 6000, drill: [channel]}
+  shops: {title: 门店, metric: sales, role: business, parent: all, relation: sum, each: [shop], period: month, profile: linear, drill: [channel]}
+"#;
+    let mut events = Vec::new();
+    for (month, days) in [(5, 31), (6, 15)] {
+        for day in 1..=days {
+            for (shop, channel) in [("a", "web"), ("a", "app"), ("a", "store"), ("b", "store")] {
+                // As much everywhere in May; in June half of it on the web.
+                let value = if month == 6 && channel == "web" { 25 } else { 50 };
+                events.push((
+                    0,
+                    format!(r#"{{"time": "2026-{month:02}-{day:02}T10:00:00+08:00", "value": {value}, "shop": "{shop}", "channel": "{channel}"}}"#),
+                ));
+            }
+        }
+    }
+    let files = crate::catalog::load::Files::new("", [("a.yaml", CATALOG)]);
+    let mut past = world::unjudged(&files, &events, "2026-06-16T00:00:00+08:00");
+    let found = explain(&mut past, "all", &[], None).unwrap();
+    // 2,625 of 3,000 that were planned: of the web a quarter of them, 750, and 375 came.
+    let by_channel = found
+        .drills
+        .iter()
+        .find(|drill| drill.dimensions == ["channel"])
+        .unwrap();
+    let parts: Vec<(&str, f64)> = by_channel
+        .parts
+        .iter()
+        .map(|part| (part.values[0].as_str(), (part.amount * 1e6).round() / 1e6))
+        .collect();
+    assert_eq!((parts.as_slice(), by_channel.others), (&[("web", -375.0)][..], 2));
+    assert!(by_channel.not_explained.abs() < 1e-9, "{by_channel:?}");
+    assert!(
+        found.not_counted_by.is_empty(),
+        "shops have a node, channels are drilled"
+    );
+    let told = text(&found, Language::En, &past.catalog.calendar.timezone);
+    assert!(told.contains("  channel") && told.contains("web −375"), "{told}");
+    // No instance comes of it, and messages name the same.
+    let snapshot = past.at(found.at);
+    assert_eq!(snapshot.instances.iter().count(), 3);
+    let key = snapshot
+        .instances
+        .iter()
+        .find(|state| state.key.dimensions.is_empty())
+        .unwrap()
+        .key
+        .clone();
+    let driver = |_: &NodeState, _: &NodeState| Err(crate::evaluate::attribution::Untold::Learning);
+    let causes =
+        crate::alert::causes::of(&past.catalog, &snapshot, &key, &past.known_at(found.at), driver).unwrap();
+    assert_eq!(
+        (causes.parts[0].title.as_str(), causes.parts[0].amount.round()),
+        ("web", -375.0)
+    );
+}
+
+#[test]
+fn a_band_says_where_the_value_stands_and_what_of_it_is_due() {
+    const CATALOG: &str = r#"
+calendar: {timezone: Asia/Shanghai}
+sources:
+  days: {topics: [days], format: json, time: time, fields: {value: value}}
+metrics:
+  stock: {source: days, agg: last, expr: value, unit: days}
+  spend: {source: days, agg: sum, expr: value}
+nodes:
+  stock: {metric: stock, role: business, period: month, target: {band: [20, 30]}}
+  spend: {metric: spend, role: business, period: month, profile: linear, target: {band: [900, 1300]}}
+"#;
+    let event = |day: i32| {
+        (
+            0,
+            format!(r#"{{"time": "2026-06-{day:02}T10:00:00+08:00", "value": 34}}"#),
+        )
+    };
+    let events: Vec<(u32, String)> = (1..=15).map(event).collect();
+    let files = crate::catalog::load::Files::new("", [("a.yaml", CATALOG)]);
+    let mut past = world::unjudged(&files, &events, "2026-06-16T00:00:00+08:00");
+    let mut told = |node: &str, language| {
+        let found = explain(&mut past, node, &[], None).unwrap();
+        text(&found, language, &past.catalog.calendar.timezone)
+    };
+    // Four above a band of ten.
+    let stock = told("stock", Language::En);
+    for said in [
+        "20 to 30 days = the same every period",
+        "60% = 1 − 4 / 10: 4 above the band",
+    ] {
+        assert!(stock.contains(said), "{said} in\n{stock}");
+    }
+    let stock = told("stock", Language::Zh);
+    for said in ["20 至 30 days = 每期相同", "60% = 1 − 4 / 10：高于区间 4"] {
+        assert!(stock.contains(said), "{said} in\n{stock}");
+    }
+    // 510 where half of 900 to 1,300 is due.
+    let spend = told("spend", Language::En);
+    for said in ["expects 50% = 450 to 650 by now", "1.00"] {
+        assert!(spend.contains(said), "{said} in\n{spend}");
+    }
+}
+
+#[test]
 fn values_below_nothing_have_no_ratio_and_that_is_said() {
     let link = LinkText {
         as_of: None,
@@ -236,6 +347,7 @@ fn values_below_nothing_have_no_ratio_and_that_is_said() {
         parent_gap: None,
         judged_days: 3,
         below_zero: Some(LinkSide::Parent),
+        findings: Vec::new(),
         evidence: BTreeMap::new(),
     };
     let mut past = world::june();
@@ -246,6 +358,23 @@ fn values_below_nothing_have_no_ratio_and_that_is_said() {
     let said = "not judged: values of the parent come to less than 0 of late";
     assert!(english.contains(said), "{said} in\n{english}");
     assert!(told(Language::Zh).contains("不判断：上级近来的数值合计为负"));
+    // One that is judged, and has come apart.
+    let found_hollow = LinkFound {
+        kind: "hollow",
+        since: Some(jiff::civil::date(2026, 6, 3)),
+        confidence: Some(0.982),
+    };
+    let judged = found.link.as_mut().unwrap();
+    judged.below_zero = None;
+    judged.parent_gap = Some(-0.31);
+    judged.findings.push(found_hollow);
+    let told = |language| text(&found, language, &past.catalog.calendar.timezone);
+    let said = "−31% from what this explains, hollow since 2026-06-03, 98% sure, judged for 3 days";
+    let english = told(Language::En);
+    assert!(english.contains(said), "{said} in\n{english}");
+    let said = "相差 −31%，hollow 自 2026-06-03 起，把握 98%，已观察 3 天";
+    let chinese = told(Language::Zh);
+    assert!(chinese.contains(said), "{said} in\n{chinese}");
     let mut snapshot = past.at(found.at);
     let place = |snapshot: &Snapshot, name: &str| {
         let id = past.catalog.node_named(name).unwrap();

@@ -11,12 +11,15 @@ use super::{
     Explanation, LevelText, LinkSide, LinkText, ParentText, RuleText, StateText, TargetFrom, Unlinked, Untold,
 };
 use crate::catalog::attribute::DriftKind;
-use crate::catalog::{Level, Relation, Role};
+use crate::catalog::{Band, Level, Relation, Role};
 use crate::evaluate::{Estimate, Ranges};
 use crate::fold::distinct::{DISTINCT_EXACT, STANDARD_ERROR};
 use crate::fold::quantiles::RELATIVE_ERROR;
+use crate::words::drift::how_sure;
 use crate::words::{Language, causes, definition, percent, sentence, weights as words};
 
+/// Share of a distance from which on a remainder is told; below it is one of rounding.
+const REMAINDER: f64 = 0.01;
 /// Days that are written out; the others are in the JSON form.
 const DAYS_SHOWN: usize = 14;
 
@@ -221,7 +224,7 @@ fn target(table: &mut Table, found: &Explanation, language: Language) {
         return;
     };
     let unit = found.unit.as_deref();
-    let mut text = language.quantity(target, unit);
+    let mut text = language.goal(target, found.band, unit);
     let from = match (&found.target_from, language) {
         (TargetFrom::None, _) => String::new(),
         (TargetFrom::Fixed, Language::Zh) => "每期相同".to_owned(),
@@ -247,6 +250,11 @@ fn target(table: &mut Table, found: &Explanation, language: Language) {
     table.row(term, text);
     if let (Some(completion), Some(value)) = (found.completion, found.value) {
         let number = |value: f64| language.number(value);
+        if let Some(band) = found.band {
+            let term = language.pick("完成", "Completion");
+            table.row(term, by_band(completion, value, band, language));
+            return;
+        }
         let formula = match (found.lower_is_better, found.baseline) {
             (false, None) => format!("{} / {}", number(value), number(target)),
             (false, Some(base)) => format!(
@@ -272,6 +280,27 @@ fn target(table: &mut Table, found: &Explanation, language: Language) {
     }
 }
 
+/// The completion of a band: how far the value is outside of it, by its width.
+fn by_band(completion: f64, value: f64, band: Band, language: Language) -> String {
+    let done = percent(completion);
+    let distance = value - band.nearest(value);
+    if distance == 0.0 {
+        return format!("{done}{}", language.pick("：在区间内", ": within the band"));
+    }
+    let number = |value: f64| language.number(value);
+    let formula = format!(
+        "1 − {} / {}",
+        number(distance.abs()),
+        number(band.high - band.low)
+    );
+    match (distance > 0.0, language) {
+        (true, Language::Zh) => format!("{done} = {formula}：高于区间 {}", number(distance)),
+        (false, Language::Zh) => format!("{done} = {formula}：低于区间 {}", number(-distance)),
+        (true, Language::En) => format!("{done} = {formula}: {} above the band", number(distance)),
+        (false, Language::En) => format!("{done} = {formula}: {} below the band", number(-distance)),
+    }
+}
+
 fn plan(table: &mut Table, found: &Explanation, language: Language) {
     if found.target.is_none() {
         return;
@@ -279,7 +308,8 @@ fn plan(table: &mut Table, found: &Explanation, language: Language) {
     let term = language.pick("计划", "Plan");
     if found.accumulates {
         let planned = found.planned.map_or_else(String::new, |planned| {
-            format!(" = {}", language.quantity(planned, found.unit.as_deref()))
+            let by_now = found.band.map(|band| band.of_share(found.expected_share));
+            format!(" = {}", language.goal(planned, by_now, found.unit.as_deref()))
         });
         let text = match language {
             Language::Zh => format!(
@@ -307,14 +337,18 @@ fn plan(table: &mut Table, found: &Explanation, language: Language) {
     }
     let term = language.pick("进度", "Pace");
     match (found.pace, found.completion, found.too_early_before) {
-        (Some(pace), Some(completion), _) if found.accumulates && !found.lower_is_better => table.row(
-            term,
-            format!(
-                "{pace:.2} = {} / {}",
-                percent(completion),
-                percent(found.expected_share)
-            ),
-        ),
+        (Some(pace), Some(completion), _)
+            if found.accumulates && !found.lower_is_better && found.band.is_none() =>
+        {
+            table.row(
+                term,
+                format!(
+                    "{pace:.2} = {} / {}",
+                    percent(completion),
+                    percent(found.expected_share)
+                ),
+            )
+        }
         (Some(pace), ..) => table.row(term, format!("{pace:.2}")),
         _ if found.too_few_below.is_some() => {
             table.row(term, too_few(found.too_few_below.unwrap_or_default(), language))
@@ -512,6 +546,15 @@ fn link_in_words(link: &LinkText, language: Language) -> String {
             Language::En => write!(text, ", in brackets where each lies with a probability of 80 %"),
         };
     }
+    for found in &link.findings {
+        let kind = found.kind;
+        let since = found.since.map_or_else(|| "—".to_owned(), |day| day.to_string());
+        let sure = how_sure(found.confidence, language);
+        let _ = match language {
+            Language::Zh => write!(text, "，{kind} 自 {since} 起{sure}"),
+            Language::En => write!(text, ", {kind} since {since}{sure}"),
+        };
+    }
     let _ = match language {
         Language::Zh => write!(text, "，已观察 {} 天", link.judged_days),
         Language::En => write!(text, ", judged for {} days", link.judged_days),
@@ -562,7 +605,26 @@ fn signed(amount: f64, found: &Explanation, language: Language) -> String {
     language.signed(amount, found.unit.as_deref())
 }
 
+/// Dimensions by which it could be split, and is not.
+fn not_counted(out: &mut String, found: &Explanation, language: Language) {
+    if found.not_counted_by.is_empty() {
+        return;
+    }
+    let names = found.not_counted_by.join(language.pick("、", ", "));
+    out.push('\n');
+    let text = match language {
+        Language::Zh => {
+            format!("没有按 {names} 计数，因此说不出差距来自其中哪些值；在节点的 drill 中写上就会计数")
+        }
+        Language::En => format!(
+            "Not counted by {names}, so it cannot be said which of their values it comes from; drill of the node has them counted"
+        ),
+    };
+    line(out, &text);
+}
+
 fn drills(out: &mut String, found: &Explanation, language: Language) {
+    not_counted(out, found, language);
     if found.drills.is_empty() {
         return;
     }
@@ -584,7 +646,14 @@ fn drills(out: &mut String, found: &Explanation, language: Language) {
                 causes::part(&part.values.join(" / "), &amount, part.share, language)
             })
             .collect();
-        let text = causes::with_others(&parts, drill.others, language);
+        let mut text = causes::with_others(&parts, drill.others, language);
+        if drill.not_explained_share.abs() >= REMAINDER {
+            let rest = signed(drill.not_explained, found, language);
+            let _ = match language {
+                Language::Zh => write!(text, "；另有 {rest} 不在任何一项中"),
+                Language::En => write!(text, "; {rest} in none of them"),
+            };
+        }
         table.row(&format!("  {}", drill.dimensions.join(" × ")), text);
     }
     table.print(out);

@@ -370,7 +370,10 @@ fn gap(result: &NodeResult, causes: &Causes, language: Language) -> String {
         .value
         .zip(result.target)
         .filter(|_| result.verdict == Verdict::Missed)
-        .map(|(value, target)| language.signed(value - target, result.unit.as_deref()));
+        .map(|(value, target)| {
+            let nearest = result.band.map_or(target, |band| band.nearest(value));
+            language.signed(value - nearest, result.unit.as_deref())
+        });
     match (missing, language) {
         (Some(missing), Language::Zh) => format!("{name}，距目标 {missing}：{parts}。"),
         (Some(missing), Language::En) => format!("{name}, {missing} against its target: {parts}."),
@@ -393,7 +396,10 @@ fn row(result: &NodeResult, language: Language) -> Vec<Cell> {
         Cell::plain(result.owner.clone().unwrap_or_default()),
         Cell::plain(&result.period.id),
         quantity(result.value),
-        quantity(result.target),
+        Cell::plain(result.target.map_or_else(
+            || "—".to_owned(),
+            |target| language.goal(target, result.band, unit),
+        )),
         Cell::plain(result.completion.map_or_else(|| "—".to_owned(), percent)),
         verdict(result, language),
     ]

@@ -21,7 +21,7 @@ use super::{NamedPeriod, title_of};
 use crate::alert::causes;
 use crate::alert::notice::{Causes, NoticeKind};
 use crate::alert::record::Episode;
-use crate::catalog::{Calendar, Catalog, Node, NodeId, PeriodKind, Role, SourceId, Target};
+use crate::catalog::{Band, Calendar, Catalog, Node, NodeId, PeriodKind, Role, SourceId, Target};
 use crate::evaluate::weights::Titled;
 use crate::evaluate::{InstanceKey, NodeState, Period, Snapshot};
 use crate::fold::day::Day;
@@ -98,8 +98,10 @@ pub struct NodeResult {
     pub period: NamedPeriod,
     /// Value.
     pub value: Option<f64>,
-    /// Target.
+    /// Target; of a band its middle.
     pub target: Option<f64>,
+    /// The band, where the target is one.
+    pub band: Option<Band>,
     /// Completion.
     pub completion: Option<f64>,
     /// Pace, of a running one.
@@ -505,6 +507,7 @@ fn result(
         period: NamedPeriod::of(state.period, catalog.calendar_of(node)),
         value: state.value,
         target: state.target,
+        band: state.band,
         completion: state.completion,
         pace: state.pace.ratio().filter(|_| !is_close),
         target_probability: state.target_probability.filter(|_| !is_close),
@@ -608,7 +611,8 @@ fn causes_of(past: &mut Past, catalog: &Catalog, episode: &Episode) -> Option<Ca
 
 fn causes_in(past: &Past, catalog: &Catalog, snapshot: &Snapshot, key: &InstanceKey) -> Option<Causes> {
     let driver = |kpi: &NodeState, parent: &NodeState| past.driver(snapshot, kpi, parent);
-    causes::of(catalog, snapshot, key, |part| past.value_before(part), driver)
+    let known = past.known_at(snapshot.watermark?);
+    causes::of(catalog, snapshot, key, &known, driver)
 }
 
 /// Says of the results that are missed, or well behind their plan, where most of that comes from: of every node those

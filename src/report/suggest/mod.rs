@@ -44,12 +44,41 @@ pub struct Suggestion {
     pub unlinked: Vec<Unlinked>,
     /// KPIs that serve the node, directly or through others, and whose metric drives nothing that can be seen.
     pub idle_kpis: Vec<IdleKpi>,
+    /// KPIs that serve the node and were not compared with it: what they say of each other is arithmetic.
+    pub arithmetic_kpis: Vec<ArithmeticKpi>,
     /// Metrics that could not be looked at, and why.
     pub not_looked_at: Vec<NotLookedAt>,
+    /// Whether its target is a band, of which none is proposed.
+    pub has_band: bool,
     /// Targets for the next period; `None` where fewer than three periods have closed.
     pub target: Option<Proposal>,
     /// Unit of the node.
     pub unit: Option<String>,
+}
+
+/// A KPI that moves with the node by arithmetic.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ArithmeticKpi {
+    /// Name in the catalogue.
+    pub node: String,
+    /// Title.
+    pub title: String,
+    /// Its metric.
+    pub metric: String,
+    /// Why.
+    pub why: Arithmetic,
+}
+
+/// Why two metrics move together whatever people do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arithmetic {
+    /// They are one.
+    Same,
+    /// That of the node is reckoned from that of the KPI.
+    PartOfNode,
+    /// That of the KPI is reckoned from that of the node.
+    MadeOfNode,
 }
 
 /// A metric that moves before the node, or with it.
@@ -149,7 +178,7 @@ pub fn suggest(past: &mut Past, name: &str, dimensions: &[String]) -> Result<Sug
     let mut not_looked_at = Vec::new();
     let mut candidates = Vec::new();
     for (id, metric) in catalog.named_metrics() {
-        if is_made_of(&catalog, id, node.metric) || is_made_of(&catalog, node.metric, id) {
+        if arithmetic(&catalog, node.metric, id).is_some() {
             continue;
         }
         let no = |why| NotLookedAt {
@@ -185,6 +214,16 @@ pub fn suggest(past: &mut Past, name: &str, dimensions: &[String]) -> Result<Sug
         driver.best().is_some()
     });
     let below = kpis_below(&catalog, key.node);
+    let arithmetic_kpis = below.iter().filter_map(|id| {
+        let kpi = catalog.node(*id);
+        Some(ArithmeticKpi {
+            node: kpi.name.clone(),
+            title: kpi.title.clone(),
+            metric: catalog.metric(kpi.metric).name.clone(),
+            why: arithmetic(&catalog, node.metric, kpi.metric)?,
+        })
+    });
+    let arithmetic_kpis = arithmetic_kpis.collect();
     let idle_kpis = below
         .iter()
         .filter_map(|kpi| idle(&catalog, *kpi, &looked))
@@ -223,8 +262,10 @@ pub fn suggest(past: &mut Past, name: &str, dimensions: &[String]) -> Result<Sug
         drivers,
         unlinked,
         idle_kpis,
+        arithmetic_kpis,
         not_looked_at,
-        target: target::propose(past, &key, today, begins),
+        has_band: node.has_band(),
+        target: target::propose(past, &key, today, begins).filter(|_| !node.has_band()),
         unit: catalog.metric(node.metric).unit.clone(),
     })
 }
@@ -291,6 +332,16 @@ fn kpis_below(catalog: &Catalog, node: NodeId) -> Vec<NodeId> {
     }
     all.sort_unstable();
     all
+}
+
+/// Why the metric of a node and another one move together by arithmetic; `None` where they do not.
+fn arithmetic(catalog: &Catalog, of_node: MetricId, other: MetricId) -> Option<Arithmetic> {
+    match () {
+        () if of_node == other => Some(Arithmetic::Same),
+        () if is_made_of(catalog, of_node, other) => Some(Arithmetic::PartOfNode),
+        () if is_made_of(catalog, other, of_node) => Some(Arithmetic::MadeOfNode),
+        () => None,
+    }
 }
 
 /// Whether a metric is another one, or computed from it: then they move together by arithmetic.

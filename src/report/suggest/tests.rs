@@ -86,6 +86,61 @@ fn what_drives_it_what_does_not_and_what_to_aim_at() {
 }
 
 #[test]
+fn kpis_that_are_arithmetic_are_named_with_the_reason() {
+    let catalog = CATALOG.replace(
+        "  value:    {metric: revenue-per-visit, role: business, period: month}",
+        "  each:     {title: 客单, metric: revenue-per-visit, role: kpi, parent: revenue, period: month}
+  again:    {title: 再算, metric: revenue, role: kpi, parent: visits, period: month}
+  ratio:    {title: 单价, metric: revenue-per-visit, role: business, period: month}
+  shown:    {title: 分母, metric: visits, role: kpi, parent: ratio, period: month}",
+    );
+    let mut past = world::unjudged(
+        &Files::new("", [("a.yaml", catalog.as_str())]),
+        &[],
+        "2026-07-01T09:00:00+08:00",
+    );
+    // Without any event there is nothing to compare, and arithmetic is said all the same.
+    let found = suggest(&mut past, "revenue", &[]);
+    assert!(matches!(found, Err(Unexplained::NoEvents)), "{found:?}");
+    let day = (
+        0,
+        r#"{"time": "2026-06-20T10:00:00+08:00", "what": "visits", "value": 3}"#.to_owned(),
+    );
+    let mut past = world::unjudged(
+        &Files::new("", [("a.yaml", catalog.as_str())]),
+        &[day],
+        "2026-07-01T09:00:00+08:00",
+    );
+    let found = suggest(&mut past, "revenue", &[]).unwrap();
+    let why = |found: &Suggestion| -> Vec<(String, Arithmetic)> {
+        let kpis = found.arithmetic_kpis.iter();
+        kpis.map(|kpi| (kpi.node.clone(), kpi.why)).collect()
+    };
+    assert_eq!(
+        why(&found),
+        [
+            ("each".to_owned(), Arithmetic::MadeOfNode),
+            ("again".to_owned(), Arithmetic::Same)
+        ]
+    );
+    let told = text(&found, Language::En);
+    for said in [
+        "KPIs that were not compared, because they move with it by arithmetic:",
+        "  - 客单 (each): revenue-per-visit is reckoned from the node's metric",
+        "  - 再算 (again): revenue is the node's own metric",
+    ] {
+        assert!(told.contains(said), "{said} in\n{told}");
+    }
+    let told = text(&found, Language::Zh);
+    assert!(
+        told.contains("  - 再算（again）：用的是同一个指标 revenue"),
+        "{told}"
+    );
+    let found = suggest(&mut past, "ratio", &[]).unwrap();
+    assert_eq!(why(&found), [("shown".to_owned(), Arithmetic::PartOfNode)]);
+}
+
+#[test]
 fn a_target_follows_the_closed_periods_day_by_day() {
     let mut past = ten_months();
     let target = suggest(&mut past, "revenue", &[]).unwrap().target.unwrap();

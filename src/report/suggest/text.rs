@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Basis, DriverText, IdleKpi, Suggestion, Why};
+use super::{Arithmetic, ArithmeticKpi, Basis, DriverText, IdleKpi, Suggestion, Why};
 use crate::evaluate::drivers::MIN_DAYS;
 use crate::words::{Language, percent};
 
@@ -29,6 +29,7 @@ pub fn text(found: &Suggestion, language: Language) -> String {
     line(&mut out, "");
     drivers(&mut out, found, language);
     idle(&mut out, found, language);
+    arithmetic(&mut out, found, language);
     others(&mut out, found, language);
     target(&mut out, found, language);
     out
@@ -148,6 +149,44 @@ fn idle(out: &mut String, found: &Suggestion, language: Language) {
     }
 }
 
+/// KPIs that were left out, and why.
+fn arithmetic(out: &mut String, found: &Suggestion, language: Language) {
+    if found.arithmetic_kpis.is_empty() {
+        return;
+    }
+    line(out, "");
+    line(
+        out,
+        language.pick(
+            "没有比较的 KPI，因为它们按算术就与它一起变动：",
+            "KPIs that were not compared, because they move with it by arithmetic:",
+        ),
+    );
+    for ArithmeticKpi {
+        node,
+        title,
+        metric,
+        why,
+    } in &found.arithmetic_kpis
+    {
+        let why = match (why, language) {
+            (Arithmetic::Same, Language::Zh) => format!("用的是同一个指标 {metric}"),
+            (Arithmetic::Same, Language::En) => format!("{metric} is the node's own metric"),
+            (Arithmetic::PartOfNode, Language::Zh) => format!("它由 {metric} 算出"),
+            (Arithmetic::PartOfNode, Language::En) => format!("the node is reckoned from {metric}"),
+            (Arithmetic::MadeOfNode, Language::Zh) => format!("{metric} 由它算出"),
+            (Arithmetic::MadeOfNode, Language::En) => format!("{metric} is reckoned from the node's metric"),
+        };
+        line(
+            out,
+            &match language {
+                Language::Zh => format!("  - {title}（{node}）：{why}"),
+                Language::En => format!("  - {title} ({node}): {why}"),
+            },
+        );
+    }
+}
+
 fn idle_kpi(kpi: &IdleKpi, language: Language) -> String {
     let owner = kpi
         .owner
@@ -223,6 +262,16 @@ fn others(out: &mut String, found: &Suggestion, language: Language) {
 
 fn target(out: &mut String, found: &Suggestion, language: Language) {
     line(out, "");
+    if found.has_band {
+        line(
+            out,
+            language.pick(
+                "目标：它的目标是一个区间，历史只能说出能达到多少，不建议区间。",
+                "Target: it is a band, and history says what is reached, not what is enough; none is proposed.",
+            ),
+        );
+        return;
+    }
     let Some(target) = &found.target else {
         line(
             out,

@@ -12,6 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::sure;
 use super::stream::RING;
 use super::tuning::AnswerTuning;
 
@@ -121,6 +122,10 @@ pub(super) struct Change {
     pub(super) answered: f64,
     /// Evidence as a share of what it takes to say so.
     pub(super) evidence: f64,
+    /// Probability that it is no chance: that of a change once in [`sure::ONE_DAY_IN`] days after θS, the sum as a log
+    /// likelihood ratio that passes h by chance as often as e^(−h) says. Of an answer that is later S is that of one of all
+    /// lags that are asked for, each as likely as any other.
+    pub(super) confidence: f64,
     /// Days from a move to the middle of its answer, as it was and, where it is later, as it is.
     pub(super) lags: [f64; 2],
 }
@@ -215,17 +220,27 @@ impl Answer {
     }
 
     /// That the answer is missing, where that is told, and as far as it is else.
-    pub(super) fn missing(&self) -> Option<Change> {
-        self.change(&self.missing, self.is_missing, 0, 0)
+    pub(super) fn missing(&self, tuning: &AnswerTuning) -> Option<Change> {
+        let ratio = self.theta(tuning) * self.missing.sum;
+        self.change(&self.missing, self.is_missing, 0, 0, ratio)
     }
 
     /// That the answer is later, where that is told, and as far as it is else.
-    pub(super) fn later(&self) -> Option<Change> {
+    pub(super) fn later(&self, tuning: &AnswerTuning) -> Option<Change> {
         let (more, evidence) = self.latest();
-        self.change(evidence, self.is_later, 1, more)
+        let theta = self.theta(tuning);
+        let ratio = sure::one_of(self.later.iter().map(|evidence| theta * evidence.sum));
+        self.change(evidence, self.is_later, 1, more, ratio)
     }
 
-    fn change(&self, evidence: &Evidence, is_told: bool, limit: usize, more: usize) -> Option<Change> {
+    fn change(
+        &self,
+        evidence: &Evidence,
+        is_told: bool,
+        limit: usize,
+        more: usize,
+        log_ratio: f64,
+    ) -> Option<Change> {
         let (limits, learned) = (self.limits?, self.learned?);
         let share = evidence.sum / limits[limit];
         let middle = learned.lag as f64 + (learned.width - 1) as f64 / 2.0;
@@ -234,6 +249,7 @@ impl Answer {
             since: evidence.since,
             answered: answered.clamp(0.0, 1.0),
             evidence: if is_told { share.max(1.0) } else { share.min(0.999) },
+            confidence: sure::posterior(log_ratio),
             lags: [middle, middle + more as f64],
         })
     }
@@ -340,9 +356,14 @@ impl Answer {
             && self
                 .learned
                 .is_some_and(|learned| learned.beta >= tuning.least_elasticity);
-        // Days that stand side by side are alike, so a sum of them varies more than its days do.
-        let theta = (2.0 * brings / (tuning.alike * self.variance)).clamp(0.02, 1.0);
+        let theta = self.theta(tuning);
         self.limits = is_known.then(|| [tuning.missing / theta, tuning.later / theta]);
+    }
+
+    /// What a sum has to be multiplied by to be the log of its rarity by chance. Days that stand side by side are alike, so
+    /// a sum of them varies more than its days do.
+    fn theta(&self, tuning: &AnswerTuning) -> f64 {
+        (2.0 * -self.mean / (tuning.alike * self.variance)).clamp(0.02, 1.0)
     }
 
     /// What a day says of each departure from the answer.
@@ -394,5 +415,46 @@ impl Answer {
             first,
             |best, next| if next.1.sum > best.1.sum { next } else { best },
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_sure_it_is_follows_from_the_sum_and_what_chance_makes_of_one() {
+        let tuning = AnswerTuning::default();
+        let mut answer = Answer::new();
+        answer.learned = Some(Learned {
+            lag: 5,
+            width: 1,
+            beta: 0.8,
+            gamma: 0.0,
+            variance: 0.01,
+        });
+        // θ = 2 · 0.13 / (1.3 · 0.4) = 0.5.
+        (answer.mean, answer.variance) = (-0.13, 0.4);
+        answer.limits = Some([20.0, 24.0]);
+        // At its limit a sum of 20 is a log ratio of 10: e¹⁰ / (e¹⁰ + 999).
+        answer.missing.sum = 20.0;
+        answer.is_missing = true;
+        let missing = answer.missing(&tuning).unwrap();
+        assert_eq!(missing.evidence, 1.0);
+        assert!((missing.confidence - 0.956_612).abs() < 1e-5, "{missing:?}");
+        // One of 26 lags that says e¹² while the others say nothing: (e¹² + 25) / 26 beside 999.
+        answer.later[9].sum = 24.0;
+        let later = answer.later(&tuning).unwrap();
+        assert_eq!(later.lags, [5.0, 19.0]);
+        assert!((later.confidence - 0.862_392).abs() < 1e-5, "{later:?}");
+        // Two that say so are twice as likely.
+        answer.later[10].sum = 24.0;
+        let later = answer.later(&tuning).unwrap();
+        assert!((later.confidence - 0.926_107).abs() < 1e-5, "{later:?}");
+        // What fades is no longer sure, however long it is still told: e⁵ / (e⁵ + 999).
+        answer.missing.sum = 10.0;
+        let missing = answer.missing(&tuning).unwrap();
+        assert_eq!(missing.evidence, 1.0);
+        assert!((missing.confidence - 0.129_346).abs() < 1e-5, "{missing:?}");
     }
 }

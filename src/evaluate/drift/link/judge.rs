@@ -111,7 +111,7 @@ pub(super) struct Judge {
     pub(super) parent: f64,
     pub(super) gap: f64,
     /// Spreads by which the latest window is off.
-    pub(super) deviations: f64,
+    deviations: f64,
 }
 
 fn at(day: i32) -> usize {
@@ -388,6 +388,16 @@ impl Judge {
     /// Whether the KPI is up and the parent not down: the KPI itself is what moved.
     pub(super) fn looks_gamed(&self) -> bool {
         self.kpi > 0.2 && self.parent > -0.12
+    }
+
+    /// Spreads by which the latest window is off to a side: the parent brings less, or more.
+    pub(super) fn departs(&self, side: usize) -> f64 {
+        let off = if side == 0 {
+            -self.deviations
+        } else {
+            self.deviations
+        };
+        off.max(0.0)
     }
 
     pub(super) fn is_over(&self, side: usize, tuning: &Tuning) -> bool {

@@ -15,6 +15,7 @@ pub use plan::Announced;
 pub use stream::{Before, DayInput, RING};
 pub use tuning::{AnswerTuning, Tuning};
 
+use super::sure;
 use crate::catalog::attribute::DriftKind;
 use answer::{Answer, Change, MayAsk};
 use judge::{Judge, Seen};
@@ -42,8 +43,10 @@ pub struct Finding {
     pub moves: [f64; 2],
     /// Evidence as a share of what it takes to say so.
     pub evidence: f64,
-    /// Probability that it is no chance, by the latest window alone, where it is about one.
-    pub confidence: Option<f64>,
+    /// Probability that it is no chance. Of levels by the latest window alone, see [`Reading::sure`]; of the answer and of a
+    /// silence by the likelihood of all days since it began, of a unit by how far out days are, see
+    /// `docs/detection.md`.
+    pub confidence: f64,
     /// Which side's feed it is, where it is about one.
     pub side: Option<Side>,
     /// What became of the answer, where it is about that.
@@ -66,6 +69,9 @@ pub struct Reading {
     pub findings: Vec<Finding>,
     /// Evidence by kind, in the order of [`DriftKind::ALL`], as a share of what it takes to say so.
     pub scores: [f64; 7],
+    /// Probability that it is no chance that the parent brings less, or more, than its KPI explains: that a normal deviate is
+    /// not as far out to either side as the latest window is to this one.
+    pub sure: [f64; 2],
     /// Log ratio of the parent to what its KPI explains; `None` before the warm-up is over.
     pub gap: Option<f64>,
     /// Correlation of the parent with its KPI at its lag; `None` before it can be told.
@@ -175,14 +181,15 @@ impl Link {
             judged_days: self.judges[LONG].judged,
             ..Reading::default()
         };
-        for (side, health) in [Side::Kpi, Side::Parent].into_iter().zip(self.feeds) {
-            let about_feed = |kind, since, gap| Finding {
+        let feeds = [(Side::Kpi, &self.kpi), (Side::Parent, &self.parent)];
+        for ((side, stream), health) in feeds.into_iter().zip(self.feeds) {
+            let about_feed = |kind, since, gap, confidence| Finding {
                 kind,
                 since,
                 gap,
                 moves: [0.0; 2],
                 evidence: 1.0,
-                confidence: None,
+                confidence,
                 side: Some(side),
                 answer: None,
             };
@@ -191,17 +198,20 @@ impl Link {
                     DriftKind::FeedGap,
                     self.closed_to + 1 - silent as i32,
                     0.0,
+                    stream.silence_confidence(),
                 ));
             }
             if let Some((since, factor)) = health.unit_change {
+                let confidence = stream.unit_confidence();
                 reading
                     .findings
-                    .push(about_feed(DriftKind::UnitChange, since, factor));
+                    .push(about_feed(DriftKind::UnitChange, since, factor, confidence));
             }
         }
         for side in 0..2 {
             let judge = self.leading(side, tuning);
             let evidence = judge.sums[side] / judge.limit(tuning);
+            reading.sure[side] = sure::within(judge.departs(side));
             let is_gaming = self.active[side].map_or_else(|| judge.looks_gamed(), |said| said.is_gaming);
             let kind = match (side, is_gaming) {
                 (1, _) => DriftKind::Uncredited,
@@ -220,15 +230,15 @@ impl Link {
                     gap: judge.gap,
                     moves: [judge.kpi, judge.parent],
                     evidence: evidence.max(1.0),
-                    confidence: Some(confidence(judge.deviations)),
+                    confidence: reading.sure[side],
                     side: None,
                     answer: None,
                 });
             }
         }
         let changes = [
-            (DriftKind::WeakLink, self.answer.missing()),
-            (DriftKind::LagChange, self.answer.later()),
+            (DriftKind::WeakLink, self.answer.missing(&tuning.answer)),
+            (DriftKind::LagChange, self.answer.later(&tuning.answer)),
         ];
         for (kind, change) in changes {
             let Some(change) = change else { continue };
@@ -268,7 +278,7 @@ impl Link {
             gap: judge.gap,
             moves: [judge.kpi, judge.parent],
             evidence: change.evidence,
-            confidence: None,
+            confidence: change.confidence,
             side: None,
             answer: Some(Answered {
                 share: change.answered,
@@ -370,14 +380,4 @@ impl Link {
             later: is_calm(1) && !is_gamed,
         }
     }
-}
-
-/// Probability that a normal deviate is within ±z: the error function by Abramowitz and Stegun 7.1.26, to 1.5·10⁻⁷.
-fn confidence(z: f64) -> f64 {
-    let x = z.abs() / std::f64::consts::SQRT_2;
-    let t = 1.0 / (1.0 + 0.327_591_1 * x);
-    let poly = t
-        * (0.254_829_592
-            + t * (-0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
-    1.0 - poly * (-x * x).exp()
 }

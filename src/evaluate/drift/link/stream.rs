@@ -195,6 +195,16 @@ impl Stream {
         if self.lower { -1.0 } else { 1.0 }
     }
 
+    /// Probability that the running silence is no chance.
+    pub(super) fn silence_confidence(&self) -> f64 {
+        self.live.confidence()
+    }
+
+    /// Probability that it is no chance that values are of another unit.
+    pub(super) fn unit_confidence(&self) -> f64 {
+        self.units.confidence()
+    }
+
     /// Takes in a day close; `closed_to` is the one that was closed last.
     pub(super) fn close(
         &mut self,
