@@ -19,7 +19,7 @@ use crate::parts::{runtime, unique, wait};
 
 const WITHIN: Duration = Duration::from_secs(300);
 const PARTITIONS: i32 = 4;
-const HISTORY: u64 = 200_000;
+const HISTORY: u64 = 80_000;
 const DAY_MS: i64 = 86_400_000;
 const REGIONS: [&str; 4] = ["east", "south", "north", "west"];
 const KINDS: [&str; 4] = ["order.paid", "order.paid", "order.refunded", "order.shipped"];
