@@ -1224,7 +1224,7 @@ fn every_decision_and_what_came_of_it_waits_for_the_log_once() {
         by: Vec::new(),
     };
     let commit = Commit {
-        held: &[again.clone()],
+        held: std::slice::from_ref(&again),
         wall_ms: 2000,
         ..Commit::default()
     };
