@@ -467,7 +467,9 @@ impl Checker {
         if brokers.is_empty() {
             self.problem(
                 path,
-                "is a topic, and the settings name no brokers; write kafka: {brokers: 127.0.0.1:9092} too",
+                format!(
+                    "'{name}' is of a topic, and the settings name no brokers; write kafka: {{brokers: 127.0.0.1:9092}} too"
+                ),
             );
         }
     }
@@ -963,11 +965,11 @@ routes:
             ),
             (
                 "kafka: {alert_log: told}\n",
-                "tautline.yaml:1:20: is a topic, and the settings name no brokers; write kafka: {brokers: 127.0.0.1:9092} too",
+                "tautline.yaml:1:20: 'told' is of a topic, and the settings name no brokers; write kafka: {brokers: 127.0.0.1:9092} too",
             ),
             (
                 "kafka: {brokers: b}\nstate: {kafka: {prefix: ''}}\n",
-                "tautline.yaml:2:17: '' cannot name a topic: 1 to 200 letters, digits, dots, underscores and hyphens; such as tautline",
+                "tautline.yaml:2:25: '' cannot name a topic: 1 to 200 letters, digits, dots, underscores and hyphens; such as tautline",
             ),
             (
                 "kafka: {brokers: b, alert_log: kpi.lead}\nstate: {kafka: {prefix: kpi}}\n",
