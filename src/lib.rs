@@ -14,7 +14,8 @@
 //! * [`fold`]: where the partition is read: filter, pick the cells, update their partials. No lock, no clock.
 //! * [`evaluate`]: in one place: merges partials into a [`evaluate::Snapshot`] at a watermark.
 //! * [`alert`]: the state machine that turns judgements into episodes; [`alert::dispatch`]: who is told of them, and when.
-//! * [`state`]: offsets, partials, alert records and notices in one atomic commit.
+//! * [`state`]: offsets, partials, alert records and notices in one atomic commit; [`state::replica`]: one state that several
+//!   processes keep.
 //! * [`notify`]: drains the outbox, one queue a destination.
 //! * [`serve`]: metrics, page and API, all read from the latest snapshot.
 //! * [`discover`]: from a sample of a topic to the YAML of a source and its metrics.

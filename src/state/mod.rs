@@ -3,6 +3,9 @@
 //! A crash at any point leaves the last commit: what was read after it is read again from Kafka, at the offsets that
 //! were committed with the partials. So no event is lost and none is counted twice, and a decided notice is kept
 //! until it is delivered.
+//!
+//! [`replica`]: a state that several processes keep, commit by commit in a topic. `alert_log`: what a topic for people has yet to
+//! take. Every other module is a table, or a few that belong together.
 
 mod alert_log;
 mod backfills;
