@@ -244,8 +244,13 @@ async fn ready(kafka: &Connection, topics: &Topics, stopping: watch::Receiver<bo
     // Errors of topics are for good, those of brokers are not: who reaches one asks it.
     let mut said = false;
     let early = Instant::now() + EARLY;
+    let mut stopped = stopping.clone();
     loop {
-        match prepare(kafka, topics, Instant::now() < early).await {
+        let prepared = tokio::select! {
+            prepared = prepare(kafka, topics, Instant::now() < early) => prepared,
+            _ = stopped.wait_for(|stop| *stop) => return Ok(false),
+        };
+        match prepared {
             Ok(()) => return Ok(true),
             Err(error) if error.is_final => return Err(error.reason),
             Err(error) => {

@@ -11,7 +11,8 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 /// What everybody is told who asks for more.
-const STANDBY: &str = "standby: another tautline leads; ask that one, or wait until this one takes over\n";
+const STANDBY: &str =
+    "standby: this tautline does not lead; ask the one that does, or wait until this one takes over\n";
 
 /// How far a process follows.
 #[derive(Debug)]
