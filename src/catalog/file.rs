@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::catalog::yaml::Spanned;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
-use serde_saphyr::Spanned;
 
 use super::agg::AggWord;
 use super::model::{
@@ -23,7 +23,6 @@ use super::yaml::Named;
 #[derive(Deserialize, JsonSchema, Debug, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
-    #[schemars(with = "Option<CalendarEntry>")]
     pub(super) calendar: Option<Spanned<CalendarEntry>>,
     /// Calendars that metrics name.
     pub(super) calendars: Named<CalendarEntry>,
@@ -34,12 +33,9 @@ pub(super) struct File {
     pub(super) templates: Named<TemplateEntry>,
     pub(super) r#use: Named<UseEntry>,
     /// How bad an alert may be, from the least bad to the worst.
-    #[schemars(with = "Option<Vec<SeverityEntry>>")]
     pub(super) severities: Option<Spanned<Vec<SeverityEntry>>>,
-    #[schemars(with = "Option<AssessEntry>")]
     pub(super) assess: Option<Spanned<AssessEntry>>,
     /// How weights follow what the KPIs are seen to explain.
-    #[schemars(with = "Option<WeightsEntry>")]
     pub(super) weights: Option<Spanned<WeightsEntry>>,
     /// Accepted findings: code, then subject, then reason.
     pub(super) lint: Named<Named<String>>,
@@ -48,13 +44,10 @@ pub(super) struct File {
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CalendarEntry {
-    #[schemars(with = "Option<String>")]
     pub(super) timezone: Option<Spanned<String>>,
-    #[schemars(with = "Option<String>")]
     pub(super) fiscal_year_starts: Option<Spanned<String>>,
     pub(super) week_starts: Option<Weekday>,
     pub(super) workdays: Option<Vec<Weekday>>,
-    #[schemars(with = "Option<String>")]
     pub(super) holidays: Option<Spanned<String>>,
 }
 
@@ -71,7 +64,6 @@ pub(super) struct SeverityEntry {
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AddedSeverity {
-    #[schemars(with = "String")]
     name: Spanned<String>,
     /// The built-in severity that it looks like to who knows no others.
     #[schemars(with = "Option<Grade>")]
@@ -124,37 +116,27 @@ pub(super) enum Weekday {
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SourceEntry {
-    #[schemars(with = "Option<Vec<String>>")]
     pub(super) topics: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default)]
     pub(super) http: bool,
     pub(super) format: Format,
     #[serde(default)]
     pub(super) payload: Layout,
-    #[schemars(with = "Option<String>")]
     pub(super) time: Option<Spanned<String>>,
     /// Zone of times that are written without an offset.
-    #[schemars(with = "Option<String>")]
     pub(super) timezone: Option<Spanned<String>>,
     pub(super) lateness: Option<Duration>,
     pub(super) max_skew: Option<Duration>,
     pub(super) max_rejected: Option<Share>,
-    #[schemars(with = "Option<ExpectedEntry>")]
     pub(super) expected_interval: Option<Spanned<ExpectedEntry>>,
-    #[schemars(with = "Option<Duration>")]
     pub(super) stale_after: Option<Spanned<Duration>>,
     #[serde(default)]
-    #[schemars(with = "Vec<String>")]
     pub(super) heartbeat: Vec<Spanned<String>>,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) owner: Option<String>,
-    #[schemars(with = "Option<String>")]
     pub(super) id: Option<Spanned<String>>,
-    #[schemars(with = "Option<String>")]
     pub(super) retract: Option<Spanned<String>>,
-    #[schemars(with = "Option<Duration>")]
     pub(super) dedup: Option<Spanned<Duration>>,
-    #[schemars(with = "Option<WholeNumber>")]
     pub(super) dedup_max_keys: Option<Spanned<WholeNumber>>,
     pub(super) fields: Named<FieldEntry>,
 }
@@ -193,57 +175,32 @@ pub(super) enum MetricType {
 #[serde(deny_unknown_fields)]
 pub(super) struct MetricEntry {
     pub(super) title: Option<String>,
-    #[schemars(with = "Option<MetricType>")]
     pub(super) r#type: Option<Spanned<MetricType>>,
-    #[schemars(with = "Option<String>")]
     pub(super) source: Option<Spanned<String>>,
-    #[schemars(with = "Option<String>")]
     pub(super) calendar: Option<Spanned<String>>,
-    #[schemars(with = "Option<AggWord>")]
     pub(super) agg: Option<Spanned<AggWord>>,
-    #[schemars(with = "Option<f64>")]
     pub(super) percentile: Option<Spanned<f64>>,
-    #[schemars(with = "Option<String>")]
     pub(super) expr: Option<Spanned<String>>,
-    #[schemars(with = "Option<String>")]
     pub(super) filter: Option<Spanned<String>>,
-    #[schemars(with = "Option<Duration>")]
     pub(super) within: Option<Spanned<Duration>>,
-    #[schemars(with = "Option<WholeNumber>")]
     pub(super) max_keys: Option<Spanned<WholeNumber>>,
-    #[schemars(with = "Option<String>")]
     pub(super) key: Option<Spanned<String>>,
-    #[schemars(with = "Option<String>")]
     pub(super) start: Option<Spanned<String>>,
-    #[schemars(with = "Option<String>")]
     pub(super) end: Option<Spanned<String>>,
-    #[schemars(with = "Option<WholeNumber>")]
     pub(super) max_items: Option<Spanned<WholeNumber>>,
-    #[schemars(with = "Option<WholeNumber>")]
     pub(super) max_cells: Option<Spanned<WholeNumber>>,
-    #[schemars(with = "Option<Duration>")]
     pub(super) backfill: Option<Spanned<Duration>>,
-    #[schemars(with = "Option<Vec<String>>")]
     pub(super) entered_by: Option<Spanned<Vec<String>>>,
-    #[schemars(with = "Option<PeriodKind>")]
     pub(super) every: Option<Spanned<PeriodKind>>,
-    #[schemars(with = "Option<Duration>")]
     pub(super) grace: Option<Spanned<Duration>>,
-    #[schemars(with = "Option<String>")]
     pub(super) entity: Option<Spanned<String>>,
-    #[schemars(with = "Option<String>")]
     pub(super) base_metric: Option<Spanned<String>>,
-    #[schemars(with = "Option<String>")]
     pub(super) conversion_metric: Option<Spanned<String>>,
-    #[schemars(with = "Option<Duration>")]
     pub(super) window: Option<Spanned<Duration>>,
-    #[schemars(with = "Option<PartEntry>")]
     pub(super) numerator: Option<Spanned<PartEntry>>,
-    #[schemars(with = "Option<PartEntry>")]
     pub(super) denominator: Option<Spanned<PartEntry>>,
     pub(super) unit: Option<String>,
     #[serde(default)]
-    #[schemars(with = "Vec<String>")]
     pub(super) dimensions: Vec<Spanned<String>>,
 }
 
@@ -257,17 +214,11 @@ pub(super) enum PartEntry {
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InlinePart {
-    #[schemars(with = "AggWord")]
     pub(super) agg: Spanned<AggWord>,
-    #[schemars(with = "Option<f64>")]
     pub(super) percentile: Option<Spanned<f64>>,
-    #[schemars(with = "Option<String>")]
     pub(super) expr: Option<Spanned<String>>,
-    #[schemars(with = "Option<String>")]
     pub(super) filter: Option<Spanned<String>>,
-    #[schemars(with = "Option<Duration>")]
     pub(super) within: Option<Spanned<Duration>>,
-    #[schemars(with = "Option<WholeNumber>")]
     pub(super) max_keys: Option<Spanned<WholeNumber>>,
 }
 
@@ -275,36 +226,26 @@ pub(super) struct InlinePart {
 #[serde(deny_unknown_fields)]
 pub(super) struct NodeEntry {
     pub(super) title: Option<String>,
-    #[schemars(with = "String")]
     pub(super) metric: Spanned<String>,
     pub(super) role: Role,
     pub(super) level: Option<Level>,
-    #[schemars(with = "Option<String>")]
     pub(super) parent: Option<Spanned<String>>,
-    #[schemars(with = "Option<Relation>")]
     pub(super) relation: Option<Spanned<Relation>>,
     #[serde(default)]
-    #[schemars(with = "Vec<String>")]
     pub(super) each: Vec<Spanned<String>>,
     #[serde(default)]
-    #[schemars(with = "Vec<String>")]
     pub(super) drill: Vec<Spanned<String>>,
     pub(super) period: PeriodEntry,
-    #[schemars(with = "Option<TargetEntry>")]
     pub(super) target: Option<Spanned<TargetEntry>>,
     pub(super) baseline: Option<f64>,
     #[serde(default)]
     pub(super) direction: Direction,
-    #[schemars(with = "Option<Duration>")]
     pub(super) overdue_after: Option<Spanned<Duration>>,
     pub(super) owner: Option<String>,
-    #[schemars(with = "Option<f64>")]
     pub(super) weight: Option<Spanned<f64>>,
     pub(super) profile: Option<ProfileEntry>,
     pub(super) min_share: Option<Share>,
-    #[schemars(with = "Option<u64>")]
     pub(super) min_count: Option<Spanned<u64>>,
-    #[schemars(with = "Option<Duration>")]
     pub(super) new_group_delay: Option<Spanned<Duration>>,
     pub(super) last_year: Option<FileEntry>,
     #[serde(default)]
@@ -321,9 +262,7 @@ pub(super) enum PeriodEntry {
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EveryEntry {
-    #[schemars(with = "Duration")]
     pub(super) every: Spanned<Duration>,
-    #[schemars(with = "String")]
     pub(super) from: Spanned<String>,
 }
 
@@ -351,7 +290,6 @@ pub(super) struct GrowthEntry {
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileEntry {
-    #[schemars(with = "String")]
     pub(super) file: Spanned<String>,
 }
 
@@ -374,19 +312,14 @@ pub(super) enum Override {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RuleEntry {
     pub(super) on: Option<RuleOn>,
-    #[schemars(with = "Vec<String>")]
     pub(super) nodes: Vec<Spanned<String>>,
-    #[schemars(with = "Option<String>")]
     pub(super) when: Option<Spanned<String>>,
-    #[schemars(with = "Option<String>")]
     pub(super) clear: Option<Spanned<String>>,
     pub(super) r#for: Option<Duration>,
     pub(super) keep_firing_for: Option<Duration>,
     pub(super) for_events: Option<u32>,
-    #[schemars(with = "Option<Duration>")]
     pub(super) new_group_delay: Option<Spanned<Duration>>,
     pub(super) on_missing: Option<OnMissing>,
-    #[schemars(with = "Option<String>")]
     pub(super) severity: Option<Spanned<String>>,
     pub(super) levels: Vec<LevelEntry>,
     pub(super) labels: BTreeMap<String, String>,
@@ -433,7 +366,7 @@ impl<'de> Deserialize<'de> for RuleTitleEntry {
         let entry = Spanned::<Entry>::deserialize(deserializer)?;
         Ok(match entry.value {
             Entry::Text(text) => RuleTitleEntry {
-                text: Spanned::new(text, entry.referenced, entry.defined),
+                text: Spanned::new(text, entry.location),
                 zh: None,
             },
             Entry::ByLanguage(ByLanguage { en, zh }) => RuleTitleEntry {
@@ -447,9 +380,7 @@ impl<'de> Deserialize<'de> for RuleTitleEntry {
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LevelEntry {
-    #[schemars(with = "String")]
     pub(super) severity: Spanned<String>,
-    #[schemars(with = "String")]
     pub(super) when: Spanned<String>,
     pub(super) r#for: Option<Duration>,
 }
@@ -664,7 +595,6 @@ struct TargetMap {
     growth: Option<Share>,
     over: Option<Over>,
     band: Option<Vec<Amount>>,
-    #[schemars(with = "Option<String>")]
     file: Option<Spanned<String>>,
 }
 
@@ -719,7 +649,7 @@ impl<'de> Deserialize<'de> for SeverityEntry {
         let entry = Spanned::<Entry>::deserialize(deserializer)?;
         Ok(match entry.value {
             Entry::Name(name) => SeverityEntry {
-                name: Spanned::new(name, entry.referenced, entry.defined),
+                name: Spanned::new(name, entry.location),
                 like: None,
                 title: None,
                 title_zh: None,
@@ -765,7 +695,7 @@ impl<'de> Deserialize<'de> for FieldEntry {
         let entry = Spanned::<Entry>::deserialize(deserializer)?;
         let Entry((path, kind)) = entry.value;
         Ok(FieldEntry {
-            path: Spanned::new(path, entry.referenced, entry.defined),
+            path: Spanned::new(path, entry.location),
             kind,
         })
     }

@@ -1,5 +1,9 @@
-//! YAML with the place of everything: what serde gives, turned into diagnostics that people can act on.
+//! YAML with the place of everything. One way for all that people write: a text becomes a [`Tree`] ([`parse`]), and
+//! types are read from the tree ([`Node`]), with diagnostics that people can act on.
 
+mod node;
+mod parse;
+mod spanned;
 mod tree;
 
 use std::fmt;
@@ -8,11 +12,13 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
-use serde_saphyr::{Error, Location, Spanned};
 
-use super::diagnostic::{Diagnostic, Place, nearest};
+use super::diagnostic::{Diagnostic, Place};
 
-pub(crate) use tree::{Node, Tree};
+pub(crate) use node::{Node, TreeError};
+pub(crate) use parse::parse;
+pub(crate) use spanned::{Location, Spanned};
+pub(crate) use tree::{Number, Tree};
 
 /// A mapping whose keys are names that the user chose, in the order of the file, each with its place.
 #[derive(Clone, Debug)]
@@ -32,9 +38,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a mapping of names")
             }
-            fn visit_unit<E>(self) -> Result<Named<T>, E> {
-                Ok(Named::default())
-            }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(key) = map.next_key::<Spanned<String>>()? {
@@ -49,91 +52,31 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
 
 /// A place in a file.
 pub(crate) fn place(file: &Arc<str>, location: Location) -> Place {
-    let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
     Place {
         file: file.clone(),
-        line: number(location.line()),
-        column: number(location.column()),
+        line: location.line.max(1),
+        column: location.column.max(1),
     }
 }
 
-/// Reads a file. An empty one gives the default.
+/// Reads a file. An empty one is an empty mapping.
 ///
 /// # Errors
 /// The first mistake, with its place and what to write instead.
-pub(crate) fn read<T: DeserializeOwned + Default>(file: &Arc<str>, text: &str) -> Result<T, Diagnostic> {
-    if text
-        .lines()
-        .all(|line| line.trim_start().is_empty() || line.trim_start().starts_with('#'))
-    {
-        return Ok(T::default());
-    }
-    // Only true and false are booleans: `n` may be the name of a field, and `no` a country.
-    let mut options = serde_saphyr::Options::default();
-    options.strict_booleans = true;
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| diagnostic(file, text, &error))
+pub(crate) fn read<T: DeserializeOwned>(file: &Arc<str>, text: &str) -> Result<T, Diagnostic> {
+    let tree = parse(file, text)?;
+    T::deserialize(Node(&tree)).map_err(|error| diagnostic(error, file, text))
 }
 
-fn diagnostic(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
-    let error = error.without_snippet();
-    let place = place(file, error.location().unwrap_or(Location::UNKNOWN));
-    let message = match error {
-        Error::SerdeUnknownField { field, .. } if is_tail_of_number(text, &place, field) => {
-            "a comma separates entries, also within a number: write 10000 for 10,000".to_owned()
-        }
-        Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
-        Error::SerdeUnknownVariant {
-            variant, expected, ..
-        } => unknown_word(variant, expected),
-        Error::SerdeMissingField { field, .. } => missing_key(field),
-        Error::SerdeInvalidType {
-            unexpected, expected, ..
-        } => format!("found {unexpected}, expected {expected}"),
-        Error::DuplicateMappingKey { key: Some(key), .. } => {
-            let first = first_definition(text, key, place.line);
-            format!("'{key}' is defined twice in this mapping{first}; rename or remove one of them")
-        }
-        other => {
-            let said = other.to_string();
-            let line = said.lines().next().unwrap_or_default();
-            let said = line.split(" at line ").next().unwrap_or(line);
-            in_words(said, value_at(text, &place))
-        }
-    };
-    Diagnostic { place, message }
-}
-
-/// What the parser says, for people who do not know its words. `value` is what stands at the place.
-fn in_words(said: &str, value: &str) -> String {
-    if said.starts_with("expected mapping start") {
-        return format!("'{value}' is one value, and keys belong here, as in name: {{key: value}}");
+/// A mistake in a tree that was read from a text.
+pub(crate) fn diagnostic(error: TreeError, file: &Arc<str>, text: &str) -> Diagnostic {
+    let unknown = error.unknown_key().map(str::to_owned);
+    let mut diagnostic = error.diagnostic(file, Location::UNKNOWN);
+    if unknown.is_some_and(|key| is_tail_of_number(text, &diagnostic.place, &key)) {
+        diagnostic.message =
+            "a comma separates entries, also within a number: write 10000 for 10,000".to_owned();
     }
-    if said.starts_with("invalid floating point") || said.starts_with("invalid integer") {
-        let hint = match value.strip_suffix('%') {
-            Some(number) => format!("; write {number}"),
-            None => String::new(),
-        };
-        return format!("'{value}' is not a number{hint}");
-    }
-    if said.contains("did not find expected ','") {
-        return format!(
-            "{said}; a text that holds [ ] {{ }} , or : belongs in quotes, as in filter: 'region in [\"east\", \"west\"]'"
-        );
-    }
-    said.to_owned()
-}
-
-/// The value that begins at a place: up to what ends it, on its line.
-fn value_at<'t>(text: &'t str, place: &Place) -> &'t str {
-    let line = text.lines().nth(place.line as usize - 1).unwrap_or_default();
-    let start = line.char_indices().nth(place.column as usize - 1);
-    let rest = start.map_or("", |(at, _)| &line[at..]);
-    let ends = |(at, c): &(usize, char)| {
-        let next = rest[at + c.len_utf8()..].chars().next();
-        matches!(c, '}' | ']' | '#') || (*c == ',' && next.is_none_or(char::is_whitespace))
-    };
-    let end = rest.char_indices().find(ends).map_or(rest.len(), |(at, _)| at);
-    rest[..end].trim().trim_matches(['"', '\''])
+    diagnostic
 }
 
 /// Whether a key is what follows a comma within a number: `10,000` in a flow mapping.
@@ -145,62 +88,16 @@ fn is_tail_of_number(text: &str, place: &Place, key: &str) -> bool {
         && number.is_some_and(|number| number.ends_with(|c: char| c.is_ascii_digit()))
 }
 
-fn unknown_key(found: &str, expected: &[&str]) -> String {
-    let hint = match nearest(found, expected.iter().copied()) {
-        Some(near) => format!("; did you mean '{near}'?"),
-        None => format!("; known are {}", expected.join(", ")),
-    };
-    format!("unknown key '{found}'{hint}")
-}
-
-fn unknown_word(found: &str, expected: &[&str]) -> String {
-    let hint = nearest(found, expected.iter().copied())
-        .map_or_else(String::new, |near| format!(" (did you mean '{near}'?)"));
-    format!("'{found}' is not one of {}{hint}", expected.join(", "))
-}
-
-fn missing_key(name: &str) -> String {
-    format!("the key '{name}' is missing here")
-}
-
-/// Where the other definition stands: the nearest line above with the same key at the same depth.
-fn first_definition(text: &str, key: &str, line: u32) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    let second = (line as usize).saturating_sub(1);
-    let depth = |line: &str| line.len() - line.trim_start().len();
-    let is_it = |candidate: &&usize| {
-        let line = lines[**candidate];
-        let written = line.trim_start().trim_start_matches(['"', '\'']);
-        written
-            .strip_prefix(key)
-            .is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':'))
-            && lines
-                .get(second)
-                .is_some_and(|second| depth(second) == depth(line))
-    };
-    let above: Vec<usize> = (0..second.min(lines.len())).rev().collect();
-    above
-        .iter()
-        .find(is_it)
-        .map_or_else(String::new, |first| format!(", first at line {}", first + 1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn keys_know_their_place() {
-        let named: Named<u32> =
-            serde_saphyr::from_str("a: 1\nbee: {c: 2}\n".replace("{c: 2}", "2").as_str()).unwrap();
+        let named: Named<u32> = read(&"f".into(), "a: 1\nbee: 2\n").unwrap();
         let (key, value) = &named.0[1];
         assert_eq!(
-            (
-                key.value.as_str(),
-                key.referenced.line(),
-                key.referenced.column(),
-                *value
-            ),
+            (key.value.as_str(), key.location.line, key.location.column, *value),
             ("bee", 2, 1, 2)
         );
     }
@@ -251,5 +148,148 @@ mod tests {
             error.to_string(),
             "f:3:1: 'a' is defined twice in this mapping, first at line 1; rename or remove one of them"
         );
+    }
+
+    fn tree(text: &str) -> Spanned<Tree> {
+        parse(&"f".into(), text).unwrap()
+    }
+
+    #[test]
+    fn a_tree_finds_the_deepest_key() {
+        let tree = tree("kafka: {brokers: x}\nreceivers:\n  ops:\n    slack: [1, {a: b}]\n").value;
+        let file: Arc<str> = "f".into();
+        let at = |path: &[&str]| tree.place(&file, path).to_string();
+        assert_eq!(at(&["kafka", "brokers"]), "f:1:18");
+        assert_eq!(at(&["receivers", "ops", "slack", "0"]), "f:4:13");
+        assert_eq!(at(&["receivers", "ops", "slack", "1", "b"]), "f:4:16");
+        assert_eq!(at(&["receivers", "ops", "url"]), "f:3:3");
+        assert_eq!(at(&["nothing"]), "f:1:1");
+    }
+
+    #[derive(Deserialize, Debug)]
+    #[serde(deny_unknown_fields)]
+    struct Thing {
+        name: Spanned<String>,
+        #[serde(default)]
+        many: Vec<Spanned<f64>>,
+        word: Option<Word>,
+    }
+
+    #[derive(Deserialize, Debug, PartialEq)]
+    #[serde(rename_all = "lowercase")]
+    enum Word {
+        Early,
+        Late,
+    }
+
+    #[test]
+    fn types_read_from_a_tree_know_their_places() {
+        let tree = tree("name: 2026\nmany: [1, 2.5]\nword: early\n");
+        let thing = Thing::deserialize(Node(&tree)).unwrap();
+        assert_eq!((thing.name.value.as_str(), thing.name.location.line), ("2026", 1));
+        assert_eq!(
+            thing
+                .many
+                .iter()
+                .map(|n| (n.value, n.location.column))
+                .collect::<Vec<_>>(),
+            [(1.0, 8), (2.5, 11)]
+        );
+        assert_eq!(thing.word, Some(Word::Early));
+    }
+
+    #[test]
+    fn mistakes_in_a_tree_are_told_as_those_in_a_file() {
+        let said = |text: &str| {
+            let tree = tree(text);
+            let error = Thing::deserialize(Node(&tree)).unwrap_err();
+            error.diagnostic(&"f".into(), tree.location).to_string()
+        };
+        assert_eq!(
+            said("name: a\nnmae: b\n"),
+            "f:2:1: unknown key 'nmae'; did you mean 'name'?"
+        );
+        assert_eq!(said("many: []\n"), "f:1:1: the key 'name' is missing here");
+        assert_eq!(
+            said("{name: a, word: maybe}\n"),
+            "f:1:17: 'maybe' is not one of early, late"
+        );
+        assert_eq!(said("name: a\nmany: [b]\n"), "f:2:8: 'b' is not a number");
+    }
+
+    #[test]
+    fn a_number_is_a_text_as_it_is_written() {
+        let names = |text: &str| -> Vec<String> {
+            let named: Named<String> = read(&"f".into(), text).unwrap();
+            named.0.into_iter().map(|(_, value)| value).collect()
+        };
+        assert_eq!(
+            names("a: 007 # agent\nb: 1.50\nc: &c 1e3\nd: *c\ne: '08'\nf: true\ng: 9007199254740993\n"),
+            ["007", "1.50", "1e3", "1e3", "08", "true", "9007199254740993"]
+        );
+        assert_eq!(names("{a: 1.0, b: -0.50}"), ["1.0", "-0.50"]);
+        assert_eq!(names("\u{feff}é: 1.20\n"), ["1.20"]);
+        // A part of a tree keeps it as well.
+        let trees: Named<Spanned<Tree>> = read(&"f".into(), "a: 007\nb: [1.50]\n").unwrap();
+        assert_eq!(trees.0[0].1.value.scalar().as_deref(), Some("007"));
+        assert_eq!(trees.0[0].1.location, Location { line: 1, column: 4 });
+        let Tree::List(items) = &trees.0[1].1.value else {
+            panic!("{trees:?}");
+        };
+        assert_eq!(items[0].value.scalar().as_deref(), Some("1.50"));
+    }
+
+    #[test]
+    fn what_is_of_another_kind_is_told_with_what_to_write() {
+        #[derive(Deserialize, Default, Debug)]
+        #[serde(deny_unknown_fields, default)]
+        struct Of {
+            list: Vec<Spanned<String>>,
+            on: bool,
+            count: u8,
+            name: String,
+            inner: Inner,
+            word: Option<Word>,
+        }
+        #[derive(Deserialize, Default, Debug)]
+        #[serde(deny_unknown_fields, default)]
+        struct Inner {
+            share: f64,
+        }
+        let said = |text: &str| match read::<Of>(&"f".into(), text) {
+            Ok(of) => format!("{of:?}"),
+            Err(diagnostic) => diagnostic.to_string(),
+        };
+        for (text, expected) in [
+            ("list: a", "f:1:7: 'a' is one value, and a list belongs here: [a]"),
+            ("list: {a: b}", "f:1:7: found a mapping, expected a list"),
+            ("on: yes", "f:1:5: 'yes' is neither true nor false"),
+            ("on: [true]", "f:1:5: found a list, expected true or false"),
+            ("count: 1.5", "f:1:8: '1.5' is not a whole number"),
+            (
+                "count: 256",
+                "f:1:8: found 256, expected a whole number up to 255",
+            ),
+            ("name: [a]", "f:1:7: found a list, expected a text"),
+            ("name:", "f:1:5: found nothing, expected a text"),
+            (
+                "inner: [a]",
+                "f:1:8: found a list, and keys belong here, as in name: {key: value}",
+            ),
+            ("inner: {share: high}", "f:1:16: 'high' is not a number"),
+            (
+                "word: [early]",
+                "f:1:7: found a list, expected one of early, late",
+            ),
+            (
+                "- a",
+                "f:1:1: found a list, and keys belong here, as in name: {key: value}",
+            ),
+        ] {
+            assert_eq!(said(text), expected, "{text}");
+        }
+        // What is left empty is as if nobody had written it, and quotes change no meaning.
+        let read = said("list:\ninner:\ncount: '7'\non: 'true'\n");
+        assert!(read.contains("count: 7") && read.contains("on: true"), "{read}");
     }
 }

@@ -6,10 +6,13 @@ use std::sync::LazyLock;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
+use crate::catalog::yaml;
+
 const TEXT: &str = include_str!("openapi.yaml");
 
 static DOCUMENT: LazyLock<Result<String, String>> = LazyLock::new(|| {
-    let mut document: serde_json::Value = serde_saphyr::from_str(TEXT).map_err(|error| error.to_string())?;
+    let mut document: serde_json::Value =
+        yaml::read(&"openapi.yaml".into(), TEXT).map_err(|error| error.to_string())?;
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
     serde_json::to_string_pretty(&document).map_err(|error| error.to_string())
 });

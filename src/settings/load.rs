@@ -1,5 +1,5 @@
-//! From the settings file and the environment to checked [`Settings`]. The file is read twice: once for the place of
-//! every mistake, once by the crate `config` for its values with those of the environment over them.
+//! From the settings file and the environment to checked [`Settings`]. The file becomes a tree with the place of
+//! everything; variables are put over it, and the types are read from what comes out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::environment::{self, variable_of};
 use super::named::{self, Name, Named};
 use super::receivers::ReceiverEntry;
 use super::routes::{AlertsEntry, DigestEntry, InhibitEntry, Parts, PersonEntry, RouteEntry};
@@ -18,7 +19,7 @@ use super::{DeadLetter, Kafka, Role, SchemaRegistry, Secret, Serve, Settings, To
 use crate::alert::dispatch::route::Routing;
 use crate::catalog::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::catalog::file::Duration as Time;
-use crate::catalog::yaml::{self, Tree};
+use crate::catalog::yaml::{self, Node, Tree};
 use crate::catalog::{Catalog, Format};
 use crate::fold::interner::MAX_VALUE_BYTES;
 use crate::state::replica::Topics;
@@ -26,7 +27,6 @@ use crate::words::Language;
 
 /// Where settings are looked for when nobody says.
 const DEFAULT_FILES: [&str; 2] = ["tautline.yaml", "config/tautline.yaml"];
-const PREFIX: &str = "TAUTLINE";
 /// Longest name of a topic that tautline writes to, with room for what it puts behind; Kafka allows 249.
 const LONGEST_TOPIC: usize = 200;
 /// Shortest token, in bytes.
@@ -242,13 +242,12 @@ pub fn load(file: Option<&Path>) -> Result<Settings, Diagnostics> {
     let text = std::fs::read_to_string(&path)
         .map_err(|error| one(place_of(&path), format!("cannot be read: {error}")))?;
     let shown: Arc<str> = path.display().to_string().into();
-    yaml::read::<File>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
-    let outline = yaml::read::<Tree>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
-    let merged = merge(&text).map_err(|message| {
-        one(
-            place_of(Path::new("environment")),
-            format!("a variable does not fit: {message}"),
-        )
+    let mut tree = yaml::parse(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
+    let outline = tree.value.clone();
+    environment::overlay(&mut tree, &environment::variables()?);
+    let merged = File::deserialize(Node(&tree)).map_err(|error| match error.location() {
+        Some(_) => Diagnostics(vec![yaml::diagnostic(error, &shown, &text)]),
+        None => environment::mistake(&error),
     })?;
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     Checker {
@@ -271,8 +270,10 @@ pub fn load_routing(path: &Path, catalog: &Catalog) -> Result<(Arc<Routing>, Vec
     let text = std::fs::read_to_string(path)
         .map_err(|error| one(place_of(path), format!("cannot be read: {error}")))?;
     let shown: Arc<str> = path.display().to_string().into();
-    let file = yaml::read::<File>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
-    let outline = yaml::read::<Tree>(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
+    let tree = yaml::parse(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
+    let file = File::deserialize(Node(&tree))
+        .map_err(|error| Diagnostics(vec![yaml::diagnostic(error, &shown, &text)]))?;
+    let outline = tree.value;
     let mut checker = Checker {
         file: shown,
         outline,
@@ -299,39 +300,6 @@ pub fn load_routing(path: &Path, catalog: &Catalog) -> Result<(Arc<Routing>, Vec
     }
 }
 
-fn merge(text: &str) -> Result<File, String> {
-    let environment = config::Environment::with_prefix(PREFIX)
-        .prefix_separator("__")
-        .separator("__")
-        .try_parsing(true);
-    config::Config::builder()
-        .add_source(config::File::from_str(text, config::FileFormat::Yaml).required(false))
-        .add_source(environment)
-        .build()
-        .and_then(config::Config::try_deserialize)
-        .map_err(|error| in_words(&error.to_string()))
-}
-
-/// What the crate `config` says of a variable, with the variable's name.
-fn in_words(said: &str) -> String {
-    let (what, key) = match said.split_once(" for key `") {
-        Some((what, key)) => (what, key.trim_end_matches('`')),
-        None => return said.to_owned(),
-    };
-    let variable = format!("{PREFIX}__{}", key.replace('.', "__").to_uppercase());
-    match what.split_once("expected struct") {
-        Some(_) => format!("{variable} stands for several settings; set one of them, such as {variable}__…"),
-        None => format!("{variable}: {what}"),
-    }
-}
-
-/// The environment variable that sets what stands at a path, if there is one: it counts more than the file.
-fn variable_of(path: &[&str]) -> Option<String> {
-    let wanted = format!("{PREFIX}__{}", path.join("__"));
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    names.into_iter().find(|name| name.eq_ignore_ascii_case(&wanted))
-}
-
 fn place_of(path: &Path) -> Place {
     Place {
         file: path.display().to_string().into(),
@@ -342,6 +310,11 @@ fn place_of(path: &Path) -> Place {
 
 fn one(place: Place, message: String) -> Diagnostics {
     Diagnostics(vec![Diagnostic { place, message }])
+}
+
+/// A mistake that stands at no line.
+pub(super) fn one_in(where_: &str, message: String) -> Diagnostics {
+    one(place_of(Path::new(where_)), message)
 }
 
 /// What checks settings: it collects what is wrong, each with its place.

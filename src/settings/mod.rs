@@ -2,6 +2,7 @@
 //! errors that name the nearest known one; secrets come by `url_file` or `${VAR}` and are never printed.
 
 mod address;
+mod environment;
 mod load;
 mod named;
 mod receivers;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::catalog::yaml::Spanned;
 use jiff::civil::{self, Date};
 use jiff::tz::TimeZone;
-use serde_saphyr::Spanned;
 
 use super::{Loader, Owned, entries};
 use crate::catalog::diagnostic::{Place, nearest};
@@ -24,7 +24,7 @@ impl Loader<'_> {
         };
         let entry = &entry.value;
         if let Some(zone) = &entry.timezone {
-            let found = self.zone(&zone.value, yaml::place(file, zone.referenced));
+            let found = self.zone(&zone.value, yaml::place(file, zone.location));
             calendar.timezone = found.unwrap_or(TimeZone::UTC);
         }
         self.read_calendar(file, entry, &mut calendar);
@@ -62,7 +62,7 @@ impl Loader<'_> {
             match month_and_day(&starts.value) {
                 Some(found) => calendar.fiscal_year_starts = found,
                 None => {
-                    let place = yaml::place(file, starts.referenced);
+                    let place = yaml::place(file, starts.location);
                     self.problem(
                         place,
                         format!("'{}' is no month and day; write it as 04-01", starts.value),

@@ -1,6 +1,6 @@
 //! Funnels: the share of entities that take the next step in time, over two metrics that say which events are steps.
 
-use serde_saphyr::Spanned;
+use crate::catalog::yaml::Spanned;
 
 use super::metrics::{id, id_of_field};
 use super::sources::Sources;

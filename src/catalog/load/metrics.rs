@@ -1,6 +1,6 @@
 //! Metrics: simple aggregations, ratios and derived expressions, each checked against its source.
 
-use serde_saphyr::Spanned;
+use crate::catalog::yaml::Spanned;
 
 use super::simple::Part;
 use super::sources::Sources;

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_saphyr::{Location, Spanned};
+use crate::catalog::yaml::{Location, Spanned};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 use super::expr::{Expr, Variable};
@@ -201,10 +201,10 @@ struct Entry<'f, T> {
 
 impl<T> Entry<'_, T> {
     fn place(&self) -> Place {
-        yaml::place(&self.file, self.name.referenced)
+        yaml::place(&self.file, self.name.location)
     }
     fn at<V>(&self, spanned: &Spanned<V>) -> Place {
-        yaml::place(&self.file, spanned.referenced)
+        yaml::place(&self.file, spanned.location)
     }
 }
 
@@ -296,8 +296,8 @@ impl Loader<'_> {
         }
         if let [(first, calendar), (second, another), ..] = merged.calendars.as_slice() {
             let (first, second) = (
-                yaml::place(first, calendar.referenced),
-                yaml::place(second, another.referenced),
+                yaml::place(first, calendar.location),
+                yaml::place(second, another.location),
             );
             self.problem(
                 second,
@@ -311,10 +311,10 @@ impl Loader<'_> {
     fn add<T>(&mut self, what: &str, file: &Arc<str>, section: Named<T>, to: &mut Owned<T>) {
         let mut known: HashMap<String, Place> = to
             .iter()
-            .map(|(file, name, _)| (name.value.clone(), yaml::place(file, name.referenced)))
+            .map(|(file, name, _)| (name.value.clone(), yaml::place(file, name.location)))
             .collect();
         for (name, value) in section.0 {
-            let place = yaml::place(file, name.referenced);
+            let place = yaml::place(file, name.location);
             if let Some(first) = known.get(&name.value) {
                 let message = format!(
                     "{what} '{}' is defined twice, first at {first}; rename or remove one of them",
@@ -340,9 +340,9 @@ impl Loader<'_> {
     /// How owners are assessed: `assess: {kpi: 70, business: 30}`, said once.
     fn assess(&mut self, found: &[(Arc<str>, Spanned<super::file::AssessEntry>)]) -> Assess {
         if let [(first, one), (second, another), ..] = found {
-            let first = yaml::place(first, one.referenced);
+            let first = yaml::place(first, one.location);
             self.problem(
-                yaml::place(second, another.referenced),
+                yaml::place(second, another.location),
                 format!("'assess' is declared twice, first at {first}; keep one of them"),
             );
         }
@@ -353,7 +353,7 @@ impl Loader<'_> {
         let is_share = |points: f64| points.is_finite() && points >= 0.0;
         if !is_share(kpi) || !is_share(business) || kpi + business <= 0.0 {
             self.problem(
-                yaml::place(file, assess.referenced),
+                yaml::place(file, assess.location),
                 "'assess' takes points of 0 or more, not both 0: {kpi: 70, business: 30}",
             );
         }
@@ -365,7 +365,7 @@ impl Loader<'_> {
         let mut accepted = Vec::new();
         for (file, section) in sections {
             for (name, subjects) in &section.0 {
-                let place = yaml::place(file, name.referenced);
+                let place = yaml::place(file, name.location);
                 let codes = Code::ALL.iter().map(|code| code.as_str());
                 let Some(code) = self.resolve("finding", place, &name.value, codes) else {
                     continue;
@@ -374,7 +374,7 @@ impl Loader<'_> {
                     code: Code::ALL[code],
                     subject: subject.value.clone(),
                     reason: reason.clone(),
-                    place: yaml::place(file, subject.referenced),
+                    place: yaml::place(file, subject.location),
                 }));
             }
         }
@@ -412,7 +412,7 @@ impl Loader<'_> {
         match Expr::compile(&text.value, variables) {
             Ok(expr) => Some(expr),
             Err(error) => {
-                let place = self.inside(file, text.referenced, &text.value, error.offset);
+                let place = self.inside(file, text.location, &text.value, error.offset);
                 self.problem(place, error.message);
                 None
             }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::catalog::yaml::Spanned;
 use jiff::SignedDuration;
 use jiff::civil::Date;
-use serde_saphyr::Spanned;
 
 use super::metrics::Metrics;
 use super::sources::Sources;
@@ -121,7 +121,7 @@ impl Loader<'_> {
             let location = value
                 .relation
                 .as_ref()
-                .map_or(name.referenced, |relation| relation.referenced);
+                .map_or(name.location, |relation| relation.location);
             self.problem(yaml::place(file, location), message);
         }
     }
@@ -153,7 +153,7 @@ impl Loader<'_> {
                         names.join(" → "),
                         declared[parent].1.value
                     );
-                    self.problem(yaml::place(file, name.referenced), message);
+                    self.problem(yaml::place(file, name.location), message);
                     return None;
                 }
                 path.push(parent);

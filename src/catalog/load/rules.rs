@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::catalog::yaml::{Location, Spanned};
 use jiff::SignedDuration;
-use serde_saphyr::{Location, Spanned};
 
 use super::hysteresis::contradiction;
 use super::{Loader, Owned, entries};
@@ -212,7 +212,7 @@ const BUILT_IN: [BuiltIn; 19] = [
 impl BuiltIn {
     /// As if it had been written in a catalogue file.
     fn entry(&self) -> RuleEntry {
-        let written = |text: &str| Spanned::new(text.to_owned(), Location::UNKNOWN, Location::UNKNOWN);
+        let written = |text: &str| Spanned::new(text.to_owned(), Location::UNKNOWN);
         let levels = self.critical.map(|when| LevelEntry {
             severity: written(Severity::CRITICAL.as_str()),
             when: written(when),
@@ -282,7 +282,7 @@ impl Loader<'_> {
             rules.extend(self.rule(
                 &entry.file,
                 &entry.name.value,
-                entry.name.referenced,
+                entry.name.location,
                 entry.value,
                 None,
             ));
@@ -305,7 +305,7 @@ impl Loader<'_> {
         rules: &mut Vec<Rule>,
     ) {
         let names: Vec<String> = rules.iter().map(|rule| rule.name.clone()).collect();
-        let place = yaml::place(file, name.referenced);
+        let place = yaml::place(file, name.location);
         let Some(general) = self.resolve(
             "rule",
             place.clone(),
@@ -335,7 +335,7 @@ impl Loader<'_> {
             return;
         }
         let general = rules[general].clone();
-        if let Some(mut own) = self.rule(file, &name.value, name.referenced, entry, Some(&general)) {
+        if let Some(mut own) = self.rule(file, &name.value, name.location, entry, Some(&general)) {
             own.nodes = vec![node.to_owned()];
             own.except = Vec::new();
             rules.push(own);
@@ -371,7 +371,7 @@ impl Loader<'_> {
         }
         if let (RuleOn::Source | RuleOn::Siblings, Some(delay)) = (on, &entry.new_group_delay) {
             self.problem(
-                yaml::place(file, delay.referenced),
+                yaml::place(file, delay.location),
                 "new_group_delay is for values of a node's 'each' that appear, and this rule judges no single node; leave it out",
             );
         }
@@ -383,7 +383,7 @@ impl Loader<'_> {
                     let message = format!(
                         "rule '{name}' would be breached and over at once, such as at {number}; 'clear' holds only where 'when' does not"
                     );
-                    self.problem(yaml::place(file, text.referenced), message);
+                    self.problem(yaml::place(file, text.location), message);
                     return None;
                 }
                 Some(clear)
@@ -468,7 +468,7 @@ impl Loader<'_> {
         match Title::parse(&text.value, on) {
             Ok(title) => Some(title),
             Err((offset, message)) => {
-                let place = self.inside(file, text.referenced, &text.value, offset);
+                let place = self.inside(file, text.location, &text.value, offset);
                 self.problem(place, message);
                 None
             }
@@ -544,7 +544,7 @@ impl Loader<'_> {
         let expr = self.expr(file, text, &vocabulary_of(on).variables)?;
         if !matches!(expr.kind(), Type::Bool | Type::Any) {
             let message = format!("a condition is true or false, and this is {}", expr.kind().noun());
-            self.problem(yaml::place(file, text.referenced), message);
+            self.problem(yaml::place(file, text.location), message);
             return None;
         }
         Some(expr)

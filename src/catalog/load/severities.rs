@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_saphyr::Spanned;
+use crate::catalog::yaml::Spanned;
 
 use super::Loader;
 use crate::catalog::file::SeverityEntry;
@@ -22,16 +22,16 @@ struct Step<'f> {
 impl Loader<'_> {
     pub(super) fn severities(&mut self, found: &[(Arc<str>, Spanned<Vec<SeverityEntry>>)]) -> Ladder {
         if let [(first, one), (second, another), ..] = found {
-            let first = yaml::place(first, one.referenced);
+            let first = yaml::place(first, one.location);
             self.problem(
-                yaml::place(second, another.referenced),
+                yaml::place(second, another.location),
                 format!("'severities' is declared twice, first at {first}; keep one of them"),
             );
         }
         let Some((file, declared)) = found.first() else {
             return Ladder::default();
         };
-        let place = yaml::place(file, declared.referenced);
+        let place = yaml::place(file, declared.location);
         if declared.value.len() > STEPS_MAX {
             let message = format!("a ladder has {STEPS_MAX} severities at most; leave some out");
             self.problem(place.clone(), message);
@@ -41,9 +41,9 @@ impl Loader<'_> {
             let Some(step) = self.severity_step(file, entry) else {
                 continue;
             };
-            let at = yaml::place(file, step.name.referenced);
+            let at = yaml::place(file, step.name.location);
             if let Some(first) = steps.iter().find(|other| other.name.value == step.name.value) {
-                let first = yaml::place(file, first.name.referenced);
+                let first = yaml::place(file, first.name.location);
                 let message = format!(
                     "severity '{}' is declared twice, first at {first}; keep one of them",
                     step.name.value
@@ -84,14 +84,14 @@ impl Loader<'_> {
             .filter(|(_, name)| Severity::built_in(&name.value).is_none())
             .filter_map(|(file, name)| {
                 let step = self.ladder.named(&name.value)?;
-                Some((step, yaml::place(file, name.referenced)))
+                Some((step, yaml::place(file, name.location)))
             })
             .collect()
     }
 
     fn severity_step<'f>(&mut self, file: &Arc<str>, entry: &'f SeverityEntry) -> Option<Step<'f>> {
         let name = &entry.name;
-        let at = yaml::place(file, name.referenced);
+        let at = yaml::place(file, name.location);
         let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
         if name.value.is_empty() || !name.value.chars().all(plain) {
             let message = format!(
@@ -111,7 +111,7 @@ impl Loader<'_> {
             }
             (None, Some(like)) => {
                 let names = Severity::BUILT_IN.iter().map(|severity| severity.as_str());
-                let at = yaml::place(file, like.referenced);
+                let at = yaml::place(file, like.location);
                 let found = self.resolve("built-in severity", at, &like.value, names)?;
                 Severity::BUILT_IN[found].like()
             }
@@ -135,7 +135,7 @@ impl Loader<'_> {
     /// The severity of a name that a rule writes.
     pub(super) fn severity(&mut self, file: &Arc<str>, name: &Spanned<String>) -> Option<Severity> {
         let ladder = self.ladder.clone();
-        let at = yaml::place(file, name.referenced);
+        let at = yaml::place(file, name.location);
         let found = self.resolve("severity", at, &name.value, ladder.names())?;
         Some(ladder.steps()[found])
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_saphyr::Spanned;
+use crate::catalog::yaml::Spanned;
 
 use super::Loader;
 use super::sources::Sources;
@@ -38,10 +38,10 @@ impl Loader<'_> {
     ) -> Option<Simple> {
         let user = format!("metric '{}'", part.name);
         let agg = self.agg(file, part, &user)?;
-        let at = |spanned: &Spanned<String>| super::yaml::place(file, spanned.referenced);
+        let at = |spanned: &Spanned<String>| super::yaml::place(file, spanned.location);
         if !sources.sources[source].can_fold(agg) {
             let message = cannot_take_back(&sources.sources[source], agg, &user);
-            self.problem(super::yaml::place(file, part.agg.referenced), message);
+            self.problem(super::yaml::place(file, part.agg.location), message);
             return None;
         }
         let field = match part.expr {
@@ -91,8 +91,8 @@ impl Loader<'_> {
         let at = |location| super::yaml::place(file, location);
         if !agg.remembers_keys() {
             let given = [
-                ("within", part.within.map(|within| within.referenced)),
-                ("max_keys", part.max_keys.map(|max| max.referenced)),
+                ("within", part.within.map(|within| within.location)),
+                ("max_keys", part.max_keys.map(|max| max.location)),
             ];
             for (key, location) in given {
                 if let Some(location) = location {
@@ -107,7 +107,7 @@ impl Loader<'_> {
         }
         if let Some(max) = part.max_keys.filter(|max| max.value.0 == 0) {
             let message = "at least one key must be remembered; write a number such as 5_000_000";
-            self.problem(at(max.referenced), message);
+            self.problem(at(max.location), message);
             return None;
         }
         let within = match part.within {
@@ -119,12 +119,12 @@ impl Loader<'_> {
                     .filter(|days| *days > 0 && ms % DAY_MS == 0)
                 else {
                     let message = "'within' is a number of whole days, at least one, such as 90d";
-                    self.problem(at(within.referenced), message);
+                    self.problem(at(within.location), message);
                     return None;
                 };
                 Some(Within {
                     days,
-                    place: at(within.referenced),
+                    place: at(within.location),
                 })
             }
         };
@@ -145,20 +145,20 @@ impl Loader<'_> {
                         "'{}' is no percentile; write a share between 0.001 and 0.999, such as 0.95",
                         share.value
                     );
-                    self.problem(at(share.referenced), message);
+                    self.problem(at(share.location), message);
                 }
                 quantile.map(Agg::Percentile)
             }
             (AggWord::Percentile, None) => {
                 let message =
                     format!("{user} says not which percentile; write agg: p95, or add percentile: 0.95");
-                self.problem(at(part.agg.referenced), message);
+                self.problem(at(part.agg.location), message);
                 None
             }
             (AggWord::Agg(agg), Some(share)) => {
                 let message =
                     format!("{user} is a {agg} and has no use for 'percentile'; write agg: percentile");
-                self.problem(at(share.referenced), message);
+                self.problem(at(share.location), message);
                 None
             }
         }
@@ -180,12 +180,12 @@ impl Loader<'_> {
             let message = format!(
                 "a condition is true or false; compare the field: {name} == \"…\", or declare it as {{path: …, type: bool}}"
             );
-            self.problem(super::yaml::place(file, text.referenced), message);
+            self.problem(super::yaml::place(file, text.location), message);
             return None;
         }
         if !matches!(expr.kind(), Type::Bool | Type::Any) {
             let message = format!("a condition is true or false, and this is {}", expr.kind().noun());
-            self.problem(super::yaml::place(file, text.referenced), message);
+            self.problem(super::yaml::place(file, text.location), message);
             return None;
         }
         let inferred = expr.inferred().iter().filter_map(|found| {
@@ -199,7 +199,7 @@ impl Loader<'_> {
         });
         for (field, kind) in inferred {
             if let Err(message) = sources.use_as(source, field, kind, user) {
-                self.problem(super::yaml::place(file, text.referenced), message);
+                self.problem(super::yaml::place(file, text.location), message);
                 return None;
             }
         }

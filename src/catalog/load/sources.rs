@@ -123,7 +123,7 @@ impl Loader<'_> {
                 );
                 self.problem(entry.place(), message);
             }
-            let mut path = |spanned: &serde_saphyr::Spanned<String>| {
+            let mut path = |spanned: &crate::catalog::yaml::Spanned<String>| {
                 let path = FieldPath::parse(&spanned.value).and_then(|path| match path {
                     FieldPath::Envelope(_) if value.format != Format::Debezium => Err(format!(
                         "'{path}' is a key of a Debezium envelope, and the format of source '{}' is another; format: debezium has it",

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::catalog::yaml::Spanned;
 use jiff::civil::Date;
-use serde_saphyr::Spanned;
 
 use super::Loader;
 use crate::catalog::Band;
@@ -57,7 +57,7 @@ impl Loader<'_> {
         named: &Spanned<String>,
         columns: &[&str],
     ) -> Option<(Arc<str>, Vec<Row>)> {
-        let place = yaml::place(file, named.referenced);
+        let place = yaml::place(file, named.location);
         let Some(text) = self.files.texts.get(&named.value) else {
             let csv = self
                 .files
@@ -269,7 +269,7 @@ impl Loader<'_> {
             .iter()
             .any(|column| self.has_column(named, column));
         if is_of_bands && self.has_column(named, "target") {
-            let place = yaml::place(file, named.referenced);
+            let place = yaml::place(file, named.location);
             let message = format!(
                 "'{}' has the column 'target' beside 'low' or 'high'; keep 'target', or both of the others for a band",
                 named.value

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::catalog::yaml::Spanned;
 use serde::Deserialize;
-use serde_saphyr::Spanned;
 
 use super::{Entry, Loader, Merged, entries};
 use crate::catalog::diagnostic::{Diagnostics, Place};
@@ -44,7 +44,7 @@ impl Loader<'_> {
     /// Replaces every use by what it makes.
     pub(super) fn expand(&mut self, merged: &mut Merged) {
         for entry in entries(&merged.templates) {
-            for (location, message) in template::check(entry.value, entry.name.referenced) {
+            for (location, message) in template::check(entry.value, entry.name.location) {
                 self.problem(yaml::place(&entry.file, location), message);
             }
         }
@@ -239,7 +239,7 @@ impl Loader<'_> {
         match Named::deserialize(Node(&section)) {
             Ok(named) => Some(named),
             Err(error) => {
-                self.problems.push(error.diagnostic(file, section.referenced));
+                self.problems.push(error.diagnostic(file, section.location));
                 None
             }
         }
@@ -314,7 +314,7 @@ fn read_shipped(shipped: &Shipped) -> Result<Found, crate::catalog::Diagnostic> 
             entry,
         })
         .ok_or_else(|| crate::catalog::Diagnostic {
-            place: yaml::place(&file, serde_saphyr::Location::UNKNOWN),
+            place: yaml::place(&file, yaml::Location::UNKNOWN),
             message: "there is no template in it".to_owned(),
         })
 }

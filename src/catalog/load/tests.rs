@@ -656,7 +656,7 @@ fn a_title_may_be_said_in_two_languages() {
     assert_eq!(rule.title_zh.as_ref().map(|title| title.0.len()), Some(2));
     let one = GOOD.replace("title: \"{{ kpi.title }} is done\"", "title: {en: done}");
     let found = load_text(&one).map(|_| ()).unwrap_err().to_string();
-    assert_eq!(found, "catalog/a.yaml:26:13: the key 'zh' is missing here");
+    assert_eq!(found, "catalog/a.yaml:26:12: the key 'zh' is missing here");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_saphyr::Spanned;
+use crate::catalog::yaml::Spanned;
 
 use super::Loader;
 use crate::catalog::file::{WeightsEntry, WeightsMap};
@@ -14,9 +14,9 @@ impl Loader<'_> {
     pub(super) fn weighting(&mut self, found: &[(Arc<str>, Spanned<WeightsEntry>)]) -> Weighting {
         let usual = Weighting::default();
         if let [(first, one), (second, another), ..] = found {
-            let first = yaml::place(first, one.referenced);
+            let first = yaml::place(first, one.location);
             self.problem(
-                yaml::place(second, another.referenced),
+                yaml::place(second, another.location),
                 format!("'weights' is declared twice, first at {first}; keep one of them"),
             );
         }
@@ -55,7 +55,7 @@ impl Loader<'_> {
         } else {
             return weighting;
         };
-        self.problem(yaml::place(file, declared.referenced), message);
+        self.problem(yaml::place(file, declared.location), message);
         usual
     }
 }

@@ -1,6 +1,6 @@
 //! A template by itself: what is wrong with it whoever uses it.
 
-use serde_saphyr::{Location, Spanned};
+use crate::catalog::yaml::{Location, Spanned};
 
 use super::fill::{Mistake, Part, Scope, own_names, parts, without_loop};
 use super::{LANGUAGE, ParameterType, TemplateEntry, USE};
@@ -47,13 +47,13 @@ fn parameters(template: &TemplateEntry) -> Vec<Mistake> {
         let is_name = name.value.chars().all(word) && !name.value.starts_with(|c: char| c.is_ascii_digit());
         if RESERVED.contains(&name.value.as_str()) {
             let message = format!("'{}' is there in every template; call it otherwise", name.value);
-            mistakes.push((name.referenced, message));
+            mistakes.push((name.location, message));
         } else if !is_name {
             let message = format!(
                 "'{}' is no name of a parameter: letters, digits and '_' are, as expressions use it",
                 name.value
             );
-            mistakes.push((name.referenced, message));
+            mistakes.push((name.location, message));
         }
         let of_source = matches!(
             parameter.r#type,
@@ -66,17 +66,17 @@ fn parameters(template: &TemplateEntry) -> Vec<Mistake> {
                     .first()
                     .map_or_else(String::new, |source| format!(", such as of: {source}"))
             );
-            mistakes.push((name.referenced, message));
+            mistakes.push((name.location, message));
         }
         for source in &parameter.of {
             if !of_source {
                 let message = "only field, fields and condition are of a source; remove 'of'".to_owned();
-                mistakes.push((source.referenced, message));
+                mistakes.push((source.location, message));
             } else if !sources.contains(&source.value.as_str()) {
                 let hint = nearest(&source.value, sources.iter().copied())
                     .map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
                 let message = format!("there is no parameter '{}' of type source{hint}", source.value);
-                mistakes.push((source.referenced, message));
+                mistakes.push((source.location, message));
             }
         }
     }
@@ -89,7 +89,7 @@ fn nodes(template: &TemplateEntry, section: &Spanned<Tree>, scope: &Scope, mista
     };
     for (name, node) in entries {
         let Some((by, node)) = without_loop(node) else {
-            text(&name.value, name.referenced, scope, mistakes);
+            text(&name.value, name.location, scope, mistakes);
             walk(node, scope, mistakes);
             continue;
         };
@@ -107,10 +107,10 @@ fn nodes(template: &TemplateEntry, section: &Spanned<Tree>, scope: &Scope, mista
                 None => "; declare one: by: {type: fields, of: …}".to_owned(),
             };
             let message = format!("'for_each' takes the name of a parameter of type fields{hint}");
-            mistakes.push((by.referenced, message));
+            mistakes.push((by.location, message));
         }
         let scope = scope.within(&[], 0);
-        text(&name.value, name.referenced, &scope, mistakes);
+        text(&name.value, name.location, &scope, mistakes);
         walk(&node, &scope, mistakes);
     }
 }
@@ -118,11 +118,11 @@ fn nodes(template: &TemplateEntry, section: &Spanned<Tree>, scope: &Scope, mista
 /// Checks every text of a tree.
 fn walk(tree: &Spanned<Tree>, scope: &Scope, mistakes: &mut Vec<Mistake>) {
     match &tree.value {
-        Tree::Text(written) => text(written, tree.referenced, scope, mistakes),
+        Tree::Text(written) => text(written, tree.location, scope, mistakes),
         Tree::List(items) => items.iter().for_each(|item| walk(item, scope, mistakes)),
         Tree::Map(pairs) => {
             for (key, value) in pairs {
-                text(&key.value, key.referenced, scope, mistakes);
+                text(&key.value, key.location, scope, mistakes);
                 walk(value, scope, mistakes);
             }
         }

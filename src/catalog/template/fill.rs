@@ -1,7 +1,7 @@
 //! Puts values into a template: `"{{ by }}"` alone becomes the value as it is, a list or a mapping too;
 //! `"{{ visitors * share }}"` its number; and within a text every `{{ … }}` becomes text.
 
-use serde_saphyr::{Location, Spanned};
+use crate::catalog::yaml::{Location, Spanned};
 
 use super::{LANGUAGE, ParameterType, USE};
 use crate::catalog::expr::{Expr, Scalar, Type, Value, Variable};
@@ -85,14 +85,13 @@ impl Scope {
         let expr = self.compile(code)?;
         let value = expr.scalar(|index| match self.values.get(index) {
             Some(Tree::Bool(truth)) => Value::Bool(*truth),
-            Some(Tree::Int(number)) => Value::Number(*number as f64),
-            Some(Tree::Float(number)) => Value::Number(*number),
+            Some(Tree::Number(number)) => Value::Number(number.value),
             Some(Tree::Text(text)) => Value::Text(text),
             _ => Value::Missing,
         });
         Ok(match value {
             Some(Scalar::Bool(truth)) => Tree::Bool(truth),
-            Some(Scalar::Number(number)) => Tree::Float(number),
+            Some(Scalar::Number(number)) => Tree::Number(number.into()),
             Some(Scalar::Text(text)) => Tree::Text(text),
             None => Tree::Null,
         })
@@ -140,11 +139,7 @@ pub(crate) fn fill_section(
     scope: &Scope,
     mistakes: &mut Vec<Mistake>,
 ) -> Spanned<Tree> {
-    Spanned::new(
-        fill(section, scope, mistakes),
-        section.referenced,
-        section.defined,
-    )
+    section.with(fill(section, scope, mistakes))
 }
 
 /// Fills the nodes; one with `for_each: by` comes once for every dimension that the parameter `by` has.
@@ -161,7 +156,7 @@ pub(crate) fn fill_nodes(
         let one = |node: Spanned<Tree>, scope: &Scope, mistakes: &mut Vec<Mistake>| {
             let key = filled_key(name, scope, mistakes);
             let value = fill(&node, scope, mistakes);
-            (key, Spanned::new(value, node.referenced, node.defined))
+            (key, node.with(value))
         };
         match without_loop(node) {
             None => nodes.push(one(node.clone(), scope, mistakes)),
@@ -175,7 +170,7 @@ pub(crate) fn fill_nodes(
             }
         }
     }
-    Spanned::new(Tree::Map(nodes), section.referenced, section.defined)
+    section.with(Tree::Map(nodes))
 }
 
 /// What a node is repeated for, and the node without saying so.
@@ -185,7 +180,7 @@ pub(super) fn without_loop(node: &Spanned<Tree>) -> Option<(Spanned<Tree>, Spann
     };
     let (_, by) = pairs.iter().find(|(key, _)| key.value == "for_each")?;
     let rest = pairs.iter().filter(|(key, _)| key.value != "for_each");
-    let node = Spanned::new(Tree::Map(rest.cloned().collect()), node.referenced, node.defined);
+    let node = node.with(Tree::Map(rest.cloned().collect()));
     Some((by.clone(), node))
 }
 
@@ -194,14 +189,14 @@ fn fill(tree: &Spanned<Tree>, scope: &Scope, mistakes: &mut Vec<Mistake>) -> Tre
         Tree::Text(text) => match filled(text, scope) {
             Ok(value) => value,
             Err(message) => {
-                mistakes.push((tree.referenced, message));
+                mistakes.push((tree.location, message));
                 Tree::Null
             }
         },
         Tree::List(items) => Tree::List(
             items
                 .iter()
-                .map(|item| Spanned::new(fill(item, scope, mistakes), item.referenced, item.defined))
+                .map(|item| item.with(fill(item, scope, mistakes)))
                 .filter(|item| item.value != Tree::Null)
                 .collect(),
         ),
@@ -214,11 +209,11 @@ fn fill(tree: &Spanned<Tree>, scope: &Scope, mistakes: &mut Vec<Mistake>) -> Tre
                     Some(title) => match fill(title, scope, mistakes) {
                         Tree::Text(text) => {
                             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                            Spanned::new(Tree::Text(text), title.referenced, title.defined)
+                            title.with(Tree::Text(text))
                         }
-                        other => Spanned::new(other, title.referenced, title.defined),
+                        other => title.with(other),
                     },
-                    None => Spanned::new(fill(value, scope, mistakes), value.referenced, value.defined),
+                    None => value.with(fill(value, scope, mistakes)),
                 };
                 // What has no value was not given: the key is left out, as if nobody had written it.
                 if value.value != Tree::Null {
@@ -246,11 +241,11 @@ fn filled_key(key: &Spanned<String>, scope: &Scope, mistakes: &mut Vec<Mistake>)
     let name = match filled(&key.value, scope) {
         Ok(value) => value.scalar().unwrap_or_default(),
         Err(message) => {
-            mistakes.push((key.referenced, message));
+            mistakes.push((key.location, message));
             key.value.clone()
         }
     };
-    Spanned::new(name, key.referenced, key.defined)
+    key.with(name)
 }
 
 fn filled(text: &str, scope: &Scope) -> Result<Tree, String> {

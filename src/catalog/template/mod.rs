@@ -10,10 +10,10 @@ mod fill;
 mod parameter;
 mod shipped;
 
+use crate::catalog::yaml::Spanned;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::Deserializer;
-use serde_saphyr::Spanned;
 
 use super::yaml::{Named, Tree};
 
@@ -36,11 +36,8 @@ pub(super) struct TemplateEntry {
     pub(super) _title: Option<String>,
     #[serde(default)]
     pub(super) parameters: Named<ParameterEntry>,
-    #[schemars(with = "Option<Tree>")]
     pub(super) metrics: Option<Spanned<Tree>>,
-    #[schemars(with = "Option<Tree>")]
     pub(super) nodes: Option<Spanned<Tree>>,
-    #[schemars(with = "Option<Tree>")]
     pub(super) rules: Option<Spanned<Tree>>,
 }
 
@@ -85,10 +82,8 @@ pub(super) enum ParameterType {
 #[derive(Deserialize, JsonSchema, Debug, Clone)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UseEntry {
-    #[schemars(with = "String")]
     pub(super) template: Spanned<String>,
     #[serde(default)]
-    #[schemars(with = "Named<Tree>")]
     pub(super) with: Named<Spanned<Tree>>,
 }
 
@@ -101,7 +96,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Spanned
     let written = Spanned::<Tree>::deserialize(deserializer)?;
     let text = |item: &Spanned<Tree>| {
         let text = item.value.scalar().unwrap_or_default();
-        Spanned::new(text, item.referenced, item.defined)
+        item.with(text)
     };
     Ok(match &written.value {
         Tree::List(items) => items.iter().map(text).collect(),

@@ -1,7 +1,7 @@
 //! What a use gives a template: each value against the type of its parameter.
 
+use crate::catalog::yaml::Spanned;
 use serde::Deserialize;
-use serde_saphyr::Spanned;
 
 use super::{ParameterEntry, ParameterType};
 use crate::catalog::diagnostic::nearest;
@@ -75,11 +75,11 @@ pub(crate) fn argument<'c>(
             let number = tree.scalar().as_deref().and_then(parse_number);
             let number =
                 number.ok_or_else(|| format!("found {}, expected a number such as 1_200", shown(tree)))?;
-            plain(Tree::Float(number))
+            plain(Tree::Number(number.into()))
         }
         ParameterType::Share => {
             let share = Share::deserialize(Node(given)).map_err(|error| error.to_string())?;
-            plain(Tree::Float(share.0))
+            plain(Tree::Number(share.0.into()))
         }
         ParameterType::Time => read::<Duration>(given).map(plain)?,
         ParameterType::Period => read::<PeriodEntry>(given).map(plain)?,

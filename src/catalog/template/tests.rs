@@ -285,7 +285,7 @@ fn every_shipped_template_is_right_by_itself() {
             panic!("one template a file: {file}")
         };
         assert_eq!(name.value, shipped.name);
-        assert_eq!(super::check(template, name.referenced), [], "{file}");
+        assert_eq!(super::check(template, name.location), [], "{file}");
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::catalog::yaml::Spanned;
 use jiff::{SignedDuration, Timestamp};
-use serde_saphyr::Spanned;
 
 use super::case::{
     Acked, Case, Declared, Event, ExpectedNotice, ExpectedState, Injected, Injection, Silenced, Which,
@@ -46,7 +46,7 @@ impl Checker {
 
 impl Checker {
     fn place<T>(&self, spanned: &Spanned<T>) -> Place {
-        yaml::place(&self.file, spanned.referenced)
+        yaml::place(&self.file, spanned.location)
     }
 
     fn problem<T>(&mut self, at: &Spanned<T>, message: impl Into<String>) {

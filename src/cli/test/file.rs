@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::catalog::yaml::Spanned;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_saphyr::Spanned;
 
 use crate::alert::notice::NoticeKind;
 use crate::catalog::yaml::Named;
@@ -16,12 +16,9 @@ pub(super) type Moment = Spanned<String>;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
     /// The catalogue's folder, relative to this file.
-    #[schemars(with = "Option<String>")]
     pub(super) catalog: Option<Spanned<String>>,
     /// The settings file with the routes; without one everything goes to one receiver, `ops`.
-    #[schemars(with = "Option<String>")]
     pub(super) settings: Option<Spanned<String>>,
-    #[schemars(with = "Vec<CaseEntry>")]
     pub(super) tests: Vec<Spanned<CaseEntry>>,
 }
 
@@ -30,16 +27,12 @@ pub(super) struct File {
 pub(super) struct CaseEntry {
     pub(super) name: String,
     /// When the virtual clock starts, RFC 3339.
-    #[schemars(with = "String")]
     pub(super) start: Spanned<String>,
     /// When it stops; the last moment of which something is expected, where it is missing.
-    #[schemars(with = "Option<String>")]
     pub(super) until: Option<Moment>,
     /// Time between two evaluations, besides those at which something happens; 1h where it is missing.
-    #[schemars(with = "Option<String>")]
     pub(super) evaluate_every: Option<Spanned<String>>,
     /// The rules that are judged; all where it is missing.
-    #[schemars(with = "Option<Vec<String>>")]
     pub(super) rules: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     pub(super) input_series: Vec<SeriesEntry>,
@@ -49,7 +42,6 @@ pub(super) struct CaseEntry {
     pub(super) input_events: Named<Spanned<String>>,
     /// When everything that is only in memory is lost.
     #[serde(default)]
-    #[schemars(with = "Vec<String>")]
     pub(super) restart_at: Vec<Moment>,
     #[serde(default)]
     pub(super) reload: Vec<ReloadEntry>,
@@ -60,10 +52,8 @@ pub(super) struct CaseEntry {
     #[serde(default)]
     pub(super) inject: Vec<InjectEntry>,
     #[serde(default)]
-    #[schemars(with = "Vec<StateEntry>")]
     pub(super) exp_states: Vec<Spanned<StateEntry>>,
     /// All that anybody is told, and nothing else; not looked at where it is missing.
-    #[schemars(with = "Option<Vec<NoticeEntry>>")]
     pub(super) exp_notices: Option<Vec<Spanned<NoticeEntry>>>,
 }
 
@@ -71,12 +61,9 @@ pub(super) struct CaseEntry {
 #[serde(deny_unknown_fields)]
 pub(super) struct SeriesEntry {
     /// `kpi_completion_ratio{node="leads"}`: a metric of the daemon, and the node it is put in for.
-    #[schemars(with = "String")]
     pub(super) series: Spanned<String>,
-    #[schemars(with = "String")]
     pub(super) interval: Spanned<String>,
     /// promtool's notation: `0+0.04x30`, `1x5`, `_x3`, `stale`, `1 2 3`.
-    #[schemars(with = "Scalar")]
     pub(super) values: Spanned<Scalar>,
 }
 
@@ -102,22 +89,16 @@ impl Scalar {
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReloadEntry {
-    #[schemars(with = "String")]
     pub(super) at: Moment,
-    #[schemars(with = "Option<String>")]
     pub(super) catalog: Option<Spanned<String>>,
-    #[schemars(with = "Option<String>")]
     pub(super) settings: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SilenceEntry {
-    #[schemars(with = "Vec<String>")]
     pub(super) matchers: Vec<Spanned<String>>,
-    #[schemars(with = "String")]
     pub(super) from: Moment,
-    #[schemars(with = "String")]
     pub(super) to: Moment,
     /// Who makes it, and is reminded of its end.
     pub(super) created_by: Option<String>,
@@ -126,31 +107,24 @@ pub(super) struct SilenceEntry {
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AckEntry {
-    #[schemars(with = "String")]
     pub(super) at: Moment,
-    #[schemars(with = "String")]
     pub(super) alert: Spanned<String>,
     pub(super) node: Option<String>,
     pub(super) by: Option<String>,
-    #[schemars(with = "Option<String>")]
     pub(super) lasts: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InjectEntry {
-    #[schemars(with = "String")]
     pub(super) receiver: Spanned<String>,
     /// From when on.
-    #[schemars(with = "String")]
     pub(super) at: Moment,
     /// Until when every attempt gets this answer; where it is missing, `times` do.
-    #[schemars(with = "Option<String>")]
     pub(super) until: Option<Moment>,
     /// How many attempts get it; one where it is missing.
     pub(super) times: Option<u32>,
     /// A status, such as 429; `lost`: none comes, and people may have seen it.
-    #[schemars(with = "Scalar")]
     pub(super) answer: Spanned<Scalar>,
     /// Seconds that the receiver asks to wait.
     pub(super) retry_after: Option<u64>,
@@ -169,13 +143,10 @@ pub(super) enum State {
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StateEntry {
-    #[schemars(with = "String")]
     pub(super) at: Moment,
     /// Name of the rule.
-    #[schemars(with = "String")]
     pub(super) alert: Spanned<String>,
     pub(super) state: State,
-    #[schemars(with = "Option<String>")]
     pub(super) severity: Option<Spanned<String>>,
     pub(super) node: Option<String>,
     #[serde(default)]
@@ -194,7 +165,6 @@ pub(super) enum Outcome {
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NoticeEntry {
-    #[schemars(with = "String")]
     pub(super) receiver: Spanned<String>,
     #[schemars(with = "String")]
     pub(super) kind: NoticeKind,
@@ -202,7 +172,6 @@ pub(super) struct NoticeEntry {
     #[schemars(with = "(String, String)")]
     pub(super) between: Spanned<Vec<Moment>>,
     pub(super) alert: Option<String>,
-    #[schemars(with = "Option<String>")]
     pub(super) severity: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) outcome: Outcome,

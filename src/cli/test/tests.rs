@@ -426,7 +426,7 @@ fn mistakes_are_told_with_their_place() {
 fn the_schema_takes_the_example_and_refuses_a_slip() {
     let schema = jsonschema::validator_for(&schema()).unwrap();
     let example = include_str!("../../../config/tests/done-but-flat.yaml");
-    let example: serde_json::Value = serde_saphyr::from_str(example).unwrap();
+    let example: serde_json::Value = crate::catalog::yaml::read(&"example".into(), example).unwrap();
     let errors: Vec<String> = schema
         .iter_errors(&example)
         .map(|error| error.to_string())
