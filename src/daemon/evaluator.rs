@@ -95,6 +95,8 @@ pub(super) struct EvaluatorThread {
     /// Nobody could be told since the last time that somebody could.
     pub(super) was_away: bool,
     pub(super) store: Store,
+    /// Why commits fail since they do, as it was said in the log.
+    pub(super) uncommitted: Option<String>,
     pub(super) dead_letters: DeadLetterFile,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) readers: Vec<Arc<KafkaReader>>,
@@ -212,6 +214,21 @@ impl Pending {
 }
 
 impl EvaluatorThread {
+    /// Commits fail at every evaluation while a disk is full or a broker is away: the log says so once for each reason, and
+    /// once that it is over.
+    fn say_of_commits(&mut self, tried: bool, error: Option<&String>) {
+        match error {
+            Some(error) if self.uncommitted.as_ref() != Some(error) => {
+                tracing::error!(%error, "commit failed; it is tried again, and nothing is lost meanwhile");
+                self.uncommitted = Some(error.clone());
+            }
+            None if tried && self.uncommitted.take().is_some() => {
+                tracing::info!("commits succeed again: everything until now is kept");
+            }
+            _ => {}
+        }
+    }
+
     /// Runs until told to stop and every fold thread has handed over its last batch; the last step commits it.
     pub(super) fn run(mut self, batches: &Receiver<Batch>) -> Totals {
         let mut pending = Pending::default();
@@ -449,12 +466,10 @@ impl EvaluatorThread {
             Some(self.commit(pending, watermark, commit_anyway))
         };
         let commit_error = match &committed {
-            Some(Err(error)) => {
-                tracing::error!(%error, "commit failed; it is tried again, and nothing is lost meanwhile");
-                Some(error.clone())
-            }
+            Some(Err(error)) => Some(error.clone()),
             _ => None,
         };
+        self.say_of_commits(committed.is_some(), commit_error.as_ref());
         Report {
             rule_errors: self.engine.failures().clone(),
             snapshot: Arc::new(snapshot),

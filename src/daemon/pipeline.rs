@@ -268,6 +268,7 @@ impl Pipeline {
             evaluator,
             engine,
             records: None,
+            uncommitted: None,
             watermarks,
             routing: settings.routing.clone(),
             receivers: settings.receivers.keys().cloned().collect(),

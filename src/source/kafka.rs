@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, OwnedMessage};
@@ -46,6 +47,21 @@ pub struct Connection {
     pub group: String,
     /// Any further librdkafka setting, e.g. SASL and TLS.
     pub properties: BTreeMap<String, String>,
+}
+
+impl Connection {
+    /// Settings of a client: what is usual, over it what the user sets, and over both what the code relies on.
+    pub(crate) fn client(&self, usual: &[(&str, &str)], own: &[(&str, &str)]) -> ClientConfig {
+        let users = self.properties.iter().map(|(key, value)| (&**key, &**value));
+        let mut config = ClientConfig::new();
+        for (key, value) in usual.iter().copied().chain(users).chain(own.iter().copied()) {
+            config.set(key, value);
+        }
+        config.set("bootstrap.servers", &self.brokers);
+        // The client's own log; what matters comes back as an error.
+        config.set_log_level(RDKafkaLogLevel::Error);
+        config
+    }
 }
 
 /// A topic and a partition.
@@ -161,29 +177,28 @@ impl KafkaReader {
     /// # Errors
     /// When a property is unknown to librdkafka or contradicts another.
     pub fn connect(connection: &Connection) -> Result<KafkaReader, KafkaError> {
-        let mut config = ClientConfig::new();
-        config
-            .set("fetch.queue.backoff.ms", "5") // the default of 1000 stalls a reader that is slower than the broker
-            .set("queued.min.messages", "100000")
-            .set("queued.max.messages.kbytes", "65536")
-            // Of one partition at a time; the first record comes whole, however large. What is fetched in pieces of many
-            // megabytes lies in fresh pages, and clearing those cost a tenth of the daemon's time.
-            .set("fetch.message.max.bytes", "1048576")
-            .set("reconnect.backoff.max.ms", "2000")
-            .set("auto.offset.reset", "earliest")
-            .set("isolation.level", "read_committed");
-        for (key, value) in &connection.properties {
-            config.set(key, value);
-        }
-        config
-            .set("bootstrap.servers", &connection.brokers)
-            .set("group.id", &connection.group)
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("enable.partition.eof", "false")
-            .set("statistics.interval.ms", "500")
-            .set("log.connection.close", "false");
-        config.set_log_level(rdkafka::config::RDKafkaLogLevel::Error);
+        let config = connection.client(
+            &[
+                // the default of 1000 stalls a reader that is slower than the broker
+                ("fetch.queue.backoff.ms", "5"),
+                ("queued.min.messages", "100000"),
+                ("queued.max.messages.kbytes", "65536"),
+                // Of one partition at a time; the first record comes whole, however large. What is fetched in pieces of many
+                // megabytes lies in fresh pages, and clearing those cost a tenth of the daemon's time.
+                ("fetch.message.max.bytes", "1048576"),
+                ("reconnect.backoff.max.ms", "2000"),
+                ("auto.offset.reset", "earliest"),
+                ("isolation.level", "read_committed"),
+            ],
+            &[
+                ("group.id", &connection.group),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("enable.partition.eof", "false"),
+                ("statistics.interval.ms", "500"),
+                ("log.connection.close", "false"),
+            ],
+        );
         // Until the first statistics arrive nothing speaks against it.
         let observed = Observed {
             broker_up: true,

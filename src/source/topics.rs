@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
@@ -33,12 +32,7 @@ impl Topics {
     /// # Errors
     /// When a property is unknown to librdkafka or contradicts another.
     pub fn connect(connection: &Connection) -> Result<Topics, KafkaError> {
-        let mut config = ClientConfig::new();
-        for (key, value) in &connection.properties {
-            config.set(key, value);
-        }
-        config.set("bootstrap.servers", &connection.brokers);
-        config.set_log_level(rdkafka::config::RDKafkaLogLevel::Error);
+        let config = connection.client(&[], &[]);
         Ok(Topics {
             client: config.create()?,
             options: AdminOptions::new()

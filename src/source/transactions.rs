@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
-use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
+use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 
 use super::kafka::Connection;
 
@@ -96,20 +96,18 @@ impl Transactions {
     /// # Errors
     /// In words: the client refuses its settings, or no broker answers.
     pub fn begin(connection: &Connection, topic: &str, name: &str) -> Result<Transactions, String> {
-        let mut config = ClientConfig::new();
-        config
-            .set("compression.type", "zstd")
-            .set("linger.ms", "0")
-            .set("queue.buffering.max.messages", "1000000");
-        for (key, value) in &connection.properties {
-            config.set(key, value);
-        }
-        config
-            .set("bootstrap.servers", &connection.brokers)
-            .set("transactional.id", name)
-            .set("transaction.timeout.ms", TRANSACTION.as_millis().to_string())
-            .set("enable.idempotence", "true");
-        config.set_log_level(rdkafka::config::RDKafkaLogLevel::Error);
+        let config = connection.client(
+            &[
+                ("compression.type", "zstd"),
+                ("linger.ms", "0"),
+                ("queue.buffering.max.messages", "1000000"),
+            ],
+            &[
+                ("transactional.id", name),
+                ("transaction.timeout.ms", &TRANSACTION.as_millis().to_string()),
+                ("enable.idempotence", "true"),
+            ],
+        );
         let next_offset = Arc::new(AtomicI64::new(0));
         let context = Delivered {
             next_offset: next_offset.clone(),
@@ -140,16 +138,14 @@ impl Transactions {
     /// # Errors
     /// In words: no broker answers.
     pub fn number(&mut self, connection: &Connection, group: &str) -> Result<Option<i64>, String> {
-        let mut config = ClientConfig::new();
-        for (key, value) in &connection.properties {
-            config.set(key, value);
-        }
-        config
-            .set("bootstrap.servers", &connection.brokers)
-            .set("group.id", group)
-            .set("isolation.level", "read_committed")
-            .set("enable.auto.commit", "false");
-        config.set_log_level(rdkafka::config::RDKafkaLogLevel::Error);
+        let config = connection.client(
+            &[],
+            &[
+                ("group.id", group),
+                ("isolation.level", "read_committed"),
+                ("enable.auto.commit", "false"),
+            ],
+        );
         let consumer: BaseConsumer = config.create().map_err(|error| error.to_string())?;
         let mut asked = TopicPartitionList::new();
         asked.add_partition(&self.topic, 0);

@@ -308,7 +308,7 @@ impl Store {
         let connection = self.lock();
         let mut select = connection.prepare_cached(
             "SELECT position, receiver FROM notices
-             WHERE kind = 'fired' AND status = 'pending'
+             WHERE kind = 'fired' AND status = 'pending' AND decided_wall_ms < ?1
              AND decided_wall_ms < ?1 - max(0, 2 * coalesce(json_extract(body, '$.wait_ms'), 0) - ?3)
              UNION ALL SELECT position, receiver FROM notices
              WHERE kind = 'fired' AND status = 'dead' AND settled_ms >= ?2",

@@ -6,7 +6,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
+use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 
 use super::said::Said;
 use crate::source::kafka::Connection;
@@ -82,19 +82,17 @@ impl Follower {
     /// # Errors
     /// [`Stopped`]: the client refuses its settings, no broker answers, or the topic does not reach that far.
     pub(super) fn from(connection: &Connection, topic: &str, offset: i64) -> Result<Follower, Stopped> {
-        let mut config = ClientConfig::new();
-        for (key, value) in &connection.properties {
-            config.set(key, value);
-        }
-        config
-            .set("bootstrap.servers", &connection.brokers)
-            .set("group.id", format!("{topic}.follower"))
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("enable.partition.eof", "true")
-            .set("auto.offset.reset", "error")
-            .set("isolation.level", "read_committed");
-        config.set_log_level(rdkafka::config::RDKafkaLogLevel::Error);
+        let config = connection.client(
+            &[],
+            &[
+                ("group.id", &format!("{topic}.follower")),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("enable.partition.eof", "true"),
+                ("auto.offset.reset", "error"),
+                ("isolation.level", "read_committed"),
+            ],
+        );
         let consumer: BaseConsumer<Quiet> = config
             .create_with_context(Quiet)
             .map_err(|error| Stopped::Final(error.to_string()))?;

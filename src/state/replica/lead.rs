@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
-use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::watch;
 
 use super::said::Said;
@@ -66,18 +66,15 @@ impl Lead {
     /// # Errors
     /// In words: the client refuses its settings.
     pub fn stand(connection: &Connection, topics: &Topics) -> Result<Lead, String> {
-        let mut config = ClientConfig::new();
-        config.set("session.timeout.ms", SESSION.as_millis().to_string());
-        for (key, value) in &connection.properties {
-            config.set(key, value);
-        }
-        config
-            .set("bootstrap.servers", &connection.brokers)
-            .set("group.id", &topics.lead)
-            .set("enable.auto.commit", "false")
-            // Whoever leads keeps the lead when another one comes.
-            .set("partition.assignment.strategy", "cooperative-sticky");
-        config.set_log_level(rdkafka::config::RDKafkaLogLevel::Error);
+        let config = connection.client(
+            &[("session.timeout.ms", &SESSION.as_millis().to_string())],
+            &[
+                ("group.id", &topics.lead),
+                ("enable.auto.commit", "false"),
+                // Whoever leads keeps the lead when another one comes.
+                ("partition.assignment.strategy", "cooperative-sticky"),
+            ],
+        );
         let (held, hear) = watch::channel(false);
         let consumer: BaseConsumer<Hearing> = config
             .create_with_context(Hearing { held })
