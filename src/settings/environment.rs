@@ -47,16 +47,22 @@ pub(super) fn variable_of(path: &[&str]) -> Option<String> {
 pub(super) fn mistake(error: &TreeError) -> Diagnostics {
     let variable = name_of(error.path());
     let said = error.to_string();
+    let is_list = ["a list belongs here", "expected a list"]
+        .iter()
+        .any(|words| said.contains(words));
     wrong(match said.ends_with("as in name: {key: value}") {
         true => {
             format!("{variable} stands for several settings; set one of them, such as {variable}{SEPARATOR}…")
+        }
+        false if is_list => {
+            format!("{variable} is a list, and variables set no lists; write it in the settings file")
         }
         false => format!("{variable}: {said}"),
     })
 }
 
 fn wrong(message: String) -> Diagnostics {
-    one_in("environment", format!("a variable does not fit: {message}"))
+    one_in("environment", message)
 }
 
 fn name_of<'k>(keys: impl Iterator<Item = &'k str>) -> String {
@@ -182,13 +188,15 @@ mod tests {
             (
                 "TAUTLINE__INNER__LIST__0",
                 "b",
-                "TAUTLINE__INNER__LIST: found a mapping, expected a list",
+                "TAUTLINE__INNER__LIST is a list, and variables set no lists; write it in the settings file",
+            ),
+            (
+                "TAUTLINE__INNER__LIST",
+                "b",
+                "TAUTLINE__INNER__LIST is a list, and variables set no lists; write it in the settings file",
             ),
         ] {
-            assert_eq!(
-                said(name, value),
-                format!("environment:1:1: a variable does not fit: {expected}")
-            );
+            assert_eq!(said(name, value), format!("environment:1:1: {expected}"));
         }
         let of_the_file = with("port: x", &[("TAUTLINE__NAME", "a")]).unwrap_err();
         assert_eq!(of_the_file, "f:1:7: 'x' is not a number");
