@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::StateError;
@@ -80,6 +81,8 @@ CREATE TABLE IF NOT EXISTS notices (
 CREATE INDEX IF NOT EXISTS notices_pending ON notices (position) WHERE status = 'pending';
 CREATE INDEX IF NOT EXISTS notices_episode ON notices (receiver, episode);
 CREATE INDEX IF NOT EXISTS notices_outcome ON notices (receiver, status);
+CREATE INDEX IF NOT EXISTS notices_untold ON notices (decided_wall_ms) WHERE kind = 'fired' AND status = 'pending';
+CREATE INDEX IF NOT EXISTS notices_lost ON notices (settled_ms) WHERE kind = 'fired' AND status = 'dead';
 CREATE INDEX IF NOT EXISTS notices_settled ON notices (settled_ms) WHERE settled_ms IS NOT NULL;
 ";
 
@@ -107,6 +110,8 @@ INSERT OR IGNORE INTO meta (key, value) VALUES ('link_key', lower(hex(randomblob
 /// Makes the tables. That nobody else writes is seen to by a [`Lock`](super::lock::Lock); readers may come and go.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StateError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Else a statement is compiled anew whenever it is asked with other values, in case another plan suits them better.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL: a notice that was sent must not be forgotten by a power cut, or it would be sent again.
     connection.pragma_update(None, "synchronous", "FULL")?;
