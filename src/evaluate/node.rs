@@ -16,7 +16,7 @@ use super::course::{self, Course, Days, course};
 use super::definition::CountedSince;
 use super::forecast::{DAYS, Forecast, Known, forecast};
 use super::instances::{Instances, NOWHERE, number};
-use super::outlook::{self, Ahead, Calibration, History, Outlook, Past};
+use super::outlook::{self, Ahead, Almanac, Calibration, History, Outlook, Past};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
 use super::snapshot::{EntryDue, InstanceKey, NodeState, OpenItem, OpenItems, Pace, Period};
@@ -62,6 +62,8 @@ pub(super) struct CompiledNode {
     hasher: DefaultHashBuilder,
     /// Instances by dimension values.
     sorted: Vec<u32>,
+    /// The calendar around the period that was looked at last.
+    almanac: Option<Arc<Almanac>>,
 }
 
 #[derive(Debug)]
@@ -152,6 +154,7 @@ impl CompiledNode {
             by_cells: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             sorted: Vec::new(),
+            almanac: None,
         };
         if node.each.is_empty() {
             compiled.instance(catalog, plan, &DimensionKey::new());
@@ -276,6 +279,7 @@ impl CompiledNode {
             groups,
             instances,
             sorted,
+            almanac,
             ..
         } = self;
         Looks {
@@ -283,6 +287,7 @@ impl CompiledNode {
                 formula,
                 groups,
                 frame,
+                almanac: almanac_of(almanac, &frame),
             },
             seen: Vec::new(),
             instances,
@@ -306,23 +311,24 @@ impl CompiledNode {
             return Err(Moved);
         }
         let frame = self.frame(catalog, moment);
+        let almanac = almanac_of(&mut self.almanac, &frame).clone();
         if self.ages() {
             for at in 0..self.sorted.len() {
-                self.refresh_one(&frame, cells, self.sorted[at] as usize, into)?;
+                self.refresh_one((&frame, &almanac), cells, self.sorted[at] as usize, into)?;
             }
             return Ok(());
         }
         for &(group, series) in series {
             let key = cells.series_key(group, series);
             let index = self.index_of(key).ok_or(Moved)?;
-            self.refresh_one(&frame, cells, index, into)?;
+            self.refresh_one((&frame, &almanac), cells, index, into)?;
         }
         Ok(())
     }
 
     fn refresh_one(
         &mut self,
-        frame: &Frame<'_>,
+        (frame, almanac): (&Frame<'_>, &Almanac),
         cells: &Cells,
         index: usize,
         into: &mut Standing<'_>,
@@ -337,6 +343,7 @@ impl CompiledNode {
             formula,
             groups,
             frame: *frame,
+            almanac,
         };
         let seen = of.look(cells, &mut instances[index]);
         let position = self.instances[index].position;
@@ -523,6 +530,7 @@ struct Of<'a> {
     formula: &'a Formula,
     groups: &'a [usize],
     frame: Frame<'a>,
+    almanac: &'a Almanac,
 }
 
 impl Of<'_> {
@@ -532,6 +540,7 @@ impl Of<'_> {
             formula,
             groups,
             frame,
+            almanac,
         } = *self;
         let Frame {
             node, period, moment, ..
@@ -546,7 +555,7 @@ impl Of<'_> {
             formula,
             cells,
             groups,
-            period,
+            almanac,
             moment,
             frame.by_calendar,
             frame.accumulates,
@@ -564,6 +573,12 @@ impl Of<'_> {
         instance.computed = Some(computed);
         Some((state, open))
     }
+}
+
+/// The calendar around the running period, made anew when that is another.
+fn almanac_of<'k>(known: &'k mut Option<Arc<Almanac>>, frame: &Frame<'_>) -> &'k Arc<Almanac> {
+    let same = known.take().filter(|known| *known.period() == frame.period);
+    known.insert(same.unwrap_or_else(|| Arc::new(Almanac::of(frame.period, frame.moment.calendar))))
 }
 
 /// What is the same for all instances of a node at a moment.
@@ -712,11 +727,12 @@ impl Instance {
         formula: &Formula,
         cells: &Cells,
         groups: &[usize],
-        period: Period,
+        almanac: &Almanac,
         moment: Moment<'_>,
         by_calendar: ByCalendar,
         accumulates: bool,
     ) -> (Computed, Shares) {
+        let period = *almanac.period();
         let generation = self.generation(cells, groups);
         let is_current = |computed: &&Computed| {
             computed.generation == generation
@@ -767,7 +783,7 @@ impl Instance {
             calibration: Calibration::default(),
         };
         if accumulates {
-            self.look_ahead(&mut computed, formula, cells, moment, started);
+            self.look_ahead(&mut computed, formula, cells, (moment, almanac), started);
             let is_same = |before: &&Computed| {
                 (before.today, before.last_day, before.period, before.target)
                     == (
@@ -826,18 +842,14 @@ impl Instance {
         computed: &mut Computed,
         formula: &Formula,
         cells: &Cells,
-        moment: Moment<'_>,
+        (moment, almanac): (Moment<'_>, &Almanac),
         started: i32,
     ) {
         let from = Day(started.max(moment.today.0 - outlook::HISTORY_DAYS)).max(moment.whole_from);
         if from >= moment.today {
             return;
         }
-        let days: Vec<f64> = formula
-            .daily(cells, &self.cell_key, from, moment.today)
-            .into_iter()
-            .map(|day| day.unwrap_or(0.0))
-            .collect();
+        let days = formula.flow(cells, &self.cell_key, from, moment.today);
         let history = History {
             from,
             days: &days,
@@ -857,10 +869,16 @@ impl Instance {
             computed.calibration.clone_from(&before.calibration);
             return;
         }
-        let past = Past::of(history, computed.period);
-        computed.calibration = match before {
-            Some(before) => before.calibration.clone(),
-            None => past.calibration(),
+        let past = match before {
+            Some(before) => {
+                computed.calibration.clone_from(&before.calibration);
+                Past::calibrated(history, almanac)
+            }
+            None => {
+                let past = Past::of(history, almanac);
+                computed.calibration = past.calibration();
+                past
+            }
         };
         let ahead = past.ahead(&computed.calibration);
         let ahead = match formula.is_additive() {
@@ -992,9 +1010,7 @@ impl Instance {
         PeriodPlan::of(node, period, moment.calendar, |from, to| {
             let first = formula.first_day(cells, &self.cell_key)?.max(moment.whole_from);
             let seen = Day::of(period.start).0 - first.0 >= YEAR_OF_DATA;
-            let flow = (accumulates && seen)
-                .then(|| formula.daily(cells, &self.cell_key, Day::of(from), Day::of(to)))?;
-            Some(flow.into_iter().map(|day| day.unwrap_or(0.0)).collect())
+            (accumulates && seen).then(|| formula.flow(cells, &self.cell_key, Day::of(from), Day::of(to)))
         })
     }
 

@@ -3,8 +3,7 @@
 
 use super::calibration::Weights;
 use super::filter::{Filter, LEVELS, Morning, REFERENCE};
-use super::{History, year_before};
-use crate::evaluate::snapshot::Period;
+use super::{Almanac, History, year_before};
 use crate::fold::day::Day;
 
 /// Forecasts that are put together: of each level, and of one with last year's season.
@@ -18,7 +17,7 @@ const SEASON_TRUST: f64 = 0.8;
 /// The largest seasonal change that is one, up and down.
 const SEASON_LIMITS: (f64, f64) = (0.2, 5.0);
 /// Parts of a period whose share is learned: the end of a quarter is not its middle.
-const PHASES: usize = 12;
+pub(super) const PHASES: usize = 12;
 /// How often their variance by chance the phases must differ, before anything of it is believed.
 const PHASE_DOUBT: f64 = 3.0;
 /// Special days of the same name that the shrinkage adds at an ordinary day's rate.
@@ -72,11 +71,14 @@ pub(super) struct Origin {
     pub(super) came: f64,
 }
 
-/// A history as it was known on every morning, and the bounds of its periods.
+/// A history as it was known on its mornings, and what is summed up of its days.
 #[derive(Debug)]
 pub(super) struct Prepared {
     from: Day,
-    mornings: Vec<Morning>,
+    /// Mornings of [`Prepared::origins`], the oldest first, by the number of their day.
+    mornings: Vec<(usize, Morning)>,
+    /// What is known today.
+    today: Filter,
     /// Sums up to each day: of what ordinary days counted as, of their number, and of what all days brought.
     counted: Vec<f64>,
     ordinary: Vec<f64>,
@@ -86,29 +88,22 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Of a whole history; what its beginnings need is part of it.
-    pub(super) fn of(history: History<'_>, running: Period) -> Prepared {
+    /// Of a whole history; what its beginnings need is part of it. Mornings are kept for forecasts of so many days; `None`
+    /// where none are asked for.
+    pub(super) fn of(history: History<'_>, almanac: &Almanac, days: Option<usize>) -> Prepared {
         let count = history.days.len();
         let from = history.from;
-        let mut periods = Vec::new();
-        let mut period = running;
-        loop {
-            periods.push((Day::of(period.start).0, Day::of(period.end).0));
-            let Ok(before) = period.start.yesterday() else {
-                break;
-            };
-            if Day::of(period.start) <= from {
-                break;
-            }
-            period = Period::containing(running.kind, before, history.calendar);
-        }
-        let mut special: Vec<i32> = history
-            .calendar
-            .special_days
-            .range(from.date()..history.today().date())
-            .map(|(date, _)| Day::of(*date).0)
-            .collect();
-        special.reverse();
+        let mut periods = almanac.periods_from(from);
+        let mut special = almanac.special_days(from, history.today());
+        let last = days.and_then(|days| count.checked_sub(days));
+        let origins = last.map_or(0, |last| {
+            ((last + STRIDE).saturating_sub(FIRST_ORIGIN) / STRIDE).min(ORIGINS)
+        });
+        // The number of the next day whose morning is kept.
+        let mut next = match last {
+            Some(last) if origins > 0 => last - (origins - 1) * STRIDE,
+            _ => usize::MAX,
+        };
         let sums = || {
             let mut sums = Vec::with_capacity(count + 1);
             sums.push(0.0);
@@ -116,7 +111,8 @@ impl Prepared {
         };
         let mut prepared = Prepared {
             from,
-            mornings: Vec::with_capacity(count + 1),
+            mornings: Vec::with_capacity(origins),
+            today: Filter::default(),
             counted: sums(),
             ordinary: sums(),
             brought: sums(),
@@ -133,49 +129,49 @@ impl Prepared {
             *parts = [(0.0, 0.0); PHASES];
             learned.factors()
         };
-        let mut bounds = periods.pop().unwrap_or_default();
-        for (day, &value) in (from.0..).map(Day).zip(history.days) {
+        let mut bounds = periods.next().unwrap_or_default();
+        let (mut of_counted, mut of_ordinary, mut of_brought) = (0.0, 0.0, 0.0);
+        let mut weekday = weekday(from);
+        for (number, &value) in history.days.iter().enumerate() {
+            let day = Day(from.0 + number as i32);
             while day.0 >= bounds.1
-                && let Some(next) = periods.pop()
+                && let Some(period) = periods.next()
             {
                 prepared.phases = close(bounds, &mut parts);
-                bounds = next;
+                bounds = period;
             }
-            let morning = filter.morning();
-            let (mut counts, mut is_ordinary) = (0.0, 0.0);
-            if special.last() == Some(&day.0) {
-                special.pop();
+            if number == next {
+                prepared.mornings.push((number, filter.morning()));
+                next = if prepared.mornings.len() < origins {
+                    number + STRIDE
+                } else {
+                    usize::MAX
+                };
+            }
+            if special.first() == Some(&day.0) {
+                special = &special[1..];
             } else {
                 let at = phase(day, bounds);
-                counts = filter.take(value, weekday(day), prepared.phases[at]);
-                is_ordinary = 1.0;
+                let factor = filter.weekday(weekday);
+                let counts = filter.take(value, weekday, prepared.phases[at]);
                 parts[at].0 += counts;
-                parts[at].1 += morning.weekdays[weekday(day)];
+                parts[at].1 += factor;
+                of_counted += counts;
+                of_ordinary += 1.0;
             }
-            prepared.mornings.push(morning);
-            for (sums, more) in [
-                (&mut prepared.counted, counts),
-                (&mut prepared.ordinary, is_ordinary),
-                (&mut prepared.brought, value),
-            ] {
-                let sum = sums.last().copied().unwrap_or(0.0);
-                sums.push(sum + more);
-            }
+            of_brought += value;
+            prepared.counted.push(of_counted);
+            prepared.ordinary.push(of_ordinary);
+            prepared.brought.push(of_brought);
+            weekday = if weekday == 6 { 0 } else { weekday + 1 };
         }
         // The running period may begin today.
-        while let Some(next) = periods.pop() {
+        for period in periods {
             prepared.phases = close(bounds, &mut parts);
-            bounds = next;
+            bounds = period;
         }
-        prepared.mornings.push(filter.morning());
+        prepared.today = filter;
         prepared
-    }
-
-    /// Whether a day of the history is not special.
-    fn is_ordinary(&self, day: Day) -> bool {
-        let at = usize::try_from(day.0 - self.from.0).ok();
-        let counts = at.and_then(|at| self.ordinary.get(at..=at + 1));
-        counts.is_some_and(|counts| counts[1] > counts[0])
     }
 
     /// Mean of the ordinary days `from..to`; `None` where the history does not reach around them, or there are none.
@@ -207,33 +203,29 @@ impl Prepared {
     }
 
     /// The levels of a morning for the days from it to `to`.
-    fn levels(&self, at: usize, to: Day) -> [f64; FORECASTS] {
-        let levels = self.mornings[at].levels;
+    fn levels(&self, at: usize, morning: &Morning, to: Day) -> [f64; FORECASTS] {
+        let levels = morning.levels();
         let from = Day(self.from.0 + at as i32);
         let seasonal = levels[REFERENCE] * self.season(from, to);
         std::array::from_fn(|number| levels.get(number).copied().unwrap_or(seasonal))
     }
 
-    /// Forecasts of so many days of the history, the newest first, by what was known on their first morning.
+    /// Forecasts of as many days of the history as mornings were kept for, the newest first, by what was known on their first
+    /// morning.
     pub(super) fn origins(&self, days: usize) -> impl Iterator<Item = Origin> {
-        let last = (self.mornings.len() - 1).checked_sub(days);
-        let starts = last
-            .into_iter()
-            .flat_map(|last| (FIRST_ORIGIN..=last).rev().step_by(STRIDE).take(ORIGINS));
-        starts.map(move |at| {
-            let (from, to) = (self.from.0 + at as i32, at + days);
-            let weekdays = self.mornings[at].weekdays;
+        self.mornings.iter().rev().map(move |(at, morning)| {
+            let (from, to) = (self.from.0 + *at as i32, at + days);
             let over: f64 = (0..days % 7)
-                .map(|more| weekdays[weekday(Day(from + more as i32))])
+                .map(|more| morning.weekday(weekday(Day(from + more as i32))))
                 .sum();
-            let ordinary = (self.ordinary[to] - self.ordinary[at]) / days as f64;
+            let ordinary = (self.ordinary[to] - self.ordinary[*at]) / days as f64;
             let factors = ((days - days % 7) as f64 + over) * ordinary;
             Origin {
                 said: self
-                    .levels(at, Day(from + days as i32))
+                    .levels(*at, morning, Day(from + days as i32))
                     .map(|level| level * factors),
-                counted: self.counted[to] - self.counted[at],
-                came: self.brought[to] - self.brought[at],
+                counted: self.counted[to] - self.counted[*at],
+                came: self.brought[to] - self.brought[*at],
             }
         })
     }
@@ -297,8 +289,7 @@ impl Phases {
 pub(super) struct Model<'a> {
     history: History<'a>,
     prepared: &'a Prepared,
-    period: (i32, i32),
-    morning: Morning,
+    almanac: &'a Almanac,
     level: f64,
 }
 
@@ -307,47 +298,50 @@ impl<'a> Model<'a> {
     pub(super) fn of(
         history: History<'a>,
         prepared: &'a Prepared,
-        period: (i32, i32),
+        almanac: &'a Almanac,
         weights: &Weights,
     ) -> Model<'a> {
-        let today = prepared.mornings.len() - 1;
-        let levels = prepared.levels(today, Day(period.1));
+        let (_, end) = almanac.running();
+        let levels = prepared.levels(history.days.len(), &prepared.today.morning(), Day(end));
         Model {
             history,
             prepared,
-            period,
-            morning: prepared.mornings[today],
+            almanac,
             level: weights.mean(&levels),
         }
     }
 
     /// What a day is expected to bring.
     pub(super) fn expected(&self, day: Day) -> f64 {
-        let ordinary = || self.morning.weekdays[weekday(day)] * self.prepared.phases[phase(day, self.period)];
+        let ordinary = || {
+            let phase = self.prepared.phases[phase(day, self.almanac.running())];
+            self.prepared.today.weekday(weekday(day)) * phase
+        };
         self.level * self.special(day).unwrap_or_else(ordinary)
     }
 
     /// How much days and the level are uncertain.
     pub(super) fn noise(&self) -> Noise {
-        let of_a_day = self.morning.deviation * SPREAD_OF_DEVIATION;
+        let today = &self.prepared.today;
+        let of_a_day = today.deviation() * SPREAD_OF_DEVIATION;
         Noise {
             of_a_day: if self.level > 0.0 {
                 of_a_day * of_a_day
             } else {
                 0.0
             },
-            days: self.morning.days.max(1.0),
+            days: today.days().max(1.0),
         }
     }
 
     /// The factor of a special day: what the days of its name brought before, against their ordinary neighbours;
     /// `None` for a day that is not special, or of which nothing is known.
     fn special(&self, day: Day) -> Option<f64> {
-        // The calendar was asked for the days of the history already, and a date costs something.
-        let calendar = self.history.calendar;
-        if calendar.special_days.is_empty() || self.prepared.is_ordinary(day) {
+        // A date costs something.
+        if !self.almanac.is_special(day) {
             return None;
         }
+        let calendar = self.history.calendar;
         let name = &calendar.special_days.get(&day.date())?.name;
         let (mut sum, mut count) = (0.0, 0.0);
         let until = self.history.today().date();
@@ -369,7 +363,7 @@ impl<'a> Model<'a> {
                 count += 1.0;
             }
         }
-        let ordinary = self.morning.weekdays[weekday(day)];
+        let ordinary = self.prepared.today.weekday(weekday(day));
         (count > 0.0).then(|| (sum + SPECIAL_SHRINKAGE * ordinary) / (count + SPECIAL_SHRINKAGE))
     }
 }

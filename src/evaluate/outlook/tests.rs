@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use super::*;
 use crate::catalog::PeriodKind;
 use crate::catalog::load::{Files, load};
+use crate::evaluate::snapshot::Period;
 
 /// A small generator of numbers that look random: the tests are the same on every machine.
 struct Dice(u64);
@@ -180,6 +181,7 @@ fn trials() -> Vec<Trial> {
             while period.end <= TO.parse().unwrap() {
                 let at = |date: Date| usize::try_from(Day::of(date).0 - from.0).unwrap();
                 let (start, end) = (at(period.start), at(period.end));
+                let almanac = Almanac::of(period, &calendar);
                 for share in [0.25, 0.5, 0.75] {
                     let today = start + ((end - start) as f64 * share) as usize;
                     let history = History {
@@ -188,7 +190,7 @@ fn trials() -> Vec<Trial> {
                         calendar: &calendar,
                     };
                     let value: f64 = days[start..today].iter().sum();
-                    let past = Past::of(history, period);
+                    let past = Past::of(history, &almanac);
                     let calibration = past.calibration();
                     trials.push(Trial {
                         business,
@@ -308,7 +310,8 @@ fn steady_days_go_on() {
         calendar: &calendar,
     };
     // Sixty days from 11 January: 11 March, ten days into a month of 31; noon of it, with five already.
-    let found = Past::of(history, period)
+    let almanac = Almanac::of(period, &calendar);
+    let found = Past::of(history, &almanac)
         .ahead(&Calibration::default())
         .unwrap()
         .outlook(105.0, 0.5);
@@ -318,7 +321,7 @@ fn steady_days_go_on() {
         days: &days[..5],
         ..history
     };
-    assert_eq!(Past::of(short, period).ahead(&Calibration::default()), None);
+    assert_eq!(Past::of(short, &almanac).ahead(&Calibration::default()), None);
 }
 
 #[test]
