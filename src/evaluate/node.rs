@@ -115,6 +115,8 @@ struct Computed {
     fitted_to: f64,
     /// Holds for the day, whatever the day brings.
     calibration: Calibration,
+    /// Of what days that was learned: their sum.
+    calibrated_to: f64,
 }
 
 /// When a snapshot is taken.
@@ -781,17 +783,14 @@ impl Instance {
             ahead: None,
             fitted_to: 0.0,
             calibration: Calibration::default(),
+            calibrated_to: 0.0,
         };
         if accumulates {
             self.look_ahead(&mut computed, formula, cells, (moment, almanac), started);
             let is_same = |before: &&Computed| {
-                (before.today, before.last_day, before.period, before.target)
-                    == (
-                        computed.today,
-                        computed.last_day,
-                        computed.period,
-                        computed.target,
-                    )
+                // Days from today on have no part in it, however many of them are looked at.
+                (before.today, before.period, before.target)
+                    == (computed.today, computed.period, computed.target)
                     && before.fitted_to.to_bits() == computed.fitted_to.to_bits()
             };
             computed.burn = match self.computed.as_ref().filter(is_same) {
@@ -855,28 +854,31 @@ impl Instance {
             days: &days,
             calendar: moment.calendar,
         };
-        let holds = |before: &&Computed| {
-            (before.today, before.last_day, before.period)
-                == (computed.today, computed.last_day, computed.period)
-        };
         computed.fitted_to = days.iter().sum();
-        let before = self.computed.as_ref().filter(holds);
+        let is_of_today =
+            |before: &&Computed| (before.today, before.period) == (computed.today, computed.period);
+        let before = self.computed.as_ref().filter(is_of_today);
+        let is_fitted = |sum: f64| sum.to_bits() == computed.fitted_to.to_bits();
+        // As a day closes, how sure it is follows from what is known then.
+        let calibrated =
+            before.filter(|before| before.last_day == computed.last_day || is_fitted(before.calibrated_to));
         // What today brings changes nothing of what is to come; an event of an earlier day does.
-        if let Some(before) = before
-            && before.fitted_to.to_bits() == computed.fitted_to.to_bits()
-        {
+        if let Some(before) = calibrated.filter(|before| is_fitted(before.fitted_to)) {
             computed.ahead.clone_from(&before.ahead);
             computed.calibration.clone_from(&before.calibration);
+            computed.calibrated_to = before.calibrated_to;
             return;
         }
-        let past = match before {
+        let past = match calibrated {
             Some(before) => {
                 computed.calibration.clone_from(&before.calibration);
+                computed.calibrated_to = before.calibrated_to;
                 Past::calibrated(history, almanac)
             }
             None => {
                 let past = Past::of(history, almanac);
                 computed.calibration = past.calibration();
+                computed.calibrated_to = computed.fitted_to;
                 past
             }
         };

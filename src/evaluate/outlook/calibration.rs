@@ -89,14 +89,15 @@ impl Calibration {
         let weights = Weights::of(&origins);
         // As far off as the largest score, up and down.
         let limits = (-LARGEST).exp()..=LARGEST.exp();
-        let ratios = origins.iter().filter_map(|origin| {
+        let mut ratios = Vec::with_capacity(origins.len());
+        ratios.extend(origins.iter().filter_map(|origin| {
             let said = weights.mean(&origin.said);
             let ratio = origin.came / said;
             (said > 0.0 && origin.came > 0.0 && limits.contains(&ratio)).then_some(ratio)
-        });
+        }));
         Calibration {
             weights,
-            scores: Scores::of(ratios.collect(), Prepared::own_share(days)),
+            scores: Scores::of(ratios, Prepared::own_share(days)),
         }
     }
 }

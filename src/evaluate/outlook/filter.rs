@@ -10,19 +10,19 @@
 pub(super) const LEVELS: usize = 4;
 /// What a day counts one day later in each of the levels: half after 4, 10, 24 and 60 days.
 const KEPT: [f64; LEVELS] = [
-    0.8408964152537145,
-    0.9330329915368074,
-    0.9715319411536059,
-    0.9885140203528962,
+    0.840_896_415_253_714_5,
+    0.933_032_991_536_807_4,
+    0.971_531_941_153_605_9,
+    0.988_514_020_352_896_2,
 ];
 /// The level that days are compared with.
 pub(super) const REFERENCE: usize = 1;
 /// What a weekday's day counts a week later: half after ten weeks.
-const WEEKDAY_KEPT: f64 = 0.9330329915368074;
+const WEEKDAY_KEPT: f64 = 0.933_032_991_536_807_4;
 /// Days of a weekday that the shrinkage adds at the overall mean.
 const WEEKDAY_SHRINKAGE: f64 = 2.0;
 /// What a day's deviation counts a day later: half after four weeks.
-const DEVIATION_KEPT: f64 = 0.9755486420525732;
+const DEVIATION_KEPT: f64 = 0.975_548_642_052_573_2;
 /// Mean deviation that is believed of a series of which nothing is known.
 const UNKNOWN_DEVIATION: f64 = 0.5;
 /// Mean deviation that is allowed at least: what has never varied may move a little every day.
@@ -53,9 +53,11 @@ impl Morning {
         std::array::from_fn(|at| self.levels.mean(at).unwrap_or(0.0))
     }
 
-    /// The factor of a weekday, Monday 0; 1 on average.
-    pub(super) fn weekday(&self, weekday: usize) -> f64 {
-        self.weekdays.factor(weekday)
+    /// The sum of the factors of so many weekdays from one on, Monday 0; each is 1 on average.
+    pub(super) fn weekdays(&self, first: usize, count: usize) -> f64 {
+        let Weekdays { factors, sum: all } = &self.weekdays;
+        let sum: f64 = (first..first + count).map(|weekday| factors[weekday % 7]).sum();
+        if *all > 0.0 { 7.0 * sum / all } else { sum }
     }
 }
 
@@ -79,18 +81,18 @@ impl Levels {
     }
 }
 
-/// Factors of Monday to Sunday, as they are and their mean.
+/// Factors of Monday to Sunday, as they are and their sum.
 #[derive(Clone, Copy, Debug)]
 struct Weekdays {
     factors: [f64; 7],
-    mean: f64,
+    sum: f64,
 }
 
 impl Default for Weekdays {
     fn default() -> Weekdays {
         Weekdays {
             factors: [1.0; 7],
-            mean: 1.0,
+            sum: 7.0,
         }
     }
 }
@@ -98,13 +100,15 @@ impl Default for Weekdays {
 impl Weekdays {
     fn set(&mut self, weekday: usize, (values, days): Sum) {
         self.factors[weekday] = (values + WEEKDAY_SHRINKAGE) / (days + WEEKDAY_SHRINKAGE);
-        self.mean = self.factors.iter().sum::<f64>() / 7.0;
+        // In pairs: days wait for this sum, one after the other.
+        let [a, b, c, d, e, f, g] = self.factors;
+        self.sum = ((a + b) + (c + d)) + ((e + f) + g);
     }
 
     /// 1 on average.
     fn factor(&self, weekday: usize) -> f64 {
-        match self.mean > 0.0 {
-            true => self.factors[weekday] / self.mean,
+        match self.sum > 0.0 {
+            true => 7.0 * self.factors[weekday] / self.sum,
             false => self.factors[weekday],
         }
     }
@@ -170,24 +174,32 @@ impl Filter {
 
     /// Takes in what an ordinary day brought; gives back what it counts as.
     pub(super) fn take(&mut self, value: f64, weekday: usize, phase: f64) -> f64 {
+        // The next day's factor waits for this one by way of level and weekday: there are no more divisions on that way than
+        // needed, and none for what hardly ever happens.
         let factor = (self.weekday(weekday) * phase).max(0.01);
-        let level = self.levels.mean(REFERENCE).unwrap_or(0.0);
+        let (values, factors) = (self.levels.values[REFERENCE], self.levels.factors[REFERENCE]);
+        let level = mean((values, factors)).unwrap_or(0.0);
         let expected = level * factor;
         self.seen += 1;
         let mut counted = value;
         if self.seen > FIRST_DAYS && level > 0.0 {
-            let spread = self.deviation().max(LEAST_DEVIATION) * factor.max(SMALLEST_FACTOR) / factor;
-            let (low, high) = (
-                expected / (1.0 + FAR * spread).powi(2),
-                expected * (1.0 + FAR * spread),
-            );
-            // Nearly always.
-            if (low..=high).contains(&value) {
-                self.run = Run::default();
-            } else if self.has_moved(value, factor, level, value > high) {
-                return value;
+            let mut spread = self.deviation().max(LEAST_DEVIATION);
+            if factor < SMALLEST_FACTOR {
+                spread *= SMALLEST_FACTOR / factor;
+            }
+            let far = 1.0 + FAR * spread;
+            let is_above = value > expected * far;
+            if is_above || value * far * far < expected {
+                if self.has_moved(value, factor, level, is_above) {
+                    return value;
+                }
+                counted = if is_above {
+                    expected * far
+                } else {
+                    expected / (far * far)
+                };
             } else {
-                counted = value.clamp(low, high);
+                self.run = Run::default();
             }
         }
         self.levels.add(counted, factor);
@@ -195,7 +207,7 @@ impl Filter {
         if level > 0.0 && self.seen > RUN {
             let of_weekday = &mut self.of_weekdays[weekday];
             *of_weekday = (
-                WEEKDAY_KEPT * of_weekday.0 + counted / (level * phase.max(0.1)),
+                WEEKDAY_KEPT * of_weekday.0 + counted * factors / (values * phase.max(0.1)),
                 WEEKDAY_KEPT * of_weekday.1 + 1.0,
             );
             self.weekdays.set(weekday, *of_weekday);

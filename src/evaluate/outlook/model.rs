@@ -71,6 +71,17 @@ pub(super) struct Origin {
     pub(super) came: f64,
 }
 
+/// Sums over the days up to one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    /// What ordinary days counted as.
+    counted: f64,
+    /// How many they were.
+    ordinary: f64,
+    /// What all days brought.
+    brought: f64,
+}
+
 /// A history as it was known on its mornings, and what is summed up of its days.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -79,10 +90,8 @@ pub(super) struct Prepared {
     mornings: Vec<(usize, Morning)>,
     /// What is known today.
     today: Filter,
-    /// Sums up to each day: of what ordinary days counted as, of their number, and of what all days brought.
-    counted: Vec<f64>,
-    ordinary: Vec<f64>,
-    brought: Vec<f64>,
+    /// Sums up to each day.
+    sums: Vec<Sums>,
     /// Factors of the parts of the running period.
     phases: [f64; PHASES],
 }
@@ -104,18 +113,11 @@ impl Prepared {
             Some(last) if origins > 0 => last - (origins - 1) * STRIDE,
             _ => usize::MAX,
         };
-        let sums = || {
-            let mut sums = Vec::with_capacity(count + 1);
-            sums.push(0.0);
-            sums
-        };
         let mut prepared = Prepared {
             from,
             mornings: Vec::with_capacity(origins),
             today: Filter::default(),
-            counted: sums(),
-            ordinary: sums(),
-            brought: sums(),
+            sums: Vec::with_capacity(count + 1),
             phases: [1.0; PHASES],
         };
         let mut filter = Filter::default();
@@ -130,7 +132,8 @@ impl Prepared {
             learned.factors()
         };
         let mut bounds = periods.next().unwrap_or_default();
-        let (mut of_counted, mut of_ordinary, mut of_brought) = (0.0, 0.0, 0.0);
+        let mut sums = Sums::default();
+        prepared.sums.push(sums);
         let mut weekday = weekday(from);
         for (number, &value) in history.days.iter().enumerate() {
             let day = Day(from.0 + number as i32);
@@ -156,13 +159,11 @@ impl Prepared {
                 let counts = filter.take(value, weekday, prepared.phases[at]);
                 parts[at].0 += counts;
                 parts[at].1 += factor;
-                of_counted += counts;
-                of_ordinary += 1.0;
+                sums.counted += counts;
+                sums.ordinary += 1.0;
             }
-            of_brought += value;
-            prepared.counted.push(of_counted);
-            prepared.ordinary.push(of_ordinary);
-            prepared.brought.push(of_brought);
+            sums.brought += value;
+            prepared.sums.push(sums);
             weekday = if weekday == 6 { 0 } else { weekday + 1 };
         }
         // The running period may begin today.
@@ -177,9 +178,9 @@ impl Prepared {
     /// Mean of the ordinary days `from..to`; `None` where the history does not reach around them, or there are none.
     fn rate(&self, from: Day, to: Day) -> Option<f64> {
         let at = |day: Day| usize::try_from(day.0 - self.from.0).ok();
-        let (from, to) = (at(from)?, at(to)?);
-        let count = self.ordinary.get(to)? - self.ordinary[from];
-        (count > 0.0).then(|| (self.counted[to] - self.counted[from]) / count)
+        let (from, to) = (self.sums.get(at(from)?)?, self.sums.get(at(to)?)?);
+        let count = to.ordinary - from.ordinary;
+        (count > 0.0).then(|| (to.counted - from.counted) / count)
     }
 
     fn rate_around(&self, day: Day) -> Option<f64> {
@@ -214,18 +215,17 @@ impl Prepared {
     /// morning.
     pub(super) fn origins(&self, days: usize) -> impl Iterator<Item = Origin> {
         self.mornings.iter().rev().map(move |(at, morning)| {
-            let (from, to) = (self.from.0 + *at as i32, at + days);
-            let over: f64 = (0..days % 7)
-                .map(|more| morning.weekday(weekday(Day(from + more as i32))))
-                .sum();
-            let ordinary = (self.ordinary[to] - self.ordinary[*at]) / days as f64;
+            let number = *at as i32;
+            let (from, to) = (self.sums[*at], self.sums[at + days]);
+            let over = morning.weekdays(weekday(Day(self.from.0 + number)), days % 7);
+            let ordinary = (to.ordinary - from.ordinary) / days as f64;
             let factors = ((days - days % 7) as f64 + over) * ordinary;
             Origin {
                 said: self
-                    .levels(*at, morning, Day(from + days as i32))
+                    .levels(*at, morning, Day(self.from.0 + number + days as i32))
                     .map(|level| level * factors),
-                counted: self.counted[to] - self.counted[*at],
-                came: self.brought[to] - self.brought[*at],
+                counted: to.counted - from.counted,
+                came: to.brought - from.brought,
             }
         })
     }

@@ -184,9 +184,10 @@ fn trials() -> Vec<Trial> {
                 let almanac = Almanac::of(period, &calendar);
                 for share in [0.25, 0.5, 0.75] {
                     let today = start + ((end - start) as f64 * share) as usize;
+                    let first = today.saturating_sub(HISTORY_DAYS as usize);
                     let history = History {
-                        from,
-                        days: &days[..today],
+                        from: Day(from.0 + first as i32),
+                        days: &days[first..today],
                         calendar: &calendar,
                     };
                     let value: f64 = days[start..today].iter().sum();
