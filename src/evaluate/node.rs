@@ -16,7 +16,7 @@ use super::course::{self, Course, Days, course};
 use super::definition::CountedSince;
 use super::forecast::{DAYS, Forecast, Known, forecast};
 use super::instances::{Instances, NOWHERE, number};
-use super::outlook::{self, Ahead, Almanac, Calibration, History, Outlook, Past};
+use super::outlook::{self, Ahead, Almanac, Calibration, History, Outlook, Past, Walk};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
 use super::snapshot::{EntryDue, InstanceKey, NodeState, OpenItem, OpenItems, Pace, Period};
@@ -78,6 +78,8 @@ struct Instance {
     /// Target rows, ascending by the day they were announced. Most of many instances have none.
     targets: Box<[TargetOf]>,
     computed: Option<Computed>,
+    /// Its history as far as it was gone through, where that is kept.
+    walk: Option<Walk>,
 }
 
 /// A line of a target file.
@@ -213,6 +215,7 @@ impl CompiledNode {
             position: NOWHERE,
             targets: Box::default(),
             computed: None,
+            walk: None,
         });
         let index = self.instances.len() - 1;
         let CompiledNode {
@@ -290,6 +293,7 @@ impl CompiledNode {
                 groups,
                 frame,
                 almanac: almanac_of(almanac, &frame),
+                keeps_walks: false,
             },
             seen: Vec::new(),
             instances,
@@ -346,6 +350,7 @@ impl CompiledNode {
             groups,
             frame: *frame,
             almanac,
+            keeps_walks: false,
         };
         let seen = of.look(cells, &mut instances[index]);
         let position = self.instances[index].position;
@@ -472,6 +477,11 @@ impl Looks<'_> {
         self.instances.len()
     }
 
+    /// Instances keep how far they have gone through their histories.
+    pub(super) fn keep_walks(&mut self) {
+        self.of.keeps_walks = true;
+    }
+
     /// Looks at all of them.
     pub(super) fn look(&mut self, cells: &Cells) {
         let Looks {
@@ -533,6 +543,8 @@ struct Of<'a> {
     groups: &'a [usize],
     frame: Frame<'a>,
     almanac: &'a Almanac,
+    /// Whether instances keep how far they have gone through their histories.
+    keeps_walks: bool,
 }
 
 impl Of<'_> {
@@ -543,6 +555,7 @@ impl Of<'_> {
             groups,
             frame,
             almanac,
+            keeps_walks,
         } = *self;
         let Frame {
             node, period, moment, ..
@@ -557,7 +570,7 @@ impl Of<'_> {
             formula,
             cells,
             groups,
-            almanac,
+            (almanac, keeps_walks),
             moment,
             frame.by_calendar,
             frame.accumulates,
@@ -729,7 +742,7 @@ impl Instance {
         formula: &Formula,
         cells: &Cells,
         groups: &[usize],
-        almanac: &Almanac,
+        (almanac, keeps_walks): (&Almanac, bool),
         moment: Moment<'_>,
         by_calendar: ByCalendar,
         accumulates: bool,
@@ -786,7 +799,10 @@ impl Instance {
             calibrated_to: 0.0,
         };
         if accumulates {
-            self.look_ahead(&mut computed, formula, cells, (moment, almanac), started);
+            let mut walk = self.walk.take();
+            let kept = keeps_walks.then_some(&mut walk);
+            self.look_ahead(&mut computed, formula, cells, (moment, almanac), started, kept);
+            self.walk = walk;
             let is_same = |before: &&Computed| {
                 // Days from today on have no part in it, however many of them are looked at.
                 (before.today, before.period, before.target)
@@ -843,6 +859,7 @@ impl Instance {
         cells: &Cells,
         (moment, almanac): (Moment<'_>, &Almanac),
         started: i32,
+        mut walk: Option<&mut Option<Walk>>,
     ) {
         let from = Day(started.max(moment.today.0 - outlook::HISTORY_DAYS)).max(moment.whole_from);
         if from >= moment.today {
@@ -869,20 +886,19 @@ impl Instance {
             computed.calibrated_to = before.calibrated_to;
             return;
         }
-        let past = match calibrated {
-            Some(before) => {
-                computed.calibration.clone_from(&before.calibration);
-                computed.calibrated_to = before.calibrated_to;
-                Past::calibrated(history, almanac)
-            }
-            None => {
-                let past = Past::of(history, almanac);
-                computed.calibration = past.calibration();
-                computed.calibrated_to = computed.fitted_to;
-                past
-            }
+        let past = match (walk.as_mut(), calibrated) {
+            (Some(walk), _) => Past::resumed(history, almanac, walk.take()),
+            (None, Some(_)) => Past::calibrated(history, almanac),
+            (None, None) => Past::of(history, almanac),
+        };
+        (computed.calibration, computed.calibrated_to) = match calibrated {
+            Some(before) => (before.calibration.clone(), before.calibrated_to),
+            None => (past.calibration(), computed.fitted_to),
         };
         let ahead = past.ahead(&computed.calibration);
+        if let Some(walk) = walk {
+            *walk = Some(past.into_walk());
+        }
         let ahead = match formula.is_additive() {
             true => ahead,
             false => {

@@ -50,11 +50,18 @@ impl Almanac {
         self.periods[0]
     }
 
-    /// Periods from the one that holds a day to the running one, the oldest first.
-    pub(super) fn periods_from(&self, day: Day) -> impl Iterator<Item = (i32, i32)> {
-        let before = self.periods.iter().position(|(start, _)| *start <= day.0);
-        let count = before.map_or(self.periods.len(), |at| at + 1);
-        self.periods[..count].iter().rev().copied()
+    /// The period that holds a day; of one before all that are known the oldest.
+    pub(super) fn first_from(&self, day: Day) -> (i32, i32) {
+        let mut periods = self.periods.iter();
+        let found = periods.find(|(start, _)| *start <= day.0);
+        found.or(self.periods.last()).copied().unwrap_or_default()
+    }
+
+    /// The period that follows one, if there is one up to the running one.
+    pub(super) fn after(&self, (_, end): (i32, i32)) -> Option<(i32, i32)> {
+        let mut periods = self.periods.iter();
+        let holding = periods.find(|(start, _)| *start <= end).copied();
+        holding.filter(|(_, its_end)| *its_end > end)
     }
 
     /// Special days of `from..to`, ascending.

@@ -80,16 +80,21 @@ pub struct Ahead {
 pub struct Past<'a> {
     history: History<'a>,
     almanac: &'a Almanac,
-    prepared: model::Prepared,
+    prepared: Box<model::Prepared>,
 }
+
+/// A history as far as it was gone through: a day later only one day of it is new. It takes about 160 bytes a day.
+#[derive(Debug)]
+pub struct Walk(Box<model::Prepared>);
 
 impl<'a> Past<'a> {
     /// Of a history whose day after the last lies in the running period.
     pub fn of(history: History<'a>, almanac: &'a Almanac) -> Past<'a> {
+        let days = days_left(history, almanac);
         Past {
             history,
             almanac,
-            prepared: model::Prepared::of(history, almanac, Some(days_left(history, almanac))),
+            prepared: Box::new(model::Prepared::of(history, almanac, Some(days))),
         }
     }
 
@@ -98,8 +103,23 @@ impl<'a> Past<'a> {
         Past {
             history,
             almanac,
-            prepared: model::Prepared::of(history, almanac, None),
+            prepared: Box::new(model::Prepared::of(history, almanac, None)),
         }
+    }
+
+    /// The same as [`Past::of`], going on from what an earlier day left, where no day of it has changed.
+    pub fn resumed(history: History<'a>, almanac: &'a Almanac, known: Option<Walk>) -> Past<'a> {
+        let known = known.map(|Walk(prepared)| prepared);
+        Past {
+            history,
+            almanac,
+            prepared: model::Prepared::resumed(known, history, almanac),
+        }
+    }
+
+    /// What a later day goes on from; of [`Past::resumed`] alone.
+    pub fn into_walk(self) -> Walk {
+        Walk(self.prepared)
     }
 
     /// How sure forecasts of this history are, over as many days as are left after today.

@@ -86,14 +86,29 @@ struct Sums {
 #[derive(Debug)]
 pub(super) struct Prepared {
     from: Day,
-    /// Mornings of [`Prepared::origins`], the oldest first, by the number of their day.
+    /// The days that it was made of, to go on from them; none where nobody goes on.
+    days: Vec<f64>,
+    /// Mornings by the number of their day, the oldest first: those of [`Prepared::origins`], or of all days to go on from.
     mornings: Vec<(usize, Morning)>,
     /// What is known today.
     today: Filter,
     /// Sums up to each day.
     sums: Vec<Sums>,
-    /// Factors of the parts of the running period.
+    /// What the parts of closed periods brought, and those of the last one so far: what they count as, and factors of weekdays.
+    learned: Phases,
+    parts: [(f64, f64); PHASES],
+    /// First day of the last period, and the day after its last.
+    period: (i32, i32),
+    /// Factors of the parts of that period.
     phases: [f64; PHASES],
+}
+
+/// Days of whose mornings something may be asked.
+#[derive(Clone, Copy)]
+enum Mornings {
+    All,
+    /// So many, up to this one.
+    Origins(usize, usize),
 }
 
 impl Prepared {
@@ -101,78 +116,103 @@ impl Prepared {
     /// where none are asked for.
     pub(super) fn of(history: History<'_>, almanac: &Almanac, days: Option<usize>) -> Prepared {
         let count = history.days.len();
-        let from = history.from;
-        let mut periods = almanac.periods_from(from);
-        let mut special = almanac.special_days(from, history.today());
-        let last = days.and_then(|days| count.checked_sub(days));
-        let origins = last.map_or(0, |last| {
-            ((last + STRIDE).saturating_sub(FIRST_ORIGIN) / STRIDE).min(ORIGINS)
-        });
-        // The number of the next day whose morning is kept.
-        let mut next = match last {
-            Some(last) if origins > 0 => last - (origins - 1) * STRIDE,
-            _ => usize::MAX,
+        let (origins, last) = days.map_or((0, 0), |days| origins(count, days));
+        let mut prepared = Prepared::new(history.from, count, origins, almanac);
+        prepared.go_on(history, almanac, Mornings::Origins(origins, last));
+        prepared
+    }
+
+    /// The same, going on from an earlier day of the same history. All mornings are kept.
+    pub(super) fn resumed(
+        known: Option<Box<Prepared>>,
+        history: History<'_>,
+        almanac: &Almanac,
+    ) -> Box<Prepared> {
+        let is_beginning = |known: &Prepared| {
+            let first = history.days.get(..known.days.len());
+            known.from == history.from && first.is_some_and(|days| days == known.days)
         };
-        let mut prepared = Prepared {
+        let count = history.days.len();
+        let begun = || Box::new(Prepared::new(history.from, count, count, almanac));
+        let mut prepared = known.filter(|known| is_beginning(known)).unwrap_or_else(begun);
+        prepared.go_on(history, almanac, Mornings::All);
+        let taken = prepared.days.len();
+        prepared.days.extend_from_slice(&history.days[taken..]);
+        prepared
+    }
+
+    /// Of nothing yet.
+    fn new(from: Day, days: usize, mornings: usize, almanac: &Almanac) -> Prepared {
+        let mut sums = Vec::with_capacity(days + 1);
+        sums.push(Sums::default());
+        Prepared {
             from,
-            mornings: Vec::with_capacity(origins),
+            days: Vec::new(),
+            mornings: Vec::with_capacity(mornings),
             today: Filter::default(),
-            sums: Vec::with_capacity(count + 1),
+            sums,
+            learned: Phases::default(),
+            parts: [(0.0, 0.0); PHASES],
+            period: almanac.first_from(from),
             phases: [1.0; PHASES],
+        }
+    }
+
+    /// Takes in what is new of a history.
+    fn go_on(&mut self, history: History<'_>, almanac: &Almanac, mornings: Mornings) {
+        let taken = self.sums.len() - 1;
+        let first = Day(self.from.0 + taken as i32);
+        let mut special = almanac.special_days(first, history.today());
+        // The number of the next day whose morning is kept, and of the last one.
+        let (mut next, last, step) = match mornings {
+            Mornings::All => (taken, usize::MAX, 1),
+            Mornings::Origins(0, _) => (usize::MAX, 0, STRIDE),
+            Mornings::Origins(count, last) => (last - (count - 1) * STRIDE, last, STRIDE),
         };
-        let mut filter = Filter::default();
-        let mut learned = Phases::default();
-        let mut parts = [(0.0, 0.0); PHASES];
-        // The oldest first, as days are.
-        let mut close = |(start, end): (i32, i32), parts: &mut [(f64, f64); PHASES]| {
-            if start >= from.0 && end - start >= PHASES as i32 {
-                learned.add(parts);
-            }
-            *parts = [(0.0, 0.0); PHASES];
-            learned.factors()
-        };
-        let mut bounds = periods.next().unwrap_or_default();
-        let mut sums = Sums::default();
-        prepared.sums.push(sums);
-        let mut weekday = weekday(from);
-        for (number, &value) in history.days.iter().enumerate() {
-            let day = Day(from.0 + number as i32);
-            while day.0 >= bounds.1
-                && let Some(period) = periods.next()
-            {
-                prepared.phases = close(bounds, &mut parts);
-                bounds = period;
+        let mut filter = std::mem::take(&mut self.today);
+        let mut sums = self.sums[taken];
+        let mut weekday = weekday(first);
+        for (number, &value) in history.days.iter().enumerate().skip(taken) {
+            let day = Day(self.from.0 + number as i32);
+            if day.0 >= self.period.1 {
+                self.close_periods(day, almanac);
             }
             if number == next {
-                prepared.mornings.push((number, filter.morning()));
-                next = if prepared.mornings.len() < origins {
-                    number + STRIDE
-                } else {
-                    usize::MAX
-                };
+                self.mornings.push((number, filter.morning()));
+                next = if number < last { number + step } else { usize::MAX };
             }
             if special.first() == Some(&day.0) {
                 special = &special[1..];
             } else {
-                let at = phase(day, bounds);
+                let at = phase(day, self.period);
                 let factor = filter.weekday(weekday);
-                let counts = filter.take(value, weekday, prepared.phases[at]);
-                parts[at].0 += counts;
-                parts[at].1 += factor;
+                let counts = filter.take(value, weekday, self.phases[at]);
+                self.parts[at].0 += counts;
+                self.parts[at].1 += factor;
                 sums.counted += counts;
                 sums.ordinary += 1.0;
             }
             sums.brought += value;
-            prepared.sums.push(sums);
+            self.sums.push(sums);
             weekday = if weekday == 6 { 0 } else { weekday + 1 };
         }
+        self.today = filter;
         // The running period may begin today.
-        for period in periods {
-            prepared.phases = close(bounds, &mut parts);
-            bounds = period;
+        self.close_periods(history.today(), almanac);
+    }
+
+    /// Closes periods up to the one that holds a day.
+    fn close_periods(&mut self, day: Day, almanac: &Almanac) {
+        while day.0 >= self.period.1
+            && let Some(next) = almanac.after(self.period)
+        {
+            let (start, end) = std::mem::replace(&mut self.period, next);
+            if start >= self.from.0 && end - start >= PHASES as i32 {
+                self.learned.add(&self.parts);
+            }
+            self.parts = [(0.0, 0.0); PHASES];
+            self.phases = self.learned.factors();
         }
-        prepared.today = filter;
-        prepared
     }
 
     /// Mean of the ordinary days `from..to`; `None` where the history does not reach around them, or there are none.
@@ -211,10 +251,14 @@ impl Prepared {
         std::array::from_fn(|number| levels.get(number).copied().unwrap_or(seasonal))
     }
 
-    /// Forecasts of as many days of the history as mornings were kept for, the newest first, by what was known on their first
-    /// morning.
-    pub(super) fn origins(&self, days: usize) -> impl Iterator<Item = Origin> {
-        self.mornings.iter().rev().map(move |(at, morning)| {
+    /// Forecasts of so many days of the history, the newest first, by what was known on their first morning; mornings were kept
+    /// for as many days, or all.
+    pub(super) fn origins(&self, days: usize) -> impl ExactSizeIterator<Item = Origin> {
+        let (count, last) = origins(self.sums.len() - 1, days);
+        let newest = self.mornings.last().map_or(0, |(number, _)| *number);
+        let step = if self.days.is_empty() { 1 } else { STRIDE };
+        let mornings = self.mornings.iter().rev().skip(newest.saturating_sub(last));
+        mornings.step_by(step).take(count).map(move |(at, morning)| {
             let number = *at as i32;
             let (from, to) = (self.sums[*at], self.sums[at + days]);
             let over = morning.weekdays(weekday(Day(self.from.0 + number)), days % 7);
@@ -235,6 +279,14 @@ impl Prepared {
     pub(super) fn own_share(days: usize) -> f64 {
         (STRIDE as f64 / days.max(1) as f64).min(1.0)
     }
+}
+
+/// How many forecasts of so many days can be made of a history of `count` days, and the number of the last one's first day.
+fn origins(count: usize, days: usize) -> (usize, usize) {
+    count.checked_sub(days).map_or((0, 0), |last| {
+        let all = (last + STRIDE).saturating_sub(FIRST_ORIGIN) / STRIDE;
+        (all.min(ORIGINS), last)
+    })
 }
 
 /// What the parts of closed periods brought, against their whole period's rate.

@@ -300,6 +300,43 @@ fn chances_are_what_they_say() {
     );
 }
 
+/// Day by day it comes to the same as all at once, also where a day is changed that was gone through.
+#[test]
+fn who_goes_on_says_the_same_as_who_begins() {
+    let calendar = calendar();
+    let from = Day::of(FROM.parse().unwrap());
+    for business in [Business::Shop, Business::Contracts, Business::Sparse] {
+        for kind in [PeriodKind::Week, PeriodKind::Month, PeriodKind::Quarter] {
+            let mut days = series(business, 3, &calendar);
+            let mut walk = None;
+            for today in 10..420 {
+                if today % 50 == 0 {
+                    days[today - 3] *= 2.0;
+                }
+                let date = Day(from.0 + today as i32).date();
+                let almanac = Almanac::of(Period::containing(kind, date, &calendar), &calendar);
+                let history = History {
+                    from,
+                    days: &days[..today],
+                    calendar: &calendar,
+                };
+                let begun = Past::of(history, &almanac);
+                let resumed = Past::resumed(history, &almanac, walk.take());
+                let calibration = begun.calibration();
+                assert_eq!(
+                    resumed.calibration(),
+                    calibration,
+                    "{business:?} {kind:?} {today}"
+                );
+                assert_eq!(resumed.ahead(&calibration), begun.ahead(&calibration));
+                let calibrated = Past::calibrated(history, &almanac);
+                assert_eq!(calibrated.ahead(&calibration), begun.ahead(&calibration));
+                walk = Some(resumed.into_walk());
+            }
+        }
+    }
+}
+
 #[test]
 fn steady_days_go_on() {
     let calendar = calendar();
