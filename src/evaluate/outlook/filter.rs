@@ -70,9 +70,11 @@ struct Levels {
 
 impl Levels {
     fn add(&mut self, value: f64, factor: f64) {
-        for at in 0..LEVELS {
-            self.values[at] = KEPT[at] * self.values[at] + value;
-            self.factors[at] = KEPT[at] * self.factors[at] + factor;
+        for (sum, kept) in self.values.iter_mut().zip(KEPT) {
+            *sum = kept * *sum + value;
+        }
+        for (sum, kept) in self.factors.iter_mut().zip(KEPT) {
+            *sum = kept * *sum + factor;
         }
     }
 
