@@ -63,6 +63,7 @@ impl Fixed {
     }
 
     /// The nearest `f64`, for ratios and display.
+    #[inline]
     pub fn to_f64(self) -> f64 {
         // Whole part and fraction apart: values up to 2^53 then keep their digits.
         if let Ok(micros) = i64::try_from(self.0) {
@@ -70,6 +71,12 @@ impl Fixed {
             const SCALE: i64 = Fixed::SCALE as i64;
             return (micros / SCALE) as f64 + (micros % SCALE) as f64 / SCALE as f64;
         }
+        self.large_to_f64()
+    }
+
+    /// The same of what does not fit.
+    #[cold]
+    fn large_to_f64(self) -> f64 {
         let whole = self.0 / Self::SCALE;
         let rest = self.0 % Self::SCALE;
         whole as f64 + rest as f64 / Self::SCALE as f64

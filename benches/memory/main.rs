@@ -1,5 +1,5 @@
 //! Memory a series, and the restart: `cargo bench --bench memory -- [SERIES]` (default 1,000,000). Memory a judged link, and
-//! what a close of the day takes: `cargo bench --bench memory -- links [LINKS] [DAYS]` (default 20,000 and 100).
+//! what a close of the day takes on one core: `cargo bench --bench memory -- links [LINKS] [DAYS]` (default 20,000 and 100).
 //!
 //! Every series is a person with one day of one metric, evaluated as a node instance: cells, state file and snapshot
 //! are what the daemon holds. Every link is a store's visits and sales, judged day after day.
@@ -12,7 +12,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use tautline::alert::judge;
 use tautline::catalog::SourceId;
 use tautline::catalog::load::{Files, load};
 use tautline::decode::{Reader, Record, Sign};
@@ -63,6 +64,7 @@ fn links(links: usize, days: usize) {
     // 2026-01-01.
     let first: i64 = 1_767_225_600;
     let (mut grown, mut closes, mut snapshot) = (0, Vec::new(), None);
+    let none = judge::Known::At(Default::default());
     for day in 0..days {
         for n in 0..links {
             let wave = 1.0 + 0.1 * (day as f64 / (3.0 + n as f64 % 7.0)).sin();
@@ -84,21 +86,65 @@ fn links(links: usize, days: usize) {
         cells.take_changed();
         let at = Timestamp::from_second(first + 86_400 * (day as i64 + 1) - 1).unwrap();
         drop(snapshot.take());
+        let mut clock = Clock::new();
         let mut next = evaluator.snapshot(&cells, at, Horizon::Day);
-        let (before, started) = (resident_bytes(), cpu_seconds());
+        let of_snapshot = clock.lap();
+        let before = resident_bytes();
+        clock.lap();
         evaluator.close_day(&cells, &mut next);
-        closes.push(cpu_seconds() - started);
+        let of_links = clock.lap();
         grown += resident_bytes().saturating_sub(before);
+        clock.lap();
+        // As on an ordinary day: nothing fires.
+        let breaches = judge::Scene::of(&catalog, &next).samples(&none).len();
+        let of_rules = clock.lap();
+        // A day later everything is looked at once more.
+        drop(evaluator.snapshot(&cells, at + SignedDuration::from_secs(1), Horizon::Known));
+        closes.push([of_snapshot, of_links, of_rules, clock.lap()]);
         evaluator.take_learned();
         snapshot = Some(next);
+        if day + 1 == days {
+            println!("{breaches} breaches on the last day");
+        }
     }
-    closes.sort_by(f64::total_cmp);
-    let median = closes[closes.len() / 2];
+    // What a close costs depends on the history: that of the last days.
+    let last = &closes[closes.len().saturating_sub(LAST)..];
     println!(
-        "{links} links over {days} days: {:.0} bytes each, a close of the day {median:.2} CPU-seconds, {:.2} for 100,000",
+        "{links} links over {days} days: {:.0} bytes each; CPU-seconds of a close of the day, least, median and most of the last {}:",
         grown as f64 / links as f64,
-        median * 100_000.0 / links as f64
+        last.len()
     );
+    let row = |name: &str, of: &dyn Fn(&[f64; 4]) -> f64| {
+        let mut seconds: Vec<f64> = last.iter().map(of).collect();
+        seconds.sort_by(f64::total_cmp);
+        let (least, most) = (seconds[0], seconds[seconds.len() - 1]);
+        println!(
+            "{name:<28} {least:.2}  {:.2}  {most:.2}",
+            seconds[seconds.len() / 2]
+        );
+    };
+    row("values and forecasts", &|close| close[0]);
+    row("links", &|close| close[1]);
+    row("rules", &|close| close[2]);
+    row("together", &|close| close[..3].iter().sum());
+    row("first tick of the next day", &|close| close[3]);
+}
+
+/// Days of which a close is told.
+const LAST: usize = 10;
+
+/// User and system time since the last look at it.
+struct Clock(f64);
+
+impl Clock {
+    fn new() -> Clock {
+        Clock(cpu_seconds())
+    }
+
+    fn lap(&mut self) -> f64 {
+        let now = cpu_seconds();
+        now - std::mem::replace(&mut self.0, now)
+    }
 }
 
 fn series(series: usize) {

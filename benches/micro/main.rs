@@ -223,6 +223,8 @@ fn tick_of_100_000_instances(bencher: Bencher, changed: usize) {
     bencher
         .counter(ItemsCount::new(INSTANCES))
         .with_inputs(|| {
+            // What changed before was committed: else all of it would be looked at again.
+            cells.borrow_mut().let_go_changed();
             bring(&catalog, &mut worker, changed);
             cells.borrow_mut().merge(worker.take()).unwrap();
         })

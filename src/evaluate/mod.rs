@@ -83,6 +83,8 @@ pub struct Evaluator {
     serial: u64,
     /// Threads among which everything is looked at.
     threads: usize,
+    /// Whether instances keep how far they have gone through their histories, where they are not too many.
+    keeps_walks: bool,
 }
 
 impl Evaluator {
@@ -116,6 +118,7 @@ impl Evaluator {
             last: None,
             serial: 0,
             threads: 1,
+            keeps_walks: false,
         }
     }
 
@@ -175,8 +178,10 @@ impl Evaluator {
         infos
     }
 
-    /// Has all processors to itself, as nothing else runs beside it.
+    /// Has all processors to itself, as nothing else runs beside it, and days that close one after the other: so it keeps
+    /// how far it has gone through histories.
     pub fn alone(mut self) -> Evaluator {
+        self.keeps_walks = true;
         self.threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self
     }
@@ -232,6 +237,10 @@ impl Evaluator {
         let mut looks: Vec<Looks<'_>> = compiled
             .map(|compiled| compiled.prepare(catalog, cells, plan, moment))
             .collect();
+        let all: usize = looks.iter().map(Looks::len).sum();
+        if self.keeps_walks && all <= WALKS {
+            looks.iter_mut().for_each(Looks::keep_walks);
+        }
         look_at_all(&mut looks, cells, self.threads);
         for looks in looks {
             has_moved |= looks.add(&mut instances, &mut items);
@@ -501,6 +510,9 @@ impl Last {
         }
     }
 }
+
+/// Instances up to which histories are kept as far as they were gone through: two years of them take half a gigabyte.
+const WALKS: usize = 4096;
 
 /// Instances of a part that one thread does at a time.
 const PART: usize = 64;

@@ -16,7 +16,7 @@ use super::course::{self, Course, Days, course};
 use super::definition::CountedSince;
 use super::forecast::{DAYS, Forecast, Known, forecast};
 use super::instances::{Instances, NOWHERE, number};
-use super::outlook::{self, Ahead, Calibration, History, Outlook, Past};
+use super::outlook::{self, Ahead, Almanac, Calibration, History, Outlook, Past, Walk};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
 use super::snapshot::{EntryDue, InstanceKey, NodeState, OpenItem, OpenItems, Pace, Period};
@@ -62,6 +62,8 @@ pub(super) struct CompiledNode {
     hasher: DefaultHashBuilder,
     /// Instances by dimension values.
     sorted: Vec<u32>,
+    /// The calendar around the period that was looked at last.
+    almanac: Option<Arc<Almanac>>,
 }
 
 #[derive(Debug)]
@@ -76,6 +78,8 @@ struct Instance {
     /// Target rows, ascending by the day they were announced. Most of many instances have none.
     targets: Box<[TargetOf]>,
     computed: Option<Computed>,
+    /// Its history as far as it was gone through, where that is kept.
+    walk: Option<Walk>,
 }
 
 /// A line of a target file.
@@ -113,6 +117,8 @@ struct Computed {
     fitted_to: f64,
     /// Holds for the day, whatever the day brings.
     calibration: Calibration,
+    /// Of what days that was learned: their sum.
+    calibrated_to: f64,
 }
 
 /// When a snapshot is taken.
@@ -152,6 +158,7 @@ impl CompiledNode {
             by_cells: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             sorted: Vec::new(),
+            almanac: None,
         };
         if node.each.is_empty() {
             compiled.instance(catalog, plan, &DimensionKey::new());
@@ -208,6 +215,7 @@ impl CompiledNode {
             position: NOWHERE,
             targets: Box::default(),
             computed: None,
+            walk: None,
         });
         let index = self.instances.len() - 1;
         let CompiledNode {
@@ -276,6 +284,7 @@ impl CompiledNode {
             groups,
             instances,
             sorted,
+            almanac,
             ..
         } = self;
         Looks {
@@ -283,6 +292,8 @@ impl CompiledNode {
                 formula,
                 groups,
                 frame,
+                almanac: almanac_of(almanac, &frame),
+                keeps_walks: false,
             },
             seen: Vec::new(),
             instances,
@@ -306,23 +317,24 @@ impl CompiledNode {
             return Err(Moved);
         }
         let frame = self.frame(catalog, moment);
+        let almanac = almanac_of(&mut self.almanac, &frame).clone();
         if self.ages() {
             for at in 0..self.sorted.len() {
-                self.refresh_one(&frame, cells, self.sorted[at] as usize, into)?;
+                self.refresh_one((&frame, &almanac), cells, self.sorted[at] as usize, into)?;
             }
             return Ok(());
         }
         for &(group, series) in series {
             let key = cells.series_key(group, series);
             let index = self.index_of(key).ok_or(Moved)?;
-            self.refresh_one(&frame, cells, index, into)?;
+            self.refresh_one((&frame, &almanac), cells, index, into)?;
         }
         Ok(())
     }
 
     fn refresh_one(
         &mut self,
-        frame: &Frame<'_>,
+        (frame, almanac): (&Frame<'_>, &Almanac),
         cells: &Cells,
         index: usize,
         into: &mut Standing<'_>,
@@ -337,6 +349,8 @@ impl CompiledNode {
             formula,
             groups,
             frame: *frame,
+            almanac,
+            keeps_walks: false,
         };
         let seen = of.look(cells, &mut instances[index]);
         let position = self.instances[index].position;
@@ -463,6 +477,11 @@ impl Looks<'_> {
         self.instances.len()
     }
 
+    /// Instances keep how far they have gone through their histories.
+    pub(super) fn keep_walks(&mut self) {
+        self.of.keeps_walks = true;
+    }
+
     /// Looks at all of them.
     pub(super) fn look(&mut self, cells: &Cells) {
         let Looks {
@@ -523,6 +542,9 @@ struct Of<'a> {
     formula: &'a Formula,
     groups: &'a [usize],
     frame: Frame<'a>,
+    almanac: &'a Almanac,
+    /// Whether instances keep how far they have gone through their histories.
+    keeps_walks: bool,
 }
 
 impl Of<'_> {
@@ -532,6 +554,8 @@ impl Of<'_> {
             formula,
             groups,
             frame,
+            almanac,
+            keeps_walks,
         } = *self;
         let Frame {
             node, period, moment, ..
@@ -546,7 +570,7 @@ impl Of<'_> {
             formula,
             cells,
             groups,
-            period,
+            (almanac, keeps_walks),
             moment,
             frame.by_calendar,
             frame.accumulates,
@@ -564,6 +588,12 @@ impl Of<'_> {
         instance.computed = Some(computed);
         Some((state, open))
     }
+}
+
+/// The calendar around the running period, made anew when that is another.
+fn almanac_of<'k>(known: &'k mut Option<Arc<Almanac>>, frame: &Frame<'_>) -> &'k Arc<Almanac> {
+    let same = known.take().filter(|known| *known.period() == frame.period);
+    known.insert(same.unwrap_or_else(|| Arc::new(Almanac::of(frame.period, frame.moment.calendar))))
 }
 
 /// What is the same for all instances of a node at a moment.
@@ -712,11 +742,12 @@ impl Instance {
         formula: &Formula,
         cells: &Cells,
         groups: &[usize],
-        period: Period,
+        (almanac, keeps_walks): (&Almanac, bool),
         moment: Moment<'_>,
         by_calendar: ByCalendar,
         accumulates: bool,
     ) -> (Computed, Shares) {
+        let period = *almanac.period();
         let generation = self.generation(cells, groups);
         let is_current = |computed: &&Computed| {
             computed.generation == generation
@@ -765,17 +796,17 @@ impl Instance {
             ahead: None,
             fitted_to: 0.0,
             calibration: Calibration::default(),
+            calibrated_to: 0.0,
         };
         if accumulates {
-            self.look_ahead(&mut computed, formula, cells, moment, started);
+            let mut walk = self.walk.take();
+            let kept = keeps_walks.then_some(&mut walk);
+            self.look_ahead(&mut computed, formula, cells, (moment, almanac), started, kept);
+            self.walk = walk;
             let is_same = |before: &&Computed| {
-                (before.today, before.last_day, before.period, before.target)
-                    == (
-                        computed.today,
-                        computed.last_day,
-                        computed.period,
-                        computed.target,
-                    )
+                // Days from today on have no part in it, however many of them are looked at.
+                (before.today, before.period, before.target)
+                    == (computed.today, computed.period, computed.target)
                     && before.fitted_to.to_bits() == computed.fitted_to.to_bits()
             };
             computed.burn = match self.computed.as_ref().filter(is_same) {
@@ -826,43 +857,48 @@ impl Instance {
         computed: &mut Computed,
         formula: &Formula,
         cells: &Cells,
-        moment: Moment<'_>,
+        (moment, almanac): (Moment<'_>, &Almanac),
         started: i32,
+        mut walk: Option<&mut Option<Walk>>,
     ) {
         let from = Day(started.max(moment.today.0 - outlook::HISTORY_DAYS)).max(moment.whole_from);
         if from >= moment.today {
             return;
         }
-        let days: Vec<f64> = formula
-            .daily(cells, &self.cell_key, from, moment.today)
-            .into_iter()
-            .map(|day| day.unwrap_or(0.0))
-            .collect();
+        let days = formula.flow(cells, &self.cell_key, from, moment.today);
         let history = History {
             from,
             days: &days,
             calendar: moment.calendar,
         };
-        let holds = |before: &&Computed| {
-            (before.today, before.last_day, before.period)
-                == (computed.today, computed.last_day, computed.period)
-        };
         computed.fitted_to = days.iter().sum();
-        let before = self.computed.as_ref().filter(holds);
+        let is_of_today =
+            |before: &&Computed| (before.today, before.period) == (computed.today, computed.period);
+        let before = self.computed.as_ref().filter(is_of_today);
+        let is_fitted = |sum: f64| sum.to_bits() == computed.fitted_to.to_bits();
+        // As a day closes, how sure it is follows from what is known then.
+        let calibrated =
+            before.filter(|before| before.last_day == computed.last_day || is_fitted(before.calibrated_to));
         // What today brings changes nothing of what is to come; an event of an earlier day does.
-        if let Some(before) = before
-            && before.fitted_to.to_bits() == computed.fitted_to.to_bits()
-        {
+        if let Some(before) = calibrated.filter(|before| is_fitted(before.fitted_to)) {
             computed.ahead.clone_from(&before.ahead);
             computed.calibration.clone_from(&before.calibration);
+            computed.calibrated_to = before.calibrated_to;
             return;
         }
-        let past = Past::of(history, computed.period);
-        computed.calibration = match before {
-            Some(before) => before.calibration.clone(),
-            None => past.calibration(),
+        let past = match (walk.as_mut(), calibrated) {
+            (Some(walk), _) => Past::resumed(history, almanac, walk.take()),
+            (None, Some(_)) => Past::calibrated(history, almanac),
+            (None, None) => Past::of(history, almanac),
+        };
+        (computed.calibration, computed.calibrated_to) = match calibrated {
+            Some(before) => (before.calibration.clone(), before.calibrated_to),
+            None => (past.calibration(), computed.fitted_to),
         };
         let ahead = past.ahead(&computed.calibration);
+        if let Some(walk) = walk {
+            *walk = Some(past.into_walk());
+        }
         let ahead = match formula.is_additive() {
             true => ahead,
             false => {
@@ -992,9 +1028,7 @@ impl Instance {
         PeriodPlan::of(node, period, moment.calendar, |from, to| {
             let first = formula.first_day(cells, &self.cell_key)?.max(moment.whole_from);
             let seen = Day::of(period.start).0 - first.0 >= YEAR_OF_DATA;
-            let flow = (accumulates && seen)
-                .then(|| formula.daily(cells, &self.cell_key, Day::of(from), Day::of(to)))?;
-            Some(flow.into_iter().map(|day| day.unwrap_or(0.0)).collect())
+            (accumulates && seen).then(|| formula.flow(cells, &self.cell_key, Day::of(from), Day::of(to)))
         })
     }
 

@@ -230,7 +230,16 @@ impl Partial {
     }
 
     /// The value of an aggregation of this kind, or `None` when there is none (an average or a smallest of nothing).
+    #[inline]
     pub fn value(&self, agg: Agg) -> Option<f64> {
+        // Most cells are sums, and histories are read day by day.
+        match self {
+            Partial::Sum(sum, _) => Some(sum.to_f64()),
+            _ => self.value_but_sum(agg),
+        }
+    }
+
+    fn value_but_sum(&self, agg: Agg) -> Option<f64> {
         match self {
             Partial::Sum(sum, _) => Some(sum.to_f64()),
             Partial::Count(count) => Some(*count as f64),

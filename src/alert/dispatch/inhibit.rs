@@ -49,10 +49,15 @@ impl Explained {
 
 /// Finds what explains what among the alerts that are open. Only what is firing, or not over yet, explains.
 pub(super) fn explained(routing: &Routing, world: &dyn World, open: &[&AlertRecord]) -> Explained {
+    // Only the rules of the settings ask for them.
+    let labels_of = |record: &AlertRecord| match routing.inhibit.is_empty() {
+        true => Labels::new(),
+        false => matched_labels(record),
+    };
     let running: Vec<(&AlertRecord, Labels)> = open
         .iter()
         .filter(|record| is_running(record))
-        .map(|record| (*record, matched_labels(record)))
+        .map(|record| (*record, labels_of(record)))
         .collect();
     let mut explained = Explained::default();
     let mut feeds = Feeds::default();

@@ -124,10 +124,13 @@ impl Looking<'_> {
         if record.told.correction.is_some() {
             want_correction(record, wants);
         }
-        before != (record.told.clone(), record.history.flapping)
+        before.0 != record.told || before.1 != record.history.flapping
     }
 
     fn want_ends(&self, record: &mut AlertRecord, wants: &mut Wants) {
+        if record.told.owed.is_empty() {
+            return;
+        }
         let flaps = Flaps::of(record);
         let held = !self.held_by_all(record).is_empty();
         let manner = self.moment.routing.manners.resolve_when_silenced;
@@ -390,9 +393,12 @@ impl Looking<'_> {
 
     /// What keeps everybody from being told: silences, and alerts that explain it.
     fn held_by_all(&self, record: &AlertRecord) -> Vec<String> {
-        let labels = matched_labels(record);
-        let silences = self.silences.holding(&labels, self.moment.now);
-        let mut held: Vec<String> = silences.into_iter().map(|id| format!("{SILENCE}{id}")).collect();
+        let mut held = Vec::new();
+        // Mostly nobody has silenced anything, and labels are a map that is made anew.
+        if !self.silences.all.is_empty() {
+            let silences = self.silences.holding(&matched_labels(record), self.moment.now);
+            held.extend(silences.into_iter().map(|id| format!("{SILENCE}{id}")));
+        }
         held.extend(self.explained_by.as_ref().map(|by| format!("{EXPLAINED}{by}")));
         held
     }

@@ -317,28 +317,39 @@ impl Evaluator {
         let Some(parent) = parent.map(|parent| parent.node) else {
             return;
         };
-        let known = self.drift.links.remove(key);
-        let mut judged = match known.filter(|judged| judged.whole_from == whole_from) {
-            Some(judged) => judged,
-            None => match self.begin(today, parent, sides, whole_from, before) {
-                Some(judged) => judged,
-                None => return,
-            },
+        let known = self.drift.links.get(key);
+        if known.is_none_or(|judged| judged.whole_from != whole_from) {
+            self.drift.links.remove(key);
+            let Some(begun) = self.begin(today, parent, sides, whole_from, before) else {
+                return;
+            };
+            self.drift.links.insert(key.clone(), begun);
+        }
+        let days = calendar_of(&self.catalog, parent);
+        let Drift {
+            links,
+            tuning,
+            changed,
+            days: default,
+            named_days,
+            ..
+        } = &mut self.drift;
+        let Some(judged) = links.get_mut(key) else {
+            return;
         };
-        let Judged { link, announced, .. } = &mut judged;
+        let days = days.map_or(&*default, |index| &named_days[index]);
+        let Judged { link, announced, .. } = judged;
         let mut announce = |at: usize| announcement(sides[at].target, &mut announced[at]);
         let targets = [announce(0), announce(1)];
         let input = |at: usize| DayInput {
             flow: sides[at].flow,
             targets: targets[at].as_slice(),
         };
-        let (days, tuning) = (self.days(parent), &self.drift.tuning);
         link.close_among(others, today.0, [input(0), input(1)], days, tuning);
         let state = state_of(link, tuning);
         judged.closes.add(today.0, &state);
         judged.state = Some(Arc::new(state));
-        self.drift.changed.insert(key.clone());
-        self.drift.links.insert(key.clone(), judged);
+        changed.insert(key.clone());
     }
 
     /// A link begins once both sides have brought something, on the first day that did; history of long before is not gone
@@ -395,8 +406,7 @@ impl Evaluator {
 
     /// The calendar's special days by which a link is judged: those of its parent.
     fn days(&self, parent: NodeId) -> &Days {
-        let metric = self.catalog.node(parent).metric;
-        let named = self.catalog.metric(metric).calendar;
+        let named = calendar_of(&self.catalog, parent);
         named.map_or(&self.drift.days, |index| &self.drift.named_days[index])
     }
 
@@ -593,6 +603,11 @@ impl Evaluator {
         });
         stored.collect()
     }
+}
+
+/// The index of the calendar that a node's metric names; `None` for the default one.
+fn calendar_of(catalog: &Catalog, node: NodeId) -> Option<usize> {
+    catalog.metric(catalog.node(node).metric).calendar
 }
 
 /// By [`NodeId`], whether a link watches the feed.

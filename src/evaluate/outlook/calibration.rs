@@ -30,17 +30,21 @@ impl Weights {
     /// By the mean absolute logarithmic error that each of them had (Bates and Granger 1969, "The combination of
     /// forecasts", with a power that makes it nearly a choice).
     fn of(origins: &[Origin]) -> Weights {
-        let mut errors = [BELIEF * USUAL_ERROR; FORECASTS];
+        // Logarithms add up as their numbers multiply, and there is one for all of them: ORIGINS factors of at most e.
+        let most = LARGEST_ERROR.exp();
+        let mut off = [1.0; FORECASTS];
         let mut count = BELIEF;
         for origin in origins.iter().filter(|origin| origin.counted > 0.0) {
             count += 1.0;
-            for (error, said) in errors.iter_mut().zip(origin.said) {
-                *error += match said > 0.0 {
-                    true => (origin.counted / said).ln().abs().min(LARGEST_ERROR),
-                    false => LARGEST_ERROR,
+            for (off, said) in off.iter_mut().zip(origin.said) {
+                let (low, high) = match said < origin.counted {
+                    true => (said, origin.counted),
+                    false => (origin.counted, said),
                 };
+                *off *= if low > 0.0 { (high / low).min(most) } else { most };
             }
         }
+        let errors = off.map(|off| BELIEF * USUAL_ERROR + off.ln());
         let weights = errors.map(|error| (USUAL_ERROR * count / error).powi(POWER));
         let all: f64 = weights.iter().sum();
         Weights(weights.map(|weight| weight / all))
@@ -83,25 +87,29 @@ impl Calibration {
     pub(super) fn of(prepared: &Prepared, days: usize) -> Calibration {
         let origins: Vec<Origin> = prepared.origins(days).collect();
         let weights = Weights::of(&origins);
-        let scores = origins.iter().filter_map(|origin| {
+        // As far off as the largest score, up and down.
+        let limits = (-LARGEST).exp()..=LARGEST.exp();
+        let mut ratios = Vec::with_capacity(origins.len());
+        ratios.extend(origins.iter().filter_map(|origin| {
             let said = weights.mean(&origin.said);
-            let score = (origin.came / said).ln();
-            (said > 0.0 && origin.came > 0.0 && score.abs() <= LARGEST).then_some(score as f32)
-        });
+            let ratio = origin.came / said;
+            (said > 0.0 && origin.came > 0.0 && limits.contains(&ratio)).then_some(ratio)
+        }));
         Calibration {
             weights,
-            scores: Scores::of(scores.collect(), Prepared::own_share(days)),
+            scores: Scores::of(ratios, Prepared::own_share(days)),
         }
     }
 }
 
 impl Scores {
-    /// Of forecasts that overlap: `own_share` is how much each of them says that the others do not.
-    fn of(mut scores: Vec<f32>, own_share: f64) -> Scores {
-        scores.sort_by(f32::total_cmp);
-        let (count, kept) = (scores.len(), scores.len().min(KEPT));
+    /// Of what came as a share of what was forecast. Forecasts overlap: `own_share` is how much each of them says that the others
+    /// do not.
+    fn of(mut ratios: Vec<f64>, own_share: f64) -> Scores {
+        ratios.sort_unstable_by(f64::total_cmp);
+        let (count, kept) = (ratios.len(), ratios.len().min(KEPT));
         // The middles of as many equal parts.
-        let of_windows = (0..kept).map(|part| scores[(2 * part + 1) * count / (2 * kept)]);
+        let of_windows = (0..kept).map(|part| ratios[(2 * part + 1) * count / (2 * kept)].ln() as f32);
         Scores {
             weight: own_share * count as f64 / kept.max(1) as f64,
             of_windows: of_windows.collect(),

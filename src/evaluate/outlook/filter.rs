@@ -1,28 +1,28 @@
 //! One pass over a history: what was known on the morning of each of its days.
 //!
-//! An ordinary day is level × weekday × phase of its period. A level is Σ λᵏ · value / Σ λᵏ · factor, one for each of
-//! [`HALF_LIVES`]: which of them forecasts a series best is another question ([`super::calibration`]). A day that is far
-//! out counts as no more than the edge of what is usual, as in robust exponential smoothing (Gelper, Fried, Croux 2010,
+//! An ordinary day is level × weekday × phase of its period. A level is Σ λᵏ · value / Σ λᵏ · factor, one for each λ of
+//! [`KEPT`]: which of them forecasts a series best is another question ([`super::calibration`]). A day that is far out counts as no more than the edge of what is usual, as in robust exponential smoothing (Gelper, Fried, Croux 2010,
 //! "Robust forecasting with exponential and Holt-Winters smoothing", Journal of Forecasting 29). Where so many days in a
 //! row are far out on one side that it is no chance, the series has moved, and its levels begin anew from those days; two
 //! days that are like the time before bring it back.
 
-use std::sync::LazyLock;
-
 /// How many levels there are.
 pub(super) const LEVELS: usize = 4;
-/// Days after which a day counts half in each of the levels.
-const HALF_LIVES: [f64; LEVELS] = [4.0, 10.0, 24.0, 60.0];
-/// What a day counts one day later.
-static KEPT: LazyLock<[f64; LEVELS]> = LazyLock::new(|| HALF_LIVES.map(|days| 0.5f64.powf(1.0 / days)));
+/// What a day counts one day later in each of the levels: half after 4, 10, 24 and 60 days.
+const KEPT: [f64; LEVELS] = [
+    0.840_896_415_253_714_5,
+    0.933_032_991_536_807_4,
+    0.971_531_941_153_605_9,
+    0.988_514_020_352_896_2,
+];
 /// The level that days are compared with.
 pub(super) const REFERENCE: usize = 1;
 /// What a weekday's day counts a week later: half after ten weeks.
-static WEEKDAY_KEPT: LazyLock<f64> = LazyLock::new(|| 0.5f64.powf(0.1));
+const WEEKDAY_KEPT: f64 = 0.933_032_991_536_807_4;
 /// Days of a weekday that the shrinkage adds at the overall mean.
 const WEEKDAY_SHRINKAGE: f64 = 2.0;
 /// What a day's deviation counts a day later: half after four weeks.
-static DEVIATION_KEPT: LazyLock<f64> = LazyLock::new(|| 0.5f64.powf(1.0 / 28.0));
+const DEVIATION_KEPT: f64 = 0.975_548_642_052_573_2;
 /// Mean deviation that is believed of a series of which nothing is known.
 const UNKNOWN_DEVIATION: f64 = 0.5;
 /// Mean deviation that is allowed at least: what has never varied may move a little every day.
@@ -40,17 +40,80 @@ const CHANCE: f64 = 1e-4;
 /// How far a series moves at least, by logarithms; levels follow what is less by themselves.
 const MOVE: f64 = 1.0;
 
-/// What was known on a morning.
+/// What was known on a morning, as sums: a pass has a morning a day, and of most of them little is asked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Morning {
+    levels: Levels,
+    weekdays: Weekdays,
+}
+
+impl Morning {
     /// What a mean day brings, by half-life.
-    pub(super) levels: [f64; LEVELS],
-    /// Factors of Monday to Sunday, 1 on average.
-    pub(super) weekdays: [f64; 7],
-    /// Mean absolute deviation of a day from what was expected of it, as a share of the level.
-    pub(super) deviation: f64,
-    /// How many days that is known from, those long ago less.
-    pub(super) days: f64,
+    pub(super) fn levels(&self) -> [f64; LEVELS] {
+        std::array::from_fn(|at| self.levels.mean(at).unwrap_or(0.0))
+    }
+
+    /// The sum of the factors of so many weekdays from one on, Monday 0; each is 1 on average.
+    pub(super) fn weekdays(&self, first: usize, count: usize) -> f64 {
+        let Weekdays { factors, sum: all } = &self.weekdays;
+        let sum: f64 = (first..first + count).map(|weekday| factors[weekday % 7]).sum();
+        if *all > 0.0 { 7.0 * sum / all } else { sum }
+    }
+}
+
+/// Σ λᵏ · value and Σ λᵏ · factor, by half-life.
+#[derive(Clone, Copy, Debug, Default)]
+struct Levels {
+    values: [f64; LEVELS],
+    factors: [f64; LEVELS],
+}
+
+impl Levels {
+    fn add(&mut self, value: f64, factor: f64) {
+        for (sum, kept) in self.values.iter_mut().zip(KEPT) {
+            *sum = kept * *sum + value;
+        }
+        for (sum, kept) in self.factors.iter_mut().zip(KEPT) {
+            *sum = kept * *sum + factor;
+        }
+    }
+
+    fn mean(&self, at: usize) -> Option<f64> {
+        mean((self.values[at], self.factors[at]))
+    }
+}
+
+/// Factors of Monday to Sunday, as they are and their sum.
+#[derive(Clone, Copy, Debug)]
+struct Weekdays {
+    factors: [f64; 7],
+    sum: f64,
+}
+
+impl Default for Weekdays {
+    fn default() -> Weekdays {
+        Weekdays {
+            factors: [1.0; 7],
+            sum: 7.0,
+        }
+    }
+}
+
+impl Weekdays {
+    fn set(&mut self, weekday: usize, (values, days): Sum) {
+        self.factors[weekday] = (values + WEEKDAY_SHRINKAGE) / (days + WEEKDAY_SHRINKAGE);
+        // In pairs: days wait for this sum, one after the other.
+        let [a, b, c, d, e, f, g] = self.factors;
+        self.sum = ((a + b) + (c + d)) + ((e + f) + g);
+    }
+
+    /// 1 on average.
+    fn factor(&self, weekday: usize) -> f64 {
+        match self.sum > 0.0 {
+            true => 7.0 * self.factors[weekday] / self.sum,
+            false => self.factors[weekday],
+        }
+    }
 }
 
 /// Days in a row that are far out on one side.
@@ -74,78 +137,94 @@ fn mean((values, weights): Sum) -> Option<f64> {
 /// The state of the pass.
 #[derive(Debug, Default)]
 pub(super) struct Filter {
-    levels: [Sum; LEVELS],
-    weekdays: [Sum; 7],
+    levels: Levels,
+    /// Of each weekday what its days brought as shares of the level, and their number.
+    of_weekdays: [Sum; 7],
+    weekdays: Weekdays,
     deviation: Sum,
     seen: u32,
     run: Run,
     /// Days that were far out, below and above.
     far_out: [f64; 2],
     /// The levels before the series moved.
-    before: Option<[Sum; LEVELS]>,
+    before: Option<Levels>,
 }
 
 impl Filter {
     /// What is known after the days so far.
     pub(super) fn morning(&self) -> Morning {
-        let mut weekdays = self
-            .weekdays
-            .map(|(sum, count)| (sum + WEEKDAY_SHRINKAGE) / (count + WEEKDAY_SHRINKAGE));
-        let all = weekdays.iter().sum::<f64>() / 7.0;
-        if all > 0.0 {
-            weekdays.iter_mut().for_each(|factor| *factor /= all);
-        }
         Morning {
-            levels: self.levels.map(|sum| mean(sum).unwrap_or(0.0)),
-            weekdays,
-            deviation: mean(self.deviation).unwrap_or(UNKNOWN_DEVIATION),
-            days: self.deviation.1,
+            levels: self.levels,
+            weekdays: self.weekdays,
         }
+    }
+
+    /// Mean absolute deviation of a day from what was expected of it, as a share of the level.
+    pub(super) fn deviation(&self) -> f64 {
+        mean(self.deviation).unwrap_or(UNKNOWN_DEVIATION)
+    }
+
+    /// How many days that is known from, those long ago less.
+    pub(super) fn days(&self) -> f64 {
+        self.deviation.1
+    }
+
+    /// The factor of a weekday, 1 on average.
+    pub(super) fn weekday(&self, weekday: usize) -> f64 {
+        self.weekdays.factor(weekday)
     }
 
     /// Takes in what an ordinary day brought; gives back what it counts as.
     pub(super) fn take(&mut self, value: f64, weekday: usize, phase: f64) -> f64 {
-        let known = self.morning();
-        let factor = (known.weekdays[weekday] * phase).max(0.01);
-        let level = known.levels[REFERENCE];
+        // The next day's factor waits for this one by way of level and weekday: there are no more divisions on that way than
+        // needed, and none for what hardly ever happens.
+        let factor = (self.weekday(weekday) * phase).max(0.01);
+        let (values, factors) = (self.levels.values[REFERENCE], self.levels.factors[REFERENCE]);
+        let level = mean((values, factors)).unwrap_or(0.0);
         let expected = level * factor;
-        let spread = known.deviation.max(LEAST_DEVIATION) * factor.max(SMALLEST_FACTOR) / factor;
         self.seen += 1;
         let mut counted = value;
         if self.seen > FIRST_DAYS && level > 0.0 {
-            let (low, high) = (
-                expected / (1.0 + FAR * spread).powi(2),
-                expected * (1.0 + FAR * spread),
-            );
-            if self.has_moved(value, factor, level, (low, high)) {
-                return value;
+            let mut spread = self.deviation().max(LEAST_DEVIATION);
+            if factor < SMALLEST_FACTOR {
+                spread *= SMALLEST_FACTOR / factor;
             }
-            counted = value.clamp(low, high);
+            let far = 1.0 + FAR * spread;
+            let is_above = value > expected * far;
+            if is_above || value * far * far < expected {
+                if self.has_moved(value, factor, level, is_above) {
+                    return value;
+                }
+                counted = if is_above {
+                    expected * far
+                } else {
+                    expected / (far * far)
+                };
+            } else {
+                self.run = Run::default();
+            }
         }
-        for (sum, kept) in self.levels.iter_mut().zip(*KEPT) {
-            *sum = (kept * sum.0 + counted, kept * sum.1 + factor);
-        }
+        self.levels.add(counted, factor);
         // The first days have no level to be compared with.
         if level > 0.0 && self.seen > RUN {
-            let of_weekday = &mut self.weekdays[weekday];
+            let of_weekday = &mut self.of_weekdays[weekday];
             *of_weekday = (
-                *WEEKDAY_KEPT * of_weekday.0 + counted / (level * phase.max(0.1)),
-                *WEEKDAY_KEPT * of_weekday.1 + 1.0,
+                WEEKDAY_KEPT * of_weekday.0 + counted * factors / (values * phase.max(0.1)),
+                WEEKDAY_KEPT * of_weekday.1 + 1.0,
             );
+            self.weekdays.set(weekday, *of_weekday);
             let deviates = (counted - expected).abs() / (level * factor.max(SMALLEST_FACTOR));
-            let kept = *DEVIATION_KEPT;
-            self.deviation = (kept * self.deviation.0 + deviates, kept * self.deviation.1 + 1.0);
+            self.deviation = (
+                DEVIATION_KEPT * self.deviation.0 + deviates,
+                DEVIATION_KEPT * self.deviation.1 + 1.0,
+            );
         }
         counted
     }
 
-    /// Whether a day shows that the series has moved, or is back; its levels follow.
-    fn has_moved(&mut self, value: f64, factor: f64, level: f64, (low, high): (f64, f64)) -> bool {
-        if (low..=high).contains(&value) {
-            self.run = Run::default();
-            return false;
-        }
-        let is_above = value > high;
+    /// Whether a day that is far out shows that the series has moved, or is back; its levels follow.
+    #[cold]
+    fn has_moved(&mut self, value: f64, factor: f64, level: f64, is_above: bool) -> bool {
         if self.run.is_above != is_above {
             self.run = Run::default();
         }
@@ -162,7 +241,7 @@ impl Filter {
         let is_no_chance = usual.powi(run.days.try_into().unwrap_or(i32::MAX)) < CHANCE;
         // Days without anything are a gap: nothing is begun anew from nothing.
         let is_new = run.filled >= RUN && is_no_chance && (moved / level).ln().abs() > MOVE;
-        let old = self.before.and_then(|sums| mean(sums[REFERENCE]));
+        let old = self.before.and_then(|before| before.mean(REFERENCE));
         let is_back = run.days >= 2
             && old.is_some_and(|old| {
                 // Nearer to the time before than to now, by logarithms.
@@ -179,10 +258,25 @@ impl Filter {
             Some(before) if is_back => before,
             _ => {
                 self.before = Some(known);
-                [(run.brought, run.factors); LEVELS]
+                Levels {
+                    values: [run.brought; LEVELS],
+                    factors: [run.factors; LEVELS],
+                }
             }
         };
         self.run = Run::default();
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_day_halves_as_often_as_is_said() {
+        assert_eq!(KEPT, [4.0, 10.0, 24.0, 60.0].map(|days| 0.5f64.powf(1.0 / days)));
+        assert_eq!(WEEKDAY_KEPT, 0.5f64.powf(0.1));
+        assert_eq!(DEVIATION_KEPT, 0.5f64.powf(1.0 / 28.0));
     }
 }

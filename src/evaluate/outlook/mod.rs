@@ -9,16 +9,17 @@
 //! Shafer 2005, "Algorithmic Learning in a Random World") and of a prior from the noise of single days, which fades as
 //! the history grows.
 
+mod almanac;
 mod calibration;
 mod filter;
 mod model;
 #[cfg(test)]
 mod tests;
 
-use super::snapshot::Period;
 use crate::catalog::Calendar;
 use crate::fold::day::Day;
 
+pub use almanac::Almanac;
 pub use calibration::Calibration;
 pub(super) use calibration::normal;
 
@@ -78,45 +79,81 @@ pub struct Ahead {
 #[derive(Debug)]
 pub struct Past<'a> {
     history: History<'a>,
-    running: Period,
-    prepared: model::Prepared,
+    almanac: &'a Almanac,
+    prepared: Box<model::Prepared>,
 }
+
+/// A history as far as it was gone through: a day later only one day of it is new. It takes about 160 bytes a day.
+#[derive(Debug)]
+pub struct Walk(Box<model::Prepared>);
 
 impl<'a> Past<'a> {
     /// Of a history whose day after the last lies in the running period.
-    pub fn of(history: History<'a>, running: Period) -> Past<'a> {
+    pub fn of(history: History<'a>, almanac: &'a Almanac) -> Past<'a> {
+        let days = days_left(history, almanac);
         Past {
             history,
-            running,
-            prepared: model::Prepared::of(history, running),
+            almanac,
+            prepared: Box::new(model::Prepared::of(history, almanac, Some(days))),
         }
+    }
+
+    /// The same for [`Past::ahead`] alone: how sure forecasts are is known.
+    pub fn calibrated(history: History<'a>, almanac: &'a Almanac) -> Past<'a> {
+        Past {
+            history,
+            almanac,
+            prepared: Box::new(model::Prepared::of(history, almanac, None)),
+        }
+    }
+
+    /// The same as [`Past::of`], going on from what an earlier day left, where no day of it has changed.
+    pub fn resumed(history: History<'a>, almanac: &'a Almanac, known: Option<Walk>) -> Past<'a> {
+        let known = known.map(|Walk(prepared)| prepared);
+        Past {
+            history,
+            almanac,
+            prepared: model::Prepared::resumed(known, history, almanac),
+        }
+    }
+
+    /// What a later day goes on from; of [`Past::resumed`] alone.
+    pub fn into_walk(self) -> Walk {
+        Walk(self.prepared)
     }
 
     /// How sure forecasts of this history are, over as many days as are left after today.
     pub fn calibration(&self) -> Calibration {
-        let left = Day::of(self.running.end).0 - self.history.today().0 - 1;
-        Calibration::of(&self.prepared, usize::try_from(left).unwrap_or(0).max(1))
+        Calibration::of(&self.prepared, days_left(self.history, self.almanac))
     }
 
     /// What is to come of a total's running period; `None` with less than a week of history.
     pub fn ahead(&self, calibration: &Calibration) -> Option<Ahead> {
         let Past {
-            history, prepared, ..
+            history,
+            almanac,
+            prepared,
         } = self;
         if history.days.len() < MIN_DAYS {
             return None;
         }
-        let (start, end) = (Day::of(self.running.start), Day::of(self.running.end));
-        let model = model::Model::of(*history, prepared, (start.0, end.0), &calibration.weights);
+        let (_, end) = almanac.running();
+        let model = model::Model::of(*history, prepared, almanac, &calibration.weights);
         let today = history.today();
         Some(Ahead {
             of_today: model.expected(today),
-            later: (today.0 + 1..end.0).map(|day| model.expected(Day(day))).sum(),
-            days_later: f64::from((end.0 - today.0 - 1).max(0)),
+            later: (today.0 + 1..end).map(|day| model.expected(Day(day))).sum(),
+            days_later: f64::from((end - today.0 - 1).max(0)),
             noise: (history.days.len() >= MIN_DAYS_OF_SPREAD).then(|| model.noise()),
             scores: calibration.scores.clone(),
         })
     }
+}
+
+/// Days of the running period after today; at least one.
+fn days_left(history: History<'_>, almanac: &Almanac) -> usize {
+    let left = almanac.running().1 - history.today().0 - 1;
+    usize::try_from(left).unwrap_or(0).max(1)
 }
 
 impl Ahead {

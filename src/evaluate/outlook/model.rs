@@ -3,8 +3,7 @@
 
 use super::calibration::Weights;
 use super::filter::{Filter, LEVELS, Morning, REFERENCE};
-use super::{History, year_before};
-use crate::evaluate::snapshot::Period;
+use super::{Almanac, History, year_before};
 use crate::fold::day::Day;
 
 /// Forecasts that are put together: of each level, and of one with last year's season.
@@ -18,7 +17,7 @@ const SEASON_TRUST: f64 = 0.8;
 /// The largest seasonal change that is one, up and down.
 const SEASON_LIMITS: (f64, f64) = (0.2, 5.0);
 /// Parts of a period whose share is learned: the end of a quarter is not its middle.
-const PHASES: usize = 12;
+pub(super) const PHASES: usize = 12;
 /// How often their variance by chance the phases must differ, before anything of it is believed.
 const PHASE_DOUBT: f64 = 3.0;
 /// Special days of the same name that the shrinkage adds at an ordinary day's rate.
@@ -72,118 +71,156 @@ pub(super) struct Origin {
     pub(super) came: f64,
 }
 
-/// A history as it was known on every morning, and the bounds of its periods.
+/// Sums over the days up to one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    /// What ordinary days counted as.
+    counted: f64,
+    /// How many they were.
+    ordinary: f64,
+    /// What all days brought.
+    brought: f64,
+}
+
+/// A history as it was known on its mornings, and what is summed up of its days.
 #[derive(Debug)]
 pub(super) struct Prepared {
     from: Day,
-    mornings: Vec<Morning>,
-    /// Sums up to each day: of what ordinary days counted as, of their number, and of what all days brought.
-    counted: Vec<f64>,
-    ordinary: Vec<f64>,
-    brought: Vec<f64>,
-    /// Factors of the parts of the running period.
+    /// The days that it was made of, to go on from them; none where nobody goes on.
+    days: Vec<f64>,
+    /// Mornings by the number of their day, the oldest first: those of [`Prepared::origins`], or of all days to go on from.
+    mornings: Vec<(usize, Morning)>,
+    /// What is known today.
+    today: Filter,
+    /// Sums up to each day.
+    sums: Vec<Sums>,
+    /// What the parts of closed periods brought, and those of the last one so far: what they count as, and factors of weekdays.
+    learned: Phases,
+    parts: [(f64, f64); PHASES],
+    /// First day of the last period, and the day after its last.
+    period: (i32, i32),
+    /// Factors of the parts of that period.
     phases: [f64; PHASES],
 }
 
+/// Days of whose mornings something may be asked.
+#[derive(Clone, Copy)]
+enum Mornings {
+    All,
+    /// So many, up to this one.
+    Origins(usize, usize),
+}
+
 impl Prepared {
-    /// Of a whole history; what its beginnings need is part of it.
-    pub(super) fn of(history: History<'_>, running: Period) -> Prepared {
+    /// Of a whole history; what its beginnings need is part of it. Mornings are kept for forecasts of so many days; `None`
+    /// where none are asked for.
+    pub(super) fn of(history: History<'_>, almanac: &Almanac, days: Option<usize>) -> Prepared {
         let count = history.days.len();
-        let from = history.from;
-        let mut periods = Vec::new();
-        let mut period = running;
-        loop {
-            periods.push((Day::of(period.start).0, Day::of(period.end).0));
-            let Ok(before) = period.start.yesterday() else {
-                break;
-            };
-            if Day::of(period.start) <= from {
-                break;
-            }
-            period = Period::containing(running.kind, before, history.calendar);
-        }
-        let mut special: Vec<i32> = history
-            .calendar
-            .special_days
-            .range(from.date()..history.today().date())
-            .map(|(date, _)| Day::of(*date).0)
-            .collect();
-        special.reverse();
-        let sums = || {
-            let mut sums = Vec::with_capacity(count + 1);
-            sums.push(0.0);
-            sums
-        };
-        let mut prepared = Prepared {
-            from,
-            mornings: Vec::with_capacity(count + 1),
-            counted: sums(),
-            ordinary: sums(),
-            brought: sums(),
-            phases: [1.0; PHASES],
-        };
-        let mut filter = Filter::default();
-        let mut learned = Phases::default();
-        let mut parts = [(0.0, 0.0); PHASES];
-        // The oldest first, as days are.
-        let mut close = |(start, end): (i32, i32), parts: &mut [(f64, f64); PHASES]| {
-            if start >= from.0 && end - start >= PHASES as i32 {
-                learned.add(parts);
-            }
-            *parts = [(0.0, 0.0); PHASES];
-            learned.factors()
-        };
-        let mut bounds = periods.pop().unwrap_or_default();
-        for (day, &value) in (from.0..).map(Day).zip(history.days) {
-            while day.0 >= bounds.1
-                && let Some(next) = periods.pop()
-            {
-                prepared.phases = close(bounds, &mut parts);
-                bounds = next;
-            }
-            let morning = filter.morning();
-            let (mut counts, mut is_ordinary) = (0.0, 0.0);
-            if special.last() == Some(&day.0) {
-                special.pop();
-            } else {
-                let at = phase(day, bounds);
-                counts = filter.take(value, weekday(day), prepared.phases[at]);
-                is_ordinary = 1.0;
-                parts[at].0 += counts;
-                parts[at].1 += morning.weekdays[weekday(day)];
-            }
-            prepared.mornings.push(morning);
-            for (sums, more) in [
-                (&mut prepared.counted, counts),
-                (&mut prepared.ordinary, is_ordinary),
-                (&mut prepared.brought, value),
-            ] {
-                let sum = sums.last().copied().unwrap_or(0.0);
-                sums.push(sum + more);
-            }
-        }
-        // The running period may begin today.
-        while let Some(next) = periods.pop() {
-            prepared.phases = close(bounds, &mut parts);
-            bounds = next;
-        }
-        prepared.mornings.push(filter.morning());
+        let (origins, last) = days.map_or((0, 0), |days| origins(count, days));
+        let mut prepared = Prepared::new(history.from, count, origins, almanac);
+        prepared.go_on(history, almanac, Mornings::Origins(origins, last));
         prepared
     }
 
-    /// Whether a day of the history is not special.
-    fn is_ordinary(&self, day: Day) -> bool {
-        let at = usize::try_from(day.0 - self.from.0).ok();
-        let counts = at.and_then(|at| self.ordinary.get(at..=at + 1));
-        counts.is_some_and(|counts| counts[1] > counts[0])
+    /// The same, going on from an earlier day of the same history. All mornings are kept.
+    pub(super) fn resumed(
+        known: Option<Box<Prepared>>,
+        history: History<'_>,
+        almanac: &Almanac,
+    ) -> Box<Prepared> {
+        let is_beginning = |known: &Prepared| {
+            let first = history.days.get(..known.days.len());
+            known.from == history.from && first.is_some_and(|days| days == known.days)
+        };
+        let count = history.days.len();
+        let begun = || Box::new(Prepared::new(history.from, count, count, almanac));
+        let mut prepared = known.filter(|known| is_beginning(known)).unwrap_or_else(begun);
+        prepared.go_on(history, almanac, Mornings::All);
+        let taken = prepared.days.len();
+        prepared.days.extend_from_slice(&history.days[taken..]);
+        prepared
+    }
+
+    /// Of nothing yet.
+    fn new(from: Day, days: usize, mornings: usize, almanac: &Almanac) -> Prepared {
+        let mut sums = Vec::with_capacity(days + 1);
+        sums.push(Sums::default());
+        Prepared {
+            from,
+            days: Vec::new(),
+            mornings: Vec::with_capacity(mornings),
+            today: Filter::default(),
+            sums,
+            learned: Phases::default(),
+            parts: [(0.0, 0.0); PHASES],
+            period: almanac.first_from(from),
+            phases: [1.0; PHASES],
+        }
+    }
+
+    /// Takes in what is new of a history.
+    fn go_on(&mut self, history: History<'_>, almanac: &Almanac, mornings: Mornings) {
+        let taken = self.sums.len() - 1;
+        let first = Day(self.from.0 + taken as i32);
+        let mut special = almanac.special_days(first, history.today());
+        // The number of the next day whose morning is kept, and of the last one.
+        let (mut next, last, step) = match mornings {
+            Mornings::All => (taken, usize::MAX, 1),
+            Mornings::Origins(0, _) => (usize::MAX, 0, STRIDE),
+            Mornings::Origins(count, last) => (last - (count - 1) * STRIDE, last, STRIDE),
+        };
+        let mut filter = std::mem::take(&mut self.today);
+        let mut sums = self.sums[taken];
+        let mut weekday = weekday(first);
+        for (number, &value) in history.days.iter().enumerate().skip(taken) {
+            let day = Day(self.from.0 + number as i32);
+            if day.0 >= self.period.1 {
+                self.close_periods(day, almanac);
+            }
+            if number == next {
+                self.mornings.push((number, filter.morning()));
+                next = if number < last { number + step } else { usize::MAX };
+            }
+            if special.first() == Some(&day.0) {
+                special = &special[1..];
+            } else {
+                let at = phase(day, self.period);
+                let factor = filter.weekday(weekday);
+                let counts = filter.take(value, weekday, self.phases[at]);
+                self.parts[at].0 += counts;
+                self.parts[at].1 += factor;
+                sums.counted += counts;
+                sums.ordinary += 1.0;
+            }
+            sums.brought += value;
+            self.sums.push(sums);
+            weekday = if weekday == 6 { 0 } else { weekday + 1 };
+        }
+        self.today = filter;
+        // The running period may begin today.
+        self.close_periods(history.today(), almanac);
+    }
+
+    /// Closes periods up to the one that holds a day.
+    fn close_periods(&mut self, day: Day, almanac: &Almanac) {
+        while day.0 >= self.period.1
+            && let Some(next) = almanac.after(self.period)
+        {
+            let (start, end) = std::mem::replace(&mut self.period, next);
+            if start >= self.from.0 && end - start >= PHASES as i32 {
+                self.learned.add(&self.parts);
+            }
+            self.parts = [(0.0, 0.0); PHASES];
+            self.phases = self.learned.factors();
+        }
     }
 
     /// Mean of the ordinary days `from..to`; `None` where the history does not reach around them, or there are none.
     fn rate(&self, from: Day, to: Day) -> Option<f64> {
         let at = |day: Day| usize::try_from(day.0 - self.from.0).ok();
-        let (from, to) = (at(from)?, at(to)?);
-        let count = self.ordinary.get(to)? - self.ordinary[from];
-        (count > 0.0).then(|| (self.counted[to] - self.counted[from]) / count)
+        let (from, to) = (self.sums.get(at(from)?)?, self.sums.get(at(to)?)?);
+        let count = to.ordinary - from.ordinary;
+        (count > 0.0).then(|| (to.counted - from.counted) / count)
     }
 
     fn rate_around(&self, day: Day) -> Option<f64> {
@@ -207,33 +244,32 @@ impl Prepared {
     }
 
     /// The levels of a morning for the days from it to `to`.
-    fn levels(&self, at: usize, to: Day) -> [f64; FORECASTS] {
-        let levels = self.mornings[at].levels;
+    fn levels(&self, at: usize, morning: &Morning, to: Day) -> [f64; FORECASTS] {
+        let levels = morning.levels();
         let from = Day(self.from.0 + at as i32);
         let seasonal = levels[REFERENCE] * self.season(from, to);
         std::array::from_fn(|number| levels.get(number).copied().unwrap_or(seasonal))
     }
 
-    /// Forecasts of so many days of the history, the newest first, by what was known on their first morning.
-    pub(super) fn origins(&self, days: usize) -> impl Iterator<Item = Origin> {
-        let last = (self.mornings.len() - 1).checked_sub(days);
-        let starts = last
-            .into_iter()
-            .flat_map(|last| (FIRST_ORIGIN..=last).rev().step_by(STRIDE).take(ORIGINS));
-        starts.map(move |at| {
-            let (from, to) = (self.from.0 + at as i32, at + days);
-            let weekdays = self.mornings[at].weekdays;
-            let over: f64 = (0..days % 7)
-                .map(|more| weekdays[weekday(Day(from + more as i32))])
-                .sum();
-            let ordinary = (self.ordinary[to] - self.ordinary[at]) / days as f64;
+    /// Forecasts of so many days of the history, the newest first, by what was known on their first morning; mornings were kept
+    /// for as many days, or all.
+    pub(super) fn origins(&self, days: usize) -> impl ExactSizeIterator<Item = Origin> {
+        let (count, last) = origins(self.sums.len() - 1, days);
+        let newest = self.mornings.last().map_or(0, |(number, _)| *number);
+        let step = if self.days.is_empty() { 1 } else { STRIDE };
+        let mornings = self.mornings.iter().rev().skip(newest.saturating_sub(last));
+        mornings.step_by(step).take(count).map(move |(at, morning)| {
+            let number = *at as i32;
+            let (from, to) = (self.sums[*at], self.sums[at + days]);
+            let over = morning.weekdays(weekday(Day(self.from.0 + number)), days % 7);
+            let ordinary = (to.ordinary - from.ordinary) / days as f64;
             let factors = ((days - days % 7) as f64 + over) * ordinary;
             Origin {
                 said: self
-                    .levels(at, Day(from + days as i32))
+                    .levels(*at, morning, Day(self.from.0 + number + days as i32))
                     .map(|level| level * factors),
-                counted: self.counted[to] - self.counted[at],
-                came: self.brought[to] - self.brought[at],
+                counted: to.counted - from.counted,
+                came: to.brought - from.brought,
             }
         })
     }
@@ -243,6 +279,14 @@ impl Prepared {
     pub(super) fn own_share(days: usize) -> f64 {
         (STRIDE as f64 / days.max(1) as f64).min(1.0)
     }
+}
+
+/// How many forecasts of so many days can be made of a history of `count` days, and the number of the last one's first day.
+fn origins(count: usize, days: usize) -> (usize, usize) {
+    count.checked_sub(days).map_or((0, 0), |last| {
+        let all = (last + STRIDE).saturating_sub(FIRST_ORIGIN) / STRIDE;
+        (all.min(ORIGINS), last)
+    })
 }
 
 /// What the parts of closed periods brought, against their whole period's rate.
@@ -297,8 +341,7 @@ impl Phases {
 pub(super) struct Model<'a> {
     history: History<'a>,
     prepared: &'a Prepared,
-    period: (i32, i32),
-    morning: Morning,
+    almanac: &'a Almanac,
     level: f64,
 }
 
@@ -307,47 +350,50 @@ impl<'a> Model<'a> {
     pub(super) fn of(
         history: History<'a>,
         prepared: &'a Prepared,
-        period: (i32, i32),
+        almanac: &'a Almanac,
         weights: &Weights,
     ) -> Model<'a> {
-        let today = prepared.mornings.len() - 1;
-        let levels = prepared.levels(today, Day(period.1));
+        let (_, end) = almanac.running();
+        let levels = prepared.levels(history.days.len(), &prepared.today.morning(), Day(end));
         Model {
             history,
             prepared,
-            period,
-            morning: prepared.mornings[today],
+            almanac,
             level: weights.mean(&levels),
         }
     }
 
     /// What a day is expected to bring.
     pub(super) fn expected(&self, day: Day) -> f64 {
-        let ordinary = || self.morning.weekdays[weekday(day)] * self.prepared.phases[phase(day, self.period)];
+        let ordinary = || {
+            let phase = self.prepared.phases[phase(day, self.almanac.running())];
+            self.prepared.today.weekday(weekday(day)) * phase
+        };
         self.level * self.special(day).unwrap_or_else(ordinary)
     }
 
     /// How much days and the level are uncertain.
     pub(super) fn noise(&self) -> Noise {
-        let of_a_day = self.morning.deviation * SPREAD_OF_DEVIATION;
+        let today = &self.prepared.today;
+        let of_a_day = today.deviation() * SPREAD_OF_DEVIATION;
         Noise {
             of_a_day: if self.level > 0.0 {
                 of_a_day * of_a_day
             } else {
                 0.0
             },
-            days: self.morning.days.max(1.0),
+            days: today.days().max(1.0),
         }
     }
 
     /// The factor of a special day: what the days of its name brought before, against their ordinary neighbours;
     /// `None` for a day that is not special, or of which nothing is known.
     fn special(&self, day: Day) -> Option<f64> {
-        // The calendar was asked for the days of the history already, and a date costs something.
-        let calendar = self.history.calendar;
-        if calendar.special_days.is_empty() || self.prepared.is_ordinary(day) {
+        // A date costs something.
+        if !self.almanac.is_special(day) {
             return None;
         }
+        let calendar = self.history.calendar;
         let name = &calendar.special_days.get(&day.date())?.name;
         let (mut sum, mut count) = (0.0, 0.0);
         let until = self.history.today().date();
@@ -369,7 +415,7 @@ impl<'a> Model<'a> {
                 count += 1.0;
             }
         }
-        let ordinary = self.morning.weekdays[weekday(day)];
+        let ordinary = self.prepared.today.weekday(weekday(day));
         (count > 0.0).then(|| (sum + SPECIAL_SHRINKAGE * ordinary) / (count + SPECIAL_SHRINKAGE))
     }
 }

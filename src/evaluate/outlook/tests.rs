@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use super::*;
 use crate::catalog::PeriodKind;
 use crate::catalog::load::{Files, load};
+use crate::evaluate::snapshot::Period;
 
 /// A small generator of numbers that look random: the tests are the same on every machine.
 struct Dice(u64);
@@ -180,15 +181,17 @@ fn trials() -> Vec<Trial> {
             while period.end <= TO.parse().unwrap() {
                 let at = |date: Date| usize::try_from(Day::of(date).0 - from.0).unwrap();
                 let (start, end) = (at(period.start), at(period.end));
+                let almanac = Almanac::of(period, &calendar);
                 for share in [0.25, 0.5, 0.75] {
                     let today = start + ((end - start) as f64 * share) as usize;
+                    let first = today.saturating_sub(HISTORY_DAYS as usize);
                     let history = History {
-                        from,
-                        days: &days[..today],
+                        from: Day(from.0 + first as i32),
+                        days: &days[first..today],
                         calendar: &calendar,
                     };
                     let value: f64 = days[start..today].iter().sum();
-                    let past = Past::of(history, period);
+                    let past = Past::of(history, &almanac);
                     let calibration = past.calibration();
                     trials.push(Trial {
                         business,
@@ -297,6 +300,43 @@ fn chances_are_what_they_say() {
     );
 }
 
+/// Day by day it comes to the same as all at once, also where a day is changed that was gone through.
+#[test]
+fn who_goes_on_says_the_same_as_who_begins() {
+    let calendar = calendar();
+    let from = Day::of(FROM.parse().unwrap());
+    for business in [Business::Shop, Business::Contracts, Business::Sparse] {
+        for kind in [PeriodKind::Week, PeriodKind::Month, PeriodKind::Quarter] {
+            let mut days = series(business, 3, &calendar);
+            let mut walk = None;
+            for today in 10..420 {
+                if today % 50 == 0 {
+                    days[today - 3] *= 2.0;
+                }
+                let date = Day(from.0 + today as i32).date();
+                let almanac = Almanac::of(Period::containing(kind, date, &calendar), &calendar);
+                let history = History {
+                    from,
+                    days: &days[..today],
+                    calendar: &calendar,
+                };
+                let begun = Past::of(history, &almanac);
+                let resumed = Past::resumed(history, &almanac, walk.take());
+                let calibration = begun.calibration();
+                assert_eq!(
+                    resumed.calibration(),
+                    calibration,
+                    "{business:?} {kind:?} {today}"
+                );
+                assert_eq!(resumed.ahead(&calibration), begun.ahead(&calibration));
+                let calibrated = Past::calibrated(history, &almanac);
+                assert_eq!(calibrated.ahead(&calibration), begun.ahead(&calibration));
+                walk = Some(resumed.into_walk());
+            }
+        }
+    }
+}
+
 #[test]
 fn steady_days_go_on() {
     let calendar = calendar();
@@ -308,7 +348,8 @@ fn steady_days_go_on() {
         calendar: &calendar,
     };
     // Sixty days from 11 January: 11 March, ten days into a month of 31; noon of it, with five already.
-    let found = Past::of(history, period)
+    let almanac = Almanac::of(period, &calendar);
+    let found = Past::of(history, &almanac)
         .ahead(&Calibration::default())
         .unwrap()
         .outlook(105.0, 0.5);
@@ -318,7 +359,7 @@ fn steady_days_go_on() {
         days: &days[..5],
         ..history
     };
-    assert_eq!(Past::of(short, period).ahead(&Calibration::default()), None);
+    assert_eq!(Past::of(short, &almanac).ahead(&Calibration::default()), None);
 }
 
 #[test]

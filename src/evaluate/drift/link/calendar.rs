@@ -20,6 +20,8 @@ pub enum Special {
 #[derive(Clone, Default, Debug)]
 pub struct Days {
     special: BTreeMap<i32, Special>,
+    /// See [`Days::is_unusual`]; ascending. It is asked of every day of many windows.
+    unusual: Vec<i32>,
 }
 
 /// Holidays in a row from which on the days around them are unusual too: people leave early and come back late.
@@ -30,12 +32,19 @@ const AROUND: i32 = 6;
 impl Days {
     /// From dates and what they are.
     pub fn new(special: impl IntoIterator<Item = (Date, Special)>) -> Days {
-        Days {
+        let mut days = Days {
             special: special
                 .into_iter()
                 .map(|(date, kind)| (day_of(date), kind))
                 .collect(),
-        }
+            unusual: Vec::new(),
+        };
+        let near = days.special.keys().flat_map(|day| day - AROUND..=day + AROUND);
+        let mut unusual: Vec<i32> = near.filter(|day| days.reckoned_unusual(*day)).collect();
+        unusual.sort_unstable();
+        unusual.dedup();
+        days.unusual = unusual;
+        days
     }
 
     /// What a day is.
@@ -46,6 +55,11 @@ impl Days {
     /// Whether a day says nothing about an ordinary one: a holiday, a make-up day, a promotion, or a day beside a long
     /// holiday.
     pub fn is_unusual(&self, day: i32) -> bool {
+        self.unusual.binary_search(&day).is_ok()
+    }
+
+    /// The same, told from the days around it.
+    fn reckoned_unusual(&self, day: i32) -> bool {
         self.special.contains_key(&day) || self.beside(day, -1) <= AROUND || self.beside(day, 1) <= AROUND
     }
 

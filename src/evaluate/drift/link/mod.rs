@@ -305,8 +305,10 @@ impl Link {
         self.parent.learn_day(day, levels[1]);
         let quiet = self.active.iter().all(Option::is_none)
             && !self.judges.iter().any(|judge| judge.is_suspicious(tuning));
+        let lengths = self.judges.each_ref().map(|judge| judge.window);
+        let all = [&self.kpi, &self.parent].map(|stream| stream.windows(day, lengths));
         for (place, judge) in self.judges.iter_mut().enumerate() {
-            let windows = [&self.kpi, &self.parent].map(|stream| stream.window(day, judge.window));
+            let windows = all.map(|windows| windows[place]);
             let ratios = windows.map(|window| {
                 let enough = window.days * 7 >= judge.window * 3 && window.reference > 0.0;
                 enough.then(|| window.ratio()).filter(|ratio| ratio.is_finite())

@@ -289,6 +289,7 @@ impl Stream {
         if days.is_usual(first, last) {
             return None;
         }
+        let shares = self.weekday_shares();
         let (mut value, mut reference, mut unusual) = (0.0, 0.0, false);
         for day in first..=last {
             if day < self.first_day {
@@ -300,7 +301,7 @@ impl Stream {
                 continue;
             }
             value += brought;
-            reference += expected * self.weekday_share(day);
+            reference += expected * shares[weekday(day)];
         }
         (unusual && reference > 0.0).then(|| ((value + 0.05 * reference) / (1.05 * reference)).ln())
     }
@@ -381,46 +382,64 @@ impl Stream {
 
     /// Share of its reference that a weekday brings, 1 on average, shrunk to it while little is known.
     fn weekday_share(&self, day: i32) -> f64 {
-        let brought: f64 = self.brought.iter().sum();
-        let expected: f64 = self.expected.iter().sum();
-        if brought <= 0.0 || expected <= 0.0 {
-            return 1.0;
-        }
-        let level = brought / expected;
-        let weekday = weekday(day);
-        // As much as one day of average size speaks for "as any other day".
-        let prior = expected / 7.0 / 10.0;
-        (self.brought[weekday] + prior * level) / (self.expected[weekday] + prior) / level
+        self.share_of_weekday()(weekday(day))
     }
 
-    /// Sums over the usable days of the window of `length` days that ends with a day.
-    pub(super) fn window(&self, last: i32, length: usize) -> Window {
-        let mut window = Window::default();
-        let mut closing = 0.0;
-        for ago in 0..length as i32 {
-            let day = last - ago;
-            if day < self.first_day {
-                break;
+    /// The same of every weekday, Monday first.
+    fn weekday_shares(&self) -> [f64; 7] {
+        std::array::from_fn(self.share_of_weekday())
+    }
+
+    fn share_of_weekday(&self) -> impl Fn(usize) -> f64 {
+        let brought: f64 = self.brought.iter().sum();
+        let expected: f64 = self.expected.iter().sum();
+        let level = brought / expected;
+        // As much as one day of average size speaks for "as any other day".
+        let prior = expected / 7.0 / 10.0;
+        move |weekday| {
+            if brought <= 0.0 || expected <= 0.0 {
+                return 1.0;
             }
-            let slot = at(day);
-            if self.is_usable(day) {
-                let mut reference = f64::from(self.reference[slot]) * self.weekday_share(day);
+            (self.brought[weekday] + prior * level) / (self.expected[weekday] + prior) / level
+        }
+    }
+
+    /// Sums over the usable days of windows of so many days that end with a day, the shortest first.
+    pub(super) fn windows<const COUNT: usize>(&self, last: i32, lengths: [usize; COUNT]) -> [Window; COUNT] {
+        let shares = self.weekday_shares();
+        let lift = self.closing.lift.exp();
+        let doubt = self.closing.doubt();
+        let mut window = Window {
+            noise: self.noise,
+            scale: self.scale(),
+            level: self.level,
+            lower: self.lower,
+            ..Window::default()
+        };
+        let mut closing = 0.0;
+        let mut ago = 0;
+        // A longer window is a shorter one and the days before it.
+        lengths.map(|length| {
+            while ago < length as i32 && last - ago >= self.first_day {
+                let day = last - ago;
+                ago += 1;
+                if !self.is_usable(day) {
+                    continue;
+                }
+                let slot = at(day);
+                let mut reference = f64::from(self.reference[slot]) * shares[weekday(day)];
                 if quarter_end(day).is_some() {
-                    reference *= self.closing.lift.exp();
+                    reference *= lift;
                     closing += reference;
                 }
                 window.value += self.value[slot];
                 window.reference += reference;
                 window.days += 1;
             }
-        }
-        if window.reference > 0.0 {
-            window.doubt = closing / window.reference * self.closing.doubt();
-        }
-        window.noise = self.noise;
-        window.scale = self.scale();
-        window.level = self.level;
-        window.lower = self.lower;
-        window
+            if window.reference > 0.0 {
+                window.doubt = closing / window.reference * doubt;
+            }
+            window
+        })
     }
 }
