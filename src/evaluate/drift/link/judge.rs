@@ -85,6 +85,7 @@ const FOUR_FIFTHS: f64 = 1.2816;
 pub(super) struct Judge {
     pub(super) window: usize,
     kappa: f64,
+    /// What the sums have to pass since the last day, in spread-days.
     limit: f64,
     /// Log ratios of KPI and parent by day; NaN where there is none. A ratio with seven digits is as good as its day.
     x: Vec<f32>,
@@ -256,6 +257,7 @@ impl Judge {
         let sigma = ((self.sigma.powi(2) * known + usual * tuning.sigma_weight)
             / (known + tuning.sigma_weight))
             .sqrt();
+        self.limit = tuning.limit_of(self.window, sigma.powi(2), seen.noise);
         let spread = sigma.max(tuning.sigma_min) * young * seen.thin;
         let spread = spread.hypot(seen.doubt);
         let mut u = gap / spread;

@@ -23,6 +23,11 @@ pub struct Tuning {
     pub kappa: [f64; 3],
     /// Limit of the sum of each window, in spread-days.
     pub limit: [f64; 3],
+    /// By how much lower a limit is where a link does not wander: a share of it.
+    pub calm: f64,
+    /// How many times the variance of its windows the noise of single days alone would make, where a link wanders too little
+    /// for a lower limit, and from where on it is lower by all of [`Tuning::calm`].
+    pub calm_at: (f64, f64),
     /// Links of a catalogue up to which limits are as they stand. Beyond, they rise so that the false alarms of all links
     /// together stay those of so many.
     pub fleet: usize,
@@ -134,6 +139,8 @@ impl Default for Tuning {
             window: [7, 14, 28],
             kappa: [1.7, 1.8, 1.9],
             limit: [10.0, 20.0, 30.0],
+            calm: 0.3,
+            calm_at: (1.2, 1.8),
             fleet: 500,
             crowd: 0.0,
             beta: (0.7, 1.1),
@@ -171,6 +178,19 @@ impl Tuning {
         self.answer.missing += self.crowd;
         self.answer.later += self.crowd;
         self
+    }
+
+    /// The limit of a window in spread-days, of a link whose windows have a variance and to which the noise of single days
+    /// alone would give another.
+    ///
+    /// A sum of independent days passes a limit as seldom as theory says. What wanders by itself stays out for weeks, and
+    /// passes it more often; then its windows vary by more than their days do. Gaps that go to the nearest answer that
+    /// is accepted vary by less than their days, so that begins above 1.
+    pub(super) fn limit_of(&self, window: usize, variance: f64, noise: f64) -> f64 {
+        let at = self.window.iter().position(|own| *own == window).unwrap_or(0);
+        let (from, to) = self.calm_at;
+        let calm = ((noise / variance - from) / (to - from)).clamp(0.0, 1.0);
+        self.limit[at] * (1.0 - self.calm * calm) / self.sensitivity
     }
 
     /// What the limit of a window rises by in a large catalogue, in spread-days.
@@ -219,6 +239,24 @@ mod tests {
             assert!(
                 before > 300 && (7.0..16.0).contains(&times),
                 "{before} and {after}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_link_that_does_not_wander_is_told_of_sooner() {
+        let limit = |noise: f64| Tuning::default().limit_of(14, 0.01, noise);
+        for (noise, expected) in [
+            (0.0, 20.0),
+            (0.012, 20.0),
+            (0.015, 17.0),
+            (0.018, 14.0),
+            (0.05, 14.0),
+        ] {
+            assert!(
+                (limit(noise) - expected).abs() < 1e-9,
+                "{noise}: {}",
+                limit(noise)
             );
         }
     }
