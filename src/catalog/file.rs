@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::catalog::yaml::Spanned;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -17,7 +16,7 @@ use super::model::{
 };
 use super::severity::Grade;
 use super::template::{TemplateEntry, UseEntry};
-use super::yaml::Named;
+use super::yaml::{Named, Spanned};
 
 /// One file; sections of several files merge.
 #[derive(Deserialize, JsonSchema, Debug, Default)]

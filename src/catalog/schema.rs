@@ -15,7 +15,7 @@ use super::file::{
 };
 use super::model::{PeriodKind, Profile, WeightMode};
 use super::severity::Grade;
-use super::yaml::{Named, Tree};
+use super::yaml::{Named, Tree, Written};
 
 /// The schema of a catalogue file.
 pub fn catalogue() -> Value {
@@ -154,6 +154,7 @@ described!(RuleTitleEntry, "Title", _generator => json_schema!({"anyOf": [
         "properties": {"en": {"type": "string"}, "zh": {"type": "string"}},
     },
 ]}));
+described!(Written, "Written", _generator => json_schema!({"type": ["string", "number", "boolean"]}));
 described!(Tree, "Anything", _generator => json_schema!({}));
 
 impl<T: JsonSchema> JsonSchema for Named<T> {

@@ -17,7 +17,7 @@ use super::diagnostic::{Diagnostic, Place};
 
 pub(crate) use node::{Node, TreeError};
 pub(crate) use parse::parse;
-pub(crate) use spanned::{Location, Spanned};
+pub(crate) use spanned::{Location, Spanned, Written};
 pub(crate) use tree::{Number, Tree};
 
 /// A mapping whose keys are names that the user chose, in the order of the file, each with its place.
@@ -128,7 +128,7 @@ mod tests {
             ("target: viel", "f:1:9: 'viel' is not a number"),
             (
                 "filter: a\npart: 127.0.0.1:9092",
-                "f:2:7: '127.0.0.1:9092' is one value, and keys belong here, as in name: {key: value}",
+                "f:2:7: one value stands here, and keys belong here, as in name: {key: value}",
             ),
         ] {
             assert_eq!(said(text), expected, "{text}");
@@ -227,16 +227,21 @@ mod tests {
             names("a: 007 # agent\nb: 1.50\nc: &c 1e3\nd: *c\ne: '08'\nf: true\ng: 9007199254740993\n"),
             ["007", "1.50", "1e3", "1e3", "08", "true", "9007199254740993"]
         );
+        assert_eq!(
+            names("a: 8e93041\nb: .nan\nc: 12_34\nd: 0x30\ne: True\n"),
+            ["8e93041", ".nan", "12_34", "0x30", "True"]
+        );
         assert_eq!(names("{a: 1.0, b: -0.50}"), ["1.0", "-0.50"]);
         assert_eq!(names("\u{feff}é: 1.20\n"), ["1.20"]);
         // A part of a tree keeps it as well.
-        let trees: Named<Spanned<Tree>> = read(&"f".into(), "a: 007\nb: [1.50]\n").unwrap();
+        let trees: Named<Spanned<Tree>> = read(&"f".into(), "a: 007\nb: [1.50]\nc: 0x1f\n").unwrap();
         assert_eq!(trees.0[0].1.value.scalar().as_deref(), Some("007"));
         assert_eq!(trees.0[0].1.location, Location { line: 1, column: 4 });
         let Tree::List(items) = &trees.0[1].1.value else {
             panic!("{trees:?}");
         };
         assert_eq!(items[0].value.scalar().as_deref(), Some("1.50"));
+        assert_eq!(u8::deserialize(Node(&trees.0[2].1)).unwrap(), 31);
     }
 
     #[test]
@@ -261,7 +266,10 @@ mod tests {
             Err(diagnostic) => diagnostic.to_string(),
         };
         for (text, expected) in [
-            ("list: a", "f:1:7: 'a' is one value, and a list belongs here: [a]"),
+            (
+                "list: a",
+                "f:1:7: one value stands here, and a list belongs here: [value]",
+            ),
             ("list: {a: b}", "f:1:7: found a mapping, expected a list"),
             ("on: yes", "f:1:5: 'yes' is neither true nor false"),
             ("on: [true]", "f:1:5: found a list, expected true or false"),
@@ -291,5 +299,6 @@ mod tests {
         // What is left empty is as if nobody had written it, and quotes change no meaning.
         let read = said("list:\ninner:\ncount: '7'\non: 'true'\n");
         assert!(read.contains("count: 7") && read.contains("on: true"), "{read}");
+        assert!(said("on: True").contains("on: true"));
     }
 }

@@ -113,12 +113,22 @@ struct Computed {
     seen_from: Option<Day>,
     /// What is still to come, of a total with some history.
     ahead: Option<Arc<Ahead>>,
-    /// Of what days it was fitted: their sum.
-    fitted_to: f64,
+    /// Of what days it was fitted: their mark.
+    fitted_to: u64,
     /// Holds for the day, whatever the day brings.
     calibration: Calibration,
-    /// Of what days that was learned: their sum.
-    calibrated_to: f64,
+    /// Of what days that was learned: their mark.
+    calibrated_to: u64,
+}
+
+/// Tells days from others: another value of any of them, or another first day, gives another mark.
+fn mark_of(from: Day, days: &[f64]) -> u64 {
+    // An odd number with its bits well mixed: 2⁶⁴ over the golden ratio.
+    const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
+    let first = u64::from(from.0.cast_unsigned()).wrapping_add(1);
+    days.iter().fold(first, |mark, day| {
+        (mark.rotate_left(23) ^ day.to_bits()).wrapping_mul(MIX)
+    })
 }
 
 /// When a snapshot is taken.
@@ -794,12 +804,13 @@ impl Instance {
             is_few: self.is_few(node, formula, cells, &period, moment),
             seen_from: self.seen_from(first_event),
             ahead: None,
-            fitted_to: 0.0,
+            fitted_to: 0,
             calibration: Calibration::default(),
-            calibrated_to: 0.0,
+            calibrated_to: 0,
         };
         if accumulates {
-            let mut walk = self.walk.take();
+            // Those of a catalogue that has grown too large for them are given back.
+            let mut walk = self.walk.take().filter(|_| keeps_walks);
             let kept = keeps_walks.then_some(&mut walk);
             self.look_ahead(&mut computed, formula, cells, (moment, almanac), started, kept);
             self.walk = walk;
@@ -807,7 +818,7 @@ impl Instance {
                 // Days from today on have no part in it, however many of them are looked at.
                 (before.today, before.period, before.target)
                     == (computed.today, computed.period, computed.target)
-                    && before.fitted_to.to_bits() == computed.fitted_to.to_bits()
+                    && before.fitted_to == computed.fitted_to
             };
             computed.burn = match self.computed.as_ref().filter(is_same) {
                 Some(before) => before.burn,
@@ -871,11 +882,11 @@ impl Instance {
             days: &days,
             calendar: moment.calendar,
         };
-        computed.fitted_to = days.iter().sum();
+        computed.fitted_to = mark_of(from, &days);
         let is_of_today =
             |before: &&Computed| (before.today, before.period) == (computed.today, computed.period);
         let before = self.computed.as_ref().filter(is_of_today);
-        let is_fitted = |sum: f64| sum.to_bits() == computed.fitted_to.to_bits();
+        let is_fitted = |mark: u64| mark == computed.fitted_to;
         // As a day closes, how sure it is follows from what is known then.
         let calibrated =
             before.filter(|before| before.last_day == computed.last_day || is_fitted(before.calibrated_to));

@@ -87,9 +87,12 @@ fn set(tree: &mut Spanned<Tree>, keys: &[String], value: &str) {
         *tree = Spanned::new(Tree::Map(Vec::new()), Location::UNKNOWN);
     }
     if let Tree::Map(pairs) = &mut tree.value {
+        let same = |(name, _): &(Spanned<String>, _)| name.value == *key;
+        let alike = |(name, _): &(Spanned<String>, _)| name.value.to_lowercase() == *key;
         let known = pairs
             .iter()
-            .position(|(name, _)| name.value.eq_ignore_ascii_case(key));
+            .position(same)
+            .or_else(|| pairs.iter().position(alike));
         let at = known.unwrap_or_else(|| {
             pairs.push((Spanned::new(key.clone(), Location::UNKNOWN), Spanned::default()));
             pairs.len() - 1
@@ -149,7 +152,7 @@ mod tests {
             &[
                 ("TAUTLINE__NAME", "007"),
                 ("tautline__port", "80"),
-                ("TAUTLINE__INNER__ON", "true"),
+                ("TAUTLINE__INNER__ON", "yes"),
                 ("TAUTLINE_HOME", "x"),
                 ("OTHER__NAME", "x"),
             ],

@@ -19,7 +19,7 @@ use super::{DeadLetter, Kafka, Role, SchemaRegistry, Secret, Serve, Settings, To
 use crate::alert::dispatch::route::Routing;
 use crate::catalog::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::catalog::file::Duration as Time;
-use crate::catalog::yaml::{self, Node, Tree};
+use crate::catalog::yaml::{self, Node, Tree, Written};
 use crate::catalog::{Catalog, Format};
 use crate::fold::interner::MAX_VALUE_BYTES;
 use crate::state::replica::Topics;
@@ -62,7 +62,8 @@ struct File {
 struct KafkaEntry {
     brokers: Option<String>,
     group: Option<String>,
-    properties: BTreeMap<String, Scalar>,
+    /// librdkafka takes texts; YAML writers write numbers and truths as well.
+    properties: BTreeMap<String, Written>,
     workers: Option<usize>,
     schema_registry: Option<RegistryEntry>,
     /// Topic that takes every episode, every notice and what came of it.
@@ -78,16 +79,6 @@ struct RegistryEntry {
     password_file: Option<PathBuf>,
     #[serde(default)]
     allow_insecure: bool,
-}
-
-/// librdkafka takes texts; YAML writers write numbers and truths as well.
-#[derive(Deserialize, JsonSchema, Debug)]
-#[serde(untagged)]
-enum Scalar {
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(String),
 }
 
 #[derive(Deserialize, JsonSchema, Debug, Default)]
@@ -342,12 +333,7 @@ impl Checker {
                 .properties
                 .into_iter()
                 .map(|(key, value)| {
-                    let text = match value {
-                        Scalar::Bool(truth) => truth.to_string(),
-                        Scalar::Int(number) => number.to_string(),
-                        Scalar::Float(number) => number.to_string(),
-                        Scalar::Text(text) => self.with_variables(&["kafka", "properties", &key], &text),
-                    };
+                    let text = self.with_variables(&["kafka", "properties", &key], &value.0);
                     // Names of variables have no dots, and librdkafka's have no underscores.
                     (key.replace('_', "."), text)
                 })
@@ -923,6 +909,14 @@ routes:
             let jitter = settings.unwrap().routing.digests[0].jitter;
             assert_eq!(jitter, jiff::SignedDuration::from_mins(minutes), "{cron}");
         }
+    }
+
+    #[test]
+    fn properties_of_kafka_go_on_as_they_are_written() {
+        let text = "kafka: {brokers: b, properties: {sasl.password: 12_34, b: 0123, c: true, d: 1.50, e: 8e93041}}\n";
+        let properties = load_text(text).unwrap().kafka.properties;
+        let values: Vec<&str> = properties.values().map(String::as_str).collect();
+        assert_eq!(values, ["0123", "true", "1.50", "8e93041", "12_34"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::load::Checker;
 use crate::alert::dispatch::interval::Interval;
+use crate::catalog::yaml::Written;
 
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields, default)]
@@ -16,21 +17,21 @@ pub(super) struct IntervalEntry {
     /// `monday:friday`, `sunday`.
     weekdays: Vec<String>,
     /// `1:5`, `-1` for the last day.
-    days_of_month: Vec<Text>,
+    days_of_month: Vec<Written>,
     /// `january:march`, `12`.
-    months: Vec<Text>,
+    months: Vec<Written>,
     /// `2026:2027`.
-    years: Vec<Text>,
+    years: Vec<Written>,
     /// On working days only, or on all others only, by the catalogue's calendar with its holidays.
     workdays: Option<bool>,
     /// `1:3`, `12`: months of the catalogue's fiscal year.
-    fiscal_months: Vec<Text>,
+    fiscal_months: Vec<Written>,
     /// `4`: quarters of the catalogue's fiscal year.
-    fiscal_quarters: Vec<Text>,
+    fiscal_quarters: Vec<Written>,
     /// `1:5`, `-3:-1` for the last three days.
-    days_of_fiscal_month: Vec<Text>,
+    days_of_fiscal_month: Vec<Written>,
     /// `-5:-1` for the last five days.
-    days_of_fiscal_quarter: Vec<Text>,
+    days_of_fiscal_quarter: Vec<Written>,
     /// IANA name; the catalogue's zone where it is missing.
     location: Option<String>,
 }
@@ -42,23 +43,6 @@ struct TimesEntry {
     start_time: String,
     /// `18:00`; `24:00` is the end of the day.
     end_time: String,
-}
-
-/// YAML writers write numbers as well.
-#[derive(Deserialize, JsonSchema, Debug)]
-#[serde(untagged)]
-enum Text {
-    Int(i64),
-    Text(String),
-}
-
-impl Text {
-    fn text(&self) -> String {
-        match self {
-            Text::Int(number) => number.to_string(),
-            Text::Text(text) => text.trim().to_owned(),
-        }
-    }
 }
 
 const WEEKDAYS: [(&str, Weekday); 7] = [
@@ -127,7 +111,7 @@ impl Checker {
         interval.fiscal_months = self.parts(&fiscal, &entry.fiscal_months, "months", 12);
         let fiscal = at("fiscal_quarters");
         interval.fiscal_quarters = self.parts(&fiscal, &entry.fiscal_quarters, "quarters", 4);
-        for text in entry.months.iter().map(Text::text) {
+        for text in entry.months.iter().map(Written::trimmed) {
             match range(&text, month).filter(|(from, to)| from <= to) {
                 Some(found) => interval.months.push(found),
                 None => self.problem_at(
@@ -136,7 +120,7 @@ impl Checker {
                 ),
             }
         }
-        for text in entry.years.iter().map(Text::text) {
+        for text in entry.years.iter().map(Written::trimmed) {
             match range(&text, |text| text.parse::<i16>().ok()).filter(|(from, to)| from <= to) {
                 Some(found) => interval.years.push(found),
                 None => self.problem_at(
@@ -152,13 +136,13 @@ impl Checker {
     }
 
     /// Reads ranges of days of a stretch that has so many at most.
-    fn days(&mut self, path: &[String], texts: &[Text], most: i8) -> Vec<(i8, i8)> {
+    fn days(&mut self, path: &[String], texts: &[Written], most: i8) -> Vec<(i8, i8)> {
         let day = |text: &str| {
             let day = text.parse::<i8>().ok()?;
             (day != 0 && (-most..=most).contains(&day)).then_some(day)
         };
         let mut days = Vec::new();
-        for text in texts.iter().map(Text::text) {
+        for text in texts.iter().map(Written::trimmed) {
             match range(&text, day).filter(|(from, to)| from.signum() != to.signum() || from <= to) {
                 Some(found) => days.push(found),
                 None => self.problem_at(
@@ -171,10 +155,10 @@ impl Checker {
     }
 
     /// Reads ranges of parts of the fiscal year, by their numbers.
-    fn parts(&mut self, path: &[String], texts: &[Text], what: &str, most: i8) -> Vec<(i8, i8)> {
+    fn parts(&mut self, path: &[String], texts: &[Written], what: &str, most: i8) -> Vec<(i8, i8)> {
         let number = |text: &str| text.parse::<i8>().ok().filter(|part| (1..=most).contains(part));
         let mut parts = Vec::new();
-        for text in texts.iter().map(Text::text) {
+        for text in texts.iter().map(Written::trimmed) {
             match range(&text, number).filter(|(from, to)| from <= to) {
                 Some(found) => parts.push(found),
                 None => self.problem_at(

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::catalog::yaml::Spanned;
 use jiff::civil::{self, Date};
 use jiff::tz::TimeZone;
 
@@ -12,6 +11,7 @@ use crate::catalog::diagnostic::{Place, nearest};
 use crate::catalog::file::{CalendarEntry, Weekday};
 use crate::catalog::model::{Calendar, DayKind, NamedCalendar, SpecialDay};
 use crate::catalog::yaml;
+use crate::catalog::yaml::Spanned;
 
 const MONDAY_TO_FRIDAY: [bool; 7] = [true, true, true, true, true, false, false];
 

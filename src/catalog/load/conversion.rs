@@ -1,12 +1,11 @@
 //! Funnels: the share of entities that take the next step in time, over two metrics that say which events are steps.
 
-use crate::catalog::yaml::Spanned;
-
 use super::metrics::{id, id_of_field};
 use super::sources::Sources;
 use super::{Entry, Loader, Owned, entries};
 use crate::catalog::file::{MetricEntry, MetricType};
 use crate::catalog::model::{Conversion, Metric, MetricKind, Step};
+use crate::catalog::yaml::Spanned;
 
 /// Entities that a metric remembers unless it says otherwise: about 200 MB, when they are all there.
 const MAX_ITEMS: usize = 1_000_000;

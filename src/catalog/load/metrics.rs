@@ -1,7 +1,5 @@
 //! Metrics: simple aggregations, ratios and derived expressions, each checked against its source.
 
-use crate::catalog::yaml::Spanned;
-
 use super::simple::Part;
 use super::sources::Sources;
 use super::{Entry, Loader, Owned, entries};
@@ -10,6 +8,7 @@ use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Type, Variable};
 use crate::catalog::file::{InlinePart, MetricEntry, MetricType, PartEntry};
 use crate::catalog::model::{FieldId, Metric, MetricId, MetricKind, NamedCalendar, Simple};
+use crate::catalog::yaml::Spanned;
 
 /// Metrics with the sources that each draws on.
 pub(super) struct Metrics {

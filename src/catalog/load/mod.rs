@@ -24,15 +24,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::catalog::yaml::{Location, Spanned};
-
 use super::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 use super::expr::{Expr, Variable};
 use super::file::File;
 use super::lint::Code;
 use super::model::{Accepted, Assess, Catalog};
 use super::severity::Ladder;
-use super::yaml::{self, Named};
+use super::yaml::{self, Location, Named, Spanned};
 
 /// The texts of a catalogue folder: YAML, and the CSV files that it names.
 #[derive(Debug, Default)]

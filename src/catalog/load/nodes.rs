@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::yaml::Spanned;
 use jiff::SignedDuration;
 use jiff::civil::Date;
 
@@ -16,6 +15,7 @@ use crate::catalog::model::{
     Direction, GrowthBase, Level, MetricId, MetricKind, Node, NodeId, ParentLink, PeriodKind, Profile,
     Relation, Role, Target,
 };
+use crate::catalog::yaml::Spanned;
 
 /// Share of the period before which pace is "too early", unless a node says otherwise.
 const MIN_SHARE: f64 = 0.05;

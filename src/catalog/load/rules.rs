@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::catalog::yaml::{Location, Spanned};
 use jiff::SignedDuration;
 
 use super::hysteresis::contradiction;
@@ -14,6 +13,7 @@ use crate::catalog::file::{LevelEntry, NodeEntry, Override, RuleEntry};
 use crate::catalog::model::{OnMissing, Rule, RuleLevel, RuleOn};
 use crate::catalog::severity::Severity;
 use crate::catalog::yaml;
+use crate::catalog::yaml::{Location, Spanned};
 
 /// A rule that every node has without being asked, in the words of the catalogue.
 struct BuiltIn {

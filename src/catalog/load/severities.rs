@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::catalog::yaml::Spanned;
-
 use super::Loader;
 use crate::catalog::file::SeverityEntry;
 use crate::catalog::severity::{Grade, Ladder, Severity};
+use crate::catalog::yaml::Spanned;
 use crate::catalog::{Place, yaml};
 
 /// Steps of a ladder at most: every severity is a value of a label.

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::catalog::yaml::Spanned;
-
 use super::Loader;
 use super::sources::Sources;
 use crate::catalog::agg::{Agg, AggWord, Quantile};
@@ -11,6 +9,7 @@ use crate::catalog::diagnostic::Place;
 use crate::catalog::expr::{Expr, Type};
 use crate::catalog::file::{Duration, WholeNumber};
 use crate::catalog::model::{FieldId, FieldType, Keys, Simple, Source, SourceId, Within};
+use crate::catalog::yaml::Spanned;
 
 /// What a simple metric and an inline part have in common.
 pub(super) struct Part<'a> {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::catalog::yaml::Spanned;
 use jiff::civil::Date;
 
 use super::Loader;
@@ -11,6 +10,7 @@ use crate::catalog::Band;
 use crate::catalog::diagnostic::{Place, nearest};
 use crate::catalog::model::{MonthlyRates, TargetRow};
 use crate::catalog::yaml;
+use crate::catalog::yaml::Spanned;
 
 /// One line of a CSV file, its cells in the order that was asked for.
 pub(super) struct Row {

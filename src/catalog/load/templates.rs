@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::catalog::yaml::Spanned;
 use serde::Deserialize;
 
 use super::{Entry, Loader, Merged, entries};
@@ -14,7 +13,7 @@ use crate::catalog::model::Catalog;
 use crate::catalog::template::{
     self, Argument, Context, LANGUAGE, SHIPPED, Scope, Shipped, TemplateEntry, UseEntry,
 };
-use crate::catalog::yaml::{self, Named, Node, Tree};
+use crate::catalog::yaml::{self, Named, Node, Spanned, Tree};
 
 /// Where the entries of one use are from.
 pub(super) struct Origin {

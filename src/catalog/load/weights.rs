@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::catalog::yaml::Spanned;
-
 use super::Loader;
 use crate::catalog::file::{WeightsEntry, WeightsMap};
 use crate::catalog::model::Weighting;
 use crate::catalog::yaml;
+use crate::catalog::yaml::Spanned;
 
 impl Loader<'_> {
     /// Said once, or the default.

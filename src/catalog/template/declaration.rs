@@ -1,11 +1,9 @@
 //! A template by itself: what is wrong with it whoever uses it.
 
-use crate::catalog::yaml::{Location, Spanned};
-
 use super::fill::{Mistake, Part, Scope, own_names, parts, without_loop};
 use super::{LANGUAGE, ParameterType, TemplateEntry, USE};
 use crate::catalog::diagnostic::nearest;
-use crate::catalog::yaml::Tree;
+use crate::catalog::yaml::{Location, Spanned, Tree};
 
 /// Names that a loop over dimensions gives, besides those that every template has.
 const RESERVED: [&str; 6] = [USE, LANGUAGE, "dimension", "dimensions", "here", "above"];

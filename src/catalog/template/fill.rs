@@ -1,11 +1,9 @@
 //! Puts values into a template: `"{{ by }}"` alone becomes the value as it is, a list or a mapping too;
 //! `"{{ visitors * share }}"` its number; and within a text every `{{ … }}` becomes text.
 
-use crate::catalog::yaml::{Location, Spanned};
-
 use super::{LANGUAGE, ParameterType, USE};
 use crate::catalog::expr::{Expr, Scalar, Type, Value, Variable};
-use crate::catalog::yaml::Tree;
+use crate::catalog::yaml::{Location, Spanned, Tree};
 
 /// A mistake in a template: its location there, and what to write instead.
 pub(crate) type Mistake = (Location, String);

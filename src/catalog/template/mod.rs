@@ -10,12 +10,11 @@ mod fill;
 mod parameter;
 mod shipped;
 
-use crate::catalog::yaml::Spanned;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-use super::yaml::{Named, Tree};
+use super::yaml::{Named, Spanned, Tree};
 
 pub(super) use declaration::check;
 pub(super) use fill::{Scope, fill_nodes, fill_section, own_names};

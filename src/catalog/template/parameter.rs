@@ -1,13 +1,12 @@
 //! What a use gives a template: each value against the type of its parameter.
 
-use crate::catalog::yaml::Spanned;
 use serde::Deserialize;
 
 use super::{ParameterEntry, ParameterType};
 use crate::catalog::diagnostic::nearest;
 use crate::catalog::expr::{Expr, Type, Variable};
 use crate::catalog::file::{Duration, PeriodEntry, Share, TargetEntry, parse_number};
-use crate::catalog::yaml::{Node, Tree};
+use crate::catalog::yaml::{Node, Spanned, Tree};
 
 /// What the catalogue around a use has.
 pub(crate) struct Context<'c> {

@@ -181,9 +181,8 @@ impl<'t> Node<'t> {
             Tree::List(items) => Ok(items),
             Tree::Null => Ok(&[]),
             other => Err(match other.scalar() {
-                Some(text) => self.wrong(format!(
-                    "'{text}' is one value, and a list belongs here: [{text}]"
-                )),
+                // Without the value: it may be a secret.
+                Some(_) => self.wrong("one value stands here, and a list belongs here: [value]".to_owned()),
                 None => self.wrong(format!("found {}, expected a list", other.noun())),
             }),
         }
@@ -195,9 +194,9 @@ impl<'t> Node<'t> {
             Tree::Null => &[],
             other => {
                 return Err(match other.scalar() {
-                    Some(text) => self.wrong(format!(
-                        "'{text}' is one value, and keys belong here, as in name: {{key: value}}"
-                    )),
+                    Some(_) => self.wrong(
+                        "one value stands here, and keys belong here, as in name: {key: value}".to_owned(),
+                    ),
                     None => self.wrong(format!(
                         "found {}, and keys belong here, as in name: {{key: value}}",
                         other.noun()
@@ -292,10 +291,24 @@ impl<'de> Deserializer<'de> for Node<'_> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TreeError> {
-        let truth = match self.0.value.scalar().as_deref() {
+        // Whoever sets a variable may know no YAML.
+        let is_variable = self.0.location == Location::UNKNOWN;
+        let scalar = self.0.value.scalar();
+        let truth = match scalar
+            .as_deref()
+            .map(|text| text.trim().to_ascii_lowercase())
+            .as_deref()
+        {
             Some("true") => true,
             Some("false") => false,
-            Some(other) => return Err(self.wrong(format!("'{other}' is neither true nor false"))),
+            Some("1" | "yes" | "on") if is_variable => true,
+            Some("0" | "no" | "off") if is_variable => false,
+            Some(_) => {
+                return Err(self.wrong(format!(
+                    "'{}' is neither true nor false",
+                    scalar.unwrap_or_default()
+                )));
+            }
             None => return Err(self.wrong(format!("found {}, expected true or false", self.0.value.noun()))),
         };
         self.located(visitor.visit_bool(truth))
@@ -373,7 +386,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
         match self.0.next() {
             Some((index, item)) => match seed.deserialize(Node(item)) {
                 Ok(value) => Ok(Some(value)),
-                Err(error) => Err(error.below(&index.to_string())),
+                Err(error) => Err(error.at(item.location).below(&index.to_string())),
             },
             None => Ok(None),
         }
@@ -403,8 +416,8 @@ impl<'de> MapAccess<'de> for Pairs<'_> {
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, TreeError> {
         match self.pair.take() {
             Some((key, value)) => match seed.deserialize(Node(value)) {
-                Ok(value) => Ok(value),
-                Err(error) => Err(error.below(&key.value)),
+                Ok(read) => Ok(read),
+                Err(error) => Err(error.at(value.location).below(&key.value)),
             },
             None => Err(de::Error::custom("a key without a value")),
         }

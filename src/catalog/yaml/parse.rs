@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Error, Options, Spanned as Read};
+use serde_saphyr::{Error, NonFiniteFloatPolicy, Options, Spanned as Read};
 
 use super::spanned::{Location, Spanned};
 use super::tree::{Number, Tree};
@@ -24,6 +24,8 @@ pub(crate) fn parse(file: &Arc<str>, text: &str) -> Result<Spanned<Tree>, Diagno
     // Only true and false are booleans: `n` may be the name of a field, and `no` a country.
     let mut options = Options::default();
     options.strict_booleans = true;
+    // 8e93041 may be a commit: what is no number that fits is one where a number is wanted.
+    options.non_finite_float_policy = NonFiniteFloatPolicy::PassThrough;
     let read: Read<Raw> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| diagnostic(file, text, &error))?;
     Ok(tree(text, read))
@@ -99,7 +101,11 @@ fn tree(text: &str, read: Read<Raw>) -> Spanned<Tree> {
     };
     let value = match read.value {
         Raw::Null => Tree::Null,
-        Raw::Bool(truth) => Tree::Bool(truth),
+        Raw::Bool(truth) => match written() {
+            // Where a text is wanted, it is as it is written.
+            Some(text) if text != truth.to_string() => Tree::Text(text.to_owned()),
+            _ => Tree::Bool(truth),
+        },
         Raw::Int(number) => Tree::Number(Number::whole(number).written(written())),
         Raw::Float(number) => Tree::Number(Number::from(number).written(written())),
         Raw::Text(text) => Tree::Text(text),

@@ -5,7 +5,8 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
 /// Line and column in a document, both from 1, the column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +76,18 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Spanned<T> {
             }
         }
         deserializer.deserialize_tuple_struct(SPANNED, 2, Parts(PhantomData))
+    }
+}
+
+/// A text that looks like a number or a truth where YAML is read, such as a password: as it is written.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Written(pub(crate) String);
+
+impl Written {
+    /// Without blanks around it.
+    pub(crate) fn trimmed(&self) -> &str {
+        self.0.trim()
     }
 }
 

@@ -43,11 +43,14 @@ impl From<f64> for Number {
     fn from(value: f64) -> Number {
         Number {
             value,
-            whole: None,
+            whole: (value.fract() == 0.0 && value.abs() < WHOLE).then_some(value as i64),
             written: None,
         }
     }
 }
+
+/// Whole numbers up to here are told apart by 64 bits of floating point.
+const WHOLE: f64 = (1u64 << f64::MANTISSA_DIGITS) as f64;
 
 impl Number {
     /// What a text says that is a number: digits, with `_` between them, a sign, a point, an exponent.
@@ -65,6 +68,15 @@ impl Number {
             (Err(_), _) => return None,
         };
         Some(number.written(Some(text)))
+    }
+
+    /// `0x1f`, `0o17` and `0b101`, as YAML reads them.
+    fn of_radix(text: &str) -> Option<Number> {
+        let (radix, digits) = [("0x", 16), ("0o", 8), ("0b", 2)]
+            .iter()
+            .find_map(|(prefix, radix)| Some((*radix, text.strip_prefix(prefix)?)))?;
+        let whole = i64::from_str_radix(&digits.replace('_', ""), radix).ok()?;
+        Some(Number::whole(whole).written(Some(text)))
     }
 
     pub(super) fn whole(number: i64) -> Number {
@@ -108,7 +120,8 @@ impl<'de> Deserialize<'de> for Tree {
             }
             fn visit_bytes<E>(self, written: &[u8]) -> Result<Tree, E> {
                 let text = String::from_utf8_lossy(written);
-                Ok(Number::read(&text).map_or_else(|| Tree::Text(text.into_owned()), Tree::Number))
+                let number = Number::read(&text).or_else(|| Number::of_radix(&text));
+                Ok(number.map_or_else(|| Tree::Text(text.into_owned()), Tree::Number))
             }
             fn visit_str<E>(self, text: &str) -> Result<Tree, E> {
                 Ok(Tree::Text(text.to_owned()))

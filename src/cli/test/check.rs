@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::catalog::yaml::Spanned;
 use jiff::{SignedDuration, Timestamp};
 
 use super::case::{
@@ -18,6 +17,7 @@ use super::series::{self, Series};
 use crate::alert::dispatch::matcher::Matcher;
 use crate::catalog::diagnostic::{Diagnostic, Place, nearest};
 use crate::catalog::file::parse_duration;
+use crate::catalog::yaml::Spanned;
 use crate::catalog::{Catalog, Severity, SourceId, yaml};
 use crate::cli::backtest;
 
@@ -348,7 +348,7 @@ impl Checker {
 
     fn injection(&mut self, entry: &InjectEntry, clock: &Clock, declared: &Declared) -> Option<Injection> {
         self.known_receiver(&entry.receiver, declared);
-        let text = entry.answer.value.text();
+        let text = entry.answer.value.trimmed();
         let answer = match text.parse::<u16>() {
             Ok(status @ 300..=599) => Ok(Injected::Status(status, entry.retry_after)),
             _ if text == "lost" => Ok(Injected::Lost),

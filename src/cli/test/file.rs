@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::yaml::Spanned;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::alert::notice::NoticeKind;
-use crate::catalog::yaml::Named;
+use crate::catalog::yaml::{Named, Spanned, Written};
 
 /// A length of time since the start of the test, such as `25d`, or an instant (RFC 3339).
 pub(super) type Moment = Spanned<String>;
@@ -64,26 +63,7 @@ pub(super) struct SeriesEntry {
     pub(super) series: Spanned<String>,
     pub(super) interval: Spanned<String>,
     /// promtool's notation: `0+0.04x30`, `1x5`, `_x3`, `stale`, `1 2 3`.
-    pub(super) values: Spanned<Scalar>,
-}
-
-/// YAML writers write numbers as well.
-#[derive(Deserialize, JsonSchema, Debug)]
-#[serde(untagged)]
-pub(super) enum Scalar {
-    Int(i64),
-    Float(f64),
-    Text(String),
-}
-
-impl Scalar {
-    pub(super) fn text(&self) -> String {
-        match self {
-            Scalar::Int(number) => number.to_string(),
-            Scalar::Float(number) => number.to_string(),
-            Scalar::Text(text) => text.trim().to_owned(),
-        }
-    }
+    pub(super) values: Spanned<Written>,
 }
 
 #[derive(Deserialize, JsonSchema, Debug)]
@@ -125,7 +105,7 @@ pub(super) struct InjectEntry {
     /// How many attempts get it; one where it is missing.
     pub(super) times: Option<u32>,
     /// A status, such as 429; `lost`: none comes, and people may have seen it.
-    pub(super) answer: Spanned<Scalar>,
+    pub(super) answer: Spanned<Written>,
     /// Seconds that the receiver asks to wait.
     pub(super) retry_after: Option<u64>,
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::check::hint;
-use super::file::Scalar;
 use super::notation::{self, Point};
 use crate::catalog::attribute::DriftKind;
+use crate::catalog::yaml::Written;
 use crate::catalog::{self, Catalog, NodeId, SourceId};
 use crate::evaluate::pace::{self, PaceInput};
 use crate::evaluate::{InstanceKey, LinkState, NodeState, Pace, Period, Snapshot, parent_of};
@@ -57,13 +57,13 @@ const DRIFT_SCORE: &str = "drift_score";
 
 /// The moments at which a series changes.
 pub(super) fn points(
-    text: &Scalar,
+    text: &Written,
     interval: SignedDuration,
     start: Timestamp,
 ) -> Result<Vec<(Timestamp, Option<f64>)>, String> {
     let mut points = Vec::new();
     let mut at = start;
-    for point in notation::read(&text.text())? {
+    for point in notation::read(&text.trimmed())? {
         match point {
             Point::Value(value) => points.push((at, Some(value))),
             Point::Stale => points.push((at, None)),

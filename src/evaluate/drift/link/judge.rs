@@ -257,7 +257,7 @@ impl Judge {
         let sigma = ((self.sigma.powi(2) * known + usual * tuning.sigma_weight)
             / (known + tuning.sigma_weight))
             .sqrt();
-        self.limit = tuning.limit_of(self.window, sigma.powi(2), seen.noise);
+        self.limit = tuning.limit_of(self.window, sigma.powi(2), seen.noise / seen.thin.powi(2));
         let spread = sigma.max(tuning.sigma_min) * young * seen.thin;
         let spread = spread.hypot(seen.doubt);
         let mut u = gap / spread;
