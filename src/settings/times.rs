@@ -112,7 +112,7 @@ impl Checker {
         let fiscal = at("fiscal_quarters");
         interval.fiscal_quarters = self.parts(&fiscal, &entry.fiscal_quarters, "quarters", 4);
         for text in entry.months.iter().map(Written::trimmed) {
-            match range(&text, month).filter(|(from, to)| from <= to) {
+            match range(text, month).filter(|(from, to)| from <= to) {
                 Some(found) => interval.months.push(found),
                 None => self.problem_at(
                     &at("months"),
@@ -121,7 +121,7 @@ impl Checker {
             }
         }
         for text in entry.years.iter().map(Written::trimmed) {
-            match range(&text, |text| text.parse::<i16>().ok()).filter(|(from, to)| from <= to) {
+            match range(text, |text| text.parse::<i16>().ok()).filter(|(from, to)| from <= to) {
                 Some(found) => interval.years.push(found),
                 None => self.problem_at(
                     &at("years"),
@@ -143,7 +143,7 @@ impl Checker {
         };
         let mut days = Vec::new();
         for text in texts.iter().map(Written::trimmed) {
-            match range(&text, day).filter(|(from, to)| from.signum() != to.signum() || from <= to) {
+            match range(text, day).filter(|(from, to)| from.signum() != to.signum() || from <= to) {
                 Some(found) => days.push(found),
                 None => self.problem_at(
                     path,
@@ -159,7 +159,7 @@ impl Checker {
         let number = |text: &str| text.parse::<i8>().ok().filter(|part| (1..=most).contains(part));
         let mut parts = Vec::new();
         for text in texts.iter().map(Written::trimmed) {
-            match range(&text, number).filter(|(from, to)| from <= to) {
+            match range(text, number).filter(|(from, to)| from <= to) {
                 Some(found) => parts.push(found),
                 None => self.problem_at(
                     path,

@@ -63,7 +63,7 @@ pub(super) fn points(
 ) -> Result<Vec<(Timestamp, Option<f64>)>, String> {
     let mut points = Vec::new();
     let mut at = start;
-    for point in notation::read(&text.trimmed())? {
+    for point in notation::read(text.trimmed())? {
         match point {
             Point::Value(value) => points.push((at, Some(value))),
             Point::Stale => points.push((at, None)),
