@@ -105,7 +105,7 @@ const MISTAKES: [Mistake; 16] = [
         "catalog",
         "target: 10,",
         "▸target: [10],",
-        &["found sequence", "expected a number"],
+        &["found a list", "expected a number"],
     ),
     (
         "unknown aggregation",
