@@ -1190,3 +1190,25 @@ fn project(computed: &Computed, period: &Period, moment: Moment<'_>, shares: Sha
         accumulates: shares.accumulates,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_told_apart_from_others_that_come_to_the_same() {
+        let mark = |from: i32, days: &[f64]| mark_of(Day(from), days);
+        let days = [3.0, 5.0, 0.0, 2.0];
+        assert_eq!(mark(7, &days), mark(7, &[3.0, 5.0, 0.0, 2.0]));
+        let others: [(i32, &[f64]); 5] = [
+            (7, &[5.0, 3.0, 0.0, 2.0]),
+            (7, &[3.0, 5.0, 2.0, 0.0]),
+            (7, &[0.0, 3.0, 5.0, 0.0, 2.0]),
+            (7, &[4.0, 4.0, 0.0, 2.0]),
+            (6, &days),
+        ];
+        for (from, other) in others {
+            assert_ne!(mark(7, &days), mark(from, other), "{from} {other:?}");
+        }
+    }
+}

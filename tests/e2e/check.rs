@@ -104,7 +104,7 @@ const MISTAKES: [Mistake; 16] = [
         "wrong type of a value",
         "catalog",
         "target: 10,",
-        "▸target: [10],",
+        "target: ▸[10],",
         &["found a list", "expected a number"],
     ),
     (
