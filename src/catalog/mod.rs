@@ -6,6 +6,7 @@
 //! * [`expr`]: CEL expressions for filters and rules, with types checked at load.
 //! * [`entries`]: names in the entries of manual metrics.
 //! * [`attribute`]: what rules and titles may ask of a node or a link.
+//! * `yaml`: a text as a tree with the place of everything, and types read from that tree; the settings use it too.
 //! * `file`: the YAML as types; [`load`]: from there to the model, with the place of every mistake.
 //! * [`template`]: decompositions with parameters, put to work by `use:`.
 //! * [`schema`]: what a file may say, as JSON Schema for editors.

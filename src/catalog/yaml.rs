@@ -15,7 +15,7 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 use super::diagnostic::{Diagnostic, Place};
 
-pub(crate) use node::{Node, TreeError};
+pub(crate) use node::{Node, TreeError, Wanted};
 pub(crate) use parse::parse;
 pub(crate) use spanned::{Location, Spanned, Written};
 pub(crate) use tree::{Number, Tree};

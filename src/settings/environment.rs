@@ -2,7 +2,7 @@
 
 use super::load::one_in;
 use crate::catalog::diagnostic::Diagnostics;
-use crate::catalog::yaml::{Location, Number, Spanned, Tree, TreeError};
+use crate::catalog::yaml::{Location, Number, Spanned, Tree, TreeError, Wanted};
 
 const PREFIX: &str = "TAUTLINE";
 /// Between the prefix and the keys.
@@ -46,18 +46,14 @@ pub(super) fn variable_of(path: &[&str]) -> Option<String> {
 /// A mistake that stands in no file: the variable that makes it.
 pub(super) fn mistake(error: &TreeError) -> Diagnostics {
     let variable = name_of(error.path());
-    let said = error.to_string();
-    let is_list = ["a list belongs here", "expected a list"]
-        .iter()
-        .any(|words| said.contains(words));
-    wrong(match said.ends_with("as in name: {key: value}") {
-        true => {
+    wrong(match error.wanted() {
+        Some(Wanted::Keys) => {
             format!("{variable} stands for several settings; set one of them, such as {variable}{SEPARATOR}…")
         }
-        false if is_list => {
+        Some(Wanted::List) => {
             format!("{variable} is a list, and variables set no lists; write it in the settings file")
         }
-        false => format!("{variable}: {said}"),
+        None => format!("{variable}: {error}"),
     })
 }
 

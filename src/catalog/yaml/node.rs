@@ -26,6 +26,17 @@ struct Wrong {
     path: Vec<String>,
     /// The key that nobody knows, where it is about one.
     unknown_key: Option<String>,
+    /// What belongs there, where something else stands in place of many.
+    wanted: Option<Wanted>,
+}
+
+/// What holds others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wanted {
+    /// A list.
+    List,
+    /// A mapping.
+    Keys,
 }
 
 impl TreeError {
@@ -48,6 +59,16 @@ impl TreeError {
     /// The keys that lead to it, from the outermost on.
     pub(crate) fn path(&self) -> impl Iterator<Item = &str> {
         self.0.path.iter().rev().map(String::as_str)
+    }
+
+    /// What belongs there, where something else stands in place of many.
+    pub(crate) fn wanted(&self) -> Option<Wanted> {
+        self.0.wanted
+    }
+
+    fn wants(mut self, wanted: Wanted) -> TreeError {
+        self.0.wanted = Some(wanted);
+        self
     }
 
     /// The key that nobody knows, where it is about one.
@@ -177,15 +198,14 @@ impl<'t> Node<'t> {
     }
 
     fn items(self) -> Result<&'t [Spanned<Tree>], TreeError> {
-        match &self.0.value {
-            Tree::List(items) => Ok(items),
-            Tree::Null => Ok(&[]),
-            other => Err(match other.scalar() {
-                // Without the value: it may be a secret.
-                Some(_) => self.wrong("one value stands here, and a list belongs here: [value]".to_owned()),
-                None => self.wrong(format!("found {}, expected a list", other.noun())),
-            }),
-        }
+        let said = match &self.0.value {
+            Tree::List(items) => return Ok(items),
+            Tree::Null => return Ok(&[]),
+            Tree::Map(_) => "found a mapping, expected a list",
+            // Without the value: it may be a secret.
+            _ => "one value stands here, and a list belongs here: [value]",
+        };
+        Err(self.wrong(said.to_owned()).wants(Wanted::List))
     }
 
     fn pairs(self) -> Result<Pairs<'t>, TreeError> {
@@ -193,15 +213,12 @@ impl<'t> Node<'t> {
             Tree::Map(pairs) => pairs,
             Tree::Null => &[],
             other => {
-                return Err(match other.scalar() {
-                    Some(_) => self.wrong(
-                        "one value stands here, and keys belong here, as in name: {key: value}".to_owned(),
-                    ),
-                    None => self.wrong(format!(
-                        "found {}, and keys belong here, as in name: {{key: value}}",
-                        other.noun()
-                    )),
-                });
+                let what = match other {
+                    Tree::List(_) => "found a list",
+                    _ => "one value stands here",
+                };
+                let said = format!("{what}, and keys belong here, as in name: {{key: value}}");
+                return Err(self.wrong(said).wants(Wanted::Keys));
             }
         };
         Ok(Pairs {
