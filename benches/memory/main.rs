@@ -91,7 +91,7 @@ fn links(links: usize, days: usize) {
         let of_snapshot = clock.lap();
         let before = resident_bytes();
         clock.lap();
-        evaluator.close_day(&cells, &mut next);
+        evaluator.close_day(&mut next);
         let of_links = clock.lap();
         grown += resident_bytes().saturating_sub(before);
         clock.lap();

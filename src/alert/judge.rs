@@ -177,7 +177,7 @@ pub fn step_as_if(
 fn snapshot_of(evaluator: &mut Evaluator, cells: &Cells, when: When<'_>) -> Snapshot {
     let mut snapshot = evaluator.snapshot(cells, when.at, when.horizon);
     if when.horizon == Horizon::Day {
-        evaluator.close_day(cells, &mut snapshot);
+        evaluator.close_day(&mut snapshot);
     }
     snapshot.intake = when.intake.to_vec();
     snapshot

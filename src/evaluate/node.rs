@@ -19,7 +19,7 @@ use super::instances::{Instances, NOWHERE, number};
 use super::outlook::{self, Ahead, Almanac, Calibration, History, Outlook, Past, Walk};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
-use super::snapshot::{EntryDue, InstanceKey, NodeState, OpenItem, OpenItems, Pace, Period};
+use super::snapshot::{EntryDue, InstanceKey, LATEST_DAYS, NodeState, OpenItem, OpenItems, Pace, Period};
 use super::value::Formula;
 use crate::catalog::{Band, Calendar, Catalog, Direction, GrowthBase, Manual, Node, NodeId, Target};
 use crate::fold::cells::Cells;
@@ -29,8 +29,6 @@ use crate::fold::plan::Plan;
 
 /// Open items that a node shows, besides those that are overdue.
 const SHOWN_ITEMS: usize = 100;
-/// Local days that a node shows.
-const DAILY: usize = 42;
 /// An instance that has brought nothing for this long before its period, and has no target in it, is retired.
 const RETIRED_AFTER_DAYS: i32 = 42;
 /// Days before a period from which on last year says what it should look like.
@@ -653,9 +651,10 @@ impl InPeriods<'_> {
             moment,
             ..
         } = *self;
+        let first = formula.first_day(cells, &self.instance.cell_key);
         let plan = self
             .instance
-            .plan(node, formula, cells, period, moment, self.accumulates);
+            .plan(node, formula, cells, (period, moment), first, self.accumulates);
         plan.share(period, at, moment.calendar)
     }
 }
@@ -776,15 +775,19 @@ impl Instance {
             return (computed, shares);
         }
         let key = &self.cell_key;
-        let first = Day(moment.today.0 + 1 - i32::try_from(DAILY).unwrap_or(0));
+        let first = Day(moment.today.0 + 1 - LATEST_DAYS as i32);
         // Days before the first cell are no zeros: the node was not there yet.
         let first_event = formula.first_day(cells, key);
         let started = first_event.map_or(i32::MAX, |day| day.0);
         // What was before is not kept: most of many instances are young.
         let first = Day(first.0.max(started).min(moment.today.0));
-        let mut daily = formula.daily(cells, key, first, Day(moment.today.0 + 1));
+        // What is to come of a total is told by a longer history: both are read at once.
+        let history_from = Day(started.max(moment.today.0 - outlook::HISTORY_DAYS)).max(moment.whole_from);
+        let history_from = Some(history_from).filter(|from| accumulates && *from < moment.today);
+        let from = history_from.map_or(first, |from| from.min(first));
+        let mut days = formula.daily(cells, key, from, Day(moment.today.0 + 1));
         if started > moment.today.0 {
-            daily.fill(None);
+            days.fill(None);
         }
         let comparable = started.max(moment.whole_from.0);
         let history = u32::try_from(i64::from(moment.today.0) - i64::from(comparable)).unwrap_or(0);
@@ -796,10 +799,10 @@ impl Instance {
             value: self.value(formula, cells, &period, moment),
             target: self.target(node, formula, cells, &period, moment),
             band: self.band(node, &period, moment),
-            plan: self.plan(node, formula, cells, &period, moment, accumulates),
-            daily: daily.into(),
+            plan: self.plan(node, formula, cells, (&period, moment), first_event, accumulates),
+            daily: days[(first.0 - from.0) as usize..].into(),
             burn: Burn::NONE,
-            history: history.min(DAILY as u32 - 1),
+            history: history.min(LATEST_DAYS as u32 - 1),
             forecast: None,
             is_few: self.is_few(node, formula, cells, &period, moment),
             seen_from: self.seen_from(first_event),
@@ -812,7 +815,16 @@ impl Instance {
             // Those of a catalogue that has grown too large for them are given back.
             let mut walk = self.walk.take().filter(|_| keeps_walks);
             let kept = keeps_walks.then_some(&mut walk);
-            self.look_ahead(&mut computed, formula, cells, (moment, almanac), started, kept);
+            if let Some(from_here) = history_from {
+                let complete = &days[(from_here.0 - from.0) as usize..days.len() - 1];
+                let complete: Vec<f64> = complete.iter().map(|day| day.unwrap_or(0.0)).collect();
+                let history = History {
+                    from: from_here,
+                    days: &complete,
+                    calendar: moment.calendar,
+                };
+                self.look_ahead(&mut computed, formula, cells, (moment, almanac), history, kept);
+            }
             self.walk = walk;
             let is_same = |before: &&Computed| {
                 // Days from today on have no part in it, however many of them are looked at.
@@ -869,20 +881,10 @@ impl Instance {
         formula: &Formula,
         cells: &Cells,
         (moment, almanac): (Moment<'_>, &Almanac),
-        started: i32,
+        history: History<'_>,
         mut walk: Option<&mut Option<Walk>>,
     ) {
-        let from = Day(started.max(moment.today.0 - outlook::HISTORY_DAYS)).max(moment.whole_from);
-        if from >= moment.today {
-            return;
-        }
-        let days = formula.flow(cells, &self.cell_key, from, moment.today);
-        let history = History {
-            from,
-            days: &days,
-            calendar: moment.calendar,
-        };
-        computed.fitted_to = mark_of(from, &days);
+        computed.fitted_to = mark_of(history.from, history.days);
         let is_of_today =
             |before: &&Computed| (before.today, before.period) == (computed.today, computed.period);
         let before = self.computed.as_ref().filter(is_of_today);
@@ -1026,20 +1028,20 @@ impl Instance {
         first_event.into_iter().chain(first_target).min()
     }
 
-    /// The plan by last year's days follows what this instance brought then.
+    /// The plan by last year's days follows what this instance brought then; `first` is the day of its first event.
     fn plan(
         &self,
         node: &Node,
         formula: &Formula,
         cells: &Cells,
-        period: &Period,
-        moment: Moment<'_>,
+        (period, moment): (&Period, Moment<'_>),
+        first: Option<Day>,
         accumulates: bool,
     ) -> PeriodPlan {
         PeriodPlan::of(node, period, moment.calendar, |from, to| {
-            let first = formula.first_day(cells, &self.cell_key)?.max(moment.whole_from);
+            let first = first?.max(moment.whole_from);
             let seen = Day::of(period.start).0 - first.0 >= YEAR_OF_DATA;
-            (accumulates && seen).then(|| formula.flow(cells, &self.cell_key, Day::of(from), Day::of(to)))
+            (accumulates && seen).then(|| formula.flow(cells, &self.cell_key, from, to))
         })
     }
 

@@ -12,6 +12,7 @@ use jiff::{Timestamp, ToSpan};
 use super::pace;
 use super::snapshot::Period;
 use crate::catalog::{Calendar, Node, Profile};
+use crate::fold::day::Day;
 
 /// Days by which a day of last year with the same weekday is found.
 const YEAR_OF_WEEKS: i32 = 364;
@@ -57,7 +58,7 @@ impl PeriodPlan {
         node: &Node,
         period: &Period,
         calendar: &Calendar,
-        last_year: impl FnOnce(Date, Date) -> Option<Vec<f64>>,
+        last_year: impl FnOnce(Day, Day) -> Option<Vec<f64>>,
     ) -> PeriodPlan {
         let fallback = if calendar.workdays_declared {
             PeriodPlan::Workdays
@@ -72,11 +73,11 @@ impl PeriodPlan {
                 weighted(days(period).map(|day| weight_in_file(&node.plan, day))).unwrap_or(fallback)
             }
             Profile::LastYear | Profile::Default => {
-                let from = period.start.saturating_sub(LOOKS_BACK.0.days());
-                let to = period.end.saturating_sub(LOOKS_BACK.1.days());
+                let from = Day(Day::of(period.start).0 - LOOKS_BACK.0);
+                let to = Day(Day::of(period.end).0 - LOOKS_BACK.1);
                 let weights = last_year(from, to).and_then(|flow| {
                     let brought = |day: Date| {
-                        let at = usize::try_from(days_between(from, day)).ok()?;
+                        let at = usize::try_from(Day::of(day).0 - from.0).ok()?;
                         flow.get(at).copied()
                     };
                     weighted(

@@ -16,6 +16,10 @@ use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Band, Catalog, Level, NodeId, PeriodKind, Relation, Role};
 use crate::fold::day::Day;
 
+/// Local days whose values are shown of a node, and looked at again as its link is judged: what is later than this the
+/// judgement does not see.
+pub const LATEST_DAYS: usize = 48;
+
 /// Event time up to which every live partition has been read, less allowed lateness. Only moves forward.
 pub type Watermark = Timestamp;
 
@@ -256,8 +260,8 @@ pub struct NodeState {
     pub entry_due: Option<Box<EntryDue>>,
     /// How much faster than of late it would have to go to meet its target.
     pub burn: Burn,
-    /// Values of the latest local days since its first event, oldest first, today last, at most 42; `None` where there
-    /// is no value.
+    /// Values of the latest local days since its first event, oldest first, today last, at most [`LATEST_DAYS`];
+    /// `None` where there is no value.
     pub daily: Arc<[Option<f64>]>,
 }
 

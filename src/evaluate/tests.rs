@@ -348,7 +348,7 @@ fn what_is_well_and_always_was_needs_no_sample() {
         };
         let (_, step) = judge::step(&world.catalog, &mut one, &world.cells, &mut lazy, when);
         let mut snapshot = other.snapshot(&world.cells, at, Horizon::Day);
-        other.close_day(&world.cells, &mut snapshot);
+        other.close_day(&mut snapshot);
         let scene = judge::Scene::of(&world.catalog, &snapshot);
         let samples = scene.samples(&judge::Known::Everywhere);
         let expected = thorough.step(&samples, &world.catalog.rules, at, None);
@@ -846,7 +846,7 @@ fn a_link_learns_anew_under_a_new_definition() {
         let mut shown = None;
         for at in days {
             let mut snapshot = evaluator.snapshot(&world.cells, *at, Horizon::Day);
-            evaluator.close_day(&world.cells, &mut snapshot);
+            evaluator.close_day(&mut snapshot);
             shown = world.state(&snapshot, "articles", &[]).link;
         }
         shown.map(|link| link.judged_days)

@@ -178,7 +178,7 @@ impl Formula {
                 unit_seconds,
             } => {
                 let mut durations = match cells.merged(*column, key, from, to) {
-                    Some(Partial::Durations(durations)) => durations,
+                    Some(Partial::Durations(durations)) => *durations,
                     _ => Durations::default(),
                 };
                 if let Some(at_ms) = at_ms {

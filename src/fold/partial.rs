@@ -78,7 +78,8 @@ impl Kind {
     }
 }
 
-/// A mergeable aggregate of one cell. The state keeps it by the number of its variant: new ones come last.
+/// A mergeable aggregate of one cell. The state keeps it by the number of its variant: new ones come last. A history is read
+/// from end to end at every close of a day, so what is large and rare stands elsewhere.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Partial {
     /// Exact sum, and the number of events in it: negative where more was taken back than added, which a partial of
@@ -93,13 +94,13 @@ pub enum Partial {
     /// Sum and count: never an average of averages.
     Avg(Fixed, #[serde(with = "signed")] i64),
     /// The newest value by (event time, offset), the value itself breaking ties between partitions.
-    Last(Option<Newest>),
+    Last(Option<Box<Newest>>),
     /// Different keys.
     Distinct(Distinct),
     /// Values by bucket, for percentiles.
     Quantiles(Quantiles),
     /// How long items lasted.
-    Durations(Durations),
+    Durations(Box<Durations>),
     /// Attempts, and how many of them succeeded.
     Conversions {
         /// Attempts that began.
@@ -133,6 +134,14 @@ pub struct Newest {
     pub value: Fixed,
 }
 
+/// Takes in another value, if it is newer than the one there.
+pub(super) fn take_newer(newest: &mut Option<Box<Newest>>, other: Newest) {
+    match newest {
+        Some(newest) => **newest = (**newest).max(other),
+        None => *newest = Some(Box::new(other)),
+    }
+}
+
 /// Why a value could not be folded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FoldError {
@@ -153,7 +162,7 @@ impl Partial {
             Kind::Avg => Partial::Avg(Fixed::ZERO, 0),
             Kind::Last => Partial::Last(None),
             Kind::Quantiles => Partial::Quantiles(Quantiles::default()),
-            Kind::Durations => Partial::Durations(Durations::default()),
+            Kind::Durations => Partial::Durations(Box::default()),
             Kind::Conversions { .. } => Partial::Conversions {
                 begun: 0,
                 converted: 0,
@@ -189,7 +198,9 @@ impl Partial {
             (Partial::Max(high), Partial::Max(Some(value))) => {
                 *high = Some(high.map_or(*value, |v| v.max(*value)))
             }
-            (Partial::Last(newest), Partial::Last(other)) => *newest = (*newest).max(*other),
+            (Partial::Last(newest), Partial::Last(other)) => {
+                other.iter().for_each(|other| take_newer(newest, **other));
+            }
             (Partial::Distinct(set), Partial::Distinct(other)) => set.merge(other),
             (Partial::Quantiles(sketch), Partial::Quantiles(other)) => sketch.merge(other),
             (Partial::Durations(durations), Partial::Durations(other)) => durations.merge(other),
@@ -246,7 +257,7 @@ impl Partial {
             Partial::Min(value) | Partial::Max(value) => value.map(Fixed::to_f64),
             Partial::Avg(_, ..=0) => None,
             Partial::Avg(sum, count) => Some(sum.to_f64() / *count as f64),
-            Partial::Last(newest) => newest.map(|n| n.value.to_f64()),
+            Partial::Last(newest) => newest.as_ref().map(|newest| newest.value.to_f64()),
             Partial::Distinct(set) => Some(set.estimate()),
             Partial::Quantiles(sketch) => match agg {
                 Agg::Percentile(quantile) => sketch.value(quantile),
@@ -277,11 +288,14 @@ mod tests {
                         Kind::Min => Partial::Min(Some(value)),
                         Kind::Max => Partial::Max(Some(value)),
                         Kind::Avg => Partial::Avg(value, 1),
-                        Kind::Last => Partial::Last(Some(Newest {
-                            time_ms,
-                            offset,
-                            value,
-                        })),
+                        Kind::Last => {
+                            let newest = Newest {
+                                time_ms,
+                                offset,
+                                value,
+                            };
+                            Partial::Last(Some(newest.into()))
+                        }
                         Kind::Distinct => Partial::Distinct(Distinct::Exact([spread(micros as u64)].into())),
                         Kind::Quantiles => {
                             let mut sketch = Quantiles::default();
@@ -295,7 +309,7 @@ mod tests {
                         Kind::Durations => {
                             let mut durations = Durations::default();
                             durations.add(time_ms, if offset % 3 == 0 { -1 } else { 1 });
-                            Partial::Durations(durations)
+                            Partial::Durations(durations.into())
                         }
                     };
                     partial.merge(&one).unwrap();
@@ -397,12 +411,22 @@ mod tests {
 
     /// The state keeps partials in these bytes: they never change.
     #[test]
+    fn a_cell_takes_half_a_cache_line() {
+        assert_eq!(size_of::<Partial>(), 32);
+    }
+
+    #[test]
     fn what_older_versions_wrote_is_read() {
         let value = Fixed::from_micros(3);
         let mut sketch = Quantiles::default();
         sketch.insert(value);
         let mut durations = Durations::default();
         durations.add(3, 1);
+        let newest = Newest {
+            time_ms: 1,
+            offset: 2,
+            value,
+        };
         for (partial, bytes) in [
             (Partial::Sum(value, 2), &[0, 6, 2][..]),
             (Partial::Count(200), &[1, 200, 1]),
@@ -413,18 +437,11 @@ mod tests {
             (Partial::Min(Some(value)), &[2, 1, 6]),
             (Partial::Max(None), &[3, 0]),
             (Partial::Avg(value, 2), &[4, 6, 2]),
-            (
-                Partial::Last(Some(Newest {
-                    time_ms: 1,
-                    offset: 2,
-                    value,
-                })),
-                &[5, 1, 2, 4, 6],
-            ),
+            (Partial::Last(Some(newest.into())), &[5, 1, 2, 4, 6]),
             (Partial::Distinct(Distinct::Exact([7].into())), &[6, 0, 1, 7]),
             (Partial::Distinct(Distinct::Sketch(vec![1])), &[6, 1, 1, 1]),
             (Partial::Quantiles(sketch), &[7, 1, 6, 1]),
-            (Partial::Durations(durations), &[8, 2, 6, 1, 186, 6, 2]),
+            (Partial::Durations(durations.into()), &[8, 2, 6, 1, 186, 6, 2]),
             (
                 Partial::Conversions {
                     begun: 3,

@@ -10,7 +10,7 @@ use super::applied::Combinations;
 use super::day::DayClock;
 use super::delta::{Arrival, Delta, DimensionKey, GroupDelta, MarkOf, RowKey};
 use super::interner::{LocalInterner, ValueId};
-use super::partial::{Newest, Partial};
+use super::partial::{Newest, Partial, take_newer};
 use super::plan::{Column, Group, InputKind, Plan, SourcePlan};
 use crate::catalog::{Catalog, SourceId};
 use crate::decode::{Event, Reject, Sign};
@@ -262,11 +262,12 @@ fn add(partial: &mut Partial, input: Value, sign: Sign, time_ms: i64, offset: i6
             *high = Some(high.map_or(value, |high| high.max(value)))
         }
         (Partial::Last(newest), Value::Number(value), _) => {
-            *newest = (*newest).max(Some(Newest {
+            let other = Newest {
                 time_ms,
                 offset,
                 value,
-            }))
+            };
+            take_newer(newest, other);
         }
         (Partial::Distinct(set), Value::Key(hash), _) => set.insert(hash),
         (Partial::Quantiles(sketch), Value::Number(value), _) => sketch.insert(value),

@@ -40,7 +40,8 @@ pub(super) struct Closes(VecDeque<Packed>);
 impl Closes {
     /// Takes a day close; only the last days of months are kept.
     pub(super) fn add(&mut self, day: i32, state: &LinkState) {
-        if date_of(day).last_of_month() != date_of(day) {
+        let date = date_of(day);
+        if date.day() != date.days_in_month() {
             return;
         }
         let packed = |value: Option<f64>| value.map(|value| value as f32);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::date;
 use super::health::{Liveness, Units};
 use super::link::{Days, Special, Tuning, weekday};
-use super::{LOOKS_BACK, date};
-use crate::evaluate::snapshot::FeedState;
+use crate::evaluate::snapshot::{FeedState, LATEST_DAYS};
 
 /// What is usual of a feed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl Feed {
         Feed {
             first_day,
             closed_to: first_day - 1,
-            values: vec![0.0; LOOKS_BACK as usize],
+            values: vec![0.0; LATEST_DAYS],
             live: Liveness::default(),
             is_silent: false,
             units: Units::default(),
@@ -122,7 +122,7 @@ impl Feed {
 }
 
 fn at(day: i32) -> usize {
-    day.rem_euclid(LOOKS_BACK) as usize
+    day.rem_euclid(LATEST_DAYS as i32) as usize
 }
 
 #[cfg(test)]

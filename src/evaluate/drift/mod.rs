@@ -35,9 +35,6 @@ use kept::{LinkOf, SideOf};
 use link::{Announced, Before, DayInput, Days, Link, RING, Side, Special, Tuning};
 use pool::{Pool, adds_up, target_of};
 
-/// Days back over which values are looked at again: what is later than this is not seen by the judgement.
-const LOOKS_BACK: i32 = 48;
-
 /// KPIs of one parent that are judged together at most: more are parts of one kind, of which none is the parent's cause.
 const FAMILY: usize = 16;
 
@@ -49,20 +46,18 @@ pub(super) struct Drift {
     /// Of the calendars that metrics name, by [`Metric::calendar`](crate::catalog::Metric::calendar).
     named_days: Vec<Days>,
     tuning: Tuning,
+    /// One of a node with `each` that has no values of its dimensions is that of all instances as one, see [`pool`].
     links: HashMap<InstanceKey, Judged>,
-    /// Links that were closed since [`Evaluator::take_learned`]. One of a node with `each` that has no values of its dimensions
-    /// is that of all instances as one, see [`pool`].
-    changed: HashSet<InstanceKey>,
-    /// Links that were forgotten since then.
+    /// Links that were forgotten since [`Evaluator::take_learned`].
     forgotten: Vec<InstanceKey>,
     /// By [`NodeId`].
     feeds: Vec<Option<Feed>>,
-    /// Nodes whose feeds were closed since [`Evaluator::take_learned`].
-    changed_feeds: HashSet<NodeId>,
     /// What links say together since the last close; `None`: not asked yet.
     shared: Option<Arc<[SharedDrift]>>,
     /// The last day that was closed.
     closed_to: Option<i32>,
+    /// What it was at [`Evaluator::take_learned`]: what is closed further has been learned since.
+    taken_to: Option<i32>,
 }
 
 /// One side of a link as a day closes.
@@ -161,6 +156,15 @@ pub(crate) fn days_of(calendar: &Calendar) -> Days {
     Days::new(special)
 }
 
+impl<'s> Closing<'s> {
+    fn of(side: &'s NodeState) -> Closing<'s> {
+        Closing {
+            flow: &side.daily,
+            target: target_of(side),
+        }
+    }
+}
+
 impl Drift {
     pub(super) fn new(catalog: &Catalog) -> Drift {
         let named = catalog.calendars.iter().map(|named| days_of(&named.calendar));
@@ -169,12 +173,11 @@ impl Drift {
             named_days: named.collect(),
             tuning: Tuning::default(),
             links: HashMap::new(),
-            changed: HashSet::new(),
             forgotten: Vec::new(),
             feeds: catalog.nodes.iter().map(|_| None).collect(),
-            changed_feeds: HashSet::new(),
             shared: None,
             closed_to: None,
+            taken_to: None,
         }
     }
 }
@@ -182,7 +185,7 @@ impl Drift {
 impl Evaluator {
     /// Closes a local day: judges every link by a snapshot at the day's end, and shows the judgement in it. Days are
     /// closed once, in order; a day that is closed already changes nothing.
-    pub fn close_day(&mut self, cells: &Cells, snapshot: &mut Snapshot) {
+    pub fn close_day(&mut self, snapshot: &mut Snapshot) {
         let Some(at) = snapshot.watermark else { return };
         let today = Day::of(self.catalog.calendar.day_of(at));
         if self.drift.closed_to.is_some_and(|closed| closed >= today.0) {
@@ -193,11 +196,7 @@ impl Evaluator {
         let instances = &snapshot.instances;
         let mut pools: HashMap<NodeId, Pool<'_>> = HashMap::new();
         for (parent, kpis) in families(&self.catalog, instances, &family) {
-            let parent_flow = self.latest_flow(cells, today, parent);
-            let of_parent = Closing {
-                flow: &parent_flow,
-                target: target_of(parent),
-            };
+            let of_parent = Closing::of(parent);
             let parent_whole_from = self.whole_from(parent);
             let mut pooled = None;
             // As they were before the day: whichever is judged first, each is told the same of the others.
@@ -211,22 +210,16 @@ impl Evaluator {
             for kpi in kpis {
                 let others = before.iter().filter(|(key, _)| **key != kpi.key);
                 let others: Vec<&Link> = others.map(|(_, link)| link).collect();
-                let flow = self.latest_flow(cells, today, kpi);
-                let of_kpi = Closing {
-                    flow: &flow,
-                    target: target_of(kpi),
-                };
+                let of_kpi = Closing::of(kpi);
                 let node = kpi.key.node;
                 // What a link learned under another definition says nothing of this one.
                 let whole_from = self.whole_from(kpi).max(parent_whole_from);
                 let before = |this: &Evaluator| [this.before(kpi), this.before(parent)];
                 let sides = [of_kpi, of_parent];
-                self.close_link(today, &kpi.key, sides, whole_from, before, &others);
+                let first_day = self.close_link(today, &kpi.key, sides, whole_from, before, &others);
                 // What has brought nothing yet is no part of a sum.
-                let judged = self.drift.links.get(&kpi.key);
-                if let Some(judged) = judged.filter(|_| adds_up(&self.catalog, node)) {
+                if let Some(first_day) = first_day.filter(|_| adds_up(&self.catalog, node)) {
                     let pool = pools.entry(node).or_default();
-                    let first_day = judged.link.first_day();
                     pool.add(&kpi.key, of_kpi.flow, of_kpi.target, first_day);
                     if pooled != Some(node) {
                         pool.add_parent(&parent.key, of_parent.flow, of_parent.target);
@@ -239,7 +232,7 @@ impl Evaluator {
             self.close_whole(today, node, &pool);
         }
         self.forget_links(today);
-        self.close_feeds(cells, today, &snapshot.instances);
+        self.close_feeds(today, &snapshot.instances);
         self.count_links();
         for state in snapshot.instances.iter_mut() {
             self.show_judgement(state);
@@ -252,21 +245,13 @@ impl Evaluator {
     /// Forgets the links of instances that have been gone for as long as a link remembers: nothing in them is of any use, and
     /// values that come and go would pile up for ever.
     fn forget_links(&mut self, today: Day) {
-        let Drift {
-            links,
-            changed,
-            forgotten,
-            ..
-        } = &mut self.drift;
+        let Drift { links, forgotten, .. } = &mut self.drift;
         let gone = links.extract_if(|_, judged| judged.link.closed_to() < today.0 - RING as i32);
-        for (key, _) in gone {
-            changed.remove(&key);
-            forgotten.push(key);
-        }
+        forgotten.extend(gone.map(|(key, _)| key));
     }
 
     /// Closes the day for what no link watches: nodes as a whole that read a source.
-    fn close_feeds(&mut self, cells: &Cells, today: Day, instances: &Instances) {
+    fn close_feeds(&mut self, today: Day, instances: &Instances) {
         let is_watched = watched_by_links(&self.catalog, &self.drift.links);
         for state in instances {
             let NodeId(node) = state.key.node;
@@ -280,29 +265,22 @@ impl Evaluator {
             let whole_from = self.whole_from(state);
             let known = self.drift.feeds[node as usize].take();
             let known = known.filter(|feed| feed.whole_from == whole_from);
-            let Some(mut feed) = known.or_else(|| self.begin_feed(cells, today, state, whole_from)) else {
+            let Some(mut feed) = known.or_else(|| self.begin_feed(today, state, whole_from)) else {
                 continue;
             };
-            let flow = self.latest_flow(cells, today, state);
             let (days, tuning) = (self.days(state.key.node), &self.drift.tuning);
-            feed.close(today.0, &flow, self.is_level(state.key.node), days, tuning);
+            feed.close(today.0, &state.daily, self.is_level(state.key.node), days, tuning);
             self.drift.feeds[node as usize] = Some(feed);
-            self.drift.changed_feeds.insert(state.key.node);
         }
     }
 
-    fn begin_feed(
-        &self,
-        cells: &Cells,
-        today: Day,
-        node: &NodeState,
-        whole_from: Option<i32>,
-    ) -> Option<Feed> {
+    fn begin_feed(&self, today: Day, node: &NodeState, whole_from: Option<i32>) -> Option<Feed> {
         let is_level = self.is_level(node.key.node);
-        let first_day = first_flow(&self.latest_flow(cells, today, node), is_level, today, whole_from)?;
+        let first_day = first_flow(&node.daily, is_level, today, whole_from)?;
         Some(Feed::new(first_day, whole_from))
     }
 
+    /// Closes the day for a link, which is begun where there is none yet; its first day.
     fn close_link(
         &mut self,
         today: Day,
@@ -311,32 +289,23 @@ impl Evaluator {
         whole_from: Option<i32>,
         before: impl FnOnce(&Evaluator) -> [Before; 2],
         others: &[&Link],
-    ) {
-        let NodeId(node) = key.node;
-        let parent = self.catalog.nodes[node as usize].parent.as_ref();
-        let Some(parent) = parent.map(|parent| parent.node) else {
-            return;
-        };
-        let known = self.drift.links.get(key);
-        if known.is_none_or(|judged| judged.whole_from != whole_from) {
+    ) -> Option<i32> {
+        let parent = self.catalog.node(key.node).parent.as_ref()?.node;
+        let is_known = |judged: &&mut Judged| judged.whole_from == whole_from;
+        if self.drift.links.get_mut(key).filter(is_known).is_none() {
             self.drift.links.remove(key);
-            let Some(begun) = self.begin(today, parent, sides, whole_from, before) else {
-                return;
-            };
+            let begun = self.begin(today, parent, sides, whole_from, before)?;
             self.drift.links.insert(key.clone(), begun);
         }
         let days = calendar_of(&self.catalog, parent);
         let Drift {
             links,
             tuning,
-            changed,
             days: default,
             named_days,
             ..
         } = &mut self.drift;
-        let Some(judged) = links.get_mut(key) else {
-            return;
-        };
+        let judged = links.get_mut(key)?;
         let days = days.map_or(&*default, |index| &named_days[index]);
         let Judged { link, announced, .. } = judged;
         let mut announce = |at: usize| announcement(sides[at].target, &mut announced[at]);
@@ -349,7 +318,7 @@ impl Evaluator {
         let state = state_of(link, tuning);
         judged.closes.add(today.0, &state);
         judged.state = Some(Arc::new(state));
-        changed.insert(key.clone());
+        Some(judged.link.first_day())
     }
 
     /// A link begins once both sides have brought something, on the first day that did; history of long before is not gone
@@ -395,13 +364,6 @@ impl Evaluator {
             ]
         };
         self.close_link(today, &whole_of(node), sides, pool.whole_from, before, &[]);
-    }
-
-    /// What the latest days brought to an instance, the closing day last.
-    fn latest_flow(&self, cells: &Cells, today: Day, side: &NodeState) -> Vec<Option<f64>> {
-        let from = Day(today.0 + 1 - LOOKS_BACK);
-        self.flow(cells, &side.key, from, Day(today.0 + 1))
-            .unwrap_or_default()
     }
 
     /// The calendar's special days by which a link is judged: those of its parent.
@@ -453,8 +415,9 @@ impl Evaluator {
         state.feed = self.drift.feeds[node as usize]
             .as_ref()
             .map(|feed| feed.state.clone());
-        let judged = self.drift.links.get(&state.key);
-        state.link = judged.and_then(|judged| judged.state.clone());
+        // Most instances of many are no KPIs, or none of theirs.
+        let judged = is_judged(&self.catalog, state.key.node).then(|| self.drift.links.get(&state.key));
+        state.link = judged.flatten().and_then(|judged| judged.state.clone());
     }
 
     /// What was known of a link as the last month closed by the end of a day; `None` before the first, or without a link.
@@ -505,6 +468,7 @@ impl Evaluator {
         ) {
             *feed = feed.take().filter(|_| !is_watched);
         }
+        self.drift.taken_to = self.drift.closed_to;
         self.drift.shared = None;
         self.forget_shown();
         // What links say depends on how many there are.
@@ -550,58 +514,59 @@ impl Evaluator {
     /// Everything that was learned, to be kept.
     #[cfg(test)]
     pub(crate) fn all_learned(&self) -> Learned {
-        let nodes = (0u32..).map(NodeId).take(self.drift.feeds.len());
-        Learned {
-            links: self.stored(self.drift.links.keys()),
-            forgotten: Vec::new(),
-            feeds: self.stored_feeds(nodes),
-        }
+        self.learned_after(None)
     }
 
     /// What was learned since the last call, to be kept.
     pub fn take_learned(&mut self) -> Learned {
-        let links = std::mem::take(&mut self.drift.changed);
-        let forgotten = std::mem::take(&mut self.drift.forgotten);
         let named = |key: InstanceKey| {
             let dimensions = key.dimensions.iter().map(ToString::to_string).collect();
             (self.catalog.node(key.node).name.clone(), dimensions)
         };
-        let feeds = std::mem::take(&mut self.drift.changed_feeds);
-        Learned {
-            links: self.stored(links.iter()),
-            forgotten: forgotten.into_iter().map(named).collect(),
-            feeds: self.stored_feeds(feeds.into_iter()),
-        }
+        let forgotten = std::mem::take(&mut self.drift.forgotten);
+        let forgotten = forgotten.into_iter().map(named).collect();
+        let taken_to = std::mem::replace(&mut self.drift.taken_to, self.drift.closed_to);
+        // Between two closes nobody goes through a hundred thousand links.
+        let learned = if taken_to == self.drift.closed_to {
+            Learned::default()
+        } else {
+            self.learned_after(taken_to)
+        };
+        Learned { forgotten, ..learned }
     }
 
     /// Forgets what [`Evaluator::take_learned`] would give: nothing is kept of a replay.
     pub fn let_go_learned(&mut self) {
-        self.drift.changed.clear();
         self.drift.forgotten.clear();
-        self.drift.changed_feeds.clear();
+        self.drift.taken_to = self.drift.closed_to;
     }
 
-    fn stored_feeds(&self, nodes: impl Iterator<Item = NodeId>) -> Vec<StoredFeed> {
-        let stored = nodes.filter_map(|node| {
-            let feed = self.drift.feeds[node.0 as usize].as_ref()?;
-            Some(StoredFeed {
-                node: self.catalog.node(node).name.clone(),
-                body: kept::encode(feed, &SideOf::new(&self.catalog, self.catalog.node(node)))?,
-            })
-        });
-        stored.collect()
-    }
-
-    fn stored<'k>(&self, keys: impl Iterator<Item = &'k InstanceKey>) -> Vec<StoredLink> {
-        let stored = keys.filter_map(|key| {
-            let judged = self.drift.links.get(key)?;
+    /// What was learned as later days closed.
+    fn learned_after(&self, day: Option<i32>) -> Learned {
+        let catalog = &*self.catalog;
+        let is_later = |closed_to: i32| Some(closed_to) > day;
+        let links = self.drift.links.iter();
+        let links = links.filter(|(_, judged)| is_later(judged.link.closed_to()));
+        let links = links.filter_map(|(key, judged)| {
             Some(StoredLink {
-                node: self.catalog.node(key.node).name.clone(),
+                node: catalog.node(key.node).name.clone(),
                 dimensions: key.dimensions.iter().map(ToString::to_string).collect(),
-                body: kept::encode(judged, &LinkOf::new(&self.catalog, key.node))?,
+                body: kept::encode(judged, &LinkOf::new(catalog, key.node))?,
             })
         });
-        stored.collect()
+        let feeds = std::iter::zip(&catalog.nodes, &self.drift.feeds);
+        let feeds = feeds.filter_map(|(node, feed)| {
+            let feed = feed.as_ref().filter(|feed| is_later(feed.closed_to()))?;
+            Some(StoredFeed {
+                node: node.name.clone(),
+                body: kept::encode(feed, &SideOf::new(catalog, node))?,
+            })
+        });
+        Learned {
+            links: links.collect(),
+            forgotten: Vec::new(),
+            feeds: feeds.collect(),
+        }
     }
 }
 

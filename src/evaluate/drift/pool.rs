@@ -47,8 +47,10 @@ pub(super) struct Total<'s> {
 
 impl<'s> Total<'s> {
     fn add(&mut self, key: &'s InstanceKey, flow: &[Option<f64>], target: Option<Announced>) {
-        self.flow.resize(self.flow.len().max(flow.len()), None);
-        for (sum, value) in std::iter::zip(&mut self.flow, flow) {
+        // The last day of each is the closing one; who came later has fewer.
+        let missing = flow.len().saturating_sub(self.flow.len());
+        self.flow.splice(..0, std::iter::repeat_n(None, missing));
+        for (sum, value) in std::iter::zip(self.flow.iter_mut().rev(), flow.iter().rev()) {
             if let Some(value) = value {
                 *sum = Some(sum.unwrap_or(0.0) + value);
             }
@@ -151,10 +153,12 @@ mod tests {
         };
         let mut pool = Pool::default();
         pool.add(key, &[None, Some(1.0), Some(2.0)], target(0, 10.0), 3);
-        pool.add(key, &[None, None, Some(3.0)], target(0, 5.0), 7);
+        pool.add(key, &[Some(3.0)], target(0, 5.0), 7);
         assert_eq!(pool.kpi.flow, [None, Some(1.0), Some(5.0)]);
         assert_eq!((pool.kpi.target, pool.instances()), (target(0, 15.0), 2));
         assert_eq!(pool.whole_from, Some(7));
+        pool.add(key, &[Some(1.0), None, None, None], target(0, 1.0), 0);
+        assert_eq!(pool.kpi.flow, [Some(1.0), None, Some(1.0), Some(5.0)]);
         // One without a target, or of another period, leaves no sum to compare with.
         pool.add_parent(key, &[Some(1.0)], target(0, 1.0));
         pool.add_parent(key, &[Some(1.0)], None);

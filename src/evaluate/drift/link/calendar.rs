@@ -113,12 +113,73 @@ pub(super) fn month_and_day(day: i32) -> (usize, i32) {
     ((date.month() - 1) as usize, i32::from(date.day()))
 }
 
-/// The last days of a quarter, in which targets are chased.
-const QUARTER_END: i32 = 10;
+/// How many of the last days of a quarter are those in which targets are chased.
+const CHASED: i32 = 10;
 
-/// Which quarter a day closes, if it is one of the last days of one: counted from year 0.
-pub(super) fn quarter_end(day: i32) -> Option<i32> {
-    let date = date_of(day);
-    let closes = date.month() % 3 == 0 && i32::from(date.days_in_month() - date.day()) < QUARTER_END;
-    closes.then(|| i32::from(date.year()) * 4 + i32::from(date.month()) / 3)
+/// The latest days in which the targets of a quarter were, or are, chased.
+#[derive(Clone, Debug)]
+pub(super) struct QuarterEnd {
+    days: std::ops::Range<i32>,
+    /// Counted from year 0.
+    quarter: i32,
+}
+
+impl QuarterEnd {
+    /// Those that have begun by a day.
+    pub(super) fn by(day: i32) -> QuarterEnd {
+        let date = date_of(day);
+        let month = date.month() - (date.month() - 1) % 3;
+        let start = day_of(Date::new(date.year(), month, 1).unwrap_or(date));
+        let quarter = i32::from(date.year()) * 4 + i32::from(month) / 3;
+        // Three months later by 92 days, or by up to two days less.
+        let end = date_of(start + 92).first_of_month();
+        let end = day_of(end);
+        if day >= end - CHASED {
+            QuarterEnd {
+                days: end - CHASED..end,
+                quarter,
+            }
+        } else {
+            QuarterEnd {
+                days: start - CHASED..start,
+                quarter: quarter - 1,
+            }
+        }
+    }
+
+    /// The quarter that a day closes, if it is one of them. Days of earlier quarters, 90 days before, are not told apart from
+    /// others.
+    pub(super) fn of(&self, day: i32) -> Option<i32> {
+        self.days.contains(&day).then_some(self.quarter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_ten_days_of_a_quarter_are_those_of_the_latest_that_has_begun_to_close() {
+        let number = |year: i16, month: i8, day: i8| day_of(Date::constant(year, month, day));
+        let by = |year: i16, month: i8, day: i8| {
+            let last = QuarterEnd::by(number(year, month, day));
+            (date_of(last.days.start), date_of(last.days.end - 1), last.quarter)
+        };
+        let of = |from: [i8; 2], to: [i8; 2], year: i16, quarter: i32| {
+            let date = |[month, day]: [i8; 2]| Date::constant(year, month, day);
+            (date(from), date(to), i32::from(year) * 4 + quarter)
+        };
+        // Quarters of 90, 91, 92 and 92 days; of 91 in a leap year.
+        assert_eq!(by(2026, 3, 21), of([12, 22], [12, 31], 2025, 3));
+        assert_eq!(by(2026, 3, 22), of([3, 22], [3, 31], 2026, 0));
+        assert_eq!(by(2026, 3, 31), of([3, 22], [3, 31], 2026, 0));
+        assert_eq!(by(2026, 6, 20), of([3, 22], [3, 31], 2026, 0));
+        assert_eq!(by(2026, 6, 21), of([6, 21], [6, 30], 2026, 1));
+        assert_eq!(by(2026, 10, 1), of([9, 21], [9, 30], 2026, 2));
+        assert_eq!(by(2024, 12, 31), of([12, 22], [12, 31], 2024, 3));
+        assert_eq!(by(2024, 4, 1), of([3, 22], [3, 31], 2024, 0));
+        let march = QuarterEnd::by(number(2026, 4, 5));
+        let is_of_it = (0..40).filter(|ago| march.of(number(2026, 4, 5) - ago).is_some());
+        assert_eq!(is_of_it.collect::<Vec<_>>(), (5..15).collect::<Vec<_>>());
+    }
 }

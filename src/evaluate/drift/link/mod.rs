@@ -18,6 +18,7 @@ pub use tuning::{AnswerTuning, Tuning};
 use super::sure;
 use crate::catalog::attribute::DriftKind;
 use answer::{Answer, Change, MayAsk};
+use calendar::QuarterEnd;
 use judge::{Judge, Seen};
 use stream::{Health, Stream};
 
@@ -301,12 +302,13 @@ impl Link {
             self.judges[LONG].level(0) * self.kpi.sign(),
             self.judges[LONG].level(1) * self.parent.sign(),
         ];
-        self.kpi.learn_day(day, levels[0]);
-        self.parent.learn_day(day, levels[1]);
+        let ends = QuarterEnd::by(day);
+        self.kpi.learn_day(day, levels[0], &ends);
+        self.parent.learn_day(day, levels[1], &ends);
         let quiet = self.active.iter().all(Option::is_none)
             && !self.judges.iter().any(|judge| judge.is_suspicious(tuning));
         let lengths = self.judges.each_ref().map(|judge| judge.window);
-        let all = [&self.kpi, &self.parent].map(|stream| stream.windows(day, lengths));
+        let all = [&self.kpi, &self.parent].map(|stream| stream.windows(day, lengths, &ends));
         for (place, judge) in self.judges.iter_mut().enumerate() {
             let windows = all.map(|windows| windows[place]);
             let ratios = windows.map(|window| {
@@ -362,8 +364,8 @@ impl Link {
             }
         }
         let departures = [
-            self.kpi.departure(day, levels[0]),
-            self.parent.departure(day, levels[1]),
+            self.kpi.departure(day, levels[0], &ends),
+            self.parent.departure(day, levels[1], &ends),
         ];
         let may = self.may_ask(tuning);
         self.answer.day(day, departures, may, &tuning.answer);

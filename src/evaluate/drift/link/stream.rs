@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::health::{Lateness, Liveness, Units};
-use super::calendar::{Days, quarter_end, weekday};
+use super::calendar::{Days, QuarterEnd, weekday};
 use super::judge::Counted;
 use super::plan::{Announced, Plan};
 use super::tuning::Tuning;
@@ -66,12 +66,12 @@ pub(super) struct Stream {
     noise_days: f64,
     /// Ordinary days that were learned from, since the first that brought something.
     days: u32,
-    closing: QuarterEnd,
+    closing: Chase,
 }
 
 /// What the last days of a quarter bring more than others.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct QuarterEnd {
+struct Chase {
     /// Quarter of the running sums.
     quarter: Option<i32>,
     brought: f64,
@@ -82,7 +82,7 @@ struct QuarterEnd {
     lift: f64,
 }
 
-impl QuarterEnd {
+impl Chase {
     /// Takes in a mature day of a quarter's end with what it would bring as an ordinary day; `None` closes the quarter.
     fn learn(&mut self, quarter: Option<i32>, value: f64, expected: f64) {
         if quarter != self.quarter {
@@ -186,7 +186,7 @@ impl Stream {
             noise: 0.0,
             noise_days: 0.0,
             days: 0,
-            closing: QuarterEnd::default(),
+            closing: Chase::default(),
         }
     }
 
@@ -312,9 +312,9 @@ impl Stream {
 
     /// Learns the share of a weekday, the quarter's end and the noise from a mature day; `level` is the usual log ratio
     /// of the stream to its reference.
-    pub(super) fn learn_day(&mut self, day: i32, level: f64) {
+    pub(super) fn learn_day(&mut self, day: i32, level: f64, closing: &QuarterEnd) {
         let slot = at(day);
-        let quarter = quarter_end(day);
+        let quarter = closing.of(day);
         if !self.is_usable(day) {
             self.closing.learn(quarter, 0.0, 0.0);
             return;
@@ -344,7 +344,7 @@ impl Stream {
 
     /// Log ratio of a day to what is expected of it at the usual `level`, the weekday and the quarter's end taken out; `None`
     /// where the day says nothing.
-    pub(super) fn departure(&self, day: i32, level: f64) -> Option<f64> {
+    pub(super) fn departure(&self, day: i32, level: f64, closing: &QuarterEnd) -> Option<f64> {
         let slot = at(day);
         let share = self.weekday_share(day);
         if !self.is_usable(day) || share < LEAST_SHARE || self.brought.iter().sum::<f64>() <= 0.0 {
@@ -352,7 +352,7 @@ impl Stream {
         }
         let level = if level == 0.0 { self.scale() } else { level };
         let mut expected = f64::from(self.reference[slot]) * share * level.exp();
-        if quarter_end(day).is_some() {
+        if closing.of(day).is_some() {
             expected *= self.closing.lift.exp();
         }
         // A day without anything is far off, not infinitely far.
@@ -404,8 +404,14 @@ impl Stream {
         }
     }
 
-    /// Sums over the usable days of windows of so many days that end with a day, the shortest first.
-    pub(super) fn windows<const COUNT: usize>(&self, last: i32, lengths: [usize; COUNT]) -> [Window; COUNT] {
+    /// Sums over the usable days of windows of so many days that end with a day, the shortest first. `ends` are the days of the
+    /// quarter's end as of that day.
+    pub(super) fn windows<const COUNT: usize>(
+        &self,
+        last: i32,
+        lengths: [usize; COUNT],
+        ends: &QuarterEnd,
+    ) -> [Window; COUNT] {
         let shares = self.weekday_shares();
         let lift = self.closing.lift.exp();
         let doubt = self.closing.doubt();
@@ -428,7 +434,7 @@ impl Stream {
                 }
                 let slot = at(day);
                 let mut reference = f64::from(self.reference[slot]) * shares[weekday(day)];
-                if quarter_end(day).is_some() {
+                if ends.of(day).is_some() {
                     reference *= lift;
                     closing += reference;
                 }
