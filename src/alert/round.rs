@@ -17,7 +17,7 @@ use super::sample::{Condition, Sample};
 use super::{shared, source};
 use crate::catalog::attribute::{Attribute, Subject, vocabulary_of};
 use crate::catalog::{Catalog, Role, Rule, RuleOn};
-use crate::evaluate::instances::Family;
+use crate::evaluate::instances::{Family, number};
 use crate::evaluate::{Changed, NodeState, Period, Snapshot};
 
 /// Names and ends of the periods of a snapshot: as many as there are kinds of period, however many instances.
@@ -104,11 +104,15 @@ pub struct Scene<'a> {
 }
 
 /// The answers.
+#[derive(Default)]
 pub(super) struct Round<'a> {
     pub(super) samples: Vec<Sample<'a, Subjected<'a>>>,
     /// Instances that the next round asks about as well, if there are records of them, or anyway.
     places: Vec<Place>,
 }
+
+/// Instances about which all rules are asked before the next: a few hundred kilobytes.
+const NEAR: usize = 256;
 
 struct Place {
     rule: usize,
@@ -151,11 +155,12 @@ impl Watch {
 
     /// Asks about what changed, and what is to be looked at anyway.
     pub(super) fn round<'a>(&self, scene: &'a Scene<'a>, known: &Known<'_>) -> Round<'a> {
-        let mut round = Round {
-            samples: Vec::new(),
-            places: Vec::new(),
-        };
+        let mut round = Round::default();
         let changed = scene.changed;
+        let mut of_all = match changed {
+            Some(_) => Vec::new(),
+            None => Round::of_all(scene, known),
+        };
         for (index, rule) in scene.catalog.rules.iter().enumerate() {
             match (rule.on, changed) {
                 (RuleOn::Source, _) => {
@@ -172,18 +177,7 @@ impl Watch {
                     round.samples.extend(samples);
                 }
                 (RuleOn::Item, _) => round.ask_of_items(scene, rule, known),
-                (RuleOn::Node | RuleOn::Link, None) => {
-                    let is_known = |node: &str| known.holds(&rule.name, node);
-                    let is_known: Vec<bool> = scene
-                        .catalog
-                        .nodes
-                        .iter()
-                        .map(|node| is_known(&node.name))
-                        .collect();
-                    for (at, state) in (0..).zip(&scene.snapshot.instances) {
-                        round.ask(scene, (index, rule), at, is_known[state.key.node.0 as usize]);
-                    }
-                }
+                (RuleOn::Node | RuleOn::Link, None) => round.append(std::mem::take(&mut of_all[index])),
                 (RuleOn::Node | RuleOn::Link, Some(changed)) => {
                     let watched = self.at.get(index).map_or(&[][..], Vec::as_slice);
                     for at in scene.to_ask(rule, changed, watched) {
@@ -254,6 +248,36 @@ fn asks_parent(rule: &Rule) -> bool {
 }
 
 impl<'a> Round<'a> {
+    /// Asks every rule on nodes or links about every instance; by rule. Of some instances all rules are asked before the next
+    /// ones are looked at: to go through all of them for each rule is to read them from memory as often.
+    fn of_all(scene: &'a Scene<'a>, known: &Known<'_>) -> Vec<Round<'a>> {
+        let rules = &scene.catalog.rules;
+        let of_nodes = |rule: &Rule| -> Vec<bool> {
+            let nodes = scene.catalog.nodes.iter();
+            nodes.map(|node| known.holds(&rule.name, &node.name)).collect()
+        };
+        let asked = (0..).zip(rules);
+        let asked = asked.filter(|(_, rule)| matches!(rule.on, RuleOn::Node | RuleOn::Link));
+        let asked: Vec<(usize, &Rule, Vec<bool>)> =
+            asked.map(|(index, rule)| (index, rule, of_nodes(rule))).collect();
+        let mut rounds: Vec<Round<'a>> = rules.iter().map(|_| Round::default()).collect();
+        let instances = &scene.snapshot.instances;
+        for first in (0..instances.len()).step_by(NEAR) {
+            for (index, rule, is_known) in &asked {
+                for at in first..instances.len().min(first + NEAR) {
+                    let is_known = is_known[instances[at].key.node.0 as usize];
+                    rounds[*index].ask(scene, (*index, rule), number(at), is_known);
+                }
+            }
+        }
+        rounds
+    }
+
+    fn append(&mut self, other: Round<'a>) {
+        self.samples.extend(other.samples);
+        self.places.extend(other.places);
+    }
+
     /// Asks a rule about an instance. Of what is well and has no record nothing is said.
     fn ask(&mut self, scene: &'a Scene<'a>, (index, rule): (usize, &'a Rule), at: u32, is_known: bool) {
         let Some(judged) = scene.judged(rule, at as usize) else {

@@ -23,7 +23,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Evaluator;
 use super::instances::{Family, Instances};
-use super::snapshot::{InstanceKey, LinkFinding, LinkState, NodeInfo, NodeState, SharedDrift, Snapshot};
+use super::snapshot::{
+    FeedState, InstanceKey, LinkFinding, LinkState, NodeInfo, NodeState, SharedDrift, Snapshot,
+};
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Calendar, Catalog, DayKind, Direction, NodeId, Relation, Role};
 use crate::fold::cells::Cells;
@@ -195,6 +197,8 @@ impl Evaluator {
         let family = snapshot.family();
         let instances = &snapshot.instances;
         let mut pools: HashMap<NodeId, Pool<'_>> = HashMap::new();
+        // By position.
+        let mut closed: Vec<Option<Arc<LinkState>>> = vec![None; instances.len()];
         for (parent, kpis) in families(&self.catalog, instances, &family) {
             let of_parent = Closing::of(parent);
             let parent_whole_from = self.whole_from(parent);
@@ -204,10 +208,10 @@ impl Evaluator {
             if (2..=FAMILY).contains(&kpis.len()) {
                 let known = kpis
                     .iter()
-                    .filter_map(|kpi| Some((&kpi.key, self.drift.links.get(&kpi.key)?.link.clone())));
+                    .filter_map(|(_, kpi)| Some((&kpi.key, self.drift.links.get(&kpi.key)?.link.clone())));
                 before.extend(known);
             }
-            for kpi in kpis {
+            for (at, kpi) in kpis {
                 let others = before.iter().filter(|(key, _)| **key != kpi.key);
                 let others: Vec<&Link> = others.map(|(_, link)| link).collect();
                 let of_kpi = Closing::of(kpi);
@@ -216,8 +220,10 @@ impl Evaluator {
                 let whole_from = self.whole_from(kpi).max(parent_whole_from);
                 let before = |this: &Evaluator| [this.before(kpi), this.before(parent)];
                 let sides = [of_kpi, of_parent];
-                let first_day = self.close_link(today, &kpi.key, sides, whole_from, before, &others);
+                let judged = self.close_link(today, &kpi.key, sides, whole_from, before, &others);
+                closed[at] = judged.and_then(|judged| judged.state.clone());
                 // What has brought nothing yet is no part of a sum.
+                let first_day = judged.map(|judged| judged.link.first_day());
                 if let Some(first_day) = first_day.filter(|_| adds_up(&self.catalog, node)) {
                     let pool = pools.entry(node).or_default();
                     pool.add(&kpi.key, of_kpi.flow, of_kpi.target, first_day);
@@ -234,8 +240,9 @@ impl Evaluator {
         self.forget_links(today);
         self.close_feeds(today, &snapshot.instances);
         self.count_links();
-        for state in snapshot.instances.iter_mut() {
-            self.show_judgement(state);
+        for (state, closed) in snapshot.instances.iter_mut().zip(closed) {
+            state.feed = self.feed_of(state);
+            state.link = closed.or_else(|| self.link_of(state));
         }
         self.forget_shown();
         self.drift.shared = None;
@@ -280,7 +287,7 @@ impl Evaluator {
         Some(Feed::new(first_day, whole_from))
     }
 
-    /// Closes the day for a link, which is begun where there is none yet; its first day.
+    /// Closes the day for a link, which is begun where there is none yet.
     fn close_link(
         &mut self,
         today: Day,
@@ -289,7 +296,7 @@ impl Evaluator {
         whole_from: Option<i32>,
         before: impl FnOnce(&Evaluator) -> [Before; 2],
         others: &[&Link],
-    ) -> Option<i32> {
+    ) -> Option<&Judged> {
         let parent = self.catalog.node(key.node).parent.as_ref()?.node;
         let is_known = |judged: &&mut Judged| judged.whole_from == whole_from;
         if self.drift.links.get_mut(key).filter(is_known).is_none() {
@@ -318,7 +325,7 @@ impl Evaluator {
         let state = state_of(link, tuning);
         judged.closes.add(today.0, &state);
         judged.state = Some(Arc::new(state));
-        Some(judged.link.first_day())
+        Some(judged)
     }
 
     /// A link begins once both sides have brought something, on the first day that did; history of long before is not gone
@@ -411,13 +418,22 @@ impl Evaluator {
 
     /// Shows the judgement of its link and its feed in an instance of a snapshot.
     pub(super) fn show_judgement(&self, state: &mut NodeState) {
+        state.feed = self.feed_of(state);
+        state.link = self.link_of(state);
+    }
+
+    fn feed_of(&self, state: &NodeState) -> Option<Arc<FeedState>> {
         let NodeId(node) = state.key.node;
-        state.feed = self.drift.feeds[node as usize]
+        self.drift.feeds[node as usize]
             .as_ref()
-            .map(|feed| feed.state.clone());
-        // Most instances of many are no KPIs, or none of theirs.
-        let judged = is_judged(&self.catalog, state.key.node).then(|| self.drift.links.get(&state.key));
-        state.link = judged.flatten().and_then(|judged| judged.state.clone());
+            .map(|feed| feed.state.clone())
+    }
+
+    fn link_of(&self, state: &NodeState) -> Option<Arc<LinkState>> {
+        // Half of a hundred thousand instances are no KPIs: nobody looks for their links.
+        let may_have_one = is_judged(&self.catalog, state.key.node);
+        let judged = may_have_one.then(|| self.drift.links.get(&state.key)).flatten()?;
+        judged.state.clone()
     }
 
     /// What was known of a link as the last month closed by the end of a day; `None` before the first, or without a link.
@@ -595,16 +611,16 @@ fn is_judged(catalog: &Catalog, node: NodeId) -> bool {
     node.role == Role::Kpi && relation == Some(Relation::Influence)
 }
 
-/// Parent instances with their judged KPIs.
+/// Parent instances with their judged KPIs, and where these stand.
 fn families<'s>(
     catalog: &Catalog,
     instances: &'s Instances,
     family: &Family,
-) -> Vec<(&'s NodeState, Vec<&'s NodeState>)> {
+) -> Vec<(&'s NodeState, Vec<(usize, &'s NodeState)>)> {
     let judged = |parent: usize| {
         let children = family.children(parent).iter();
-        let kpis = children.map(|child| &instances[*child as usize]);
-        let kpis: Vec<&NodeState> = kpis.filter(|kpi| is_judged(catalog, kpi.key.node)).collect();
+        let kpis = children.map(|child| (*child as usize, &instances[*child as usize]));
+        let kpis: Vec<_> = kpis.filter(|(_, kpi)| is_judged(catalog, kpi.key.node)).collect();
         (!kpis.is_empty()).then(|| (&instances[parent], kpis))
     };
     (0..instances.len()).filter_map(judged).collect()
