@@ -7,18 +7,20 @@ use super::model::{FORECASTS, Origin, Prepared};
 
 /// Mean absolute error, by logarithms, that is believed of every forecast before any was made.
 const USUAL_ERROR: f64 = 0.15;
-/// Forecasts that this belief counts as.
+/// Forecasts that this belief counts as, and the one of their spread.
 const BELIEF: f64 = 6.0;
 /// How much more the better forecasts count: weights go with the inverse of their errors to this power.
 const POWER: i32 = 6;
 /// The largest error of a forecast that counts: after a change of unit all of them are off, and none is better.
 const LARGEST_ERROR: f64 = 1.0;
-/// Forecasts that the prior from the noise of single days counts as.
+/// Forecasts that the normal distribution of the spread counts as beside theirs.
 const PRIOR: f64 = 2.5;
-/// Width of the kernel around each score, as a share of the prior's spread.
+/// Width of the kernel around each score, as a share of the spread of forecasts.
 const KERNEL: f64 = 0.5;
 /// Scores that are kept at most, spread evenly over all of them: quantiles need no more.
 const KEPT: usize = 32;
+/// What a score counts as at most for the spread of forecasts: one month of another unit says little of the next.
+const FAR_OFF: f32 = 0.4;
 /// A score beyond this is no score: nothing was forecast, or nothing came.
 const LARGEST: f64 = 3.0;
 
@@ -80,6 +82,8 @@ pub(super) struct Scores {
     of_windows: Arc<[f32]>,
     /// What each of them counts: they overlap.
     weight: f64,
+    /// Mean of their squares, of each at most that of [`FAR_OFF`].
+    square: f64,
 }
 
 impl Calibration {
@@ -110,38 +114,55 @@ impl Scores {
         let (count, kept) = (ratios.len(), ratios.len().min(KEPT));
         // The middles of as many equal parts.
         let of_windows = (0..kept).map(|part| ratios[(2 * part + 1) * count / (2 * kept)].ln() as f32);
+        let of_windows: Arc<[f32]> = of_windows.collect();
+        let squares = of_windows
+            .iter()
+            .map(|score| score.clamp(-FAR_OFF, FAR_OFF).powi(2));
         Scores {
             weight: own_share * count as f64 / kept.max(1) as f64,
-            of_windows: of_windows.collect(),
+            square: f64::from(squares.sum::<f32>()) / kept.max(1) as f64,
+            of_windows,
         }
+    }
+
+    /// How many independent forecasts they are worth.
+    fn worth(&self) -> f64 {
+        self.weight * self.of_windows.len() as f64
+    }
+
+    /// Spread of forecasts: what is believed of it before any was made, and what theirs was (the mean of a scaled inverse χ²
+    /// prior and its data).
+    fn spread(&self, prior: f64) -> f64 {
+        let (believed, seen) = (BELIEF * prior * prior, self.worth() * self.square);
+        ((believed + seen) / (BELIEF + self.worth())).sqrt().max(1e-6)
     }
 }
 
-/// Probability that ln(outcome / forecast) of what is to come is at most `x`: the prior and a kernel around each score.
-pub(super) fn cumulative(x: f64, spread: f64, scores: &Scores) -> f64 {
-    let prior = spread.max(1e-6);
-    let kernel = (prior * KERNEL).max(1e-6);
+/// Probability that ln(outcome / forecast) of what is to come is at most `x`: a normal distribution and a kernel around each
+/// score. `prior` is the spread that the noise of days makes.
+pub(super) fn cumulative(x: f64, prior: f64, scores: &Scores) -> f64 {
+    let spread = scores.spread(prior);
+    let kernel = spread * KERNEL;
     let of_scores: f64 = scores
         .of_windows
         .iter()
         .map(|score| normal((x - f64::from(*score)) / kernel))
         .sum();
-    let count = scores.of_windows.len() as f64;
-    (PRIOR * normal(x / prior) + scores.weight * of_scores) / (PRIOR + scores.weight * count)
+    (PRIOR * normal(x / spread) + scores.weight * of_scores) / (PRIOR + scores.worth())
 }
 
 /// The value below which a share of the distribution lies, by bisection.
-pub(super) fn quantile(share: f64, spread: f64, scores: &Scores) -> f64 {
+pub(super) fn quantile(share: f64, prior: f64, scores: &Scores) -> f64 {
     let widest = scores
         .of_windows
         .iter()
         .map(|score| f64::from(score.abs()))
         .fold(0.0, f64::max)
-        + 10.0 * spread.max(1e-6);
+        + 10.0 * scores.spread(prior);
     let (mut low, mut high) = (-widest, widest);
     for _ in 0..60 {
         let middle = f64::midpoint(low, high);
-        if cumulative(middle, spread, scores) < share {
+        if cumulative(middle, prior, scores) < share {
             low = middle;
         } else {
             high = middle;

@@ -35,6 +35,8 @@ const FAR: f64 = 4.0;
 const FIRST_DAYS: u32 = 14;
 /// Days in a row that are far out, at least, of a series that has moved.
 const RUN: u32 = 3;
+/// Days of a run after which one that brought something is enough: of what sells on single days three take months.
+const LONG_RUN: u32 = 14;
 /// Chance of a run below which it is none, from how often days were far out before.
 const CHANCE: f64 = 1e-4;
 /// How far a series moves at least, by logarithms; levels follow what is less by themselves.
@@ -240,7 +242,8 @@ impl Filter {
         let usual = (*far_out + 0.5) / f64::from(self.seen);
         let is_no_chance = usual.powi(run.days.try_into().unwrap_or(i32::MAX)) < CHANCE;
         // Days without anything are a gap: nothing is begun anew from nothing.
-        let is_new = run.filled >= RUN && is_no_chance && (moved / level).ln().abs() > MOVE;
+        let is_filled = run.filled >= RUN || (run.filled > 0 && run.days >= LONG_RUN);
+        let is_new = is_filled && is_no_chance && (moved / level).ln().abs() > MOVE;
         let old = self.before.and_then(|before| before.mean(REFERENCE));
         let is_back = run.days >= 2
             && old.is_some_and(|old| {
@@ -272,6 +275,27 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The level by half-lives of ten days, after 90 days of a hundred each and some more.
+    fn level_after(more: &[f64]) -> f64 {
+        let mut filter = Filter::default();
+        let days = std::iter::repeat_n(&100.0, 90).chain(more);
+        for (number, &value) in days.enumerate() {
+            filter.take(value, number % 7, 1.0);
+        }
+        filter.morning().levels()[REFERENCE]
+    }
+
+    #[test]
+    fn what_sells_on_single_days_has_moved_after_two_weeks_and_a_gap_is_none() {
+        let mut days = [0.0; 21];
+        assert!(level_after(&days) > 40.0, "a gap: {}", level_after(&days));
+        days[4] = 0.5;
+        assert!(level_after(&days[..13]) > 60.0, "not yet");
+        // Half of one in two weeks.
+        let level = level_after(&days[..14]);
+        assert!((level - 0.5 / 14.0).abs() < 1e-3, "{level}");
+    }
 
     #[test]
     fn what_is_kept_of_a_day_halves_as_often_as_is_said() {
