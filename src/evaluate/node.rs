@@ -109,7 +109,13 @@ struct Computed {
     is_few: bool,
     /// The first local day that knew of it: by an event, or by a target.
     seen_from: Option<Day>,
-    /// What is still to come, of a total with some history.
+    /// Of a total with some history.
+    foreseen: Option<Arc<Foreseen>>,
+}
+
+/// What is still to come of a period. Most of very many instances are younger than that.
+#[derive(Debug)]
+struct Foreseen {
     ahead: Option<Arc<Ahead>>,
     /// Of what days it was fitted: their mark.
     fitted_to: u64,
@@ -702,6 +708,11 @@ struct Shares {
 }
 
 impl Computed {
+    /// The days that its forecast was fitted to: their mark.
+    fn fitted_to(&self) -> Option<u64> {
+        Some(self.foreseen.as_ref()?.fitted_to)
+    }
+
     fn shares(&self, moment: Moment<'_>, by_calendar: ByCalendar, accumulates: bool) -> Shares {
         let expected = match &self.plan {
             PeriodPlan::Linear => by_calendar.linear,
@@ -806,10 +817,7 @@ impl Instance {
             forecast: None,
             is_few: self.is_few(node, formula, cells, &period, moment),
             seen_from: self.seen_from(first_event),
-            ahead: None,
-            fitted_to: 0,
-            calibration: Calibration::default(),
-            calibrated_to: 0,
+            foreseen: None,
         };
         if accumulates {
             // Those of a catalogue that has grown too large for them are given back.
@@ -823,14 +831,15 @@ impl Instance {
                     days: &complete,
                     calendar: moment.calendar,
                 };
-                self.look_ahead(&mut computed, formula, cells, (moment, almanac), history, kept);
+                let foreseen = self.look_ahead(&computed, formula, cells, (moment, almanac), history, kept);
+                computed.foreseen = Some(foreseen);
             }
             self.walk = walk;
             let is_same = |before: &&Computed| {
                 // Days from today on have no part in it, however many of them are looked at.
                 (before.today, before.period, before.target)
                     == (computed.today, computed.period, computed.target)
-                    && before.fitted_to == computed.fitted_to
+                    && before.fitted_to() == computed.fitted_to()
             };
             computed.burn = match self.computed.as_ref().filter(is_same) {
                 Some(before) => before.burn,
@@ -877,38 +886,37 @@ impl Instance {
     /// holds for the day: what past days say of it does not change with every event.
     fn look_ahead(
         &self,
-        computed: &mut Computed,
+        computed: &Computed,
         formula: &Formula,
         cells: &Cells,
         (moment, almanac): (Moment<'_>, &Almanac),
         history: History<'_>,
         mut walk: Option<&mut Option<Walk>>,
-    ) {
-        computed.fitted_to = mark_of(history.from, history.days);
+    ) -> Arc<Foreseen> {
+        let fitted_to = mark_of(history.from, history.days);
         let is_of_today =
             |before: &&Computed| (before.today, before.period) == (computed.today, computed.period);
         let before = self.computed.as_ref().filter(is_of_today);
-        let is_fitted = |mark: u64| mark == computed.fitted_to;
+        let before = before.and_then(|before| Some((before.last_day, before.foreseen.as_ref()?)));
         // As a day closes, how sure it is follows from what is known then.
-        let calibrated =
-            before.filter(|before| before.last_day == computed.last_day || is_fitted(before.calibrated_to));
+        let holds = |(last_day, known): &(Day, &Arc<Foreseen>)| {
+            *last_day == computed.last_day || known.calibrated_to == fitted_to
+        };
+        let calibrated = before.filter(holds).map(|(_, known)| known);
         // What today brings changes nothing of what is to come; an event of an earlier day does.
-        if let Some(before) = calibrated.filter(|before| is_fitted(before.fitted_to)) {
-            computed.ahead.clone_from(&before.ahead);
-            computed.calibration.clone_from(&before.calibration);
-            computed.calibrated_to = before.calibrated_to;
-            return;
+        if let Some(known) = calibrated.filter(|known| known.fitted_to == fitted_to) {
+            return known.clone();
         }
         let past = match (walk.as_mut(), calibrated) {
             (Some(walk), _) => Past::resumed(history, almanac, walk.take()),
             (None, Some(_)) => Past::calibrated(history, almanac),
             (None, None) => Past::of(history, almanac),
         };
-        (computed.calibration, computed.calibrated_to) = match calibrated {
-            Some(before) => (before.calibration.clone(), before.calibrated_to),
-            None => (past.calibration(), computed.fitted_to),
+        let (calibration, calibrated_to) = match calibrated {
+            Some(known) => (known.calibration.clone(), known.calibrated_to),
+            None => (past.calibration(), fitted_to),
         };
-        let ahead = past.ahead(&computed.calibration);
+        let ahead = past.ahead(&calibration);
         if let Some(walk) = walk {
             *walk = Some(past.into_walk());
         }
@@ -918,7 +926,12 @@ impl Instance {
                 ahead.map(|ahead| ahead.thinned(self.thinning(computed, formula, cells, history, moment)))
             }
         };
-        computed.ahead = ahead.map(Arc::new);
+        Arc::new(Foreseen {
+            ahead: ahead.map(Arc::new),
+            fitted_to,
+            calibration,
+            calibrated_to,
+        })
     }
 
     /// How much of what single days bring counts for the period, from here to its end: as in the last closed periods
@@ -1070,8 +1083,9 @@ impl Instance {
             _ => Pace::None,
         };
         let outlook: Option<Outlook> = computed
-            .ahead
+            .foreseen
             .as_ref()
+            .and_then(|foreseen| foreseen.ahead.as_ref())
             .zip(value)
             .map(|(ahead, value)| ahead.outlook(value, shares.of_today));
         let above = |target: f64| match &outlook {

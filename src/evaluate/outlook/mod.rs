@@ -16,6 +16,8 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use crate::catalog::Calendar;
 use crate::fold::day::Day;
 
@@ -57,8 +59,7 @@ pub struct Outlook {
     so_far: f64,
     /// Spread of what is to come by the noise of single days, as a share of it; `None` with too little history.
     spread: Option<f64>,
-    /// Scores of past days: ln of what came against what was forecast of it.
-    scores: calibration::Scores,
+    ahead: Arc<Ahead>,
 }
 
 /// What is to come of a period, as seen on one of its days. It holds all day; [`Ahead::outlook`] is a little arithmetic.
@@ -72,6 +73,7 @@ pub struct Ahead {
     days_later: f64,
     /// Noise of a day and of the level; `None` with too little history.
     noise: Option<model::Noise>,
+    /// Scores of past days: ln of what came against what was forecast of it.
     scores: calibration::Scores,
 }
 
@@ -169,7 +171,7 @@ impl Ahead {
     }
 
     /// The projection when a share of today has passed and the period has come to `so_far`.
-    pub fn outlook(&self, so_far: f64, share_of_today: f64) -> Outlook {
+    pub fn outlook(self: &Arc<Ahead>, so_far: f64, share_of_today: f64) -> Outlook {
         let rest = 1.0 - share_of_today;
         // The rest of today comes at the rate of its plan, whatever its beginning brought.
         let to_come = self.of_today * rest + self.later;
@@ -177,7 +179,7 @@ impl Ahead {
             value: so_far + to_come,
             so_far,
             spread: self.noise.map(|noise| noise.of_days(self.days_later + rest)),
-            scores: self.scores.clone(),
+            ahead: self.clone(),
         }
     }
 }
@@ -200,7 +202,7 @@ impl Outlook {
             // What is to come is negative (net of refunds) and the target is above: only by a sign that has never been.
             0.0
         } else {
-            1.0 - calibration::cumulative(ratio.ln(), spread, &self.scores)
+            1.0 - calibration::cumulative(ratio.ln(), spread, &self.ahead.scores)
         };
         Some(if to_come > 0.0 { above } else { 1.0 - above })
     }
@@ -210,8 +212,9 @@ impl Outlook {
         let spread = self.spread?;
         let tail = (1.0 - probability) / 2.0;
         let to_come = self.value - self.so_far;
-        let at =
-            |share: f64| self.so_far + to_come * calibration::quantile(share, spread, &self.scores).exp();
+        let at = |share: f64| {
+            self.so_far + to_come * calibration::quantile(share, spread, &self.ahead.scores).exp()
+        };
         let (low, high) = (at(tail), at(1.0 - tail));
         Some((low.min(high), low.max(high)))
     }
