@@ -440,7 +440,7 @@ impl CompiledNode {
         course(node, self.accumulates, calendar, days, &known)
     }
 
-    /// Flow of the days `from..to` for the drift detector: what each day brought, as known now.
+    /// What each of the days `from..to` brought, as known now.
     pub(super) fn flow(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Vec<Option<f64>> {
         self.formula.daily(cells, key, from, to)
     }

@@ -17,7 +17,7 @@ use crate::catalog::{Band, Catalog, Level, NodeId, PeriodKind, Relation, Role};
 use crate::fold::day::Day;
 
 /// Local days whose values are shown of a node, and looked at again as its link is judged: what is later than this the
-/// judgement does not see.
+/// judgement does not see. Feeds are kept with as many.
 pub const LATEST_DAYS: usize = 48;
 
 /// Event time up to which every live partition has been read, less allowed lateness. Only moves forward.

@@ -347,17 +347,8 @@ impl Formula {
 
     /// What each of the days `from..to` brought; 0 on a day without a value.
     pub fn flow(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Vec<f64> {
-        let Formula::Column(column, agg) = self else {
-            let daily = self.daily(cells, key, from, to).into_iter();
-            return daily.map(|day| day.unwrap_or(0.0)).collect();
-        };
-        let mut values = vec![0.0; usize::try_from(to.0 - from.0).unwrap_or(0)];
-        for (day, partial) in cells.days(*column, key, from, to) {
-            if let Ok(at) = usize::try_from(day.0 - from.0) {
-                values[at] = partial.value(*agg).unwrap_or(0.0);
-            }
-        }
-        values
+        let daily = self.daily(cells, key, from, to).into_iter();
+        daily.map(|day| day.unwrap_or(0.0)).collect()
     }
 
     /// The first day on which any of its columns has a cell.

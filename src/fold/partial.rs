@@ -276,6 +276,11 @@ mod tests {
     use crate::fold::distinct::DISTINCT_EXACT;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_cell_takes_half_a_cache_line() {
+        assert_eq!(size_of::<Partial>(), 32);
+    }
+
     fn any_partial(kind: Kind) -> impl Strategy<Value = Partial> {
         proptest::collection::vec((0i64..50, 0i64..50, -1_000_000i128..1_000_000), 0..30).prop_map(
             move |events| {
@@ -410,11 +415,6 @@ mod tests {
     }
 
     /// The state keeps partials in these bytes: they never change.
-    #[test]
-    fn a_cell_takes_half_a_cache_line() {
-        assert_eq!(size_of::<Partial>(), 32);
-    }
-
     #[test]
     fn what_older_versions_wrote_is_read() {
         let value = Fixed::from_micros(3);

@@ -114,10 +114,10 @@ impl Feed {
         });
     }
 
-    /// Shows what the last close said, after a restart.
-    pub(super) fn restored(mut self) -> Feed {
+    /// Shows what the last close said, after a restart; `None` of a feed that was kept with another number of days.
+    pub(super) fn restored(mut self) -> Option<Feed> {
         self.show();
-        self
+        (self.values.len() == LATEST_DAYS).then_some(self)
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
             feed.close(FIRST + last as i32, &flow, false, &days, &tuning);
             if restarts {
                 let kept = postcard::to_allocvec(&feed).unwrap();
-                feed = postcard::from_bytes::<Feed>(&kept).unwrap().restored();
+                feed = postcard::from_bytes::<Feed>(&kept).unwrap().restored().unwrap();
             }
             (*feed.state).clone()
         });
@@ -156,6 +156,15 @@ mod tests {
     fn usual(day: usize) -> f64 {
         let size = if day % 7 < 5 { 1000.0 } else { 200.0 };
         size * (1.0 + 0.1 * (day as f64 / 5.0).sin())
+    }
+
+    #[test]
+    fn what_was_kept_with_another_number_of_days_begins_anew() {
+        let short = Feed {
+            values: vec![0.0; LATEST_DAYS - 1],
+            ..Feed::new(FIRST, None)
+        };
+        assert!(short.restored().is_none());
     }
 
     #[test]

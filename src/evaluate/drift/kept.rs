@@ -147,6 +147,37 @@ nodes:
     }
 
     #[test]
+    fn what_was_learned_is_given_once_and_what_was_restored_not_at_all() {
+        fn close(evaluator: &mut Evaluator) {
+            let kpi = key(evaluator, "kpi", &[]);
+            let judged = evaluator.drift.links.get_mut(&kpi).unwrap();
+            let day = judged.link.closed_to() + 1;
+            let nothing = || DayInput {
+                flow: &[],
+                targets: &[],
+            };
+            let (days, tuning) = (Days::default(), Tuning::default());
+            judged.link.close(day, nothing(), nothing(), &days, &tuning);
+            evaluator.drift.closed_to = Some(day);
+        }
+        let mut after = evaluator(CATALOG);
+        after.restore_learned(learned());
+        assert!(after.take_learned().is_empty());
+        close(&mut after);
+        let taken = after.take_learned();
+        let names: Vec<&str> = taken.links.iter().map(|link| link.node.as_str()).collect();
+        assert_eq!(names, ["kpi"]);
+        assert!(taken.feeds.is_empty(), "its last day is one of long before");
+        assert!(after.take_learned().is_empty());
+        close(&mut after);
+        close(&mut after);
+        assert_eq!(after.take_learned().links.len(), 1);
+        close(&mut after);
+        after.let_go_learned();
+        assert!(after.take_learned().is_empty());
+    }
+
+    #[test]
     fn what_was_learned_of_another_pair_is_not_taken_over() {
         assert_eq!(restored(CATALOG, learned()), (true, true));
         let changes = [

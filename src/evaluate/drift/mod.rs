@@ -450,9 +450,9 @@ impl Evaluator {
                 continue;
             };
             let of = SideOf::new(&self.catalog, &self.catalog.nodes[at]);
-            if let Some(feed) = kept::decode::<Feed, _>(&stored.body, &of) {
+            if let Some(feed) = kept::decode::<Feed, _>(&stored.body, &of).and_then(Feed::restored) {
                 self.drift.closed_to = self.drift.closed_to.max(Some(feed.closed_to()));
-                self.drift.feeds[at] = Some(feed.restored());
+                self.drift.feeds[at] = Some(feed);
             }
         }
         for stored in learned.links {

@@ -185,3 +185,18 @@ pub(in crate::evaluate) fn normal(z: f64) -> f64 {
         0.5 - erf / 2.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_believed_of_the_spread_gives_way_to_what_was_seen() {
+        assert!((Scores::default().spread(0.2) - 0.2).abs() < 1e-9);
+        // Twelve forecasts that overlap by three quarters count as three: √((6 · 0.2² + 3 · 0.1²) / 9).
+        let off = |score: f64| Scores::of(vec![score.exp(); 12], 0.25);
+        assert!((off(-0.1).spread(0.2) - 0.173_205).abs() < 1e-5);
+        // What is off by more than 0.4 counts as that: √((6 · 0.2² + 3 · 0.4²) / 9).
+        assert!((off(2.0).spread(0.2) - 0.282_843).abs() < 1e-5);
+    }
+}

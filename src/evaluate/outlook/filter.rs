@@ -35,7 +35,7 @@ const FAR: f64 = 4.0;
 const FIRST_DAYS: u32 = 14;
 /// Days in a row that are far out, at least, of a series that has moved.
 const RUN: u32 = 3;
-/// Days of a run after which one that brought something is enough: of what sells on single days three take months.
+/// Days of a run after which one within it that brought something is enough: of what sells on single days three take months.
 const LONG_RUN: u32 = 14;
 /// Chance of a run below which it is none, from how often days were far out before.
 const CHANCE: f64 = 1e-4;
@@ -125,6 +125,10 @@ struct Run {
     days: u32,
     /// Days that brought something.
     filled: u32,
+    /// Those of them that are neither its first nor its last: a feed that stops, or comes back, does so within a day.
+    inside: u32,
+    /// Whether its last day brought something.
+    was_filled: bool,
     brought: f64,
     factors: f64,
 }
@@ -232,6 +236,8 @@ impl Filter {
         }
         let run = &mut self.run;
         run.is_above = is_above;
+        run.inside += u32::from(run.was_filled && run.days > 1);
+        run.was_filled = value > 0.0;
         run.days += 1;
         run.filled += u32::from(value > 0.0);
         run.brought += value;
@@ -242,7 +248,7 @@ impl Filter {
         let usual = (*far_out + 0.5) / f64::from(self.seen);
         let is_no_chance = usual.powi(run.days.try_into().unwrap_or(i32::MAX)) < CHANCE;
         // Days without anything are a gap: nothing is begun anew from nothing.
-        let is_filled = run.filled >= RUN || (run.filled > 0 && run.days >= LONG_RUN);
+        let is_filled = run.filled >= RUN || (run.inside > 0 && run.days >= LONG_RUN);
         let is_new = is_filled && is_no_chance && (moved / level).ln().abs() > MOVE;
         let old = self.before.and_then(|before| before.mean(REFERENCE));
         let is_back = run.days >= 2
@@ -295,6 +301,14 @@ mod tests {
         // Half of one in two weeks.
         let level = level_after(&days[..14]);
         assert!((level - 0.5 / 14.0).abs() < 1e-3, "{level}");
+        // A feed that stopped in the morning of a day, and one that came back in the evening.
+        let mut gap = [0.0; 21];
+        gap[0] = 3.0;
+        assert!(level_after(&gap) > 40.0, "{}", level_after(&gap));
+        gap[20] = 3.0;
+        assert!(level_after(&gap) > 40.0, "{}", level_after(&gap));
+        let back = [gap.as_slice(), &[100.0; 3]].concat();
+        assert!(level_after(&back) > 45.0, "{}", level_after(&back));
     }
 
     #[test]

@@ -120,7 +120,7 @@ const CHASED: i32 = 10;
 #[derive(Clone, Debug)]
 pub(super) struct QuarterEnd {
     days: std::ops::Range<i32>,
-    /// Counted from year 0.
+    /// Counted from year 0, as it is kept with what a link has learned.
     quarter: i32,
 }
 
@@ -130,7 +130,7 @@ impl QuarterEnd {
         let date = date_of(day);
         let month = date.month() - (date.month() - 1) % 3;
         let start = day_of(Date::new(date.year(), month, 1).unwrap_or(date));
-        let quarter = i32::from(date.year()) * 4 + i32::from(month) / 3;
+        let quarter = i32::from(date.year()) * 4 + i32::from(month) / 3 + 1;
         // Three months later by 92 days, or by up to two days less.
         let end = date_of(start + 92).first_of_month();
         let end = day_of(end);
@@ -170,14 +170,16 @@ mod tests {
             (date(from), date(to), i32::from(year) * 4 + quarter)
         };
         // Quarters of 90, 91, 92 and 92 days; of 91 in a leap year.
-        assert_eq!(by(2026, 3, 21), of([12, 22], [12, 31], 2025, 3));
-        assert_eq!(by(2026, 3, 22), of([3, 22], [3, 31], 2026, 0));
-        assert_eq!(by(2026, 3, 31), of([3, 22], [3, 31], 2026, 0));
-        assert_eq!(by(2026, 6, 20), of([3, 22], [3, 31], 2026, 0));
-        assert_eq!(by(2026, 6, 21), of([6, 21], [6, 30], 2026, 1));
-        assert_eq!(by(2026, 10, 1), of([9, 21], [9, 30], 2026, 2));
-        assert_eq!(by(2024, 12, 31), of([12, 22], [12, 31], 2024, 3));
-        assert_eq!(by(2024, 4, 1), of([3, 22], [3, 31], 2024, 0));
+        assert_eq!(by(2026, 3, 21), of([12, 22], [12, 31], 2025, 4));
+        assert_eq!(by(2026, 3, 22), of([3, 22], [3, 31], 2026, 1));
+        assert_eq!(by(2026, 3, 31), of([3, 22], [3, 31], 2026, 1));
+        assert_eq!(by(2026, 6, 20), of([3, 22], [3, 31], 2026, 1));
+        assert_eq!(by(2026, 6, 21), of([6, 21], [6, 30], 2026, 2));
+        assert_eq!(by(2026, 10, 1), of([9, 21], [9, 30], 2026, 3));
+        assert_eq!(by(2024, 12, 31), of([12, 22], [12, 31], 2024, 4));
+        assert_eq!(by(2024, 4, 1), of([3, 22], [3, 31], 2024, 1));
+        // This number stands in states that are kept.
+        assert_eq!(by(2026, 3, 31).2, 8105);
         let march = QuarterEnd::by(number(2026, 4, 5));
         let is_of_it = (0..40).filter(|ago| march.of(number(2026, 4, 5) - ago).is_some());
         assert_eq!(is_of_it.collect::<Vec<_>>(), (5..15).collect::<Vec<_>>());
