@@ -1,6 +1,8 @@
 //! Links as worked-out cases: series without any chance, whose verdict, first day and size follow on paper.
 
-use super::link::{Announced, Before, DayInput, Days, Finding, Link, Reading, Special, Tuning, date_of};
+use super::link::{
+    Announced, Before, DayInput, Days, Finding, Link, Reading, Side, Special, Tuning, date_of,
+};
 use crate::catalog::attribute::DriftKind;
 
 /// 2024-01-01, a Monday.
@@ -252,6 +254,30 @@ fn another_unit_is_told_on_the_second_day_with_its_size() {
             assert_eq!(told(&readings).len(), 1);
         }
     }
+}
+
+/// A rush that goes through both sides is no unit, and a step that nobody's business makes is one, of both.
+#[test]
+fn what_both_sides_share_is_another_unit_only_beyond_twenty_times() {
+    let of = |factors: [f64; 2]| {
+        let (kpi, parent) = (step(100.0, factors[0]), step(5000.0, factors[1]));
+        let readings = Case::new(ONSET + 4, &kpi, &parent).readings();
+        told(&readings)
+            .iter()
+            .filter(|(_, finding)| finding.kind == DriftKind::UnitChange)
+            .map(|(_, finding)| finding.side.unwrap())
+            .collect::<Vec<Side>>()
+    };
+    assert_eq!(of([8.0, 8.0]), []);
+    assert_eq!(of([1.0 / 8.0, 1.0 / 8.0]), []);
+    // Eight and twelve times: what is left of twelve is no size of a unit.
+    assert_eq!(of([8.0, 12.0]), []);
+    assert_eq!(of([1.0, 10.0]), [Side::Parent]);
+    // The other way round it is not shared.
+    assert_eq!(of([0.3, 10.0]), [Side::Parent]);
+    let both = Case::new(ONSET + 4, &step(100.0, 100.0), &step(5000.0, 100.0)).readings();
+    let sides: Vec<Option<Side>> = both[ONSET + 1].findings.iter().map(|f| f.side).collect();
+    assert_eq!(sides, [Some(Side::Kpi), Some(Side::Parent)]);
 }
 
 /// 1 or −1, as good as by chance.

@@ -184,6 +184,13 @@ impl Units {
         1.0 - f64::min(by_days, by_mean)
     }
 
+    /// Mean log size of the latest days from a day on, against what is usual of them.
+    pub(super) fn moved(&self, from: i32) -> Option<f64> {
+        let days = self.latest.iter().filter(|(day, ..)| *day >= from);
+        let (sum, count) = days.fold((0.0, 0), |(sum, count), (_, off, _)| (sum + off, count + 1));
+        (count > 0).then(|| sum / f64::from(count))
+    }
+
     fn average(&self) -> f64 {
         self.latest.iter().map(|(_, off, _)| off).sum::<f64>() / self.latest.len().max(1) as f64
     }
@@ -192,7 +199,7 @@ impl Units {
     fn is_changed_on_average(&self, spread: f64, tuning: &Tuning) -> bool {
         let mean = self.average();
         self.latest.len() == FEW
-            && mean.abs() > tuning.unit_log - 0.35
+            && mean.abs() > tuning.unit_log_of_few
             && mean.abs() > tuning.unit_sigmas * spread / (FEW as f64).sqrt()
             && self.latest.iter().all(|(_, off, _)| off * mean > 0.0)
     }

@@ -154,6 +154,13 @@ impl Link {
             self.kpi.close(day, closed_to, kpi, days, tuning),
             self.parent.close(day, closed_to, parent, days, tuning),
         ];
+        for (health, other) in self.feeds.iter_mut().zip([&self.parent, &self.kpi]) {
+            let is_shared = |(since, size): &mut (i32, f64)| {
+                let moved = other.moved(*since).map_or(0.0, |moved| moved * size.signum());
+                size.abs() < tuning.unit_shared && size.abs() - moved < tuning.unit_log_of_few
+            };
+            health.unit_change.take_if(is_shared);
+        }
         let wait = self.kpi.maturity(tuning).max(self.parent.maturity(tuning));
         while self.judged_to < day - wait {
             self.judged_to += 1;

@@ -205,6 +205,11 @@ impl Stream {
         self.units.confidence()
     }
 
+    /// Mean log size of the latest days from a day on, against what is usual of them.
+    pub(super) fn moved(&self, from: i32) -> Option<f64> {
+        self.units.moved(from)
+    }
+
     /// Takes in a day close; `closed_to` is the one that was closed last.
     pub(super) fn close(
         &mut self,
