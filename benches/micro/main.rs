@@ -186,18 +186,18 @@ fn many(instances: usize) -> (Arc<Catalog>, Arc<Plan>, Evaluator, Cells) {
     let plan = Arc::new(Plan::compile(&catalog));
     let mut cells = Cells::new(plan.clone());
     let mut worker = Worker::new(&catalog, plan.clone());
-    bring(&catalog, &mut worker, instances);
+    bring(&catalog, &mut worker, instances, "");
     cells.merge(worker.take()).unwrap();
     let evaluator = Evaluator::new(catalog.clone(), plan.clone());
     (catalog, plan, evaluator, cells)
 }
 
-/// One event for each of this many instances.
-fn bring(catalog: &Catalog, worker: &mut Worker, instances: usize) {
+/// One event for each of this many instances of a kind.
+fn bring(catalog: &Catalog, worker: &mut Worker, instances: usize, kind: &str) {
     let mut reader = Reader::new(&catalog.sources[0]);
     for n in 0..instances {
         let payload = format!(
-            r#"{{"type":"order.paid","time":"2026-06-01T01:30:00Z","data":{{"amount":{n},"discount":1,"customer":{{"id":"c"}},"region":"r","channel":"web","store":"s","rep":"p{n}"}}}}"#
+            r#"{{"type":"order.paid","time":"2026-06-01T01:30:00Z","data":{{"amount":{n},"discount":1,"customer":{{"id":"c"}},"region":"r","channel":"web","store":"s","rep":"p{n}{kind}"}}}}"#
         );
         worker
             .fold(
@@ -225,7 +225,30 @@ fn tick_of_100_000_instances(bencher: Bencher, changed: usize) {
         .with_inputs(|| {
             // What changed before was committed: else all of it would be looked at again.
             cells.borrow_mut().let_go_changed();
-            bring(&catalog, &mut worker, changed);
+            bring(&catalog, &mut worker, changed, "");
+            cells.borrow_mut().merge(worker.take()).unwrap();
+        })
+        .bench_local_values(|()| {
+            at += jiff::SignedDuration::from_secs(1);
+            evaluator.snapshot(&cells.borrow(), at, Horizon::Known)
+        });
+}
+
+/// What a tick costs in which some come that were not there, among 100,000.
+#[divan::bench(sample_count = 10, args = [1, 100, 1_000, 10_000])]
+fn tick_in_which_instances_come(bencher: Bencher, coming: usize) {
+    let (catalog, plan, mut evaluator, cells) = many(INSTANCES);
+    let mut worker = Worker::new(&catalog, plan);
+    let cells = RefCell::new(cells);
+    let mut at = Timestamp::from_millisecond(START_MS).unwrap();
+    evaluator.snapshot(&cells.borrow(), at, Horizon::Known);
+    let mut round = 0;
+    bencher
+        .counter(ItemsCount::new(coming))
+        .with_inputs(|| {
+            round += 1;
+            cells.borrow_mut().let_go_changed();
+            bring(&catalog, &mut worker, coming, &format!("-{round}"));
             cells.borrow_mut().merge(worker.take()).unwrap();
         })
         .bench_local_values(|()| {

@@ -738,10 +738,10 @@ pub(super) fn figure(catalog: &Catalog, snapshot: &Snapshot, state: &NodeState) 
         period: state.period.id(catalog.calendar_of(declared)),
         value: state.value,
         target: state.target,
-        band: state.band,
+        band: state.band(),
         completion: state.completion,
         // For a level the plan expects the whole target at any time.
-        expected_share: match (catalog.accumulates(declared.metric), state.band) {
+        expected_share: match (catalog.accumulates(declared.metric), state.band()) {
             (true, Some(_)) => None,
             (true, None) => state.target.map(|_| state.expected_share),
             (false, _) => state.target.map(|_| 1.0),

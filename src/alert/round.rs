@@ -17,7 +17,7 @@ use super::sample::{Condition, Sample};
 use super::{shared, source};
 use crate::catalog::attribute::{Attribute, Subject, vocabulary_of};
 use crate::catalog::{Catalog, Role, Rule, RuleOn};
-use crate::evaluate::instances::{Family, number};
+use crate::evaluate::instances::{Arrivals, Family, number};
 use crate::evaluate::{Changed, NodeState, Period, Snapshot};
 
 /// Names and ends of the periods of a snapshot: as many as there are kinds of period, however many instances.
@@ -99,8 +99,8 @@ pub struct Scene<'a> {
     family: Arc<Family>,
     periods: Arc<Periods>,
     feeds: FeedStandings,
-    /// What may have changed; `None`: everything.
-    changed: Option<&'a [u32]>,
+    /// What may have changed, and what of it was not there before; `None`: everything.
+    changed: Option<(&'a [u32], &'a Arrivals)>,
 }
 
 /// The answers.
@@ -134,9 +134,9 @@ impl Watch {
             self.periods.name(catalog, state).is_some()
         };
         let changed = match &snapshot.changed {
-            Changed::At(changed) => Some(changed.as_slice()).filter(|changed| {
+            Changed::Some { at, arrivals } => Some((at.as_slice(), arrivals)).filter(|(at, _)| {
                 let follows = self.serial.is_some_and(|serial| serial + 1 == snapshot.serial);
-                follows && feeds == self.feeds && changed.iter().all(has_name)
+                follows && feeds == self.feeds && at.iter().all(has_name)
             }),
             Changed::All => None,
         };
@@ -178,9 +178,10 @@ impl Watch {
                 }
                 (RuleOn::Item, _) => round.ask_of_items(scene, rule, known),
                 (RuleOn::Node | RuleOn::Link, None) => round.append(std::mem::take(&mut of_all[index])),
-                (RuleOn::Node | RuleOn::Link, Some(changed)) => {
+                (RuleOn::Node | RuleOn::Link, Some((changed, arrivals))) => {
                     let watched = self.at.get(index).map_or(&[][..], Vec::as_slice);
-                    for at in scene.to_ask(rule, changed, watched) {
+                    let watched: Vec<u32> = watched.iter().map(|at| arrivals.moved(*at)).collect();
+                    for at in scene.to_ask(rule, changed, &watched) {
                         round.ask(scene, (index, rule), at, watched.binary_search(&at).is_ok());
                     }
                 }

@@ -137,7 +137,7 @@ pub fn planned(catalog: &Catalog, state: &NodeState) -> Option<f64> {
     let node = catalog.node(state.key.node);
     let target = state.target?;
     let accumulates = catalog.accumulates(node.metric);
-    if let (Some(band), Some(value)) = (state.band, state.value) {
+    if let (Some(band), Some(value)) = (state.band(), state.value) {
         let by_now = if accumulates {
             band.of_share(state.expected_share)
         } else {

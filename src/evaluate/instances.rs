@@ -12,16 +12,18 @@ const BLOCK: usize = 64;
 /// Instances, each once, by key: a parent before its children, because nodes are numbered so.
 #[derive(Clone, Debug, Default)]
 pub struct Instances {
-    /// All of [`BLOCK`] instances but for the last.
+    /// Of one to [`BLOCK`] instances each.
     blocks: Vec<Arc<Vec<NodeState>>>,
+    /// The position of the first of each block.
+    starts: Vec<u32>,
 }
 
 impl Instances {
     /// How many there are.
     pub fn len(&self) -> usize {
-        match self.blocks.split_last() {
-            Some((last, full)) => full.len() * BLOCK + last.len(),
-            None => 0,
+        match (self.starts.last(), self.blocks.last()) {
+            (Some(start), Some(last)) => *start as usize + last.len(),
+            _ => 0,
         }
     }
 
@@ -33,9 +35,9 @@ impl Instances {
     /// All of them.
     pub fn iter(&self) -> Iter<'_> {
         Iter {
-            of: self,
-            from: 0,
-            to: self.len(),
+            blocks: self.blocks.iter(),
+            block: [].iter(),
+            left: self.len(),
         }
     }
 
@@ -48,22 +50,44 @@ impl Instances {
 
     /// One of them by position.
     pub fn get(&self, at: usize) -> Option<&NodeState> {
-        self.blocks.get(at / BLOCK)?.get(at % BLOCK)
+        let (block, within) = self.spot(at)?;
+        self.blocks[block].get(within)
     }
 
     /// One of them by position, to be changed; its block is copied where it is shared with other snapshots.
     pub fn get_mut(&mut self, at: usize) -> Option<&mut NodeState> {
-        Arc::make_mut(self.blocks.get_mut(at / BLOCK)?).get_mut(at % BLOCK)
+        let (block, within) = self.spot(at)?;
+        Arc::make_mut(&mut self.blocks[block]).get_mut(within)
+    }
+
+    /// The block of a position, and the place within.
+    fn spot(&self, at: usize) -> Option<(usize, usize)> {
+        // Blocks are full where nothing was put in between.
+        let guess = at / BLOCK;
+        let is_it = |block: usize| {
+            let start = self.starts.get(block).is_some_and(|start| *start as usize <= at);
+            start && self.starts.get(block + 1).is_none_or(|next| at < *next as usize)
+        };
+        let block = match is_it(guess) {
+            true => guess,
+            false => self
+                .starts
+                .partition_point(|start| *start as usize <= at)
+                .checked_sub(1)?,
+        };
+        Some((block, at - self.starts[block] as usize))
     }
 
     /// The position of an instance.
     pub fn position(&self, key: &InstanceKey) -> Option<usize> {
-        self.place(key).ok()
+        let (block, within) = self.place(key);
+        within.ok().map(|within| self.starts[block] as usize + within)
     }
 
     /// An instance.
     pub fn find(&self, key: &InstanceKey) -> Option<&NodeState> {
-        self.get(self.position(key)?)
+        let (block, within) = self.place(key);
+        within.ok().map(|within| &self.blocks[block][within])
     }
 
     /// Adds one that comes after all others; in another order, see [`Instances::insert`].
@@ -71,6 +95,7 @@ impl Instances {
         match self.blocks.last_mut().filter(|block| block.len() < BLOCK) {
             Some(block) => Arc::make_mut(block).push(state),
             None => {
+                self.starts.push(number(self.len()));
                 let mut block = Vec::with_capacity(BLOCK);
                 block.push(state);
                 self.blocks.push(Arc::new(block));
@@ -78,33 +103,86 @@ impl Instances {
         }
     }
 
-    /// Adds one, or puts it in the place of the one with its key; returns its position. All that come after it are moved.
+    /// Adds one, or puts it in the place of the one with its key; returns its position.
     pub fn insert(&mut self, state: NodeState) -> usize {
-        let at = match self.place(&state.key) {
-            Ok(at) => {
-                self.get_mut(at)
-                    .into_iter()
-                    .for_each(|known| known.clone_from(&state));
-                return at;
-            }
-            Err(at) => at,
-        };
-        let mut all: Vec<NodeState> = self.iter().cloned().collect();
-        all.insert(at, state);
-        *self = all.into_iter().collect();
-        at
+        if let Some(at) = self.position(&state.key) {
+            self[at] = state;
+            return at;
+        }
+        let arrivals = self.insert_all(vec![state]);
+        arrivals.positions().next().unwrap_or(0) as usize
     }
 
-    /// The position of a key, or where it would be.
-    fn place(&self, key: &InstanceKey) -> Result<usize, usize> {
+    /// Adds some that were not there. Of the others only those in the same blocks are copied.
+    pub(super) fn insert_all(&mut self, mut states: Vec<NodeState>) -> Arrivals {
+        states.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut before = Vec::with_capacity(states.len());
+        for state in &states {
+            let (block, within) = self.place(&state.key);
+            let within = within.unwrap_or_else(|within| within);
+            before.push(self.starts.get(block).map_or(0, |start| *start + number(within)));
+        }
+        // From the last one on, so that places still hold.
+        for state in states.into_iter().rev() {
+            let (block, within) = self.place(&state.key);
+            let within = within.unwrap_or_else(|within| within);
+            let Some(known) = self.blocks.get_mut(block) else {
+                self.push(state);
+                continue;
+            };
+            let known = Arc::make_mut(known);
+            if known.len() < BLOCK {
+                known.insert(within, state);
+                continue;
+            }
+            let mut rest = known.split_off(BLOCK / 2);
+            match within.checked_sub(BLOCK / 2) {
+                Some(within) => rest.insert(within, state),
+                None => known.insert(within, state),
+            }
+            self.blocks.insert(block + 1, Arc::new(rest));
+        }
+        let mut start = 0;
+        self.starts.clear();
+        self.starts.extend(self.blocks.iter().map(|block| {
+            start += number(block.len());
+            start - number(block.len())
+        }));
+        Arrivals { before }
+    }
+
+    /// The block of a key and its place there, or where it would be.
+    fn place(&self, key: &InstanceKey) -> (usize, Result<usize, usize>) {
         let first = |block: &Arc<Vec<NodeState>>| block.first().is_some_and(|state| state.key <= *key);
         let Some(block) = self.blocks.partition_point(first).checked_sub(1) else {
-            return Err(0);
+            return (0, Err(0));
         };
         let within = self.blocks[block].binary_search_by(|state| state.key.cmp(key));
-        within
-            .map(|at| block * BLOCK + at)
-            .map_err(|at| block * BLOCK + at)
+        (block, within)
+    }
+}
+
+/// Instances that have come between others, which they moved on.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Arrivals {
+    /// For each the position, as it was, of the first one behind it; ascending.
+    before: Vec<u32>,
+}
+
+impl Arrivals {
+    /// Whether none has come.
+    pub fn is_empty(&self) -> bool {
+        self.before.is_empty()
+    }
+
+    /// Where one stands now that was there before.
+    pub fn moved(&self, at: u32) -> u32 {
+        at + number(self.before.partition_point(|before| *before <= at))
+    }
+
+    /// Where they stand themselves, ascending.
+    pub fn positions(&self) -> impl Iterator<Item = u32> {
+        (0..).zip(&self.before).map(|(at, before)| at + before)
     }
 }
 
@@ -112,13 +190,15 @@ impl Index<usize> for Instances {
     type Output = NodeState;
 
     fn index(&self, at: usize) -> &NodeState {
-        &self.blocks[at / BLOCK][at % BLOCK]
+        let (block, within) = self.spot(at).unwrap_or_default();
+        &self.blocks[block][within]
     }
 }
 
 impl IndexMut<usize> for Instances {
     fn index_mut(&mut self, at: usize) -> &mut NodeState {
-        &mut Arc::make_mut(&mut self.blocks[at / BLOCK])[at % BLOCK]
+        let (block, within) = self.spot(at).unwrap_or_default();
+        &mut Arc::make_mut(&mut self.blocks[block])[within]
     }
 }
 
@@ -147,23 +227,26 @@ impl<'a> IntoIterator for &'a Instances {
 /// Instances in order.
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
-    of: &'a Instances,
-    from: usize,
-    to: usize,
+    blocks: std::slice::Iter<'a, Arc<Vec<NodeState>>>,
+    block: std::slice::Iter<'a, NodeState>,
+    left: usize,
 }
 
 impl<'a> Iterator for Iter<'a> {
     type Item = &'a NodeState;
 
     fn next(&mut self) -> Option<&'a NodeState> {
-        let state = (self.from < self.to).then(|| &self.of[self.from])?;
-        self.from += 1;
-        Some(state)
+        loop {
+            if let Some(state) = self.block.next() {
+                self.left -= 1;
+                return Some(state);
+            }
+            self.block = self.blocks.next()?.iter();
+        }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.to - self.from;
-        (left, Some(left))
+        (self.left, Some(self.left))
     }
 }
 
@@ -173,10 +256,12 @@ impl ExactSizeIterator for Iter<'_> {}
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
 /// Who serves whom among the instances of a snapshot, by position. It changes only when instances come or go.
-#[derive(Debug, Default)]
+#[derive(PartialEq, Eq, Debug, Default)]
 pub struct Family {
     /// The parent of each; [`NOWHERE`] where there is none.
     parents: Vec<u32>,
+    /// Those that would have a parent that is not there, ascending.
+    orphans: Vec<u32>,
     /// Where the children of each begin in `children`, and at last its length.
     starts: Vec<u32>,
     children: Vec<u32>,
@@ -204,6 +289,44 @@ impl Family {
             .iter()
             .map(|state| state.parent.as_ref().map_or(NOWHERE, &mut place))
             .collect();
+        let is_orphan =
+            |(_, (parent, state)): &(u32, (&u32, &NodeState))| **parent == NOWHERE && state.parent.is_some();
+        let all = (0..).zip(parents.iter().zip(instances));
+        let orphans = all.filter(is_orphan).map(|(at, _)| at).collect();
+        Family::of_parents(parents, orphans)
+    }
+
+    /// The same after instances have come.
+    pub(super) fn with(&self, arrivals: &Arrivals, instances: &Instances) -> Family {
+        let arrived: Vec<u32> = arrivals.positions().collect();
+        let parent_of = |at: u32| instances[at as usize].parent.as_ref();
+        let mut parents = Vec::with_capacity(instances.len());
+        let mut orphans: Vec<u32> = Vec::new();
+        let mut known = self.parents.iter();
+        let mut next = arrived.iter().peekable();
+        for at in 0..number(instances.len()) {
+            if next.next_if_eq(&&at).is_none() {
+                let parent = known.next().filter(|parent| **parent != NOWHERE);
+                parents.push(parent.map_or(NOWHERE, |parent| arrivals.moved(*parent)));
+                continue;
+            }
+            let parent = parent_of(at).map(|key| instances.position(key).map_or(NOWHERE, number));
+            parents.push(parent.unwrap_or(NOWHERE));
+            orphans.extend((parent == Some(NOWHERE)).then_some(at));
+        }
+        for orphan in self.orphans.iter().map(|at| arrivals.moved(*at)) {
+            let Some(key) = parent_of(orphan) else { continue };
+            let parent = arrived.binary_search_by(|at| instances[*at as usize].key.cmp(key));
+            match parent {
+                Ok(parent) => parents[orphan as usize] = arrived[parent],
+                Err(_) => orphans.push(orphan),
+            }
+        }
+        orphans.sort_unstable();
+        Family::of_parents(parents, orphans)
+    }
+
+    fn of_parents(parents: Vec<u32>, orphans: Vec<u32>) -> Family {
         let mut starts = vec![0u32; parents.len() + 1];
         let served = || parents.iter().filter(|parent| **parent != NOWHERE);
         served().for_each(|parent| starts[*parent as usize + 1] += 1);
@@ -221,6 +344,7 @@ impl Family {
         }
         Family {
             parents,
+            orphans,
             starts,
             children,
         }
@@ -300,6 +424,47 @@ mod tests {
             assert_eq!(more.insert(state(key(0, ""), None)), 0);
             assert_eq!(more.len(), count + 1);
             assert!(keys.iter().all(|key| more.find(key).is_some()));
+        }
+    }
+
+    /// Some at the front, many in one place, some behind all: each is found where it says that it is, and so is everybody else.
+    #[test]
+    fn who_comes_between_others_moves_them_on() {
+        let name = |n: usize| format!("{n:04}");
+        let child = |n: usize| state(key(2, &name(n)), Some(key(1, &name(n))));
+        let parent = |n: usize| state(key(1, &name(n)), Some(key(0, "")));
+        let mut known: Instances = (100..400).step_by(3).map(child).collect();
+        let mut family = Family::of(&known);
+        let rounds: [Vec<NodeState>; 5] = [
+            vec![child(5), child(500), child(101)],
+            (150..350).filter(|n| n % 3 != 1).map(child).collect(),
+            // Parents of some that are there already, and of one that comes with its own.
+            (90..260).chain([600]).map(parent).chain([child(600)]).collect(),
+            vec![state(key(0, ""), None)],
+            Vec::new(),
+        ];
+        for states in rounds {
+            let before = known.clone();
+            let mut expected: Vec<InstanceKey> =
+                before.iter().chain(&states).map(|s| s.key.clone()).collect();
+            expected.sort();
+            let arrived: Vec<InstanceKey> = states.iter().map(|state| state.key.clone()).collect();
+            let arrivals = known.insert_all(states);
+            assert!(known.iter().map(|state| &state.key).eq(&expected));
+            assert_eq!(known.iter().len(), expected.len());
+            for (at, key) in expected.iter().enumerate() {
+                assert_eq!(known.position(key), Some(at));
+                assert_eq!(known[at].key, *key);
+            }
+            for at in 0..before.len() {
+                let now = arrivals.moved(number(at)) as usize;
+                assert_eq!(known[now].key, before[at].key);
+            }
+            let mut positions: Vec<usize> = arrived.iter().map(|key| known.position(key).unwrap()).collect();
+            positions.sort_unstable();
+            assert!(arrivals.positions().map(|at| at as usize).eq(positions));
+            family = family.with(&arrivals, &known);
+            assert_eq!(family, Family::of(&known));
         }
     }
 

@@ -48,8 +48,8 @@ use crate::fold::day::Day;
 use crate::fold::delta::DimensionKey;
 use crate::fold::plan::Plan;
 use definition::CountedSince;
-use instances::{Family, Instances};
-use node::{CompiledNode, Looks, Moment, Part, Standing};
+use instances::{Arrivals, Family, Instances};
+use node::{CompiledNode, Looks, Moment, Part, Scratch, Standing};
 pub use snapshot::*;
 pub use value::Estimate;
 use value::Formula;
@@ -204,7 +204,7 @@ impl Evaluator {
     /// [`Evaluator::close_day`].
     ///
     /// Of the present, what did not change since the last call is taken over from it, and costs nothing: time counts by whole
-    /// minutes of the watermark, but for what has begun and not ended. Where an instance comes or goes, all are looked at.
+    /// minutes of the watermark, but for what has begun and not ended. Where an instance goes, all are looked at.
     pub fn snapshot(&mut self, cells: &Cells, at: Timestamp, horizon: Horizon) -> Snapshot {
         let today = Day::of(self.catalog.calendar.day_of(at));
         if horizon == Horizon::Known
@@ -283,7 +283,7 @@ impl Evaluator {
     }
 
     /// The last snapshot brought up to date where cells have changed; `None` where that would not do: there is none, the minute
-    /// is another, or an instance has come or gone.
+    /// is another, an instance has gone, or many have come.
     fn refreshed(&mut self, cells: &Cells, at: Timestamp, today: Day) -> Option<Snapshot> {
         let last = self.last.take()?;
         let family = last.family.clone();
@@ -320,17 +320,35 @@ impl Evaluator {
         let mut standing = Standing {
             instances: &mut instances,
             changed: Vec::new(),
+            arrived: Vec::new(),
             items: Vec::new(),
+            scratch: Scratch::default(),
         };
         for (node, series) in touched {
             if let Some(compiled) = &mut self.nodes[node] {
-                let done = compiled.refresh(&catalog, cells, moment, &series, &mut standing);
+                let done = compiled.refresh(&catalog, (cells, &self.plan), moment, &series, &mut standing);
                 done.ok()?;
             }
         }
         let Standing {
-            mut changed, items, ..
+            mut changed,
+            arrived,
+            mut items,
+            ..
         } = standing;
+        items.sort_by(|a, b| a.key.cmp(&b.key));
+        if arrived.len() * MANY > instances.len() {
+            return None;
+        }
+        let (family, arrivals) = match arrived.is_empty() {
+            true => (last.family, Arrivals::default()),
+            false => {
+                let arrivals = self.make_room(&mut instances, arrived);
+                changed.iter_mut().for_each(|at| *at = arrivals.moved(*at));
+                changed.extend(arrivals.positions());
+                (Arc::new(last.family.with(&arrivals, &instances)), arrivals)
+            }
+        };
         changed.sort_unstable();
         changed.dedup();
         let judged = |at: &u32| *at as usize;
@@ -339,7 +357,7 @@ impl Evaluator {
                 self.show_judgement(state);
             }
         }
-        let reconciled = reconcile::reconcile_after(&catalog, &mut instances, &last.family, &changed);
+        let reconciled = reconcile::reconcile_after(&catalog, &mut instances, &family, &changed);
         changed.extend(reconciled);
         changed.sort_unstable();
         changed.dedup();
@@ -349,19 +367,40 @@ impl Evaluator {
             at: Some(at),
             cells: Some(cells.version()),
             instances: instances.clone(),
-            family: last.family.clone(),
+            family: family.clone(),
         });
         Some(Snapshot {
             watermark: Some(at),
             nodes: self.weighed_on(today),
             instances,
-            family: last.family,
+            family,
             serial: self.serial,
-            changed: Changed::At(changed),
+            changed: Changed::Some {
+                at: changed,
+                arrivals,
+            },
             items,
             shared,
             ..Snapshot::default()
         })
+    }
+
+    /// Puts instances that have come between the others.
+    fn make_room(&mut self, instances: &mut Instances, arrived: Vec<(usize, NodeState)>) -> Arrivals {
+        let mut places: Vec<(InstanceKey, usize)> = Vec::with_capacity(arrived.len());
+        places.extend(arrived.iter().map(|(index, state)| (state.key.clone(), *index)));
+        places.sort_unstable();
+        let arrivals = instances.insert_all(arrived.into_iter().map(|(_, state)| state).collect());
+        self.nodes
+            .iter_mut()
+            .flatten()
+            .for_each(|node| node.make_room(&arrivals));
+        for ((key, index), position) in places.into_iter().zip(arrivals.positions()) {
+            if let Some(node) = &mut self.nodes[key.node.0 as usize] {
+                node.stands_at(index, position);
+            }
+        }
+        arrivals
     }
 
     /// The value of an instance over a period, by all that is known now.
@@ -513,6 +552,9 @@ impl Last {
 
 /// Instances up to which histories are kept as far as they were gone through: two years of them take half a gigabyte.
 const WALKS: usize = 4096;
+
+/// Where one of so many has come at once, all are looked at.
+const MANY: usize = 2;
 
 /// Instances of a part that one thread does at a time.
 const PART: usize = 64;

@@ -15,8 +15,8 @@ use super::burn::{self, Burn, burn};
 use super::course::{self, Course, Days, course};
 use super::definition::CountedSince;
 use super::forecast::{DAYS, Forecast, Known, forecast};
-use super::instances::{Instances, NOWHERE, number};
-use super::outlook::{self, Ahead, Almanac, Calibration, History, Outlook, Past, Walk};
+use super::instances::{Arrivals, Instances, NOWHERE, number};
+use super::outlook::{self, Almanac, Foreseen, History, Outlook, Past, Walk};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
 use super::snapshot::{EntryDue, InstanceKey, LATEST_DAYS, NodeState, OpenItem, OpenItems, Pace, Period};
@@ -55,10 +55,12 @@ pub(super) struct CompiledNode {
     /// How many series of each group have been looked at.
     scanned: Vec<usize>,
     instances: Vec<Instance>,
+    /// Where each of them stands in the snapshot; [`NOWHERE`] while it is not there.
+    positions: Vec<u32>,
     /// Indices of instances by the keys of their cells, which stand in `instances`.
     by_cells: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    /// Instances by dimension values.
+    /// Instances by dimension values, as of the last time that all were looked at.
     sorted: Vec<u32>,
     /// The calendar around the period that was looked at last.
     almanac: Option<Arc<Almanac>>,
@@ -71,8 +73,6 @@ struct Instance {
     cell_key: DimensionKey,
     /// Its series in each of the node's groups; [`NO_SERIES`] until there is one.
     series: SmallVec<[u32; 4]>,
-    /// Where it stands in the snapshot; [`NOWHERE`] while it is not there.
-    position: u32,
     /// Target rows, ascending by the day they were announced. Most of many instances have none.
     targets: Box<[TargetOf]>,
     computed: Option<Computed>,
@@ -98,7 +98,8 @@ struct Computed {
     period: Period,
     value: Option<f64>,
     target: Option<f64>,
-    band: Option<Band>,
+    /// Few targets are bands.
+    band: Option<Box<Band>>,
     plan: PeriodPlan,
     daily: Arc<[Option<f64>]>,
     burn: Burn,
@@ -111,28 +112,6 @@ struct Computed {
     seen_from: Option<Day>,
     /// Of a total with some history.
     foreseen: Option<Arc<Foreseen>>,
-}
-
-/// What is still to come of a period. Most of very many instances are younger than that.
-#[derive(Debug)]
-struct Foreseen {
-    ahead: Option<Arc<Ahead>>,
-    /// Of what days it was fitted: their mark.
-    fitted_to: u64,
-    /// Holds for the day, whatever the day brings.
-    calibration: Calibration,
-    /// Of what days that was learned: their mark.
-    calibrated_to: u64,
-}
-
-/// Tells days from others: another value of any of them, or another first day, gives another mark.
-fn mark_of(from: Day, days: &[f64]) -> u64 {
-    // An odd number with its bits well mixed: 2⁶⁴ over the golden ratio.
-    const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
-    let first = u64::from(from.0.cast_unsigned()).wrapping_add(1);
-    days.iter().fold(first, |mark, day| {
-        (mark.rotate_left(23) ^ day.to_bits()).wrapping_mul(MIX)
-    })
 }
 
 /// When a snapshot is taken.
@@ -169,6 +148,7 @@ impl CompiledNode {
             formula,
             groups,
             instances: Vec::new(),
+            positions: Vec::new(),
             by_cells: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             sorted: Vec::new(),
@@ -197,7 +177,6 @@ impl CompiledNode {
                 compiled.instances[index].targets = rows.into();
             }
         }
-        compiled.sort();
         Some(compiled)
     }
 
@@ -226,11 +205,11 @@ impl CompiledNode {
             key,
             cell_key: cell_key.clone(),
             series: self.groups.iter().map(|_| NO_SERIES).collect(),
-            position: NOWHERE,
             targets: Box::default(),
             computed: None,
             walk: None,
         });
+        self.positions.push(NOWHERE);
         let index = self.instances.len() - 1;
         let CompiledNode {
             by_cells,
@@ -250,6 +229,9 @@ impl CompiledNode {
     }
 
     fn sort(&mut self) {
+        if self.sorted.len() == self.instances.len() {
+            return;
+        }
         self.sorted = (0u32..).take(self.instances.len()).collect();
         let key = |index: &u32| &self.instances[*index as usize].key;
         self.sorted.sort_by(|a, b| key(a).cmp(key(b)));
@@ -292,11 +274,13 @@ impl CompiledNode {
         moment: Moment<'a>,
     ) -> Looks<'a> {
         self.discover(catalog, cells, plan);
+        self.sort();
         let frame = self.frame(catalog, moment);
         let CompiledNode {
             formula,
             groups,
             instances,
+            positions,
             sorted,
             almanac,
             ..
@@ -311,39 +295,52 @@ impl CompiledNode {
             },
             seen: Vec::new(),
             instances,
+            positions,
             sorted,
         }
     }
 
-    /// Puts in place those of its instances whose series have changed, and all of them if they change with time.
+    /// Puts in place those of its instances whose series have changed, and all of them if they change with time. Those that come
+    /// are put aside.
     ///
     /// # Errors
-    /// Where an instance has come or gone: the others do not stand where they stood.
+    /// Where an instance has gone: the others do not stand where they stood.
     pub(super) fn refresh(
         &mut self,
         catalog: &Catalog,
-        cells: &Cells,
+        (cells, plan): (&Cells, &Plan),
         moment: Moment<'_>,
         series: &[(usize, usize)],
         into: &mut Standing<'_>,
-    ) -> Result<(), Moved> {
-        if (0..self.groups.len()).any(|at| cells.series_count(self.groups[at]) > self.scanned[at]) {
-            return Err(Moved);
-        }
+    ) -> Result<(), Gone> {
+        self.discover(catalog, cells, plan);
         let frame = self.frame(catalog, moment);
         let almanac = almanac_of(&mut self.almanac, &frame).clone();
         if self.ages() {
-            for at in 0..self.sorted.len() {
-                self.refresh_one((&frame, &almanac), cells, self.sorted[at] as usize, into)?;
-            }
-            return Ok(());
+            return (0..self.instances.len())
+                .try_for_each(|index| self.refresh_one((&frame, &almanac), cells, index, into));
         }
-        for &(group, series) in series {
-            let key = cells.series_key(group, series);
-            let index = self.index_of(key).ok_or(Moved)?;
-            self.refresh_one((&frame, &almanac), cells, index, into)?;
-        }
-        Ok(())
+        let changed = series.iter().filter_map(|(group, series)| {
+            let key = cells.series_key(*group, *series);
+            self.index_of(key)
+        });
+        let mut changed: Vec<usize> = changed.collect();
+        changed.sort_unstable();
+        changed.dedup();
+        changed
+            .into_iter()
+            .try_for_each(|index| self.refresh_one((&frame, &almanac), cells, index, into))
+    }
+
+    /// Instances have come among all of the snapshot: where its own stand now.
+    pub(super) fn make_room(&mut self, arrivals: &Arrivals) {
+        let there = self.positions.iter_mut().filter(|at| **at != NOWHERE);
+        there.for_each(|at| *at = arrivals.moved(*at));
+    }
+
+    /// One of its own has come to a position.
+    pub(super) fn stands_at(&mut self, index: usize, position: u32) {
+        self.positions[index] = position;
     }
 
     fn refresh_one(
@@ -352,7 +349,7 @@ impl CompiledNode {
         cells: &Cells,
         index: usize,
         into: &mut Standing<'_>,
-    ) -> Result<(), Moved> {
+    ) -> Result<(), Gone> {
         let CompiledNode {
             formula,
             groups,
@@ -366,19 +363,23 @@ impl CompiledNode {
             almanac,
             keeps_walks: false,
         };
-        let seen = of.look(cells, &mut instances[index]);
-        let position = self.instances[index].position;
+        let seen = of.look(cells, &mut instances[index], &mut into.scratch);
+        let position = self.positions[index];
         let (mut state, open) = match (seen, position) {
             (None, NOWHERE) => return Ok(()),
-            (None, _) | (Some(_), NOWHERE) => return Err(Moved),
+            (None, _) => return Err(Gone),
             (Some(seen), _) => seen,
         };
-        let known = into.instances.get_mut(position as usize).ok_or(Moved)?;
+        into.items.extend(open);
+        if position == NOWHERE {
+            into.arrived.push((index, state));
+            return Ok(());
+        }
+        let known = into.instances.get_mut(position as usize).ok_or(Gone)?;
         // Of many parts they are not compared at once.
         state.unreconciled = known.unreconciled.take();
         *known = state;
         into.changed.push(position);
-        into.items.extend(open);
         Ok(())
     }
 
@@ -394,7 +395,6 @@ impl CompiledNode {
 
     /// Finds the instances of series that have not been looked at yet.
     fn discover(&mut self, catalog: &Catalog, cells: &Cells, plan: &Plan) {
-        let before = self.instances.len();
         for at in 0..self.groups.len() {
             let group = self.groups[at];
             for series in self.scanned[at]..cells.series_count(group) {
@@ -402,9 +402,6 @@ impl CompiledNode {
                 self.instances[index].series[at] = u32::try_from(series).unwrap_or(NO_SERIES);
             }
             self.scanned[at] = cells.series_count(group);
-        }
-        if self.instances.len() > before {
-            self.sort();
         }
     }
 
@@ -479,6 +476,7 @@ pub(super) struct Looks<'a> {
     instances: &'a mut [Instance],
     /// What was seen of each, in their order.
     seen: Vec<Option<Seen>>,
+    positions: &'a mut [u32],
     sorted: &'a [u32],
 }
 
@@ -501,9 +499,10 @@ impl Looks<'_> {
         let Looks {
             of, instances, seen, ..
         } = self;
+        let mut scratch = Scratch::default();
         *seen = instances
             .iter_mut()
-            .map(|instance| of.look(cells, instance))
+            .map(|instance| of.look(cells, instance, &mut scratch))
             .collect();
     }
 
@@ -524,7 +523,7 @@ impl Looks<'_> {
         for &index in self.sorted {
             let seen = self.seen.get_mut(index as usize).and_then(Option::take);
             let position = seen.as_ref().map_or(NOWHERE, |_| number(states.len()));
-            let known = &mut self.instances[index as usize].position;
+            let known = &mut self.positions[index as usize];
             has_moved |= std::mem::replace(known, position) != position;
             if let Some((state, open)) = seen {
                 states.push(state);
@@ -544,10 +543,20 @@ pub(super) struct Part<'a> {
 
 impl Part<'_> {
     pub(super) fn look(self, cells: &Cells) {
+        let mut scratch = Scratch::default();
         for (instance, seen) in self.instances.iter_mut().zip(self.seen) {
-            *seen = self.of.look(cells, instance);
+            *seen = self.of.look(cells, instance, &mut scratch);
         }
     }
+}
+
+/// Lists that looks at one instance after the other fill anew.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// What days brought.
+    days: Vec<Option<f64>>,
+    /// The same of complete days, where nothing is 0.
+    complete: Vec<f64>,
 }
 
 /// A node at a moment.
@@ -563,7 +572,7 @@ struct Of<'a> {
 
 impl Of<'_> {
     /// One of its instances, with its open items; `None` where it is not shown.
-    fn look(&self, cells: &Cells, instance: &mut Instance) -> Option<Seen> {
+    fn look(&self, cells: &Cells, instance: &mut Instance, scratch: &mut Scratch) -> Option<Seen> {
         let Of {
             formula,
             groups,
@@ -588,6 +597,7 @@ impl Of<'_> {
             moment,
             frame.by_calendar,
             frame.accumulates,
+            scratch,
         );
         let mut state = instance.state(node, &computed, shares);
         state.counted_since = frame.counted_since;
@@ -632,11 +642,14 @@ pub(super) struct Standing<'a> {
     pub(super) instances: &'a mut Instances,
     /// Positions of what was put in place, in no order.
     pub(super) changed: Vec<u32>,
+    /// What was not there before, with its index within the node; in no order.
+    pub(super) arrived: Vec<(usize, NodeState)>,
     pub(super) items: Vec<OpenItems>,
+    pub(super) scratch: Scratch,
 }
 
-/// An instance has come or gone.
-pub(super) struct Moved;
+/// An instance has gone.
+pub(super) struct Gone;
 
 /// An instance in any of its periods.
 struct InPeriods<'a> {
@@ -710,7 +723,7 @@ struct Shares {
 impl Computed {
     /// The days that its forecast was fitted to: their mark.
     fn fitted_to(&self) -> Option<u64> {
-        Some(self.foreseen.as_ref()?.fitted_to)
+        Some(self.foreseen.as_ref()?.mark())
     }
 
     fn shares(&self, moment: Moment<'_>, by_calendar: ByCalendar, accumulates: bool) -> Shares {
@@ -766,6 +779,7 @@ impl Instance {
         moment: Moment<'_>,
         by_calendar: ByCalendar,
         accumulates: bool,
+        scratch: &mut Scratch,
     ) -> (Computed, Shares) {
         let period = *almanac.period();
         let generation = self.generation(cells, groups);
@@ -796,7 +810,9 @@ impl Instance {
         let history_from = Day(started.max(moment.today.0 - outlook::HISTORY_DAYS)).max(moment.whole_from);
         let history_from = Some(history_from).filter(|from| accumulates && *from < moment.today);
         let from = history_from.map_or(first, |from| from.min(first));
-        let mut days = formula.daily(cells, key, from, Day(moment.today.0 + 1));
+        let Scratch { days, complete } = scratch;
+        days.clear();
+        formula.daily_into(cells, key, (from, Day(moment.today.0 + 1)), days);
         if started > moment.today.0 {
             days.fill(None);
         }
@@ -809,7 +825,7 @@ impl Instance {
             period,
             value: self.value(formula, cells, &period, moment),
             target: self.target(node, formula, cells, &period, moment),
-            band: self.band(node, &period, moment),
+            band: self.band(node, &period, moment).map(Box::new),
             plan: self.plan(node, formula, cells, (&period, moment), first_event, accumulates),
             daily: days[(first.0 - from.0) as usize..].into(),
             burn: Burn::NONE,
@@ -824,11 +840,12 @@ impl Instance {
             let mut walk = self.walk.take().filter(|_| keeps_walks);
             let kept = keeps_walks.then_some(&mut walk);
             if let Some(from_here) = history_from {
-                let complete = &days[(from_here.0 - from.0) as usize..days.len() - 1];
-                let complete: Vec<f64> = complete.iter().map(|day| day.unwrap_or(0.0)).collect();
+                let known = &days[(from_here.0 - from.0) as usize..days.len() - 1];
+                complete.clear();
+                complete.extend(known.iter().map(|day| day.unwrap_or(0.0)));
                 let history = History {
                     from: from_here,
-                    days: &complete,
+                    days: complete,
                     calendar: moment.calendar,
                 };
                 let foreseen = self.look_ahead(&computed, formula, cells, (moment, almanac), history, kept);
@@ -893,18 +910,18 @@ impl Instance {
         history: History<'_>,
         mut walk: Option<&mut Option<Walk>>,
     ) -> Arc<Foreseen> {
-        let fitted_to = mark_of(history.from, history.days);
+        let mark = history.mark();
         let is_of_today =
             |before: &&Computed| (before.today, before.period) == (computed.today, computed.period);
         let before = self.computed.as_ref().filter(is_of_today);
         let before = before.and_then(|before| Some((before.last_day, before.foreseen.as_ref()?)));
         // As a day closes, how sure it is follows from what is known then.
         let holds = |(last_day, known): &(Day, &Arc<Foreseen>)| {
-            *last_day == computed.last_day || known.calibrated_to == fitted_to
+            *last_day == computed.last_day || known.calibration().mark() == mark
         };
         let calibrated = before.filter(holds).map(|(_, known)| known);
         // What today brings changes nothing of what is to come; an event of an earlier day does.
-        if let Some(known) = calibrated.filter(|known| known.fitted_to == fitted_to) {
+        if let Some(known) = calibrated.filter(|known| known.mark() == mark) {
             return known.clone();
         }
         let past = match (walk.as_mut(), calibrated) {
@@ -912,25 +929,17 @@ impl Instance {
             (None, Some(_)) => Past::calibrated(history, almanac),
             (None, None) => Past::of(history, almanac),
         };
-        let (calibration, calibrated_to) = match calibrated {
-            Some(known) => (known.calibration.clone(), known.calibrated_to),
-            None => (past.calibration(), fitted_to),
+        let calibration = match calibrated {
+            Some(known) => known.calibration().clone(),
+            None => past.calibration(mark),
         };
-        let ahead = past.ahead(&calibration);
+        let foreseen = past.foreseen(mark, calibration);
         if let Some(walk) = walk {
             *walk = Some(past.into_walk());
         }
-        let ahead = match formula.is_additive() {
-            true => ahead,
-            false => {
-                ahead.map(|ahead| ahead.thinned(self.thinning(computed, formula, cells, history, moment)))
-            }
-        };
-        Arc::new(Foreseen {
-            ahead: ahead.map(Arc::new),
-            fitted_to,
-            calibration,
-            calibrated_to,
+        Arc::new(match formula.is_additive() {
+            true => foreseen,
+            false => foreseen.thinned(self.thinning(computed, formula, cells, history, moment)),
         })
     }
 
@@ -1060,7 +1069,7 @@ impl Instance {
 
     fn state(&self, node: &Node, computed: &Computed, shares: Shares) -> NodeState {
         let (value, target) = (computed.value, computed.target);
-        let band = computed.band;
+        let band = computed.band.as_deref().copied();
         let completion = match band {
             Some(band) => value.map(|value| band.completion(value)),
             None => value
@@ -1085,9 +1094,8 @@ impl Instance {
         let outlook: Option<Outlook> = computed
             .foreseen
             .as_ref()
-            .and_then(|foreseen| foreseen.ahead.as_ref())
             .zip(value)
-            .map(|(ahead, value)| ahead.outlook(value, shares.of_today));
+            .and_then(|(foreseen, value)| foreseen.outlook(value, shares.of_today));
         let above = |target: f64| match &outlook {
             Some(outlook) => outlook.probability_above(target),
             None => computed.forecast?.probability_above(target),
@@ -1108,7 +1116,7 @@ impl Instance {
             period: computed.period,
             value,
             target,
-            band,
+            band: computed.band.clone(),
             completion,
             expected_share: shares.expected,
             elapsed: shares.elapsed,
@@ -1205,26 +1213,4 @@ fn project(computed: &Computed, period: &Period, moment: Moment<'_>, shares: Sha
         expected_share: shares.expected,
         accumulates: shares.accumulates,
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_are_told_apart_from_others_that_come_to_the_same() {
-        let mark = |from: i32, days: &[f64]| mark_of(Day(from), days);
-        let days = [3.0, 5.0, 0.0, 2.0];
-        assert_eq!(mark(7, &days), mark(7, &[3.0, 5.0, 0.0, 2.0]));
-        let others: [(i32, &[f64]); 5] = [
-            (7, &[5.0, 3.0, 0.0, 2.0]),
-            (7, &[3.0, 5.0, 2.0, 0.0]),
-            (7, &[0.0, 3.0, 5.0, 0.0, 2.0]),
-            (7, &[4.0, 4.0, 0.0, 2.0]),
-            (6, &days),
-        ];
-        for (from, other) in others {
-            assert_ne!(mark(7, &days), mark(from, other), "{from} {other:?}");
-        }
-    }
 }

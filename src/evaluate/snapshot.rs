@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::burn::Burn;
 pub use super::drift::link::Ranges;
-use super::instances::{Family, Instances};
+use super::instances::{Arrivals, Family, Instances};
 use super::intake::Recent;
 use super::outlook::Outlook;
 use super::silence::Silent;
@@ -227,7 +227,7 @@ pub struct NodeState {
     /// Target of the period; of a band its middle.
     pub target: Option<f64>,
     /// The band, where the target is one.
-    pub band: Option<Band>,
+    pub band: Option<Box<Band>>,
     /// Actual against target, by direction and baseline.
     pub completion: Option<f64>,
     /// Share of the target that the plan expects by now, 0 to 1.
@@ -305,6 +305,11 @@ pub struct OpenItem {
 }
 
 impl NodeState {
+    /// The band, where the target is one.
+    pub fn band(&self) -> Option<Band> {
+        self.band.as_deref().copied()
+    }
+
     /// Whether its numbers say something of the period; else its definition has not seen the period from its beginning.
     pub fn is_judged(&self) -> bool {
         self.pace != Pace::NewDefinition
@@ -451,11 +456,16 @@ pub struct Snapshot {
 /// Instances that may differ from those of the snapshot before.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Changed {
-    /// All of them, or their number.
+    /// All of them, or some have gone.
     #[default]
     All,
-    /// Those at these positions, ascending.
-    At(Vec<u32>),
+    /// Some of them.
+    Some {
+        /// Where they stand, ascending.
+        at: Vec<u32>,
+        /// Those of them that were not there before.
+        arrivals: Arrivals,
+    },
 }
 
 impl Snapshot {

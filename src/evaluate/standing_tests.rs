@@ -201,7 +201,7 @@ fn what_changed_is_named() {
     assert_eq!(look(&cells).changed, Changed::All);
     let named = |snapshot: &Snapshot| match &snapshot.changed {
         Changed::All => vec!["all".to_owned()],
-        Changed::At(at) => {
+        Changed::Some { at, .. } => {
             let keys = at.iter().map(|at| &snapshot.instances[*at as usize].key);
             let name =
                 |key: &InstanceKey| [&*catalog.node(key.node).name, &key.dimensions.join(",")].join(" ");
@@ -224,15 +224,34 @@ fn what_changed_is_named() {
     ];
     let mut found = named(&look(&cells));
     found.sort();
-    let mut expected = expected.to_vec();
+    let mut expected = expected;
     expected.sort_unstable();
     assert_eq!(found, expected);
     // Two looks of others at what changed, and it is not known any more.
     bring(&mut cells, "east");
     drop(cells.take_changed());
     assert_eq!(named(&look(&cells)), ["all"]);
-    // One that was not there.
+    // One that was not there, which moves others on.
+    assert!(named(&look(&cells)).is_empty());
+    drop(cells.take_changed());
     bring(&mut cells, "north");
+    let snapshot = look(&cells);
+    let Changed::Some { arrivals, .. } = &snapshot.changed else {
+        panic!("{:?}", snapshot.changed);
+    };
+    let arrived: Vec<String> = arrivals
+        .positions()
+        .map(|at| snapshot.instances[at as usize].key.dimensions.join(","))
+        .collect();
+    assert_eq!(arrived, ["north"; 3]);
+    let mut found = named(&snapshot);
+    found.sort();
+    let expected = expected.map(|name| name.replace("west", "north"));
+    assert_eq!(found, expected);
+    // All of them at once are no few.
+    for region in 0..20 {
+        bring(&mut cells, &format!("r{region}"));
+    }
     assert_eq!(named(&look(&cells)), ["all"]);
     assert!(named(&look(&cells)).iter().all(|name| name != "all"));
 }

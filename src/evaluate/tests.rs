@@ -907,7 +907,7 @@ fn a_band_is_met_within_it_whichever_side_is_left() {
     // 900 in three orders: 300 on average, 10 above a band that is 40 wide.
     let average = world.state(&snapshot, "average", &[]);
     assert_eq!(
-        (average.value, average.target, average.band),
+        (average.value, average.target, average.band()),
         (Some(300.0), Some(270.0), Band::new(250.0, 290.0))
     );
     assert_eq!(

@@ -321,27 +321,38 @@ impl Formula {
 
     /// The value of each of the days `from..to`; totals have a 0 on a day without events.
     pub fn daily(&self, cells: &Cells, key: &DimensionKey, from: Day, to: Day) -> Vec<Option<f64>> {
+        let mut values = Vec::new();
+        self.daily_into(cells, key, (from, to), &mut values);
+        values
+    }
+
+    /// The same, put into a list that is empty.
+    pub(super) fn daily_into(
+        &self,
+        cells: &Cells,
+        key: &DimensionKey,
+        (from, to): (Day, Day),
+        values: &mut Vec<Option<f64>>,
+    ) {
         match self {
             Formula::Column(column, agg) => {
-                let mut values = vec![
-                    Partial::empty(Kind::of(*agg)).value(*agg);
-                    usize::try_from(to.0 - from.0).unwrap_or(0)
-                ];
+                let days = usize::try_from(to.0 - from.0).unwrap_or(0);
+                values.resize(days, Partial::empty(Kind::of(*agg)).value(*agg));
                 for (day, partial) in cells.days(*column, key, from, to) {
                     if let Ok(at) = usize::try_from(day.0 - from.0) {
                         values[at] = partial.value(*agg);
                     }
                 }
-                values
             }
             Formula::Returning { .. }
             | Formula::Entered(..)
             | Formula::Duration { .. }
             | Formula::Conversion { .. }
             | Formula::Ratio(_)
-            | Formula::Derived(..) => (from.0..to.0)
-                .map(|day| self.value(cells, key, Day(day), Day(day + 1)))
-                .collect(),
+            | Formula::Derived(..) => {
+                let day = |day: i32| self.value(cells, key, Day(day), Day(day + 1));
+                values.extend((from.0..to.0).map(day));
+            }
         }
     }
 

@@ -99,7 +99,7 @@ fn instance_json(view: &View, info: &NodeInfo, instance: &NodeState) -> Value {
         },
         "value": instance.value,
         "target": instance.target,
-        "targetBand": instance.band.map(|band| [band.low, band.high]),
+        "targetBand": instance.band().map(|band| [band.low, band.high]),
         "completion": instance.completion,
         "expectedShare": instance.expected_share,
         "elapsed": instance.elapsed,

@@ -111,7 +111,9 @@ fn numbers(tree: &Tree<'_>, language: Language, state: &NodeState) -> Markup {
         (language.pick("实际", "Actual"), state.value.map(quantity)),
         (
             language.pick("目标", "Target"),
-            state.target.map(|target| language.goal(target, state.band, unit)),
+            state
+                .target
+                .map(|target| language.goal(target, state.band(), unit)),
         ),
         (language.pick("完成", "Completion"), state.completion.map(percent)),
         (

@@ -459,7 +459,7 @@ fn row(tree: &Tree<'_>, reader: Reader, state: &NodeState) -> Markup {
             div.amount {
                 b { (state.value.map_or_else(|| "—".to_owned(), |value| language.quantity(value, unit))) }
                 @if let Some(target) = state.target {
-                    span { " / " (language.goal(target, state.band, unit)) }
+                    span { " / " (language.goal(target, state.band(), unit)) }
                 }
             }
             div.progress {

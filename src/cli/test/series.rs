@@ -246,7 +246,7 @@ fn instance<'s>(
                 _ => None,
             },
             band: match node.target {
-                catalog::Target::Band(band) => Some(band),
+                catalog::Target::Band(band) => Some(Box::new(band)),
                 _ => None,
             },
             expected_share: pace::expected_share(node.profile, &period, now, calendar),
@@ -287,7 +287,7 @@ fn put(state: &mut NodeState, number: Number, value: Option<f64>) {
 fn follow(catalog: &Catalog, state: &mut NodeState, has_completion: bool, has_pace: bool) {
     let node = catalog.node(state.key.node);
     if !has_completion {
-        state.completion = match state.band {
+        state.completion = match state.band() {
             Some(band) => state.value.map(|value| band.completion(value)),
             None => state
                 .value
@@ -303,7 +303,7 @@ fn follow(catalog: &Catalog, state: &mut NodeState, has_completion: bool, has_pa
             value: state.value.unwrap_or(completion),
             target: state.target.unwrap_or(1.0),
             // A value that was not put in stands nowhere.
-            band: state.band.filter(|_| state.value.is_some()),
+            band: state.band().filter(|_| state.value.is_some()),
             completion,
             expected_share: state.expected_share,
             min_share: node.min_share,

@@ -65,6 +65,7 @@ impl Weights {
 pub struct Calibration {
     pub(super) weights: Weights,
     pub(super) scores: Scores,
+    mark: u64,
 }
 
 impl Default for Calibration {
@@ -72,6 +73,7 @@ impl Default for Calibration {
         Calibration {
             weights: Weights::of(&[]),
             scores: Scores::default(),
+            mark: 0,
         }
     }
 }
@@ -87,8 +89,13 @@ pub(super) struct Scores {
 }
 
 impl Calibration {
-    /// Of so many days.
-    pub(super) fn of(prepared: &Prepared, days: usize) -> Calibration {
+    /// Of the days that it was learned from, see [`super::History::mark`].
+    pub fn mark(&self) -> u64 {
+        self.mark
+    }
+
+    /// Of so many days of a history with a mark.
+    pub(super) fn of(prepared: &Prepared, days: usize, mark: u64) -> Calibration {
         let origins: Vec<Origin> = prepared.origins(days).collect();
         let weights = Weights::of(&origins);
         // As far off as the largest score, up and down.
@@ -102,6 +109,7 @@ impl Calibration {
         Calibration {
             weights,
             scores: Scores::of(ratios, Prepared::own_share(days)),
+            mark,
         }
     }
 }

@@ -44,6 +44,16 @@ pub struct History<'a> {
 }
 
 impl History<'_> {
+    /// Tells days from others: another value of any of them, or another first day, gives another mark.
+    pub fn mark(&self) -> u64 {
+        // An odd number with its bits well mixed: 2⁶⁴ over the golden ratio.
+        const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
+        let first = u64::from(self.from.0.cast_unsigned()).wrapping_add(1);
+        self.days.iter().fold(first, |mark, day| {
+            (mark.rotate_left(23) ^ day.to_bits()).wrapping_mul(MIX)
+        })
+    }
+
     /// The day after the last one: today.
     fn today(&self) -> Day {
         Day(self.from.0 + i32::try_from(self.days.len()).unwrap_or(0))
@@ -59,12 +69,23 @@ pub struct Outlook {
     so_far: f64,
     /// Spread of what is to come by the noise of single days, as a share of it; `None` with too little history.
     spread: Option<f64>,
-    ahead: Arc<Ahead>,
+    foreseen: Arc<Foreseen>,
 }
 
-/// What is to come of a period, as seen on one of its days. It holds all day; [`Ahead::outlook`] is a little arithmetic.
+/// What is to come of a period, as seen on one of its days, and how sure that is. It holds all day; [`Foreseen::outlook`] is a little
+/// arithmetic.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Ahead {
+pub struct Foreseen {
+    /// `None` with less than a week of history.
+    ahead: Option<Ahead>,
+    calibration: Calibration,
+    /// Of the days that it was told from, see [`History::mark`].
+    mark: u64,
+}
+
+/// What is to come of a period.
+#[derive(Clone, PartialEq, Debug)]
+struct Ahead {
     /// What today is expected to bring.
     of_today: f64,
     /// What the days after today are expected to bring.
@@ -73,8 +94,6 @@ pub struct Ahead {
     days_later: f64,
     /// Noise of a day and of the level; `None` with too little history.
     noise: Option<model::Noise>,
-    /// Scores of past days: ln of what came against what was forecast of it.
-    scores: calibration::Scores,
 }
 
 /// A history made ready for the forecasts of one running period, and for those of the periods before it.
@@ -100,7 +119,7 @@ impl<'a> Past<'a> {
         }
     }
 
-    /// The same for [`Past::ahead`] alone: how sure forecasts are is known.
+    /// The same for [`Past::foreseen`] alone: how sure forecasts are is known.
     pub fn calibrated(history: History<'a>, almanac: &'a Almanac) -> Past<'a> {
         Past {
             history,
@@ -124,13 +143,21 @@ impl<'a> Past<'a> {
         Walk(self.prepared)
     }
 
-    /// How sure forecasts of this history are, over as many days as are left after today.
-    pub fn calibration(&self) -> Calibration {
-        Calibration::of(&self.prepared, days_left(self.history, self.almanac))
+    /// How sure forecasts of this history are, over as many days as are left after today; `mark` is the history's.
+    pub fn calibration(&self, mark: u64) -> Calibration {
+        Calibration::of(&self.prepared, days_left(self.history, self.almanac), mark)
     }
 
-    /// What is to come of a total's running period; `None` with less than a week of history.
-    pub fn ahead(&self, calibration: &Calibration) -> Option<Ahead> {
+    /// What is to come of a total's running period; `mark` is the history's.
+    pub fn foreseen(&self, mark: u64, calibration: Calibration) -> Foreseen {
+        Foreseen {
+            ahead: self.ahead(&calibration),
+            calibration,
+            mark,
+        }
+    }
+
+    fn ahead(&self, calibration: &Calibration) -> Option<Ahead> {
         let Past {
             history,
             almanac,
@@ -147,7 +174,6 @@ impl<'a> Past<'a> {
             later: (today.0 + 1..end).map(|day| model.expected(Day(day))).sum(),
             days_later: f64::from((end - today.0 - 1).max(0)),
             noise: (history.days.len() >= MIN_DAYS_OF_SPREAD).then(|| model.noise()),
-            scores: calibration.scores.clone(),
         })
     }
 }
@@ -158,29 +184,45 @@ fn days_left(history: History<'_>, almanac: &Almanac) -> usize {
     usize::try_from(left).unwrap_or(0).max(1)
 }
 
-impl Ahead {
+impl Foreseen {
+    /// How sure forecasts are.
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
+    /// Of the days that it was told from, see [`History::mark`].
+    pub fn mark(&self) -> u64 {
+        self.mark
+    }
+
     /// The same where days do not add up to their period: a customer who comes on two days is one in the month.
     /// `share` is how much of what days bring counts for the period.
     #[must_use]
-    pub fn thinned(self, share: f64) -> Ahead {
-        Ahead {
-            of_today: self.of_today * share,
-            later: self.later * share,
+    pub fn thinned(self, share: f64) -> Foreseen {
+        let thinned = |ahead: Ahead| Ahead {
+            of_today: ahead.of_today * share,
+            later: ahead.later * share,
+            ..ahead
+        };
+        Foreseen {
+            ahead: self.ahead.map(thinned),
             ..self
         }
     }
 
-    /// The projection when a share of today has passed and the period has come to `so_far`.
-    pub fn outlook(self: &Arc<Ahead>, so_far: f64, share_of_today: f64) -> Outlook {
+    /// The projection when a share of today has passed and the period has come to `so_far`; `None` with less than a week of
+    /// history.
+    pub fn outlook(self: &Arc<Foreseen>, so_far: f64, share_of_today: f64) -> Option<Outlook> {
+        let ahead = self.ahead.as_ref()?;
         let rest = 1.0 - share_of_today;
         // The rest of today comes at the rate of its plan, whatever its beginning brought.
-        let to_come = self.of_today * rest + self.later;
-        Outlook {
+        let to_come = ahead.of_today * rest + ahead.later;
+        Some(Outlook {
             value: so_far + to_come,
             so_far,
-            spread: self.noise.map(|noise| noise.of_days(self.days_later + rest)),
-            ahead: self.clone(),
-        }
+            spread: ahead.noise.map(|noise| noise.of_days(ahead.days_later + rest)),
+            foreseen: self.clone(),
+        })
     }
 }
 
@@ -202,7 +244,7 @@ impl Outlook {
             // What is to come is negative (net of refunds) and the target is above: only by a sign that has never been.
             0.0
         } else {
-            1.0 - calibration::cumulative(ratio.ln(), spread, &self.ahead.scores)
+            1.0 - calibration::cumulative(ratio.ln(), spread, &self.foreseen.calibration.scores)
         };
         Some(if to_come > 0.0 { above } else { 1.0 - above })
     }
@@ -212,9 +254,8 @@ impl Outlook {
         let spread = self.spread?;
         let tail = (1.0 - probability) / 2.0;
         let to_come = self.value - self.so_far;
-        let at = |share: f64| {
-            self.so_far + to_come * calibration::quantile(share, spread, &self.ahead.scores).exp()
-        };
+        let scores = &self.foreseen.calibration.scores;
+        let at = |share: f64| self.so_far + to_come * calibration::quantile(share, spread, scores).exp();
         let (low, high) = (at(tail), at(1.0 - tail));
         Some((low.min(high), low.max(high)))
     }

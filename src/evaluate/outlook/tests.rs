@@ -192,11 +192,13 @@ fn trials() -> Vec<Trial> {
                     };
                     let value: f64 = days[start..today].iter().sum();
                     let past = Past::of(history, &almanac);
-                    let calibration = past.calibration();
+                    let calibration = past.calibration(0);
                     trials.push(Trial {
                         business,
                         outcome: days[start..end].iter().sum(),
-                        ours: Arc::new(past.ahead(&calibration).unwrap()).outlook(value, 0.0),
+                        ours: Arc::new(past.foreseen(0, calibration))
+                            .outlook(value, 0.0)
+                            .unwrap(),
                         rule_of_three: value / ((today - start) as f64 / (end - start) as f64),
                         holt_winters: value + holt_winters(&days[..today], end - today),
                     });
@@ -322,15 +324,16 @@ fn who_goes_on_says_the_same_as_who_begins() {
                 };
                 let begun = Past::of(history, &almanac);
                 let resumed = Past::resumed(history, &almanac, walk.take());
-                let calibration = begun.calibration();
+                let calibration = begun.calibration(0);
                 assert_eq!(
-                    resumed.calibration(),
+                    resumed.calibration(0),
                     calibration,
                     "{business:?} {kind:?} {today}"
                 );
-                assert_eq!(resumed.ahead(&calibration), begun.ahead(&calibration));
+                let foreseen = begun.foreseen(0, calibration.clone());
+                assert_eq!(resumed.foreseen(0, calibration.clone()), foreseen);
                 let calibrated = Past::calibrated(history, &almanac);
-                assert_eq!(calibrated.ahead(&calibration), begun.ahead(&calibration));
+                assert_eq!(calibrated.foreseen(0, calibration), foreseen);
                 walk = Some(resumed.into_walk());
             }
         }
@@ -349,15 +352,40 @@ fn steady_days_go_on() {
     };
     // Sixty days from 11 January: 11 March, ten days into a month of 31; noon of it, with five already.
     let almanac = Almanac::of(period, &calendar);
-    let ahead = Past::of(history, &almanac).ahead(&Calibration::default());
-    let found = Arc::new(ahead.unwrap()).outlook(105.0, 0.5);
+    let foreseen = |history| Arc::new(Past::of(history, &almanac).foreseen(0, Calibration::default()));
+    let found = foreseen(history).outlook(105.0, 0.5).unwrap();
     assert!((found.value - 310.0).abs() < 3.0, "{found:?}");
     assert_eq!(found.probability_above(100.0), Some(1.0), "it is there already");
     let short = History {
         days: &days[..5],
         ..history
     };
-    assert_eq!(Past::of(short, &almanac).ahead(&Calibration::default()), None);
+    assert_eq!(foreseen(short).outlook(105.0, 0.5), None);
+}
+
+#[test]
+fn days_are_told_apart_from_others_that_come_to_the_same() {
+    let calendar = calendar();
+    let mark = |from: i32, days: &[f64]| {
+        History {
+            from: Day(from),
+            days,
+            calendar: &calendar,
+        }
+        .mark()
+    };
+    let days = [3.0, 5.0, 0.0, 2.0];
+    assert_eq!(mark(7, &days), mark(7, &[3.0, 5.0, 0.0, 2.0]));
+    let others: [(i32, &[f64]); 5] = [
+        (7, &[5.0, 3.0, 0.0, 2.0]),
+        (7, &[3.0, 5.0, 2.0, 0.0]),
+        (7, &[0.0, 3.0, 5.0, 0.0, 2.0]),
+        (7, &[4.0, 4.0, 0.0, 2.0]),
+        (6, &days),
+    ];
+    for (from, other) in others {
+        assert_ne!(mark(7, &days), mark(from, other), "{from} {other:?}");
+    }
 }
 
 #[test]

@@ -578,7 +578,7 @@ fn explanation(
             .map(|(day, value)| DayValue { day, value })
             .collect(),
         target: state.target,
-        band: state.band,
+        band: state.band(),
         target_from: target_from(node, state, catalog.calendar_of(node)),
         baseline: node.baseline,
         lower_is_better: node.direction == Direction::Lower,
@@ -787,7 +787,9 @@ fn target_from(node: &Node, state: &NodeState, calendar: &Calendar) -> TargetFro
         (Target::Table(rows), Some(target)) => TargetFrom::File {
             announced: rows
                 .iter()
-                .filter(|row| state.period.holds(row.start) && row.target == target && row.band == state.band)
+                .filter(|row| {
+                    state.period.holds(row.start) && row.target == target && row.band == state.band()
+                })
                 .filter(|row| {
                     row.dimensions
                         .iter()

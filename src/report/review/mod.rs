@@ -507,7 +507,7 @@ fn result(
         period: NamedPeriod::of(state.period, catalog.calendar_of(node)),
         value: state.value,
         target: state.target,
-        band: state.band,
+        band: state.band(),
         completion: state.completion,
         pace: state.pace.ratio().filter(|_| !is_close),
         target_probability: state.target_probability.filter(|_| !is_close),
