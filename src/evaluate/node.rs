@@ -370,7 +370,7 @@ impl CompiledNode {
             (None, _) => return Err(Gone),
             (Some(seen), _) => seen,
         };
-        into.items.extend(open);
+        into.items.extend(open.map(|open| *open));
         if position == NOWHERE {
             into.arrived.push((index, state));
             return Ok(());
@@ -481,7 +481,7 @@ pub(super) struct Looks<'a> {
 }
 
 /// An instance with its open items.
-type Seen = (NodeState, Option<OpenItems>);
+type Seen = (NodeState, Option<Box<OpenItems>>);
 
 impl Looks<'_> {
     /// How many instances there are.
@@ -527,7 +527,7 @@ impl Looks<'_> {
             has_moved |= std::mem::replace(known, position) != position;
             if let Some((state, open)) = seen {
                 states.push(state);
-                items.extend(open);
+                items.extend(open.map(|open| *open));
             }
         }
         has_moved
@@ -557,6 +557,8 @@ pub(super) struct Scratch {
     days: Vec<Option<f64>>,
     /// The same of complete days, where nothing is 0.
     complete: Vec<f64>,
+    /// For forecasts.
+    room: outlook::Room,
 }
 
 /// A node at a moment.
@@ -610,7 +612,7 @@ impl Of<'_> {
             state.entry_due = due.map(Box::new);
         }
         instance.computed = Some(computed);
-        Some((state, open))
+        Some((state, open.map(Box::new)))
     }
 }
 
@@ -810,7 +812,7 @@ impl Instance {
         let history_from = Day(started.max(moment.today.0 - outlook::HISTORY_DAYS)).max(moment.whole_from);
         let history_from = Some(history_from).filter(|from| accumulates && *from < moment.today);
         let from = history_from.map_or(first, |from| from.min(first));
-        let Scratch { days, complete } = scratch;
+        let Scratch { days, complete, room } = scratch;
         days.clear();
         formula.daily_into(cells, key, (from, Day(moment.today.0 + 1)), days);
         if started > moment.today.0 {
@@ -848,7 +850,14 @@ impl Instance {
                     days: complete,
                     calendar: moment.calendar,
                 };
-                let foreseen = self.look_ahead(&computed, formula, cells, (moment, almanac), history, kept);
+                let foreseen = self.look_ahead(
+                    &computed,
+                    formula,
+                    cells,
+                    (moment, almanac),
+                    history,
+                    (kept, room),
+                );
                 computed.foreseen = Some(foreseen);
             }
             self.walk = walk;
@@ -908,7 +917,7 @@ impl Instance {
         cells: &Cells,
         (moment, almanac): (Moment<'_>, &Almanac),
         history: History<'_>,
-        mut walk: Option<&mut Option<Walk>>,
+        (mut walk, room): (Option<&mut Option<Walk>>, &mut outlook::Room),
     ) -> Arc<Foreseen> {
         let mark = history.mark();
         let is_of_today =
@@ -926,16 +935,17 @@ impl Instance {
         }
         let past = match (walk.as_mut(), calibrated) {
             (Some(walk), _) => Past::resumed(history, almanac, walk.take()),
-            (None, Some(_)) => Past::calibrated(history, almanac),
-            (None, None) => Past::of(history, almanac),
+            (None, Some(_)) => Past::calibrated(history, almanac, room),
+            (None, None) => Past::of(history, almanac, room),
         };
         let calibration = match calibrated {
             Some(known) => known.calibration().clone(),
-            None => past.calibration(mark),
+            None => past.calibration(mark, room),
         };
         let foreseen = past.foreseen(mark, calibration);
-        if let Some(walk) = walk {
-            *walk = Some(past.into_walk());
+        match walk {
+            Some(walk) => *walk = Some(past.into_walk()),
+            None => past.leave(room),
         }
         Arc::new(match formula.is_additive() {
             true => foreseen,

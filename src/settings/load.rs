@@ -230,8 +230,7 @@ pub fn load(file: Option<&Path>) -> Result<Settings, Diagnostics> {
                 one(place_of(Path::new(DEFAULT_FILES[0])), message)
             })?,
     };
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| one(place_of(&path), format!("cannot be read: {error}")))?;
+    let text = read(&path)?;
     let shown: Arc<str> = path.display().to_string().into();
     let mut tree = yaml::parse(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
     let outline = tree.value.clone();
@@ -258,8 +257,7 @@ pub fn load(file: Option<&Path>) -> Result<Settings, Diagnostics> {
 /// # Errors
 /// Every mistake in the routes, each with its place, also severities that the catalogue does not know.
 pub fn load_routing(path: &Path, catalog: &Catalog) -> Result<(Arc<Routing>, Vec<String>), Diagnostics> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| one(place_of(path), format!("cannot be read: {error}")))?;
+    let text = read(path)?;
     let shown: Arc<str> = path.display().to_string().into();
     let tree = yaml::parse(&shown, &text).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
     let file = File::deserialize(Node(&tree))
@@ -289,6 +287,16 @@ pub fn load_routing(path: &Path, catalog: &Catalog) -> Result<(Arc<Routing>, Vec
         true => Ok((routing, names.into_iter().collect())),
         false => Err(Diagnostics(checker.problems)),
     }
+}
+
+fn read(path: &Path) -> Result<String, Diagnostics> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let message = format!(
+            "cannot be read: {error}; name the settings file, such as {}",
+            DEFAULT_FILES[0]
+        );
+        one(place_of(path), message)
+    })
 }
 
 fn place_of(path: &Path) -> Place {
@@ -1091,7 +1099,8 @@ routes:
             .unwrap_err()
             .to_string();
         assert!(
-            error.starts_with("/nowhere/tautline.yaml:1:1: cannot be read: "),
+            error.starts_with("/nowhere/tautline.yaml:1:1: cannot be read: ")
+                && error.ends_with("; name the settings file, such as tautline.yaml"),
             "{error}"
         );
     }

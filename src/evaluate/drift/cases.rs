@@ -280,6 +280,29 @@ fn what_both_sides_share_is_another_unit_only_beyond_twenty_times() {
     assert_eq!(sides, [Some(Side::Kpi), Some(Side::Parent)]);
 }
 
+/// Both sides triple, and months later the business loses three tenths: of a KPI that was still seen at three times its usual
+/// level, a third more or less would be an answer.
+#[test]
+fn a_level_that_both_sides_have_moved_to_becomes_the_usual_one() {
+    let told_on = |factor: f64| {
+        let kpi = move |day: usize, _| Some(if day < ONSET { 100.0 } else { 100.0 * factor });
+        let parent = move |day: usize, _| {
+            let fallen = if day < ONSET + 100 { 1.0 } else { 0.7 };
+            Some(5000.0 * if day < ONSET { 1.0 } else { factor } * fallen)
+        };
+        let readings = Case::new(ONSET + 160, &kpi, &parent).readings();
+        let told = told(&readings);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].1.kind, DriftKind::Hollow);
+        told[0].0 - ONSET - 100
+    };
+    let steady = told_on(1.0);
+    for factor in [3.0, 1.0 / 3.0] {
+        let moved = told_on(factor);
+        assert!(moved.abs_diff(steady) <= 2, "{moved} days for {steady}");
+    }
+}
+
 /// 1 or −1, as good as by chance.
 fn sign(day: usize) -> f64 {
     let mut x = (day as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);

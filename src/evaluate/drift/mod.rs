@@ -34,7 +34,7 @@ pub use closed::ClosedLink;
 use closed::Closes;
 use feed::Feed;
 use kept::{LinkOf, SideOf};
-use link::{Announced, Before, DayInput, Days, Link, RING, Side, Special, Tuning};
+use link::{Announced, Before, DayInput, Days, Link, RING, Side, Special, Tuning, Voice};
 use pool::{Pool, adds_up, target_of};
 
 /// KPIs of one parent that are judged together at most: more are parts of one kind, of which none is the parent's cause.
@@ -204,16 +204,17 @@ impl Evaluator {
             let parent_whole_from = self.whole_from(parent);
             let mut pooled = None;
             // As they were before the day: whichever is judged first, each is told the same of the others.
-            let mut before: Vec<(&InstanceKey, Link)> = Vec::new();
+            let mut before: Vec<(&InstanceKey, Voice)> = Vec::new();
             if (2..=FAMILY).contains(&kpis.len()) {
+                let Drift { links, tuning, .. } = &self.drift;
                 let known = kpis
                     .iter()
-                    .filter_map(|(_, kpi)| Some((&kpi.key, self.drift.links.get(&kpi.key)?.link.clone())));
+                    .filter_map(|(_, kpi)| Some((&kpi.key, links.get(&kpi.key)?.link.voice(tuning))));
                 before.extend(known);
             }
             for (at, kpi) in kpis {
                 let others = before.iter().filter(|(key, _)| **key != kpi.key);
-                let others: Vec<&Link> = others.map(|(_, link)| link).collect();
+                let others: Vec<&Voice> = others.map(|(_, voice)| voice).collect();
                 let of_kpi = Closing::of(kpi);
                 let node = kpi.key.node;
                 // What a link learned under another definition says nothing of this one.
@@ -295,7 +296,7 @@ impl Evaluator {
         sides: [Closing<'_>; 2],
         whole_from: Option<i32>,
         before: impl FnOnce(&Evaluator) -> [Before; 2],
-        others: &[&Link],
+        others: &[&Voice],
     ) -> Option<&Judged> {
         let parent = self.catalog.node(key.node).parent.as_ref()?.node;
         let is_known = |judged: &&mut Judged| judged.whole_from == whole_from;

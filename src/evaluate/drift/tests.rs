@@ -1,6 +1,6 @@
 //! Links as specifications: hand-made series whose verdict is known, and what must not change a verdict.
 
-use super::link::{Announced, Before, DayInput, Days, Finding, Link, Reading, Tuning};
+use super::link::{Announced, Before, DayInput, Days, Finding, Link, Reading, Tuning, Voice};
 use crate::catalog::attribute::DriftKind;
 
 /// 2024-01-01, a Monday.
@@ -373,10 +373,10 @@ fn told_of_all(kpis: &[Vec<f64>], parent: &[f64]) -> Vec<Vec<(DriftKind, usize)>
             known.iter().copied().map(Some).collect()
         };
         let of_parent = flow(parent);
-        let before = links.clone();
+        let before: Vec<Voice> = links.iter().map(|link| link.voice(&tuning)).collect();
         for (n, kpi) in kpis.iter().enumerate() {
             let others = before.iter().enumerate().filter(|(other, _)| *other != n);
-            let others: Vec<&Link> = others.map(|(_, link)| link).collect();
+            let others: Vec<&Voice> = others.map(|(_, voice)| voice).collect();
             let of_kpi = flow(kpi);
             let input = |flow| DayInput { flow, targets: &[] };
             let sides = [input(&of_kpi), input(&of_parent)];

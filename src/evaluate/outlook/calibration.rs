@@ -94,10 +94,9 @@ impl Calibration {
         self.mark
     }
 
-    /// Of so many days of a history with a mark.
-    pub(super) fn of(prepared: &Prepared, days: usize, mark: u64) -> Calibration {
-        let origins: Vec<Origin> = prepared.origins(days).collect();
-        let weights = Weights::of(&origins);
+    /// By the forecasts of so many days that were made of a history with a mark.
+    pub(super) fn of(origins: &[Origin], days: usize, mark: u64) -> Calibration {
+        let weights = Weights::of(origins);
         // As far off as the largest score, up and down.
         let limits = (-LARGEST).exp()..=LARGEST.exp();
         let mut ratios = Vec::with_capacity(origins.len());

@@ -104,27 +104,34 @@ pub struct Past<'a> {
     prepared: Box<model::Prepared>,
 }
 
+/// Room for what a forecast needs while it is made: who makes one after the other asks for it once.
+#[derive(Debug, Default)]
+pub struct Room {
+    prepared: Option<Box<model::Prepared>>,
+    origins: Vec<model::Origin>,
+}
+
 /// A history as far as it was gone through: a day later only one day of it is new. It takes about 160 bytes a day.
 #[derive(Debug)]
 pub struct Walk(Box<model::Prepared>);
 
 impl<'a> Past<'a> {
     /// Of a history whose day after the last lies in the running period.
-    pub fn of(history: History<'a>, almanac: &'a Almanac) -> Past<'a> {
+    pub fn of(history: History<'a>, almanac: &'a Almanac, room: &mut Room) -> Past<'a> {
         let days = days_left(history, almanac);
         Past {
             history,
             almanac,
-            prepared: Box::new(model::Prepared::of(history, almanac, Some(days))),
+            prepared: model::Prepared::of(history, almanac, Some(days), room.prepared.take()),
         }
     }
 
     /// The same for [`Past::foreseen`] alone: how sure forecasts are is known.
-    pub fn calibrated(history: History<'a>, almanac: &'a Almanac) -> Past<'a> {
+    pub fn calibrated(history: History<'a>, almanac: &'a Almanac, room: &mut Room) -> Past<'a> {
         Past {
             history,
             almanac,
-            prepared: Box::new(model::Prepared::of(history, almanac, None)),
+            prepared: model::Prepared::of(history, almanac, None, room.prepared.take()),
         }
     }
 
@@ -143,9 +150,17 @@ impl<'a> Past<'a> {
         Walk(self.prepared)
     }
 
+    /// Gives its room back.
+    pub fn leave(self, room: &mut Room) {
+        room.prepared = Some(self.prepared);
+    }
+
     /// How sure forecasts of this history are, over as many days as are left after today; `mark` is the history's.
-    pub fn calibration(&self, mark: u64) -> Calibration {
-        Calibration::of(&self.prepared, days_left(self.history, self.almanac), mark)
+    pub fn calibration(&self, mark: u64, room: &mut Room) -> Calibration {
+        let days = days_left(self.history, self.almanac);
+        room.origins.clear();
+        room.origins.extend(self.prepared.origins(days));
+        Calibration::of(&room.origins, days, mark)
     }
 
     /// What is to come of a total's running period; `mark` is the history's.

@@ -114,10 +114,15 @@ enum Mornings {
 impl Prepared {
     /// Of a whole history; what its beginnings need is part of it. Mornings are kept for forecasts of so many days; `None`
     /// where none are asked for.
-    pub(super) fn of(history: History<'_>, almanac: &Almanac, days: Option<usize>) -> Prepared {
+    pub(super) fn of(
+        history: History<'_>,
+        almanac: &Almanac,
+        days: Option<usize>,
+        room: Option<Box<Prepared>>,
+    ) -> Box<Prepared> {
         let count = history.days.len();
         let (origins, last) = days.map_or((0, 0), |days| origins(count, days));
-        let mut prepared = Prepared::new(history.from, count, origins, almanac);
+        let mut prepared = Prepared::new(history.from, (count, origins), almanac, room);
         prepared.go_on(history, almanac, Mornings::Origins(origins, last));
         prepared
     }
@@ -133,7 +138,7 @@ impl Prepared {
             known.from == history.from && first.is_some_and(|days| days == known.days)
         };
         let count = history.days.len();
-        let begun = || Box::new(Prepared::new(history.from, count, count, almanac));
+        let begun = || Prepared::new(history.from, (count, count), almanac, None);
         let mut prepared = known.filter(|known| is_beginning(known)).unwrap_or_else(begun);
         prepared.go_on(history, almanac, Mornings::All);
         let taken = prepared.days.len();
@@ -141,20 +146,43 @@ impl Prepared {
         prepared
     }
 
-    /// Of nothing yet.
-    fn new(from: Day, days: usize, mornings: usize, almanac: &Almanac) -> Prepared {
-        let mut sums = Vec::with_capacity(days + 1);
+    /// Of nothing yet, with room for so many days and mornings, in the place of another one.
+    fn new(
+        from: Day,
+        (days, mornings): (usize, usize),
+        almanac: &Almanac,
+        room: Option<Box<Prepared>>,
+    ) -> Box<Prepared> {
+        let emptied = |mut known: Box<Prepared>| {
+            known.sums.clear();
+            known.mornings.clear();
+            (
+                std::mem::take(&mut known.sums),
+                std::mem::take(&mut known.mornings),
+                Some(known),
+            )
+        };
+        let (mut sums, mut kept, place) = room.map_or_else(Default::default, emptied);
+        sums.reserve(days + 1);
         sums.push(Sums::default());
-        Prepared {
+        kept.reserve(mornings);
+        let prepared = Prepared {
             from,
             days: Vec::new(),
-            mornings: Vec::with_capacity(mornings),
+            mornings: kept,
             today: Filter::default(),
             sums,
             learned: Phases::default(),
             parts: [(0.0, 0.0); PHASES],
             period: almanac.first_from(from),
             phases: [1.0; PHASES],
+        };
+        match place {
+            Some(mut place) => {
+                *place = prepared;
+                place
+            }
+            None => Box::new(prepared),
         }
     }
 

@@ -191,8 +191,8 @@ fn trials() -> Vec<Trial> {
                         calendar: &calendar,
                     };
                     let value: f64 = days[start..today].iter().sum();
-                    let past = Past::of(history, &almanac);
-                    let calibration = past.calibration(0);
+                    let past = Past::of(history, &almanac, &mut Room::default());
+                    let calibration = past.calibration(0, &mut Room::default());
                     trials.push(Trial {
                         business,
                         outcome: days[start..end].iter().sum(),
@@ -322,17 +322,17 @@ fn who_goes_on_says_the_same_as_who_begins() {
                     days: &days[..today],
                     calendar: &calendar,
                 };
-                let begun = Past::of(history, &almanac);
+                let begun = Past::of(history, &almanac, &mut Room::default());
                 let resumed = Past::resumed(history, &almanac, walk.take());
-                let calibration = begun.calibration(0);
+                let calibration = begun.calibration(0, &mut Room::default());
                 assert_eq!(
-                    resumed.calibration(0),
+                    resumed.calibration(0, &mut Room::default()),
                     calibration,
                     "{business:?} {kind:?} {today}"
                 );
                 let foreseen = begun.foreseen(0, calibration.clone());
                 assert_eq!(resumed.foreseen(0, calibration.clone()), foreseen);
-                let calibrated = Past::calibrated(history, &almanac);
+                let calibrated = Past::calibrated(history, &almanac, &mut Room::default());
                 assert_eq!(calibrated.foreseen(0, calibration), foreseen);
                 walk = Some(resumed.into_walk());
             }
@@ -352,7 +352,9 @@ fn steady_days_go_on() {
     };
     // Sixty days from 11 January: 11 March, ten days into a month of 31; noon of it, with five already.
     let almanac = Almanac::of(period, &calendar);
-    let foreseen = |history| Arc::new(Past::of(history, &almanac).foreseen(0, Calibration::default()));
+    let foreseen = |history| {
+        Arc::new(Past::of(history, &almanac, &mut Room::default()).foreseen(0, Calibration::default()))
+    };
     let found = foreseen(history).outlook(105.0, 0.5).unwrap();
     assert!((found.value - 310.0).abs() < 3.0, "{found:?}");
     assert_eq!(found.probability_above(100.0), Some(1.0), "it is there already");

@@ -17,12 +17,33 @@ pub(super) struct Seen {
     pub(super) others: (f64, f64),
     /// Standard deviation from calendar effects that are not well known.
     pub(super) doubt: f64,
-    /// Variance of the difference of both log ratios that the noise of single days makes.
-    pub(super) noise: f64,
+    /// Of KPI and parent.
+    pub(super) noise: [Noise; 2],
     /// What came to the parent.
     pub(super) counted: Counted,
     /// Times by which the spread is wider because days of the window are not usable.
     pub(super) thin: f64,
+}
+
+/// What the noise of single days makes of the log ratio of a side.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Noise {
+    /// Variance where the side is at its reference.
+    pub(super) at_reference: f64,
+    /// −1 where less is better.
+    pub(super) sign: f64,
+}
+
+impl Noise {
+    /// Variance where the side is at a log ratio to its reference: of twice as many events it is half.
+    fn at(&self, ratio: f64) -> f64 {
+        self.at_reference / (ratio * self.sign).exp()
+    }
+}
+
+/// Variance of a gap that the noise of both sides makes where they are at some log ratios: the KPI's goes into it by half.
+fn noise_at([kpi, parent]: &[Noise; 2], [x, y]: [f64; 2]) -> f64 {
+    (parent.at(y) + 0.5 * kpi.at(x)).min(4.0)
 }
 
 /// What came in a window, in events of usual size: as many would vary as much.
@@ -64,6 +85,31 @@ pub(super) struct Known {
     lag: usize,
     pub(super) elasticity: f64,
     strength: f64,
+}
+
+/// What a judge has to say of what its KPI brings the parent.
+#[derive(Clone, Debug)]
+pub(super) struct Spoken {
+    known: Known,
+    x: Vec<f32>,
+    base_x: f64,
+}
+
+impl Spoken {
+    /// What the KPI brought its parent by the day before `day`, the least and the most, by its elasticity and around its lag.
+    /// `judged_to` is the last day that was judged.
+    pub(super) fn brings(&self, day: i32, judged_to: i32, tuning: &Tuning) -> (f64, f64) {
+        let known = &self.known;
+        let lags = known.lag.saturating_sub(3)..=tuning.max_lag.min(known.lag + 3);
+        // By the day before: the other one is as it was before this day closed.
+        let days = lags.map(|lag| day - 1 - lag as i32);
+        let days = days.filter(|day| (judged_to - RING as i32 + 1..=judged_to).contains(day));
+        let answers =
+            days.filter_map(|day| Some((known.elasticity + 0.1) * (of(&self.x, day)? - self.base_x)));
+        answers.fold((0.0, 0.0), |(low, high), answer| {
+            (answer.min(low), answer.max(high))
+        })
+    }
 }
 
 /// Where lag, elasticity and strength of a link lie with a probability of four fifths.
@@ -242,7 +288,8 @@ impl Judge {
             return;
         }
         let (dx, dy) = (x - self.base_x, y - self.base_y);
-        let gap = beyond(dy - self.explained(day, dy, seen, tuning), seen.others);
+        let explained = self.explained(day, dy, seen, tuning);
+        let gap = beyond(dy - explained, seen.others);
         self.gap += 0.2 * (gap - self.gap);
         self.kpi += 0.15 * (dx - self.kpi);
         self.parent += 0.15 * (dy - self.parent);
@@ -253,11 +300,18 @@ impl Judge {
         // Few windows do not overlap, so their spread is known badly: it is drawn to what links have on the whole, and
         // what the noise of single days makes of it.
         let known = f64::from(self.learned).min(1.5 * tuning.half_life);
-        let usual = tuning.sigma_usual.powi(2) + seen.noise;
-        let sigma = ((self.sigma.powi(2) * known + usual * tuning.sigma_weight)
-            / (known + tuning.sigma_weight))
-            .sqrt();
-        self.limit = tuning.limit_of(self.window, sigma.powi(2), seen.noise / seen.thin.powi(2));
+        let drawn = |own: f64, noise: f64| {
+            let believed = tuning.sigma_usual.powi(2) + noise;
+            (own * known + believed * tuning.sigma_weight) / (known + tuning.sigma_weight)
+        };
+        let own = self.sigma.powi(2);
+        let usual_noise = noise_at(&seen.noise, [self.base_x, self.base_y]);
+        let usual = drawn(own, usual_noise);
+        self.limit = tuning.limit_of(self.window, usual, usual_noise / seen.thin.powi(2));
+        // It was learned at usual levels. Of more events the noise is less, and of fewer it is more.
+        let noise = noise_at(&seen.noise, [x, self.base_y + explained]);
+        let is_noise = (own / usual_noise.max(f64::MIN_POSITIVE)).min(1.0);
+        let sigma = drawn(own + (noise - usual_noise) * is_noise, noise).sqrt();
         let spread = sigma.max(tuning.sigma_min) * young * seen.thin;
         let spread = spread.hypot(seen.doubt);
         let mut u = gap / spread;
@@ -276,19 +330,14 @@ impl Judge {
         }
     }
 
-    /// What the KPI brought its parent by the day before `day`, the least and the most, by its elasticity and around its lag;
-    /// `None` where the link is not known well enough to speak of it. `judged_to` is the last day that was judged.
-    pub(super) fn brings(&self, day: i32, judged_to: i32, tuning: &Tuning) -> Option<(f64, f64)> {
+    /// What it has to say of what the KPI brings its parent; `None` where the link is not known well enough.
+    pub(super) fn spoken(&self, tuning: &Tuning) -> Option<Spoken> {
         let known = self.known().filter(|known| known.strength >= tuning.speaks)?;
-        let lags = known.lag.saturating_sub(3)..=tuning.max_lag.min(known.lag + 3);
-        // By the day before: the other one is as it was before this day closed.
-        let days = lags.map(|lag| day - 1 - lag as i32);
-        let days = days.filter(|day| (judged_to - RING as i32 + 1..=judged_to).contains(day));
-        let answers =
-            days.filter_map(|day| Some((known.elasticity + 0.1) * (of(&self.x, day)? - self.base_x)));
-        Some(answers.fold((0.0, 0.0), |(low, high), answer| {
-            (answer.min(low), answer.max(high))
-        }))
+        Some(Spoken {
+            known,
+            x: self.x.clone(),
+            base_x: self.base_x,
+        })
     }
 
     /// The answer nearest to `dy` that the KPI explains: hull of β·dx over admissible lags and elasticities.
@@ -355,8 +404,9 @@ impl Judge {
             self.base_x = x;
             self.base_y = y;
         }
-        self.base_x += g * (x - self.base_x).clamp(-0.3, 0.3);
-        self.base_y += g * (y - self.base_y).clamp(-0.3, 0.3);
+        let together = tuning.together(x - self.base_x, y - self.base_y);
+        self.base_x += g * (x - self.base_x).clamp(-0.3, 0.3) + together;
+        self.base_y += g * (y - self.base_y).clamp(-0.3, 0.3) + together;
         let (dx, dy) = (x - self.base_x, y - self.base_y);
         let g = rate.max(1.0 / (learned + 7.0));
         self.spread_x += g * (1.2533 * dx.abs().min(3.0 * self.spread_x) - self.spread_x);
@@ -410,6 +460,20 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_more_events_the_noise_is_less() {
+        let noise = |at_reference, sign| Noise { at_reference, sign };
+        let both = [noise(0.04, 1.0), noise(0.02, 1.0)];
+        let ln2 = 2f64.ln();
+        // 0.02 + 0.04 / 2, and half of each where twice as many come.
+        assert!((noise_at(&both, [0.0, 0.0]) - 0.04).abs() < 1e-12);
+        assert!((noise_at(&both, [ln2, 0.0]) - 0.03).abs() < 1e-12);
+        assert!((noise_at(&both, [ln2, -ln2]) - 0.05).abs() < 1e-12);
+        // Where less is better a ratio of 2 is half as many.
+        let turned = [noise(0.04, 1.0), noise(0.02, -1.0)];
+        assert!((noise_at(&turned, [0.0, ln2]) - 0.06).abs() < 1e-12);
+    }
 
     #[test]
     fn a_shortfall_of_few_events_is_the_root_of_a_deviance() {

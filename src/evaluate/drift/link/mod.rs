@@ -19,7 +19,7 @@ use super::sure;
 use crate::catalog::attribute::DriftKind;
 use answer::{Answer, Change, MayAsk};
 use calendar::QuarterEnd;
-use judge::{Judge, Seen};
+use judge::{Judge, Noise, Seen, Spoken};
 use stream::{Health, Stream};
 
 /// A side of a link.
@@ -87,6 +87,15 @@ pub struct Reading {
     pub judged_days: u32,
 }
 
+/// What a link has to say of what its KPI brings the parent, where it is known well enough: other KPIs of the same parent are
+/// not blamed for that.
+#[derive(Clone, Debug)]
+pub struct Voice {
+    judged_to: i32,
+    /// By judge.
+    spoken: [Option<Spoken>; 3],
+}
+
 /// Place of the longest window among the judges.
 const LONG: usize = 2;
 
@@ -136,11 +145,19 @@ impl Link {
         self.close_among(&[], day, [kpi, parent], days, tuning);
     }
 
+    /// What the link has to say of what its KPI brings the parent, before the day closes.
+    pub fn voice(&self, tuning: &Tuning) -> Voice {
+        Voice {
+            judged_to: self.judged_to,
+            spoken: self.judges.each_ref().map(|judge| judge.spoken(tuning)),
+        }
+    }
+
     /// The same of a KPI that shares its parent with others: what theirs explain is not asked of this one. They
     /// are as they were before the day.
     pub fn close_among(
         &mut self,
-        others: &[&Link],
+        others: &[&Voice],
         day: i32,
         [kpi, parent]: [DayInput<'_>; 2],
         days: &Days,
@@ -303,7 +320,7 @@ impl Link {
         self.judges.iter().fold(longest, further)
     }
 
-    fn judge(&mut self, day: i32, others: &[&Link], days: &Days, tuning: &Tuning) {
+    fn judge(&mut self, day: i32, others: &[&Voice], days: &Days, tuning: &Tuning) {
         // Levels are those of judgement, which turns a side round where less is better.
         let levels = [
             self.judges[LONG].level(0) * self.kpi.sign(),
@@ -328,16 +345,14 @@ impl Link {
             let raw: Vec<f64> = (0..5)
                 .filter_map(|lag| self.kpi.raw_ratio(day - 7 * lag, judge.window, days))
                 .collect();
-            let noise_of = |side: usize| {
-                let window = &windows[side];
-                let level = judge.level(side) * window.sign();
-                window.noise / (window.reference * level.exp()).max(f64::MIN_POSITIVE)
-            };
-            let noise = (noise_of(1) + 0.5 * noise_of(0)).min(4.0);
+            let noise = windows.map(|window| Noise {
+                at_reference: window.noise / window.reference.max(f64::MIN_POSITIVE),
+                sign: window.sign(),
+            });
             // The one that explains the most: KPIs that move together would be counted twice in a sum.
             let brought = others
                 .iter()
-                .filter_map(|link| link.judges[place].brings(day, link.judged_to, tuning));
+                .filter_map(|voice| Some(voice.spoken[place].as_ref()?.brings(day, voice.judged_to, tuning)));
             let widest = |(low, high): (f64, f64), (a, b): (f64, f64)| (f64::min(low, a), f64::max(high, b));
             let seen = Seen {
                 ratios,

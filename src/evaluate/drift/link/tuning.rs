@@ -15,6 +15,12 @@ pub struct Tuning {
     pub hold: f64,
     /// Half-life of baselines and spread, in days.
     pub half_life: f64,
+    /// Log size of a move of both sides from which on their baselines follow it.
+    pub together_from: f64,
+    /// By how much of the larger one both moves may differ.
+    pub together_within: f64,
+    /// Half-life of baselines that follow a move of both, in days.
+    pub together_half_life: f64,
     /// Half-life of lag and elasticity, in days.
     pub link_half_life: f64,
     /// Lengths of the windows, the longest last, in days.
@@ -140,6 +146,9 @@ impl Default for Tuning {
             delay: 28,
             hold: 0.25,
             half_life: 75.0,
+            together_from: 0.3,
+            together_within: 0.3,
+            together_half_life: 14.0,
             link_half_life: 90.0,
             window: [7, 14, 28],
             kappa: [1.7, 1.8, 1.9],
@@ -185,6 +194,18 @@ impl Tuning {
         self.answer.missing += self.crowd;
         self.answer.later += self.crowd;
         self
+    }
+
+    /// By how much baselines follow a day on which KPI and parent are off by log ratios, beside what they follow any day: where both
+    /// have moved alike and far, that is a level of both. Else the answers that a move of such a size explains would
+    /// hide for months what one side does.
+    pub(super) fn together(&self, kpi: f64, parent: f64) -> f64 {
+        let (less, more) = (kpi.abs().min(parent.abs()), kpi.abs().max(parent.abs()));
+        let is_shared = kpi * parent > 0.0 && less > self.together_from;
+        if !is_shared || more - less >= self.together_within * more {
+            return 0.0;
+        }
+        (1.0 - 0.5f64.powf(1.0 / self.together_half_life)) * less * kpi.signum()
     }
 
     /// The limit of a window in spread-days, of a link whose windows have a variance and to which the noise of single days
@@ -266,6 +287,22 @@ mod tests {
                 limit(noise)
             );
         }
+    }
+
+    #[test]
+    fn baselines_follow_what_both_sides_do_alike() {
+        let tuning = Tuning::default();
+        let rate = 1.0 - 0.5f64.powf(1.0 / 14.0);
+        let near = |(kpi, parent), expected: f64| {
+            let found = tuning.together(kpi, parent);
+            assert!((found - expected).abs() < 1e-12, "{kpi} {parent}: {found}");
+        };
+        near((1.0, 0.8), rate * 0.8);
+        near((-0.4, -0.5), -rate * 0.4);
+        // Not as far, not as much, not to the same side.
+        near((0.29, 0.31), 0.0);
+        near((1.0, 0.7), 0.0);
+        near((0.5, -0.5), 0.0);
     }
 
     #[test]
