@@ -4,6 +4,7 @@
 //! about, and what has to be looked at anyway: identities that breach or cannot be judged, and those of which there are records.
 //! (So a rule that failed is asked again where it did, and says that it is well.)
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -180,8 +181,11 @@ impl Watch {
                 (RuleOn::Node | RuleOn::Link, None) => round.append(std::mem::take(&mut of_all[index])),
                 (RuleOn::Node | RuleOn::Link, Some((changed, arrivals))) => {
                     let watched = self.at.get(index).map_or(&[][..], Vec::as_slice);
-                    let watched: Vec<u32> = watched.iter().map(|at| arrivals.moved(*at)).collect();
-                    for at in scene.to_ask(rule, changed, &watched) {
+                    let watched: Cow<'_, [u32]> = match arrivals.is_empty() {
+                        true => watched.into(),
+                        false => watched.iter().map(|at| arrivals.moved(*at)).collect(),
+                    };
+                    for at in scene.to_ask(rule, (changed, arrivals), &watched) {
                         round.ask(scene, (index, rule), at, watched.binary_search(&at).is_ok());
                     }
                 }
@@ -203,12 +207,14 @@ impl<'a> Scene<'a> {
     }
 
     /// Positions of the instances that a rule is asked about again, ascending.
-    fn to_ask(&self, rule: &Rule, changed: &[u32], watched: &[u32]) -> Vec<u32> {
+    fn to_ask(&self, rule: &Rule, (changed, arrivals): (&[u32], &Arrivals), watched: &[u32]) -> Vec<u32> {
         let mut to_ask: Vec<u32> = changed.iter().chain(watched).copied().collect();
-        if rule.on == RuleOn::Link && asks_parent(rule) {
-            for at in changed {
-                to_ask.extend_from_slice(self.family.children(*at as usize));
-            }
+        let mut ask_children = |of: u32| to_ask.extend_from_slice(self.family.children(of as usize));
+        match rule.on {
+            RuleOn::Link if asks_parent(rule) => changed.iter().for_each(|at| ask_children(*at)),
+            // Before their parent was there, no rule on links was about them.
+            RuleOn::Link => arrivals.positions().for_each(ask_children),
+            _ => {}
         }
         to_ask.sort_unstable();
         to_ask.dedup();

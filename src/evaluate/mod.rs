@@ -204,7 +204,7 @@ impl Evaluator {
     /// [`Evaluator::close_day`].
     ///
     /// Of the present, what did not change since the last call is taken over from it, and costs nothing: time counts by whole
-    /// minutes of the watermark, but for what has begun and not ended. Where an instance goes, all are looked at.
+    /// minutes of the watermark, but for what has begun and not ended. Where an instance goes, or half as many come as there are, all are looked at.
     pub fn snapshot(&mut self, cells: &Cells, at: Timestamp, horizon: Horizon) -> Snapshot {
         let today = Day::of(self.catalog.calendar.day_of(at));
         if horizon == Horizon::Known
@@ -553,7 +553,7 @@ impl Last {
 /// Instances up to which histories are kept as far as they were gone through: two years of them take half a gigabyte.
 const WALKS: usize = 4096;
 
-/// Where one of so many has come at once, all are looked at.
+/// All are looked at where more than one for every so many that are there comes at once.
 const MANY: usize = 2;
 
 /// Instances of a part that one thread does at a time.

@@ -456,7 +456,7 @@ pub struct Snapshot {
 /// Instances that may differ from those of the snapshot before.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Changed {
-    /// All of them, or some have gone.
+    /// All of them: some have gone, many have come, or it is a later minute.
     #[default]
     All,
     /// Some of them.

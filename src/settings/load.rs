@@ -291,10 +291,7 @@ pub fn load_routing(path: &Path, catalog: &Catalog) -> Result<(Arc<Routing>, Vec
 
 fn read(path: &Path) -> Result<String, Diagnostics> {
     std::fs::read_to_string(path).map_err(|error| {
-        let message = format!(
-            "cannot be read: {error}; name the settings file, such as {}",
-            DEFAULT_FILES[0]
-        );
+        let message = format!("cannot be read: {error}; name a settings file that is there and may be read");
         one(place_of(path), message)
     })
 }
@@ -1100,7 +1097,7 @@ routes:
             .to_string();
         assert!(
             error.starts_with("/nowhere/tautline.yaml:1:1: cannot be read: ")
-                && error.ends_with("; name the settings file, such as tautline.yaml"),
+                && error.ends_with("; name a settings file that is there and may be read"),
             "{error}"
         );
     }

@@ -273,6 +273,8 @@ fn what_both_sides_share_is_another_unit_only_beyond_twenty_times() {
     // Eight and twelve times: what is left of twelve is no size of a unit.
     assert_eq!(of([8.0, 12.0]), []);
     assert_eq!(of([1.0, 10.0]), [Side::Parent]);
+    // A tenfold unit beside a business that has doubled is one.
+    assert_eq!(of([2.1, 10.0]), [Side::Parent]);
     // The other way round it is not shared.
     assert_eq!(of([0.3, 10.0]), [Side::Parent]);
     let both = Case::new(ONSET + 4, &step(100.0, 100.0), &step(5000.0, 100.0)).readings();
@@ -301,6 +303,38 @@ fn a_level_that_both_sides_have_moved_to_becomes_the_usual_one() {
         let moved = told_on(factor);
         assert!(moved.abs_diff(steady) <= 2, "{moved} days for {steady}");
     }
+}
+
+/// A rush on special days is no unit either.
+#[test]
+fn a_rush_of_both_sides_on_special_days_is_no_unit() {
+    let rush = |usual: f64| {
+        move |day: usize, _| {
+            let is_rush = (ONSET..ONSET + 2).contains(&day);
+            Some(if is_rush { usual * 15.0 } else { usual })
+        }
+    };
+    let (kpi, parent) = (rush(100.0), rush(5000.0));
+    let mut case = Case::new(ONSET + 20, &kpi, &parent);
+    let special = (ONSET..ONSET + 2).map(|day| (date_of(FIRST + day as i32), Special::Promotion));
+    case.days = Days::new(special);
+    assert_eq!(told(&case.readings()), []);
+}
+
+/// Tenfold for good: nobody's unit, and after some weeks the link is judged at that level.
+#[test]
+fn a_size_that_both_sides_have_kept_becomes_the_usual_one() {
+    let kpi = |day: usize, _| Some(if day < ONSET { 100.0 } else { 1000.0 });
+    let parent = |day: usize, _| {
+        let fallen = if day < ONSET + 120 { 1.0 } else { 0.7 };
+        Some(if day < ONSET { 5000.0 } else { 50_000.0 } * fallen)
+    };
+    let readings = Case::new(ONSET + 180, &kpi, &parent).readings();
+    let [(day, finding)] = told(&readings)[..] else {
+        panic!("{:?}", kinds(&readings));
+    };
+    assert_eq!(finding.kind, DriftKind::Hollow);
+    assert!((ONSET + 120..ONSET + 140).contains(&day), "{day}");
 }
 
 /// 1 or −1, as good as by chance.

@@ -184,11 +184,21 @@ impl Units {
         1.0 - f64::min(by_days, by_mean)
     }
 
-    /// Mean log size of the latest days from a day on, against what is usual of them.
-    pub(super) fn moved(&self, from: i32) -> Option<f64> {
-        let days = self.latest.iter().filter(|(day, ..)| *day >= from);
-        let (sum, count) = days.fold((0.0, 0), |(sum, count), (_, off, _)| (sum + off, count + 1));
-        (count > 0).then(|| sum / f64::from(count))
+    /// Usual log ratio to the reference of a weekday; `None` while there is none.
+    pub(super) fn usual(&self, weekday: usize) -> Option<f64> {
+        self.usual[weekday]
+    }
+
+    /// The change has been the business's own for long: what it came to is usual from now on.
+    pub(super) fn settle(&mut self) {
+        let shift = self.average();
+        self.usual.iter_mut().flatten().for_each(|usual| *usual += shift);
+        for (_, off, usual) in &mut self.latest {
+            *off -= shift;
+            *usual += shift;
+        }
+        self.odd = None;
+        self.changed = None;
     }
 
     fn average(&self) -> f64 {

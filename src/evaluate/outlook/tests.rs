@@ -307,6 +307,8 @@ fn chances_are_what_they_say() {
 fn who_goes_on_says_the_same_as_who_begins() {
     let calendar = calendar();
     let from = Day::of(FROM.parse().unwrap());
+    // Of all of them, one after the other.
+    let mut room = Room::default();
     for business in [Business::Shop, Business::Contracts, Business::Sparse] {
         for kind in [PeriodKind::Week, PeriodKind::Month, PeriodKind::Quarter] {
             let mut days = series(business, 3, &calendar);
@@ -322,18 +324,20 @@ fn who_goes_on_says_the_same_as_who_begins() {
                     days: &days[..today],
                     calendar: &calendar,
                 };
-                let begun = Past::of(history, &almanac, &mut Room::default());
+                let begun = Past::of(history, &almanac, &mut room);
                 let resumed = Past::resumed(history, &almanac, walk.take());
-                let calibration = begun.calibration(0, &mut Room::default());
+                let calibration = begun.calibration(0, &mut room);
                 assert_eq!(
-                    resumed.calibration(0, &mut Room::default()),
+                    resumed.calibration(0, &mut room),
                     calibration,
                     "{business:?} {kind:?} {today}"
                 );
                 let foreseen = begun.foreseen(0, calibration.clone());
+                begun.leave(&mut room);
                 assert_eq!(resumed.foreseen(0, calibration.clone()), foreseen);
-                let calibrated = Past::calibrated(history, &almanac, &mut Room::default());
+                let calibrated = Past::calibrated(history, &almanac, &mut room);
                 assert_eq!(calibrated.foreseen(0, calibration), foreseen);
+                calibrated.leave(&mut room);
                 walk = Some(resumed.into_walk());
             }
         }

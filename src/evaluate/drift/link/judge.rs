@@ -309,7 +309,7 @@ impl Judge {
         let usual = drawn(own, usual_noise);
         self.limit = tuning.limit_of(self.window, usual, usual_noise / seen.thin.powi(2));
         // It was learned at usual levels. Of more events the noise is less, and of fewer it is more.
-        let noise = noise_at(&seen.noise, [x, self.base_y + explained]);
+        let noise = noise_at(&seen.noise, [x, self.base_y + dy - gap]);
         let is_noise = (own / usual_noise.max(f64::MIN_POSITIVE)).min(1.0);
         let sigma = drawn(own + (noise - usual_noise) * is_noise, noise).sqrt();
         let spread = sigma.max(tuning.sigma_min) * young * seen.thin;

@@ -171,17 +171,34 @@ impl Link {
             self.kpi.close(day, closed_to, kpi, days, tuning),
             self.parent.close(day, closed_to, parent, days, tuning),
         ];
-        for (health, other) in self.feeds.iter_mut().zip([&self.parent, &self.kpi]) {
-            let is_shared = |(since, size): &mut (i32, f64)| {
-                let moved = other.moved(*since).map_or(0.0, |moved| moved * size.signum());
-                size.abs() < tuning.unit_shared && size.abs() - moved < tuning.unit_log_of_few
-            };
-            health.unit_change.take_if(is_shared);
-        }
+        self.take_off_shared(day, tuning);
         let wait = self.kpi.maturity(tuning).max(self.parent.maturity(tuning));
         while self.judged_to < day - wait {
             self.judged_to += 1;
             self.judge(self.judged_to, others, days, tuning);
+        }
+    }
+
+    /// A size that both sides share is a rush or a lull and no unit, up to a size that no business makes. Where it stays, it is
+    /// what is usual.
+    fn take_off_shared(&mut self, day: i32, tuning: &Tuning) {
+        let mut stays = false;
+        for (health, other) in self.feeds.iter_mut().zip([&self.parent, &self.kpi]) {
+            let is_shared = |(since, size): &mut (i32, f64)| {
+                let moved = other
+                    .moved(*since, day)
+                    .map_or(0.0, |moved| moved * size.signum());
+                let size = size.abs();
+                size < tuning.unit_shared
+                    && moved >= 0.5 * size
+                    && (size - moved).abs() < tuning.unit_log_of_few
+            };
+            let shared = health.unit_change.take_if(is_shared);
+            stays |= shared.is_some_and(|(since, _)| day - since >= tuning.unit_settles);
+        }
+        if stays {
+            self.kpi.settle();
+            self.parent.settle();
         }
     }
 

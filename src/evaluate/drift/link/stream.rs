@@ -205,9 +205,23 @@ impl Stream {
         self.units.confidence()
     }
 
-    /// Mean log size of the latest days from a day on, against what is usual of them.
-    pub(super) fn moved(&self, from: i32) -> Option<f64> {
-        self.units.moved(from)
+    /// Mean log size of the days `from..=to` against what is usual of them, holidays as well; `None` where they brought nothing.
+    pub(super) fn moved(&self, from: i32, to: i32) -> Option<f64> {
+        let off = |day: i32| {
+            let (value, reference) = (self.value[at(day)], f64::from(self.reference[at(day)]));
+            let usual = self.units.usual(weekday(day))?;
+            (value > 0.0 && reference > 0.0).then(|| (value / reference).ln() - usual)
+        };
+        let days = from.max(to + 1 - RING as i32)..=to;
+        let (sum, count) = days
+            .filter_map(off)
+            .fold((0.0, 0), |(sum, count), off| (sum + off, count + 1));
+        (count > 0).then(|| sum / f64::from(count))
+    }
+
+    /// A change of size has been the business's own for long: what it came to is usual from now on.
+    pub(super) fn settle(&mut self) {
+        self.units.settle();
     }
 
     /// Takes in a day close; `closed_to` is the one that was closed last.

@@ -72,9 +72,11 @@ pub struct Tuning {
     pub unit_log: f64,
     /// See `unit_log`.
     pub unit_sigmas: f64,
-    /// The same of the mean of a few days, where single ones vary too much; and what must be left of a size that the other side
-    /// of a link has as well.
+    /// The same of the mean of a few days, where single ones vary too much; and by how much a size must differ from what the
+    /// other side of a link does at the same time.
     pub unit_log_of_few: f64,
+    /// Days after which a size that both sides share is their usual one.
+    pub unit_settles: i32,
     /// Log size from which on it is another unit though the other side of a link has moved as far.
     pub unit_shared: f64,
     /// A day is judged when this share of its volume has usually arrived.
@@ -174,6 +176,7 @@ impl Default for Tuning {
             unit_log: 1.95,
             unit_sigmas: 6.0,
             unit_log_of_few: 1.6,
+            unit_settles: 14,
             unit_shared: 3.0,
             mature: 0.95,
             answer: AnswerTuning::default(),
