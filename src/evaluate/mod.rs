@@ -204,7 +204,8 @@ impl Evaluator {
     /// [`Evaluator::close_day`].
     ///
     /// Of the present, what did not change since the last call is taken over from it, and costs nothing: time counts by whole
-    /// minutes of the watermark, but for what has begun and not ended. Where an instance goes, or half as many come as there are, all are looked at.
+    /// minutes of the watermark, but for what has begun and not ended. Where an instance goes, or half as many come as there are,
+    /// all are looked at.
     pub fn snapshot(&mut self, cells: &Cells, at: Timestamp, horizon: Horizon) -> Snapshot {
         let today = Day::of(self.catalog.calendar.day_of(at));
         if horizon == Horizon::Known
