@@ -476,6 +476,36 @@ mod tests {
     }
 
     #[test]
+    fn a_kpi_that_doubles_is_judged_by_the_noise_of_twice_as_many_events() {
+        let tuning = Tuning::default();
+        let mut judge = Judge::new(&tuning, 7, 1.7, 10.0);
+        judge.judged = tuning.warmup;
+        judge.learned = 200;
+        let many = Counted {
+            events: 1000.0,
+            reference: 1000.0,
+            sign: 1.0,
+        };
+        let noise = |at_reference| Noise {
+            at_reference,
+            sign: 1.0,
+        };
+        let seen = Seen {
+            ratios: [Some(2f64.ln()), Some(0.0)],
+            raw: Vec::new(),
+            others: (0.0, 0.0),
+            doubt: 0.0,
+            noise: [noise(0.02), noise(0.005)],
+            counted: many,
+            thin: 1.0,
+        };
+        judge.day(500, &seen, false, &tuning);
+        // The gap is 0.7 ln 2. Of σ̂² = 0.01 two thirds are noise at usual levels (0.015); now it is 0.005 / 2^0.7 + 0.01 / 2.
+        // By the noise of usual levels it would be 4.0 spreads.
+        assert!((judge.deviations + 5.07539).abs() < 1e-4, "{}", judge.deviations);
+    }
+
+    #[test]
     fn a_shortfall_of_few_events_is_the_root_of_a_deviance() {
         let tuning = Tuning::default();
         let counted = |events: f64| Counted {
