@@ -215,7 +215,11 @@ impl Evaluator {
         }
         let before = self.last.take();
         let Evaluator {
-            catalog, plan, nodes, ..
+            catalog,
+            plan,
+            nodes,
+            drift,
+            ..
         } = self;
         let moment = Moment {
             at,
@@ -236,7 +240,7 @@ impl Evaluator {
         let mut has_moved = false;
         let compiled = nodes.iter_mut().flatten();
         let mut looks: Vec<Looks<'_>> = compiled
-            .map(|compiled| compiled.prepare(catalog, cells, plan, moment))
+            .map(|compiled| compiled.prepare(catalog, (cells, plan), &drift.late, moment))
             .collect();
         let all: usize = looks.iter().map(Looks::len).sum();
         if self.keeps_walks && all <= WALKS {
@@ -327,7 +331,8 @@ impl Evaluator {
         };
         for (node, series) in touched {
             if let Some(compiled) = &mut self.nodes[node] {
-                let done = compiled.refresh(&catalog, (cells, &self.plan), moment, &series, &mut standing);
+                let read = (cells, &*self.plan, &self.drift.late);
+                let done = compiled.refresh(&catalog, read, moment, &series, &mut standing);
                 done.ok()?;
             }
         }

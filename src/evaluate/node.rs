@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
@@ -16,7 +16,7 @@ use super::course::{self, Course, Days, course};
 use super::definition::CountedSince;
 use super::forecast::{DAYS, Forecast, Known, forecast};
 use super::instances::{Arrivals, Instances, NOWHERE, number};
-use super::outlook::{self, Almanac, Foreseen, History, Outlook, Past, Walk};
+use super::outlook::{self, Almanac, Arrived, Foreseen, History, Late, Outlook, Past, Walk};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
 use super::snapshot::{EntryDue, InstanceKey, LATEST_DAYS, NodeState, OpenItem, OpenItems, Pace, Period};
@@ -269,8 +269,8 @@ impl CompiledNode {
     pub(super) fn prepare<'a>(
         &'a mut self,
         catalog: &'a Catalog,
-        cells: &Cells,
-        plan: &Plan,
+        (cells, plan): (&Cells, &Plan),
+        late: &'a HashMap<InstanceKey, Arrived>,
         moment: Moment<'a>,
     ) -> Looks<'a> {
         self.discover(catalog, cells, plan);
@@ -291,6 +291,7 @@ impl CompiledNode {
                 groups,
                 frame,
                 almanac: almanac_of(almanac, &frame),
+                late,
                 keeps_walks: false,
             },
             seen: Vec::new(),
@@ -308,7 +309,7 @@ impl CompiledNode {
     pub(super) fn refresh(
         &mut self,
         catalog: &Catalog,
-        (cells, plan): (&Cells, &Plan),
+        (cells, plan, late): (&Cells, &Plan, &HashMap<InstanceKey, Arrived>),
         moment: Moment<'_>,
         series: &[(usize, usize)],
         into: &mut Standing<'_>,
@@ -318,7 +319,7 @@ impl CompiledNode {
         let almanac = almanac_of(&mut self.almanac, &frame).clone();
         if self.ages() {
             return (0..self.instances.len())
-                .try_for_each(|index| self.refresh_one((&frame, &almanac), cells, index, into));
+                .try_for_each(|index| self.refresh_one((&frame, &almanac, late), cells, index, into));
         }
         let changed = series.iter().filter_map(|(group, series)| {
             let key = cells.series_key(*group, *series);
@@ -329,7 +330,7 @@ impl CompiledNode {
         changed.dedup();
         changed
             .into_iter()
-            .try_for_each(|index| self.refresh_one((&frame, &almanac), cells, index, into))
+            .try_for_each(|index| self.refresh_one((&frame, &almanac, late), cells, index, into))
     }
 
     /// Instances have come among all of the snapshot: where its own stand now.
@@ -345,7 +346,7 @@ impl CompiledNode {
 
     fn refresh_one(
         &mut self,
-        (frame, almanac): (&Frame<'_>, &Almanac),
+        (frame, almanac, late): (&Frame<'_>, &Almanac, &HashMap<InstanceKey, Arrived>),
         cells: &Cells,
         index: usize,
         into: &mut Standing<'_>,
@@ -361,6 +362,7 @@ impl CompiledNode {
             groups,
             frame: *frame,
             almanac,
+            late,
             keeps_walks: false,
         };
         let seen = of.look(cells, &mut instances[index], &mut into.scratch);
@@ -568,6 +570,8 @@ struct Of<'a> {
     groups: &'a [usize],
     frame: Frame<'a>,
     almanac: &'a Almanac,
+    /// When days arrive of what is late.
+    late: &'a HashMap<InstanceKey, Arrived>,
     /// Whether instances keep how far they have gone through their histories.
     keeps_walks: bool,
 }
@@ -579,8 +583,7 @@ impl Of<'_> {
             formula,
             groups,
             frame,
-            almanac,
-            keeps_walks,
+            ..
         } = *self;
         let Frame {
             node, period, moment, ..
@@ -590,17 +593,7 @@ impl Of<'_> {
         if !node.each.is_empty() && !is_alive() {
             return None;
         }
-        let (computed, shares) = instance.compute(
-            node,
-            formula,
-            cells,
-            groups,
-            (almanac, keeps_walks),
-            moment,
-            frame.by_calendar,
-            frame.accumulates,
-            scratch,
-        );
+        let (computed, shares) = instance.compute(self, cells, scratch);
         let mut state = instance.state(node, &computed, shares);
         state.counted_since = frame.counted_since;
         if !frame.is_whole {
@@ -767,22 +760,22 @@ impl Instance {
             .sum()
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one call; a struct for it would only be taken apart again"
-    )]
-    fn compute(
-        &mut self,
-        node: &Node,
-        formula: &Formula,
-        cells: &Cells,
-        groups: &[usize],
-        (almanac, keeps_walks): (&Almanac, bool),
-        moment: Moment<'_>,
-        by_calendar: ByCalendar,
-        accumulates: bool,
-        scratch: &mut Scratch,
-    ) -> (Computed, Shares) {
+    fn compute(&mut self, of: &Of<'_>, cells: &Cells, scratch: &mut Scratch) -> (Computed, Shares) {
+        let Of {
+            formula,
+            groups,
+            frame,
+            almanac,
+            late,
+            keeps_walks,
+        } = *of;
+        let Frame {
+            node,
+            moment,
+            by_calendar,
+            accumulates,
+            ..
+        } = frame;
         let period = *almanac.period();
         let generation = self.generation(cells, groups);
         let is_current = |computed: &&Computed| {
@@ -845,6 +838,10 @@ impl Instance {
                 let known = &days[(from_here.0 - from.0) as usize..days.len() - 1];
                 complete.clear();
                 complete.extend(known.iter().map(|day| day.unwrap_or(0.0)));
+                let since = Day::of(period.start).0 - from_here.0;
+                let since = usize::try_from(since).unwrap_or(0);
+                let late = late.get(&self.key);
+                let late = late.map(|arrived| arrived.complete(complete, since));
                 let history = History {
                     from: from_here,
                     days: complete,
@@ -855,7 +852,7 @@ impl Instance {
                     formula,
                     cells,
                     (moment, almanac),
-                    history,
+                    (history, late),
                     (kept, room),
                 );
                 computed.foreseen = Some(foreseen);
@@ -916,7 +913,7 @@ impl Instance {
         formula: &Formula,
         cells: &Cells,
         (moment, almanac): (Moment<'_>, &Almanac),
-        history: History<'_>,
+        (history, late): (History<'_>, Option<Late>),
         (mut walk, room): (Option<&mut Option<Walk>>, &mut outlook::Room),
     ) -> Arc<Foreseen> {
         let mark = history.mark();
@@ -942,7 +939,7 @@ impl Instance {
             Some(known) => known.calibration().clone(),
             None => past.calibration(mark, room),
         };
-        let foreseen = past.foreseen(mark, calibration);
+        let foreseen = past.foreseen(mark, calibration, late);
         match walk {
             Some(walk) => *walk = Some(past.into_walk()),
             None => past.leave(room),

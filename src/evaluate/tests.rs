@@ -877,6 +877,46 @@ fn a_link_learns_anew_under_a_new_definition() {
     );
 }
 
+#[test]
+fn a_forecast_knows_what_is_late() {
+    let mut world = World::new();
+    let day = |number: i64| -> Timestamp {
+        let first: Timestamp = "2026-03-01T12:00:00+08:00".parse().unwrap();
+        first + jiff::SignedDuration::from_hours(24 * number)
+    };
+    let evening = |number: i64| day(number) + jiff::SignedDuration::new(12 * 3600 - 1, 0);
+    let mut evaluator = world.evaluator();
+    let mut shown = Snapshot::default();
+    // Orders of 100 a day, half of them two days late; articles are there at once. To April 20.
+    for today in 0..=50 {
+        for ordered in [today, today - 2].into_iter().filter(|ordered| *ordered >= 0) {
+            world.order(&day(ordered).to_string(), "50", "east", false);
+        }
+        world.event(1, &format!(r#"{{"time": "{}", "author": "a"}}"#, day(today)));
+        shown = evaluator.snapshot(&world.cells, evening(today), Horizon::Day);
+        evaluator.close_day(&mut shown);
+    }
+    let told = |world: &World, snapshot: &Snapshot| {
+        ["revenue", "articles"].map(|node| {
+            let state = world.state(snapshot, node, &[]);
+            (state.value.unwrap(), state.forecast.unwrap())
+        })
+    };
+    // Half of two days is missing of 2,000, and will have come when April ends.
+    let [(revenue, of_revenue), (articles, of_articles)] = told(&world, &shown);
+    assert_eq!((revenue, articles), (1900.0, 20.0));
+    assert!((of_revenue - 3000.0).abs() < 5.0, "{of_revenue}");
+    assert!((of_articles - 30.0).abs() < 1e-3, "{of_articles}");
+    // The next noon: of today nothing has come yet, and of the two days before it no more than last night.
+    let noon = evaluator.snapshot(&world.cells, day(51), Horizon::Known);
+    let [(_, of_revenue), _] = told(&world, &noon);
+    assert!((of_revenue - 3000.0).abs() < 80.0, "{of_revenue}");
+    let mut after = world.evaluator();
+    after.restore_learned(evaluator.all_learned());
+    let restarted = after.snapshot(&world.cells, day(51), Horizon::Known);
+    assert_eq!(told(&world, &restarted), told(&world, &noon));
+}
+
 /// The catalogue with bands: of a level, of a total, and of totals from a file.
 fn banded(average: &str) -> World {
     let catalog = CATALOG

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Real series with injected faults, as a labelled corpus in the folder format of the scenarios.
 
-    tests/scenarios/inject.py SCENARIOS_DIR SERIES.csv OUT_DIR [--seed 11] [--sparse] [--skip 2] [--series 50] [--each 8]
+    tests/scenarios/inject.py SCENARIOS_DIR SERIES.csv OUT_DIR [--seed 11] [--sparse] [--skip 2] [--series 50] [--each 6] [--kinds LIST]
 
 SERIES.csv has a line a day: series,day,kpi,parent (such as store, date, baskets, sales). Series are taken by volume, the
-largest --skip left out; each is drawn --each times with a fault, or something that is none, at a day by chance. --sparse is
-for counts of a few a day: stronger faults, and the same kind may be drawn twice. Targets are the true period within some 10 %.
+largest --skip left out; each is drawn --each times with one of the --kinds, a fault or something that is none, at a day by
+chance. --sparse is for counts of a few a day: stronger faults, and the same kind may be drawn twice for a series. A kind that
+is named twice is drawn twice as often. Targets are the true period within some 10 %.
 """
 import argparse
 import csv
@@ -15,8 +16,8 @@ import os
 import random
 import sys
 
-MIX = ("healthy", "healthy", "hollow", "gaming", "uncredited", "gradual_decoupling", "feed_gap", "unit_change", "shared_shock",
-       "late_data", "target_reset", "healthy")
+KINDS = ("healthy", "hollow", "gaming", "uncredited", "gradual_decoupling", "feed_gap", "unit_change", "shared_shock",
+         "target_reset", "late_data")
 KPI, PARENT = STREAMS = ("kpi", "parent")
 
 
@@ -155,9 +156,16 @@ def main():
     parser.add_argument("--seed", default="11")
     parser.add_argument("--sparse", action="store_true")
     parser.add_argument("--skip", type=int, default=0)
-    parser.add_argument("--series", type=int, default=17)
-    parser.add_argument("--each", type=int, default=6)
+    parser.add_argument("--series", type=int, default=12)
+    parser.add_argument("--each", type=int, default=8)
+    parser.add_argument("--kinds", default=",".join(KINDS))
     args = parser.parse_args()
+    kinds = args.kinds.split(",")
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown:
+        parser.error("no such kind: %s; there are %s" % (", ".join(unknown), ", ".join(KINDS)))
+    if not args.sparse and args.each > len(kinds):
+        parser.error("%d kinds cannot be drawn from %d without drawing one twice: --each %d, or --sparse" % (args.each, len(kinds), len(kinds)))
     sys.path.insert(0, os.path.abspath(args.scenarios))
     import generate
     start, _, series = load(args.input)
@@ -165,7 +173,7 @@ def main():
     rng = random.Random("%s%s" % ("stores" if args.sparse else "departments", args.seed))
     pairs = []
     for name in names:
-        drawn = [rng.choice(MIX) for _ in range(args.each)] if args.sparse else rng.sample(MIX, args.each)
+        drawn = [rng.choice(kinds) for _ in range(args.each)] if args.sparse else rng.sample(kinds, args.each)
         for scenario in drawn:
             pairs.append(pair_of(generate, args.seed, len(pairs), name, series[name], start, scenario, args.sparse))
     generate.write_corpus(pairs, args.out, args.seed)

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::date;
-use super::health::{Liveness, Units};
+use super::health::{Lateness, Liveness, Units};
 use super::link::{Days, Special, Tuning, weekday};
+use crate::evaluate::outlook::Arrived;
 use crate::evaluate::snapshot::{FeedState, LATEST_DAYS};
 
 /// What is usual of a feed.
@@ -21,6 +22,7 @@ pub(super) struct Feed {
     /// Whether its silence is longer than chance explains.
     is_silent: bool,
     units: Units,
+    late: Lateness,
     /// The first day that the definition has seen whole; `None`: all of them.
     pub(super) whole_from: Option<i32>,
     #[serde(skip)]
@@ -37,6 +39,7 @@ impl Feed {
             live: Liveness::default(),
             is_silent: false,
             units: Units::default(),
+            late: Lateness::default(),
             whole_from,
             state: Arc::default(),
         }
@@ -64,8 +67,8 @@ impl Feed {
         for missed in self.closed_to + 1..=day {
             self.values[at(missed)] = if is_level { f64::NAN } else { 0.0 };
         }
-        self.closed_to = day;
-        let has_come = self.absorb(day, flow);
+        let closed_to = std::mem::replace(&mut self.closed_to, day);
+        let has_come = self.absorb(day, closed_to, flow);
         let is_warm = day - self.first_day >= tuning.warmup as i32;
         // On and around holidays nobody need work: silence and small days say nothing there.
         let is_unusual = days.is_unusual(day);
@@ -82,7 +85,8 @@ impl Feed {
     }
 
     /// Whether anything has arrived since the last close.
-    fn absorb(&mut self, day: i32, flow: &[Option<f64>]) -> bool {
+    fn absorb(&mut self, day: i32, closed_to: i32, flow: &[Option<f64>]) -> bool {
+        let mut by_age = Lateness::empty_ages();
         let mut has_come = false;
         for (ago, value) in (0i32..).zip(flow.iter().rev()).take(self.values.len()) {
             let of_day = day - ago;
@@ -91,11 +95,22 @@ impl Feed {
             }
             let known = &mut self.values[at(of_day)];
             if let Some(value) = value.filter(|value| value.is_finite() && value != known) {
+                let arrived = if known.is_nan() { value } else { value - *known };
                 *known = value;
                 has_come = true;
+                by_age[Lateness::age(ago)] += arrived.abs();
             }
         }
+        // Where nobody closed the day before, nobody knows when what is there came.
+        if day == closed_to + 1 {
+            self.late.arrived(&by_age);
+        }
         has_come
+    }
+
+    /// When its days arrive, where they are late.
+    pub(super) fn late(&self, tuning: &Tuning) -> Option<Arrived> {
+        self.late.shares(tuning)
     }
 
     fn show(&mut self) {

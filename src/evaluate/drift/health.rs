@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::link::Tuning;
 use super::sure;
+use crate::evaluate::outlook::{AGES, Arrived};
 
 /// How often each weekday is silent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -220,9 +221,6 @@ fn size_of(usual: f64, largest: f64) -> usize {
     usize::from(usual < largest - 1.0)
 }
 
-/// Ages in days that are told apart; older ones count as the last.
-const AGES: usize = 16;
-
 /// At what age a stream's volume arrives.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Lateness {
@@ -238,6 +236,13 @@ impl Lateness {
                 *share += 0.13 * (arrived / volume - *share);
             }
         }
+    }
+
+    /// How much of a day has usually arrived at each age, where days are not judged before they are old.
+    pub(super) fn shares(&self, tuning: &Tuning) -> Option<Arrived> {
+        (self.maturity(tuning) > 0)
+            .then(|| Arrived::of(&self.share))
+            .flatten()
     }
 
     /// The age at which a day has usually arrived.

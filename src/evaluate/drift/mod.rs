@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Evaluator;
 use super::instances::{Family, Instances};
+use super::outlook::Arrived;
 use super::snapshot::{
     FeedState, InstanceKey, LinkFinding, LinkState, NodeInfo, NodeState, SharedDrift, Snapshot,
 };
@@ -40,7 +41,7 @@ use pool::{Pool, adds_up, target_of};
 /// KPIs of one parent that are judged together at most: more are parts of one kind, of which none is the parent's cause.
 const FAMILY: usize = 16;
 
-/// The links of a catalogue.
+/// The links of a catalogue, and what is late of its instances.
 #[derive(Debug)]
 pub(super) struct Drift {
     /// Special days of the default calendar.
@@ -54,6 +55,8 @@ pub(super) struct Drift {
     forgotten: Vec<InstanceKey>,
     /// By [`NodeId`].
     feeds: Vec<Option<Feed>>,
+    /// When days arrive of what is late, as of the last close: few are.
+    pub(super) late: HashMap<InstanceKey, Arrived>,
     /// What links say together since the last close; `None`: not asked yet.
     shared: Option<Arc<[SharedDrift]>>,
     /// The last day that was closed.
@@ -177,6 +180,7 @@ impl Drift {
             links: HashMap::new(),
             forgotten: Vec::new(),
             feeds: catalog.nodes.iter().map(|_| None).collect(),
+            late: HashMap::new(),
             shared: None,
             closed_to: None,
             taken_to: None,
@@ -245,9 +249,48 @@ impl Evaluator {
             state.feed = self.feed_of(state);
             state.link = closed.or_else(|| self.link_of(state));
         }
+        self.note_late();
         self.forget_shown();
         self.drift.shared = None;
         snapshot.shared = self.shared(&snapshot.instances);
+    }
+
+    /// Notes whose days come late, by what its links and its feed have seen. Of the links of one parent that of the first KPI is
+    /// asked.
+    fn note_late(&mut self) {
+        let Drift {
+            links,
+            feeds,
+            late,
+            tuning,
+            ..
+        } = &mut self.drift;
+        late.clear();
+        let mut of_parents: HashMap<InstanceKey, (&InstanceKey, Arrived)> = HashMap::new();
+        for (key, judged) in &*links {
+            let [of_kpi, of_parent] = judged.link.late(tuning);
+            if let Some(arrived) = of_kpi {
+                late.insert(key.clone(), arrived);
+            }
+            let Some(arrived) = of_parent else { continue };
+            let Some(parent) = super::parent_of(&self.catalog, key) else {
+                continue;
+            };
+            let known = of_parents.entry(parent).or_insert_with(|| (key, arrived.clone()));
+            if *key < *known.0 {
+                *known = (key, arrived);
+            }
+        }
+        late.extend(
+            of_parents
+                .into_iter()
+                .map(|(parent, (_, arrived))| (parent, arrived)),
+        );
+        for (node, feed) in (0u32..).map(NodeId).zip(feeds) {
+            if let Some(arrived) = feed.as_ref().and_then(|feed| feed.late(tuning)) {
+                late.insert(whole_of(node), arrived);
+            }
+        }
     }
 
     /// Forgets the links of instances that have been gone for as long as a link remembers: nothing in them is of any use, and
@@ -487,6 +530,7 @@ impl Evaluator {
         }
         self.drift.taken_to = self.drift.closed_to;
         self.drift.shared = None;
+        self.note_late();
         self.forget_shown();
         // What links say depends on how many there are.
         self.count_links();

@@ -7,11 +7,12 @@
 //! is made on past mornings of as many days as are left of the period, and `ln(outcome / forecast)` is kept
 //! ([`calibration`]). The distribution of the outcome is made of these scores (split conformal prediction: Vovk, Gammerman,
 //! Shafer 2005, "Algorithmic Learning in a Random World") and of a prior from the noise of single days, which fades as
-//! the history grows.
+//! the history grows. Of days that come late, what is missing is told by how late they usually are ([`late`]).
 
 mod almanac;
 mod calibration;
 mod filter;
+mod late;
 mod model;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::fold::day::Day;
 pub use almanac::Almanac;
 pub use calibration::Calibration;
 pub(super) use calibration::normal;
+pub use late::{AGES, Arrived, Late};
 
 /// Days of history that a forecast looks at, at most: two years and what their beginning needs.
 pub const HISTORY_DAYS: i32 = 2 * 366 + 60;
@@ -81,6 +83,8 @@ pub struct Foreseen {
     calibration: Calibration,
     /// Of the days that it was told from, see [`History::mark`].
     mark: u64,
+    /// What is missing of past days; few are late.
+    late: Option<Box<Late>>,
 }
 
 /// What is to come of a period.
@@ -163,12 +167,13 @@ impl<'a> Past<'a> {
         Calibration::of(&room.origins, days, mark)
     }
 
-    /// What is to come of a total's running period; `mark` is the history's.
-    pub fn foreseen(&self, mark: u64, calibration: Calibration) -> Foreseen {
+    /// What is to come of a total's running period; `mark` is the history's, of which `late` is missing.
+    pub fn foreseen(&self, mark: u64, calibration: Calibration, late: Option<Late>) -> Foreseen {
         Foreseen {
             ahead: self.ahead(&calibration),
             calibration,
             mark,
+            late: late.map(Box::new),
         }
     }
 
@@ -221,6 +226,7 @@ impl Foreseen {
         };
         Foreseen {
             ahead: self.ahead.map(thinned),
+            late: self.late.map(|late| Box::new(late.thinned(share))),
             ..self
         }
     }
@@ -229,13 +235,17 @@ impl Foreseen {
     /// history.
     pub fn outlook(self: &Arc<Foreseen>, so_far: f64, share_of_today: f64) -> Option<Outlook> {
         let ahead = self.ahead.as_ref()?;
-        let rest = 1.0 - share_of_today;
+        let late = self.late.as_deref();
+        let (missing, worth) = late.map_or((0.0, 0.0), |late| late.missing(share_of_today));
+        let rest = late.map_or(1.0 - share_of_today, |late| late.rest_of_today(share_of_today));
         // The rest of today comes at the rate of its plan, whatever its beginning brought.
-        let to_come = ahead.of_today * rest + ahead.later;
+        let to_come = missing + ahead.of_today * rest + ahead.later;
         Some(Outlook {
             value: so_far + to_come,
             so_far,
-            spread: ahead.noise.map(|noise| noise.of_days(ahead.days_later + rest)),
+            spread: ahead
+                .noise
+                .map(|noise| noise.of_days(ahead.days_later + rest + worth)),
             foreseen: self.clone(),
         })
     }
@@ -262,6 +272,12 @@ impl Outlook {
             1.0 - calibration::cumulative(ratio.ln(), spread, &self.foreseen.calibration.scores)
         };
         Some(if to_come > 0.0 { above } else { 1.0 - above })
+    }
+
+    /// What of it is yet to come of days before today, when a share of today has passed; `None` where nothing is late.
+    pub fn late(&self, share_of_today: f64) -> Option<f64> {
+        let late = self.foreseen.late.as_ref()?;
+        Some(late.missing(share_of_today).0)
     }
 
     /// The range in which the outcome lies with a probability, its tails equal; `None` without a spread.

@@ -196,7 +196,7 @@ fn trials() -> Vec<Trial> {
                     trials.push(Trial {
                         business,
                         outcome: days[start..end].iter().sum(),
-                        ours: Arc::new(past.foreseen(0, calibration))
+                        ours: Arc::new(past.foreseen(0, calibration, None))
                             .outlook(value, 0.0)
                             .unwrap(),
                         rule_of_three: value / ((today - start) as f64 / (end - start) as f64),
@@ -332,11 +332,11 @@ fn who_goes_on_says_the_same_as_who_begins() {
                     calibration,
                     "{business:?} {kind:?} {today}"
                 );
-                let foreseen = begun.foreseen(0, calibration.clone());
+                let foreseen = begun.foreseen(0, calibration.clone(), None);
                 begun.leave(&mut room);
-                assert_eq!(resumed.foreseen(0, calibration.clone()), foreseen);
+                assert_eq!(resumed.foreseen(0, calibration.clone(), None), foreseen);
                 let calibrated = Past::calibrated(history, &almanac, &mut room);
-                assert_eq!(calibrated.foreseen(0, calibration), foreseen);
+                assert_eq!(calibrated.foreseen(0, calibration, None), foreseen);
                 calibrated.leave(&mut room);
                 walk = Some(resumed.into_walk());
             }
@@ -357,7 +357,7 @@ fn steady_days_go_on() {
     // Sixty days from 11 January: 11 March, ten days into a month of 31; noon of it, with five already.
     let almanac = Almanac::of(period, &calendar);
     let foreseen = |history| {
-        Arc::new(Past::of(history, &almanac, &mut Room::default()).foreseen(0, Calibration::default()))
+        Arc::new(Past::of(history, &almanac, &mut Room::default()).foreseen(0, Calibration::default(), None))
     };
     let found = foreseen(history).outlook(105.0, 0.5).unwrap();
     assert!((found.value - 310.0).abs() < 3.0, "{found:?}");

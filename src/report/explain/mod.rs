@@ -25,6 +25,7 @@ use crate::catalog::{
 };
 use crate::evaluate::attribution::{self, Account, LeftOut, Untold};
 use crate::evaluate::drill;
+use crate::evaluate::pace;
 use crate::evaluate::weights::{Line, Setting};
 use crate::evaluate::{Estimate, InstanceKey, LinkState, NodeState, Pace, Period, Ranges, Snapshot};
 use crate::words::definition;
@@ -110,6 +111,8 @@ pub struct Explanation {
     pub judged: bool,
     /// Projected value at the period's end.
     pub forecast: Option<f64>,
+    /// What of it is yet to come of days before today, where data is late.
+    pub forecast_late: Option<f64>,
     /// Range in which it ends with a probability of 80 %.
     pub forecast_range: Option<(f64, f64)>,
     /// Probability of meeting the target.
@@ -595,6 +598,7 @@ fn explanation(
         reckoned_since: snapshot.nodes[state.key.node.0 as usize].reckoned_since,
         judged: state.is_judged(),
         forecast: state.forecast,
+        forecast_late: late(catalog, state, at),
         forecast_range: state.range80(),
         target_probability: state.target_probability,
         parent: parent(catalog, snapshot, state),
@@ -670,6 +674,16 @@ fn drills(
             not_explained_share: found.not_explained / distance,
         });
     texts.collect()
+}
+
+/// What a forecast adds for days that have passed and have not come whole.
+fn late(catalog: &Catalog, state: &NodeState, at: Timestamp) -> Option<f64> {
+    let calendar = catalog.calendar_of(catalog.node(state.key.node));
+    let today = calendar.day_of(at);
+    state
+        .outlook
+        .as_ref()?
+        .late(pace::elapsed_of_day(today, at, calendar))
 }
 
 /// What has been in force for a KPI up to a moment, and what is proposed of it now.

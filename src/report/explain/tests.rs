@@ -34,6 +34,27 @@ fn a_business_metric_with_its_parts_in_chinese() {
 }
 
 #[test]
+fn what_is_late_is_said_beside_the_forecast() {
+    let mut past = world::june();
+    let at = "2026-06-16T00:00:00+08:00".parse().unwrap();
+    let mut found = explain(&mut past, "articles", &[], Some(at)).unwrap();
+    assert_eq!(found.forecast_late, None, "everything comes on its day");
+    found.forecast_late = Some(1.5);
+    let text = |language| text(&found, language, &past.catalog.calendar.timezone);
+    assert!(
+        text(Language::En)
+            .contains("+ about 7.999 to come (1.5 of it of past days whose data is late), four times"),
+        "{}",
+        text(Language::En)
+    );
+    assert!(
+        text(Language::Zh).contains("（其中约 1.5 属于数据尚未到齐的过去几天）"),
+        "{}",
+        text(Language::Zh)
+    );
+}
+
+#[test]
 fn what_cannot_be_explained_says_why_and_what_to_ask() {
     assert_eq!(
         told("articels", &[], None, Language::En),

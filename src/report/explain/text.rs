@@ -401,6 +401,13 @@ fn outlook(table: &mut Table, found: &Explanation, language: Language) {
         (None, Language::Zh) => format!("期末约 {amount}"),
         (None, Language::En) => format!("about {amount} at the end"),
     };
+    if let Some(late) = found.forecast_late {
+        let late = language.number(late);
+        let _ = match language {
+            Language::Zh => write!(text, "（其中约 {late} 属于数据尚未到齐的过去几天）"),
+            Language::En => write!(text, " ({late} of it of past days whose data is late)"),
+        };
+    }
     if let Some((low, high)) = found.forecast_range {
         let (low, high) = (language.number(low), language.number(high));
         let _ = match language {

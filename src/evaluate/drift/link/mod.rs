@@ -17,6 +17,7 @@ pub use tuning::{AnswerTuning, Tuning};
 
 use super::sure;
 use crate::catalog::attribute::DriftKind;
+use crate::evaluate::outlook::Arrived;
 use answer::{Answer, Change, MayAsk};
 use calendar::QuarterEnd;
 use judge::{Judge, Noise, Seen, Spoken};
@@ -210,6 +211,11 @@ impl Link {
     /// The last day that was closed.
     pub fn closed_to(&self) -> i32 {
         self.closed_to
+    }
+
+    /// When days of KPI and parent arrive, where they are late.
+    pub fn late(&self, tuning: &Tuning) -> [Option<Arrived>; 2] {
+        [self.kpi.late(tuning), self.parent.late(tuning)]
     }
 
     /// Whether it is known well enough for anything to be told of it.

@@ -7,6 +7,7 @@ use super::calendar::{Days, QuarterEnd, weekday};
 use super::judge::Counted;
 use super::plan::{Announced, Plan};
 use super::tuning::Tuning;
+use crate::evaluate::outlook::Arrived;
 
 /// A weekday that brings less than this share of an average day says nothing of its own.
 const LEAST_SHARE: f64 = 0.15;
@@ -245,7 +246,7 @@ impl Stream {
         let slot = at(day);
         self.reference[slot] = self.plan.reference(day).unwrap_or(0.0) as f32;
         self.masked[slot] = days.is_unusual(day) || self.reference[slot] <= 0.0;
-        let has_come = self.absorb(day, input.flow);
+        let has_come = self.absorb(day, closed_to, input.flow);
         let warm = day - self.first_day >= tuning.warmup as i32;
         let weekday = weekday(day);
         let mut health = Health::default();
@@ -277,7 +278,7 @@ impl Stream {
     }
 
     /// Takes in the values as known now; whether anything has arrived since the last close. A level of 0 has.
-    fn absorb(&mut self, day: i32, flow: &[Option<f64>]) -> bool {
+    fn absorb(&mut self, day: i32, closed_to: i32, flow: &[Option<f64>]) -> bool {
         let mut by_age = Lateness::empty_ages();
         let mut has_come = false;
         for (ago, value) in (0i32..).zip(flow.iter().rev()).take(RING) {
@@ -293,7 +294,10 @@ impl Stream {
                 by_age[Lateness::age(ago)] += arrived.abs();
             }
         }
-        self.late.arrived(&by_age);
+        // Where nobody closed the day before, nobody knows when what is there came.
+        if day == closed_to + 1 {
+            self.late.arrived(&by_age);
+        }
         has_come
     }
 
@@ -323,6 +327,11 @@ impl Stream {
             reference += expected * shares[weekday(day)];
         }
         (unusual && reference > 0.0).then(|| ((value + 0.05 * reference) / (1.05 * reference)).ln())
+    }
+
+    /// When its days arrive, where they are late.
+    pub(super) fn late(&self, tuning: &Tuning) -> Option<Arrived> {
+        self.late.shares(tuning)
     }
 
     pub(super) fn maturity(&self, tuning: &Tuning) -> i32 {
