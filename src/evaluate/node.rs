@@ -16,7 +16,7 @@ use super::course::{self, Course, Days, course};
 use super::definition::CountedSince;
 use super::forecast::{DAYS, Forecast, Known, forecast};
 use super::instances::{Arrivals, Instances, NOWHERE, number};
-use super::outlook::{self, Almanac, Arrived, Foreseen, History, Late, Outlook, Past, Walk};
+use super::outlook::{self, Almanac, Awaited, Foreseen, History, Late, Outlook, Past, Walk};
 use super::pace::{self, PaceInput};
 use super::plan::PeriodPlan;
 use super::snapshot::{EntryDue, InstanceKey, LATEST_DAYS, NodeState, OpenItem, OpenItems, Pace, Period};
@@ -270,7 +270,7 @@ impl CompiledNode {
         &'a mut self,
         catalog: &'a Catalog,
         (cells, plan): (&Cells, &Plan),
-        late: &'a HashMap<InstanceKey, Arrived>,
+        late: &'a HashMap<InstanceKey, Awaited>,
         moment: Moment<'a>,
     ) -> Looks<'a> {
         self.discover(catalog, cells, plan);
@@ -309,7 +309,7 @@ impl CompiledNode {
     pub(super) fn refresh(
         &mut self,
         catalog: &Catalog,
-        (cells, plan, late): (&Cells, &Plan, &HashMap<InstanceKey, Arrived>),
+        (cells, plan, late): (&Cells, &Plan, &HashMap<InstanceKey, Awaited>),
         moment: Moment<'_>,
         series: &[(usize, usize)],
         into: &mut Standing<'_>,
@@ -346,7 +346,7 @@ impl CompiledNode {
 
     fn refresh_one(
         &mut self,
-        (frame, almanac, late): (&Frame<'_>, &Almanac, &HashMap<InstanceKey, Arrived>),
+        (frame, almanac, late): (&Frame<'_>, &Almanac, &HashMap<InstanceKey, Awaited>),
         cells: &Cells,
         index: usize,
         into: &mut Standing<'_>,
@@ -570,8 +570,8 @@ struct Of<'a> {
     groups: &'a [usize],
     frame: Frame<'a>,
     almanac: &'a Almanac,
-    /// When days arrive of what is late.
-    late: &'a HashMap<InstanceKey, Arrived>,
+    /// What is awaited of what comes late.
+    late: &'a HashMap<InstanceKey, Awaited>,
     /// Whether instances keep how far they have gone through their histories.
     keeps_walks: bool,
 }
@@ -840,8 +840,11 @@ impl Instance {
                 complete.extend(known.iter().map(|day| day.unwrap_or(0.0)));
                 let since = Day::of(period.start).0 - from_here.0;
                 let since = usize::try_from(since).unwrap_or(0);
-                let late = late.get(&self.key);
-                let late = late.map(|arrived| arrived.complete(complete, since));
+                // What does not add up over days is not completed by days.
+                let late = late.get(&self.key).filter(|_| formula.is_additive());
+                let is_closing = moment.last_day == moment.today;
+                let late =
+                    late.and_then(|awaited| awaited.complete(complete, moment.today.0, since, is_closing));
                 let history = History {
                     from: from_here,
                     days: complete,
@@ -916,7 +919,7 @@ impl Instance {
         (history, late): (History<'_>, Option<Late>),
         (mut walk, room): (Option<&mut Option<Walk>>, &mut outlook::Room),
     ) -> Arc<Foreseen> {
-        let mark = history.mark();
+        let mark = history.mark() ^ late.as_ref().map_or(0, Late::mark);
         let is_of_today =
             |before: &&Computed| (before.today, before.period) == (computed.today, computed.period);
         let before = self.computed.as_ref().filter(is_of_today);

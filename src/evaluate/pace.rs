@@ -88,7 +88,7 @@ pub(crate) fn expected_share(profile: Profile, period: &Period, at: Timestamp, c
 }
 
 /// Share of a local day that has passed at a moment.
-pub(crate) fn elapsed_of_day(day: jiff::civil::Date, at: Timestamp, calendar: &Calendar) -> f64 {
+pub(super) fn elapsed_of_day(day: jiff::civil::Date, at: Timestamp, calendar: &Calendar) -> f64 {
     share(
         calendar.start_of(day),
         calendar.start_of(day.saturating_add(1.day())),

@@ -915,6 +915,17 @@ fn a_forecast_knows_what_is_late() {
     after.restore_learned(evaluator.all_learned());
     let restarted = after.snapshot(&world.cells, day(51), Horizon::Known);
     assert_eq!(told(&world, &restarted), told(&world, &noon));
+    // What was late of a day of the past is there now.
+    let past = after.snapshot(&world.cells, evening(40), Horizon::Day);
+    let [(revenue, of_revenue), _] = told(&world, &past);
+    assert_eq!(revenue, 1000.0);
+    assert!((of_revenue - 3000.0).abs() < 1.0, "{of_revenue}");
+    let late: Vec<_> = after.drift.late.keys().map(|key| key.node).collect();
+    assert_eq!(
+        late,
+        [world.catalog.node_named("revenue").unwrap()],
+        "articles come in time"
+    );
 }
 
 /// The catalogue with bands: of a level, of a total, and of totals from a file.

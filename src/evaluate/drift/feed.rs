@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::arrivals::{Arrivals, by_age};
 use super::date;
-use super::health::{Lateness, Liveness, Units};
+use super::health::{Liveness, Units};
 use super::link::{Days, Special, Tuning, weekday};
-use crate::evaluate::outlook::Arrived;
+use crate::evaluate::outlook::Awaited;
 use crate::evaluate::snapshot::{FeedState, LATEST_DAYS};
 
 /// What is usual of a feed.
@@ -22,9 +23,11 @@ pub(super) struct Feed {
     /// Whether its silence is longer than chance explains.
     is_silent: bool,
     units: Units,
-    late: Lateness,
     /// The first day that the definition has seen whole; `None`: all of them.
     pub(super) whole_from: Option<i32>,
+    /// How late its data comes.
+    #[serde(skip)]
+    arrivals: Arrivals,
     #[serde(skip)]
     pub(super) state: Arc<FeedState>,
 }
@@ -39,8 +42,8 @@ impl Feed {
             live: Liveness::default(),
             is_silent: false,
             units: Units::default(),
-            late: Lateness::default(),
             whole_from,
+            arrivals: Arrivals::default(),
             state: Arc::default(),
         }
     }
@@ -63,12 +66,16 @@ impl Feed {
         if day <= self.closed_to {
             return;
         }
+        if !is_level && day == self.closed_to + 1 && !self.live.is_long() {
+            let came = by_age(day, self.first_day, flow, |of_day| self.brought_on(of_day));
+            self.arrivals.learn(&came);
+        }
         // Days that nobody closed are nobody's values.
         for missed in self.closed_to + 1..=day {
             self.values[at(missed)] = if is_level { f64::NAN } else { 0.0 };
         }
-        let closed_to = std::mem::replace(&mut self.closed_to, day);
-        let has_come = self.absorb(day, closed_to, flow);
+        self.closed_to = day;
+        let has_come = self.absorb(day, flow);
         let is_warm = day - self.first_day >= tuning.warmup as i32;
         // On and around holidays nobody need work: silence and small days say nothing there.
         let is_unusual = days.is_unusual(day);
@@ -84,9 +91,21 @@ impl Feed {
         self.show();
     }
 
+    /// What is awaited of the latest days; `None` where everything comes in time.
+    pub(super) fn awaited(&self) -> Option<Awaited> {
+        let arrived = self.arrivals.usual()?;
+        let brought = |day: i32| self.brought_on(day);
+        Some(Awaited::of(arrived, self.closed_to, self.first_day, brought))
+    }
+
+    /// What a total had brought on a day as of the last close.
+    fn brought_on(&self, day: i32) -> f64 {
+        let is_kept = (self.closed_to + 1 - LATEST_DAYS as i32..=self.closed_to).contains(&day);
+        if is_kept { self.values[at(day)] } else { 0.0 }
+    }
+
     /// Whether anything has arrived since the last close.
-    fn absorb(&mut self, day: i32, closed_to: i32, flow: &[Option<f64>]) -> bool {
-        let mut by_age = Lateness::empty_ages();
+    fn absorb(&mut self, day: i32, flow: &[Option<f64>]) -> bool {
         let mut has_come = false;
         for (ago, value) in (0i32..).zip(flow.iter().rev()).take(self.values.len()) {
             let of_day = day - ago;
@@ -95,22 +114,11 @@ impl Feed {
             }
             let known = &mut self.values[at(of_day)];
             if let Some(value) = value.filter(|value| value.is_finite() && value != known) {
-                let arrived = if known.is_nan() { value } else { value - *known };
                 *known = value;
                 has_come = true;
-                by_age[Lateness::age(ago)] += arrived.abs();
             }
         }
-        // Where nobody closed the day before, nobody knows when what is there came.
-        if day == closed_to + 1 {
-            self.late.arrived(&by_age);
-        }
         has_come
-    }
-
-    /// When its days arrive, where they are late.
-    pub(super) fn late(&self, tuning: &Tuning) -> Option<Arrived> {
-        self.late.shares(tuning)
     }
 
     fn show(&mut self) {
@@ -129,8 +137,14 @@ impl Feed {
         });
     }
 
+    /// How late its data comes, to be kept beside it.
+    pub(super) fn arrivals(&self) -> &Arrivals {
+        &self.arrivals
+    }
+
     /// Shows what the last close said, after a restart; `None` of a feed that was kept with another number of days.
-    pub(super) fn restored(mut self) -> Option<Feed> {
+    pub(super) fn restored(mut self, arrivals: Arrivals) -> Option<Feed> {
+        self.arrivals = arrivals;
         self.show();
         (self.values.len() == LATEST_DAYS).then_some(self)
     }
@@ -160,7 +174,10 @@ mod tests {
             feed.close(FIRST + last as i32, &flow, false, &days, &tuning);
             if restarts {
                 let kept = postcard::to_allocvec(&feed).unwrap();
-                feed = postcard::from_bytes::<Feed>(&kept).unwrap().restored().unwrap();
+                feed = postcard::from_bytes::<Feed>(&kept)
+                    .unwrap()
+                    .restored(Arrivals::default())
+                    .unwrap();
             }
             (*feed.state).clone()
         });
@@ -179,7 +196,7 @@ mod tests {
             values: vec![0.0; LATEST_DAYS - 1],
             ..Feed::new(FIRST, None)
         };
-        assert!(short.restored().is_none());
+        assert!(short.restored(Arrivals::default()).is_none());
     }
 
     #[test]

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::link::Tuning;
 use super::sure;
-use crate::evaluate::outlook::{AGES, Arrived};
 
 /// How often each weekday is silent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -40,6 +39,11 @@ impl Liveness {
     /// long with the probability that is added up here, and feeds break once in [`sure::ONE_DAY_IN`] days.
     pub(super) fn confidence(&self) -> f64 {
         sure::posterior(self.evidence * std::f64::consts::LN_10)
+    }
+
+    /// Whether the running silence is longer than a weekend, or than is usual.
+    pub(super) fn is_long(&self) -> bool {
+        self.days >= 3 || self.evidence >= 2.0
     }
 
     /// Probability that a weekday is silent; weekdays that never were are pooled.
@@ -221,6 +225,9 @@ fn size_of(usual: f64, largest: f64) -> usize {
     usize::from(usual < largest - 1.0)
 }
 
+/// Ages in days that are told apart; older ones count as the last.
+const AGES: usize = 16;
+
 /// At what age a stream's volume arrives.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Lateness {
@@ -236,13 +243,6 @@ impl Lateness {
                 *share += 0.13 * (arrived / volume - *share);
             }
         }
-    }
-
-    /// How much of a day has usually arrived at each age, where days are not judged before they are old.
-    pub(super) fn shares(&self, tuning: &Tuning) -> Option<Arrived> {
-        (self.maturity(tuning) > 0)
-            .then(|| Arrived::of(&self.share))
-            .flatten()
     }
 
     /// The age at which a day has usually arrived.

@@ -45,18 +45,30 @@ impl LinkOf {
     }
 }
 
-/// What was learned, and of what. `None` does not happen: numbers, texts and lists of them can be encoded.
-pub(super) fn encode(learned: &impl Serialize, of: &impl Serialize) -> Option<Vec<u8>> {
-    postcard::to_allocvec(&(learned, of)).ok()
+/// What was learned, of what, and how late data comes. `None` does not happen: numbers, texts and lists of them can be encoded.
+pub(super) fn encode(
+    learned: &impl Serialize,
+    of: &impl Serialize,
+    arrivals: &impl Serialize,
+) -> Option<Vec<u8>> {
+    postcard::to_allocvec(&(learned, of, arrivals)).ok()
 }
 
-/// What was learned, where it can be read and was learned of the same. What was kept before it was said of what, is
-/// taken at its word.
-pub(super) fn decode<L: DeserializeOwned, O: DeserializeOwned + PartialEq>(body: &[u8], of: &O) -> Option<L> {
+/// What was learned, where it can be read and was learned of the same, and how late data comes. What was kept before it was said
+/// of what, is taken at its word; of what was kept before it was said how late it comes, nothing is late.
+pub(super) fn decode<L, O, A>(body: &[u8], of: &O) -> Option<(L, A)>
+where
+    L: DeserializeOwned,
+    O: DeserializeOwned + PartialEq,
+    A: DeserializeOwned + Default,
+{
     let (learned, rest) = postcard::take_from_bytes::<L>(body).ok()?;
-    let is_same =
-        rest.is_empty() || postcard::from_bytes::<O>(rest).is_ok_and(|learned_of| learned_of == *of);
-    is_same.then_some(learned)
+    if rest.is_empty() {
+        return Some((learned, A::default()));
+    }
+    let (learned_of, rest) = postcard::take_from_bytes::<O>(rest).ok()?;
+    let arrivals = postcard::from_bytes(rest).unwrap_or_default();
+    (learned_of == *of).then_some((learned, arrivals))
 }
 
 #[cfg(test)]
@@ -124,6 +136,7 @@ nodes:
             announced: [None; 2],
             whole_from: None,
             closes: Closes::default(),
+            arrivals: Default::default(),
             state: None,
         }
     }
@@ -241,6 +254,14 @@ nodes:
             }],
         };
         assert_eq!(restored(CATALOG, plain.clone()), (true, true));
+        // And before it was said how late its data comes.
+        let before = evaluator(CATALOG);
+        let (kpi, alone) = (key(&before, "kpi", &[]).node, key(&before, "alone", &[]).node);
+        let of_feed = SideOf::new(&before.catalog, before.catalog.node(alone));
+        let mut punctual = plain.clone();
+        punctual.links[0].body = postcard::to_allocvec(&(link(), LinkOf::new(&before.catalog, kpi))).unwrap();
+        punctual.feeds[0].body = postcard::to_allocvec(&(Feed::new(FIRST, None), of_feed)).unwrap();
+        assert_eq!(restored(CATALOG, punctual), (true, true));
         let cut = |body: &mut Vec<u8>| body.truncate(body.len() / 2);
         let mut broken = plain;
         broken.links.iter_mut().for_each(|link| cut(&mut link.body));
@@ -254,6 +275,7 @@ nodes:
         let body = encode(
             &link(),
             &LinkOf::new(&after.catalog, key(&after, "shops", &[]).node),
+            &link().arrivals,
         )
         .unwrap();
         let links = (0..2000).map(|shop| StoredLink {

@@ -4,8 +4,9 @@
 //! the snapshot shows of it. A link is judged when a local day closes, never in between. [`shared`] is what many links say
 //! together, and [`pool`] makes one link of all instances of a KPI. [`health`] is what is asked of a feed before anything is read
 //! out of it, and [`feed`] asks it of nodes that no
-//! link watches. [`sure`] says how sure all of that is.
+//! link watches. [`sure`] says how sure all of that is. [`arrivals`] is how late data comes, for forecasts.
 
+mod arrivals;
 mod closed;
 mod feed;
 mod health;
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Evaluator;
 use super::instances::{Family, Instances};
-use super::outlook::Arrived;
+use super::outlook::Awaited;
 use super::snapshot::{
     FeedState, InstanceKey, LinkFinding, LinkState, NodeInfo, NodeState, SharedDrift, Snapshot,
 };
@@ -31,6 +32,7 @@ use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Calendar, Catalog, DayKind, Direction, NodeId, Relation, Role};
 use crate::fold::cells::Cells;
 use crate::fold::day::Day;
+use arrivals::Arrivals;
 pub use closed::ClosedLink;
 use closed::Closes;
 use feed::Feed;
@@ -55,8 +57,8 @@ pub(super) struct Drift {
     forgotten: Vec<InstanceKey>,
     /// By [`NodeId`].
     feeds: Vec<Option<Feed>>,
-    /// When days arrive of what is late, as of the last close: few are.
-    pub(super) late: HashMap<InstanceKey, Arrived>,
+    /// What is awaited of what comes late, as of the last close.
+    pub(super) late: HashMap<InstanceKey, Awaited>,
     /// What links say together since the last close; `None`: not asked yet.
     shared: Option<Arc<[SharedDrift]>>,
     /// The last day that was closed.
@@ -84,6 +86,9 @@ struct Judged {
     whole_from: Option<i32>,
     /// What was known as months closed.
     closes: Closes,
+    /// How late data comes, of KPI and parent.
+    #[serde(skip)]
+    arrivals: [Arrivals; 2],
     #[serde(skip)]
     state: Option<Arc<LinkState>>,
 }
@@ -255,41 +260,48 @@ impl Evaluator {
         snapshot.shared = self.shared(&snapshot.instances);
     }
 
-    /// Notes whose days come late, by what its links and its feed have seen. Of the links of one parent that of the first KPI is
-    /// asked.
+    /// Notes what is awaited of what comes late, by what links and feeds have seen up to the last close. Of the links of one parent
+    /// the one that has known it the longest is asked.
     fn note_late(&mut self) {
         let Drift {
             links,
             feeds,
             late,
-            tuning,
+            closed_to,
             ..
         } = &mut self.drift;
         late.clear();
-        let mut of_parents: HashMap<InstanceKey, (&InstanceKey, Arrived)> = HashMap::new();
-        for (key, judged) in &*links {
-            let [of_kpi, of_parent] = judged.link.late(tuning);
-            if let Some(arrived) = of_kpi {
-                late.insert(key.clone(), arrived);
+        let is_open = |link: &Link| Some(link.closed_to()) == *closed_to;
+        let mut parents: HashMap<InstanceKey, Option<(i32, &InstanceKey)>> = HashMap::new();
+        for (key, judged) in links.iter().filter(|(_, judged)| is_open(&judged.link)) {
+            let [of_kpi, of_parent] = &judged.arrivals;
+            if let Some(arrived) = of_kpi.usual() {
+                late.insert(key.clone(), judged.link.awaited(Side::Kpi, arrived));
             }
-            let Some(arrived) = of_parent else { continue };
-            let Some(parent) = super::parent_of(&self.catalog, key) else {
-                continue;
-            };
-            let known = of_parents.entry(parent).or_insert_with(|| (key, arrived.clone()));
-            if *key < *known.0 {
-                *known = (key, arrived);
+            if of_parent.usual().is_some() {
+                parents.extend(super::parent_of(&self.catalog, key).map(|parent| (parent, None)));
             }
         }
-        late.extend(
-            of_parents
-                .into_iter()
-                .map(|(parent, (_, arrived))| (parent, arrived)),
-        );
-        for (node, feed) in (0u32..).map(NodeId).zip(feeds) {
-            if let Some(arrived) = feed.as_ref().and_then(|feed| feed.late(tuning)) {
-                late.insert(whole_of(node), arrived);
+        // Of most there is none, and nobody's parent is looked for.
+        let asked = if parents.is_empty() { None } else { Some(&*links) };
+        for (key, judged) in asked.into_iter().flatten() {
+            let parent = super::parent_of(&self.catalog, key).filter(|_| is_open(&judged.link));
+            if let Some(known) = parent.and_then(|parent| parents.get_mut(&parent)) {
+                let this = (judged.link.first_day(), key);
+                *known = Some(known.map_or(this, |known| known.min(this)));
             }
+        }
+        for (parent, longest) in parents {
+            let judged = longest.and_then(|(_, key)| links.get(key));
+            let awaited = judged.and_then(|judged| {
+                let arrived = judged.arrivals[1].usual()?;
+                Some(judged.link.awaited(Side::Parent, arrived))
+            });
+            late.extend(awaited.map(|awaited| (parent, awaited)));
+        }
+        for (node, feed) in (0u32..).map(NodeId).zip(feeds) {
+            let awaited = feed.as_ref().and_then(Feed::awaited);
+            late.extend(awaited.map(|awaited| (whole_of(node), awaited)));
         }
     }
 
@@ -358,7 +370,16 @@ impl Evaluator {
         } = &mut self.drift;
         let judged = links.get_mut(key)?;
         let days = days.map_or(&*default, |index| &named_days[index]);
-        let Judged { link, announced, .. } = judged;
+        let Judged {
+            link,
+            announced,
+            arrivals,
+            ..
+        } = judged;
+        let came = link.came(today.0, sides.map(|side| side.flow));
+        for (arrivals, came) in arrivals.iter_mut().zip(came) {
+            came.iter().for_each(|came| arrivals.learn(came));
+        }
         let mut announce = |at: usize| announcement(sides[at].target, &mut announced[at]);
         let targets = [announce(0), announce(1)];
         let input = |at: usize| DayInput {
@@ -393,6 +414,7 @@ impl Evaluator {
             announced: [None; 2],
             whole_from,
             closes: Closes::default(),
+            arrivals: Default::default(),
             state: None,
         })
     }
@@ -494,7 +516,9 @@ impl Evaluator {
                 continue;
             };
             let of = SideOf::new(&self.catalog, &self.catalog.nodes[at]);
-            if let Some(feed) = kept::decode::<Feed, _>(&stored.body, &of).and_then(Feed::restored) {
+            let decoded = kept::decode::<Feed, _, Arrivals>(&stored.body, &of);
+            let feed = decoded.and_then(|(feed, arrivals)| feed.restored(arrivals));
+            if let Some(feed) = feed {
                 self.drift.closed_to = self.drift.closed_to.max(Some(feed.closed_to()));
                 self.drift.feeds[at] = Some(feed);
             }
@@ -511,9 +535,10 @@ impl Evaluator {
                 continue;
             };
             let of = LinkOf::new(&self.catalog, node);
-            let Some(judged) = kept::decode::<Judged, _>(&stored.body, &of) else {
+            let Some((judged, arrivals)) = kept::decode::<Judged, _, [Arrivals; 2]>(&stored.body, &of) else {
                 continue;
             };
+            let judged = Judged { arrivals, ..judged };
             let closed_to = self.drift.closed_to.max(Some(judged.link.closed_to()));
             self.drift.closed_to = closed_to;
             let key = InstanceKey {
@@ -612,7 +637,7 @@ impl Evaluator {
             Some(StoredLink {
                 node: catalog.node(key.node).name.clone(),
                 dimensions: key.dimensions.iter().map(ToString::to_string).collect(),
-                body: kept::encode(judged, &LinkOf::new(catalog, key.node))?,
+                body: kept::encode(judged, &LinkOf::new(catalog, key.node), &judged.arrivals)?,
             })
         });
         let feeds = std::iter::zip(&catalog.nodes, &self.drift.feeds);
@@ -620,7 +645,7 @@ impl Evaluator {
             let feed = feed.as_ref().filter(|feed| is_later(feed.closed_to()))?;
             Some(StoredFeed {
                 node: node.name.clone(),
-                body: kept::encode(feed, &SideOf::new(catalog, node))?,
+                body: kept::encode(feed, &SideOf::new(catalog, node), feed.arrivals())?,
             })
         });
         Learned {

@@ -16,7 +16,7 @@ const LARGEST_ERROR: f64 = 1.0;
 /// Forecasts that the normal distribution of the spread counts as beside theirs.
 const PRIOR: f64 = 2.5;
 /// Width of the kernel around each score, as a share of the spread of forecasts.
-const KERNEL: f64 = 0.5;
+const KERNEL: f64 = 0.45;
 /// Scores that are kept at most, spread evenly over all of them: quantiles need no more.
 const KEPT: usize = 32;
 /// What a score counts as at most for the spread of forecasts: one month of another unit says little of the next.

@@ -1,18 +1,22 @@
-//! Days that have not come whole: how much of each is missing, by how old days usually are when their volume comes.
+//! Days that have not come whole: how much of each is missing, by how late their volume usually comes.
 
 /// Ages in days that are told apart; what is older counts as the last.
 pub const AGES: usize = 16;
-/// Same weekdays before it that a day is compared with.
+/// Same weekdays before it that a day is compared with, and the days that they reach back.
 const WEEKS: usize = 4;
+const REACH: usize = 7 * WEEKS;
 /// The least share of a day that is scaled up to a whole one, where there is no day to compare it with.
 const LEAST_SHARE: f64 = 0.2;
+/// A share that may be missing of what is not late.
+const IN_TIME: f64 = 0.05;
 
-/// The share of a day's volume that has usually come by the end of the day itself, of the day after it, and so on.
-#[derive(Clone, PartialEq, Debug)]
+/// The share of a day's volume that has usually come by the end of the day itself, of the day after it, and so on. More than 1
+/// where some of it is taken back later.
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Arrived([f64; AGES]);
 
 impl Arrived {
-    /// Of what comes at each age, in any unit; `None` where nothing has come.
+    /// Of the share that comes at each age; `None` where days are whole when they end, or nothing comes.
     pub fn of(by_age: &[f64; AGES]) -> Option<Arrived> {
         let all: f64 = by_age.iter().sum();
         let mut sum = 0.0;
@@ -20,97 +24,128 @@ impl Arrived {
             sum += came;
             sum / all
         });
-        (all > 0.0).then_some(Arrived(shares))
+        let is_late = all > 0.0 && shares.iter().any(|share| (1.0 - share).abs() > IN_TIME);
+        is_late.then_some(Arrived(shares))
     }
 
     /// What has come by the end of a day of an age; today is 0.
     fn by(&self, age: usize) -> f64 {
         if age + 1 < AGES { self.0[age] } else { 1.0 }
     }
+}
 
-    /// Adds to the latest days of a history, the last one yesterday, what will have been missing of them when today ends, and
-    /// says how much that is of the days from number `since` on.
-    ///
-    /// A day of which a share A has come, v so far, and of which E is usual, comes to v + (1 − A)·(v + (1 − A)·E): what is
-    /// missing is taken from v / A and from E, with weights of A and 1 − A (Benktander 1976, "An approach to credibility in
-    /// calculating IBNR for casualty excess reinsurance"). E is the mean of four same weekdays before.
-    pub fn complete(&self, days: &mut [f64], since: usize) -> Late {
-        let mut late = Late {
-            at_start: Missing::default(),
-            at_end: Missing::default(),
-            of_today: self.by(0),
-        };
+/// What is missing of a day of which a share has come. With a share of A, v so far, and E that is usual it is
+/// (1 − A)·(v + (1 − A)·E): taken from v / A and from E with weights of A and 1 − A (Benktander 1976, "An approach to credibility
+/// in calculating IBNR for casualty excess reinsurance", The Actuarial Review).
+fn missing(share: f64, brought: f64, usual: Option<f64>) -> f64 {
+    let usual = usual.unwrap_or_else(|| brought / share.max(LEAST_SHARE));
+    (1.0 - share) * (brought + (1.0 - share) * usual)
+}
+
+/// The mean of the same weekdays before a day, by its place.
+fn usual(days: &[f64], at: usize) -> Option<f64> {
+    let before = (1..=WEEKS).filter_map(|week| days.get(at.checked_sub(7 * week)?));
+    let (sum, count) = before.fold((0.0, 0.0), |(sum, count), day| (sum + day, count + 1.0));
+    (count > 0.0).then(|| sum / count)
+}
+
+/// What was awaited of the latest days as the last of them closed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Awaited {
+    arrived: Arrived,
+    /// The last day that was closed.
+    closed_to: i32,
+    /// What each of them had brought then, the last one first, and what it is to come to.
+    days: [(f64, f64); AGES - 1],
+}
+
+impl Awaited {
+    /// Of days up to the one that closed last, as known then; there is nothing before `first_day`.
+    pub fn of(arrived: Arrived, closed_to: i32, first_day: i32, brought: impl Fn(i32) -> f64) -> Awaited {
+        let from = first_day.max(closed_to + 1 - (AGES + REACH) as i32);
+        let mut days: Vec<f64> = (from..=closed_to).map(brought).collect();
+        let mut awaited = [(0.0, 0.0); AGES - 1];
         // The oldest first: the same weekday before is whole then.
+        for age in (0..AGES - 1).rev() {
+            let Some(at) = days.len().checked_sub(age + 1) else {
+                continue;
+            };
+            let brought = days[at];
+            days[at] += missing(arrived.by(age), brought, usual(&days, at));
+            awaited[age] = (brought, days[at]);
+        }
+        Awaited {
+            arrived,
+            closed_to,
+            days: awaited,
+        }
+    }
+
+    /// Adds to each of the latest days of a history, the last one yesterday, what is missing of it, and says how much that is of
+    /// the days from number `since` on. `is_closing`: today has ended. `None` where another day than yesterday closed last: how
+    /// much has come of what was awaited cannot be told then.
+    ///
+    /// While a day goes by, what is awaited of an earlier one comes at once or by and by: its share is as far on as that has come.
+    pub fn complete(&self, days: &mut [f64], today: i32, since: usize, is_closing: bool) -> Option<Late> {
+        if today != self.closed_to + 1 {
+            return None;
+        }
+        let mut late = Late {
+            missing: 0.0,
+            worth: 0.0,
+            of_today: self.arrived.by(0),
+        };
         for age in (1..AGES).rev() {
             let Some(at) = days.len().checked_sub(age) else {
                 continue;
             };
-            let known = days[at];
-            let before = (1..=WEEKS).filter_map(|week| days.get(at.checked_sub(7 * week)?));
-            let (sum, count) = before.fold((0.0, 0.0), |(sum, count), day| (sum + day, count + 1.0));
-            let missing = |by: f64| {
-                let usual = if count > 0.0 {
-                    sum / count
-                } else {
-                    known / by.max(LEAST_SHARE)
-                };
-                (1.0 - by) * (known + (1.0 - by) * usual)
+            let brought = days[at];
+            let (before, by_now) = (self.arrived.by(age - 1), self.arrived.by(age));
+            let (then, whole) = self.days[age - 1];
+            let due = whole * (by_now - before);
+            let came = if is_closing || due == 0.0 {
+                1.0
+            } else {
+                ((brought - then) / due).clamp(0.0, 1.0)
             };
-            let (at_start, at_end) = (self.by(age - 1), self.by(age));
+            let share = before + came * (by_now - before);
+            let missing = missing(share, brought, usual(days, at));
+            days[at] += missing;
             if at >= since {
-                late.at_start.add(missing(at_start), 1.0 - at_start);
-                late.at_end.add(missing(at_end), 1.0 - at_end);
+                late.missing += missing;
+                late.worth += if days[at] > 0.0 {
+                    (missing / days[at]).clamp(0.0, 1.0)
+                } else {
+                    0.0
+                };
             }
-            days[at] += missing(at_end);
         }
-        late
+        Some(late)
     }
 }
 
 /// What is missing of the days of a running period.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Late {
-    /// Of days before today, when today begins, and when it ends.
-    at_start: Missing,
-    at_end: Missing,
+    /// Of days before today.
+    pub(super) missing: f64,
+    /// How many whole days that is.
+    pub(super) worth: f64,
     /// The share of what today will have brought that comes today.
     of_today: f64,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Debug)]
-struct Missing {
-    value: f64,
-    /// How many whole days it is worth.
-    days: f64,
-}
-
-impl Missing {
-    fn add(&mut self, value: f64, days: f64) {
-        self.value += value;
-        self.days += days;
-    }
-}
-
 impl Late {
-    /// What is missing of days before today when a share of today has passed, and how many days it is worth.
-    pub(super) fn missing(&self, share_of_today: f64) -> (f64, f64) {
-        let between = |start: f64, end: f64| start + (end - start) * share_of_today;
-        (
-            between(self.at_start.value, self.at_end.value),
-            between(self.at_start.days, self.at_end.days),
-        )
-    }
-
     /// The share of today's volume that is yet to come when a share of today has passed.
     pub(super) fn rest_of_today(&self, share_of_today: f64) -> f64 {
         1.0 - share_of_today * self.of_today
     }
 
-    /// The same where days do not add up to their period, see [`super::Foreseen::thinned`].
-    pub(super) fn thinned(mut self, share: f64) -> Late {
-        self.at_start.value *= share;
-        self.at_end.value *= share;
-        self
+    /// Tells it from others.
+    pub fn mark(&self) -> u64 {
+        [self.missing, self.worth, self.of_today]
+            .iter()
+            .fold(1, |mark: u64, part| (mark ^ part.to_bits()).rotate_left(23))
     }
 }
 
@@ -118,62 +153,118 @@ impl Late {
 mod tests {
     use super::*;
 
-    /// Half of a day comes on it, three tenths a day later, two tenths another day later.
-    fn arrived() -> Arrived {
+    const TODAY: i32 = 30;
+
+    /// Shares by age.
+    fn arrived(shares: &[f64]) -> Arrived {
         let mut by_age = [0.0; AGES];
-        by_age[..3].copy_from_slice(&[5.0, 3.0, 2.0]);
+        by_age[..shares.len()].copy_from_slice(shares);
         Arrived::of(&by_age).unwrap()
     }
 
-    #[test]
-    fn a_day_that_is_as_usual_is_completed_to_what_is_usual() {
-        let mut days = [100.0; 30];
-        days[29] = 80.0;
-        let late = arrived().complete(&mut days, 20);
-        // Today's end: the day before yesterday is whole, of yesterday a fifth is missing, all as usual.
-        assert!((days[29] - 100.0).abs() < 1e-9 && days[28] == 100.0, "{days:?}");
-        let (value, worth) = late.missing(1.0);
+    /// Of 30 days of a hundred each, but for the last ones as they were at the last close, what is missing with the last ones as
+    /// they are now; and yesterday, completed.
+    fn missing(shares: &[f64], then: &[f64], now: &[f64], is_closing: bool) -> (f64, f64) {
+        let days = |last: &[f64]| {
+            let mut days = vec![100.0; TODAY as usize];
+            days[TODAY as usize - last.len()..].copy_from_slice(last);
+            days
+        };
+        let closed = days(then);
+        let awaited = Awaited::of(arrived(shares), TODAY - 1, 0, |day| closed[day as usize]);
+        let mut now = days(now);
+        let late = awaited.complete(&mut now, TODAY, 0, is_closing).unwrap();
+        (late.missing, now[TODAY as usize - 1])
+    }
+
+    fn is_about((missing, yesterday): (f64, f64), expected: (f64, f64)) {
         assert!(
-            (value - 20.0).abs() < 1e-9 && (worth - 0.2).abs() < 1e-9,
-            "{late:?}"
+            (missing - expected.0).abs() < 1e-9 && (yesterday - expected.1).abs() < 1e-9,
+            "{missing} and {yesterday}, expected {expected:?}"
         );
-        // Half of today is still to come when it ends.
-        assert_eq!(late.rest_of_today(1.0), 0.5);
-        assert_eq!(late.rest_of_today(0.0), 1.0);
+    }
+
+    /// Half of a day comes on it, three tenths a day later, two tenths another day later.
+    const BY_AND_BY: [f64; 3] = [0.5, 0.3, 0.2];
+
+    #[test]
+    fn what_is_as_usual_is_completed_to_what_is_usual() {
+        // As the day ends, yesterday has 80 and the day before is whole.
+        is_about(
+            missing(&BY_AND_BY, &[80.0, 50.0], &[100.0, 80.0], true),
+            (20.0, 100.0),
+        );
+        // As it begins; when what comes today has come; half way.
+        is_about(
+            missing(&BY_AND_BY, &[80.0, 50.0], &[80.0, 50.0], false),
+            (70.0, 100.0),
+        );
+        is_about(
+            missing(&BY_AND_BY, &[80.0, 50.0], &[100.0, 80.0], false),
+            (20.0, 100.0),
+        );
+        is_about(
+            missing(&BY_AND_BY, &[80.0, 50.0], &[90.0, 65.0], false),
+            (45.0, 100.0),
+        );
     }
 
     #[test]
-    fn a_day_that_differs_is_completed_half_way() {
-        // 0.8 has come of 200: from itself 50 more would come, at 0.8; of what is usual 20.
-        let mut days = [100.0; 30];
-        days[29] = 160.0;
-        let late = arrived().complete(&mut days, 0);
-        let expected = 0.2 * (160.0 + 0.2 * 100.0);
-        assert!((late.missing(1.0).0 - expected).abs() < 1e-9);
-        assert!((days[29] - 160.0 - expected).abs() < 1e-9);
+    fn what_differs_is_completed_between_itself_and_what_is_usual() {
+        // 0.8 has come of 200, 160: a fifth of 160 and of a fifth of 100.
+        let more = 0.2 * (160.0 + 0.2 * 100.0);
+        is_about(
+            missing(&BY_AND_BY, &[100.0, 100.0], &[100.0, 160.0], true),
+            (more, 160.0 + more),
+        );
     }
 
     #[test]
-    fn what_is_missing_shrinks_as_the_day_goes_by_and_days_before_the_period_do_not_count() {
-        let mut days = [100.0; 30];
-        days[28] = 80.0;
-        days[29] = 50.0;
-        let late = arrived().complete(&mut days, 29);
-        // As today begins half of yesterday is missing; as it ends a fifth, of a day that then has 50 and not 80.
-        assert!((late.missing(0.0).0 - 0.5 * (50.0 + 0.5 * 100.0)).abs() < 1e-9);
-        assert!((late.missing(1.0).0 - 0.2 * (50.0 + 0.2 * 100.0)).abs() < 1e-9);
-        assert!((late.missing(0.5).1 - 0.35).abs() < 1e-9);
+    fn a_batch_is_not_counted_twice_when_it_has_come() {
+        let nightly = [0.0, 1.0];
+        // Before it comes, all of yesterday is missing; then nothing, whatever the hour.
+        is_about(missing(&nightly, &[0.0], &[0.0], false), (100.0, 100.0));
+        is_about(missing(&nightly, &[0.0], &[100.0], false), (0.0, 100.0));
+        is_about(missing(&nightly, &[0.0], &[130.0], false), (0.0, 130.0));
+        is_about(missing(&nightly, &[0.0], &[130.0], true), (0.0, 130.0));
+        // Less than usual may be a part until the day ends.
+        is_about(missing(&nightly, &[0.0], &[80.0], false), (20.0, 100.0));
+        is_about(missing(&nightly, &[0.0], &[80.0], true), (0.0, 80.0));
     }
 
     #[test]
-    fn without_a_day_to_compare_with_a_day_is_scaled_up() {
-        let mut days = [50.0, 80.0];
-        arrived().complete(&mut days, 0);
-        assert!((days[1] - 100.0).abs() < 1e-9, "{days:?}");
+    fn what_is_taken_back_later_is_missing_too() {
+        // 110 come, of which 10 are returned on the next day.
+        is_about(missing(&[1.1, -0.1], &[110.0], &[110.0], false), (-10.0, 100.0));
+        is_about(missing(&[1.1, -0.1], &[110.0], &[100.0], false), (0.0, 100.0));
     }
 
     #[test]
-    fn nothing_that_came_says_nothing() {
-        assert_eq!(Arrived::of(&[0.0; AGES]), None);
+    fn days_before_the_period_do_not_count_and_young_series_are_scaled_up() {
+        let awaited = Awaited::of(arrived(&BY_AND_BY), 1, 0, |_| 50.0);
+        let mut days = [80.0, 50.0];
+        let late = awaited.complete(&mut days, 2, 1, false).unwrap();
+        assert_eq!(late.missing, 50.0, "{days:?}");
+        assert_eq!(
+            awaited.complete(&mut days, 3, 0, false),
+            None,
+            "a day that nobody closed"
+        );
+    }
+
+    #[test]
+    fn what_comes_in_time_is_not_late() {
+        let mut by_age = [0.0; AGES];
+        assert_eq!(Arrived::of(&by_age), None);
+        by_age[0] = 0.97;
+        by_age[3] = 0.03;
+        assert_eq!(Arrived::of(&by_age), None);
+    }
+
+    #[test]
+    fn half_of_today_is_still_to_come_when_it_ends() {
+        let awaited = Awaited::of(arrived(&BY_AND_BY), 29, 0, |_| 100.0);
+        let late = awaited.complete(&mut [100.0; 30], 30, 0, true).unwrap();
+        assert_eq!((late.rest_of_today(0.0), late.rest_of_today(1.0)), (1.0, 0.5));
     }
 }

@@ -25,7 +25,7 @@ use crate::fold::day::Day;
 pub use almanac::Almanac;
 pub use calibration::Calibration;
 pub(super) use calibration::normal;
-pub use late::{AGES, Arrived, Late};
+pub use late::{AGES, Arrived, Awaited, Late};
 
 /// Days of history that a forecast looks at, at most: two years and what their beginning needs.
 pub const HISTORY_DAYS: i32 = 2 * 366 + 60;
@@ -226,7 +226,6 @@ impl Foreseen {
         };
         Foreseen {
             ahead: self.ahead.map(thinned),
-            late: self.late.map(|late| Box::new(late.thinned(share))),
             ..self
         }
     }
@@ -236,7 +235,7 @@ impl Foreseen {
     pub fn outlook(self: &Arc<Foreseen>, so_far: f64, share_of_today: f64) -> Option<Outlook> {
         let ahead = self.ahead.as_ref()?;
         let late = self.late.as_deref();
-        let (missing, worth) = late.map_or((0.0, 0.0), |late| late.missing(share_of_today));
+        let (missing, worth) = late.map_or((0.0, 0.0), |late| (late.missing, late.worth));
         let rest = late.map_or(1.0 - share_of_today, |late| late.rest_of_today(share_of_today));
         // The rest of today comes at the rate of its plan, whatever its beginning brought.
         let to_come = missing + ahead.of_today * rest + ahead.later;
@@ -274,10 +273,9 @@ impl Outlook {
         Some(if to_come > 0.0 { above } else { 1.0 - above })
     }
 
-    /// What of it is yet to come of days before today, when a share of today has passed; `None` where nothing is late.
-    pub fn late(&self, share_of_today: f64) -> Option<f64> {
-        let late = self.foreseen.late.as_ref()?;
-        Some(late.missing(share_of_today).0)
+    /// What of it is yet to come of days before today; `None` where nothing is late.
+    pub fn late(&self) -> Option<f64> {
+        self.foreseen.late.as_ref().map(|late| late.missing)
     }
 
     /// The range in which the outcome lies with a probability, its tails equal; `None` without a spread.

@@ -25,7 +25,7 @@ use crate::catalog::{
 };
 use crate::evaluate::attribution::{self, Account, LeftOut, Untold};
 use crate::evaluate::drill;
-use crate::evaluate::pace;
+use crate::evaluate::outlook::Outlook;
 use crate::evaluate::weights::{Line, Setting};
 use crate::evaluate::{Estimate, InstanceKey, LinkState, NodeState, Pace, Period, Ranges, Snapshot};
 use crate::words::definition;
@@ -598,7 +598,11 @@ fn explanation(
         reckoned_since: snapshot.nodes[state.key.node.0 as usize].reckoned_since,
         judged: state.is_judged(),
         forecast: state.forecast,
-        forecast_late: late(catalog, state, at),
+        forecast_late: state
+            .outlook
+            .as_ref()
+            .and_then(Outlook::late)
+            .filter(|late| *late != 0.0),
         forecast_range: state.range80(),
         target_probability: state.target_probability,
         parent: parent(catalog, snapshot, state),
@@ -674,16 +678,6 @@ fn drills(
             not_explained_share: found.not_explained / distance,
         });
     texts.collect()
-}
-
-/// What a forecast adds for days that have passed and have not come whole.
-fn late(catalog: &Catalog, state: &NodeState, at: Timestamp) -> Option<f64> {
-    let calendar = catalog.calendar_of(catalog.node(state.key.node));
-    let today = calendar.day_of(at);
-    state
-        .outlook
-        .as_ref()?
-        .late(pace::elapsed_of_day(today, at, calendar))
 }
 
 /// What has been in force for a KPI up to a moment, and what is proposed of it now.

@@ -17,7 +17,7 @@ pub use tuning::{AnswerTuning, Tuning};
 
 use super::sure;
 use crate::catalog::attribute::DriftKind;
-use crate::evaluate::outlook::Arrived;
+use crate::evaluate::outlook::{AGES, Arrived, Awaited};
 use answer::{Answer, Change, MayAsk};
 use calendar::QuarterEnd;
 use judge::{Judge, Noise, Seen, Spoken};
@@ -213,9 +213,23 @@ impl Link {
         self.closed_to
     }
 
-    /// When days of KPI and parent arrive, where they are late.
-    pub fn late(&self, tuning: &Tuning) -> [Option<Arrived>; 2] {
-        [self.kpi.late(tuning), self.parent.late(tuning)]
+    /// What has come of KPI and parent since the last close, by the age of its day, as another day closes with these flows; `None`
+    /// where that says nothing of how late data comes.
+    pub fn came(&self, day: i32, flows: [&[Option<f64>]; 2]) -> [Option<[f64; AGES]>; 2] {
+        let [kpi, parent] = flows;
+        [
+            self.kpi.came(day, self.closed_to, kpi),
+            self.parent.came(day, self.closed_to, parent),
+        ]
+    }
+
+    /// What is awaited of the latest days of a side that comes late.
+    pub fn awaited(&self, side: Side, arrived: Arrived) -> Awaited {
+        let stream = match side {
+            Side::Kpi => &self.kpi,
+            Side::Parent => &self.parent,
+        };
+        stream.awaited(self.closed_to, arrived)
     }
 
     /// Whether it is known well enough for anything to be told of it.

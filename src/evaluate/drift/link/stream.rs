@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::arrivals::by_age;
 use super::super::health::{Lateness, Liveness, Units};
 use super::calendar::{Days, QuarterEnd, weekday};
 use super::judge::Counted;
 use super::plan::{Announced, Plan};
 use super::tuning::Tuning;
-use crate::evaluate::outlook::Arrived;
+use crate::evaluate::outlook::{AGES, Arrived, Awaited};
 
 /// A weekday that brings less than this share of an average day says nothing of its own.
 const LEAST_SHARE: f64 = 0.15;
@@ -329,9 +330,25 @@ impl Stream {
         (unusual && reference > 0.0).then(|| ((value + 0.05 * reference) / (1.05 * reference)).ln())
     }
 
-    /// When its days arrive, where they are late.
-    pub(super) fn late(&self, tuning: &Tuning) -> Option<Arrived> {
-        self.late.shares(tuning)
+    /// What has come since the last close, by the age of its day; `None` where that says nothing: of a level, where nobody
+    /// closed the day before, and where much comes at once after a silence.
+    pub(super) fn came(&self, day: i32, closed_to: i32, flow: &[Option<f64>]) -> Option<[f64; AGES]> {
+        let known = |of_day: i32| self.brought_on(of_day, closed_to);
+        let says = !self.level && day == closed_to + 1 && !self.live.is_long();
+        says.then(|| by_age(day, self.first_day, flow, known))
+    }
+
+    /// What is awaited of the days up to the last close.
+    pub(super) fn awaited(&self, closed_to: i32, arrived: Arrived) -> Awaited {
+        Awaited::of(arrived, closed_to, self.first_day, |day| {
+            self.brought_on(day, closed_to)
+        })
+    }
+
+    /// What a total had brought on a day as of the last close.
+    fn brought_on(&self, day: i32, closed_to: i32) -> f64 {
+        let is_kept = (closed_to + 1 - RING as i32..=closed_to).contains(&day);
+        if is_kept { self.value[at(day)] } else { 0.0 }
     }
 
     pub(super) fn maturity(&self, tuning: &Tuning) -> i32 {
