@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 
 use super::shown::{Format, Tongue};
+use super::of_node::OfNode;
 use super::{Config, load_all, print};
 use crate::catalog::Calendar;
 use crate::report::explain;
@@ -16,11 +17,8 @@ use crate::state::Reading;
 pub(super) struct ExplainArgs {
     #[command(flatten)]
     config: Config,
-    /// Name of the node in the catalogue
-    node: String,
-    /// Of a node with `each`: the values of its dimensions, in their order
-    #[arg(value_name = "VALUE")]
-    values: Vec<String>,
+    #[command(flatten)]
+    of: OfNode,
     /// As of when: a day (its close), a local time, or a time with its offset [default: now]
     #[arg(long, value_name = "T")]
     at: Option<String>,
@@ -42,10 +40,11 @@ pub(super) fn explain_command(args: &ExplainArgs) -> Result<(), String> {
         })?),
         None => None,
     };
+    let node = args.of.name(&catalog, "explain")?;
     let reading = Reading::of(&settings.state_sqlite).map_err(|error| error.to_string())?;
     let mut past = Past::new(catalog.clone(), reading, settings.max_value_bytes);
     let found =
-        explain::explain(&mut past, &args.node, &args.values, at).map_err(|error| error.to_string())?;
+        explain::explain(&mut past, node, &args.of.values, at).map_err(|error| error.to_string())?;
     match args.format {
         Format::Text => {
             let language = Tongue::or_settings(args.language, &settings);

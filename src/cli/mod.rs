@@ -10,6 +10,7 @@ mod export;
 mod import;
 mod logging;
 mod notify;
+mod of_node;
 mod review;
 mod route;
 mod run;

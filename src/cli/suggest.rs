@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::shown::{Format, Tongue};
+use super::of_node::OfNode;
 use super::{Config, load_all, print};
 use crate::report::past::Past;
 use crate::report::suggest;
@@ -13,11 +14,8 @@ use crate::state::Reading;
 pub(super) struct SuggestArgs {
     #[command(flatten)]
     config: Config,
-    /// Name of the node in the catalogue
-    node: String,
-    /// Of a node with `each`: the values of its dimensions, in their order
-    #[arg(value_name = "VALUE")]
-    values: Vec<String>,
+    #[command(flatten)]
+    of: OfNode,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -30,9 +28,10 @@ pub(super) struct SuggestArgs {
 pub(super) fn suggest_command(args: &SuggestArgs) -> Result<(), String> {
     let (settings, catalog) =
         load_all(args.config.config.as_deref()).map_err(|diagnostics| diagnostics.to_string())?;
+    let node = args.of.name(&catalog, "suggest")?.to_owned();
     let reading = Reading::of(&settings.state_sqlite).map_err(|error| error.to_string())?;
     let mut past = Past::new(catalog, reading, settings.max_value_bytes);
-    let found = suggest::suggest(&mut past, &args.node, &args.values).map_err(|error| error.to_string())?;
+    let found = suggest::suggest(&mut past, &node, &args.of.values).map_err(|error| error.to_string())?;
     match args.format {
         Format::Text => print(&suggest::text(
             &found,
