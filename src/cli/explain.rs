@@ -4,8 +4,8 @@ use clap::Args;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 
-use super::shown::{Format, Tongue};
 use super::of_node::OfNode;
+use super::shown::{Format, Tongue};
 use super::{Config, load_all, print};
 use crate::catalog::Calendar;
 use crate::report::explain;
@@ -43,8 +43,7 @@ pub(super) fn explain_command(args: &ExplainArgs) -> Result<(), String> {
     let node = args.of.name(&catalog, "explain")?;
     let reading = Reading::of(&settings.state_sqlite).map_err(|error| error.to_string())?;
     let mut past = Past::new(catalog.clone(), reading, settings.max_value_bytes);
-    let found =
-        explain::explain(&mut past, node, &args.of.values, at).map_err(|error| error.to_string())?;
+    let found = explain::explain(&mut past, node, &args.of.values, at).map_err(|error| error.to_string())?;
     match args.format {
         Format::Text => {
             let language = Tongue::or_settings(args.language, &settings);

@@ -61,11 +61,11 @@ mod tests {
         let declared = |count: usize| {
             let nodes: String = (0..count)
                 .map(|number| {
-                    format!("  n{number:02}: {{title: 第 {number} 个, metric: m, role: business}}\n")
+                    format!("  n{number:02}: {{title: 第 {number} 个, metric: m, role: business, period: month}}\n")
                 })
                 .collect();
             let yaml = format!(
-                "sources: {{s: {{topics: [t], format: json}}}}\nmetrics: {{m: {{source: s, agg: count}}}}\nnodes:\n{nodes}"
+                "sources: {{s: {{topics: [t], format: json, fields: {{}}}}}}\nmetrics: {{m: {{source: s, agg: count}}}}\nnodes:\n{nodes}"
             );
             load(&Files::new("", [("a.yaml", yaml.as_str())]))
                 .map_err(|problems| problems.to_string())

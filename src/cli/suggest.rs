@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::shown::{Format, Tongue};
 use super::of_node::OfNode;
+use super::shown::{Format, Tongue};
 use super::{Config, load_all, print};
 use crate::report::past::Past;
 use crate::report::suggest;

@@ -261,6 +261,9 @@ impl Evaluator {
             self.show_judgement(state);
         }
         let shared = self.shared(&instances);
+        if horizon == Horizon::Day {
+            self.drift.looked_at(cells.version());
+        }
         self.last = Some(match horizon {
             Horizon::Known => Last {
                 at: Some(at),

@@ -842,7 +842,10 @@ impl Instance {
                 let since = usize::try_from(since).unwrap_or(0);
                 // What does not add up over days is not completed by days.
                 let late = late.get(&self.key).filter(|_| formula.is_additive());
-                let is_closing = moment.last_day == moment.today;
+                // A moment of the past may be in the middle of its day.
+                let tomorrow = Day(moment.today.0 + 1).date();
+                let is_closing =
+                    moment.at.as_millisecond() + 1 >= moment.calendar.start_of(tomorrow).as_millisecond();
                 let late =
                     late.and_then(|awaited| awaited.complete(complete, moment.today.0, since, is_closing));
                 let history = History {

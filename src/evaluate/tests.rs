@@ -925,6 +925,23 @@ fn a_forecast_knows_what_is_late() {
         after.drift.late.keys().any(|key| key.node == node)
     };
     assert!(is_late("revenue") && is_late("local") && !is_late("articles"));
+    // Three days that are closed at once, after an outage: of the last two nobody knows when their data came.
+    for missed in 51..=53 {
+        for _ in 0..2 {
+            world.order(&day(missed).to_string(), "50", "east", false);
+        }
+    }
+    let usual = |evaluator: &mut Evaluator, closed: i64| {
+        let mut shown = evaluator.snapshot(&world.cells, evening(closed), Horizon::Day);
+        evaluator.close_day(&mut shown);
+        let revenue = world.catalog.node_named("revenue").unwrap();
+        let late = evaluator.drift.late.iter().find(|(key, _)| key.node == revenue);
+        let told = format!("{:?}", late.unwrap().1);
+        told.split(", closed_to").next().unwrap().to_owned()
+    };
+    let first = usual(&mut evaluator, 51);
+    assert_eq!(usual(&mut evaluator, 52), first);
+    assert_eq!(usual(&mut evaluator, 53), first);
 }
 
 /// The catalogue with bands: of a level, of a total, and of totals from a file.

@@ -21,12 +21,12 @@ impl Default for Arrivals {
 }
 
 impl Arrivals {
-    /// Takes in what arrived between two closes that follow each other. A day on which more was taken back than came says nothing.
+    /// Takes in what arrived between two closes that follow each other. A day on which most of what came was taken back says nothing.
     pub(super) fn learn(&mut self, by_age: &[f64; AGES]) {
         let volume: f64 = by_age.iter().sum();
-        if volume > 0.0 {
-            for (share, arrived) in self.0.iter_mut().zip(by_age) {
-                let seen = (arrived / volume).clamp(-1.0, 2.0);
+        let seen = by_age.map(|arrived| arrived / volume);
+        if volume > 0.0 && seen.iter().all(|share| (-1.0..=2.0).contains(share)) {
+            for (share, seen) in self.0.iter_mut().zip(seen) {
                 *share += (PACE * (seen - f64::from(*share))) as f32;
             }
         }
@@ -74,8 +74,10 @@ mod tests {
 
     #[test]
     fn one_close_is_no_habit_and_twenty_are() {
-        // A gap of two days that is filled at once.
-        assert_eq!(after(1, &[100.0, 100.0]), None);
+        // A gap that is filled at once, and orders that are cancelled.
+        assert_eq!(after(1, &[100.0, 100.0, 100.0, 100.0]), None);
+        assert_eq!(after(1, &[100.0, -40.0, -40.0]), None);
+        assert_eq!(after(20, &[300.0, -100.0, -100.0]), None);
         // Half of a day late by two days: 0.5 + 0.5 · 0.92²⁰ of it by its end.
         let mut expected = [0.0; AGES];
         expected[0] = 0.5 + 0.5 * 0.92f64.powi(20);

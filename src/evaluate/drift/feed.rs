@@ -66,10 +66,6 @@ impl Feed {
         if day <= self.closed_to {
             return;
         }
-        if !is_level && day == self.closed_to + 1 && !self.live.is_long() {
-            let came = by_age(day, self.first_day, flow, |of_day| self.brought_on(of_day));
-            self.arrivals.learn(&came);
-        }
         // Days that nobody closed are nobody's values.
         for missed in self.closed_to + 1..=day {
             self.values[at(missed)] = if is_level { f64::NAN } else { 0.0 };
@@ -89,6 +85,14 @@ impl Feed {
             self.units.day(day, ratio, is_unusual, is_warm, tuning);
         }
         self.show();
+    }
+
+    /// Learns how late data comes of what each of the latest days of a total has brought as a day is about to close.
+    pub(super) fn learn_arrivals(&mut self, day: i32, flow: &[Option<f64>]) {
+        if day == self.closed_to + 1 && !self.live.is_long() {
+            let came = by_age(day, self.first_day, flow, |of_day| self.brought_on(of_day));
+            self.arrivals.learn(&came);
+        }
     }
 
     /// What is awaited of the latest days; `None` where everything comes in time.

@@ -30,7 +30,7 @@ use super::snapshot::{
 };
 use crate::catalog::attribute::DriftKind;
 use crate::catalog::{Calendar, Catalog, DayKind, Direction, NodeId, Relation, Role};
-use crate::fold::cells::Cells;
+use crate::fold::cells::{Cells, Version};
 use crate::fold::day::Day;
 use arrivals::Arrivals;
 pub use closed::ClosedLink;
@@ -59,6 +59,9 @@ pub(super) struct Drift {
     feeds: Vec<Option<Feed>>,
     /// What is awaited of what comes late, as of the last close.
     pub(super) late: HashMap<InstanceKey, Awaited>,
+    /// The cells of the latest snapshot of a day, and whether it was the first of them: of several days that close one after the
+    /// other over the same cells nobody knows when their data came.
+    closing: Option<(Version, bool)>,
     /// What links say together since the last close; `None`: not asked yet.
     shared: Option<Arc<[SharedDrift]>>,
     /// The last day that was closed.
@@ -186,10 +189,19 @@ impl Drift {
             forgotten: Vec::new(),
             feeds: catalog.nodes.iter().map(|_| None).collect(),
             late: HashMap::new(),
+            closing: None,
             shared: None,
             closed_to: None,
             taken_to: None,
         }
+    }
+}
+
+impl Drift {
+    /// A day is looked at with these cells.
+    pub(super) fn looked_at(&mut self, cells: Version) {
+        let is_new = self.closing.is_none_or(|(known, _)| known != cells);
+        self.closing = Some((cells, is_new));
     }
 }
 
@@ -332,7 +344,11 @@ impl Evaluator {
                 continue;
             };
             let (days, tuning) = (self.days(state.key.node), &self.drift.tuning);
-            feed.close(today.0, &state.daily, self.is_level(state.key.node), days, tuning);
+            let is_level = self.is_level(state.key.node);
+            if !is_level && is_new(self.drift.closing) {
+                feed.learn_arrivals(today.0, &state.daily);
+            }
+            feed.close(today.0, &state.daily, is_level, days, tuning);
             self.drift.feeds[node as usize] = Some(feed);
         }
     }
@@ -366,6 +382,7 @@ impl Evaluator {
             tuning,
             days: default,
             named_days,
+            closing,
             ..
         } = &mut self.drift;
         let judged = links.get_mut(key)?;
@@ -376,9 +393,11 @@ impl Evaluator {
             arrivals,
             ..
         } = judged;
-        let came = link.came(today.0, sides.map(|side| side.flow));
-        for (arrivals, came) in arrivals.iter_mut().zip(came) {
-            came.iter().for_each(|came| arrivals.learn(came));
+        if is_new(*closing) {
+            let came = link.came(today.0, sides.map(|side| side.flow));
+            for (arrivals, came) in arrivals.iter_mut().zip(came) {
+                came.iter().for_each(|came| arrivals.learn(came));
+            }
         }
         let mut announce = |at: usize| announcement(sides[at].target, &mut announced[at]);
         let targets = [announce(0), announce(1)];
@@ -654,6 +673,11 @@ impl Evaluator {
             feeds: feeds.collect(),
         }
     }
+}
+
+/// Whether a day closes over cells that no other day has closed over.
+fn is_new(closing: Option<(Version, bool)>) -> bool {
+    closing.is_none_or(|(_, is_new)| is_new)
 }
 
 /// The index of the calendar that a node's metric names; `None` for the default one.

@@ -7,8 +7,10 @@ const WEEKS: usize = 4;
 const REACH: usize = 7 * WEEKS;
 /// The least share of a day that is scaled up to a whole one, where there is no day to compare it with.
 const LEAST_SHARE: f64 = 0.2;
-/// A share that may be missing of what is not late.
-const IN_TIME: f64 = 0.05;
+/// A share that may be missing of what is not late: more than one close teaches.
+const IN_TIME: f64 = 0.1;
+/// The most of what is usual that is believed of a day before it is whole: what has come beyond its share of that came early.
+const MOST: f64 = 2.0;
 
 /// The share of a day's volume that has usually come by the end of the day itself, of the day after it, and so on. More than 1
 /// where some of it is taken back later.
@@ -16,7 +18,8 @@ const IN_TIME: f64 = 0.05;
 pub struct Arrived([f64; AGES]);
 
 impl Arrived {
-    /// Of the share that comes at each age; `None` where days are whole when they end, or nothing comes.
+    /// Of the share that comes at each age; `None` where days are as good as whole when they end, where nothing comes, and where
+    /// most of what comes is taken back.
     pub fn of(by_age: &[f64; AGES]) -> Option<Arrived> {
         let all: f64 = by_age.iter().sum();
         let mut sum = 0.0;
@@ -24,8 +27,9 @@ impl Arrived {
             sum += came;
             sum / all
         });
-        let is_late = all > 0.0 && shares.iter().any(|share| (1.0 - share).abs() > IN_TIME);
-        is_late.then_some(Arrived(shares))
+        let is_late = shares.iter().any(|share| (1.0 - share).abs() > IN_TIME);
+        let is_known = all > 0.0 && shares.iter().all(|share| (0.0..=MOST).contains(share));
+        (is_late && is_known).then_some(Arrived(shares))
     }
 
     /// What has come by the end of a day of an age; today is 0.
@@ -36,17 +40,33 @@ impl Arrived {
 
 /// What is missing of a day of which a share has come. With a share of A, v so far, and E that is usual it is
 /// (1 − A)·(v + (1 − A)·E): taken from v / A and from E with weights of A and 1 − A (Benktander 1976, "An approach to credibility
-/// in calculating IBNR for casualty excess reinsurance", The Actuarial Review).
+/// in calculating IBNR for casualty excess reinsurance", The Actuarial Review). v counts up to twice A·E in it; what is beyond has come
+/// early, and is missing no more.
 fn missing(share: f64, brought: f64, usual: Option<f64>) -> f64 {
     let usual = usual.unwrap_or_else(|| brought / share.max(LEAST_SHARE));
-    (1.0 - share) * (brought + (1.0 - share) * usual)
+    let early = (brought - MOST * share * usual).max(0.0);
+    let missing = (1.0 - share) * (brought - early + (1.0 - share) * usual);
+    if early > 0.0 {
+        (missing - early).max(0.0)
+    } else {
+        missing
+    }
 }
 
-/// The mean of the same weekdays before a day, by its place.
+/// The median of the same weekdays before a day, by its place: a holiday among them says nothing.
 fn usual(days: &[f64], at: usize) -> Option<f64> {
-    let before = (1..=WEEKS).filter_map(|week| days.get(at.checked_sub(7 * week)?));
-    let (sum, count) = before.fold((0.0, 0.0), |(sum, count), day| (sum + day, count + 1.0));
-    (count > 0.0).then(|| sum / count)
+    let mut before = [0.0; WEEKS];
+    let mut count = 0;
+    for week in 1..=WEEKS {
+        let Some(day) = at.checked_sub(7 * week) else {
+            break;
+        };
+        before[count] = days[day];
+        count += 1;
+    }
+    let before = &mut before[..count];
+    before.sort_unstable_by(f64::total_cmp);
+    (count > 0).then(|| f64::midpoint(before[(count - 1) / 2], before[count / 2]))
 }
 
 /// What was awaited of the latest days as the last of them closed.
@@ -233,6 +253,36 @@ mod tests {
     }
 
     #[test]
+    fn what_came_early_is_not_missing_any_more() {
+        let nightly = [0.0, 1.0];
+        // The batch of the night came an hour before midnight.
+        is_about(missing(&nightly, &[100.0], &[100.0], false), (0.0, 100.0));
+        is_about(missing(&nightly, &[70.0], &[70.0], false), (30.0, 100.0));
+        // Half is there by its end: up to twice the usual it is a good day, beyond that some has come early.
+        is_about(
+            missing(&BY_AND_BY, &[80.0, 100.0], &[80.0, 100.0], false),
+            (95.0, 175.0),
+        );
+        is_about(
+            missing(&BY_AND_BY, &[80.0, 150.0], &[80.0, 150.0], false),
+            (45.0, 175.0),
+        );
+        is_about(
+            missing(&BY_AND_BY, &[80.0, 300.0], &[80.0, 300.0], false),
+            (20.0, 300.0),
+        );
+    }
+
+    #[test]
+    fn a_holiday_does_not_say_what_is_usual() {
+        let mut days = [100.0; 30];
+        days[22] = 800.0;
+        assert_eq!(usual(&days, 29), Some(100.0));
+        assert_eq!(usual(&days, 7), Some(100.0));
+        assert_eq!(usual(&days, 6), None);
+    }
+
+    #[test]
     fn what_is_taken_back_later_is_missing_too() {
         // 110 come, of which 10 are returned on the next day.
         is_about(missing(&[1.1, -0.1], &[110.0], &[110.0], false), (-10.0, 100.0));
@@ -256,8 +306,11 @@ mod tests {
     fn what_comes_in_time_is_not_late() {
         let mut by_age = [0.0; AGES];
         assert_eq!(Arrived::of(&by_age), None);
-        by_age[0] = 0.97;
-        by_age[3] = 0.03;
+        by_age[0] = 0.92;
+        by_age[3] = 0.08;
+        assert_eq!(Arrived::of(&by_age), None);
+        // Nor where nearly all of it is taken back.
+        by_age[..2].copy_from_slice(&[3.0, -2.0]);
         assert_eq!(Arrived::of(&by_age), None);
     }
 
