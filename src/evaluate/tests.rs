@@ -915,6 +915,7 @@ fn a_forecast_knows_what_is_late() {
     after.restore_learned(evaluator.all_learned());
     let restarted = after.snapshot(&world.cells, day(51), Horizon::Known);
     assert_eq!(told(&world, &restarted), told(&world, &noon));
+    assert_eq!(after.drift.late, evaluator.drift.late);
     // What was late of a day of the past is there now.
     let past = after.snapshot(&world.cells, evening(40), Horizon::Day);
     let [(revenue, of_revenue), _] = told(&world, &past);

@@ -313,4 +313,24 @@ mod tests {
         let values: Vec<f64> = values.collect();
         assert_eq!(closes(&values, true), closes(&values, false));
     }
+
+    #[test]
+    fn how_late_its_data_comes_outlasts_a_restart() {
+        let (days, tuning) = (Days::default(), Tuning::default());
+        let mut feed = Feed::new(FIRST, None);
+        assert_eq!(feed.awaited(), None);
+        // Half of a day comes on the next one.
+        for last in 0..30usize {
+            let brought = |day: usize| if day < last { 100.0 } else { 50.0 };
+            let flow: Vec<Option<f64>> = (0..=last).map(|day| Some(brought(day))).collect();
+            feed.learn_arrivals(FIRST + last as i32, &flow);
+            feed.close(FIRST + last as i32, &flow, false, &days, &tuning);
+        }
+        let awaited = feed.awaited();
+        assert!(awaited.is_some());
+        let body = super::super::kept::encode(&feed, &"sales", feed.arrivals()).unwrap();
+        let (kept, arrivals) =
+            super::super::kept::decode::<Feed, _, Arrivals>(&body, &"sales".to_owned()).unwrap();
+        assert_eq!(kept.restored(arrivals).unwrap().awaited(), awaited);
+    }
 }

@@ -598,11 +598,7 @@ fn explanation(
         reckoned_since: snapshot.nodes[state.key.node.0 as usize].reckoned_since,
         judged: state.is_judged(),
         forecast: state.forecast,
-        forecast_late: state
-            .outlook
-            .as_ref()
-            .and_then(Outlook::late)
-            .filter(|late| *late != 0.0),
+        forecast_late: late(state),
         forecast_range: state.range80(),
         target_probability: state.target_probability,
         parent: parent(catalog, snapshot, state),
@@ -678,6 +674,14 @@ fn drills(
             not_explained_share: found.not_explained / distance,
         });
     texts.collect()
+}
+
+/// What a forecast adds for days whose data is late; `None` of what nobody would miss.
+fn late(state: &NodeState) -> Option<f64> {
+    /// The least share of a forecast that is worth a word.
+    const LEAST: f64 = 1e-3;
+    let late = state.outlook.as_ref().and_then(Outlook::late)?;
+    (late.abs() >= LEAST * state.forecast?.abs()).then_some(late)
 }
 
 /// What has been in force for a KPI up to a moment, and what is proposed of it now.
