@@ -9,6 +9,7 @@
 //! * [`drivers`]: which of many series drives another.
 //! * [`intake`]: how many of a source's events could be used lately.
 //! * [`instances`]: the instances of a snapshot, shared with the one before where nothing changed.
+//! * [`outlook`]: what a total will have come to when its period ends, how sure that is, and what is late.
 //! * [`silence`]: for how long nothing has come of a source. [`surge`]: more of it than in weeks.
 //! * [`weights`]: weights that follow what the KPIs are seen to explain.
 
